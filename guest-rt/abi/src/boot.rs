@@ -1,0 +1,22 @@
+//! What the host tells a guest before its first instruction.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// The boot information, which the host writes to [`BOOT_INFO`](crate::layout::BOOT_INFO).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct BootInfo {
+    /// [`MAGIC`]; anything else means that no Guestlab host wrote this.
+    pub magic: u32,
+    /// The size of guest-physical memory in bytes, holes included: one past its last byte.
+    pub memory: u32,
+    /// The VM's number in its experiment, from 1.
+    pub vm: u32,
+    /// The seed of the guest's random numbers: all that it knows of chance. Never all zero.
+    pub seed: [u32; 4],
+}
+
+/// The value of [`BootInfo::magic`]: `GLAB` in memory.
+pub const MAGIC: u32 = u32::from_le_bytes(*b"GLAB");
+
+const _: () = assert!(size_of::<BootInfo>() == 28);

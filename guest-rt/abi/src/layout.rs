@@ -1,0 +1,60 @@
+//! The guest-physical memory map of a guest that is built with `guest-rt`.
+//!
+//! ```text
+//! 0x0000_0000 ┌──────────────────────────────┐
+//!             │ null page: no memory         │  a null pointer leaves the guest at once
+//! 0x0000_1000 ├──────────────────────────────┤  BOOT_INFO
+//!             │ boot information             │  written by the host before the first instruction
+//! 0x0000_2000 ├──────────────────────────────┤  STACK_GUARD
+//!             │ stack guard: no memory       │  a stack overflow leaves the guest at once
+//! 0x0000_3000 ├──────────────────────────────┤  STACK_BOTTOM
+//!             │ stack, 16 KiB, grows down    │
+//! 0x0000_7000 ├──────────────────────────────┤  STACK_TOP = IMAGE_BASE
+//!             │ image: 16-bit entry, text,   │
+//!             │ read-only data, data, .bss   │
+//!             ├──────────────────────────────┤  the image's end, known to the linker
+//!             │ free memory                  │
+//! 0x0020_0000 └──────────────────────────────┘  DEFAULT_MEMORY, or what --memory says
+//! ```
+//!
+//! The two pages without memory work in every CPU mode and need no paging: an access there is an
+//! MMIO exit (KVM API, 5. "The kvm_run structure", `KVM_EXIT_MMIO`), which the host reports as
+//! what it is. All is below 64 KiB where real mode needs it to be.
+
+/// The size of a page, and of the smallest piece of memory that can be left out, in bytes.
+pub const PAGE_SIZE: u32 = 0x1000;
+
+/// Where [`BootInfo`](crate::boot::BootInfo) lies.
+pub const BOOT_INFO: u32 = 0x1000;
+
+/// The page below the stack that has no memory behind it.
+pub const STACK_GUARD: u32 = BOOT_INFO + PAGE_SIZE;
+
+/// The lowest address of the stack.
+pub const STACK_BOTTOM: u32 = STACK_GUARD + PAGE_SIZE;
+
+/// The stack's size in bytes.
+pub const STACK_SIZE: u32 = 0x4000;
+
+/// Where the stack pointer starts: one past the stack's highest byte.
+pub const STACK_TOP: u32 = STACK_BOTTOM + STACK_SIZE;
+
+/// Where images are linked to. Their segments lie at or above this.
+pub const IMAGE_BASE: u32 = STACK_TOP;
+
+/// One past the last byte that 16-bit code reaches with segment base 0; a real-mode entry, and
+/// all of an image that stays in real mode, lies below.
+pub const REAL_MODE_END: u32 = 0x1_0000;
+
+/// A guest's memory where nothing else was asked for, in bytes, holes included.
+pub const DEFAULT_MEMORY: u32 = 0x20_0000;
+
+/// The most memory that a guest can have, in bytes: above this, KVM keeps pages of its own and
+/// real machines have devices (KVM API, 4.35 `KVM_SET_TSS_ADDR`).
+pub const MAX_MEMORY: u32 = 0xC000_0000;
+
+const _: () = assert!(BOOT_INFO.is_multiple_of(PAGE_SIZE));
+const _: () = assert!(size_of::<crate::boot::BootInfo>() <= PAGE_SIZE as usize);
+const _: () = assert!(STACK_SIZE.is_multiple_of(PAGE_SIZE));
+const _: () = assert!(IMAGE_BASE < REAL_MODE_END);
+const _: () = assert!(REAL_MODE_END < DEFAULT_MEMORY);

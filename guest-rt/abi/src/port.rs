@@ -1,0 +1,115 @@
+//! The hypercalls. A hypercall is one port instruction: the port says which call, EAX carries
+//! the argument or the guest-physical address of a [request block](crate::block), and results
+//! come back in EAX or in the block.
+//!
+//! Ports 0xE9 to 0xEE mean what the course's own guests mean by them, so that those run
+//! unchanged.
+
+/// A port that is a hypercall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Port {
+    /// `out`, 8 bits: print one byte.
+    PrintByte = 0xE9,
+    /// `out`, 32 bits: print the value in decimal, and a newline.
+    PrintDecimal = 0xEA,
+    /// `in`, 32 bits: the number of VM exits so far, this one included. An `out` is accepted and
+    /// counts as an exit.
+    ExitCount = 0xEB,
+    /// `out`, 32 bits: print the NUL-terminated string at this guest address.
+    PrintString = 0xEC,
+    /// `out`, 32 bits: the guest is done; the value is its exit status.
+    Exit = 0xF0,
+    /// `out`, 32 bits: the guest panicked; the address of a [`Panic`](crate::block::Panic).
+    Panic = 0xF1,
+    /// `out`, 32 bits: print text; the address of a [`Text`](crate::block::Text).
+    Print = 0xF2,
+    /// `out`, 32 bits: this is my mailbox; the address of a
+    /// [`MailboxAttach`](crate::block::MailboxAttach). Once a guest, before its first turn.
+    MailboxAttach = 0xF3,
+    /// `out`, 32 bits: my turn is over, the mailbox holds what I did; the value is not read. The
+    /// next instruction runs when the guest's next turn has begun and the mailbox is new.
+    EndTurn = 0xF4,
+}
+
+impl Port {
+    /// Every hypercall.
+    pub const ALL: [Port; 9] = [
+        Self::PrintByte,
+        Self::PrintDecimal,
+        Self::ExitCount,
+        Self::PrintString,
+        Self::Exit,
+        Self::Panic,
+        Self::Print,
+        Self::MailboxAttach,
+        Self::EndTurn,
+    ];
+
+    /// The width of the port's accesses in bytes: 1 or 4.
+    pub const fn width(self) -> u8 {
+        match self {
+            Self::PrintByte => 1,
+            _ => 4,
+        }
+    }
+
+    /// Whether `in` is the port's direction, or one of them.
+    pub const fn reads(self) -> bool {
+        matches!(self, Self::ExitCount)
+    }
+
+    /// Whether `out` is the port's direction, or one of them.
+    pub const fn writes(self) -> bool {
+        true
+    }
+}
+
+impl TryFrom<u16> for Port {
+    type Error = UnknownPort;
+
+    fn try_from(raw: u16) -> Result<Self, UnknownPort> {
+        match raw {
+            0xE9 => Ok(Self::PrintByte),
+            0xEA => Ok(Self::PrintDecimal),
+            0xEB => Ok(Self::ExitCount),
+            0xEC => Ok(Self::PrintString),
+            0xF0 => Ok(Self::Exit),
+            0xF1 => Ok(Self::Panic),
+            0xF2 => Ok(Self::Print),
+            0xF3 => Ok(Self::MailboxAttach),
+            0xF4 => Ok(Self::EndTurn),
+            _ => Err(UnknownPort(raw)),
+        }
+    }
+}
+
+/// A port that is no hypercall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownPort(pub u16);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_port_converts_from_its_own_number() {
+        for port in Port::ALL {
+            assert_eq!(Port::try_from(port as u16), Ok(port));
+        }
+    }
+
+    #[test]
+    fn no_other_number_is_a_port() {
+        let known = (0..=u16::MAX).filter(|&raw| Port::try_from(raw).is_ok());
+        assert_eq!(known.count(), Port::ALL.len());
+    }
+
+    #[test]
+    fn the_courses_ports_have_the_courses_numbers() {
+        assert_eq!(Port::PrintByte as u16, 0xE9);
+        assert_eq!(Port::PrintDecimal as u16, 0xEA);
+        assert_eq!(Port::ExitCount as u16, 0xEB);
+        assert_eq!(Port::PrintString as u16, 0xEC);
+    }
+}

@@ -1,0 +1,263 @@
+//! The check of what a guest did to the ring in one turn.
+//!
+//! A producer may only append; a consumer may only take from the front; pointers, count and all
+//! untouched slots must agree, and so must the guest's digest. What passes is adopted into the
+//! host's ring by the host's own operations, from nothing but the items that moved.
+
+use core::{fmt, ops::Deref};
+
+use crate::{
+    digest::Digest,
+    mailbox::Mailbox,
+    ring::{Pointers, Ring, Slots},
+};
+
+/// What a guest does with the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Appends items.
+    Producer,
+    /// Takes items from the front.
+    Consumer,
+}
+
+impl Role {
+    /// The role's name, as transcripts have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Producer => "producer",
+            Self::Consumer => "consumer",
+        }
+    }
+}
+
+/// The items that one turn moved, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Items {
+    slots: Slots,
+    len: usize,
+}
+
+impl Items {
+    /// The `len` items of `slots` that begin at slot `first` and wrap around at `capacity`.
+    fn from_ring(slots: &Slots, first: u32, len: u32, capacity: u32) -> Self {
+        let mut items = Self { slots: [0; _], len: len as usize };
+        for (place, item) in (0..len).zip(&mut items.slots) {
+            *item = slots[((first + place) % capacity) as usize];
+        }
+        items
+    }
+}
+
+impl Deref for Items {
+    type Target = [u32];
+
+    fn deref(&self) -> &[u32] {
+        &self.slots[..self.len]
+    }
+}
+
+/// A rule that a guest broke, with what was claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Violation {
+    /// The capacity is the host's to choose.
+    Capacity {
+        /// The capacity that the guest left.
+        claimed: u32,
+    },
+    /// A pointer lies outside the ring.
+    PointerRange {
+        /// The pointer's name.
+        pointer: &'static str,
+        /// Its value.
+        claimed: u32,
+    },
+    /// There are more items than slots.
+    CountRange {
+        /// The count that the guest left.
+        claimed: u32,
+    },
+    /// A guest moved the pointer that is the other side's.
+    ForeignPointer {
+        /// The pointer's name.
+        pointer: &'static str,
+        /// Its value.
+        claimed: u32,
+    },
+    /// The count went the wrong way: a producer's fell or a consumer's rose.
+    CountDirection {
+        /// The count that the guest left.
+        claimed: u32,
+    },
+    /// The guest's own pointer did not move as far as the count did.
+    CountPointer {
+        /// The count that the guest left.
+        count: u32,
+        /// The guest's own pointer as it left it.
+        pointer: u32,
+        /// Where that pointer should be for that count.
+        expected: u32,
+    },
+    /// A slot changed that was not the guest's to write.
+    Slot {
+        /// The slot.
+        slot: u32,
+        /// What the guest left in it.
+        claimed: u32,
+    },
+    /// The guest's account of its items differs from the host's.
+    Digest {
+        /// The guest's account.
+        claimed: Digest,
+        /// The host's.
+        expected: Digest,
+    },
+}
+
+impl Violation {
+    /// The rule's name, for reports and for machines.
+    pub const fn rule(&self) -> &'static str {
+        match self {
+            Self::Capacity { .. } => "capacity",
+            Self::PointerRange { .. } => "pointer-range",
+            Self::CountRange { .. } => "count-range",
+            Self::ForeignPointer { .. } => "foreign-pointer",
+            Self::CountDirection { .. } => "count-direction",
+            Self::CountPointer { .. } => "count-pointer",
+            Self::Slot { .. } => "slot",
+            Self::Digest { .. } => "digest",
+        }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Capacity { claimed } => write!(f, "a guest may not change the capacity, it left {claimed}"),
+            Self::PointerRange { pointer, claimed } => {
+                write!(f, "{pointer} must lie in the ring, it is {claimed}")
+            }
+            Self::CountRange { claimed } => write!(f, "count must not exceed the capacity, it is {claimed}"),
+            Self::ForeignPointer { pointer, claimed } => {
+                write!(f, "{pointer} is the other side's to move, it was set to {claimed}")
+            }
+            Self::CountDirection { claimed } => {
+                write!(f, "a producer's count may only rise and a consumer's only fall, it is {claimed}")
+            }
+            Self::CountPointer { count, pointer, expected } => write!(
+                f,
+                "the pointer must move as far as the count: for count={count} it belongs at {expected}, it is {pointer}"
+            ),
+            Self::Slot { slot, claimed } => {
+                write!(f, "slot {slot} was not this guest's to write, it holds {claimed}")
+            }
+            Self::Digest { claimed, expected } => write!(
+                f,
+                "the guest's account of its items ({} items, {:08x}) is not the host's ({} items, {:08x})",
+                claimed.items, claimed.hash, expected.items, expected.hash
+            ),
+        }
+    }
+}
+
+/// Checks what a guest left in its mailbox after one turn.
+///
+/// `before` is the host's ring, which the mailbox held when the turn began; `account` is the
+/// host's digest of all items that this guest moved in earlier turns.
+///
+/// # Errors
+///
+/// The first rule that was broken. Nothing of the claim may be adopted then.
+pub fn check(role: Role, before: &Ring, claim: &Mailbox, account: Digest) -> Result<Items, Violation> {
+    let old = before.pointers();
+    check_ranges(old.capacity, &claim.pointers)?;
+    let moved = check_pointers(role, &old, &claim.pointers)?;
+    let items = match role {
+        Role::Producer => Items::from_ring(&claim.slots, old.prod_p, moved, old.capacity),
+        Role::Consumer => Items::from_ring(before.slots(), old.cons_p, moved, old.capacity),
+    };
+    check_slots(role, before, &claim.slots, moved)?;
+    let expected = account.with_all(&items);
+    if claim.digest != expected {
+        return Err(Violation::Digest { claimed: claim.digest, expected });
+    }
+    Ok(items)
+}
+
+/// Moves the items of a checked turn into or out of the host's ring.
+///
+/// # Errors
+///
+/// The ring cannot take or give the items: they were not checked against this ring.
+pub fn adopt(role: Role, ring: &mut Ring, items: &Items) -> Result<(), Mismatch> {
+    for &item in items.iter() {
+        match role {
+            Role::Producer => ring.push(item).map_err(|_| Mismatch)?,
+            Role::Consumer if ring.take() == Some(item) => {}
+            Role::Consumer => return Err(Mismatch),
+        }
+    }
+    Ok(())
+}
+
+/// Items were to be adopted into a ring that they were not checked against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mismatch;
+
+/// Every number by itself: the capacity unchanged, pointers and count within it.
+fn check_ranges(capacity: u32, new: &Pointers) -> Result<(), Violation> {
+    if new.capacity != capacity {
+        return Err(Violation::Capacity { claimed: new.capacity });
+    }
+    for (pointer, claimed) in [("prod_p", new.prod_p), ("cons_p", new.cons_p)] {
+        if claimed >= capacity {
+            return Err(Violation::PointerRange { pointer, claimed });
+        }
+    }
+    if new.count > capacity {
+        return Err(Violation::CountRange { claimed: new.count });
+    }
+    Ok(())
+}
+
+/// The numbers among each other: how many items moved.
+fn check_pointers(role: Role, old: &Pointers, new: &Pointers) -> Result<u32, Violation> {
+    let (own_old, own_new, foreign, foreign_old, foreign_new, moved) = match role {
+        Role::Producer => {
+            (old.prod_p, new.prod_p, "cons_p", old.cons_p, new.cons_p, new.count.checked_sub(old.count))
+        }
+        Role::Consumer => {
+            (old.cons_p, new.cons_p, "prod_p", old.prod_p, new.prod_p, old.count.checked_sub(new.count))
+        }
+    };
+    if foreign_new != foreign_old {
+        return Err(Violation::ForeignPointer { pointer: foreign, claimed: foreign_new });
+    }
+    let moved = moved.ok_or(Violation::CountDirection { claimed: new.count })?;
+    let expected = (own_old + moved) % old.capacity;
+    if own_new != expected {
+        return Err(Violation::CountPointer { count: new.count, pointer: own_new, expected });
+    }
+    Ok(moved)
+}
+
+/// Every slot that is not one of the `moved` ones must hold what it held. Those that a consumer
+/// emptied may hold anything: the host does not read them again.
+fn check_slots(role: Role, before: &Ring, new: &Slots, moved: u32) -> Result<(), Violation> {
+    let old = before.pointers();
+    let first = match role {
+        Role::Producer => old.prod_p,
+        Role::Consumer => old.cons_p,
+    };
+    for slot in 0..old.capacity {
+        let touched = (slot + old.capacity - first) % old.capacity < moved;
+        let claimed = new[slot as usize];
+        if !touched && claimed != before.slots()[slot as usize] {
+            return Err(Violation::Slot { slot, claimed });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! Honest turns pass and are adopted exactly; every corruption of one is refused.
+
+extern crate std;
+
+use std::{format, vec::Vec};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    mailbox::Quota,
+    ring::{Capacity, MAX_CAPACITY},
+};
+
+/// A ring that has been in use, so that its pointers stand anywhere and old items lie in it.
+fn any_ring() -> impl Strategy<Value = Ring> {
+    (1..=MAX_CAPACITY, 0..200u32, 0..=MAX_CAPACITY).prop_map(|(capacity, used, count)| {
+        let mut ring = Ring::new(Capacity::new(capacity).expect("1 to 64"));
+        for item in 0..used {
+            ring.push(item).expect("it is empty");
+            ring.take();
+        }
+        for item in 0..count.min(capacity) {
+            ring.push(1000 + item).expect("it has room");
+        }
+        ring
+    })
+}
+
+fn any_role() -> impl Strategy<Value = Role> {
+    prop_oneof![Just(Role::Producer), Just(Role::Consumer)]
+}
+
+/// What an honest guest leaves in its mailbox after moving up to `wish` items.
+fn honest_turn(role: Role, ring: &Ring, wish: &[u32], account: Digest) -> (Mailbox, Vec<u32>) {
+    let mut mailbox = Mailbox::new(Quota::Random, ring);
+    let mut moved = Vec::new();
+    for &item in wish {
+        let slot = match role {
+            Role::Producer => mailbox.pointers.push(),
+            Role::Consumer => mailbox.pointers.take(),
+        };
+        let Some(slot) = slot else { break };
+        if role == Role::Producer {
+            mailbox.slots[slot as usize] = item;
+        }
+        moved.push(mailbox.slots[slot as usize]);
+    }
+    mailbox.digest = account.with_all(&moved);
+    (mailbox, moved)
+}
+
+proptest! {
+    #[test]
+    fn an_honest_turn_passes_and_is_adopted(
+        ring in any_ring(), role in any_role(), wish in proptest::collection::vec(any::<u32>(), 0..70),
+        earlier in proptest::collection::vec(any::<u32>(), 0..5),
+    ) {
+        let account = Digest::EMPTY.with_all(&earlier);
+        let (mailbox, moved) = honest_turn(role, &ring, &wish, account);
+        let items = check(role, &ring, &mailbox, account).expect("honest");
+        prop_assert_eq!(&*items, &moved[..]);
+        let mut after = ring.clone();
+        adopt(role, &mut after, &items).expect("checked");
+        prop_assert_eq!(after.pointers(), mailbox.pointers);
+    }
+
+    /// Any number of the pointers, changed to any other value, is refused.
+    #[test]
+    fn a_corrupted_pointer_is_refused(
+        ring in any_ring(), role in any_role(), wish in proptest::collection::vec(any::<u32>(), 0..70),
+        field in 0..4usize, value in prop_oneof![0..70u32, any::<u32>()],
+    ) {
+        let (mut mailbox, _) = honest_turn(role, &ring, &wish, Digest::EMPTY);
+        let pointers = &mut mailbox.pointers;
+        let field = [&mut pointers.capacity, &mut pointers.prod_p, &mut pointers.cons_p, &mut pointers.count]
+            .into_iter().nth(field).expect("0 to 3");
+        prop_assume!(*field != value);
+        *field = value;
+        prop_assert!(check(role, &ring, &mailbox, Digest::EMPTY).is_err());
+    }
+
+    /// Any slot in use, changed to any other value, is refused; but for those that a consumer
+    /// emptied, which nobody reads again.
+    #[test]
+    fn a_corrupted_slot_is_refused(
+        ring in any_ring(), role in any_role(), wish in proptest::collection::vec(any::<u32>(), 0..70),
+        slot in 0..MAX_CAPACITY, value in any::<u32>(),
+    ) {
+        let (mut mailbox, moved) = honest_turn(role, &ring, &wish, Digest::EMPTY);
+        let Pointers { capacity, cons_p, .. } = ring.pointers();
+        let slot = slot % capacity;
+        let emptied = role == Role::Consumer
+            && (((slot + capacity - cons_p) % capacity) as usize) < moved.len();
+        prop_assume!(!emptied && mailbox.slots[slot as usize] != value);
+        mailbox.slots[slot as usize] = value;
+        prop_assert!(check(role, &ring, &mailbox, Digest::EMPTY).is_err());
+    }
+
+    /// A guest whose account differs in anything is refused.
+    #[test]
+    fn a_corrupted_digest_is_refused(
+        ring in any_ring(), role in any_role(), wish in proptest::collection::vec(any::<u32>(), 0..70),
+        items in any::<u32>(), hash in any::<u32>(),
+    ) {
+        let (mut mailbox, _) = honest_turn(role, &ring, &wish, Digest::EMPTY);
+        let lie = Digest { items, hash };
+        prop_assume!(mailbox.digest != lie);
+        mailbox.digest = lie;
+        let refused = matches!(check(role, &ring, &mailbox, Digest::EMPTY), Err(Violation::Digest { .. }));
+        prop_assert!(refused);
+    }
+
+    /// Whatever lies in the mailbox, the check returns, and what it passes can be adopted.
+    #[test]
+    fn any_bytes_are_checked(ring in any_ring(), role in any_role(), words in proptest::collection::vec(0..70u32, 71)) {
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let mailbox: Mailbox = zerocopy::FromBytes::read_from_bytes(&bytes[..]).expect("71 words");
+        if let Ok(items) = check(role, &ring, &mailbox, Digest::EMPTY) {
+            prop_assert_eq!(adopt(role, &mut ring.clone(), &items), Ok(()));
+        }
+    }
+}
+
+/// A ring of capacity 4 with the items 10 and 11, and what a turn of `role` leaves of it after
+/// `change`.
+fn verdict(role: Role, change: impl FnOnce(&mut Mailbox)) -> Result<Items, Violation> {
+    let mut ring = Ring::new(Capacity::new(4).expect("1 to 64"));
+    ring.push(10).expect("room");
+    ring.push(11).expect("room");
+    let (mut mailbox, _) = honest_turn(role, &ring, &[12], Digest::EMPTY);
+    change(&mut mailbox);
+    check(role, &ring, &mailbox, Digest::EMPTY)
+}
+
+#[test]
+fn each_broken_rule_is_named() {
+    use Role::{Consumer, Producer};
+    let rule = |role, change: fn(&mut Mailbox)| verdict(role, change).map_err(|v| v.rule());
+    assert_eq!(rule(Producer, |m| m.pointers.capacity = 5), Err("capacity"));
+    assert_eq!(rule(Producer, |m| m.pointers.prod_p = 4), Err("pointer-range"));
+    assert_eq!(rule(Consumer, |m| m.pointers.cons_p = 9), Err("pointer-range"));
+    assert_eq!(rule(Producer, |m| m.pointers.count = 5), Err("count-range"));
+    assert_eq!(rule(Producer, |m| m.pointers.cons_p = 1), Err("foreign-pointer"));
+    assert_eq!(rule(Consumer, |m| m.pointers.prod_p = 0), Err("foreign-pointer"));
+    assert_eq!(rule(Producer, |m| m.pointers.count = 1), Err("count-direction"));
+    assert_eq!(rule(Consumer, |m| m.pointers.count = 3), Err("count-direction"));
+    assert_eq!(rule(Producer, |m| m.pointers.count = 2), Err("count-pointer"));
+    assert_eq!(rule(Producer, |m| m.slots[0] = 1), Err("slot"));
+    assert_eq!(rule(Consumer, |m| m.slots[3] = 1), Err("slot"));
+    assert_eq!(rule(Producer, |m| m.digest = Digest::EMPTY), Err("digest"));
+    assert_eq!(rule(Producer, |_| ()).as_deref(), Ok(&[12][..]));
+    assert_eq!(rule(Consumer, |_| ()).as_deref(), Ok(&[10][..]));
+}
+
+#[test]
+fn a_violation_says_what_was_claimed() {
+    let text = |change: fn(&mut Mailbox)| format!("{}", verdict(Role::Producer, change).expect_err("broken"));
+    assert_eq!(text(|m| m.pointers.prod_p = 7), "prod_p must lie in the ring, it is 7");
+    assert_eq!(
+        text(|m| m.pointers.count = 2),
+        "the pointer must move as far as the count: for count=2 it belongs at 2, it is 3"
+    );
+}
+
+#[test]
+fn items_of_another_ring_are_not_adopted() {
+    let items = verdict(Role::Consumer, |_| ()).expect("honest");
+    let mut empty = Ring::new(Capacity::DEFAULT);
+    assert_eq!(adopt(Role::Consumer, &mut empty, &items), Err(Mismatch));
+}

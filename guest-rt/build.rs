@@ -1,0 +1,29 @@
+//! Puts the linker script, and the addresses that it takes from `guest-abi`, where the linker
+//! of a guest finds them.
+
+use std::{env, fs, path::Path};
+
+use guest_abi::layout;
+
+const SCRIPT: &str = "link/guest.ld";
+
+fn main() -> std::io::Result<()> {
+    let out = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR for build scripts");
+    let out = Path::new(&out);
+    fs::write(out.join("layout.ld"), layout_include())?;
+    fs::copy(SCRIPT, out.join("guest.ld"))?;
+    println!("cargo::rustc-link-search={}", out.display());
+    println!("cargo::rerun-if-changed={SCRIPT}");
+    Ok(())
+}
+
+/// The generated include: a symbol for each address that `guest.ld` names.
+fn layout_include() -> String {
+    let facts = [
+        ("IMAGE_BASE", layout::IMAGE_BASE),
+        ("REAL_MODE_END", layout::REAL_MODE_END),
+        ("DEFAULT_MEMORY", layout::DEFAULT_MEMORY),
+    ];
+    let lines = facts.map(|(name, value)| format!("{name} = {value:#x};\n"));
+    format!("/* Generated from guest_abi::layout by guest-rt/build.rs. */\n{}", lines.concat())
+}

@@ -1,0 +1,13 @@
+//! Panics, with a message that has to be formatted.
+
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+
+guest_rt::entry!(main);
+
+fn main() {
+    guest_rt::println!("about to panic");
+    let vm = guest_rt::boot::info().vm;
+    panic!("VM {vm} gives up");
+}

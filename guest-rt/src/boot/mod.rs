@@ -1,0 +1,42 @@
+//! From the first instruction to `main`.
+//!
+//! 1. The host starts the image at its ELF entry, in 16-bit real mode with CS base 0.
+//! 2. The assembly in `protected.s` switches to 32-bit protected mode, sets up segments and
+//!    stack, clears `.bss`, and calls the Rust entry below.
+//! 3. The Rust entry checks that a Guestlab host wrote the boot information and calls the
+//!    function that [`entry!`](crate::entry) named; what that returns is the exit status.
+
+use guest_abi::{boot::BootInfo, layout};
+
+use crate::volatile;
+
+#[cfg(target_os = "none")]
+mod start;
+
+/// What the host told this guest: its memory, its number, its seed.
+pub fn info() -> BootInfo {
+    // SAFETY: BOOT_INFO is the address of a page of memory of this guest's (guest_abi::layout)
+    // that nothing but the host writes, and only before the guest's first instruction.
+    unsafe { volatile::read(layout::BOOT_INFO as usize as *const BootInfo) }
+}
+
+/// Names the guest's main function: a function without parameters that returns `()` or an
+/// [`ExitStatus`](crate::exit::ExitStatus). Every guest has exactly one.
+///
+/// ```ignore
+/// guest_rt::entry!(main);
+///
+/// fn main() -> guest_rt::exit::ExitStatus {
+///     guest_rt::exit::ExitStatus(7)
+/// }
+/// ```
+#[macro_export]
+macro_rules! entry {
+    ($main:path) => {
+        #[unsafe(export_name = "__guestlab_main")]
+        extern "Rust" fn __guestlab_main() -> $crate::exit::ExitStatus {
+            let main: fn() -> _ = $main;
+            $crate::exit::Termination::status(main())
+        }
+    };
+}

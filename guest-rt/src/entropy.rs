@@ -1,0 +1,38 @@
+//! Random numbers. All of a guest's chance comes from the seed that the host gave it, so that a
+//! run can be repeated; nothing here is fit for secrets.
+//!
+//! A [`Generator`] implements `rand_core`'s traits, so that crates over them work. No exit.
+
+pub use rand_core;
+use rand_core::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro128PlusPlus;
+use spin::{LazyLock, Mutex};
+
+/// The generator of this guest's random numbers: small and fast without 64-bit arithmetic.
+pub type Generator = Xoshiro128PlusPlus;
+
+/// The generator that all others are seeded from.
+static ROOT: LazyLock<Mutex<Generator>> = LazyLock::new(|| {
+    let mut seed = [0; 16];
+    for (bytes, word) in seed.chunks_exact_mut(4).zip(crate::boot::info().seed) {
+        bytes.copy_from_slice(&word.to_le_bytes());
+    }
+    Mutex::new(Generator::from_seed(seed))
+});
+
+/// A new generator, different from all that this call gave before.
+pub fn generator() -> Generator {
+    Generator::from_rng(&mut *ROOT.lock())
+}
+
+/// Random numbers in a range.
+pub trait Below: Rng {
+    /// A number from 0 to `bound - 1`; 0 where `bound` is 0. A number's probability differs from
+    /// 1/`bound` by less than 2^-32.
+    fn below(&mut self, bound: u32) -> u32 {
+        // The high half of a product scales without a division (Lemire 2019, without rejection).
+        ((u64::from(self.next_u32()) * u64::from(bound)) >> 32) as u32
+    }
+}
+
+impl<R: Rng + ?Sized> Below for R {}

@@ -1,0 +1,111 @@
+//! The hypercalls: one port instruction each (`guest_abi::port` says what they mean).
+//!
+//! Guests rarely need this module: [`console`](crate::console), [`mod@exit`](crate::exit),
+//! [`panic`](mod@crate::panic) and [`ring`](crate::ring) are what they call.
+
+use core::arch::asm;
+
+use guest_abi::{
+    block::{self, Text},
+    port::Port,
+};
+
+/// `out` of 32 bits to a port below 0x100.
+///
+/// The instruction may hand memory over to the host, which reads or writes it before the next
+/// instruction runs: so no `nomem`.
+fn out32<const PORT: u16>(value: u32) {
+    // SAFETY: the instruction leaves to the host, which keeps the guest's registers, and writes
+    // to guest memory only where the guest offered it: the mailbox, which is volatile.
+    unsafe {
+        asm!("out {port}, eax", port = const PORT, in("eax") value, options(nostack, preserves_flags));
+    }
+}
+
+/// `out` of 8 bits to a port below 0x100.
+fn out8<const PORT: u16>(value: u8) {
+    // SAFETY: as in `out32`; the host reads no memory for an 8-bit call.
+    unsafe {
+        asm!("out {port}, al", port = const PORT, in("al") value, options(nomem, nostack, preserves_flags));
+    }
+}
+
+/// `in` of 32 bits from a port below 0x100.
+fn in32<const PORT: u16>() -> u32 {
+    let value: u32;
+    // SAFETY: as in `out32`; the answer comes back in EAX alone.
+    unsafe {
+        asm!("in eax, {port}", port = const PORT, out("eax") value, options(nomem, nostack, preserves_flags));
+    }
+    value
+}
+
+/// The guest-physical address of a value, which is its address: guests run identity-mapped, and
+/// below 4 GiB.
+fn address_of<T: ?Sized>(value: &T) -> u32 {
+    #[expect(clippy::cast_possible_truncation, reason = "guest memory ends at MAX_MEMORY, below 4 GiB")]
+    let address = core::ptr::from_ref(value).addr() as u32;
+    address
+}
+
+/// Where a text lies, for a request block.
+pub(crate) fn text(bytes: &[u8]) -> Text {
+    #[expect(clippy::cast_possible_truncation, reason = "guest memory ends at MAX_MEMORY, below 4 GiB")]
+    let len = bytes.len() as u32;
+    Text { address: address_of(bytes), len }
+}
+
+/// Prints one byte.
+pub fn print_byte(byte: u8) {
+    out8::<{ Port::PrintByte as u16 }>(byte);
+}
+
+/// Prints a number in decimal, and a newline.
+pub fn print_decimal(number: u32) {
+    out32::<{ Port::PrintDecimal as u16 }>(number);
+}
+
+/// The number of exits of this VM so far, this call's own included.
+pub fn exit_count() -> u32 {
+    in32::<{ Port::ExitCount as u16 }>()
+}
+
+/// Prints a string that ends at its NUL.
+pub fn print_c_string(string: &core::ffi::CStr) {
+    out32::<{ Port::PrintString as u16 }>(text(string.to_bytes_with_nul()).address);
+}
+
+/// Prints text.
+pub fn print(bytes: &[u8]) {
+    out32::<{ Port::Print as u16 }>(address_of(&text(bytes)));
+}
+
+/// Ends the guest with a status.
+pub fn exit(status: u32) -> ! {
+    out32::<{ Port::Exit as u16 }>(status);
+    halt()
+}
+
+/// Ends the guest with the report of a panic.
+pub fn panic(report: &block::Panic) -> ! {
+    out32::<{ Port::Panic as u16 }>(address_of(report));
+    halt()
+}
+
+/// Tells the host where this guest's mailbox is.
+pub fn mailbox_attach(mailbox: block::MailboxAttach) {
+    out32::<{ Port::MailboxAttach as u16 }>(address_of(&mailbox));
+}
+
+/// Ends this guest's turn; returns when its next turn has begun.
+pub fn end_turn() {
+    out32::<{ Port::EndTurn as u16 }>(0);
+}
+
+/// The host does not let a guest go on after its end; should it ever, the guest stays here.
+fn halt() -> ! {
+    loop {
+        // SAFETY: stops the CPU until an interrupt; interrupts are off.
+        unsafe { asm!("hlt", options(nomem, nostack, preserves_flags)) };
+    }
+}

@@ -1,0 +1,42 @@
+//! The runtime of Guestlab's guests: what a bare-metal kernel needs before its own first line,
+//! and what it may ask of its hypervisor.
+//!
+//! ```ignore
+//! #![no_std]
+//! #![no_main]
+//!
+//! guest_rt::entry!(main);
+//!
+//! fn main() {
+//!     guest_rt::println!("hello from a virtual machine");
+//! }
+//! ```
+//!
+//! | module | for | costs in exits |
+//! | --- | --- | --- |
+//! | [`boot`] | from the 16-bit entry to `main` | none |
+//! | [`console`] | [`print!`] and [`println!`] | one a call, one more for every 256 bytes |
+//! | [`mod@exit`] | ending the guest with a status | one |
+//! | [`panic`](mod@panic) | reporting a panic: message, file, line | one |
+//! | [`entropy`] | random numbers, seeded by the host | none |
+//! | [`ring`] | the mailbox through which the host hands a ring over, turn by turn | one to attach, one a turn |
+//! | [`hypercall`] | the calls themselves | one each |
+//!
+//! Addresses, ports and records are `guest-abi`'s, which is here as [`abi`]. The parts that run
+//! only inside a guest are left out when this crate is compiled for a host, as documentation
+//! and editors do.
+
+#![no_std]
+
+pub use guest_abi as abi;
+
+pub mod boot;
+pub mod console;
+pub mod entropy;
+pub mod exit;
+pub mod hypercall;
+pub mod panic;
+pub mod ring;
+
+mod gdt;
+mod volatile;

@@ -1,0 +1,465 @@
+//! The command line.
+
+use std::{env, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use guest_abi::{
+    layout::DEFAULT_MEMORY,
+    mailbox::Quota,
+    mode::CpuMode,
+    ring::{Capacity, MAX_CAPACITY},
+};
+
+use crate::{
+    error::Error,
+    kvm::System,
+    memory::check_size,
+    output::Form,
+    prodcons,
+    schedule::{DEFAULT_TURNS, ScheduleSpec},
+    seed, solo,
+};
+
+/// Guestlab runs bare-metal Rust guests in real virtual machines under Linux KVM.
+#[derive(Debug, Parser)]
+#[command(name = "guestlab", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run an experiment or a guest.
+    Run(Box<RunArgs>),
+    /// Say whether this machine can run guests and, if not, what to do.
+    Doctor(DeviceArgs),
+    /// Print the images that a command needs, a name and a mode a line.
+    #[command(hide = true, subcommand)]
+    Needs(Needing),
+}
+
+/// A command that needs images.
+#[derive(Debug, Subcommand)]
+pub enum Needing {
+    /// As `guestlab run`.
+    Run(Box<RunArgs>),
+}
+
+/// Where KVM is.
+#[derive(Debug, Args)]
+pub struct DeviceArgs {
+    /// The KVM device.
+    #[arg(long, value_name = "PATH", default_value = System::DEVICE)]
+    pub kvm: PathBuf,
+}
+
+/// Run an experiment or a guest.
+///
+/// `run prodcons` runs a producer and a consumer on one ring. `run GUEST` runs one guest: a guest
+/// crate, or an example of guest-rt. `run --image FILE` runs an image from elsewhere.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_STATUSES, verbatim_doc_comment)]
+pub struct RunArgs {
+    /// `prodcons`, or a guest's name.
+    #[arg(value_name = "EXPERIMENT|GUEST", conflicts_with = "image")]
+    guest: Option<String>,
+    /// The image of one guest to run.
+    #[arg(long, value_name = "FILE")]
+    image: Option<PathBuf>,
+    /// The CPU mode that guests run in.
+    #[arg(long, value_name = "MODE")]
+    mode: Option<Mode>,
+    /// The guest's memory, in bytes or with K, M, G.
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory, default_value = "2M")]
+    memory: u32,
+    /// The seed of all chance; without it one is drawn and printed.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    seed: Option<u64>,
+    /// The time after which the run ends with status 4.
+    #[arg(long, value_name = "SECONDS", value_parser = parse_timeout, allow_negative_numbers = true, default_value = "60")]
+    timeout: Duration,
+    /// The form of the output.
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    format: Format,
+    /// Print guests' own text and the end of the run only.
+    #[arg(long)]
+    quiet: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    exchange: ExchangeArgs,
+}
+
+/// The options of `run prodcons`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of prodcons")]
+struct ExchangeArgs {
+    /// One of the course's problems: a set of the options below, which still win.
+    #[arg(long)]
+    preset: Option<Preset>,
+    /// Who has which turn: alternate, burst:K, random, string:1212, or file:PATH, where 1 is the
+    /// producer and 2 the consumer [default: random].
+    #[arg(long, value_name = "SCHEDULE")]
+    schedule: Option<ScheduleSpec>,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help = format!("The number of turns [default: {DEFAULT_TURNS}, or as many as a string or file has]"))]
+    turns: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = parse_capacity, allow_negative_numbers = true, help = format!("The ring's capacity in items, 1 to {MAX_CAPACITY} [default: {}]", Capacity::DEFAULT.items()))]
+    capacity: Option<Capacity>,
+    /// The items that the producer adds a turn: random, or a number [default: random].
+    #[arg(long, value_name = "random|N", value_parser = parse_quota, allow_negative_numbers = true)]
+    produce: Option<Quota>,
+    /// The items that the consumer takes a turn: random, or a number [default: random].
+    #[arg(long, value_name = "random|N", value_parser = parse_quota, allow_negative_numbers = true)]
+    consume: Option<Quota>,
+    /// Another image in place of guest-producer.
+    #[arg(long, value_name = "IMAGE")]
+    producer: Option<PathBuf>,
+    /// Another image in place of guest-consumer.
+    #[arg(long, value_name = "IMAGE")]
+    consumer: Option<PathBuf>,
+}
+
+const EXIT_STATUSES: &str = "\
+Exit status: 0 success; 1 a guest reported failure (panic, non-zero exit); 2 bad usage or bad \
+input; 3 a guest crashed or broke the protocol; 4 the deadline passed; 5 this machine cannot run \
+it; 70 a bug of guestlab's.";
+
+/// A form of output.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Jsonl,
+}
+
+/// A CPU mode.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Mode {
+    /// 16-bit code in real mode.
+    Real,
+    /// 32-bit protected mode without paging.
+    Protected,
+    /// 32-bit protected mode with paging.
+    Paged,
+    /// 64-bit mode.
+    Long,
+}
+
+impl From<Mode> for CpuMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Real => Self::Real,
+            Mode::Protected => Self::Protected,
+            Mode::Paged => Self::Paged,
+            Mode::Long => Self::Long,
+        }
+    }
+}
+
+/// The course's four problems.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Preset {
+    /// One number produced, one consumed, alternating.
+    Basic,
+    /// Three numbers produced, then three consumed.
+    Bursty,
+    /// An array of five numbers a turn, alternating.
+    Mass,
+    /// Random numbers of items in random order.
+    Random,
+}
+
+impl Preset {
+    /// The preset's schedule, and the items a turn.
+    fn orders(self) -> (ScheduleSpec, Quota) {
+        match self {
+            Self::Basic => (ScheduleSpec::Alternate, Quota::Items(1)),
+            Self::Bursty => (ScheduleSpec::Burst(3), Quota::Items(1)),
+            Self::Mass => (ScheduleSpec::Alternate, Quota::Items(5)),
+            Self::Random => (ScheduleSpec::Random, Quota::Random),
+        }
+    }
+}
+
+/// What `run` is to run.
+#[derive(Debug)]
+pub enum Plan {
+    /// The exchange.
+    Prodcons(prodcons::Plan),
+    /// One guest.
+    Solo(solo::Plan),
+}
+
+impl RunArgs {
+    /// The name of the producer-consumer experiment.
+    const PRODCONS: &str = "prodcons";
+
+    /// Where KVM is.
+    pub fn device(&self) -> &DeviceArgs {
+        &self.device
+    }
+
+    /// The form of the output, and whether there is to be little of it.
+    pub fn output(&self) -> (Form, bool) {
+        let form = match self.format {
+            Format::Text => Form::Text,
+            Format::Jsonl => Form::JsonLines,
+        };
+        (form, self.quiet)
+    }
+
+    /// The images that the run takes from the images' folder: each a name and a mode.
+    ///
+    /// # Errors
+    ///
+    /// Options that do not go together.
+    pub fn needs(&self) -> Result<Vec<(String, CpuMode)>, Error> {
+        self.check()?;
+        let mode = self.mode();
+        let names = match &self.guest {
+            Some(name) if name == Self::PRODCONS => vec![
+                self.exchange.producer.is_none().then_some("guest-producer"),
+                self.exchange.consumer.is_none().then_some("guest-consumer"),
+            ],
+            Some(name) => vec![Some(name.as_str())],
+            None => Vec::new(),
+        };
+        Ok(names.into_iter().flatten().map(|name| (name.to_owned(), mode)).collect())
+    }
+
+    /// What to run.
+    ///
+    /// # Errors
+    ///
+    /// Options that do not go together, or no seed could be drawn.
+    pub fn plan(&self) -> Result<Plan, Error> {
+        self.check()?;
+        let seed = match self.seed {
+            Some(seed) => seed,
+            None => seed::draw().map_err(|source| Error::Os { what: "draw a seed", source })?,
+        };
+        match (&self.guest, &self.image) {
+            (Some(name), _) if name == Self::PRODCONS => Ok(Plan::Prodcons(self.prodcons(seed))),
+            (Some(name), _) => Ok(Plan::Solo(self.solo(self.image_path(name), seed))),
+            (None, Some(image)) => Ok(Plan::Solo(self.solo(image.clone(), seed))),
+            (None, None) => unreachable!("check() refuses a run of nothing"),
+        }
+    }
+
+    fn prodcons(&self, seed: u64) -> prodcons::Plan {
+        let ExchangeArgs { preset, schedule, turns, capacity, produce, consume, producer, consumer } =
+            &self.exchange;
+        let (preset_schedule, preset_quota) = preset.unwrap_or(Preset::Random).orders();
+        prodcons::Plan {
+            producer: producer.clone().unwrap_or_else(|| self.image_path("guest-producer")),
+            consumer: consumer.clone().unwrap_or_else(|| self.image_path("guest-consumer")),
+            mode: self.mode.map(CpuMode::from),
+            schedule: schedule.clone().unwrap_or(preset_schedule),
+            turns: *turns,
+            capacity: capacity.unwrap_or(Capacity::DEFAULT),
+            produce: produce.unwrap_or(preset_quota),
+            consume: consume.unwrap_or(preset_quota),
+            seed,
+            memory: self.memory,
+            timeout: self.timeout,
+        }
+    }
+
+    fn solo(&self, image: PathBuf, seed: u64) -> solo::Plan {
+        let mode = self.mode.map(CpuMode::from);
+        solo::Plan { image, mode, seed, memory: self.memory, timeout: self.timeout }
+    }
+
+    fn mode(&self) -> CpuMode {
+        self.mode.map_or(CpuMode::Protected, CpuMode::from)
+    }
+
+    /// Where a guest's image is: in the folder that GUESTLAB_IMAGES names, or in `guests` beside
+    /// the folder of this program, as cargo's target folder has it.
+    fn image_path(&self, name: &str) -> PathBuf {
+        let folder = env::var_os("GUESTLAB_IMAGES")
+            .map(PathBuf::from)
+            .or_else(|| Some(env::current_exe().ok()?.parent()?.parent()?.join("guests")));
+        let file = match self.mode() {
+            CpuMode::Protected => format!("{name}.elf"),
+            mode => format!("{name}.{}.elf", mode.name()),
+        };
+        folder.unwrap_or_default().join(file)
+    }
+
+    /// Refuses options that do not go together.
+    fn check(&self) -> Result<(), Error> {
+        if self.guest.is_none() && self.image.is_none() {
+            return Err(Error::Usage(
+                "name what to run: `prodcons`, a guest, or --image FILE (--help lists the options)".into(),
+            ));
+        }
+        let is_exchange = self.guest.as_deref() == Some(Self::PRODCONS);
+        match self.exchange.first_given() {
+            Some(option) if !is_exchange => {
+                Err(Error::Usage(format!("--{option} is an option of `run prodcons` only")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl ExchangeArgs {
+    /// The first of these options that was given.
+    fn first_given(&self) -> Option<&'static str> {
+        let Self { preset, schedule, turns, capacity, produce, consume, producer, consumer } = self;
+        [
+            (preset.is_some(), "preset"),
+            (schedule.is_some(), "schedule"),
+            (turns.is_some(), "turns"),
+            (capacity.is_some(), "capacity"),
+            (produce.is_some(), "produce"),
+            (consume.is_some(), "consume"),
+            (producer.is_some(), "producer"),
+            (consumer.is_some(), "consumer"),
+        ]
+        .into_iter()
+        .find_map(|(given, name)| given.then_some(name))
+    }
+}
+
+fn parse_capacity(text: &str) -> Result<Capacity, String> {
+    text.parse().ok().and_then(Capacity::new).ok_or_else(|| format!("a ring holds 1 to {MAX_CAPACITY} items"))
+}
+
+fn parse_quota(text: &str) -> Result<Quota, String> {
+    match text.parse() {
+        _ if text == "random" => Ok(Quota::Random),
+        Ok(items @ 0..=MAX_CAPACITY) => Ok(Quota::Items(items)),
+        _ => Err(format!("a turn moves `random` or 0 to {MAX_CAPACITY} items")),
+    }
+}
+
+/// A size that a guest's memory can have.
+fn parse_memory(text: &str) -> Result<u32, String> {
+    let size = parse_size(text)?;
+    check_size(size).map_err(|error| error.to_string())?;
+    Ok(size)
+}
+
+/// A size in bytes, with K, M or G for powers of 1024.
+fn parse_size(text: &str) -> Result<u32, String> {
+    let (digits, shift) = match text.char_indices().last() {
+        Some((at, 'K' | 'k')) => (&text[..at], 10),
+        Some((at, 'M' | 'm')) => (&text[..at], 20),
+        Some((at, 'G' | 'g')) => (&text[..at], 30),
+        _ => (text, 0),
+    };
+    digits.parse::<u32>().ok().and_then(|number| number.checked_mul(1 << shift)).ok_or_else(|| {
+        format!("a size is a number of bytes, or one with K, M or G, as in {}K", DEFAULT_MEMORY >> 10)
+    })
+}
+
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    text.parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|timeout| !timeout.is_zero())
+        .ok_or_else(|| "a deadline is a number of seconds above 0, as in 2.5".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> RunArgs {
+        let args = ["guestlab", "run"].iter().chain(args);
+        match Cli::try_parse_from(args).expect("valid usage").command {
+            Command::Run(args) => *args,
+            _ => unreachable!("it is `run`"),
+        }
+    }
+
+    fn prodcons(args: &[&str]) -> prodcons::Plan {
+        match parse(args).plan().expect("a plan") {
+            Plan::Prodcons(plan) => plan,
+            Plan::Solo(_) => panic!("not an exchange"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn the_defaults_are_the_contracts() {
+        let plan = prodcons(&["prodcons"]);
+        assert_eq!(plan.schedule, ScheduleSpec::Random);
+        assert_eq!(plan.capacity.items(), 6);
+        assert_eq!((plan.produce, plan.consume), (Quota::Random, Quota::Random));
+        assert_eq!((plan.turns, plan.memory), (None, DEFAULT_MEMORY));
+    }
+
+    #[test]
+    fn a_preset_is_a_set_of_options_that_still_win() {
+        let plan = prodcons(&["prodcons", "--preset", "bursty"]);
+        assert_eq!((plan.schedule, plan.produce), (ScheduleSpec::Burst(3), Quota::Items(1)));
+        let plan = prodcons(&["prodcons", "--preset", "mass", "--consume", "random"]);
+        assert_eq!((plan.produce, plan.consume), (Quota::Items(5), Quota::Random));
+    }
+
+    #[test]
+    fn a_run_says_which_images_it_needs() {
+        let names = |args: &[&str]| -> Vec<String> {
+            parse(args).needs().expect("valid").into_iter().map(|(name, _)| name).collect()
+        };
+        assert_eq!(names(&["prodcons"]), ["guest-producer", "guest-consumer"]);
+        assert_eq!(names(&["prodcons", "--producer", "x.elf"]), ["guest-consumer"]);
+        assert_eq!(names(&["hello"]), ["hello"]);
+        assert!(names(&["--image", "x.elf"]).is_empty());
+    }
+
+    #[test]
+    fn options_that_do_not_go_together_are_refused() {
+        for args in [&["hello", "--turns", "3"][..], &["--image", "x", "--schedule", "random"], &[]] {
+            assert!(matches!(parse(args).plan(), Err(Error::Usage(_))), "{args:?}");
+            assert!(matches!(parse(args).needs(), Err(Error::Usage(_))), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn bad_values_are_refused() {
+        for (option, value) in [
+            ("--capacity", "0"),
+            ("--capacity", "65"),
+            ("--capacity", "-1"),
+            ("--capacity", "abc"),
+            ("--produce", "65"),
+            ("--consume", "some"),
+            ("--memory", "2T"),
+            ("--memory", "5G"),
+            ("--memory", ""),
+            ("--timeout", "0"),
+            ("--timeout", "-1"),
+            ("--timeout", "nan"),
+            ("--schedule", "burst:0"),
+            ("--turns", "-1"),
+            ("--seed", "x"),
+            ("--format", "xml"),
+            ("--mode", "virtual"),
+        ] {
+            let args = ["guestlab", "run", "prodcons", option, value];
+            let error = Cli::try_parse_from(args).expect_err(option);
+            assert_eq!(error.exit_code(), 2, "{option} {value}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_suffixes() {
+        assert_eq!(parse_size("4096"), Ok(4096));
+        assert_eq!(parse_size("16K"), Ok(16 << 10));
+        assert_eq!(parse_size("3g"), Ok(3 << 30));
+        assert!(parse_size("4G").is_err());
+        assert!(parse_size("é").is_err());
+    }
+}

@@ -1,0 +1,196 @@
+//! How a guest can end other than by its own exit: every way has a name, a sentence, and what to
+//! try.
+
+use guest_abi::port::Port;
+
+use crate::{
+    exchange::Refusal,
+    kvm::{Direction, Width},
+    memory::Place,
+};
+
+/// Why a guest was stopped.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Crash {
+    /// The CPU shut down.
+    #[error("triple fault: an exception whose handling failed, and so did the handling of that")]
+    TripleFault,
+    /// A port that is no hypercall.
+    #[error("{} port {port:#x}, {width}, which is no hypercall", verb(*direction))]
+    UnknownPort {
+        /// The port.
+        port: u16,
+        /// The width of the access.
+        width: Width,
+        /// Its direction.
+        direction: Direction,
+    },
+    /// A hypercall's port in a way that the hypercall does not have.
+    #[error("{} port {:#x} ({port:?}), {width}, which that hypercall does not take", verb(*direction), *port as u16)]
+    WrongAccess {
+        /// The hypercall.
+        port: Port,
+        /// The width of the access.
+        width: Width,
+        /// Its direction.
+        direction: Direction,
+    },
+    /// An access where there is no memory.
+    #[error("{}", describe_mmio(*address, *direction, *place))]
+    NoMemory {
+        /// The guest-physical address.
+        address: u64,
+        /// Whether it was a read or a write.
+        direction: Direction,
+        /// What lies there.
+        place: Place,
+    },
+    /// `hlt`, with nothing to wait for.
+    #[error("halted with nothing to wait for: no interrupt can wake this guest")]
+    Halted,
+    /// KVM met an instruction that it had to emulate and could not.
+    #[error("KVM could not go on (internal error, suberror {suberror})")]
+    Emulation {
+        /// KVM's suberror.
+        suberror: u32,
+    },
+    /// The hardware refused the guest's state.
+    #[error("the hardware refused to enter the guest (reason {reason:#x})")]
+    FailEntry {
+        /// The hardware's reason.
+        reason: u64,
+    },
+    /// A hypercall named memory that is not the guest's.
+    #[error("{call:?} named {what} at {address:#x}, {len} bytes, which is not all in its memory")]
+    BadAddress {
+        /// The hypercall.
+        call: Port,
+        /// What should lie there.
+        what: &'static str,
+        /// The guest-physical address.
+        address: u32,
+        /// The length in bytes.
+        len: u32,
+    },
+    /// A text longer than a call takes.
+    #[error(
+        "{call:?} asked for {len} bytes of text at once; the most is {}",
+        guest_abi::block::Text::MAX_LEN
+    )]
+    TextTooLong {
+        /// The hypercall.
+        call: Port,
+        /// The length in bytes.
+        len: u32,
+    },
+    /// A mailbox of another size than this experiment's.
+    #[error("attached a mailbox of {size} bytes; this experiment's has {}", size_of::<guest_abi::mailbox::Mailbox>())]
+    MailboxSize {
+        /// The size in bytes.
+        size: u32,
+    },
+    /// A second mailbox.
+    #[error("attached a second mailbox")]
+    MailboxTwice,
+    /// An end of turn without a mailbox.
+    #[error("ended its turn without having attached a mailbox")]
+    TurnWithoutMailbox,
+    /// A guest of an exchange that runs alone.
+    #[error("attached a mailbox, but it runs alone: there is nobody to exchange with")]
+    Alone,
+    /// A guest that left an exchange in which it was still to take part.
+    #[error("exited with status 0 while the exchange was going on")]
+    LeftExchange,
+    /// A broken rule of the ring.
+    #[error(
+        "broke the ring's rule `{}`: {}\n  the ring stays:  {}\n  it claimed:      {}",
+        .0.violation.rule(), .0.violation, .0.states.old, .0.states.claimed
+    )]
+    Violation(Refusal),
+    /// An exit that no guest of this host can cause rightly.
+    #[error("an exit of a kind that this host does not serve (KVM's exit reason {reason})")]
+    Unexpected {
+        /// KVM's number for it.
+        reason: u32,
+    },
+}
+
+impl Crash {
+    /// The crash's name for machines.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::TripleFault => "triple-fault",
+            Self::UnknownPort { .. } => "unknown-port",
+            Self::WrongAccess { .. } => "wrong-access",
+            Self::NoMemory { place: Place::StackGuard, .. } => "stack-overflow",
+            Self::NoMemory { place: Place::NullPage, .. } => "null-pointer",
+            Self::NoMemory { .. } => "no-memory",
+            Self::Halted => "halted",
+            Self::Emulation { .. } => "emulation",
+            Self::FailEntry { .. } => "fail-entry",
+            Self::BadAddress { .. } => "bad-address",
+            Self::TextTooLong { .. } => "text-too-long",
+            Self::MailboxSize { .. } => "mailbox-size",
+            Self::MailboxTwice => "mailbox-twice",
+            Self::TurnWithoutMailbox => "turn-without-mailbox",
+            Self::Alone => "alone",
+            Self::LeftExchange => "left-exchange",
+            Self::Violation(_) => "violation",
+            Self::Unexpected { .. } => "unexpected",
+        }
+    }
+
+    /// What to try next.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::TripleFault => {
+                "look for a jump to a wrong address, a division by zero, or an instruction of an extension that guests are built without"
+            }
+            Self::UnknownPort { .. } | Self::WrongAccess { .. } => {
+                "use guest_rt's functions; guest_abi::port lists every hypercall with its width and direction"
+            }
+            Self::NoMemory { place: Place::NullPage, .. } => "look for a pointer that was never set",
+            Self::NoMemory { place: Place::StackGuard, .. } => {
+                "look for endless recursion or large local variables: the stack has 16 KiB"
+            }
+            Self::NoMemory { .. } => "look for a wrong pointer, or give the guest more --memory",
+            Self::Halted => "end the guest with guest_rt::exit::exit, or let main return",
+            Self::Emulation { .. } => {
+                "look for a jump into data, or for an instruction (SSE, RDRAND) that this machine's KVM does not emulate"
+            }
+            Self::FailEntry { .. } => {
+                "look for segment or control registers in a state that the CPU does not allow"
+            }
+            Self::BadAddress { .. } => "look for a pointer that was cut off, or to memory that is gone",
+            Self::TextTooLong { .. } => "print the text in pieces",
+            Self::MailboxSize { .. } | Self::MailboxTwice | Self::TurnWithoutMailbox => {
+                "use guest_rt::ring::RingMailbox, once, before the first turn"
+            }
+            Self::Alone => "run it in an exchange: cargo xtask run prodcons",
+            Self::LeftExchange => "loop for ever: the host ends the exchange",
+            Self::Violation(_) => {
+                "use guest_rt::ring::Turn, which keeps the rules; guest_abi::transition lists them"
+            }
+            Self::Unexpected { .. } => "look up the number in linux/kvm.h (KVM_EXIT_...)",
+        }
+    }
+}
+
+fn verb(direction: Direction) -> &'static str {
+    match direction {
+        Direction::In => "read from",
+        Direction::Out => "wrote to",
+    }
+}
+
+fn describe_mmio(address: u64, direction: Direction, place: Place) -> String {
+    let verb = verb(direction);
+    match place {
+        Place::NullPage => format!("null pointer: {verb} address {address:#x}"),
+        Place::StackGuard => {
+            format!("stack overflow: {verb} the guard page below the stack, at {address:#x}")
+        }
+        Place::Memory => format!("{verb} address {address:#x}, which KVM took for no memory"),
+        Place::Beyond => format!("{verb} address {address:#x}, where it has no memory"),
+    }
+}

@@ -1,0 +1,135 @@
+//! `guestlab doctor`: whether this machine can run guests, shown by doing it.
+
+use std::{fs, os::unix::fs::FileTypeExt, path::Path, time::Duration};
+
+use guest_abi::layout::{DEFAULT_MEMORY, IMAGE_BASE};
+
+use crate::{
+    error::Error,
+    kvm::{Exit, System, Values, Vcpu, Width, module_name},
+    memory::GuestMemory,
+    output,
+    watchdog::Watchdog,
+};
+
+/// A guest of two instructions: `out $0x80, %al` and `hlt`.
+const TWO_INSTRUCTIONS: [u8; 3] = [0xE6, 0x80, 0xF4];
+
+/// How long two instructions may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Prints a line for each thing that must work.
+///
+/// # Errors
+///
+/// [`Error::Doctor`] if one does not.
+pub fn run(device: &Path) -> Result<(), Error> {
+    let mut outcome = Ok(());
+    for (what, finding) in findings(device) {
+        output::line(&line(what, &finding))?;
+        if finding.is_err() {
+            outcome = Err(Error::Doctor);
+        }
+    }
+    outcome
+}
+
+/// What a check found, or what is wrong and how to mend it.
+type Finding = Result<String, String>;
+
+/// The checks in order; each stands on those before it, so that the first failure is the last.
+fn findings(device: &Path) -> Vec<(&'static str, Finding)> {
+    let mut findings = vec![("device", find_device(device)), ("module", Ok(find_module()))];
+    if findings[0].1.is_err() {
+        return findings;
+    }
+    let (finding, system) = match System::open(device) {
+        Ok(system) => (Ok("opened, API version 12".into()), Some(system)),
+        Err(error) => (Err(error.to_string()), None),
+    };
+    findings.push(("KVM", finding));
+    if let Some(system) = system {
+        findings.push(("guest", run_two_instructions(&system)));
+    }
+    findings
+}
+
+fn find_device(device: &Path) -> Finding {
+    match fs::metadata(device) {
+        Ok(metadata) if metadata.file_type().is_char_device() => Ok(format!("{} is there", device.display())),
+        Ok(_) => Err(format!("{} is not a device; give the right one with --kvm", device.display())),
+        Err(_) => Err(System::open(device).err().map_or_else(String::new, |error| error.to_string())),
+    }
+}
+
+fn find_module() -> String {
+    match module_name() {
+        Some(name) if name == "kvm_pvm" => {
+            format!(
+                "{name} (no virtualization hardware: 16- and 32-bit guests are interpreted, paged mode does not work)"
+            )
+        }
+        Some(name) => name,
+        None => "none of the usual ones; KVM may be built into the kernel".into(),
+    }
+}
+
+/// Makes a VM and a vCPU and runs a guest in it.
+fn run_two_instructions(system: &System) -> Finding {
+    let error = |error: &dyn std::fmt::Display| format!("{error}; look into the kernel's log (dmesg)");
+    let memory = GuestMemory::new(DEFAULT_MEMORY).map_err(|e| error(&e))?;
+    memory.write(IMAGE_BASE, &TWO_INSTRUCTIONS).map_err(|e| error(&e))?;
+    let entry = u16::try_from(IMAGE_BASE).map_err(|e| error(&e))?;
+    let mut vcpu = Vcpu::new(system, memory, entry).map_err(|e| error(&e))?;
+    let watchdog = Watchdog::start(TIMEOUT).map_err(|e| error(&e))?;
+    let _registration = watchdog.watch_this_thread();
+    let mut exits = Vec::new();
+    while exits.len() < 2 {
+        match vcpu.run().map_err(|e| error(&e))? {
+            Exit::Interrupted if watchdog.expired() => return Err(error(&"the guest does not end")),
+            Exit::Interrupted => {}
+            exit => exits.push(exit),
+        }
+    }
+    match &exits[..] {
+        [Exit::Out { port: 0x80, width: Width::Byte, values: Values::One(_) }, Exit::Halt] => {
+            Ok("a VM, a vCPU and a guest of two instructions work".into())
+        }
+        other => Err(error(&format!("a guest of two instructions left with {other:?}"))),
+    }
+}
+
+/// For example `ok    device: /dev/kvm is there`.
+fn line(what: &str, finding: &Finding) -> String {
+    match finding {
+        Ok(detail) => format!("ok    {what}: {detail}"),
+        // The errors' own words say how to mend it, after a colon or a semicolon.
+        Err(detail) => match detail.split_once([':', ';']) {
+            Some((problem, mend)) => format!("FAIL  {what}: {problem}\n      mend: {}", mend.trim()),
+            None => format!("FAIL  {what}: {detail}"),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_device_is_a_failure_with_its_mending() {
+        let findings = findings(Path::new("/dev/no-such-kvm"));
+        let (what, finding) = &findings[0];
+        let line = line(what, finding);
+        assert!(
+            line.starts_with("FAIL  device: /dev/no-such-kvm is not there\n      mend: load KVM's module"),
+            "{line}"
+        );
+        assert!(findings.len() == 2, "nothing else can be tried");
+    }
+
+    #[test]
+    fn a_file_that_is_no_device_is_a_failure() {
+        let findings = findings(Path::new("/etc/passwd"));
+        assert!(line("device", &findings[0].1).starts_with("FAIL  device: /etc/passwd is not a device\n"));
+    }
+}

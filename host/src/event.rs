@@ -1,0 +1,193 @@
+//! What happens in a run, as the outputs see it. The fields that JSON lines have, and their
+//! names, are a contract; nothing in `run`, `turn` and `end` depends on the clock.
+
+use std::collections::BTreeMap;
+
+use guest_abi::{ring::Ring, transition::Role};
+use serde::{Serialize, Serializer};
+
+use crate::exchange::States;
+
+/// An event. As JSON it is one object whose `event` field says which.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Event<'a> {
+    /// An exchange begins.
+    Run(Run<'a>),
+    /// A guest printed something.
+    Console(Console<'a>),
+    /// A turn is over and its items are adopted.
+    Turn(Turn<'a>),
+    /// A guest ended other than it should.
+    Crash(CrashEvent<'a>),
+    /// An exchange is over.
+    End(End),
+    /// A guest that ran alone is done.
+    Exit(ExitEvent<'a>),
+}
+
+/// See [`Event::Run`].
+#[derive(Debug, Serialize)]
+pub struct Run<'a> {
+    /// The experiment's name.
+    pub experiment: &'static str,
+    /// The host's ABI version.
+    pub abi: String,
+    /// The seed of all chance.
+    pub seed: u64,
+    /// The ring's capacity in items.
+    pub capacity: u32,
+    /// The schedule, as written.
+    pub schedule: String,
+    /// The number of turns.
+    pub turns: u64,
+    /// The guests, in the order of their VMs.
+    pub guests: Vec<Guest<'a>>,
+}
+
+/// A guest of an exchange.
+#[derive(Debug, Serialize)]
+pub struct Guest<'a> {
+    /// The VM's number, from 1.
+    pub vm: u32,
+    /// The image's name.
+    pub name: &'a str,
+    /// What the guest does.
+    #[serde(serialize_with = "role_name")]
+    pub role: Role,
+    /// The SHA-256 of the image's file.
+    pub sha256: &'a str,
+}
+
+/// See [`Event::Console`].
+#[derive(Debug, Serialize)]
+pub struct Console<'a> {
+    /// The VM's number.
+    pub vm: u32,
+    /// The guest's name.
+    pub name: &'a str,
+    /// What it printed, as text; what is no UTF-8 is replaced.
+    #[serde(serialize_with = "lossy_text")]
+    pub text: &'a [u8],
+}
+
+/// See [`Event::Turn`].
+#[derive(Debug, Serialize)]
+pub struct Turn<'a> {
+    /// The turn's number, from 1.
+    pub turn: u64,
+    /// The VM's number.
+    pub vm: u32,
+    /// What its guest does.
+    #[serde(serialize_with = "role_name")]
+    pub role: Role,
+    /// The items that moved, in order.
+    pub items: &'a [u32],
+    /// The slot that the next produced item goes to.
+    pub prod_p: u32,
+    /// The slot of the next item to consume.
+    pub cons_p: u32,
+    /// The number of items in the ring.
+    pub count: u32,
+    /// The number of VM exits that the turn cost.
+    pub exits: u64,
+    /// The ring after the turn, for those who draw it.
+    #[serde(skip)]
+    pub ring: &'a Ring,
+}
+
+/// See [`Event::Crash`].
+#[derive(Debug, Serialize)]
+pub struct CrashEvent<'a> {
+    /// The VM's number.
+    pub vm: u32,
+    /// The guest's name.
+    pub name: &'a str,
+    /// The number of the turn in which it ended; `None` before the first and for a guest that
+    /// runs alone.
+    pub turn: Option<u64>,
+    /// The reason's name.
+    pub reason: &'static str,
+    /// The reason in words.
+    pub message: String,
+    /// The instruction pointer, where it means something.
+    pub address: Option<u64>,
+    /// Where the guest's source says that it happened.
+    #[serde(flatten)]
+    pub location: Option<Location>,
+    /// What to try next.
+    pub hint: &'static str,
+    /// For a broken rule of the ring: the last good state and the claimed one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub states: Option<&'a States>,
+}
+
+/// A place in a guest's source.
+#[derive(Debug, Serialize)]
+pub struct Location {
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u32,
+    /// The column, from 1.
+    pub column: u32,
+}
+
+/// See [`Event::End`].
+#[derive(Debug, Serialize)]
+pub struct End {
+    /// The number of turns that were finished.
+    pub turns: u64,
+    /// The number of items that were produced.
+    pub produced: u64,
+    /// The number of items that were consumed.
+    pub consumed: u64,
+    /// The number of items in the ring.
+    pub left: u32,
+    /// Whether what came out is what went in.
+    pub audit: Audit,
+    /// Exits by VM and kind.
+    pub exits: BTreeMap<u32, Exits>,
+}
+
+/// The audit's verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Audit {
+    /// All that came out is what went in, in order; the rest is in the ring.
+    Ok,
+    /// A guest broke the ring's rules, or the accounts differ.
+    Failed,
+}
+
+/// One VM's exits.
+#[derive(Debug, Serialize)]
+pub struct Exits {
+    /// By kind.
+    #[serde(flatten)]
+    pub by_kind: BTreeMap<&'static str, u64>,
+    /// All.
+    pub total: u64,
+}
+
+/// See [`Event::Exit`].
+#[derive(Debug, Serialize)]
+pub struct ExitEvent<'a> {
+    /// The VM's number.
+    pub vm: u32,
+    /// The guest's name.
+    pub name: &'a str,
+    /// Its exit status.
+    pub status: u32,
+    /// Its exits.
+    pub exits: Exits,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn role_name<S: Serializer>(role: &Role, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(role.name())
+}
+
+fn lossy_text<S: Serializer>(text: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&String::from_utf8_lossy(text))
+}

@@ -1,0 +1,257 @@
+//! The exchange: the host's own ring, which only the host changes, and the account of all that
+//! moved through it.
+
+use std::{collections::VecDeque, fmt};
+
+use guest_abi::{
+    digest::Digest,
+    mailbox::{Mailbox, Quota},
+    ring::{Capacity, Pointers, Ring, Slots},
+    transition::{self, Items, Role, Violation},
+};
+use serde::Serialize;
+
+/// One VM's part in an exchange.
+#[derive(Clone, Debug)]
+pub struct Party {
+    role: Role,
+    quota: Quota,
+    account: Digest,
+}
+
+impl Party {
+    /// A party that has moved nothing yet.
+    pub fn new(role: Role, quota: Quota) -> Self {
+        Self { role, quota, account: Digest::EMPTY }
+    }
+
+    /// What the party does.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+}
+
+/// The state of an exchange.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    ring: Ring,
+    parties: Vec<Party>,
+    ledger: Ledger,
+}
+
+impl Exchange {
+    /// An exchange with an empty ring.
+    pub fn new(capacity: Capacity, parties: Vec<Party>) -> Self {
+        Self { ring: Ring::new(capacity), parties, ledger: Ledger::default() }
+    }
+
+    /// The ring in its last good state.
+    pub fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    /// The parties, in the order of their VMs.
+    pub fn parties(&self) -> &[Party] {
+        &self.parties
+    }
+
+    /// The account of all items.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// What the mailbox of a party holds when its turn begins.
+    pub fn mailbox(&self, party: usize) -> Mailbox {
+        Mailbox::new(self.parties[party].quota, &self.ring)
+    }
+
+    /// Takes over what a party left in its mailbox at the end of its turn: the items it moved.
+    ///
+    /// # Errors
+    ///
+    /// The rule that it broke; the exchange is as before.
+    pub fn settle(&mut self, party: usize, claim: &Mailbox) -> Result<Items, Refusal> {
+        let Party { role, account, .. } = &mut self.parties[party];
+        let items = transition::check(*role, &self.ring, claim, *account)
+            .map_err(|violation| Refusal::new(violation, &self.ring, claim))?;
+        transition::adopt(*role, &mut self.ring, &items)
+            .expect("the items were checked against this ring just now");
+        *account = account.with_all(&items);
+        self.ledger.enter(*role, &items);
+        Ok(items)
+    }
+
+    /// Whether all that came out is what went in, in order, with the rest still in the ring.
+    pub fn audit(&self) -> bool {
+        self.ledger.agrees_with(&self.ring)
+    }
+}
+
+/// Why a turn was not adopted: the rule, the state that stays, and the state that was claimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The rule that was broken.
+    pub violation: Violation,
+    /// The two states.
+    pub states: Box<States>,
+}
+
+impl Refusal {
+    fn new(violation: Violation, ring: &Ring, claim: &Mailbox) -> Self {
+        let capacity = ring.pointers().capacity;
+        let old = RingState::new(ring.pointers(), ring.slots(), capacity);
+        let claimed = RingState::new(claim.pointers, &claim.slots, capacity);
+        Self { violation, states: Box::new(States { old, claimed }) }
+    }
+}
+
+/// The two states of a ring in a turn that was not adopted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct States {
+    /// The host's, which stays.
+    pub old: RingState,
+    /// The guest's, which was refused.
+    pub claimed: RingState,
+}
+
+/// A ring, as a report shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RingState {
+    capacity: u32,
+    prod_p: u32,
+    cons_p: u32,
+    count: u32,
+    /// What stands in the slots in use, items or not.
+    slots: Vec<u32>,
+}
+
+impl RingState {
+    /// The state with the first `shown` slots.
+    fn new(pointers: Pointers, slots: &Slots, shown: u32) -> Self {
+        let Pointers { capacity, prod_p, cons_p, count } = pointers;
+        Self { capacity, prod_p, cons_p, count, slots: slots[..shown as usize].to_vec() }
+    }
+}
+
+impl fmt::Display for RingState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { capacity, prod_p, cons_p, count, slots } = self;
+        write!(f, "cons_p={cons_p} prod_p={prod_p} count={count} capacity={capacity} slots {slots:?}")
+    }
+}
+
+/// The host's account of all items, kept apart from the ring so that the two can be compared.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    produced: u64,
+    consumed: u64,
+    went_in: Digest,
+    came_out: Digest,
+}
+
+impl Ledger {
+    /// The number of items that were produced.
+    pub fn produced(&self) -> u64 {
+        self.produced
+    }
+
+    /// The number of items that were consumed.
+    pub fn consumed(&self) -> u64 {
+        self.consumed
+    }
+
+    fn enter(&mut self, role: Role, items: &Items) {
+        let (count, digest) = match role {
+            Role::Producer => (&mut self.produced, &mut self.went_in),
+            Role::Consumer => (&mut self.consumed, &mut self.came_out),
+        };
+        *count += items.len() as u64;
+        *digest = digest.with_all(items);
+    }
+
+    /// All that came out, followed by what is left in the ring, must be all that went in.
+    fn agrees_with(&self, ring: &Ring) -> bool {
+        let mut rest = ring.clone();
+        let left: VecDeque<u32> = std::iter::from_fn(|| rest.take()).collect();
+        let all = left.iter().fold(self.came_out, |digest, &item| digest.with(item));
+        all == self.went_in && self.produced == self.consumed + left.len() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exchange() -> Exchange {
+        let parties =
+            vec![Party::new(Role::Producer, Quota::Random), Party::new(Role::Consumer, Quota::Items(2))];
+        Exchange::new(Capacity::new(4).expect("1 to 64"), parties)
+    }
+
+    /// A producer's honest turn that appends these items.
+    fn produce(exchange: &Exchange, account: Digest, items: &[u32]) -> Mailbox {
+        let mut mailbox = exchange.mailbox(0);
+        for &item in items {
+            let slot = mailbox.pointers.push().expect("room");
+            mailbox.slots[slot as usize] = item;
+        }
+        mailbox.digest = account.with_all(items);
+        mailbox
+    }
+
+    #[test]
+    fn a_mailbox_hands_over_the_ring_and_the_orders() {
+        let exchange = exchange();
+        assert_eq!(Quota::decode(exchange.mailbox(0).quota), Quota::Random);
+        assert_eq!(Quota::decode(exchange.mailbox(1).quota), Quota::Items(2));
+        assert_eq!(exchange.mailbox(1).pointers, exchange.ring().pointers());
+    }
+
+    #[test]
+    fn items_go_through_and_the_audit_agrees() {
+        let mut exchange = exchange();
+        let claim = produce(&exchange, Digest::EMPTY, &[10, 11, 12]);
+        assert_eq!(&*exchange.settle(0, &claim).expect("honest"), [10, 11, 12]);
+        assert!(exchange.audit());
+
+        let mut claim = exchange.mailbox(1);
+        claim.pointers.take().expect("an item");
+        claim.digest = Digest::EMPTY.with(10);
+        assert_eq!(&*exchange.settle(1, &claim).expect("honest"), [10]);
+        assert!(exchange.audit());
+        assert_eq!((exchange.ledger().produced(), exchange.ledger().consumed()), (3, 1));
+    }
+
+    #[test]
+    fn a_violation_changes_nothing() {
+        let mut exchange = exchange();
+        let claim = produce(&exchange, Digest::EMPTY, &[10]);
+        exchange.settle(0, &claim).expect("honest");
+        // The same account again: this guest forgot that it had produced before.
+        let claim = produce(&exchange, Digest::EMPTY, &[11]);
+        let refusal = exchange.settle(0, &claim).expect_err("a wrong account");
+        assert!(matches!(refusal.violation, Violation::Digest { .. }));
+        assert_eq!(
+            refusal.states.old.to_string(),
+            "cons_p=0 prod_p=1 count=1 capacity=4 slots [10, 0, 0, 0]"
+        );
+        assert_eq!(
+            refusal.states.claimed.to_string(),
+            "cons_p=0 prod_p=2 count=2 capacity=4 slots [10, 11, 0, 0]"
+        );
+        assert_eq!(exchange.ring().pointers().count, 1);
+        assert_eq!(exchange.ledger().produced(), 1);
+        assert!(exchange.audit());
+    }
+
+    #[test]
+    fn the_audit_notices_a_ring_that_differs_from_the_account() {
+        let mut exchange = exchange();
+        let claim = produce(&exchange, Digest::EMPTY, &[10]);
+        exchange.settle(0, &claim).expect("honest");
+        exchange.ring.take();
+        assert!(!exchange.audit());
+        exchange.ring.push(11).expect("room");
+        assert!(!exchange.audit());
+    }
+}

@@ -1,0 +1,210 @@
+//! Hypercalls: from a port exit to a typed call, and from a call to its reply.
+//!
+//! Both steps are free functions without KVM, so that a test can hand them any exit. The guest
+//! is not trusted: what it passes is copied once and checked.
+
+use guest_abi::{
+    block::{MailboxAttach, Panic, Text},
+    port::Port,
+};
+use zerocopy::{FromBytes, IntoBytes};
+
+use crate::{
+    crash::Crash,
+    kvm::{Direction, Width},
+    memory::GuestMemory,
+    seed::split,
+};
+
+/// A hypercall, decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hypercall {
+    /// Print one byte.
+    PrintByte(u8),
+    /// Print a number and a newline.
+    PrintDecimal(u32),
+    /// Print the NUL-terminated string at this address.
+    PrintString(u32),
+    /// Print the text that the block at this address names.
+    Print(u32),
+    /// Read the number of exits.
+    ExitCount,
+    /// Accepted, and nothing but an exit.
+    Nothing,
+    /// End with this status.
+    Exit(u32),
+    /// End with the panic that the block at this address reports.
+    Panic(u32),
+    /// Take the mailbox that the block at this address names.
+    MailboxAttach(u32),
+    /// The turn is over.
+    EndTurn,
+}
+
+/// Decodes a port access; `value` is what was written, of no meaning for a read.
+///
+/// # Errors
+///
+/// The port is no hypercall, or not in this direction and width.
+pub fn decode(port: u16, width: Width, direction: Direction, value: u32) -> Result<Hypercall, Crash> {
+    let Ok(port) = Port::try_from(port) else {
+        return Err(Crash::UnknownPort { port, width, direction });
+    };
+    let known = match direction {
+        Direction::In => port.reads(),
+        Direction::Out => port.writes(),
+    };
+    if !known || usize::from(port.width()) != width.bytes() {
+        return Err(Crash::WrongAccess { port, width, direction });
+    }
+    Ok(match (port, direction) {
+        (Port::PrintByte, _) => Hypercall::PrintByte(value.to_le_bytes()[0]),
+        (Port::PrintDecimal, _) => Hypercall::PrintDecimal(value),
+        (Port::ExitCount, Direction::In) => Hypercall::ExitCount,
+        (Port::ExitCount, Direction::Out) => Hypercall::Nothing,
+        (Port::PrintString, _) => Hypercall::PrintString(value),
+        (Port::Exit, _) => Hypercall::Exit(value),
+        (Port::Panic, _) => Hypercall::Panic(value),
+        (Port::Print, _) => Hypercall::Print(value),
+        (Port::MailboxAttach, _) => Hypercall::MailboxAttach(value),
+        (Port::EndTurn, _) => Hypercall::EndTurn,
+    })
+}
+
+/// What a hypercall may reach.
+pub struct Services<'a> {
+    /// The guest's memory.
+    pub memory: &'a GuestMemory,
+    /// Where the guest's mailbox is, once it has said so.
+    pub mailbox: &'a mut Option<MailboxAttach>,
+    /// The number of the VM's exits so far, this one included.
+    pub exits: u64,
+    /// Takes what the guest prints.
+    pub console: &'a mut dyn FnMut(&[u8]),
+}
+
+/// What the host does next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Let the guest go on.
+    Resume,
+    /// Let it go on with this in EAX.
+    Answer(u32),
+    /// Leave it stopped.
+    Stop(Stop),
+}
+
+/// Why a guest stays stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// It has attached its mailbox and waits for its first turn.
+    Attached,
+    /// It has ended its turn and waits for the next.
+    TurnEnded,
+    /// It is done, with this status.
+    Exited(u32),
+    /// It panicked.
+    Panicked(PanicReport),
+}
+
+/// A guest's panic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PanicReport {
+    /// The message, as the guest wrote it.
+    pub message: Vec<u8>,
+    /// The source file, as the guest wrote it.
+    pub file: Vec<u8>,
+    /// The line, from 1; 0 where the guest knew none.
+    pub line: u32,
+    /// The column, from 1; 0 where the guest knew none.
+    pub column: u32,
+}
+
+/// Serves a hypercall.
+///
+/// # Errors
+///
+/// The guest asked for what it may not have.
+pub fn handle(call: Hypercall, services: &mut Services<'_>) -> Result<Reply, Crash> {
+    match call {
+        Hypercall::PrintByte(byte) => print(services, &[byte]),
+        Hypercall::PrintDecimal(number) => print(services, format!("{number}\n").as_bytes()),
+        Hypercall::PrintString(address) => print_string(services, address),
+        Hypercall::Print(address) => print_text(services, address),
+        Hypercall::ExitCount => Ok(Reply::Answer(split(services.exits).0)),
+        Hypercall::Nothing => Ok(Reply::Resume),
+        Hypercall::Exit(status) => Ok(Reply::Stop(Stop::Exited(status))),
+        Hypercall::Panic(address) => panic_report(services, address),
+        Hypercall::MailboxAttach(address) => attach(services, address),
+        Hypercall::EndTurn if services.mailbox.is_none() => Err(Crash::TurnWithoutMailbox),
+        Hypercall::EndTurn => Ok(Reply::Stop(Stop::TurnEnded)),
+    }
+}
+
+fn print(services: &mut Services<'_>, text: &[u8]) -> Result<Reply, Crash> {
+    (services.console)(text);
+    Ok(Reply::Resume)
+}
+
+fn print_string(services: &mut Services<'_>, address: u32) -> Result<Reply, Crash> {
+    let len = Text::MAX_LEN;
+    let string = services.memory.read_c_string(address, len).map_err(|_| Crash::BadAddress {
+        call: Port::PrintString,
+        what: "a NUL-terminated string",
+        address,
+        len,
+    })?;
+    print(services, &string)
+}
+
+fn print_text(services: &mut Services<'_>, address: u32) -> Result<Reply, Crash> {
+    let text: Text = block(services.memory, Port::Print, address)?;
+    let text = read_text(services.memory, Port::Print, text)?;
+    print(services, &text)
+}
+
+/// A panic is reported as one even where parts of its report cannot be read.
+fn panic_report(services: &mut Services<'_>, address: u32) -> Result<Reply, Crash> {
+    let panic: Panic = block(services.memory, Port::Panic, address)?;
+    let text = |text| {
+        read_text(services.memory, Port::Panic, text)
+            .unwrap_or_else(|crash| format!("({crash})").into_bytes())
+    };
+    Ok(Reply::Stop(Stop::Panicked(PanicReport {
+        message: text(panic.message),
+        file: text(panic.file),
+        line: panic.line,
+        column: panic.column,
+    })))
+}
+
+fn attach(services: &mut Services<'_>, address: u32) -> Result<Reply, Crash> {
+    let mailbox: MailboxAttach = block(services.memory, Port::MailboxAttach, address)?;
+    let MailboxAttach { address, size: len } = mailbox;
+    if !services.memory.contains(address, len) {
+        return Err(Crash::BadAddress { call: Port::MailboxAttach, what: "a mailbox", address, len });
+    }
+    if services.mailbox.replace(mailbox).is_some() {
+        return Err(Crash::MailboxTwice);
+    }
+    Ok(Reply::Stop(Stop::Attached))
+}
+
+/// Copies a request block out of guest memory.
+fn block<T: FromBytes + IntoBytes>(memory: &GuestMemory, call: Port, address: u32) -> Result<T, Crash> {
+    let len = u32::try_from(size_of::<T>()).unwrap_or(u32::MAX);
+    memory.read_record(address).map_err(|_| Crash::BadAddress { call, what: "a request block", address, len })
+}
+
+/// Copies a text out of guest memory.
+fn read_text(memory: &GuestMemory, call: Port, Text { address, len }: Text) -> Result<Vec<u8>, Crash> {
+    if len > Text::MAX_LEN {
+        return Err(Crash::TextTooLong { call, len });
+    }
+    let mut text = vec![0; len as usize];
+    memory.read(address, &mut text).map_err(|_| Crash::BadAddress { call, what: "text", address, len })?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! Every arm of the handler, and hostile arguments for each, without KVM.
+
+use guest_abi::layout::{DEFAULT_MEMORY, STACK_GUARD};
+use proptest::prelude::*;
+
+use super::*;
+
+/// A guest's memory and what its hypercalls have done so far.
+struct Guest {
+    memory: GuestMemory,
+    mailbox: Option<MailboxAttach>,
+    printed: Vec<u8>,
+}
+
+impl Guest {
+    fn new() -> Self {
+        let memory = GuestMemory::new(DEFAULT_MEMORY).expect("2 MiB");
+        Self { memory, mailbox: None, printed: Vec::new() }
+    }
+
+    fn call(&mut self, call: Hypercall) -> Result<Reply, Crash> {
+        let printed = &mut self.printed;
+        handle(
+            call,
+            &mut Services {
+                memory: &self.memory,
+                mailbox: &mut self.mailbox,
+                exits: 0x1_0000_0005,
+                console: &mut |text| printed.extend_from_slice(text),
+            },
+        )
+    }
+
+    /// Puts bytes at an address of the guest's memory.
+    fn with(self, address: u32, bytes: &[u8]) -> Self {
+        self.memory.write(address, bytes).expect("memory");
+        self
+    }
+}
+
+fn words(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+#[test]
+fn every_port_decodes_in_its_own_width_and_direction_only() {
+    for port in Port::ALL {
+        for width in [Width::Byte, Width::Word, Width::Long] {
+            for (direction, known) in [(Direction::In, port.reads()), (Direction::Out, port.writes())] {
+                let decoded = decode(port as u16, width, direction, 0x1234_5678);
+                let expected = known && width.bytes() == usize::from(port.width());
+                assert_eq!(decoded.is_ok(), expected, "{port:?} {width} {direction:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_port_that_is_no_hypercall_is_named() {
+    let (width, direction) = (Width::Word, Direction::In);
+    assert_eq!(decode(0x80, width, direction, 0), Err(Crash::UnknownPort { port: 0x80, width, direction }));
+}
+
+#[test]
+fn printing_calls_print() {
+    let mut guest = Guest::new().with(0x8000, b"string\0").with(0x9000, &words(&[0x8000, 3]));
+    for call in [
+        Hypercall::PrintByte(b'!'),
+        Hypercall::PrintDecimal(u32::MAX),
+        Hypercall::PrintString(0x8000),
+        Hypercall::Print(0x9000),
+        Hypercall::Nothing,
+    ] {
+        assert_eq!(guest.call(call), Ok(Reply::Resume));
+    }
+    assert_eq!(guest.printed, b"!4294967295\nstringstr");
+}
+
+#[test]
+fn the_exit_count_is_cut_to_32_bits() {
+    assert_eq!(Guest::new().call(Hypercall::ExitCount), Ok(Reply::Answer(5)));
+}
+
+#[test]
+fn an_exit_stops_with_its_status() {
+    assert_eq!(Guest::new().call(Hypercall::Exit(7)), Ok(Reply::Stop(Stop::Exited(7))));
+}
+
+#[test]
+fn a_panic_carries_its_message_and_place() {
+    let mut guest =
+        Guest::new().with(0x8000, b"went wrongmain.rs").with(0x9000, &words(&[0x8000, 10, 0x800A, 7, 12, 5]));
+    let report = PanicReport { message: b"went wrong".into(), file: b"main.rs".into(), line: 12, column: 5 };
+    assert_eq!(guest.call(Hypercall::Panic(0x9000)), Ok(Reply::Stop(Stop::Panicked(report))));
+}
+
+#[test]
+fn a_panic_whose_message_cannot_be_read_is_still_a_panic() {
+    let mut guest = Guest::new().with(0x9000, &words(&[0, 10, 0x8000, u32::MAX, 12, 5]));
+    let Ok(Reply::Stop(Stop::Panicked(report))) = guest.call(Hypercall::Panic(0x9000)) else {
+        panic!("not a panic");
+    };
+    assert!(String::from_utf8_lossy(&report.message).contains("not all in its memory"));
+    assert!(String::from_utf8_lossy(&report.file).contains("the most is 65536"));
+    assert_eq!(report.line, 12);
+}
+
+#[test]
+fn a_mailbox_is_attached_once_and_before_a_turn_ends() {
+    let mut guest = Guest::new().with(0x9000, &words(&[0xA000, 64]));
+    assert_eq!(guest.call(Hypercall::EndTurn), Err(Crash::TurnWithoutMailbox));
+    assert_eq!(guest.call(Hypercall::MailboxAttach(0x9000)), Ok(Reply::Stop(Stop::Attached)));
+    assert_eq!(guest.mailbox, Some(MailboxAttach { address: 0xA000, size: 64 }));
+    assert_eq!(guest.call(Hypercall::EndTurn), Ok(Reply::Stop(Stop::TurnEnded)));
+    assert_eq!(guest.call(Hypercall::MailboxAttach(0x9000)), Err(Crash::MailboxTwice));
+}
+
+#[test]
+fn a_mailbox_outside_memory_is_refused() {
+    for (address, size) in [(0, 4), (STACK_GUARD - 4, 8), (DEFAULT_MEMORY - 4, 8), (u32::MAX, u32::MAX)] {
+        let mut guest = Guest::new().with(0x9000, &words(&[address, size]));
+        let refused = guest.call(Hypercall::MailboxAttach(0x9000));
+        assert!(
+            matches!(refused, Err(Crash::BadAddress { what: "a mailbox", .. })),
+            "{address:#x} {size:#x}"
+        );
+        assert_eq!(guest.mailbox, None);
+    }
+}
+
+#[test]
+fn a_block_outside_memory_is_refused() {
+    for address in [0, STACK_GUARD, DEFAULT_MEMORY - 1, u32::MAX] {
+        for call in [
+            Hypercall::Print(address),
+            Hypercall::PrintString(address),
+            Hypercall::Panic(address),
+            Hypercall::MailboxAttach(address),
+        ] {
+            let refused = if address == DEFAULT_MEMORY - 1 && call == Hypercall::PrintString(address) {
+                continue; // one zero byte is an empty string
+            } else {
+                Guest::new().call(call)
+            };
+            assert!(matches!(refused, Err(Crash::BadAddress { .. })), "{call:?}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Any port access with any memory around its argument ends in a reply or a crash.
+    #[test]
+    fn no_access_panics(
+        port in prop_oneof![0xE0..0x100u16, any::<u16>()], write in any::<bool>(), width in 0..3usize,
+        value in prop_oneof![0x7FF0..0x8010u32, any::<u32>()], block in any::<[u32; 8]>(),
+    ) {
+        let mut guest = Guest::new().with(0x8000, &words(&block));
+        let width = [Width::Byte, Width::Word, Width::Long][width];
+        let direction = if write { Direction::Out } else { Direction::In };
+        if let Ok(call) = decode(port, width, direction, value) {
+            let _ = guest.call(call);
+            prop_assert!(guest.printed.len() <= Text::MAX_LEN as usize);
+        }
+    }
+}

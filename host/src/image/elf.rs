@@ -1,0 +1,150 @@
+//! ELF32 and ELF64 images.
+
+use guest_abi::{layout, mode::CpuMode};
+use object::{
+    Endianness, FileKind,
+    elf::{self, FileHeader32, FileHeader64, PF_X, PT_DYNAMIC, PT_INTERP, PT_LOAD},
+    read::elf::{FileHeader, ProgramHeader},
+};
+
+use super::{Contents, Problem, Segment, note};
+
+/// Checks an ELF file and takes out what is to be loaded.
+pub(super) fn parse(file: &[u8]) -> Result<Contents, Problem> {
+    if file.is_empty() {
+        return Err(Problem::Empty);
+    }
+    if !file.starts_with(&elf::ELFMAG) {
+        return Err(Problem::NotElf);
+    }
+    match FileKind::parse(file).map_err(damaged)? {
+        FileKind::Elf32 => parse_class::<FileHeader32<Endianness>>(file, elf::EM_386),
+        FileKind::Elf64 => parse_class::<FileHeader64<Endianness>>(file, elf::EM_X86_64),
+        _ => Err(Problem::NotElf),
+    }
+}
+
+pub(super) fn damaged(error: object::read::Error) -> Problem {
+    Problem::Damaged(error.to_string())
+}
+
+fn parse_class<Elf: FileHeader<Endian = Endianness>>(
+    file: &[u8],
+    machine: elf::Machine,
+) -> Result<Contents, Problem> {
+    let header = Elf::parse(file).map_err(damaged)?;
+    let endian = header.endian().map_err(damaged)?;
+    check_kind(header, endian, machine)?;
+    let headers = header.program_headers(endian, file).map_err(damaged)?;
+    check_static::<Elf>(headers, endian)?;
+    let mode = note::check::<Elf>(headers, endian, file)?;
+    check_class(mode, header.is_type_64())?;
+    let loads: Vec<&Elf::ProgramHeader> =
+        headers.iter().filter(|header| header.p_type(endian) == PT_LOAD).collect();
+    let segments = segments::<Elf>(&loads, endian, file)?;
+    check_overlaps(&segments)?;
+    let entry = check_entry::<Elf>(header.e_entry(endian).into(), &loads, endian)?;
+    Ok(Contents { mode, entry, segments })
+}
+
+fn check_kind<Elf: FileHeader<Endian = Endianness>>(
+    header: &Elf,
+    endian: Endianness,
+    machine: elf::Machine,
+) -> Result<(), Problem> {
+    if endian != Endianness::Little {
+        return Err(Problem::Kind("a big-endian ELF file".into()));
+    }
+    if header.e_machine(endian) != machine {
+        return Err(Problem::Kind(format!(
+            "an ELF file for another machine (number {})",
+            header.e_machine(endian).0
+        )));
+    }
+    match header.e_type(endian) {
+        elf::ET_EXEC => Ok(()),
+        elf::ET_DYN => Err(Problem::Kind("a dynamic or position-independent ELF file".into())),
+        elf::ET_REL => Err(Problem::Kind("an object file that was not linked".into())),
+        other => Err(Problem::Kind(format!("an ELF file of type {}", other.0))),
+    }
+}
+
+fn check_static<Elf: FileHeader<Endian = Endianness>>(
+    headers: &[Elf::ProgramHeader],
+    endian: Endianness,
+) -> Result<(), Problem> {
+    let dynamic = |header: &Elf::ProgramHeader| [PT_INTERP, PT_DYNAMIC].contains(&header.p_type(endian));
+    match headers.iter().any(dynamic) {
+        true => Err(Problem::Kind("a dynamically linked ELF file".into())),
+        false => Ok(()),
+    }
+}
+
+/// 64-bit code is in 64-bit files and nothing else is.
+fn check_class(mode: CpuMode, is_64: bool) -> Result<(), Problem> {
+    match (mode, is_64) {
+        (CpuMode::Long, false) => Err(Problem::Kind("a 32-bit ELF file for long mode".into())),
+        (CpuMode::Long, true) | (_, false) => Ok(()),
+        (_, true) => Err(Problem::Kind(format!("a 64-bit ELF file for {} mode", mode.name()))),
+    }
+}
+
+/// The loadable segments, by physical address, each within what images may use.
+fn segments<Elf: FileHeader<Endian = Endianness>>(
+    loads: &[&Elf::ProgramHeader],
+    endian: Endianness,
+    file: &[u8],
+) -> Result<Vec<Segment>, Problem> {
+    let mut segments = Vec::new();
+    for (index, load) in loads.iter().enumerate() {
+        let (start, size): (u64, u64) = (load.p_paddr(endian).into(), load.p_memsz(endian).into());
+        let bytes = load
+            .data(endian, file)
+            .map_err(|()| Problem::Damaged(format!("segment {index} is not all in the file")))?;
+        if bytes.len() as u64 > size {
+            return Err(Problem::Damaged(format!("segment {index} is larger in the file than in memory")));
+        }
+        let end = start.saturating_add(size);
+        if size == 0 {
+            continue;
+        }
+        match (u32::try_from(start), u32::try_from(size)) {
+            (Ok(address), Ok(size)) if address >= layout::IMAGE_BASE && end <= layout::MAX_MEMORY.into() => {
+                segments.push(Segment { address, bytes: bytes.to_vec(), size });
+            }
+            _ => return Err(Problem::OutOfRange { index, start, end }),
+        }
+    }
+    if segments.is_empty() { Err(Problem::NoSegments) } else { Ok(segments) }
+}
+
+fn check_overlaps(segments: &[Segment]) -> Result<(), Problem> {
+    let mut order: Vec<(usize, &Segment)> = segments.iter().enumerate().collect();
+    order.sort_by_key(|(_, segment)| segment.address);
+    match order.windows(2).find(|pair| pair[0].1.end() > pair[1].1.address.into()) {
+        Some(pair) => Err(Problem::Overlap { first: pair[0].0, second: pair[1].0 }),
+        None => Ok(()),
+    }
+}
+
+fn check_entry<Elf: FileHeader<Endian = Endianness>>(
+    entry: u64,
+    loads: &[&Elf::ProgramHeader],
+    endian: Endianness,
+) -> Result<u16, Problem> {
+    if entry >= layout::REAL_MODE_END.into() {
+        return Err(Problem::EntryTooHigh { entry });
+    }
+    let holds_entry = |load: &&&Elf::ProgramHeader| {
+        let start: u64 = load.p_paddr(endian).into();
+        let size: u64 = load.p_filesz(endian).into();
+        load.p_flags(endian).0 & PF_X.0 != 0 && (start..start.saturating_add(size)).contains(&entry)
+    };
+    match (loads.iter().find(holds_entry), u16::try_from(entry)) {
+        (Some(_), Ok(entry)) => Ok(entry),
+        _ => Err(Problem::EntryOutside { entry }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

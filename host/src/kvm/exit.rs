@@ -1,0 +1,286 @@
+//! Typed exits (KVM API, 5. "The kvm_run structure"). This is the one file that reads the raw
+//! exit union.
+
+use std::fmt;
+
+use kvm_bindings::{KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_IO, kvm_run};
+use kvm_ioctls::VcpuExit;
+
+/// Why a vCPU stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// `out`, or one exit's worth of `rep outs`.
+    Out {
+        /// The port.
+        port: u16,
+        /// The width of one access.
+        width: Width,
+        /// The values, in order; more than one only for string instructions.
+        values: Values,
+    },
+    /// `in`, or one exit's worth of `rep ins`. The vCPU waits for [`answer`](super::Vcpu::answer).
+    In {
+        /// The port.
+        port: u16,
+        /// The width of one access.
+        width: Width,
+        /// The number of accesses; more than one only for string instructions.
+        count: u32,
+    },
+    /// A read or write where there is no memory.
+    Mmio {
+        /// The guest-physical address.
+        address: u64,
+        /// The number of bytes, 1 to 8.
+        len: u32,
+        /// [`Direction::Out`] is a write.
+        direction: Direction,
+    },
+    /// `hlt`.
+    Halt,
+    /// A triple fault, or whatever else shuts a CPU down.
+    Shutdown,
+    /// The hardware refused to enter the guest.
+    FailEntry {
+        /// The hardware's own reason.
+        reason: u64,
+    },
+    /// KVM could not go on.
+    InternalError {
+        /// KVM's suberror; 1 is an instruction that it cannot emulate.
+        suberror: u32,
+    },
+    /// A signal reached the thread. Nothing of the guest's.
+    Interrupted,
+    /// Any other reason, by its number in `linux/kvm.h`.
+    Other {
+        /// The number.
+        reason: u32,
+    },
+}
+
+/// The direction of a port or memory access, seen from the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The guest reads.
+    In,
+    /// The guest writes.
+    Out,
+}
+
+/// The width of a port access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// 8 bits.
+    Byte = 1,
+    /// 16 bits.
+    Word = 2,
+    /// 32 bits.
+    Long = 4,
+}
+
+impl Width {
+    /// The width in bytes.
+    pub fn bytes(self) -> usize {
+        self as usize
+    }
+}
+
+impl fmt::Display for Width {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-bit", 8 * self.bytes())
+    }
+}
+
+/// The values of one port exit: nearly always one, which costs no allocation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Values {
+    /// The one value.
+    One(u32),
+    /// Those of a string instruction.
+    Many(Vec<u32>),
+}
+
+impl Values {
+    /// Splits the bytes of an exit into values of one width.
+    fn from_bytes(bytes: &[u8], width: Width) -> Self {
+        let mut values = bytes.chunks_exact(width.bytes()).map(little_endian);
+        match (values.next(), values.next()) {
+            (Some(one), None) => Self::One(one),
+            (first, second) => Self::Many(first.into_iter().chain(second).chain(values).collect()),
+        }
+    }
+
+    /// The values in order.
+    pub fn as_slice(&self) -> &[u32] {
+        match self {
+            Self::One(value) => std::slice::from_ref(value),
+            Self::Many(values) => values,
+        }
+    }
+}
+
+fn little_endian(bytes: &[u8]) -> u32 {
+    bytes.iter().rev().fold(0, |value, &byte| value << 8 | u32::from(byte))
+}
+
+/// What can be known of an exit while kvm-ioctls lends out its data. It does not tell everything:
+/// the rest is in the run structure, which [`Seen::complete`] reads then.
+pub(super) enum Seen {
+    Whole(Exit),
+    Out(u16, Vec<u8>),
+    OutOne(u16, u32, usize),
+    In(u16, usize),
+    InternalError,
+    Other,
+}
+
+impl Seen {
+    /// Copies what kvm-ioctls decoded.
+    pub(super) fn of(exit: VcpuExit<'_>) -> Self {
+        let mmio = |address, data: &[u8], direction| {
+            Self::Whole(Exit::Mmio { address, len: small(data.len()), direction })
+        };
+        match exit {
+            VcpuExit::IoOut(port, data) if data.len() <= 4 => {
+                Self::OutOne(port, little_endian(data), data.len())
+            }
+            VcpuExit::IoOut(port, data) => Self::Out(port, data.to_vec()),
+            VcpuExit::IoIn(port, data) => Self::In(port, data.len()),
+            VcpuExit::MmioRead(address, data) => mmio(address, data, Direction::In),
+            VcpuExit::MmioWrite(address, data) => mmio(address, data, Direction::Out),
+            VcpuExit::Hlt => Self::Whole(Exit::Halt),
+            VcpuExit::Shutdown => Self::Whole(Exit::Shutdown),
+            VcpuExit::FailEntry(reason, _) => Self::Whole(Exit::FailEntry { reason }),
+            VcpuExit::Intr => Self::Whole(Exit::Interrupted),
+            VcpuExit::InternalError => Self::InternalError,
+            _ => Self::Other,
+        }
+    }
+
+    /// Adds what only the run structure knows.
+    pub(super) fn complete(self, run: &kvm_run) -> Exit {
+        match self {
+            Self::Whole(exit) => exit,
+            Self::OutOne(port, value, len) => match io_width(run) {
+                width if width.bytes() == len => Exit::Out { port, width, values: Values::One(value) },
+                width => {
+                    let bytes = value.to_le_bytes();
+                    Exit::Out { port, width, values: Values::from_bytes(&bytes[..len], width) }
+                }
+            },
+            Self::Out(port, bytes) => {
+                let width = io_width(run);
+                Exit::Out { port, width, values: Values::from_bytes(&bytes, width) }
+            }
+            Self::In(port, len) => {
+                let width = io_width(run);
+                Exit::In { port, width, count: small(len / width.bytes()) }
+            }
+            Self::InternalError => Exit::InternalError { suberror: suberror(run) },
+            Self::Other => Exit::Other { reason: run.exit_reason },
+        }
+    }
+}
+
+/// Writes the answer to an `in` exit into the run structure, once for every access.
+pub(super) fn answer(run: &mut kvm_run, value: u32) {
+    if run.exit_reason != KVM_EXIT_IO {
+        return;
+    }
+    // SAFETY: as in `io_width`.
+    let io = unsafe { run.__bindgen_anon_1.io };
+    let width = usize::from(io.size);
+    let offset = usize::try_from(io.data_offset).expect("an offset into the run structure's few pages");
+    // SAFETY: KVM placed `count` accesses of `size` bytes at `data_offset` of the run structure's
+    // mapping, which the vCPU keeps alive and nothing else refers to (KVM API, 5.).
+    let data = unsafe {
+        std::slice::from_raw_parts_mut(
+            std::ptr::from_mut(run).cast::<u8>().wrapping_add(offset),
+            width * io.count as usize,
+        )
+    };
+    for access in data.chunks_exact_mut(width) {
+        access.copy_from_slice(&value.to_le_bytes()[..width]);
+    }
+}
+
+/// A length that KVM's page-sized buffers bound.
+fn small(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+/// The width of one access of a port exit.
+fn io_width(run: &kvm_run) -> Width {
+    debug_assert_eq!(run.exit_reason, KVM_EXIT_IO);
+    // SAFETY: all of the union's variants are plain integers, valid whatever bytes they hold;
+    // the exit reason, which the kernel wrote, says that this variant is meant.
+    match unsafe { run.__bindgen_anon_1.io.size } {
+        1 => Width::Byte,
+        2 => Width::Word,
+        _ => Width::Long,
+    }
+}
+
+/// KVM's reason for an internal error.
+fn suberror(run: &kvm_run) -> u32 {
+    debug_assert_eq!(run.exit_reason, KVM_EXIT_INTERNAL_ERROR);
+    // SAFETY: as in `io_width`.
+    unsafe { run.__bindgen_anon_1.internal.suberror }
+}
+
+#[cfg(test)]
+mod tests {
+    use kvm_bindings::KVM_EXIT_NMI;
+
+    use super::*;
+
+    /// A run structure as the kernel leaves it after a port exit of accesses of `size` bytes.
+    fn io_run(size: u8) -> kvm_run {
+        let mut run = kvm_run { exit_reason: KVM_EXIT_IO, ..Default::default() };
+        run.__bindgen_anon_1.io.size = size;
+        run
+    }
+
+    #[test]
+    fn single_port_accesses_keep_their_width() {
+        for (bytes, width, value) in [
+            (&[0x41][..], Width::Byte, 0x41),
+            (&[0x34, 0x12], Width::Word, 0x1234),
+            (&[0x78, 0x56, 0x34, 0x12], Width::Long, 0x1234_5678),
+        ] {
+            let exit = Seen::of(VcpuExit::IoOut(0xE9, bytes)).complete(&io_run(width as u8));
+            assert_eq!(exit, Exit::Out { port: 0xE9, width, values: Values::One(value) });
+        }
+    }
+
+    #[test]
+    fn string_accesses_are_several_values() {
+        let exit = Seen::of(VcpuExit::IoOut(0xE9, b"abc")).complete(&io_run(1));
+        let values = Values::Many(vec![0x61, 0x62, 0x63]);
+        assert_eq!(exit, Exit::Out { port: 0xE9, width: Width::Byte, values });
+
+        let exit = Seen::of(VcpuExit::IoOut(0xEA, &[1, 0, 0, 0, 2, 0, 0, 0])).complete(&io_run(4));
+        let values = Values::Many(vec![1, 2]);
+        assert_eq!(exit, Exit::Out { port: 0xEA, width: Width::Long, values });
+    }
+
+    #[test]
+    fn reads_say_how_many_answers_they_want() {
+        let exit = Seen::of(VcpuExit::IoIn(0xEB, &mut [0; 8])).complete(&io_run(4));
+        assert_eq!(exit, Exit::In { port: 0xEB, width: Width::Long, count: 2 });
+    }
+
+    #[test]
+    fn an_exit_that_has_no_name_keeps_its_number() {
+        let run = kvm_run { exit_reason: KVM_EXIT_NMI, ..Default::default() };
+        assert_eq!(Seen::of(VcpuExit::Nmi).complete(&run), Exit::Other { reason: KVM_EXIT_NMI });
+    }
+
+    #[test]
+    fn an_internal_error_keeps_its_suberror() {
+        let mut run = kvm_run { exit_reason: KVM_EXIT_INTERNAL_ERROR, ..Default::default() };
+        run.__bindgen_anon_1.internal.suberror = 1;
+        assert_eq!(Seen::of(VcpuExit::InternalError).complete(&run), Exit::InternalError { suberror: 1 });
+    }
+}

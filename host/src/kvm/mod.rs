@@ -1,0 +1,12 @@
+//! The KVM layer: the only place that names KVM's types.
+//!
+//! [`System`] is the open device; [`Vcpu`] is one VM with its one vCPU and its memory; [`Exit`]
+//! is what a run of the vCPU ends with.
+
+mod exit;
+mod system;
+mod vcpu;
+
+pub use exit::{Direction, Exit, Values, Width};
+pub use system::{System, SystemError, module_name};
+pub use vcpu::{Vcpu, VcpuError};

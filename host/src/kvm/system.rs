@@ -1,0 +1,141 @@
+//! The KVM device (KVM API, 4. "API description", system ioctls).
+
+use std::{
+    ffi::{CString, OsStr},
+    io,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
+
+use kvm_bindings::{CpuId, KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES};
+use kvm_ioctls::Kvm;
+
+/// The open KVM device.
+pub struct System {
+    pub(super) kvm: Kvm,
+    pub(super) cpuid: CpuId,
+}
+
+impl System {
+    /// Where the device is.
+    pub const DEVICE: &str = "/dev/kvm";
+
+    /// Opens the device.
+    ///
+    /// # Errors
+    ///
+    /// A [`SystemError`] that says why this machine cannot run guests.
+    pub fn open(device: &Path) -> Result<Self, SystemError> {
+        let path = CString::new(device.as_os_str().as_bytes()).map_err(|_| SystemError::Open {
+            device: device.into(),
+            source: io::ErrorKind::InvalidInput.into(),
+        })?;
+        let kvm = Kvm::new_with_path(path).map_err(|error| open_error(device, error.into()))?;
+        match kvm.get_api_version() {
+            -1 => return Err(SystemError::NotKvm { device: device.into() }),
+            version if version != KVM_API_VERSION.cast_signed() => {
+                return Err(SystemError::ApiVersion { version });
+            }
+            _ => {}
+        }
+        let cpuid = kvm
+            .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
+            .map_err(|error| SystemError::Call { call: "KVM_GET_SUPPORTED_CPUID", source: error.into() })?;
+        Ok(Self { kvm, cpuid })
+    }
+}
+
+fn open_error(device: &Path, source: io::Error) -> SystemError {
+    let device = PathBuf::from(device);
+    match source.kind() {
+        io::ErrorKind::NotFound => SystemError::NotThere { device },
+        io::ErrorKind::PermissionDenied => SystemError::Permission { device },
+        _ => SystemError::Open { device, source },
+    }
+}
+
+/// The kernel module that stands behind KVM here: `kvm_intel`, `kvm_amd`, `kvm_pvm`, ...; `None`
+/// where none of that form is loaded or they are built into the kernel.
+pub fn module_name() -> Option<String> {
+    let modules = std::fs::read_dir("/sys/module").ok()?;
+    let mut names: Vec<String> = modules
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| is_vendor_module(OsStr::new(name)))
+        .collect();
+    names.sort();
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
+fn is_vendor_module(name: &OsStr) -> bool {
+    ["kvm_intel", "kvm_amd", "kvm_pvm"].iter().any(|module| name == *module)
+}
+
+/// This machine cannot run guests.
+#[derive(Debug, thiserror::Error)]
+pub enum SystemError {
+    /// There is no device.
+    #[error(
+        "{} is not there: load KVM's module (`modprobe kvm_intel` or `modprobe kvm_amd`), switch virtualization on in the firmware, or, inside a VM or container, ask for nested virtualization or for the device to be passed in",
+        device.display()
+    )]
+    NotThere {
+        /// The device's path.
+        device: PathBuf,
+    },
+    /// The device may not be opened.
+    #[error(
+        "no permission on {}: join its group (`sudo usermod -aG kvm $USER`, then log in again)",
+        device.display()
+    )]
+    Permission {
+        /// The device's path.
+        device: PathBuf,
+    },
+    /// The device could not be opened for another reason.
+    #[error("cannot open {}: {source}", device.display())]
+    Open {
+        /// The device's path.
+        device: PathBuf,
+        /// The system's own error.
+        source: io::Error,
+    },
+    /// What was opened is something else.
+    #[error("{} is not KVM's device: it does not answer KVM_GET_API_VERSION", device.display())]
+    NotKvm {
+        /// The device's path.
+        device: PathBuf,
+    },
+    /// KVM's interface has not been any other than 12 since 2007.
+    #[error("KVM here has API version {version}; 12 is the stable one: a newer Linux is needed")]
+    ApiVersion {
+        /// The version found.
+        version: i32,
+    },
+    /// KVM refused a call that every KVM takes.
+    #[error("{call} failed: {source}")]
+    Call {
+        /// The call's name.
+        call: &'static str,
+        /// The system's own error.
+        source: io::Error,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_is_missing_or_something_else_is_told_apart() {
+        let open = |path: &str| System::open(Path::new(path)).map(|_| ()).expect_err("no KVM device");
+        assert!(matches!(open("/dev/no-such-kvm"), SystemError::NotThere { .. }));
+        assert!(matches!(open("/dev/null"), SystemError::NotKvm { .. }));
+    }
+
+    #[test]
+    fn no_permission_is_told_apart() {
+        let error = open_error(Path::new("/dev/kvm"), io::ErrorKind::PermissionDenied.into());
+        assert!(matches!(error, SystemError::Permission { .. }));
+        assert!(error.to_string().contains("usermod -aG kvm"));
+    }
+}

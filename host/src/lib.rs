@@ -1,0 +1,31 @@
+//! Guestlab's virtual machine monitor.
+//!
+//! Data flows one way. One exit's journey:
+//!
+//! ```text
+//! guest `out` -> KVM exit -> kvm::Exit -> Hypercall -> hypercall::handle -> Reply -> next KVM_RUN
+//!                                              |
+//!                                              +-> Event -> output (transcript, JSON lines)
+//! ```
+//!
+//! Only [`kvm`] names KVM's types; only [`memory`] touches guest memory; what decides
+//! ([`hypercall`], [`exchange`], [`schedule`]) is pure and is tested without KVM.
+
+pub mod cli;
+pub mod crash;
+pub mod doctor;
+pub mod error;
+pub mod event;
+pub mod exchange;
+pub mod hypercall;
+pub mod image;
+pub mod kvm;
+pub mod machine;
+pub mod memory;
+pub mod output;
+pub mod prodcons;
+pub mod schedule;
+pub mod seed;
+pub mod session;
+pub mod solo;
+pub mod watchdog;

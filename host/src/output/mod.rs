@@ -1,0 +1,66 @@
+//! Where events go: a transcript for people, or JSON lines for programs.
+
+mod jsonl;
+mod terminal;
+mod transcript;
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+
+pub use terminal::{Utf8Stream, visible};
+
+use crate::event::Event;
+
+/// Takes the events of a run, in order.
+pub trait Sink {
+    /// Takes one event.
+    ///
+    /// # Errors
+    ///
+    /// The output cannot be written.
+    fn event(&mut self, event: &Event<'_>) -> io::Result<()>;
+
+    /// Brings everything to its reader.
+    ///
+    /// # Errors
+    ///
+    /// The output cannot be written.
+    fn flush(&mut self) -> io::Result<()>;
+}
+
+/// The form of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    JsonLines,
+}
+
+/// The sink that writes to standard output. `quiet` leaves out all but guests' own text and how
+/// the run ended.
+pub fn stdout(form: Form, quiet: bool) -> Box<dyn Sink> {
+    let stdout = io::stdout();
+    let color = anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
+    // A person sees each line as it comes; a file or a program gets whole blocks.
+    let writer: Box<dyn Write> =
+        if stdout.is_terminal() { Box::new(stdout) } else { Box::new(BufWriter::new(stdout)) };
+    match form {
+        Form::Text => Box::new(transcript::Transcript::new(writer, color, quiet)),
+        Form::JsonLines => Box::new(jsonl::JsonLines::new(writer, quiet)),
+    }
+}
+
+/// Writes one line to standard output.
+///
+/// # Errors
+///
+/// The output cannot be written.
+pub fn line(text: &str) -> Result<(), crate::error::Error> {
+    writeln!(anstream::stdout(), "{text}").map_err(crate::error::Error::Output)
+}
+
+/// The label in front of an error, with its colour.
+pub fn label(text: &str) -> String {
+    let style = anstyle::AnsiColor::Red.on_default().bold();
+    format!("{style}{text}{style:#}")
+}

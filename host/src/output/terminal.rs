@@ -1,0 +1,102 @@
+//! What a guest prints, on its way to a person's terminal: a guest must not be able to drive it.
+
+use std::fmt::{self, Write};
+
+/// Turns bytes that come in pieces into text. What is no UTF-8 becomes U+FFFD; a character that
+/// is not whole yet waits for its rest.
+#[derive(Clone, Debug, Default)]
+pub struct Utf8Stream {
+    pending: Vec<u8>,
+}
+
+impl Utf8Stream {
+    /// The text that the stream has with these bytes.
+    pub fn push(&mut self, bytes: &[u8]) -> String {
+        self.pending.extend_from_slice(bytes);
+        let mut text = String::new();
+        let mut rest = 0;
+        for chunk in self.pending.utf8_chunks() {
+            text.push_str(chunk.valid());
+            rest += chunk.valid().len();
+            let invalid = chunk.invalid();
+            if rest + invalid.len() == self.pending.len() && could_begin_character(invalid) {
+                break;
+            }
+            rest += invalid.len();
+            if !invalid.is_empty() {
+                text.push(char::REPLACEMENT_CHARACTER);
+            }
+        }
+        self.pending.drain(..rest);
+        text
+    }
+}
+
+/// Whether these bytes are the beginning of a character whose rest may still come.
+fn could_begin_character(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
+}
+
+/// Text with its control characters made visible, newlines and tabs excepted; and so for those
+/// that turn the direction of writing around.
+pub fn visible(text: &str) -> impl fmt::Display {
+    fmt::from_fn(move |f| text.chars().try_for_each(|character| write_visible(f, character)))
+}
+
+fn write_visible(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
+    match character {
+        '\n' | '\t' => f.write_char(character),
+        '\u{202A}'..='\u{202E}'
+        | '\u{2066}'..='\u{2069}'
+        | '\u{200E}'
+        | '\u{200F}'
+        | '\u{2028}'
+        | '\u{2029}' => {
+            write!(f, "{}", character.escape_unicode())
+        }
+        '\r' => f.write_str("\\r"),
+        _ if character.is_control() && character.is_ascii() => write!(f, "\\x{:02x}", character as u32),
+        _ if character.is_control() => write!(f, "{}", character.escape_unicode()),
+        _ => f.write_char(character),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn control_characters_are_made_visible() {
+        assert_eq!(visible("a\tb\n").to_string(), "a\tb\n");
+        assert_eq!(visible("\x1b[2J\x07\r\x7f\0").to_string(), "\\x1b[2J\\x07\\r\\x7f\\x00");
+        assert_eq!(visible("\u{9b}31m\u{202e}x é").to_string(), "\\u{9b}31m\\u{202e}x é");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_drives_a_terminal_is_left(text in any::<String>()) {
+            let shown = visible(&text).to_string();
+            prop_assert!(shown.chars().all(|c| !c.is_control() || c == '\n' || c == '\t'));
+        }
+
+        /// However the bytes of a text are cut into pieces, the text is the same.
+        #[test]
+        fn a_text_in_pieces_is_the_text(text in any::<String>(), cut in 1..5usize) {
+            let mut stream = Utf8Stream::default();
+            let pieces: String = text.as_bytes().chunks(cut).map(|piece| stream.push(piece)).collect();
+            prop_assert_eq!(pieces, text);
+        }
+
+        /// Any bytes at all become text, and never wait for more than one character's rest.
+        #[test]
+        fn any_bytes_become_text(bytes in any::<Vec<u8>>(), cut in 1..5usize) {
+            let mut stream = Utf8Stream::default();
+            for piece in bytes.chunks(cut) {
+                stream.push(piece);
+                prop_assert!(stream.pending.len() < 4);
+            }
+        }
+    }
+}

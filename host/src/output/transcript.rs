@@ -1,0 +1,240 @@
+//! The transcript: a run as a person reads it.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    io::{self, Write},
+};
+
+use anstyle::{AnsiColor, Style};
+use guest_abi::{ring::Ring, transition::Role};
+
+use super::{Sink, Utf8Stream, visible};
+use crate::event::{Audit, Console, End, Event, Exits, Guest, Run, Turn};
+
+const PRODUCER: Style = AnsiColor::Green.on_default();
+const CONSUMER: Style = AnsiColor::Cyan.on_default();
+const FAINT: Style = Style::new().dimmed();
+const GOOD: Style = AnsiColor::Green.on_default().bold();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+
+/// Writes events for people.
+pub(super) struct Transcript<W> {
+    writer: W,
+    color: bool,
+    quiet: bool,
+    names: BTreeMap<u32, String>,
+    consoles: BTreeMap<u32, Utf8Stream>,
+    /// The width of a turn's number.
+    turn_width: usize,
+    /// The width of a sign and a number of items.
+    moved_width: usize,
+    /// The width of a turn's items.
+    items_width: usize,
+}
+
+impl<W: Write> Transcript<W> {
+    pub(super) fn new(writer: W, color: bool, quiet: bool) -> Self {
+        let (names, consoles) = (BTreeMap::new(), BTreeMap::new());
+        Self { writer, color, quiet, names, consoles, turn_width: 2, moved_width: 2, items_width: 0 }
+    }
+
+    /// The text in the style, where there is colour.
+    fn paint(&self, style: Style, text: &str) -> String {
+        if self.color { format!("{style}{text}{style:#}") } else { text.into() }
+    }
+
+    /// What the exchange is about, and who takes part.
+    fn run(&mut self, run: &Run<'_>) -> io::Result<()> {
+        self.names = run.guests.iter().map(|guest| (guest.vm, guest.name.into())).collect();
+        self.turn_width = run.turns.to_string().len().max(2);
+        self.moved_width = 1 + run.capacity.to_string().len();
+        // Items of two digits fill a ring; longer lists push the rest of their line out.
+        self.items_width = (3 * run.capacity as usize + 1).min(40);
+        if self.quiet {
+            return Ok(());
+        }
+        let Run { experiment, capacity, schedule, turns, seed, abi, .. } = run;
+        let facts = format!(
+            "{experiment}: ring of {capacity}, schedule {schedule}, {turns} turns, seed {seed} (guest ABI {abi})"
+        );
+        writeln!(self.writer, "{}", visible(&facts))?;
+        for Guest { vm, name, role, sha256 } in &run.guests {
+            let line =
+                format!("  VM {vm}  {name}, {}, sha256 {}", role.name(), &sha256[..16.min(sha256.len())]);
+            writeln!(self.writer, "{}", self.paint(FAINT, &visible(&line).to_string()))?;
+        }
+        writeln!(self.writer)
+    }
+
+    /// One turn, for example
+    /// `turn  7  producer  +3  [41 7 93]  ring [41  7 93  .  .  .]  cons_p=0 prod_p=3 count=3`.
+    fn turn(&mut self, turn: &Turn<'_>) -> io::Result<()> {
+        let Turn { turn: number, role, items, prod_p, cons_p, count, ring, .. } = turn;
+        let (style, sign) = match role {
+            Role::Producer => (PRODUCER, '+'),
+            Role::Consumer => (CONSUMER, '-'),
+        };
+        let moved = if items.is_empty() { "0".into() } else { format!("{sign}{}", items.len()) };
+        let who =
+            self.paint(style, &format!("{:<8}  {moved:>width$}", role.name(), width = self.moved_width));
+        let items = self.paint(style, &format!("{:<width$}", list(items), width = self.items_width));
+        writeln!(
+            self.writer,
+            "turn {number:>width$}  {who}  {items}  ring {}  cons_p={cons_p} prod_p={prod_p} count={count}",
+            self.draw(ring),
+            width = self.turn_width,
+        )
+    }
+
+    /// The ring's slots: items, and `.` where there is none.
+    fn draw(&self, ring: &Ring) -> String {
+        let mut cells = String::new();
+        for slot in ring.view() {
+            let separator = if cells.is_empty() { "" } else { " " };
+            cells.push_str(separator);
+            match slot {
+                Some(item) => write!(cells, "{item:>2}").expect("a String takes all text"),
+                None => cells.push_str(&self.paint(FAINT, " .")),
+            }
+        }
+        format!("[{cells}]")
+    }
+
+    /// Totals, exits, and the audit's verdict.
+    fn end(&mut self, end: &End) -> io::Result<()> {
+        let End { turns, produced, consumed, left, audit, exits } = end;
+        if !self.quiet {
+            writeln!(self.writer)?;
+        }
+        writeln!(
+            self.writer,
+            "{turns} turns: {produced} produced, {consumed} consumed, {left} left in the ring"
+        )?;
+        for (vm, exits) in exits {
+            let name = self.names.get(vm).map_or("", String::as_str);
+            writeln!(self.writer, "exits of VM {vm}, {}: {}", visible(name), list_exits(exits))?;
+        }
+        let verdict = match audit {
+            Audit::Ok => self.paint(GOOD, "ok") + ", what came out is what went in, in order",
+            Audit::Failed => self.paint(BAD, "failed") + ", a guest broke the ring's rules",
+        };
+        writeln!(self.writer, "audit: {verdict}")
+    }
+
+    /// A guest's own text: as it is where the guest runs alone, beside its name in an exchange.
+    fn console(&mut self, console: &Console<'_>) -> io::Result<()> {
+        let text = self.consoles.entry(console.vm).or_default().push(console.text);
+        if self.names.is_empty() {
+            write!(self.writer, "{}", visible(&text))?;
+        } else {
+            for line in text.lines() {
+                let name = self.paint(FAINT, &format!("{}|", visible(console.name)));
+                writeln!(self.writer, "{name} {}", visible(line))?;
+            }
+        }
+        self.flush()
+    }
+}
+
+impl<W: Write> Sink for Transcript<W> {
+    fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
+        match event {
+            Event::Run(run) => self.run(run),
+            Event::Console(console) => self.console(console),
+            Event::Turn(_) if self.quiet => Ok(()),
+            Event::Turn(turn) => self.turn(turn),
+            Event::End(end) => self.end(end),
+            // How a guest ended is an error's to say, on standard error, or nothing to speak of.
+            Event::Crash(_) | Event::Exit(_) => Ok(()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+fn list(items: &[u32]) -> String {
+    let items: Vec<String> = items.iter().map(u32::to_string).collect();
+    format!("[{}]", items.join(" "))
+}
+
+/// For example `22 (22 io_out)`.
+fn list_exits(exits: &Exits) -> String {
+    let kinds: Vec<String> = exits
+        .by_kind
+        .iter()
+        .filter(|&(_, &count)| count > 0)
+        .map(|(kind, count)| format!("{count} {kind}"))
+        .collect();
+    format!("{} ({})", exits.total, kinds.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use guest_abi::ring::Capacity;
+
+    use super::*;
+
+    fn written(color: bool, quiet: bool, events: &[Event<'_>]) -> String {
+        let mut bytes = Vec::new();
+        let mut sink = Transcript::new(&mut bytes, color, quiet);
+        events.iter().try_for_each(|event| sink.event(event)).expect("a Vec takes all");
+        String::from_utf8(bytes).expect("text")
+    }
+
+    fn turn<'a>(ring: &'a Ring, items: &'a [u32], role: Role) -> Event<'a> {
+        let p = ring.pointers();
+        Event::Turn(Turn {
+            turn: 7,
+            vm: 1,
+            role,
+            items,
+            prod_p: p.prod_p,
+            cons_p: p.cons_p,
+            count: p.count,
+            exits: 1,
+            ring,
+        })
+    }
+
+    fn ring(items: &[u32]) -> Ring {
+        let mut ring = Ring::new(Capacity::DEFAULT);
+        items.iter().for_each(|&item| ring.push(item).expect("room"));
+        ring
+    }
+
+    #[test]
+    fn a_turn_shows_who_moved_what_and_the_ring() {
+        let full = ring(&[41, 7, 93]);
+        assert_eq!(
+            written(false, false, &[turn(&full, &[41, 7, 93], Role::Producer)]),
+            "turn  7  producer  +3  [41 7 93]  ring [41  7 93  .  .  .]  cons_p=0 prod_p=3 count=3\n"
+        );
+        let empty = ring(&[]);
+        assert_eq!(
+            written(false, false, &[turn(&empty, &[], Role::Consumer)]),
+            "turn  7  consumer   0  []  ring [ .  .  .  .  .  .]  cons_p=0 prod_p=0 count=0\n"
+        );
+    }
+
+    #[test]
+    fn there_is_colour_only_where_it_is_wanted() {
+        let ring = ring(&[1]);
+        assert!(written(true, false, &[turn(&ring, &[1], Role::Producer)]).contains("\x1b["));
+        assert!(!written(false, false, &[turn(&ring, &[1], Role::Producer)]).contains('\x1b'));
+    }
+
+    #[test]
+    fn quiet_leaves_the_turns_out() {
+        let ring = ring(&[1]);
+        assert_eq!(written(false, true, &[turn(&ring, &[1], Role::Producer)]), "");
+    }
+
+    #[test]
+    fn a_guest_cannot_drive_the_terminal() {
+        let console = Event::Console(Console { vm: 1, name: "g", text: b"\x1b[2Jhello\n" });
+        assert_eq!(written(true, false, &[console]), "\\x1b[2Jhello\n");
+    }
+}

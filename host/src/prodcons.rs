@@ -1,0 +1,202 @@
+//! The producer-consumer exchange: two guests, one ring, and the hypervisor as the only way
+//! between them.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use guest_abi::{
+    mailbox::{Mailbox, Quota},
+    mode::CpuMode,
+    ring::{Capacity, Pointers},
+    transition::Role,
+};
+
+use crate::{
+    crash::Crash,
+    error::{Error, GuestEnd},
+    event::{Audit, End, Event, Guest, Run, Turn},
+    exchange::{Exchange, Party},
+    hypercall::Stop,
+    image::Image,
+    kvm::System,
+    machine::{Machine, Start},
+    output::Sink,
+    schedule::{Schedule, ScheduleSpec},
+    session::{self, Session},
+    solo::open_image,
+};
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The producer's image.
+    pub producer: PathBuf,
+    /// The consumer's image.
+    pub consumer: PathBuf,
+    /// The mode that both must run in, where one was asked for.
+    pub mode: Option<CpuMode>,
+    /// Who has which turn.
+    pub schedule: ScheduleSpec,
+    /// The number of turns, where one was asked for.
+    pub turns: Option<u64>,
+    /// The ring's capacity.
+    pub capacity: Capacity,
+    /// How much the producer produces a turn.
+    pub produce: Quota,
+    /// How much the consumer consumes a turn.
+    pub consume: Quota,
+    /// The seed of all chance.
+    pub seed: u64,
+    /// Each guest's memory in bytes.
+    pub memory: u32,
+    /// The time after which the run ends.
+    pub timeout: Duration,
+}
+
+/// Runs the exchange to its end.
+///
+/// # Errors
+///
+/// A schedule, an image or the machine cannot be used, or a guest failed.
+pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Error> {
+    let schedule = Schedule::new(&plan.schedule, 2, plan.turns, plan.seed)?;
+    let cast = [(Role::Producer, &plan.producer), (Role::Consumer, &plan.consumer)];
+    let images = cast
+        .iter()
+        .map(|(_, path)| open_image(path, plan.mode, plan.memory))
+        .collect::<Result<Vec<Image>, Error>>()?;
+    let mut machines = start_machines(system, plan, &images)?;
+    let parties = vec![Party::new(Role::Producer, plan.produce), Party::new(Role::Consumer, plan.consume)];
+    let mut stage = Stage { exchange: Exchange::new(plan.capacity, parties), turns: 0 };
+
+    let mut session = Session::start(plan.timeout, sink)?;
+    session.event(&Event::Run(run_event(plan, &schedule, &images, stage.exchange.parties())))?;
+    let outcome = stage.play(&mut session, &mut machines, schedule);
+    if let Err(Error::Guest(error)) = &outcome {
+        session.event(&Event::Crash(session::crash_event(error)))?;
+    }
+    if matches!(outcome, Ok(()) | Err(Error::Guest(_))) {
+        session.event(&Event::End(stage.end(&outcome, &machines)))?;
+    }
+    session.flush()?;
+    match outcome {
+        Ok(()) if !stage.exchange.audit() => {
+            Err(Error::Bug("the audit found items that are not accounted for".into()))
+        }
+        outcome => outcome,
+    }
+}
+
+fn start_machines(system: &System, plan: &Plan, images: &[Image]) -> Result<Vec<Machine>, Error> {
+    let machine =
+        |(vm, image)| Machine::new(system, image, Start { vm, seed: plan.seed, memory: plan.memory });
+    Ok((1..).zip(images).map(machine).collect::<Result<_, _>>()?)
+}
+
+fn run_event<'a>(plan: &Plan, schedule: &Schedule, images: &'a [Image], parties: &[Party]) -> Run<'a> {
+    let guest = |((vm, image), party): ((u32, &'a Image), &Party)| Guest {
+        vm,
+        name: image.name(),
+        role: party.role(),
+        sha256: image.sha256(),
+    };
+    Run {
+        experiment: "prodcons",
+        abi: guest_abi::VERSION.to_string(),
+        seed: plan.seed,
+        capacity: plan.capacity.items(),
+        schedule: plan.schedule.to_string(),
+        turns: schedule.turns(),
+        guests: (1..).zip(images).zip(parties).map(guest).collect(),
+    }
+}
+
+/// The exchange, and how far it has come.
+struct Stage {
+    exchange: Exchange,
+    turns: u64,
+}
+
+impl Stage {
+    /// Boots the guests and gives each turn to its VM.
+    fn play(
+        &mut self,
+        session: &mut Session<'_>,
+        machines: &mut [Machine],
+        schedule: Schedule,
+    ) -> Result<(), Error> {
+        for machine in machines.iter_mut() {
+            boot(session, machine)?;
+        }
+        for vm in schedule.into_turns() {
+            self.turn(session, &mut machines[vm], vm)?;
+            self.turns += 1;
+        }
+        Ok(())
+    }
+
+    /// One turn: the ring goes into the mailbox, the guest runs, and what it left is checked and
+    /// adopted.
+    fn turn(&mut self, session: &mut Session<'_>, machine: &mut Machine, vm: usize) -> Result<(), Error> {
+        let number = self.turns + 1;
+        let exits_before = machine.exits().total();
+        machine.write_mailbox(&self.exchange.mailbox(vm)).map_err(mailbox_bug)?;
+        match session.run(machine, Some(number))? {
+            Stop::TurnEnded => {}
+            Stop::Attached => return Err(session::refuse(machine, Some(number), Crash::MailboxTwice)),
+            _ => return Err(session::refuse(machine, Some(number), Crash::LeftExchange)),
+        }
+        let claim = machine.read_mailbox().map_err(mailbox_bug)?;
+        let items = self
+            .exchange
+            .settle(vm, &claim)
+            .map_err(|refusal| session::refuse(machine, Some(number), Crash::Violation(refusal)))?;
+        let ring = self.exchange.ring();
+        let Pointers { prod_p, cons_p, count, .. } = ring.pointers();
+        session.event(&Event::Turn(Turn {
+            turn: number,
+            vm: machine.vm(),
+            role: self.exchange.parties()[vm].role(),
+            items: &items,
+            prod_p,
+            cons_p,
+            count,
+            exits: machine.exits().total() - exits_before,
+            ring,
+        }))
+    }
+
+    fn end(&self, outcome: &Result<(), Error>, machines: &[Machine]) -> End {
+        let broken = matches!(outcome, Err(Error::Guest(error)) if is_violation(&error.end));
+        let ledger = self.exchange.ledger();
+        End {
+            turns: self.turns,
+            produced: ledger.produced(),
+            consumed: ledger.consumed(),
+            left: self.exchange.ring().pointers().count,
+            audit: if broken || !self.exchange.audit() { Audit::Failed } else { Audit::Ok },
+            exits: machines.iter().map(|m| (m.vm(), session::exits(m.exits()))).collect::<BTreeMap<_, _>>(),
+        }
+    }
+}
+
+/// Runs a guest until it has attached its mailbox, which must be this experiment's.
+fn boot(session: &mut Session<'_>, machine: &mut Machine) -> Result<(), Error> {
+    match session.run(machine, None)? {
+        Stop::Attached => {}
+        _ => return Err(session::refuse(machine, None, Crash::LeftExchange)),
+    }
+    match machine.mailbox_size() {
+        Some(size) if size as usize != size_of::<Mailbox>() => {
+            Err(session::refuse(machine, None, Crash::MailboxSize { size }))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_violation(end: &GuestEnd) -> bool {
+    matches!(end, GuestEnd::Crashed(Crash::Violation(_), _))
+}
+
+fn mailbox_bug(error: crate::memory::MemoryError) -> Error {
+    Error::Bug(format!("a mailbox that was checked when it was attached: {error}"))
+}

@@ -1,0 +1,265 @@
+//! Schedules: which VM has each turn.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use crate::seed::SplitMix64;
+
+/// A schedule as a person writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScheduleSpec {
+    /// `alternate`: the VMs in turn, the producer first.
+    Alternate,
+    /// `burst:K`: K turns of each VM, the producer first.
+    Burst(usize),
+    /// `random`: each turn any of the VMs, as likely as the others.
+    Random,
+    /// `string:1212`: the turns as written.
+    String(String),
+    /// `file:PATH`: the turns as written in a file.
+    File(PathBuf),
+}
+
+impl FromStr for ScheduleSpec {
+    type Err = ScheduleError;
+
+    fn from_str(text: &str) -> Result<Self, ScheduleError> {
+        match text.split_once(':') {
+            None if text == "alternate" => Ok(Self::Alternate),
+            None if text == "random" => Ok(Self::Random),
+            Some(("burst", turns)) => match turns.parse() {
+                Ok(turns @ 1..) => Ok(Self::Burst(turns)),
+                _ => Err(ScheduleError::Burst(turns.into())),
+            },
+            Some(("string", turns)) => Ok(Self::String(turns.into())),
+            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
+            _ => Err(ScheduleError::Form(text.into())),
+        }
+    }
+}
+
+impl fmt::Display for ScheduleSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Alternate => f.write_str("alternate"),
+            Self::Burst(turns) => write!(f, "burst:{turns}"),
+            Self::Random => f.write_str("random"),
+            Self::String(turns) => write!(f, "string:{turns}"),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+        }
+    }
+}
+
+/// The number of turns where nothing else was asked for.
+pub const DEFAULT_TURNS: u64 = 40;
+
+/// A schedule that can be run: for each turn, the index of its VM.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    order: Order,
+    vms: usize,
+    turns: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Order {
+    Burst(usize),
+    Random(SplitMix64),
+    List(Vec<usize>),
+}
+
+impl Schedule {
+    /// Makes the schedule of a run of `vms` VMs. `turns` is what was asked for; without it a
+    /// list ends by itself, and the others after [`DEFAULT_TURNS`]. Reads the file of a
+    /// [`ScheduleSpec::File`].
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or the list has a character that is no VM, or no turns.
+    pub fn new(
+        spec: &ScheduleSpec,
+        vms: usize,
+        turns: Option<u64>,
+        seed: u64,
+    ) -> Result<Self, ScheduleError> {
+        let order = match spec {
+            ScheduleSpec::Alternate => Order::Burst(1),
+            ScheduleSpec::Burst(turns) => Order::Burst(*turns),
+            ScheduleSpec::Random => Order::Random(SplitMix64::new(seed, 0)),
+            ScheduleSpec::String(text) => Order::List(parse_list(&spec.to_string(), text, vms)?),
+            ScheduleSpec::File(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|source| ScheduleError::File { path: path.clone(), source })?;
+                Order::List(parse_list(&path.display().to_string(), &text, vms)?)
+            }
+        };
+        let own_turns = match &order {
+            Order::List(list) => list.len() as u64,
+            _ => DEFAULT_TURNS,
+        };
+        Ok(Self { order, vms, turns: turns.unwrap_or(own_turns) })
+    }
+
+    /// The number of turns.
+    pub fn turns(&self) -> u64 {
+        self.turns
+    }
+
+    /// The VM of each turn, in order.
+    pub fn into_turns(mut self) -> impl Iterator<Item = usize> {
+        (0..self.turns).map(move |turn| match &mut self.order {
+            Order::Burst(length) => place(turn / *length as u64, self.vms),
+            Order::Random(numbers) => numbers.below(self.vms),
+            Order::List(list) => list[place(turn, list.len())],
+        })
+    }
+}
+
+/// The place of turn number `turn` in something of length `len` that repeats.
+fn place(turn: u64, len: usize) -> usize {
+    usize::try_from(turn % len as u64).expect("less than `len`, which is a usize")
+}
+
+/// Parses a written schedule: `1` is the first VM, `2` the second; white space (Windows line
+/// ends included) and what follows a `#` are skipped, and so is a byte order mark.
+fn parse_list(source: &str, text: &str, vms: usize) -> Result<Vec<usize>, ScheduleError> {
+    let mut list = Vec::new();
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    for (line, text) in (1..).zip(text.lines()) {
+        for (column, character) in (1..).zip(text.chars()) {
+            match character.to_digit(10) {
+                Some(vm @ 1..) if vm as usize <= vms => list.push(vm as usize - 1),
+                _ if character == '#' => break,
+                _ if character.is_whitespace() => {}
+                _ => {
+                    return Err(ScheduleError::Character {
+                        source_name: source.into(),
+                        line,
+                        column,
+                        character,
+                    });
+                }
+            }
+        }
+    }
+    if list.is_empty() { Err(ScheduleError::Empty { source_name: source.into() }) } else { Ok(list) }
+}
+
+/// A schedule cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ScheduleError {
+    /// Not one of the forms.
+    #[error("`{0}` is no schedule: it is one of alternate, burst:K, random, string:1212, file:PATH")]
+    Form(String),
+    /// Not a length of a burst.
+    #[error("burst:{0}: a burst has 1 or more turns, as in burst:3")]
+    Burst(String),
+    /// The file cannot be read.
+    #[error("cannot read the schedule {}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's own error.
+        source: std::io::Error,
+    },
+    /// A character that is no VM.
+    #[error(
+        "{source_name}, line {line}, column {column}: {character:?} is no VM; write 1 for the producer and 2 for the consumer"
+    )]
+    Character {
+        /// The file, or the schedule itself.
+        source_name: String,
+        /// The line, from 1.
+        line: usize,
+        /// The column in characters, from 1.
+        column: usize,
+        /// The character.
+        character: char,
+    },
+    /// Nothing to run.
+    #[error("{source_name}: the schedule has no turns; write 1 for the producer and 2 for the consumer")]
+    Empty {
+        /// The file, or the schedule itself.
+        source_name: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn turns(spec: &str, turns: Option<u64>) -> Vec<usize> {
+        let spec = spec.parse().expect("a schedule");
+        Schedule::new(&spec, 2, turns, 7).expect("it can be run").into_turns().collect()
+    }
+
+    #[test]
+    fn each_form_gives_its_turns() {
+        assert_eq!(turns("alternate", Some(5)), [0, 1, 0, 1, 0]);
+        assert_eq!(turns("burst:2", Some(7)), [0, 0, 1, 1, 0, 0, 1]);
+        assert_eq!(turns("string:1 22", None), [0, 1, 1]);
+        assert_eq!(turns("string:112", Some(5)), [0, 0, 1, 0, 0]);
+        assert_eq!(turns("string:112", Some(2)), [0, 0]);
+        assert_eq!(turns("random", None).len(), 40);
+    }
+
+    #[test]
+    fn random_turns_repeat_with_the_seed_and_are_fair() {
+        let first = turns("random", Some(10_000));
+        assert_eq!(first, turns("random", Some(10_000)));
+        let ones = first.iter().sum::<usize>();
+        assert!((4_800..5_200).contains(&ones), "{ones}");
+    }
+
+    #[test]
+    fn what_is_no_schedule_is_refused() {
+        for text in
+            ["", "round-robin", "burst", "burst:", "burst:0", "burst:-1", "burst:x", "file:", "Random"]
+        {
+            assert!(text.parse::<ScheduleSpec>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_written_schedule_may_have_comments_and_any_white_space() {
+        let text = "\u{FEFF}# the course's\r\n1 2\t1\r\n\r\n2 # 3 is not read\n";
+        assert_eq!(parse_list("x", text, 2).expect("valid"), [0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn a_bad_character_is_named_with_its_place() {
+        let error = parse_list("turns.txt", "12\r\n 1é3", 2).expect_err("invalid").to_string();
+        assert!(error.starts_with("turns.txt, line 2, column 3: 'é' is no VM"), "{error}");
+        assert!(parse_list("x", "3", 2).is_err());
+        assert!(parse_list("x", "0", 2).is_err());
+        assert!(parse_list("x", "3", 3).is_ok());
+    }
+
+    #[test]
+    fn a_schedule_without_turns_is_refused() {
+        for text in ["", "\n", "# 12\n"] {
+            assert!(matches!(parse_list("x", text, 2), Err(ScheduleError::Empty { .. })), "{text:?}");
+        }
+    }
+
+    proptest! {
+        /// Any text is a list of VMs that there are, or an error that names a place in it.
+        #[test]
+        fn any_text_is_parsed_or_refused(text in "[12 \r\n#x3é]{0,60}") {
+            match parse_list("x", &text, 2) {
+                Ok(list) => prop_assert!(!list.is_empty() && list.iter().all(|&vm| vm < 2)),
+                Err(ScheduleError::Character { line, column, character, .. }) => {
+                    let found = text.lines().nth(line - 1).and_then(|line| line.chars().nth(column - 1));
+                    prop_assert_eq!(found, Some(character));
+                }
+                Err(error) => { let empty = matches!(error, ScheduleError::Empty { .. }); prop_assert!(empty); }
+            }
+        }
+
+        #[test]
+        fn a_schedule_prints_as_it_is_written(text in "(alternate|random|burst:[1-9]|string:[12]{0,9}|file:[a-z/.]{1,9})") {
+            prop_assert_eq!(text.parse::<ScheduleSpec>().expect("valid").to_string(), text);
+        }
+    }
+}

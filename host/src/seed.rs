@@ -1,0 +1,88 @@
+//! Seeds: all chance of a run comes from one number.
+//!
+//! The numbers that follow from a seed are part of what a run is, so that the generator is fixed
+//! here rather than taken from a crate that may change it: SplitMix64 (Steele, Lea, Flood,
+//! "Fast Splittable Pseudorandom Number Generators", 2014).
+
+use std::{fs::File, io, io::Read};
+
+/// A stream of random numbers.
+#[derive(Clone, Debug)]
+pub struct SplitMix64(u64);
+
+impl SplitMix64 {
+    /// Stream number `stream` of a run with this seed. The host's own choices are stream 0;
+    /// each VM's are the stream of its number.
+    pub fn new(seed: u64, stream: u64) -> Self {
+        let mut streams = Self(stream);
+        Self(seed ^ streams.next_u64())
+    }
+
+    /// The next number.
+    pub fn next_u64(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A number from 0 to `bound - 1`, each as likely as the others to within `bound`/2^64.
+    pub fn below(&mut self, bound: usize) -> usize {
+        let scaled = (u128::from(self.next_u64()) * bound as u128) >> 64;
+        usize::try_from(scaled).expect("less than `bound`, which is a usize")
+    }
+}
+
+/// The seed that the host gives to a VM: never all zero, which would stall its generator.
+pub fn guest_seed(seed: u64, vm: u32) -> [u32; 4] {
+    let mut stream = SplitMix64::new(seed, vm.into());
+    let (first, second) = (split(stream.next_u64()), split(stream.next_u64() | 1));
+    [first.0, first.1, second.0, second.1]
+}
+
+/// The low and the high half of a 64-bit number.
+pub fn split(word: u64) -> (u32, u32) {
+    let [a, b, c, d, e, f, g, h] = word.to_le_bytes();
+    (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]))
+}
+
+/// Draws a seed from the operating system: below 2^32, so that it is easy to type and exact in
+/// every reader of JSON.
+///
+/// # Errors
+///
+/// `/dev/urandom` cannot be read.
+pub fn draw() -> io::Result<u64> {
+    let mut bytes = [0; 4];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(u32::from_le_bytes(bytes).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_are_those_of_the_paper() {
+        // The first outputs for seed 0, as every implementation of SplitMix64 has them.
+        let mut stream = SplitMix64(0);
+        assert_eq!(stream.next_u64(), 0xE220_A839_7B1D_CDAF);
+        assert_eq!(stream.next_u64(), 0x6E78_9E6A_A1B9_65F4);
+    }
+
+    #[test]
+    fn streams_and_seeds_differ() {
+        assert_ne!(guest_seed(7, 1), guest_seed(7, 2));
+        assert_ne!(guest_seed(7, 1), guest_seed(8, 1));
+        assert_eq!(guest_seed(7, 1), guest_seed(7, 1));
+        assert!((0..1000).all(|seed| guest_seed(seed, 1) != [0; 4]));
+    }
+
+    #[test]
+    fn numbers_below_a_bound_reach_all_of_it() {
+        let mut stream = SplitMix64::new(1, 0);
+        let seen: std::collections::BTreeSet<usize> = (0..1000).map(|_| stream.below(6)).collect();
+        assert!(seen.into_iter().eq(0..6));
+    }
+}

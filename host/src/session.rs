@@ -1,0 +1,125 @@
+//! A session: what all machines of one run share, and how a machine's stop becomes an event, an
+//! error, or the next step.
+
+use std::time::Duration;
+
+use crate::{
+    crash::Crash,
+    error::{Error, GuestEnd, GuestError},
+    event::{Console, CrashEvent, Event, Exits, Location},
+    hypercall::Stop,
+    machine::{ExitCounts, Halt, Machine},
+    output::Sink,
+    watchdog::Watchdog,
+};
+
+/// The deadline and the output of one run.
+pub struct Session<'a> {
+    timeout: Duration,
+    watchdog: Watchdog,
+    sink: &'a mut dyn Sink,
+}
+
+impl<'a> Session<'a> {
+    /// Starts the run's clock.
+    ///
+    /// # Errors
+    ///
+    /// The system gave no thread.
+    pub fn start(timeout: Duration, sink: &'a mut dyn Sink) -> Result<Self, Error> {
+        let watchdog = Watchdog::start(timeout)
+            .map_err(|source| Error::Os { what: "start the watchdog thread", source })?;
+        Ok(Self { timeout, watchdog, sink })
+    }
+
+    /// The deadline, for a thread that runs machines.
+    pub fn watchdog(&self) -> &Watchdog {
+        &self.watchdog
+    }
+
+    /// Hands an event to the output.
+    ///
+    /// # Errors
+    ///
+    /// The output cannot be written.
+    pub fn event(&mut self, event: &Event<'_>) -> Result<(), Error> {
+        self.sink.event(event).map_err(Error::Output)
+    }
+
+    /// Brings the output to its reader.
+    ///
+    /// # Errors
+    ///
+    /// The output cannot be written.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        self.sink.flush().map_err(Error::Output)
+    }
+
+    /// Runs a machine until its guest stops of its own will; `turn` is for the report otherwise.
+    ///
+    /// # Errors
+    ///
+    /// The guest crashed, panicked, exited with a status that is not 0, or ran past the deadline;
+    /// or KVM or the output failed.
+    pub fn run(&mut self, machine: &mut Machine, turn: Option<u64>) -> Result<Stop, Error> {
+        let (vm, name) = (machine.vm(), machine.name().to_owned());
+        let mut written = Ok(());
+        let registration = self.watchdog.watch_this_thread();
+        let halt = machine.run(&self.watchdog, &mut |text| {
+            if written.is_ok() {
+                written = self.sink.event(&Event::Console(Console { vm, name: &name, text }));
+            }
+        });
+        drop(registration);
+        written.map_err(Error::Output)?;
+        let end = match halt? {
+            Halt::Stop(Stop::Panicked(report)) => GuestEnd::Panicked(report),
+            Halt::Stop(Stop::Exited(status @ 1..)) => GuestEnd::Exited(status),
+            Halt::Stop(stop) => return Ok(stop),
+            Halt::Crash(crash, address) => GuestEnd::Crashed(crash, address),
+            Halt::Deadline => GuestEnd::Deadline(self.timeout),
+        };
+        Err(guest_error(machine, turn, end))
+    }
+}
+
+/// The error that a machine's guest ended this way.
+pub fn guest_error(machine: &Machine, turn: Option<u64>, end: GuestEnd) -> Error {
+    Error::Guest(GuestError { vm: machine.vm(), name: machine.name().into(), turn, end })
+}
+
+/// The error that a machine's guest did what the experiment does not allow.
+pub fn refuse(machine: &Machine, turn: Option<u64>, crash: Crash) -> Error {
+    guest_error(machine, turn, GuestEnd::Crashed(crash, None))
+}
+
+/// The event of a guest's end.
+pub fn crash_event(error: &GuestError) -> CrashEvent<'_> {
+    let (address, location) = match &error.end {
+        GuestEnd::Crashed(_, address) => (*address, None),
+        GuestEnd::Panicked(report) => {
+            let file = String::from_utf8_lossy(&report.file).into_owned();
+            (None, Some(Location { file, line: report.line, column: report.column }))
+        }
+        GuestEnd::Exited(_) | GuestEnd::Deadline(_) => (None, None),
+    };
+    CrashEvent {
+        vm: error.vm,
+        name: &error.name,
+        turn: error.turn,
+        reason: error.end.name(),
+        message: error.end.to_string(),
+        address,
+        location,
+        hint: error.end.hint(),
+        states: match &error.end {
+            GuestEnd::Crashed(Crash::Violation(refusal), _) => Some(&refusal.states),
+            _ => None,
+        },
+    }
+}
+
+/// A machine's exits, for an event.
+pub fn exits(counts: &ExitCounts) -> Exits {
+    Exits { by_kind: counts.by_kind(), total: counts.total() }
+}

@@ -1,0 +1,171 @@
+//! Bad input: a clear message, the right status, and nothing of a run before it.
+
+mod common;
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    os::unix::process::{CommandExt, ExitStatusExt},
+    process::Stdio,
+};
+
+use common::{can_run_guests, command, expect, image};
+
+/// The command must fail with the status, say the sentence, and print nothing else.
+#[track_caller]
+fn refused(args: &[&str], status: i32, sentence: &str) {
+    let (out, err) = expect(args, status);
+    assert!(err.contains(sentence), "{args:?}: {err}");
+    assert_eq!(out, "", "{args:?}");
+}
+
+#[test]
+fn a_machine_without_kvm_is_told_what_to_do() {
+    let args = ["run", "prodcons", "--kvm", "/dev/no-such-kvm"];
+    refused(&args, 5, "/dev/no-such-kvm is not there: load KVM's module");
+    refused(&["run", "prodcons", "--kvm", "/dev/null"], 5, "/dev/null is not KVM's device");
+}
+
+#[test]
+fn no_permission_is_told_what_to_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (device, program) = (folder.path().join("kvm"), folder.path().join("guestlab"));
+    fs::write(&device, "").expect("written");
+    // By another process: were the copy open for writing here, a child of another test's could
+    // inherit it, and the copy would be "busy".
+    let mut copy = std::process::Command::new("cp");
+    assert!(copy.arg(env!("CARGO_BIN_EXE_guestlab")).arg(&program).status().expect("cp runs").success());
+    for (path, mode) in [(folder.path(), 0o755), (&device, 0o000)] {
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).expect("changed");
+    }
+    let mut command = std::process::Command::new(program);
+    command.args(["run", "prodcons", "--kvm"]).arg(&device);
+    // Root may open everything: nobody else's program shows what others see.
+    // SAFETY: getuid has no preconditions.
+    if unsafe { libc::getuid() } == 0 {
+        command.uid(65534).gid(65534);
+    }
+    let output = command.output().expect("guestlab runs");
+    let err = common::text(&output.stderr);
+    assert_eq!(output.status.code(), Some(5), "{err}");
+    assert!(err.contains("no permission on ") && err.contains("usermod -aG kvm"), "{err}");
+}
+
+#[test]
+fn images_that_are_none_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).expect("written");
+        path.to_str().expect("a path of text").to_owned()
+    };
+    if can_run_guests() {
+        let missing = folder.path().join("missing");
+        refused(&["run", "--image", missing.to_str().expect("text")], 2, "No such file");
+        refused(&["run", "--image", folder.path().to_str().expect("text")], 2, "directory");
+        refused(&["run", "--image", &file("empty", b"")], 2, "it is empty");
+        refused(&["run", "--image", &file("script", b"#!/bin/sh\n")], 2, "not an ELF file");
+        // This test's own program: a dynamic 64-bit one.
+        let own = std::env::current_exe().expect("a program");
+        refused(&["run", "--image", own.to_str().expect("text")], 2, "dynamic");
+    }
+}
+
+#[test]
+fn a_guests_image_cut_off_anywhere_is_refused() {
+    let bytes = fs::read(image("guest-consumer")).expect("an image");
+    // What is loaded ends with the note; debug information, which comes after it, is not read.
+    let end = (0..bytes.len()).rev().find(|&at| bytes[at..].starts_with(b"Guestlab\0")).expect("a note") + 24;
+    for len in (0..end).step_by(7).chain(end - 40..end) {
+        assert!(guestlab::image::Image::parse("x", &bytes[..len]).is_err(), "the first {len} bytes");
+    }
+    assert!(guestlab::image::Image::parse("x", &bytes[..end]).is_ok());
+}
+
+#[test]
+fn an_image_of_another_abi_is_refused_with_both_versions() {
+    let mut bytes = fs::read(image("hello")).expect("an image");
+    let note = bytes.windows(9).position(|window| window == b"Guestlab\0").expect("a note");
+    bytes[note + 12] = 9;
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), bytes).expect("written");
+    if can_run_guests() {
+        let args = ["run", "--image", file.path().to_str().expect("text")];
+        refused(&args, 2, "built for guest ABI 9.0, and this host has ABI 1.0");
+    }
+}
+
+#[test]
+fn bad_options_are_refused() {
+    for capacity in ["0", "65", "-1", "abc"] {
+        refused(&["run", "prodcons", "--capacity", capacity], 2, "a ring holds 1 to 64 items");
+    }
+    refused(&["run", "prodcons", "--schedule", "sometimes"], 2, "is no schedule: it is one of alternate");
+    refused(&["run", "hello", "--turns", "3"], 2, "--turns is an option of `run prodcons` only");
+    refused(&["run"], 2, "name what to run");
+    refused(&["runn"], 2, "similar subcommand exists: 'run'");
+}
+
+#[test]
+fn bad_memory_is_refused() {
+    for size in ["0", "1", "2097153", "28K", "3145732K"] {
+        refused(&["run", "hello", "--memory", size], 2, "it takes a multiple of 4096");
+    }
+    refused(&["run", "hello", "--memory", "4G"], 2, "a size is a number of bytes, or one with K, M or G");
+    if can_run_guests() {
+        refused(&["run", "hello", "--memory", "32K"], 2, "does not fit into its memory of 0x8000 bytes");
+        assert_eq!(
+            expect(&["run", "hello", "--memory", "3G"], 0).0,
+            "hello from VM 1, which has 3145728 KiB of memory\n"
+        );
+    }
+}
+
+#[test]
+fn bad_schedule_files_are_refused() {
+    if can_run_guests() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let path = file.path().to_str().expect("text").to_owned();
+        let schedule = format!("file:{path}");
+        let refuse = |contents: &[u8], sentence: &str| {
+            fs::write(file.path(), contents).expect("written");
+            refused(&["run", "prodcons", "--schedule", &schedule], 2, sentence);
+        };
+        refuse(b"", "the schedule has no turns");
+        refuse(b"# nothing\n", "the schedule has no turns");
+        refuse(b"12\n 1x\n", &format!("{path}, line 2, column 3: 'x' is no VM"));
+        refuse(b"\xff\xfe1\n", "cannot read the schedule");
+        refused(&["run", "prodcons", "--schedule", "file:/no/such/file"], 2, "No such file");
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_ends_the_run_quietly() {
+    if can_run_guests() {
+        let mut child = command(&["run", "prodcons", "--turns", "200000", "--timeout", "50"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("guestlab runs");
+        let mut line = String::new();
+        let mut out = BufReader::new(child.stdout.take().expect("piped"));
+        out.read_line(&mut line).expect("a line");
+        drop(out);
+        let mut err = String::new();
+        child.stderr.take().expect("piped").read_to_string(&mut err).expect("text");
+        let status = child.wait().expect("it ends");
+        assert!(line.starts_with("prodcons: "), "{line}");
+        assert_eq!((status.code(), err.as_str()), (Some(0), ""));
+    }
+}
+
+#[test]
+fn an_interrupt_ends_the_run_at_once() {
+    if can_run_guests() {
+        let mut child = command(&["run", "spins"]).spawn().expect("guestlab runs");
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        // SAFETY: the child has not been waited for, so that its process number is its own.
+        unsafe { libc::kill(child.id().cast_signed(), libc::SIGINT) };
+        assert_eq!(child.wait().expect("it ends").signal(), Some(libc::SIGINT));
+    }
+}

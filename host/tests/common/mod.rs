@@ -1,0 +1,75 @@
+//! What the integration tests share: the program, the guests' images, and whether this machine
+//! can run guests at all.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    sync::OnceLock,
+};
+
+/// The folder with the guests' images. `cargo xtask test` builds them and names it; a plain
+/// `cargo test` has them built here.
+pub(crate) fn images() -> &'static Path {
+    static IMAGES: OnceLock<PathBuf> = OnceLock::new();
+    IMAGES.get_or_init(|| env::var_os("GUESTLAB_IMAGES").map_or_else(build_images, PathBuf::from))
+}
+
+fn build_images() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace's root");
+    let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["xtask", "build-guests"])
+        .current_dir(root)
+        .stdout(Stdio::null())
+        .status()
+        .expect("cargo runs");
+    assert!(status.success(), "the guests cannot be built");
+    let target =
+        env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |target| root.join(target));
+    target.join("guests")
+}
+
+/// The image of a guest.
+pub(crate) fn image(name: &str) -> PathBuf {
+    images().join(format!("{name}.elf"))
+}
+
+/// Whether guests can be run here. Where not, says that the test was skipped, and why.
+pub(crate) fn can_run_guests() -> bool {
+    let doctor = guestlab(&["doctor"]);
+    if !doctor.status.success() {
+        eprintln!("skipped: this machine cannot run guests:\n{}", text(&doctor.stdout));
+    }
+    doctor.status.success()
+}
+
+/// Runs the program to its end.
+pub(crate) fn guestlab(args: &[&str]) -> Output {
+    command(args).output().expect("guestlab runs")
+}
+
+/// The program, to be run.
+pub(crate) fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_guestlab"));
+    command.args(args).stdin(Stdio::null()).env_remove("NO_COLOR");
+    if !args.starts_with(&["doctor"]) {
+        command.env("GUESTLAB_IMAGES", images());
+    }
+    command
+}
+
+/// Output as text.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("output is text")
+}
+
+/// Runs the program, which must end with a status, and returns its two outputs.
+#[track_caller]
+pub(crate) fn expect(args: &[&str], status: i32) -> (String, String) {
+    let output = guestlab(args);
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(status), "{args:?}\nstdout: {out}\nstderr: {err}");
+    (out, err)
+}

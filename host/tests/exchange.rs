@@ -1,0 +1,169 @@
+//! The exchange on KVM, checked by an account of its own: what the JSON lines say must be a
+//! first-in first-out queue of bounded length.
+
+mod common;
+
+use std::collections::VecDeque;
+
+use common::{can_run_guests, expect};
+use serde_json::Value;
+
+fn events(out: &str) -> Vec<Value> {
+    out.lines().map(|line| serde_json::from_str(line).expect("one JSON object a line")).collect()
+}
+
+fn number(value: &Value) -> usize {
+    usize::try_from(value.as_u64().expect("a number")).expect("a small one")
+}
+
+/// Replays the turns on a queue: nothing lost or invented, in order, never over capacity, and
+/// the pointers where they must be.
+#[track_caller]
+fn check_account(out: &str) {
+    let events = events(out);
+    let (run, end) = (&events[0], &events[events.len() - 1]);
+    let capacity = number(&run["capacity"]);
+    let mut queue = VecDeque::new();
+    let (mut produced, mut consumed) = (0, 0);
+    for (index, turn) in events[1..events.len() - 1].iter().enumerate() {
+        assert_eq!((&turn["event"], number(&turn["turn"])), (&"turn".into(), index + 1));
+        for item in turn["items"].as_array().expect("items") {
+            match turn["role"].as_str() {
+                Some("producer") => {
+                    queue.push_back(item.clone());
+                    produced += 1;
+                }
+                _ => {
+                    assert_eq!(queue.pop_front().as_ref(), Some(item), "{turn}");
+                    consumed += 1;
+                }
+            }
+            assert!(queue.len() <= capacity, "{turn}");
+        }
+        assert_eq!(number(&turn["count"]), queue.len(), "{turn}");
+        assert_eq!(number(&turn["prod_p"]), produced % capacity, "{turn}");
+        assert_eq!(number(&turn["cons_p"]), consumed % capacity, "{turn}");
+        assert_eq!(number(&turn["exits"]), 1, "a turn costs one exit: {turn}");
+    }
+    assert_eq!(end["event"], "end");
+    assert_eq!((number(&end["produced"]), number(&end["consumed"])), (produced, consumed));
+    assert_eq!((number(&end["left"]), &end["audit"]), (queue.len(), &"ok".into()));
+    assert_eq!(number(&end["turns"]), events.len() - 2);
+}
+
+fn run(options: &[&str]) -> String {
+    let args: Vec<&str> = ["run", "prodcons", "--format", "jsonl"].iter().chain(options).copied().collect();
+    expect(&args, 0).0
+}
+
+#[test]
+fn the_same_seed_gives_the_same_text() {
+    if can_run_guests() {
+        let text = run(&["--seed", "7", "--turns", "200"]);
+        assert_eq!(text, run(&["--seed", "7", "--turns", "200"]));
+        assert_ne!(text, run(&["--seed", "8", "--turns", "200"]));
+        check_account(&text);
+    }
+}
+
+#[test]
+fn the_items_of_a_seed_are_these_on_every_machine() {
+    if can_run_guests() {
+        let items: Vec<Value> = events(&run(&["--seed", "7", "--turns", "5"]))
+            .iter()
+            .map(|event| event["items"].clone())
+            .collect();
+        let expected: Value = serde_json::json!([null, [55, 11, 59, 33, 33, 50], [], [], [], [55, 11, 59, 33, 33], null]);
+        assert_eq!(Value::Array(items), expected);
+    }
+}
+
+#[test]
+fn a_hundred_seeds_are_accounted_for() {
+    if can_run_guests() {
+        for seed in 0..100 {
+            check_account(&run(&["--seed", &seed.to_string()]));
+        }
+    }
+}
+
+#[test]
+fn every_capacity_is_accounted_for() {
+    if can_run_guests() {
+        for capacity in 1..=64 {
+            check_account(&run(&["--seed", "3", "--capacity", &capacity.to_string()]));
+        }
+    }
+}
+
+#[test]
+fn every_schedule_is_accounted_for() {
+    if can_run_guests() {
+        for schedule in ["alternate", "burst:3", "random", "string:1122121"] {
+            check_account(&run(&["--seed", "3", "--schedule", schedule, "--turns", "100"]));
+        }
+    }
+}
+
+#[test]
+fn a_fixed_number_is_kept_to_as_far_as_the_ring_allows() {
+    if can_run_guests() {
+        let out = run(&["--seed", "1", "--schedule", "string:11212", "--produce", "4", "--consume", "3"]);
+        check_account(&out);
+        let moved: Vec<usize> = events(&out)
+            .iter()
+            .filter(|event| event["event"] == "turn")
+            .map(|turn| turn["items"].as_array().expect("items").len())
+            .collect();
+        assert_eq!(moved, [4, 2, 3, 3, 3]);
+    }
+}
+
+#[test]
+fn a_schedule_file_with_windows_line_ends_is_run() {
+    if can_run_guests() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), "1 2\r\n# again\r\n1 2\r\n").expect("written");
+        let schedule = format!("file:{}", file.path().display());
+        let out = run(&["--schedule", &schedule]);
+        check_account(&out);
+        assert_eq!(number(&events(&out)[0]["turns"]), 4);
+    }
+}
+
+#[test]
+fn presets_give_the_courses_patterns() {
+    if can_run_guests() {
+        let pattern = |preset: &str, turns: &str| -> Vec<String> {
+            let out = run(&["--seed", "1", "--preset", preset, "--turns", turns]);
+            check_account(&out);
+            events(&out)
+                .iter()
+                .filter(|event| event["event"] == "turn")
+                .map(|turn| format!("{}{}", turn["vm"], turn["items"].as_array().expect("items").len()))
+                .collect()
+        };
+        assert_eq!(pattern("basic", "4"), ["11", "21", "11", "21"]);
+        assert_eq!(pattern("bursty", "7"), ["11", "11", "11", "21", "21", "21", "11"]);
+        assert_eq!(pattern("mass", "3"), ["15", "25", "15"]);
+        assert_eq!(pattern("random", "40").len(), 40);
+    }
+}
+
+#[test]
+fn the_transcript_shows_the_run() {
+    if can_run_guests() {
+        let (out, err) = expect(&["run", "prodcons", "--seed", "7", "--turns", "2"], 0);
+        assert_eq!(err, "");
+        let lines: Vec<&str> = out.lines().collect();
+        assert_eq!(lines[0], "prodcons: ring of 6, schedule random, 2 turns, seed 7 (guest ABI 1.0)");
+        assert!(lines[1].starts_with("  VM 1  guest-producer, producer, sha256 "), "{out}");
+        assert_eq!(
+            lines[4],
+            "turn  1  producer  +6  [55 11 59 33 33 50]  ring [55 11 59 33 33 50]  cons_p=0 prod_p=0 count=6"
+        );
+        assert_eq!(lines[7], "2 turns: 6 produced, 0 consumed, 6 left in the ring");
+        assert_eq!(lines[8], "exits of VM 1, guest-producer: 3 (3 io_out)");
+        assert_eq!(lines[10], "audit: ok, what came out is what went in, in order");
+    }
+}

@@ -1,0 +1,141 @@
+//! Guests that do what they may not, each on KVM: the status, and what is said.
+
+mod common;
+
+use common::{can_run_guests, expect};
+
+/// Runs a guest alone; it must end with the status and the sentence.
+#[track_caller]
+fn ends(guest: &str, status: i32, sentence: &str) {
+    if can_run_guests() {
+        let (_, err) = expect(&["run", guest, "--timeout", "20"], status);
+        assert!(err.contains(&format!("guestlab: VM 1, {guest}: ")), "{err}");
+        assert!(err.contains(sentence), "{err}");
+        assert!(err.contains("\n  try: "), "{err}");
+    }
+}
+
+#[test]
+fn a_panic_is_reported_with_its_place() {
+    ends("panics", 1, "panicked at guest-rt/examples/misbehaving/panics.rs:12:5: VM 1 gives up");
+}
+
+#[test]
+fn a_status_is_reported() {
+    ends("exits-with-7", 1, "exited with status 7");
+}
+
+#[test]
+fn an_endless_loop_ends_at_the_deadline() {
+    if can_run_guests() {
+        let (_, err) = expect(&["run", "spins", "--timeout", "0.2"], 4);
+        assert!(err.contains("still running after 0.2 s, the deadline"), "{err}");
+    }
+}
+
+#[test]
+fn a_triple_fault_is_a_crash() {
+    ends("triple-faults", 3, "triple fault");
+}
+
+#[test]
+fn a_write_outside_memory_is_a_crash() {
+    ends("writes-outside", 3, "wrote to address 0x40000000, where it has no memory");
+}
+
+#[test]
+fn a_null_pointer_is_a_crash() {
+    ends("null-pointer", 3, "null pointer: read from address 0x0");
+}
+
+#[test]
+fn a_stack_overflow_is_noticed() {
+    ends("overflows-stack", 3, "stack overflow: wrote to the guard page below the stack, at 0x2");
+}
+
+#[test]
+fn an_unknown_port_is_a_crash() {
+    ends("unknown-port", 3, "wrote to port 0x42, 32-bit, which is no hypercall");
+}
+
+#[test]
+fn a_halt_with_nothing_to_wait_for_is_a_crash() {
+    ends("halts", 3, "halted with nothing to wait for");
+}
+
+#[test]
+fn a_turn_without_a_mailbox_is_a_crash() {
+    ends("no-mailbox", 3, "ended its turn without having attached a mailbox");
+}
+
+#[test]
+fn a_mailbox_outside_memory_is_a_crash() {
+    ends("bad-mailbox", 3, "MailboxAttach named a mailbox at 0x1ffffc, 284 bytes");
+}
+
+#[test]
+fn a_guest_of_an_exchange_is_told_to_run_in_one() {
+    ends("guest-producer", 3, "there is nobody to exchange with");
+}
+
+/// Runs an exchange in which one guest misbehaves.
+#[track_caller]
+fn spoils(option: &str, guest: &str, status: i32) -> (String, String) {
+    let image = common::image(guest);
+    let image = image.to_str().expect("a path of text");
+    expect(&["run", "prodcons", "--seed", "1", option, image, "--timeout", "20"], status)
+}
+
+#[test]
+fn a_broken_rule_is_reported_with_both_states_and_the_ring_stays() {
+    if can_run_guests() {
+        let (out, err) = spoils("--producer", "overfills", 3);
+        assert!(err.contains("VM 1, overfills, turn 8: broke the ring's rule `count-range`"), "{err}");
+        assert!(err.contains("the ring stays:  cons_p=5 prod_p=5 count=6 capacity=6"), "{err}");
+        assert!(err.contains("it claimed:      cons_p=5 prod_p=5 count=7 capacity=6"), "{err}");
+        assert!(out.contains("audit: failed") && out.contains("6 left in the ring"), "{out}");
+    }
+}
+
+#[test]
+fn a_guest_that_fails_in_an_exchange_ends_it_with_its_own_status() {
+    if can_run_guests() {
+        for (guest, status, sentence) in [
+            ("leaves-exchange", 3, "exited with status 0 while the exchange was going on"),
+            ("panics", 1, "VM 2, panics: panicked at"),
+            ("exits-with-7", 1, "VM 2, exits-with-7: exited with status 7"),
+            ("no-mailbox", 3, "VM 2, no-mailbox: ended its turn without"),
+            ("bad-mailbox", 3, "VM 2, bad-mailbox: MailboxAttach named"),
+            ("triple-faults", 3, "VM 2, triple-faults: triple fault"),
+        ] {
+            let (out, err) = spoils("--consumer", guest, status);
+            assert!(err.contains(sentence), "{err}");
+            assert!(out.contains("audit: ok"), "what was exchanged until then is accounted for: {out}");
+        }
+    }
+}
+
+#[test]
+fn json_lines_have_the_crash() {
+    if can_run_guests() {
+        let image = common::image("overfills");
+        let image = image.to_str().expect("a path of text");
+        let args = ["run", "prodcons", "--seed", "1", "--producer", image, "--format", "jsonl"];
+        let (out, _) = expect(&args, 3);
+        let events: Vec<serde_json::Value> =
+            out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let crash = &events[events.len() - 2];
+        assert_eq!(
+            (&crash["event"], &crash["reason"], &crash["turn"]),
+            (&"crash".into(), &"violation".into(), &8.into())
+        );
+        assert_eq!(
+            (&crash["states"]["old"]["count"], &crash["states"]["claimed"]["count"]),
+            (&6.into(), &7.into())
+        );
+        assert_eq!(
+            (&events[events.len() - 1]["event"], &events[events.len() - 1]["audit"]),
+            (&"end".into(), &"failed".into())
+        );
+    }
+}

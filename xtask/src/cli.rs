@@ -1,0 +1,67 @@
+//! The command line, as clap reads it. What each command does is in the file of its name.
+
+use std::ffi::OsString;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::guests::Mode;
+
+/// Builds Guestlab's guests, runs its experiments and checks everything.
+///
+/// Exit status: 0 success; 1 a check of `ci` failed; 2 bad usage, or something that does not
+/// compile; 5 this machine lacks what is needed (`doctor` says what); 70 a bug of this tool.
+/// Whatever `guestlab` or the tests exit with is passed on; 128+N says that signal N ended them.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+pub(crate) struct Cli {
+    /// Say which toolchain builds the guests even where it is no news.
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands, one a file of `commands/`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Build all guests, or the named ones, and print each image's path, mode and size.
+    BuildGuests(BuildGuests),
+
+    /// Run an experiment or a guest in a virtual machine; builds whatever that needs first.
+    ///
+    /// Everything after `run` goes to `guestlab run` as it is: `cargo xtask run --help` shows
+    /// that command's own help.
+    #[command(disable_help_flag = true)]
+    Run(Handed),
+
+    /// Build the guests and run every test; arguments go to `cargo test`.
+    #[command(disable_help_flag = true)]
+    Test(Handed),
+
+    /// Check format, lints (host and guests), documentation and tests; list all failures together.
+    Ci,
+
+    /// Say whether this machine can build and run guests, and what to do where it cannot.
+    Doctor,
+}
+
+/// Which guests to build, and for which CPU mode.
+#[derive(Debug, Args)]
+pub(crate) struct BuildGuests {
+    /// Guests by name: a guest crate, or an example of guest-rt. All of them without a name.
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+
+    /// The CPU mode that the guests' Rust code is compiled for.
+    #[arg(long, value_enum, default_value_t = Mode::Protected)]
+    pub(crate) mode: Mode,
+}
+
+/// Arguments that are another program's to understand.
+#[derive(Debug, Args)]
+pub(crate) struct Handed {
+    /// Handed on unmodified.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+    pub(crate) arguments: Vec<OsString>,
+}

@@ -1,0 +1,30 @@
+//! `build-guests`: builds guests, and says where their images are and how big they are.
+
+use crate::cargo::Talk;
+use crate::cli::BuildGuests;
+use crate::error::Error;
+use crate::guests::{self, Catalog, Image};
+use crate::output;
+use crate::status::Status;
+use crate::toolchain;
+use crate::workspace::Workspace;
+
+/// Builds what was asked for and prints a line an image.
+pub(crate) fn run(wish: &BuildGuests) -> Result<Status, Error> {
+    let workspace = Workspace::load()?;
+    let guests = Catalog::of(&workspace).select(&wish.names)?;
+    guests::check_mode(wish.mode)?;
+    let toolchain = toolchain::find(&workspace.root)?;
+    output::note(format_args!("guest toolchain: {toolchain}"));
+    let images = guests::build(&workspace, &toolchain, &guests, wish.mode, Talk::Always)?;
+    print(&images);
+    Ok(Status::SUCCESS)
+}
+
+fn print(images: &[Image]) {
+    let paths: Vec<String> = images.iter().map(|image| output::short(&image.path)).collect();
+    let width = paths.iter().map(String::len).max().unwrap_or(0);
+    for (image, path) in images.iter().zip(&paths) {
+        output::line(format_args!("{path:width$}  {:9}  {}", image.mode.name(), image.size));
+    }
+}

@@ -1,0 +1,100 @@
+//! `ci`: all that must hold before a change is taken. Every check runs, whatever the others say,
+//! and all failures are listed together.
+
+use std::process::Command;
+
+use crate::error::Error;
+use crate::guests::{self, Catalog, Mode};
+use crate::output;
+use crate::process;
+use crate::status::Status;
+use crate::toolchain;
+use crate::workspace::Workspace;
+use crate::{cargo, environment};
+
+/// One check: what it is called, and how it ended.
+type Check = (&'static str, fn(&Workspace) -> Result<Status, Error>);
+
+/// In the order of what they cost.
+const CHECKS: [Check; 5] = [
+    ("format", format),
+    ("lints of the host", lint_host),
+    ("lints of the guests", lint_guests),
+    ("documentation", document),
+    ("tests", test),
+];
+
+/// Runs all checks; the status is 1 if one of them failed.
+pub(crate) fn run() -> Result<Status, Error> {
+    let workspace = Workspace::load()?;
+    let outcomes = CHECKS.map(|(name, check)| (name, check(&workspace).unwrap_or_else(told)));
+    output::line("\nSummary");
+    for (name, status) in outcomes {
+        match status.is_success() {
+            true => output::line(format_args!("ok    {name}")),
+            false => output::line(format_args!("FAIL  {name}: status {status}")),
+        }
+    }
+    let passed = outcomes.iter().all(|(_, status)| status.is_success());
+    Ok(if passed { Status::SUCCESS } else { Status::FAILED_CHECK })
+}
+
+/// An error ends its check, not the others.
+fn told(error: Error) -> Status {
+    output::error(&error);
+    error.status()
+}
+
+fn format(workspace: &Workspace) -> Result<Status, Error> {
+    let mut fmt = cargo::for_host(&workspace.root);
+    announced(fmt.args(["fmt", "--all", "--check"]))
+}
+
+fn lint_host(workspace: &Workspace) -> Result<Status, Error> {
+    let mut clippy = cargo::for_host(&workspace.root);
+    announced(clippy.args(["clippy", "--keep-going", "--all-targets", "--", "-D", "warnings"]))
+}
+
+fn lint_guests(workspace: &Workspace) -> Result<Status, Error> {
+    let toolchain = toolchain::find(&workspace.root)?;
+    let catalog = Catalog::of(workspace);
+    let packages = catalog.packages();
+    for mode in Mode::WRITTEN {
+        let mut clippy = toolchain.clippy()?;
+        environment::scrub_for_guests(clippy.current_dir(&workspace.root));
+        guests::configure(&mut clippy, workspace, &toolchain, *mode)?;
+        clippy.args(packages.iter().flat_map(|package| ["--package", package]));
+        let status = announced(clippy.args([
+            "--keep-going",
+            "--lib",
+            "--bins",
+            "--examples",
+            "--",
+            "-D",
+            "warnings",
+        ]))?;
+        if !status.is_success() {
+            return Ok(status);
+        }
+    }
+    Ok(Status::SUCCESS)
+}
+
+fn document(workspace: &Workspace) -> Result<Status, Error> {
+    let mut doc = cargo::for_host(&workspace.root);
+    announced(doc.args(["doc", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn test(_: &Workspace) -> Result<Status, Error> {
+    header("cargo xtask test");
+    super::test::run(&[], true)
+}
+
+fn announced(command: &mut Command) -> Result<Status, Error> {
+    header(&process::shown(command));
+    Ok(process::status(command)?)
+}
+
+fn header(what: &str) {
+    output::line(format_args!("\n== {what}"));
+}

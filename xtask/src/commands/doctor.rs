@@ -1,0 +1,62 @@
+//! `doctor`: can this machine build guests and run them; and if not, what to do. It changes
+//! nothing and fetches nothing but what the host's own build needs.
+
+use crate::error::Error;
+use crate::host::Host;
+use crate::output::{finding_fail, finding_ok, short};
+use crate::process::indented;
+use crate::status::Status;
+use crate::toolchain::{self, Forecast, Toolchain};
+use crate::workspace::{self, Workspace};
+
+/// Prints a line a finding, ours and then those of `guestlab doctor`.
+pub(crate) fn run() -> Result<Status, Error> {
+    let findings = [guest_toolchain(), cache_folder(), host()?];
+    let well = findings.iter().all(|well| *well);
+    Ok(if well { Status::SUCCESS } else { Status::CANNOT_RUN })
+}
+
+fn guest_toolchain() -> bool {
+    match toolchain::forecast(&workspace::root()) {
+        Ok(Forecast::Ready(toolchain)) => ready(&toolchain),
+        Ok(Forecast::ToFetch(how)) => {
+            finding_ok("guest toolchain", format_args!("not there yet, {how}"));
+        }
+        Err(error) => return failed("guest toolchain", &error),
+    }
+    true
+}
+
+fn ready(toolchain: &Toolchain) {
+    finding_ok("guest toolchain", toolchain);
+    finding_ok("library source", short(&toolchain.sysroot.library()));
+    finding_ok("guest linker", short(toolchain.linker.path()));
+}
+
+fn cache_folder() -> bool {
+    match toolchain::cache_folder() {
+        Some(folder) => finding_ok("cache folder", short(&folder)),
+        None => {
+            finding_fail("cache folder", "there is none", "set HOME, XDG_CACHE_HOME or GUESTLAB_CACHE");
+            return false;
+        }
+    }
+    true
+}
+
+fn host() -> Result<bool, Error> {
+    let host = match Workspace::load().map_err(Error::from).and_then(|it| Ok(Host::build(&it)?)) {
+        Ok(host) => host,
+        Err(error) => return Ok(failed("host binary", &error)),
+    };
+    finding_ok("host binary", "it compiles");
+    Ok(host.status(&["doctor".into()])?.is_success())
+}
+
+/// An error says in its first line what is wrong, and in the others what to do.
+fn failed(what: &str, error: &dyn std::fmt::Display) -> bool {
+    let text = error.to_string();
+    let (detail, mend) = text.split_once('\n').unwrap_or((&text, "see above"));
+    finding_fail(what, detail, indented(mend).trim_start());
+    false
+}

@@ -1,0 +1,23 @@
+//! The commands, one a file.
+
+mod build_guests;
+mod ci;
+mod doctor;
+mod passthrough;
+mod run;
+mod test;
+
+use crate::cli::{Cli, Command};
+use crate::error::Error;
+use crate::status::Status;
+
+/// Runs the command that was asked for.
+pub(crate) fn dispatch(cli: Cli) -> Result<Status, Error> {
+    match cli.command {
+        Command::BuildGuests(wish) => build_guests::run(&wish),
+        Command::Run(handed) => run::run(&handed.arguments, cli.verbose),
+        Command::Test(handed) => test::run(&handed.arguments, cli.verbose),
+        Command::Ci => ci::run(),
+        Command::Doctor => doctor::run(),
+    }
+}

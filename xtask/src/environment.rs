@@ -1,0 +1,128 @@
+//! Which inherited environment variables a nested cargo may see.
+//!
+//! xtask is itself run by cargo, which leaves variables behind that mean xtask; and users have
+//! variables that mean the programs of their machine. Neither may leak into a guest's image.
+
+use std::process::Command;
+
+/// What cargo tells the program it runs; to a nested cargo it would be a lie.
+const TOLD_BY_CARGO: [&str; 9] = [
+    "CARGO_MAKEFLAGS",
+    "MAKEFLAGS",
+    "MFLAGS",
+    "OUT_DIR",
+    "NUM_JOBS",
+    "TARGET",
+    "HOST",
+    "PROFILE",
+    "OPT_LEVEL",
+];
+const TOLD_BY_CARGO_PREFIXES: [&str; 4] = ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_", "CARGO_CRATE_"];
+
+/// The only `CARGO*` and `RUST*` variables that a guest's build sees: where things are, how to
+/// reach the network, how to talk to the terminal. None of them changes what is built.
+const HARMLESS: [&str; 5] = ["CARGO", "CARGO_HOME", "RUST_BACKTRACE", "RUST_LOG", "RUST_RECURSION_COUNT"];
+const HARMLESS_PREFIXES: [&str; 5] = ["CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR", "CARGO_TERM_", "RUSTUP_"];
+
+/// Removes from a command's environment what cargo said about xtask; the user's wishes stay.
+pub(crate) fn scrub_for_host(command: &mut Command) {
+    scrub(command, keep_for_host);
+}
+
+/// Removes from a command's environment whatever could change the image of a guest.
+pub(crate) fn scrub_for_guests(command: &mut Command) {
+    scrub(command, keep_for_guests);
+}
+
+fn scrub(command: &mut Command, keep: fn(&str) -> bool) {
+    for (name, _) in std::env::vars_os() {
+        if !name.to_str().is_some_and(keep) {
+            command.env_remove(name);
+        }
+    }
+}
+
+fn keep_for_host(name: &str) -> bool {
+    !TOLD_BY_CARGO.contains(&name) && !starts_with_one_of(name, &TOLD_BY_CARGO_PREFIXES)
+}
+
+fn keep_for_guests(name: &str) -> bool {
+    let suspect = starts_with_one_of(name, &["CARGO", "RUST", "__CARGO", "CLIPPY_"]);
+    let harmless = HARMLESS.contains(&name) || starts_with_one_of(name, &HARMLESS_PREFIXES);
+    keep_for_host(name) && (harmless || !suspect)
+}
+
+fn starts_with_one_of(name: &str, prefixes: &[&str]) -> bool {
+    prefixes.iter().any(|prefix| name.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guests_do_not_see_what_would_change_them() {
+        for name in [
+            "RUSTFLAGS",
+            "CARGO_ENCODED_RUSTFLAGS",
+            "RUSTDOCFLAGS",
+            "CARGO_ENCODED_RUSTDOCFLAGS",
+            "RUSTC",
+            "RUSTDOC",
+            "RUSTC_WRAPPER",
+            "RUSTC_WORKSPACE_WRAPPER",
+            "RUSTC_BOOTSTRAP",
+            "RUSTC_LINKER",
+            "CARGO_BUILD_TARGET",
+            "CARGO_BUILD_RUSTFLAGS",
+            "CARGO_TARGET_DIR",
+            "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER",
+            "CARGO_PROFILE_RELEASE_LTO",
+            "CARGO_UNSTABLE_BUILD_STD",
+            "CARGO_INCREMENTAL",
+            "CARGO_MAKEFLAGS",
+            "MAKEFLAGS",
+            "MFLAGS",
+            "CARGO_MANIFEST_DIR",
+            "CARGO_MANIFEST_PATH",
+            "CARGO_PKG_NAME",
+            "OUT_DIR",
+            "NUM_JOBS",
+            "TARGET",
+            "HOST",
+            "PROFILE",
+            "OPT_LEVEL",
+            "__CARGO_TEST_ROOT",
+            "CLIPPY_ARGS",
+        ] {
+            assert!(!keep_for_guests(name), "{name} reaches the guests");
+        }
+    }
+
+    #[test]
+    fn guests_see_what_helps_to_build_at_all() {
+        for name in [
+            "PATH",
+            "HOME",
+            "CARGO",
+            "CARGO_HOME",
+            "CARGO_HTTP_PROXY",
+            "CARGO_NET_OFFLINE",
+            "CARGO_REGISTRY_DEFAULT",
+            "CARGO_REGISTRIES_MINE_INDEX",
+            "CARGO_TERM_COLOR",
+            "RUSTUP_HOME",
+            "RUSTUP_TOOLCHAIN",
+            "RUST_BACKTRACE",
+            "TMPDIR",
+        ] {
+            assert!(keep_for_guests(name), "{name} does not reach the guests");
+        }
+    }
+
+    #[test]
+    fn the_host_keeps_the_users_wishes_but_not_cargos_words_about_xtask() {
+        assert!(keep_for_host("RUSTFLAGS") && keep_for_host("CARGO_PROFILE_RELEASE_LTO"));
+        assert!(!keep_for_host("CARGO_MANIFEST_DIR") && !keep_for_host("CARGO_PKG_VERSION"));
+    }
+}

@@ -1,0 +1,42 @@
+//! Everything that can end a command early, and the exit status that goes with it.
+
+use thiserror::Error;
+
+use crate::status::Status;
+use crate::{guests, host, process, toolchain, workspace};
+
+/// Why a command ended early.
+#[derive(Debug, Error)]
+pub(crate) enum Error {
+    /// The workspace could not be read.
+    #[error(transparent)]
+    Workspace(#[from] workspace::Error),
+
+    /// The host's binary could not be built or asked.
+    #[error(transparent)]
+    Host(#[from] host::Error),
+
+    /// The guests could not be built.
+    #[error(transparent)]
+    Guests(#[from] guests::Error),
+
+    /// There is no toolchain that can build guests.
+    #[error(transparent)]
+    Toolchain(#[from] toolchain::Error),
+
+    /// A program could not be run.
+    #[error(transparent)]
+    Process(#[from] process::Error),
+}
+
+impl Error {
+    /// The status that xtask ends with.
+    pub(crate) fn status(&self) -> Status {
+        match self {
+            Error::Workspace(error) => error.status(),
+            Error::Host(error) => error.status(),
+            Error::Guests(error) => error.status(),
+            Error::Toolchain(_) | Error::Process(_) => Status::CANNOT_RUN,
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Building guests: one call of cargo for all guests of one mode.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde::Deserialize;
+
+use super::catalog::Part;
+use super::{Error, Guest, Image, Mode};
+use crate::cargo::{self, Talk};
+use crate::toolchain::Toolchain;
+use crate::workspace::{Target, Workspace};
+
+/// `core` has no ready-made build for our targets, and a target in JSON is not stable yet.
+const BUILD_STD: [&str; 3] = [
+    "-Zbuild-std=core,compiler_builtins",
+    "-Zbuild-std-features=compiler-builtins-mem",
+    "-Zjson-target-spec",
+];
+
+/// Separates flags in `CARGO_ENCODED_RUSTFLAGS`, where a space may be part of a flag.
+const FLAG_SEPARATOR: &str = "\x1f";
+
+/// Builds these guests for one mode and puts their images where the host looks for them.
+pub(crate) fn build(
+    workspace: &Workspace,
+    toolchain: &Toolchain,
+    guests: &[Guest],
+    mode: Mode,
+    talk: Talk,
+) -> Result<Vec<Image>, Error> {
+    let mut command = cargo::for_guests(&workspace.root);
+    command.args(["build", "--message-format", "json-render-diagnostics"]);
+    configure(&mut command, workspace, toolchain, mode)?;
+    command.args(selection(guests));
+    let mut built = HashMap::new();
+    let status = cargo::run(&mut command, talk, |line| built.extend(artifact(line)))?;
+    if !status.is_success() {
+        return Err(Error::DoNotCompile { mode });
+    }
+    guests.iter().map(|guest| place(workspace, guest, mode, &built)).collect()
+}
+
+/// Refuses a mode that guest-rt cannot boot into.
+pub(crate) fn check_mode(mode: Mode) -> Result<(), Error> {
+    if Mode::WRITTEN.contains(&mode) { Ok(()) } else { Err(Error::ModeNotWritten { mode }) }
+}
+
+/// Gives a cargo command everything that makes it build guests of this mode.
+pub(crate) fn configure(
+    command: &mut Command,
+    workspace: &Workspace,
+    toolchain: &Toolchain,
+    mode: Mode,
+) -> Result<(), Error> {
+    check_mode(mode)?;
+    command.args(BUILD_STD).args(["--profile", "guest", "--target"]).arg(mode.target_file());
+    command.arg("--target-dir").arg(workspace.guest_build());
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags(mode));
+    toolchain.equip(command, mode.target());
+    Ok(())
+}
+
+/// The flags of guest code: its linker script, which guest-rt's build script puts on the search
+/// path, and its mode. They win over whatever a configuration file says.
+fn flags(mode: Mode) -> String {
+    let mode = format!("guestlab_mode=\"{}\"", mode.name());
+    ["-Clink-arg=-Tguest.ld", "--cfg", &mode].join(FLAG_SEPARATOR)
+}
+
+/// Cargo's arguments that name these guests and nothing else.
+fn selection(guests: &[Guest]) -> Vec<&str> {
+    let mut arguments = Vec::new();
+    for guest in guests {
+        let (kind, name) = match &guest.part {
+            Part::Binary(name) => ("--bin", name),
+            Part::Example(name) => ("--example", name),
+        };
+        arguments.extend(["--package", guest.package.as_str(), kind, name.as_str()]);
+    }
+    arguments
+}
+
+/// A message of cargo's; of the many kinds, only artifacts have these fields.
+#[derive(Deserialize)]
+struct Message {
+    target: Target,
+    executable: Option<PathBuf>,
+}
+
+/// The part and the path of what cargo says it has built, if it can be run.
+fn artifact(line: &str) -> Option<(Part, PathBuf)> {
+    let message: Message = serde_json::from_str(line).ok()?;
+    let part = match message.target.kind.first()?.as_str() {
+        "bin" => Part::Binary(message.target.name),
+        "example" => Part::Example(message.target.name),
+        _ => return None,
+    };
+    Some((part, message.executable?))
+}
+
+fn place(
+    workspace: &Workspace,
+    guest: &Guest,
+    mode: Mode,
+    built: &HashMap<Part, PathBuf>,
+) -> Result<Image, Error> {
+    let from = built.get(&guest.part).ok_or_else(|| Error::NoImage { name: guest.name.clone() })?;
+    Image::place(from, workspace.images().join(mode.image_name(&guest.name)), mode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_guest_is_selected_by_package_and_part() {
+        let guests = [
+            Guest { name: "a".into(), package: "a".into(), part: Part::Binary("a".into()) },
+            Guest { name: "hello".into(), package: "guest-rt".into(), part: Part::Example("hello".into()) },
+        ];
+        let expected = ["--package", "a", "--bin", "a", "--package", "guest-rt", "--example", "hello"];
+        assert_eq!(selection(&guests), expected);
+    }
+
+    #[test]
+    fn only_what_can_be_run_is_an_artifact_of_interest() {
+        let bin =
+            r#"{"reason":"compiler-artifact","target":{"name":"a","kind":["bin"]},"executable":"/x/a"}"#;
+        assert_eq!(artifact(bin), Some((Part::Binary("a".into()), "/x/a".into())));
+        let lib = r#"{"reason":"compiler-artifact","target":{"name":"a","kind":["lib"]},"executable":null}"#;
+        assert_eq!(artifact(lib), None);
+        assert_eq!(artifact(r#"{"reason":"build-finished","success":true}"#), None);
+    }
+
+    #[test]
+    fn the_guest_is_told_its_mode() {
+        assert!(flags(Mode::Long).ends_with("--cfg\u{1f}guestlab_mode=\"long\""));
+    }
+}

@@ -1,0 +1,169 @@
+//! Which guests there are: packages of the workspace that stand on guest-rt, and its examples.
+
+use std::collections::BTreeSet;
+
+use super::Error;
+use crate::workspace::{Package, Target, Workspace};
+
+/// The package that guests stand on, and whose examples are guests themselves.
+const RUNTIME: &str = "guest-rt";
+
+/// Names that are less alike than this are not what the user meant.
+const ALIKE: f64 = 0.5;
+
+/// One guest that can be built.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Guest {
+    /// The name that users know it by.
+    pub(crate) name: String,
+    /// The package it is in.
+    pub(crate) package: String,
+    /// What of the package it is.
+    pub(crate) part: Part,
+}
+
+/// What of a package a guest is.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Part {
+    /// The binary of this name.
+    Binary(String),
+    /// The example of this name.
+    Example(String),
+}
+
+/// All guests of a workspace.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    guests: Vec<Guest>,
+}
+
+impl Catalog {
+    /// Reads the guests off the workspace.
+    pub(crate) fn of(workspace: &Workspace) -> Catalog {
+        Catalog::from_packages(&workspace.packages)
+    }
+
+    fn from_packages(packages: &[Package]) -> Catalog {
+        let mut guests: Vec<Guest> = packages.iter().flat_map(guests_of).collect();
+        guests.sort_by(|a, b| a.name.cmp(&b.name));
+        Catalog { guests }
+    }
+
+    /// All of them, by name.
+    pub(crate) fn all(&self) -> &[Guest] {
+        &self.guests
+    }
+
+    /// The packages that are built for guests only, the runtime among them.
+    pub(crate) fn packages(&self) -> BTreeSet<&str> {
+        let own = self.guests.iter().map(|guest| guest.package.as_str());
+        own.chain([RUNTIME]).collect()
+    }
+
+    /// The guests of these names; all of them where there is no name.
+    pub(crate) fn select(&self, names: &[String]) -> Result<Vec<Guest>, Error> {
+        if names.is_empty() {
+            return Ok(self.guests.clone());
+        }
+        names.iter().map(|name| self.find(name, &[]).cloned()).collect()
+    }
+
+    /// The guest of this name. Where there is none, the user may have meant one of `others`, too.
+    pub(crate) fn find(&self, name: &str, others: &[&str]) -> Result<&Guest, Error> {
+        self.guests.iter().find(|guest| guest.name == name).ok_or_else(|| Error::Unknown {
+            name: name.to_owned(),
+            nearest: self.nearest(name, others),
+            known: self.guests.iter().map(|guest| guest.name.clone()).collect(),
+        })
+    }
+
+    fn nearest(&self, name: &str, others: &[&str]) -> Option<String> {
+        let known = self.guests.iter().map(|guest| guest.name.as_str()).chain(others.iter().copied());
+        let rated = known.map(|known| (likeness(name, known), known));
+        let (likeness, nearest) = rated.max_by(|a, b| a.0.total_cmp(&b.0))?;
+        (likeness >= ALIKE).then(|| nearest.to_owned())
+    }
+}
+
+/// How much a name is like a known one, from 0 to 1; `guest-` goes without saying.
+fn likeness(name: &str, known: &str) -> f64 {
+    let bare = known.strip_prefix("guest-").unwrap_or(known);
+    [known, bare]
+        .map(|known| strsim::normalized_damerau_levenshtein(name, known))
+        .into_iter()
+        .fold(0.0, f64::max)
+}
+
+fn guests_of(package: &Package) -> Vec<Guest> {
+    let guest = |name: &str, part| Guest { name: name.into(), package: package.name.clone(), part };
+    if package.name == RUNTIME {
+        let examples = targets(package, "example");
+        return examples.map(|it| guest(&it.name, Part::Example(it.name.clone()))).collect();
+    }
+    if !package.dependencies.iter().any(|dependency| dependency.name == RUNTIME) {
+        return Vec::new();
+    }
+    main_binary(package).map(|it| guest(&package.name, Part::Binary(it.name.clone()))).into_iter().collect()
+}
+
+/// The binary that bears the package's name, or else its first.
+fn main_binary(package: &Package) -> Option<&Target> {
+    let named = targets(package, "bin").find(|target| target.name == package.name);
+    named.or_else(|| targets(package, "bin").next())
+}
+
+fn targets<'a>(package: &'a Package, kind: &'a str) -> impl Iterator<Item = &'a Target> {
+    package.targets.iter().filter(move |target| target.kind.iter().any(|it| it == kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn catalog() -> Catalog {
+        let packages = r#"[
+            {"name":"guestlab","dependencies":[{"name":"guest-abi"}],
+             "targets":[{"name":"guestlab","kind":["bin"]}]},
+            {"name":"guest-rt","dependencies":[{"name":"guest-abi"}],
+             "targets":[{"name":"guest_rt","kind":["lib"]},{"name":"hello","kind":["example"]}]},
+            {"name":"guest-producer","dependencies":[{"name":"guest-rt"}],
+             "targets":[{"name":"main","kind":["bin"]}]},
+            {"name":"helpers","dependencies":[{"name":"guest-rt"}],
+             "targets":[{"name":"helpers","kind":["lib"]}]}
+        ]"#;
+        Catalog::from_packages(&serde_json::from_str::<Vec<Package>>(packages).unwrap())
+    }
+
+    #[test]
+    fn guests_stand_on_the_runtime_and_have_something_to_run() {
+        let expected = [
+            Guest {
+                name: "guest-producer".into(),
+                package: "guest-producer".into(),
+                part: Part::Binary("main".into()),
+            },
+            Guest { name: "hello".into(), package: "guest-rt".into(), part: Part::Example("hello".into()) },
+        ];
+        assert_eq!(catalog().all(), expected);
+    }
+
+    #[test]
+    fn no_name_means_all_of_them() {
+        assert_eq!(catalog().select(&[]).unwrap().len(), 2);
+        assert_eq!(catalog().select(&["hello".into()]).unwrap()[0].name, "hello");
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_nearest_and_the_list() {
+        let text = catalog().find("helo", &[]).unwrap_err().to_string();
+        assert!(text.contains("`helo`") && text.contains("did you mean `hello`?"), "{text}");
+        assert!(text.contains("guest-producer, hello"), "{text}");
+    }
+
+    #[test]
+    fn what_else_could_be_meant_is_suggested_but_nothing_far_fetched() {
+        assert_eq!(catalog().nearest("prodcon", &["prodcons"]), Some("prodcons".into()));
+        assert_eq!(catalog().nearest("producr", &["prodcons"]), Some("guest-producer".into()));
+        assert_eq!(catalog().nearest("zzzzzz", &["prodcons"]), None);
+    }
+}

@@ -1,0 +1,124 @@
+//! A finished image: put in its place, and measured.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use object::{Object, ObjectSegment};
+
+use super::{Error, Mode};
+
+/// A guest's image, where the host looks for it.
+#[derive(Debug)]
+pub(crate) struct Image {
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// The mode it is built for.
+    pub(crate) mode: Mode,
+    /// How big it is.
+    pub(crate) size: Size,
+}
+
+/// An image's sizes, in bytes.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Size {
+    /// What the host copies into guest memory.
+    pub(crate) loaded: u64,
+    /// What it occupies there, zeroed memory included.
+    pub(crate) memory: u64,
+    /// The file, debug information included.
+    pub(crate) file: usize,
+}
+
+impl Image {
+    /// Copies what cargo built to `path`, in one step and only if it is not there already, so
+    /// that a host that is reading an image sees the old one or the new one.
+    pub(crate) fn place(built: &Path, path: PathBuf, mode: Mode) -> Result<Image, Error> {
+        let content = fs::read(built).map_err(failed("read", built))?;
+        let size = measure(&content)
+            .map_err(|reason| Error::NotElf { path: built.to_path_buf(), reason: reason.to_string() })?;
+        if fs::read(&path).ok().as_deref() != Some(&content) {
+            replace(&path, &content)?;
+        }
+        Ok(Image { path, mode, size })
+    }
+}
+
+fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
+    // The process id keeps two builds at once from writing into one file.
+    let new = path.with_extension(format!("elf.{}", std::process::id()));
+    fs::write(&new, content).map_err(failed("write", &new))?;
+    fs::rename(&new, path).map_err(failed("write", path))
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    let path = path.to_path_buf();
+    move |source| Error::File { action, path, source }
+}
+
+/// Adds up the program headers of type `PT_LOAD`, which are the segments `object` lists.
+fn measure(content: &[u8]) -> object::Result<Size> {
+    let elf = object::File::parse(content)?;
+    let mut size = Size { loaded: 0, memory: 0, file: content.len() };
+    for segment in elf.segments() {
+        size.loaded += segment.file_range().1;
+        size.memory += segment.size();
+    }
+    Ok(size)
+}
+
+impl std::fmt::Display for Size {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (loaded, memory) = (self.loaded, self.memory);
+        let kib = |bytes| format!("{:.1} KiB", bytes as f64 / 1024.0);
+        write!(f, "{} loaded, {} in memory (file {})", kib(loaded), kib(memory), kib(self.file as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A 32-bit ELF file of a header and these program headers: type, file size, memory size.
+    fn elf(headers: &[(u32, u32, u32)]) -> Vec<u8> {
+        let mut file = vec![0x7f, b'E', b'L', b'F', 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let halves = |values: &[u16]| values.iter().flat_map(|it| it.to_le_bytes()).collect::<Vec<_>>();
+        let words = |values: &[u32]| values.iter().flat_map(|it| it.to_le_bytes()).collect::<Vec<_>>();
+        let count = u16::try_from(headers.len()).unwrap();
+        file.extend(halves(&[2, 3]));
+        file.extend(words(&[1, 0x1000, 52, 0, 0]));
+        file.extend(halves(&[52, 32, count, 40, 0, 0]));
+        for &(kind, in_file, in_memory) in headers {
+            file.extend(words(&[kind, 0, 0, 0, in_file, in_memory, 0, 0]));
+        }
+        file
+    }
+
+    #[test]
+    fn only_loaded_segments_count() {
+        let (load, note) = (1, 4);
+        let file = elf(&[(load, 10, 10), (note, 20, 20), (load, 30, 4096)]);
+        let expected = Size { loaded: 40, memory: 4106, file: file.len() };
+        assert_eq!(measure(&file).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_no_elf_file_is_refused() {
+        assert!(measure(b"#!/bin/sh").is_err());
+    }
+
+    #[test]
+    fn an_image_that_is_there_already_is_not_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (built, path) = (folder.path().join("built"), folder.path().join("a.elf"));
+        fs::write(&built, elf(&[(1, 1, 1)])).unwrap();
+        let modified = || fs::metadata(&path).unwrap().modified().unwrap();
+        let place = || Image::place(&built, path.clone(), Mode::Protected).unwrap();
+        place();
+        let first = modified();
+        place();
+        assert_eq!(modified(), first);
+        fs::write(&built, elf(&[(1, 2, 2)])).unwrap();
+        assert_eq!(place().size.loaded, 2);
+        assert_eq!(fs::read(&path).unwrap(), fs::read(&built).unwrap());
+    }
+}

@@ -1,0 +1,13 @@
+//! The guests: which there are, how they are built, and the images that come of it.
+
+mod build;
+mod catalog;
+mod error;
+mod image;
+mod mode;
+
+pub(crate) use build::{build, check_mode, configure};
+pub(crate) use catalog::{Catalog, Guest};
+pub(crate) use error::Error;
+pub(crate) use image::Image;
+pub(crate) use mode::Mode;

@@ -1,0 +1,135 @@
+//! The host binary `guestlab`: building it, asking it, becoming it.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use clap::ValueEnum;
+use thiserror::Error;
+
+use crate::cargo::{self, Talk};
+use crate::guests::Mode;
+use crate::process;
+use crate::status::Status;
+use crate::workspace::Workspace;
+
+/// A `guestlab` that is up to date.
+#[derive(Debug)]
+pub(crate) struct Host {
+    binary: PathBuf,
+    images: PathBuf,
+}
+
+/// An image that a run needs.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Need {
+    /// The guest's name.
+    pub(crate) name: String,
+    /// The mode it is to be built for.
+    pub(crate) mode: Mode,
+}
+
+/// Why the host could not be had or asked.
+#[derive(Debug, Error)]
+pub(crate) enum Error {
+    /// Cargo failed.
+    #[error(
+        "the host binary `guestlab` could not be built\ncargo says why above; `cargo build --package guestlab` repeats it"
+    )]
+    DoesNotCompile,
+
+    /// A program did not start.
+    #[error(transparent)]
+    Process(#[from] process::Error),
+
+    /// `guestlab needs` and xtask do not understand each other.
+    #[error("`guestlab needs` printed `{line}`, which is no `NAME MODE`; please report this as a bug")]
+    UnreadableNeed {
+        /// What it printed.
+        line: String,
+    },
+}
+
+impl Error {
+    /// The status that xtask ends with.
+    pub(crate) fn status(&self) -> Status {
+        match self {
+            Error::DoesNotCompile => Status::BAD_INPUT,
+            Error::Process(_) => Status::CANNOT_RUN,
+            Error::UnreadableNeed { .. } => Status::BUG,
+        }
+    }
+}
+
+impl Host {
+    /// Builds the binary, or finds that there is nothing to build.
+    pub(crate) fn build(workspace: &Workspace) -> Result<Host, Error> {
+        let mut build = cargo::for_host(&workspace.root);
+        build.args(["build", "--release", "--package", "guestlab", "--bin", "guestlab"]);
+        build.arg("--target-dir").arg(&workspace.target);
+        if !cargo::run(&mut build, Talk::IfWorking, |_| ())?.is_success() {
+            return Err(Error::DoesNotCompile);
+        }
+        let binary = workspace.target.join("release/guestlab");
+        Ok(Host { binary, images: workspace.images() })
+    }
+
+    /// Asks which images these arguments need; where it refuses them, it has said why itself and
+    /// its status is passed on.
+    pub(crate) fn needs(&self, arguments: &[OsString]) -> Result<Result<Vec<Need>, Status>, Error> {
+        let mut ask = self.command(arguments, Some(OsStr::new("needs")));
+        ask.stdin(Stdio::null()).stderr(Stdio::inherit());
+        let answer = ask.output().map_err(|source| process::cannot_start(&ask, source))?;
+        if !answer.status.success() {
+            return Ok(Err(Status::from(answer.status)));
+        }
+        String::from_utf8_lossy(&answer.stdout).lines().map(need).collect::<Result<_, _>>().map(Ok)
+    }
+
+    /// Runs it as a child and says how it ended.
+    pub(crate) fn status(&self, arguments: &[OsString]) -> Result<Status, Error> {
+        Ok(process::status(&mut self.command(arguments, None))?)
+    }
+
+    /// Becomes `guestlab`, so that signals, terminal and status are its own; returns only if that
+    /// is not possible.
+    pub(crate) fn become_it(&self, arguments: &[OsString]) -> Error {
+        let mut command = self.command(arguments, None);
+        let source = command.exec();
+        process::cannot_start(&command, source).into()
+    }
+
+    fn command(&self, arguments: &[OsString], before: Option<&OsStr>) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(before).args(arguments).env("GUESTLAB_IMAGES", &self.images);
+        command
+    }
+}
+
+fn need(line: &str) -> Result<Need, Error> {
+    let unreadable = || Error::UnreadableNeed { line: line.to_owned() };
+    let (name, mode) = line.split_once(' ').ok_or_else(unreadable)?;
+    let mode = Mode::from_str(mode, false).map_err(|_| unreadable())?;
+    Ok(Need { name: name.to_owned(), mode })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_need_is_a_name_and_a_mode() {
+        let expected = Need { name: "hello".into(), mode: Mode::Protected };
+        assert_eq!(need("hello protected").unwrap(), expected);
+    }
+
+    #[test]
+    fn anything_else_is_a_bug_that_names_the_line() {
+        for line in ["hello", "hello virtual", "hello  protected", ""] {
+            let error = need(line).unwrap_err();
+            assert_eq!(error.status(), Status::BUG);
+            assert!(error.to_string().contains(&format!("`{line}`")), "{error}");
+        }
+    }
+}

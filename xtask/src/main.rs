@@ -1,0 +1,28 @@
+//! Guestlab's build tool: `cargo xtask COMMAND`.
+//!
+//! It depends on no other member of the workspace. Cargo and the `guestlab` binary are driven as
+//! processes, so that guests, host and tool can each be built with what suits them.
+
+mod cargo;
+mod cli;
+mod commands;
+mod environment;
+mod error;
+mod guests;
+mod host;
+mod hush;
+mod output;
+mod process;
+mod status;
+mod toolchain;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let outcome = std::panic::catch_unwind(|| commands::dispatch(cli));
+    status::conclude(outcome)
+}

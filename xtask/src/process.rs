@@ -1,0 +1,120 @@
+//! Running other programs: what they printed and how they ended is never lost.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use thiserror::Error;
+
+use crate::status::Status;
+
+/// Why a program did not do what it was run for.
+#[derive(Debug, Error)]
+pub(crate) enum Error {
+    /// It did not start.
+    #[error("cannot run `{command}`: {source}; is it installed and on PATH?")]
+    CannotStart {
+        /// The command line.
+        command: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+
+    /// It ended with a failure.
+    #[error("`{command}` failed with status {status}:\n{}", indented(&ending(stderr)))]
+    Failed {
+        /// The command line.
+        command: String,
+        /// How it ended.
+        status: Status,
+        /// What it said on stderr.
+        stderr: String,
+    },
+}
+
+/// Runs a program that shares our terminal, and says how it ended.
+pub(crate) fn status(command: &mut Command) -> Result<Status, Error> {
+    let ended = command.status().map_err(|source| cannot_start(command, source))?;
+    Ok(Status::from(ended))
+}
+
+/// Runs a program without input, and returns what it printed; its stderr is shown if it fails.
+pub(crate) fn output(command: &mut Command) -> Result<String, Error> {
+    let output = capture(command)?;
+    if !output.status.success() {
+        return Err(failed(command, &output));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Runs a program without input, and returns all that it printed and how it ended.
+pub(crate) fn capture(command: &mut Command) -> Result<Output, Error> {
+    command.stdin(Stdio::null()).output().map_err(|source| cannot_start(command, source))
+}
+
+/// The error for a program that ended with a failure.
+pub(crate) fn failed(command: &Command, output: &Output) -> Error {
+    Error::Failed {
+        command: shown(command),
+        status: Status::from(output.status),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// The error for a program that did not start.
+pub(crate) fn cannot_start(command: &Command, source: io::Error) -> Error {
+    Error::CannotStart { command: shown(command), source }
+}
+
+/// A command line as a person would type it, without the environment.
+pub(crate) fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
+}
+
+/// The program of this name on `PATH`, if there is one.
+pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// Sets another program's words apart from ours.
+pub(crate) fn indented(text: &str) -> String {
+    text.trim_end().lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
+}
+
+/// The last lines of what a program said, where its reason to stop most often is.
+fn ending(text: &str) -> String {
+    const LINES: usize = 12;
+    let lines: Vec<&str> = text.trim_end().lines().collect();
+    match lines.len().saturating_sub(LINES) {
+        0 => lines.join("\n"),
+        left_out => format!("({left_out} lines before these)\n{}", lines[left_out..].join("\n")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_carries_the_programs_own_words() {
+        let error = output(Command::new("sh").args(["-c", "echo sorry >&2; exit 7"])).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("status 7") && text.contains("    sorry"), "{text}");
+    }
+
+    #[test]
+    fn of_many_words_the_last_are_kept() {
+        assert_eq!(ending("one\ntwo\n"), "one\ntwo");
+        let text = ending(&(1..=20).map(|number| format!("{number}\n")).collect::<String>());
+        assert!(text.starts_with("(8 lines before these)\n9\n") && text.ends_with("\n20"), "{text}");
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let error = output(&mut Command::new("no-such-program-here")).unwrap_err();
+        assert!(error.to_string().contains("cannot run `no-such-program-here`"));
+    }
+}

@@ -1,0 +1,88 @@
+//! The machine that xtask runs on, as far as the decision needs to know it.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::debian::{self, Store};
+use super::decision::{Machine, Rustup};
+use super::{Sysroot, Version};
+use crate::process::{self, on_path};
+
+/// The programs that a private copy is made with.
+const FETCHERS: [&str; 5] = ["apt-get", "apt-cache", "dpkg-deb", "dpkg-query", "tar"];
+
+/// The machine we run on.
+#[derive(Debug)]
+pub(crate) struct ThisMachine {
+    root: PathBuf,
+}
+
+impl ThisMachine {
+    /// The machine, as seen from the workspace's root, where the pinned toolchain is the active one.
+    pub(crate) fn new(root: &Path) -> ThisMachine {
+        ThisMachine { root: root.to_path_buf() }
+    }
+
+    /// The command that adds the library source to the active toolchain.
+    pub(crate) fn rustup_add_rust_src(&self) -> Command {
+        let mut rustup = Command::new("rustup");
+        rustup.args(["component", "add", "rust-src"]).current_dir(&self.root);
+        rustup
+    }
+
+    /// Makes a private copy, and returns its sysroot.
+    pub(crate) fn fetch_copy(&self) -> Result<PathBuf, debian::Error> {
+        let cache = cache_folder().ok_or(debian::Error::NoCacheFolder)?;
+        debian::fetch(&Store::new(cache), Version::pinned())
+    }
+}
+
+impl Machine for ThisMachine {
+    fn named(&self) -> Option<PathBuf> {
+        let named = env::var_os("GUESTLAB_GUEST_TOOLCHAIN").filter(|value| !value.is_empty())?;
+        Some(std::path::absolute(&named).unwrap_or_else(|_| named.into()))
+    }
+
+    fn active(&self) -> Result<PathBuf, String> {
+        let mut rustc = Command::new("rustc");
+        rustc.args(["--print", "sysroot"]).current_dir(&self.root);
+        let printed = process::output(&mut rustc).map_err(|error| error.to_string())?;
+        Ok(PathBuf::from(printed.trim_end()))
+    }
+
+    fn missing(&self, sysroot: &Path) -> Vec<PathBuf> {
+        Sysroot::new(sysroot).missing()
+    }
+
+    fn version(&self, sysroot: &Path) -> Result<Version, String> {
+        Sysroot::new(sysroot).version()
+    }
+
+    fn rustup(&self) -> Rustup {
+        if env::var_os("RUSTUP_AUTO_INSTALL").is_some_and(|value| value == "0") {
+            return Rustup::Forbidden;
+        }
+        on_path("rustup").map_or(Rustup::Absent, |_| Rustup::Available)
+    }
+
+    fn private_copy(&self) -> Result<PathBuf, String> {
+        let cache = cache_folder().ok_or_else(|| debian::Error::NoCacheFolder.to_string())?;
+        Store::new(cache).complete(Version::pinned())
+    }
+
+    fn can_fetch(&self) -> Result<(), String> {
+        let missing: Vec<_> = FETCHERS.into_iter().filter(|it| on_path(it).is_none()).collect();
+        if missing.is_empty() { Ok(()) } else { Err(format!("not on PATH: {}", missing.join(", "))) }
+    }
+}
+
+/// The folder for what xtask fetches: `GUESTLAB_CACHE`, or else `guestlab` in the user's cache.
+pub(crate) fn cache_folder() -> Option<PathBuf> {
+    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let named = env::var_os("GUESTLAB_CACHE").filter(|value| !value.is_empty());
+    named
+        .and_then(|named| std::path::absolute(named).ok())
+        .or_else(|| absolute("XDG_CACHE_HOME").map(|cache| cache.join("guestlab")))
+        .or_else(|| absolute("HOME").map(|home| home.join(".cache/guestlab")))
+}
