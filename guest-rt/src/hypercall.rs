@@ -42,7 +42,7 @@ fn in32<const PORT: u16>() -> u32 {
 
 /// The guest-physical address of a value, which is its address: guests run identity-mapped, and
 /// below 4 GiB.
-fn address_of<T: ?Sized>(value: &T) -> u32 {
+pub(crate) fn address_of<T: ?Sized>(value: &T) -> u32 {
     #[expect(clippy::cast_possible_truncation, reason = "guest memory ends at MAX_MEMORY, below 4 GiB")]
     let address = core::ptr::from_ref(value).addr() as u32;
     address

@@ -14,7 +14,10 @@
 //!
 //! One exit to attach, one a turn.
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::{
+    mem::offset_of,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use guest_abi::{
     block::MailboxAttach,
@@ -24,15 +27,31 @@ use guest_abi::{
 };
 use rand_core::Rng;
 
-use crate::{
-    entropy::Below,
-    hypercall,
-    volatile::{self, Shared},
-};
+use crate::{entropy::Below, hypercall, volatile::Volatile};
+
+/// A [`Mailbox`] whose every field is shared with the host.
+#[repr(C)]
+struct Shared {
+    quota: Volatile<u32>,
+    digest: Volatile<Digest>,
+    pointers: Volatile<Pointers>,
+    slots: [Volatile<u32>; MAX_CAPACITY as usize],
+}
+
+const _: () = assert!(size_of::<Shared>() == size_of::<Mailbox>());
+const _: () = assert!(offset_of!(Shared, quota) == offset_of!(Mailbox, quota));
+const _: () = assert!(offset_of!(Shared, digest) == offset_of!(Mailbox, digest));
+const _: () = assert!(offset_of!(Shared, pointers) == offset_of!(Mailbox, pointers));
+const _: () = assert!(offset_of!(Shared, slots) == offset_of!(Mailbox, slots));
 
 /// The mailbox. Only the [`RingMailbox`] that attached it touches it, and the host while the
 /// guest is stopped.
-static MAILBOX: Shared<Mailbox> = Shared::new(Mailbox::VOID);
+static MAILBOX: Shared = Shared {
+    quota: Volatile::new(0),
+    digest: Volatile::new(Digest { items: 0, hash: 0 }),
+    pointers: Volatile::new(Pointers { capacity: 0, prod_p: 0, cons_p: 0, count: 0 }),
+    slots: [const { Volatile::new(0) }; MAX_CAPACITY as usize],
+};
 
 static ATTACHED: AtomicBool = AtomicBool::new(false);
 
@@ -49,9 +68,9 @@ impl RingMailbox {
     /// If called twice: a guest has one mailbox.
     pub fn attach() -> Self {
         assert!(!ATTACHED.swap(true, Ordering::Relaxed), "the mailbox is attached already");
-        #[expect(clippy::cast_possible_truncation, reason = "guest memory ends below 4 GiB")]
-        let (address, size) = (MAILBOX.get().addr() as u32, size_of::<Mailbox>() as u32);
-        hypercall::mailbox_attach(MailboxAttach { address, size });
+        #[expect(clippy::cast_possible_truncation, reason = "a mailbox has a few hundred bytes")]
+        let size = size_of::<Mailbox>() as u32;
+        hypercall::mailbox_attach(MailboxAttach { address: hypercall::address_of(&MAILBOX), size });
         Self { account: Digest::EMPTY }
     }
 
@@ -62,20 +81,17 @@ impl RingMailbox {
 
     /// How many items this turn is to move.
     pub fn quota(&self) -> Quota {
-        // SAFETY: MAILBOX is a live static; `self` is its only user.
-        Quota::decode(unsafe { volatile::read(&raw const (*MAILBOX.get()).quota) })
+        Quota::decode(MAILBOX.quota.get())
     }
 
     /// Where the ring in the mailbox stands.
     pub fn pointers(&self) -> Pointers {
-        // SAFETY: MAILBOX is a live static; `self` is its only user.
-        unsafe { volatile::read(&raw const (*MAILBOX.get()).pointers) }
+        MAILBOX.pointers.get()
     }
 
     /// Sets where the ring in the mailbox stands. The host checks it after the turn.
     pub fn set_pointers(&mut self, pointers: Pointers) {
-        // SAFETY: MAILBOX is a live static; `self` is its only user.
-        unsafe { volatile::write(&raw mut (*MAILBOX.get()).pointers, pointers) }
+        MAILBOX.pointers.set(pointers);
     }
 
     /// The item in a slot.
@@ -84,8 +100,7 @@ impl RingMailbox {
     ///
     /// If there is no such slot.
     pub fn slot(&self, slot: u32) -> u32 {
-        // SAFETY: MAILBOX is a live static and the slot is checked; `self` is its only user.
-        unsafe { volatile::read(slot_address(slot)) }
+        MAILBOX.slots[slot as usize].get()
     }
 
     /// Puts an item into a slot. The host checks it after the turn.
@@ -94,8 +109,7 @@ impl RingMailbox {
     ///
     /// If there is no such slot.
     pub fn set_slot(&mut self, slot: u32, item: u32) {
-        // SAFETY: MAILBOX is a live static and the slot is checked; `self` is its only user.
-        unsafe { volatile::write(slot_address(slot), item) }
+        MAILBOX.slots[slot as usize].set(item);
     }
 
     /// Counts an item into the account of what this guest moved, which the host compares with
@@ -106,17 +120,9 @@ impl RingMailbox {
 
     /// Leaves the account in the mailbox and ends the turn; returns when the next has begun.
     pub fn end_turn(&mut self) {
-        // SAFETY: MAILBOX is a live static; `self` is its only user.
-        unsafe { volatile::write(&raw mut (*MAILBOX.get()).digest, self.account) };
+        MAILBOX.digest.set(self.account);
         hypercall::end_turn();
     }
-}
-
-/// The address of a slot that there is.
-fn slot_address(slot: u32) -> *mut u32 {
-    assert!(slot < MAX_CAPACITY, "the ring has no slot {slot}");
-    // SAFETY: MAILBOX is a live static, and the slot lies in it.
-    unsafe { (&raw mut (*MAILBOX.get()).slots).cast::<u32>().add(slot as usize) }
 }
 
 /// One turn: the ring's operations, on the mailbox.

@@ -1,45 +1,34 @@
-//! Access to memory that the host reads or writes while this guest is stopped. The compiler
-//! does not know of the host, so that every such access is volatile.
+//! Memory that the host reads or writes while this guest is stopped. The compiler does not know
+//! of the host, so that every access to it is volatile.
 
 use core::cell::UnsafeCell;
 
-/// Reads a record that the host may have written.
-///
-/// # Safety
-///
-/// As [`core::ptr::read_volatile`]: `source` must be valid for reads, aligned, and hold a `T`.
-pub(crate) unsafe fn read<T: Copy>(source: *const T) -> T {
-    // SAFETY: the caller's promise is the one that is asked for.
-    unsafe { source.read_volatile() }
-}
+use zerocopy::{FromBytes, IntoBytes};
 
-/// Writes a record that the host will read.
-///
-/// # Safety
-///
-/// As [`core::ptr::write_volatile`]: `target` must be valid for writes and aligned.
-pub(crate) unsafe fn write<T: Copy>(target: *mut T, value: T) {
-    // SAFETY: the caller's promise is the one that is asked for.
-    unsafe { target.write_volatile(value) }
-}
-
-/// A static that is shared with the host. No reference into it is ever made: it is reached
-/// through its address only.
+/// A value that is shared with the host. It can be copied in and out, and there is never a
+/// reference to it.
 #[repr(transparent)]
-pub(crate) struct Shared<T>(UnsafeCell<T>);
+pub(crate) struct Volatile<T>(UnsafeCell<T>);
 
-// SAFETY: `Shared` gives out nothing but a raw pointer; who dereferences it sees to it that no
-// two accesses meet. (The host accesses it only while the guest's one CPU is stopped.)
-unsafe impl<T> Sync for Shared<T> {}
+// SAFETY: a guest has one CPU, and the host touches guest memory only while that is stopped, so
+// that no two accesses happen at once. Any bytes are a `T`.
+unsafe impl<T: Copy + FromBytes + IntoBytes> Sync for Volatile<T> {}
 
-impl<T> Shared<T> {
-    /// A shared static with this first value.
+impl<T: Copy + FromBytes + IntoBytes> Volatile<T> {
+    /// A shared value that begins as this one.
     pub(crate) const fn new(value: T) -> Self {
         Self(UnsafeCell::new(value))
     }
 
-    /// The address of the value.
-    pub(crate) const fn get(&self) -> *mut T {
-        self.0.get()
+    /// A copy of the value as it is now.
+    pub(crate) fn get(&self) -> T {
+        // SAFETY: the pointer is to a live value, and any bytes that the host wrote are a `T`.
+        unsafe { self.0.get().read_volatile() }
+    }
+
+    /// Replaces the value.
+    pub(crate) fn set(&self, value: T) {
+        // SAFETY: the pointer is to a live value that nothing else accesses now (see `Sync`).
+        unsafe { self.0.get().write_volatile(value) }
     }
 }

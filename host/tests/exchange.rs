@@ -73,7 +73,8 @@ fn the_items_of_a_seed_are_these_on_every_machine() {
             .iter()
             .map(|event| event["items"].clone())
             .collect();
-        let expected: Value = serde_json::json!([null, [55, 11, 59, 33, 33, 50], [], [], [], [55, 11, 59, 33, 33], null]);
+        let expected: Value =
+            serde_json::json!([null, [55, 11, 59, 33, 33, 50], [], [], [], [55, 11, 59, 33, 33], null]);
         assert_eq!(Value::Array(items), expected);
     }
 }

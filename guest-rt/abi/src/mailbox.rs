@@ -27,14 +27,6 @@ pub struct Mailbox {
 }
 
 impl Mailbox {
-    /// A mailbox that no host has filled yet: all zero.
-    pub const VOID: Self = Self {
-        quota: 0,
-        digest: Digest { items: 0, hash: 0 },
-        pointers: Pointers { capacity: 0, prod_p: 0, cons_p: 0, count: 0 },
-        slots: [0; MAX_CAPACITY as usize],
-    };
-
     /// The mailbox that hands `ring` to a guest, with the turn's orders.
     pub const fn new(quota: Quota, ring: &Ring) -> Self {
         Self {

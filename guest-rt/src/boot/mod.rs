@@ -8,8 +8,6 @@
 
 use guest_abi::{boot::BootInfo, layout};
 
-use crate::volatile;
-
 #[cfg(target_os = "none")]
 mod start;
 
@@ -17,7 +15,7 @@ mod start;
 pub fn info() -> BootInfo {
     // SAFETY: BOOT_INFO is the address of a page of memory of this guest's (guest_abi::layout)
     // that nothing but the host writes, and only before the guest's first instruction.
-    unsafe { volatile::read(layout::BOOT_INFO as usize as *const BootInfo) }
+    unsafe { core::ptr::with_exposed_provenance::<BootInfo>(layout::BOOT_INFO as usize).read_volatile() }
 }
 
 /// Names the guest's main function: a function without parameters that returns `()` or an

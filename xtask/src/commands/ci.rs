@@ -1,6 +1,7 @@
 //! `ci`: all that must hold before a change is taken. Every check runs, whatever the others say,
 //! and all failures are listed together.
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::error::Error;
@@ -91,7 +92,10 @@ fn test(_: &Workspace) -> Result<Status, Error> {
 }
 
 fn announced(command: &mut Command) -> Result<Status, Error> {
-    header(&process::shown(command));
+    let typed = process::shown(command);
+    // Nobody types the folder of cargo.
+    let folder = Path::new(command.get_program()).parent().map(|it| it.join(""));
+    header(typed.strip_prefix(&*folder.unwrap_or_default().to_string_lossy()).unwrap_or(&typed));
     Ok(process::status(command)?)
 }
 

@@ -53,10 +53,12 @@ fn host() -> Result<bool, Error> {
     Ok(host.status(&["doctor".into()])?.is_success())
 }
 
-/// An error says in its first line what is wrong, and in the others what to do.
+/// An error says in its first line what is wrong and in the others what to do, unless a line of
+/// its own parts the two.
 fn failed(what: &str, error: &dyn std::fmt::Display) -> bool {
     let text = error.to_string();
-    let (detail, mend) = text.split_once('\n').unwrap_or((&text, "see above"));
+    let parts = text.split_once("\ndo one of these:\n").or_else(|| text.split_once('\n'));
+    let (detail, mend) = parts.unwrap_or((&text, "see above"));
     finding_fail(what, detail, indented(mend).trim_start());
     false
 }

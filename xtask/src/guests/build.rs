@@ -57,16 +57,25 @@ pub(crate) fn configure(
     check_mode(mode)?;
     command.args(BUILD_STD).args(["--profile", "guest", "--target"]).arg(mode.target_file());
     command.arg("--target-dir").arg(workspace.guest_build());
-    command.env("CARGO_ENCODED_RUSTFLAGS", flags(mode));
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags(mode, &renamed_folders(workspace, toolchain)));
     toolchain.equip(command, mode.target());
     Ok(())
 }
 
 /// The flags of guest code: its linker script, which guest-rt's build script puts on the search
 /// path, and its mode. They win over whatever a configuration file says.
-fn flags(mode: Mode) -> String {
+fn flags(mode: Mode, renamed: &[(PathBuf, &str)]) -> String {
     let mode = format!("guestlab_mode=\"{}\"", mode.name());
-    ["-Clink-arg=-Tguest.ld", "--cfg", &mode].join(FLAG_SEPARATOR)
+    let renamed = renamed.iter().map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
+    let flags = ["-Clink-arg=-Tguest.ld".into(), "--cfg".into(), mode];
+    flags.into_iter().chain(renamed).collect::<Vec<String>>().join(FLAG_SEPARATOR)
+}
+
+/// Folders that have other names in images, so that an image is the same wherever it is built.
+fn renamed_folders(workspace: &Workspace, toolchain: &Toolchain) -> [(PathBuf, &'static str); 3] {
+    let home = std::env::home_dir().unwrap_or_default();
+    let cargo_home = std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
+    [(cargo_home, "/cargo"), (toolchain.sysroot.path().into(), "/rust"), (workspace.root.clone(), ".")]
 }
 
 /// Cargo's arguments that name these guests and nothing else.
@@ -136,6 +145,12 @@ mod tests {
 
     #[test]
     fn the_guest_is_told_its_mode() {
-        assert!(flags(Mode::Long).ends_with("--cfg\u{1f}guestlab_mode=\"long\""));
+        assert!(flags(Mode::Long, &[]).ends_with("--cfg\u{1f}guestlab_mode=\"long\""));
+    }
+
+    #[test]
+    fn folders_have_other_names_in_images() {
+        let flags = flags(Mode::Long, &[("/home/me/guestlab".into(), ".")]);
+        assert!(flags.ends_with("\u{1f}--remap-path-prefix=/home/me/guestlab=."), "{flags}");
     }
 }
