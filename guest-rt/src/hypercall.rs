@@ -50,9 +50,14 @@ pub(crate) fn address_of<T: ?Sized>(value: &T) -> u32 {
 
 /// Where a text lies, for a request block.
 pub(crate) fn text(bytes: &[u8]) -> Text {
+    Text { address: address_of(bytes), len: length(bytes.len()) }
+}
+
+/// The length of something in guest memory, for a request block.
+fn length(len: usize) -> u32 {
     #[expect(clippy::cast_possible_truncation, reason = "guest memory ends at MAX_MEMORY, below 4 GiB")]
-    let len = bytes.len() as u32;
-    Text { address: address_of(bytes), len }
+    let len = len as u32;
+    len
 }
 
 /// Prints one byte.
@@ -92,8 +97,9 @@ pub fn panic(report: &block::Panic) -> ! {
     halt()
 }
 
-/// Tells the host where this guest's mailbox is.
-pub fn mailbox_attach(mailbox: block::MailboxAttach) {
+/// Tells the host where this guest's mailbox is: `size` bytes at a guest-physical address.
+pub fn mailbox_attach(address: u32, size: usize) {
+    let mailbox = block::MailboxAttach { address, size: length(size) };
     out32::<{ Port::MailboxAttach as u16 }>(address_of(&mailbox));
 }
 

@@ -20,7 +20,6 @@ use core::{
 };
 
 use guest_abi::{
-    block::MailboxAttach,
     digest::Digest,
     mailbox::{Mailbox, Quota},
     ring::{Full, MAX_CAPACITY, Pointers},
@@ -68,9 +67,7 @@ impl RingMailbox {
     /// If called twice: a guest has one mailbox.
     pub fn attach() -> Self {
         assert!(!ATTACHED.swap(true, Ordering::Relaxed), "the mailbox is attached already");
-        #[expect(clippy::cast_possible_truncation, reason = "a mailbox has a few hundred bytes")]
-        let size = size_of::<Mailbox>() as u32;
-        hypercall::mailbox_attach(MailboxAttach { address: hypercall::address_of(&MAILBOX), size });
+        hypercall::mailbox_attach(hypercall::address_of(&MAILBOX), size_of::<Mailbox>());
         Self { account: Digest::EMPTY }
     }
 

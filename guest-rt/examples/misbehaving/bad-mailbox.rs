@@ -4,14 +4,10 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
-use guest_rt::{
-    abi::{block::MailboxAttach, mailbox::Mailbox},
-    boot, hypercall,
-};
+use guest_rt::{abi::mailbox::Mailbox, boot, hypercall};
 
 guest_rt::entry!(main);
 
 fn main() {
-    let address = boot::info().memory - 4;
-    hypercall::mailbox_attach(MailboxAttach { address, size: size_of::<Mailbox>() as u32 });
+    hypercall::mailbox_attach(boot::info().memory - 4, size_of::<Mailbox>());
 }
