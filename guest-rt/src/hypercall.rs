@@ -75,6 +75,22 @@ pub fn exit_count() -> u32 {
     in32::<{ Port::ExitCount as u16 }>()
 }
 
+/// The exits for port accesses so far, this call's own included, as the host writes them:
+/// `IO in: X\nIO out: Y\n`.
+pub fn exit_text() -> &'static core::ffi::CStr {
+    let address = in32::<{ Port::ExitText as u16 }>();
+    // SAFETY: the host answers with the address of a string that it has just written into memory
+    // that it keeps for this (guest_abi::layout::EXIT_TEXT), and writes there in this call only.
+    unsafe { core::ffi::CStr::from_ptr(core::ptr::with_exposed_provenance(address as usize)) }
+}
+
+/// The low half of the host-virtual address behind a guest-virtual one; 0 where there is no memory
+/// or the host keeps such addresses to itself. Two exits.
+pub fn translate(address: usize) -> u32 {
+    out32::<{ Port::Translate as u16 }>(length(address));
+    in32::<{ Port::Translate as u16 }>()
+}
+
 /// Prints a string that ends at its NUL.
 pub fn print_c_string(string: &core::ffi::CStr) {
     out32::<{ Port::PrintString as u16 }>(text(string.to_bytes_with_nul()).address);

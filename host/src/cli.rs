@@ -12,7 +12,10 @@ use guest_abi::{
 
 use crate::{
     error::Error,
+    explain::Explain,
+    image::{ImageFormat, Request},
     kvm::System,
+    machine::Secrets,
     memory::check_size,
     output::Form,
     prodcons,
@@ -66,9 +69,15 @@ pub struct RunArgs {
     /// `prodcons`, or a guest's name.
     #[arg(value_name = "EXPERIMENT|GUEST", conflicts_with = "image")]
     guest: Option<String>,
-    /// The image of one guest to run.
+    /// The image of one guest to run: guest-rt's or anybody's.
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
+    /// Where a flat binary is loaded to [default: 0].
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address, requires = "image")]
+    load: Option<u32>,
+    /// Where an image that others built starts [default: where it is loaded, or an ELF file's entry].
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address, requires = "image")]
+    entry: Option<u32>,
     /// The CPU mode that guests run in.
     #[arg(long, value_name = "MODE")]
     mode: Option<Mode>,
@@ -81,9 +90,21 @@ pub struct RunArgs {
     /// The time after which the run ends with status 4.
     #[arg(long, value_name = "SECONDS", value_parser = parse_timeout, allow_negative_numbers = true, default_value = "60")]
     timeout: Duration,
-    /// The form of the output.
-    #[arg(long, value_name = "FORM", default_value = "text")]
-    format: Format,
+    /// The form of the output, or that of the image; may be given for each.
+    #[arg(long, value_name = "FORM")]
+    format: Vec<Format>,
+    /// End with a table of exits: how often, why, and where the time went.
+    #[arg(long)]
+    stats: bool,
+    /// Say on standard error, as it happens, what each KVM call and each exit is for.
+    #[arg(long)]
+    explain: bool,
+    /// Print the registers at the end, on standard error.
+    #[arg(long)]
+    dump_regs: bool,
+    /// Tell guests that ask where the host has their memory: a secret worth keeping.
+    #[arg(long)]
+    allow_hva: bool,
     /// Print guests' own text and the end of the run only.
     #[arg(long)]
     quiet: bool,
@@ -127,13 +148,17 @@ Exit status: 0 success; 1 a guest reported failure (panic, non-zero exit); 2 bad
 input; 3 a guest crashed or broke the protocol; 4 the deadline passed; 5 this machine cannot run \
 it; 70 a bug of guestlab's.";
 
-/// A form of output.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+/// A form of output, or of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// For people.
+    /// Output for people, the default.
     Text,
-    /// One JSON object a line.
+    /// Output of one JSON object a line.
     Jsonl,
+    /// An image that is an ELF file, the default.
+    Elf,
+    /// An image that is loaded as it is.
+    Flat,
 }
 
 /// A CPU mode.
@@ -205,11 +230,35 @@ impl RunArgs {
 
     /// The form of the output, and whether there is to be little of it.
     pub fn output(&self) -> (Form, bool) {
-        let form = match self.format {
-            Format::Text => Form::Text,
-            Format::Jsonl => Form::JsonLines,
+        let form = if self.last_format(Format::Text, Format::Jsonl) == Some(Format::Jsonl) {
+            Form::JsonLines
+        } else {
+            Form::Text
         };
         (form, self.quiet)
+    }
+
+    /// Whether calls and exits are explained.
+    pub fn explain(&self) -> Explain {
+        Explain::new(self.explain)
+    }
+
+    /// Which of two forms was given last, if any was.
+    fn last_format(&self, one: Format, other: Format) -> Option<Format> {
+        self.format.iter().rev().copied().find(|&format| format == one || format == other)
+    }
+
+    /// What is asked for of an image.
+    fn request(&self) -> Request {
+        let format = self.last_format(Format::Elf, Format::Flat).map(|format| match format {
+            Format::Flat => ImageFormat::Flat,
+            _ => ImageFormat::Elf,
+        });
+        Request { format, mode: self.mode.map(CpuMode::from), load: self.load, entry: self.entry }
+    }
+
+    fn secrets(&self) -> Secrets {
+        if self.allow_hva { Secrets::Told } else { Secrets::Kept }
     }
 
     /// The images that the run takes from the images' folder: each a name and a mode.
@@ -266,12 +315,22 @@ impl RunArgs {
             seed,
             memory: self.memory,
             timeout: self.timeout,
+            secrets: self.secrets(),
+            stats: self.stats,
         }
     }
 
     fn solo(&self, image: PathBuf, seed: u64) -> solo::Plan {
-        let mode = self.mode.map(CpuMode::from);
-        solo::Plan { image, mode, seed, memory: self.memory, timeout: self.timeout }
+        solo::Plan {
+            image,
+            request: self.request(),
+            seed,
+            memory: self.memory,
+            timeout: self.timeout,
+            secrets: self.secrets(),
+            stats: self.stats,
+            dump_regs: self.dump_regs,
+        }
     }
 
     fn mode(&self) -> CpuMode {
@@ -298,7 +357,18 @@ impl RunArgs {
                 "name what to run: `prodcons`, a guest, or --image FILE (--help lists the options)".into(),
             ));
         }
+        if self.image.is_none() && self.last_format(Format::Elf, Format::Flat).is_some() {
+            return Err(Error::Usage("--format elf and --format flat go with --image FILE".into()));
+        }
+        if self.load.is_some() && self.request().format != Some(ImageFormat::Flat) {
+            return Err(Error::Usage(
+                "--load goes with --format flat: an ELF file says itself where it goes".into(),
+            ));
+        }
         let is_exchange = self.guest.as_deref() == Some(Self::PRODCONS);
+        if is_exchange && self.dump_regs {
+            return Err(Error::Usage("--dump-regs is for a guest that runs alone".into()));
+        }
         match self.exchange.first_given() {
             Some(option) if !is_exchange => {
                 Err(Error::Usage(format!("--{option} is an option of `run prodcons` only")))
@@ -357,6 +427,15 @@ fn parse_size(text: &str) -> Result<u32, String> {
     digits.parse::<u32>().ok().and_then(|number| number.checked_mul(1 << shift)).ok_or_else(|| {
         format!("a size is a number of bytes, or one with K, M or G, as in {}K", DEFAULT_MEMORY >> 10)
     })
+}
+
+/// A guest-physical address, in decimal or with 0x.
+fn parse_address(text: &str) -> Result<u32, String> {
+    let address = match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    address.map_err(|_| "an address is a number below 4 GiB, as in 0x8000".into())
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {

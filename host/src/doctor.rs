@@ -6,7 +6,8 @@ use guest_abi::layout::{DEFAULT_MEMORY, IMAGE_BASE};
 
 use crate::{
     error::Error,
-    kvm::{Exit, System, Values, Vcpu, Width, module_name},
+    explain::Explain,
+    kvm::{CpuState, Exit, System, Values, Vcpu, Width, module_name},
     memory::GuestMemory,
     output,
     watchdog::Watchdog,
@@ -43,7 +44,7 @@ fn findings(device: &Path) -> Vec<(&'static str, Finding)> {
     if findings[0].1.is_err() {
         return findings;
     }
-    let (finding, system) = match System::open(device) {
+    let (finding, system) = match System::open(device, Explain::default()) {
         Ok(system) => (Ok("opened, API version 12".into()), Some(system)),
         Err(error) => (Err(error.to_string()), None),
     };
@@ -58,7 +59,9 @@ fn find_device(device: &Path) -> Finding {
     match fs::metadata(device) {
         Ok(metadata) if metadata.file_type().is_char_device() => Ok(format!("{} is there", device.display())),
         Ok(_) => Err(format!("{} is not a device; give the right one with --kvm", device.display())),
-        Err(_) => Err(System::open(device).err().map_or_else(String::new, |error| error.to_string())),
+        Err(_) => Err(System::open(device, Explain::default())
+            .err()
+            .map_or_else(String::new, |error| error.to_string())),
     }
 }
 
@@ -77,10 +80,10 @@ fn find_module() -> String {
 /// Makes a VM and a vCPU and runs a guest in it.
 fn run_two_instructions(system: &System) -> Finding {
     let error = |error: &dyn std::fmt::Display| format!("{error}; look into the kernel's log (dmesg)");
-    let memory = GuestMemory::new(DEFAULT_MEMORY).map_err(|e| error(&e))?;
+    let memory = GuestMemory::guarded(DEFAULT_MEMORY).map_err(|e| error(&e))?;
     memory.write(IMAGE_BASE, &TWO_INSTRUCTIONS).map_err(|e| error(&e))?;
     let entry = u16::try_from(IMAGE_BASE).map_err(|e| error(&e))?;
-    let mut vcpu = Vcpu::new(system, memory, entry).map_err(|e| error(&e))?;
+    let mut vcpu = Vcpu::new(system, memory, CpuState::real(entry)).map_err(|e| error(&e))?;
     let watchdog = Watchdog::start(TIMEOUT).map_err(|e| error(&e))?;
     let _registration = watchdog.watch_this_thread();
     let mut exits = Vec::new();

@@ -1,6 +1,6 @@
 //! Every way in which a command can fail, and the exit status of each.
 
-use std::{fmt, io, path::PathBuf, time::Duration};
+use std::{fmt, io, time::Duration};
 
 use crate::{
     crash::Crash,
@@ -56,15 +56,15 @@ pub enum Error {
         /// One past the image's last address.
         end: u64,
     },
-    /// A guest does not run in the mode that was asked for.
-    #[error("image {} runs in {is} mode, not in {wanted} mode", path.display())]
-    Mode {
-        /// The image.
-        path: PathBuf,
-        /// The mode it was built for.
-        is: &'static str,
-        /// The mode asked for.
-        wanted: &'static str,
+    /// This machine's KVM does not have the guest's mode.
+    #[error(
+        "KVM here is {module}, which cannot run guests in {mode} mode: that needs hardware KVM (kvm_intel, kvm_amd); the other modes work"
+    )]
+    ModeMissing {
+        /// The mode.
+        mode: &'static str,
+        /// The module behind KVM.
+        module: String,
     },
     /// This machine has no KVM for us.
     #[error(transparent)]
@@ -98,14 +98,16 @@ impl Error {
     /// The exit status that stands for this error.
     pub fn status(&self) -> Status {
         match self {
-            Self::Usage(_)
-            | Self::Schedule(_)
-            | Self::Image(_)
-            | Self::ImageTooLarge { .. }
-            | Self::Mode { .. } => Status::BadInput,
-            Self::Vcpu(VcpuError::Memory(MemoryError::Size { .. })) => Status::BadInput,
+            Self::Usage(_) | Self::Schedule(_) | Self::Image(_) | Self::ImageTooLarge { .. } => {
+                Status::BadInput
+            }
+            Self::Vcpu(VcpuError::Memory(MemoryError::Size { .. } | MemoryError::Ram { .. })) => {
+                Status::BadInput
+            }
             Self::Vcpu(VcpuError::Memory(MemoryError::Range { .. })) => Status::Bug,
-            Self::System(_) | Self::Vcpu(_) | Self::Os { .. } | Self::Doctor => Status::Machine,
+            Self::System(_) | Self::ModeMissing { .. } | Self::Vcpu(_) | Self::Os { .. } | Self::Doctor => {
+                Status::Machine
+            }
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Status::Success,
             Self::Output(_) => Status::Machine,
             Self::Guest(error) => error.end.status(),

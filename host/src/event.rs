@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use guest_abi::{ring::Ring, transition::Role};
 use serde::{Serialize, Serializer};
 
-use crate::exchange::States;
+use crate::{
+    exchange::States,
+    stats::{ExitStats, JsonRow},
+};
 
 /// An event. As JSON it is one object whose `event` field says which.
 #[derive(Debug, Serialize)]
@@ -24,6 +27,8 @@ pub enum Event<'a> {
     End(End),
     /// A guest that ran alone is done.
     Exit(ExitEvent<'a>),
+    /// Where the exits and the time of a run went. Times differ from run to run.
+    Stats(StatsEvent<'a>),
 }
 
 /// See [`Event::Run`].
@@ -181,6 +186,29 @@ pub struct ExitEvent<'a> {
     pub status: u32,
     /// Its exits.
     pub exits: Exits,
+}
+
+/// See [`Event::Stats`].
+#[derive(Debug, Serialize)]
+pub struct StatsEvent<'a> {
+    /// The VMs in order.
+    pub vms: Vec<VmStats<'a>>,
+}
+
+/// One VM's statistics.
+#[derive(Debug, Serialize)]
+pub struct VmStats<'a> {
+    /// The VM's number.
+    pub vm: u32,
+    /// The guest's name.
+    pub name: &'a str,
+    /// Its exits.
+    #[serde(serialize_with = "stats_rows", rename = "exits")]
+    pub stats: &'a ExitStats,
+}
+
+fn stats_rows<S: Serializer>(stats: &ExitStats, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(stats.rows().map(JsonRow::from))
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]

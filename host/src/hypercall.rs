@@ -14,6 +14,7 @@ use crate::{
     kvm::{Direction, Width},
     memory::GuestMemory,
     seed::split,
+    stats::ExitStats,
 };
 
 /// A hypercall, decoded.
@@ -29,6 +30,12 @@ pub enum Hypercall {
     Print(u32),
     /// Read the number of exits.
     ExitCount,
+    /// Write the text of the exit counts, and read its address.
+    ExitText,
+    /// Translate this guest-virtual address.
+    Translate(u32),
+    /// Read what the last translation gave.
+    Translation,
     /// Accepted, and nothing but an exit.
     Nothing,
     /// End with this status.
@@ -41,14 +48,22 @@ pub enum Hypercall {
     EndTurn,
 }
 
-/// Decodes a port access; `value` is what was written, of no meaning for a read.
+/// Decodes a port access; `value` is what was written, of no meaning for a read. `known` says which
+/// of the hypercalls this guest has.
 ///
 /// # Errors
 ///
 /// The port is no hypercall, or not in this direction and width.
-pub fn decode(port: u16, width: Width, direction: Direction, value: u32) -> Result<Hypercall, Crash> {
-    let Ok(port) = Port::try_from(port) else {
-        return Err(Crash::UnknownPort { port, width, direction });
+pub fn decode(
+    port: u16,
+    width: Width,
+    direction: Direction,
+    value: u32,
+    known: impl Fn(Port) -> bool,
+) -> Result<Hypercall, Crash> {
+    let port = match Port::try_from(port) {
+        Ok(known_port) if known(known_port) => known_port,
+        _ => return Err(Crash::UnknownPort { port, width, direction }),
     };
     let known = match direction {
         Direction::In => port.reads(),
@@ -61,7 +76,10 @@ pub fn decode(port: u16, width: Width, direction: Direction, value: u32) -> Resu
         (Port::PrintByte, _) => Hypercall::PrintByte(value.to_le_bytes()[0]),
         (Port::PrintDecimal, _) => Hypercall::PrintDecimal(value),
         (Port::ExitCount, Direction::In) => Hypercall::ExitCount,
-        (Port::ExitCount, Direction::Out) => Hypercall::Nothing,
+        (Port::ExitCount | Port::ExitText, Direction::Out) => Hypercall::Nothing,
+        (Port::ExitText, Direction::In) => Hypercall::ExitText,
+        (Port::Translate, Direction::Out) => Hypercall::Translate(value),
+        (Port::Translate, Direction::In) => Hypercall::Translation,
         (Port::PrintString, _) => Hypercall::PrintString(value),
         (Port::Exit, _) => Hypercall::Exit(value),
         (Port::Panic, _) => Hypercall::Panic(value),
@@ -77,8 +95,16 @@ pub struct Services<'a> {
     pub memory: &'a GuestMemory,
     /// Where the guest's mailbox is, once it has said so.
     pub mailbox: &'a mut Option<MailboxAttach>,
-    /// The number of the VM's exits so far, this one included.
-    pub exits: u64,
+    /// The VM's exits so far, this one included.
+    pub stats: &'a ExitStats,
+    /// Where the text of the exit counts goes.
+    pub text: u32,
+    /// What the last translation gave.
+    pub translation: &'a mut u32,
+    /// Translates a guest-virtual address to what the guest is told of the host-virtual one.
+    pub translate: &'a mut dyn FnMut(u32) -> u32,
+    /// Whether others built the guest: it has the course's hypercalls only, and ends with `hlt`.
+    pub foreign: bool,
     /// Takes what the guest prints.
     pub console: &'a mut dyn FnMut(&[u8]),
 }
@@ -103,6 +129,8 @@ pub enum Stop {
     TurnEnded,
     /// It is done, with this status.
     Exited(u32),
+    /// It is done, by `hlt`: a guest that others built.
+    Halted,
     /// It panicked.
     Panicked(PanicReport),
 }
@@ -131,7 +159,13 @@ pub fn handle(call: Hypercall, services: &mut Services<'_>) -> Result<Reply, Cra
         Hypercall::PrintDecimal(number) => print(services, format!("{number}\n").as_bytes()),
         Hypercall::PrintString(address) => print_string(services, address),
         Hypercall::Print(address) => print_text(services, address),
-        Hypercall::ExitCount => Ok(Reply::Answer(split(services.exits).0)),
+        Hypercall::ExitCount => Ok(Reply::Answer(split(services.stats.total()).0)),
+        Hypercall::ExitText => exit_text(services),
+        Hypercall::Translate(address) => {
+            *services.translation = (services.translate)(address);
+            Ok(Reply::Resume)
+        }
+        Hypercall::Translation => Ok(Reply::Answer(*services.translation)),
         Hypercall::Nothing => Ok(Reply::Resume),
         Hypercall::Exit(status) => Ok(Reply::Stop(Stop::Exited(status))),
         Hypercall::Panic(address) => panic_report(services, address),
@@ -161,6 +195,16 @@ fn print_text(services: &mut Services<'_>, address: u32) -> Result<Reply, Crash>
     let text: Text = block(services.memory, Port::Print, address)?;
     let text = read_text(services.memory, Port::Print, text)?;
     print(services, &text)
+}
+
+/// The text lies in memory that the host keeps for it, wherever the guest is.
+fn exit_text(services: &mut Services<'_>) -> Result<Reply, Crash> {
+    let text = services.stats.text() + "\0";
+    let (address, len) = (services.text, u32::try_from(text.len()).unwrap_or(u32::MAX));
+    let call = Port::ExitText;
+    let bad = |_| Crash::BadAddress { call, what: "the text of the exit counts", address, len };
+    services.memory.write(address, text.as_bytes()).map_err(bad)?;
+    Ok(Reply::Answer(address))
 }
 
 /// A panic is reported as one even where parts of its report cannot be read.

@@ -1,42 +1,45 @@
 //! A machine: one guest in its VM, run from stop to stop.
 
-use std::collections::BTreeMap;
+use std::time::Instant;
 
-use guest_abi::{
-    block::MailboxAttach,
-    boot::{self, BootInfo},
-    layout,
-    mailbox::Mailbox,
-};
+use guest_abi::{block::MailboxAttach, mailbox::Mailbox, port::Port};
 
 use crate::{
     crash::Crash,
+    explain::Explain,
     hypercall::{self, Reply, Services, Stop},
     image::Image,
     kvm::{Direction, Exit, System, Vcpu, VcpuError},
-    memory::{GuestMemory, MemoryError},
-    seed,
+    launch::{Launch, Parameters},
+    memory::MemoryError,
+    output,
+    stats::{ExitStats, Reason},
     watchdog::Watchdog,
 };
-
-/// What a guest is started with.
-#[derive(Clone, Copy, Debug)]
-pub struct Start {
-    /// The VM's number in its experiment, from 1.
-    pub vm: u32,
-    /// The run's seed.
-    pub seed: u64,
-    /// The guest's memory in bytes.
-    pub memory: u32,
-}
 
 /// A guest in its VM.
 pub struct Machine {
     name: String,
     vm: u32,
     vcpu: Vcpu,
+    foreign: bool,
+    text: u32,
     mailbox: Option<MailboxAttach>,
-    exits: ExitCounts,
+    translation: u32,
+    secrets: Secrets,
+    stats: ExitStats,
+    explain: Explain,
+}
+
+/// Whether guests are told where the host has their memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrets {
+    /// They are.
+    Told,
+    /// They are not, and nobody has asked yet.
+    Kept,
+    /// They are not, and it has been said that somebody asked.
+    Mentioned,
 }
 
 /// Why a machine stopped.
@@ -56,25 +59,29 @@ impl Machine {
     /// # Errors
     ///
     /// The image does not fit, or KVM refused a call.
-    pub fn new(system: &System, image: &Image, start: Start) -> Result<Self, VcpuError> {
-        let memory = GuestMemory::new(start.memory)?;
-        image.load(&memory)?;
-        memory.write_record(
-            layout::BOOT_INFO,
-            &BootInfo {
-                magic: boot::MAGIC,
-                memory: start.memory,
-                vm: start.vm,
-                seed: seed::guest_seed(start.seed, start.vm),
-            },
-        )?;
-        let vcpu = Vcpu::new(system, memory, image.entry())?;
+    pub fn new(
+        system: &System,
+        image: &Image,
+        parameters: Parameters,
+        secrets: Secrets,
+    ) -> Result<Self, VcpuError> {
+        let explain = system.explain();
+        let size = parameters.memory;
+        explain.call("mmap", &format!("{size:#x} bytes of our memory, zero, to become the guest's"));
+        explain.call("copy", &format!("{}: its segments go to their guest-physical addresses", image.name()));
+        let Launch { memory, cpu, text, foreign } = Launch::new(image, parameters)?;
+        let vcpu = Vcpu::new(system, memory, cpu)?;
         Ok(Self {
             name: image.name().into(),
-            vm: start.vm,
+            vm: parameters.vm,
             vcpu,
+            foreign,
+            text,
             mailbox: None,
-            exits: ExitCounts::default(),
+            translation: 0,
+            secrets,
+            stats: ExitStats::default(),
+            explain,
         })
     }
 
@@ -89,8 +96,17 @@ impl Machine {
     }
 
     /// The exits so far.
-    pub fn exits(&self) -> &ExitCounts {
-        &self.exits
+    pub fn stats(&self) -> &ExitStats {
+        &self.stats
+    }
+
+    /// The registers, for a person to read.
+    ///
+    /// # Errors
+    ///
+    /// KVM does not tell them.
+    pub fn registers(&self) -> Result<String, VcpuError> {
+        self.vcpu.registers()
     }
 
     /// Runs the guest until it stops; `console` takes what it prints.
@@ -103,9 +119,19 @@ impl Machine {
             if watchdog.expired() {
                 return Ok(Halt::Deadline);
             }
+            let entered = Instant::now();
             let exit = self.vcpu.run()?;
-            self.exits.count(&exit);
-            match self.serve(&exit, console) {
+            let left = Instant::now();
+            let reason = Reason::of(&exit);
+            if let Some(reason) = reason {
+                self.stats.enter(reason, left - entered);
+            }
+            self.explain.exit(self.vm, &exit);
+            let reply = self.serve(&exit, console);
+            if let Some(reason) = reason {
+                self.stats.served(reason, left);
+            }
+            match reply {
                 Ok(Reply::Resume) => {}
                 Ok(Reply::Answer(value)) => self.vcpu.answer(value),
                 Ok(Reply::Stop(stop)) => return Ok(Halt::Stop(stop)),
@@ -115,10 +141,15 @@ impl Machine {
     }
 
     fn serve(&mut self, exit: &Exit, console: &mut dyn FnMut(&[u8])) -> Result<Reply, Crash> {
+        let Self { vcpu, vm, secrets, .. } = self;
         let mut services = Services {
-            memory: self.vcpu.memory(),
+            memory: vcpu.memory(),
             mailbox: &mut self.mailbox,
-            exits: self.exits.total(),
+            stats: &self.stats,
+            text: self.text,
+            translation: &mut self.translation,
+            translate: &mut |address| translate(vcpu, *vm, secrets, address),
+            foreign: self.foreign,
             console,
         };
         serve(exit, &mut services)
@@ -161,71 +192,58 @@ impl Machine {
     }
 }
 
+/// What a guest is told of where the host has the memory behind an address: the low half, if it
+/// may be told at all.
+fn translate(vcpu: &Vcpu, vm: u32, secrets: &mut Secrets, address: u32) -> u32 {
+    let host_address = vcpu.translate(address).and_then(|physical| vcpu.memory().host_address(physical));
+    match (host_address, *secrets) {
+        (None, _) => {
+            output::complain("Invalid GVA");
+            0
+        }
+        (Some(address), Secrets::Told) => crate::seed::split(address).0,
+        (Some(_), Secrets::Mentioned) => 0,
+        (Some(_), Secrets::Kept) => {
+            *secrets = Secrets::Mentioned;
+            output::complain(&format!(
+                "VM {vm} asks where its memory is in the host; it is told 0, unless --allow-hva is given"
+            ));
+            0
+        }
+    }
+}
+
 /// Serves one exit: decodes it, and handles the hypercalls that it stands for.
 ///
 /// # Errors
 ///
 /// The exit ends the guest.
 pub fn serve(exit: &Exit, services: &mut Services<'_>) -> Result<Reply, Crash> {
+    let foreign = services.foreign;
+    let known = |port: Port| !foreign || port.is_the_courses();
     match *exit {
         Exit::Out { port, width, ref values } => {
-            let mut reply = Reply::Resume;
             for &value in values.as_slice() {
-                let call = hypercall::decode(port, width, Direction::Out, value)?;
-                reply = hypercall::handle(call, services)?;
-                if reply != Reply::Resume {
-                    break;
+                let call = hypercall::decode(port, width, Direction::Out, value, known)?;
+                match hypercall::handle(call, services)? {
+                    Reply::Resume => {}
+                    stop => return Ok(stop),
                 }
             }
-            Ok(reply)
+            Ok(Reply::Resume)
         }
         Exit::In { port, width, .. } => {
-            hypercall::handle(hypercall::decode(port, width, Direction::In, 0)?, services)
+            hypercall::handle(hypercall::decode(port, width, Direction::In, 0, known)?, services)
         }
         Exit::Mmio { address, direction, .. } => {
             Err(Crash::NoMemory { address, direction, place: services.memory.place(address) })
         }
+        Exit::Halt if foreign => Ok(Reply::Stop(Stop::Halted)),
         Exit::Halt => Err(Crash::Halted),
         Exit::Shutdown => Err(Crash::TripleFault),
         Exit::FailEntry { reason } => Err(Crash::FailEntry { reason }),
         Exit::InternalError { suberror } => Err(Crash::Emulation { suberror }),
         Exit::Interrupted => Ok(Reply::Resume),
         Exit::Other { reason } => Err(Crash::Unexpected { reason }),
-    }
-}
-
-/// The number of a VM's exits, by kind. An interruption by the host's own signal is none of
-/// them: it depends on the clock, and the guest did not cause it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ExitCounts(BTreeMap<&'static str, u64>);
-
-impl ExitCounts {
-    /// Counts one exit.
-    pub fn count(&mut self, exit: &Exit) {
-        let kind = match exit {
-            Exit::Interrupted => return,
-            Exit::Out { .. } => "io_out",
-            Exit::In { .. } => "io_in",
-            Exit::Mmio { .. } => "mmio",
-            Exit::Halt => "hlt",
-            Exit::Shutdown => "shutdown",
-            Exit::FailEntry { .. } => "fail_entry",
-            Exit::InternalError { .. } => "internal_error",
-            Exit::Other { .. } => "other",
-        };
-        *self.0.entry(kind).or_default() += 1;
-    }
-
-    /// All exits.
-    pub fn total(&self) -> u64 {
-        self.0.values().sum()
-    }
-
-    /// The number of each kind: `io_out` and `io_in` always, the others where there were any.
-    pub fn by_kind(&self) -> BTreeMap<&'static str, u64> {
-        let mut kinds = self.0.clone();
-        kinds.entry("io_out").or_default();
-        kinds.entry("io_in").or_default();
-        kinds
     }
 }

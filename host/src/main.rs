@@ -29,7 +29,7 @@ fn main() -> ExitCode {
 
 fn run(args: &RunArgs) -> Result<(), Error> {
     let plan = args.plan()?;
-    let system = System::open(&args.device().kvm)?;
+    let system = System::open(&args.device().kvm, args.explain())?;
     let (form, quiet) = args.output();
     let mut sink = output::stdout(form, quiet);
     match &plan {

@@ -5,17 +5,19 @@
 
 use std::ops::Range;
 
-use guest_abi::layout::{BOOT_INFO, MAX_MEMORY, PAGE_SIZE, STACK_BOTTOM, STACK_GUARD};
+use guest_abi::layout::{BOOT_INFO, IMAGE_BASE, MAX_MEMORY, PAGE_SIZE, STACK_BOTTOM, STACK_GUARD};
 use vm_memory::{
     Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, mmap::FromRangesError,
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-/// The memory of one guest: from address 0 to its size, with the layout's two holes.
+/// The memory of one guest, from address 0 to its size: with the two holes of
+/// [`guest_abi::layout`], or without.
 #[derive(Debug)]
 pub struct GuestMemory {
     mmap: GuestMemoryMmap,
     size: u32,
+    guarded: bool,
 }
 
 /// A range of guest-physical addresses that has memory behind it, with where the host has it.
@@ -43,19 +45,30 @@ pub enum Place {
 }
 
 impl GuestMemory {
-    /// Memory of `size` bytes, all zero.
+    /// Memory of `size` bytes, all zero, with the two holes.
     ///
     /// # Errors
     ///
     /// [`MemoryError::Size`] if `size` is not a size that a guest can have; otherwise the
     /// system's own error.
-    pub fn new(size: u32) -> Result<Self, MemoryError> {
+    pub fn guarded(size: u32) -> Result<Self, MemoryError> {
         check_size(size)?;
-        let ranges = [BOOT_INFO..STACK_GUARD, STACK_BOTTOM..size]
-            .map(|Range { start, end }| (GuestAddress(start.into()), (end - start) as usize));
-        let mmap =
-            GuestMemoryMmap::from_ranges(&ranges).map_err(|source| MemoryError::Map { size, source })?;
-        Ok(Self { mmap, size })
+        if size <= IMAGE_BASE {
+            return Err(MemoryError::Size { size });
+        }
+        Ok(Self { mmap: map(size, [BOOT_INFO..STACK_GUARD, STACK_BOTTOM..size])?, size, guarded: true })
+    }
+
+    /// Memory of `size` bytes, all zero, without holes, and `reserved` bytes behind it that are
+    /// the host's to fill.
+    ///
+    /// # Errors
+    ///
+    /// As [`guarded`](Self::guarded).
+    pub fn flat(size: u32, reserved: u32) -> Result<Self, MemoryError> {
+        check_size(size)?;
+        let end = size.checked_add(reserved).ok_or(MemoryError::Size { size })?;
+        Ok(Self { mmap: map(size, std::iter::once(0..end))?, size, guarded: false })
     }
 
     /// The size in bytes, holes included: one past the last address.
@@ -64,32 +77,35 @@ impl GuestMemory {
     }
 
     /// The ranges that KVM is to be told of.
+    ///
+    /// # Errors
+    ///
+    /// None that can be caused: a region's first byte is in memory.
     pub fn regions(&self) -> Result<Vec<Region>, MemoryError> {
-        self.mmap
-            .iter()
-            .map(|region| {
-                let start = region.start_addr();
-                let host_address = self
-                    .mmap
-                    .get_host_address(start)
-                    .map_err(|_| MemoryError::Range { address: start.0, len: region.len() })?;
-                Ok(Region {
-                    guest_address: start.0,
-                    len: region.len(),
-                    host_address: host_address.addr() as u64,
-                })
-            })
-            .collect()
+        let region = |region: &vm_memory::GuestRegionMmap| {
+            let (guest_address, len) = (region.start_addr().0, region.len());
+            let host_address =
+                self.host_address(guest_address).ok_or(MemoryError::Range { address: guest_address, len })?;
+            Ok(Region { guest_address, len, host_address })
+        };
+        self.mmap.iter().map(region).collect()
     }
 
     /// What lies at an address.
     pub fn place(&self, address: u64) -> Place {
         match address {
             _ if self.mmap.address_in_range(GuestAddress(address)) => Place::Memory,
+            _ if !self.guarded => Place::Beyond,
             _ if address < u64::from(BOOT_INFO) => Place::NullPage,
             _ if (u64::from(STACK_GUARD)..u64::from(STACK_BOTTOM)).contains(&address) => Place::StackGuard,
             _ => Place::Beyond,
         }
+    }
+
+    /// Where the host has the byte at an address, if that is memory.
+    pub fn host_address(&self, address: u64) -> Option<u64> {
+        let host_address = self.mmap.get_host_address(GuestAddress(address)).ok()?;
+        Some(host_address.addr() as u64)
     }
 
     /// Whether all of a range is memory.
@@ -172,15 +188,33 @@ impl GuestMemory {
     }
 }
 
-/// Whether a guest can have this much memory: whole pages, at least one beyond the stack, and
-/// below the addresses that are not for memory.
+fn map(size: u32, ranges: impl IntoIterator<Item = Range<u32>>) -> Result<GuestMemoryMmap, MemoryError> {
+    let range = |range: Range<u32>| (GuestAddress(range.start.into()), (range.end - range.start) as usize);
+    let ranges: Vec<_> = ranges.into_iter().map(range).collect();
+    GuestMemoryMmap::from_ranges(&ranges).map_err(|source| MemoryError::Map { size, source })
+}
+
+/// Whether a guest can have this much memory: whole pages, below the addresses that are not for
+/// memory, and no more than this machine has.
 ///
 /// # Errors
 ///
-/// [`MemoryError::Size`] if not.
+/// [`MemoryError::Size`] or [`MemoryError::Ram`] if not.
 pub fn check_size(size: u32) -> Result<(), MemoryError> {
-    let valid = size.is_multiple_of(PAGE_SIZE) && size > guest_abi::layout::IMAGE_BASE && size <= MAX_MEMORY;
-    if valid { Ok(()) } else { Err(MemoryError::Size { size }) }
+    if size == 0 || !size.is_multiple_of(PAGE_SIZE) || size > MAX_MEMORY {
+        return Err(MemoryError::Size { size });
+    }
+    match std::fs::read_to_string("/proc/meminfo").ok().and_then(|meminfo| total_ram(&meminfo)) {
+        Some(ram) if u64::from(size) > ram => Err(MemoryError::Ram { size, ram }),
+        _ => Ok(()),
+    }
+}
+
+/// The memory of this machine in bytes, as `/proc/meminfo` has it: `MemTotal: 16384 kB`.
+fn total_ram(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
+    kib.checked_mul(1024)
 }
 
 fn range_error(address: u32, len: usize) -> MemoryError {
@@ -192,14 +226,21 @@ fn range_error(address: u32, len: usize) -> MemoryError {
 pub enum MemoryError {
     /// A guest cannot have this much memory.
     #[error(
-        "a guest cannot have {size} bytes of memory: it takes a multiple of {PAGE_SIZE} above {} and up to {MAX_MEMORY}",
-        guest_abi::layout::IMAGE_BASE
+        "a guest cannot have {size} bytes of memory: it takes a multiple of {PAGE_SIZE}, up to {MAX_MEMORY} (3 GiB), and above {IMAGE_BASE} for a guest of guest-rt"
     )]
     Size {
         /// The size asked for, in bytes.
         size: u32,
     },
-    /// The system has not that much memory.
+    /// This machine has not that much memory.
+    #[error("a guest cannot have {size} bytes of memory: this machine has {ram}")]
+    Ram {
+        /// The size asked for, in bytes.
+        size: u32,
+        /// This machine's memory, in bytes.
+        ram: u64,
+    },
+    /// The system gave no memory.
     #[error("the system gave no {size} bytes of guest memory: {source}")]
     Map {
         /// The size asked for, in bytes.
@@ -219,20 +260,44 @@ pub enum MemoryError {
 
 #[cfg(test)]
 mod tests {
-    use guest_abi::layout::{DEFAULT_MEMORY, IMAGE_BASE};
+    use guest_abi::layout::DEFAULT_MEMORY;
 
     use super::*;
 
     fn memory() -> GuestMemory {
-        GuestMemory::new(DEFAULT_MEMORY).expect("2 MiB")
+        GuestMemory::guarded(DEFAULT_MEMORY).expect("2 MiB")
     }
 
     #[test]
     fn sizes_are_whole_pages_within_bounds() {
-        for size in [0, 1, PAGE_SIZE, IMAGE_BASE, DEFAULT_MEMORY + 1, MAX_MEMORY + PAGE_SIZE] {
-            assert!(matches!(GuestMemory::new(size), Err(MemoryError::Size { .. })), "{size:#x}");
+        for size in [0, 1, DEFAULT_MEMORY + 1, MAX_MEMORY + PAGE_SIZE] {
+            assert!(matches!(check_size(size), Err(MemoryError::Size { .. })), "{size:#x}");
+            assert!(GuestMemory::flat(size, PAGE_SIZE).is_err() && GuestMemory::guarded(size).is_err());
         }
-        assert_eq!(GuestMemory::new(IMAGE_BASE + PAGE_SIZE).expect("small").size(), IMAGE_BASE + PAGE_SIZE);
+        assert!(matches!(GuestMemory::guarded(IMAGE_BASE), Err(MemoryError::Size { .. })));
+        assert_eq!(
+            GuestMemory::guarded(IMAGE_BASE + PAGE_SIZE).expect("small").size(),
+            IMAGE_BASE + PAGE_SIZE
+        );
+        assert_eq!(GuestMemory::flat(PAGE_SIZE, PAGE_SIZE).expect("small").size(), PAGE_SIZE);
+    }
+
+    #[test]
+    fn this_machines_memory_is_read_from_meminfo() {
+        assert_eq!(total_ram("MemFree: 1 kB\nMemTotal:       24576 kB\n"), Some(24 << 20));
+        assert_eq!(total_ram("MemFree: 1 kB\n"), None);
+    }
+
+    #[test]
+    fn flat_memory_has_no_holes_and_ends_with_the_reserved_bytes() {
+        let memory = GuestMemory::flat(DEFAULT_MEMORY, PAGE_SIZE).expect("2 MiB");
+        let last = u64::from(DEFAULT_MEMORY + PAGE_SIZE) - 1;
+        for address in [0, STACK_GUARD.into(), u64::from(DEFAULT_MEMORY), last] {
+            assert_eq!(memory.place(address), Place::Memory, "{address:#x}");
+        }
+        assert_eq!(memory.place(last + 1), Place::Beyond);
+        assert_eq!(memory.host_address(5), memory.host_address(4).map(|address| address + 1));
+        assert_eq!(memory.host_address(last + 1), None);
     }
 
     #[test]

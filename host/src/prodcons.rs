@@ -1,7 +1,11 @@
 //! The producer-consumer exchange: two guests, one ring, and the hypervisor as the only way
 //! between them.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use guest_abi::{
     mailbox::{Mailbox, Quota},
@@ -16,13 +20,14 @@ use crate::{
     event::{Audit, End, Event, Guest, Run, Turn},
     exchange::{Exchange, Party},
     hypercall::Stop,
-    image::Image,
+    image::{Image, ImageError, Problem, Request, Start},
     kvm::System,
-    machine::{Machine, Start},
+    launch::Parameters,
+    machine::{Machine, Secrets},
     output::Sink,
     schedule::{Schedule, ScheduleSpec},
     session::{self, Session},
-    solo::open_image,
+    solo::{check_mode, open_image},
 };
 
 /// What to run.
@@ -50,6 +55,10 @@ pub struct Plan {
     pub memory: u32,
     /// The time after which the run ends.
     pub timeout: Duration,
+    /// Whether guests are told where the host has their memory.
+    pub secrets: Secrets,
+    /// Whether the run ends with statistics.
+    pub stats: bool,
 }
 
 /// Runs the exchange to its end.
@@ -60,10 +69,11 @@ pub struct Plan {
 pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Error> {
     let schedule = Schedule::new(&plan.schedule, 2, plan.turns, plan.seed)?;
     let cast = [(Role::Producer, &plan.producer), (Role::Consumer, &plan.consumer)];
-    let images = cast
-        .iter()
-        .map(|(_, path)| open_image(path, plan.mode, plan.memory))
-        .collect::<Result<Vec<Image>, Error>>()?;
+    let images =
+        cast.iter().map(|(_, path)| open_guest(path, plan)).collect::<Result<Vec<Image>, Error>>()?;
+    for image in &images {
+        check_mode(system, image)?;
+    }
     let mut machines = start_machines(system, plan, &images)?;
     let parties = vec![Party::new(Role::Producer, plan.produce), Party::new(Role::Consumer, plan.consume)];
     let mut stage = Stage { exchange: Exchange::new(plan.capacity, parties), turns: 0 };
@@ -77,6 +87,9 @@ pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Erro
     if matches!(outcome, Ok(()) | Err(Error::Guest(_))) {
         session.event(&Event::End(stage.end(&outcome, &machines)))?;
     }
+    if plan.stats {
+        session.event(&session::stats_event(&machines))?;
+    }
     session.flush()?;
     match outcome {
         Ok(()) if !stage.exchange.audit() => {
@@ -86,9 +99,19 @@ pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Erro
     }
 }
 
+/// Opens the image of a guest of guest-rt, which alone can take part.
+fn open_guest(path: &Path, plan: &Plan) -> Result<Image, Error> {
+    let image = open_image(path, Request { mode: plan.mode, ..Request::default() }, plan.memory)?;
+    match image.start() {
+        Start::Boot { .. } => Ok(image),
+        _ => Err(ImageError { path: path.into(), problem: Problem::NoExchange }.into()),
+    }
+}
+
 fn start_machines(system: &System, plan: &Plan, images: &[Image]) -> Result<Vec<Machine>, Error> {
-    let machine =
-        |(vm, image)| Machine::new(system, image, Start { vm, seed: plan.seed, memory: plan.memory });
+    let machine = |(vm, image)| {
+        Machine::new(system, image, Parameters { vm, seed: plan.seed, memory: plan.memory }, plan.secrets)
+    };
     Ok((1..).zip(images).map(machine).collect::<Result<_, _>>()?)
 }
 
@@ -138,7 +161,7 @@ impl Stage {
     /// adopted.
     fn turn(&mut self, session: &mut Session<'_>, machine: &mut Machine, vm: usize) -> Result<(), Error> {
         let number = self.turns + 1;
-        let exits_before = machine.exits().total();
+        let exits_before = machine.stats().total();
         machine.write_mailbox(&self.exchange.mailbox(vm)).map_err(mailbox_bug)?;
         match session.run(machine, Some(number))? {
             Stop::TurnEnded => {}
@@ -160,7 +183,7 @@ impl Stage {
             prod_p,
             cons_p,
             count,
-            exits: machine.exits().total() - exits_before,
+            exits: machine.stats().total() - exits_before,
             ring,
         }))
     }
@@ -174,7 +197,7 @@ impl Stage {
             consumed: ledger.consumed(),
             left: self.exchange.ring().pointers().count,
             audit: if broken || !self.exchange.audit() { Audit::Failed } else { Audit::Ok },
-            exits: machines.iter().map(|m| (m.vm(), session::exits(m.exits()))).collect::<BTreeMap<_, _>>(),
+            exits: machines.iter().map(|m| (m.vm(), session::exits(m.stats()))).collect::<BTreeMap<_, _>>(),
         }
     }
 }

@@ -6,10 +6,11 @@ use std::time::Duration;
 use crate::{
     crash::Crash,
     error::{Error, GuestEnd, GuestError},
-    event::{Console, CrashEvent, Event, Exits, Location},
+    event::{Console, CrashEvent, Event, Exits, Location, StatsEvent, VmStats},
     hypercall::Stop,
-    machine::{ExitCounts, Halt, Machine},
+    machine::{Halt, Machine},
     output::Sink,
+    stats::ExitStats,
     watchdog::Watchdog,
 };
 
@@ -120,6 +121,16 @@ pub fn crash_event(error: &GuestError) -> CrashEvent<'_> {
 }
 
 /// A machine's exits, for an event.
-pub fn exits(counts: &ExitCounts) -> Exits {
-    Exits { by_kind: counts.by_kind(), total: counts.total() }
+pub fn exits(stats: &ExitStats) -> Exits {
+    Exits { by_kind: stats.by_kind(), total: stats.total() }
+}
+
+/// The event with the statistics of all machines.
+pub fn stats_event(machines: &[Machine]) -> Event<'_> {
+    let vms = machines.iter().map(|machine| VmStats {
+        vm: machine.vm(),
+        name: machine.name(),
+        stats: machine.stats(),
+    });
+    Event::Stats(StatsEvent { vms: vms.collect() })
 }

@@ -4,7 +4,8 @@
 //! 0x0000_0000 ┌──────────────────────────────┐
 //!             │ null page: no memory         │  a null pointer leaves the guest at once
 //! 0x0000_1000 ├──────────────────────────────┤  BOOT_INFO
-//!             │ boot information             │  written by the host before the first instruction
+//!             │ boot information             │  written by the host before the first instruction;
+//!             │                              │  and the text of its exit counts, on request
 //! 0x0000_2000 ├──────────────────────────────┤  STACK_GUARD
 //!             │ stack guard: no memory       │  a stack overflow leaves the guest at once
 //! 0x0000_3000 ├──────────────────────────────┤  STACK_BOTTOM
@@ -26,6 +27,10 @@ pub const PAGE_SIZE: u32 = 0x1000;
 
 /// Where [`BootInfo`](crate::boot::BootInfo) lies.
 pub const BOOT_INFO: u32 = 0x1000;
+
+/// Where the host writes the text that [`Port::ExitText`](crate::port::Port::ExitText) names: in the
+/// page of the boot information, behind it.
+pub const EXIT_TEXT: u32 = BOOT_INFO + 0x800;
 
 /// The page below the stack that has no memory behind it.
 pub const STACK_GUARD: u32 = BOOT_INFO + PAGE_SIZE;
@@ -54,7 +59,7 @@ pub const DEFAULT_MEMORY: u32 = 0x20_0000;
 pub const MAX_MEMORY: u32 = 0xC000_0000;
 
 const _: () = assert!(BOOT_INFO.is_multiple_of(PAGE_SIZE));
-const _: () = assert!(size_of::<crate::boot::BootInfo>() <= PAGE_SIZE as usize);
+const _: () = assert!(size_of::<crate::boot::BootInfo>() <= (EXIT_TEXT - BOOT_INFO) as usize);
 const _: () = assert!(STACK_SIZE.is_multiple_of(PAGE_SIZE));
 const _: () = assert!(IMAGE_BASE < REAL_MODE_END);
 const _: () = assert!(REAL_MODE_END < DEFAULT_MEMORY);

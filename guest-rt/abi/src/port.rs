@@ -18,6 +18,12 @@ pub enum Port {
     ExitCount = 0xEB,
     /// `out`, 32 bits: print the NUL-terminated string at this guest address.
     PrintString = 0xEC,
+    /// `in`, 32 bits: the guest address of a text `IO in: X\nIO out: Y\n`, NUL-terminated: the port
+    /// reads and writes so far, this one included. An `out` is accepted and counts as an exit.
+    ExitText = 0xED,
+    /// `out`, 32 bits: translate this guest-virtual address; then `in`, 32 bits: the low half of
+    /// the host-virtual address, or 0.
+    Translate = 0xEE,
     /// `out`, 32 bits: the guest is done; the value is its exit status.
     Exit = 0xF0,
     /// `out`, 32 bits: the guest panicked; the address of a [`Panic`](crate::block::Panic).
@@ -34,11 +40,13 @@ pub enum Port {
 
 impl Port {
     /// Every hypercall.
-    pub const ALL: [Port; 9] = [
+    pub const ALL: [Port; 11] = [
         Self::PrintByte,
         Self::PrintDecimal,
         Self::ExitCount,
         Self::PrintString,
+        Self::ExitText,
+        Self::Translate,
         Self::Exit,
         Self::Panic,
         Self::Print,
@@ -56,7 +64,12 @@ impl Port {
 
     /// Whether `in` is the port's direction, or one of them.
     pub const fn reads(self) -> bool {
-        matches!(self, Self::ExitCount)
+        matches!(self, Self::ExitCount | Self::ExitText | Self::Translate)
+    }
+
+    /// Whether the port is one of the course's, which a guest may use whoever built it.
+    pub const fn is_the_courses(self) -> bool {
+        (self as u16) <= Self::Translate as u16
     }
 
     /// Whether `out` is the port's direction, or one of them.
@@ -74,6 +87,8 @@ impl TryFrom<u16> for Port {
             0xEA => Ok(Self::PrintDecimal),
             0xEB => Ok(Self::ExitCount),
             0xEC => Ok(Self::PrintString),
+            0xED => Ok(Self::ExitText),
+            0xEE => Ok(Self::Translate),
             0xF0 => Ok(Self::Exit),
             0xF1 => Ok(Self::Panic),
             0xF2 => Ok(Self::Print),
@@ -111,5 +126,8 @@ mod tests {
         assert_eq!(Port::PrintDecimal as u16, 0xEA);
         assert_eq!(Port::ExitCount as u16, 0xEB);
         assert_eq!(Port::PrintString as u16, 0xEC);
+        assert_eq!(Port::ExitText as u16, 0xED);
+        assert_eq!(Port::Translate as u16, 0xEE);
+        assert_eq!(Port::ALL.into_iter().filter(|port| port.is_the_courses()).count(), 6);
     }
 }

@@ -1,21 +1,34 @@
 //! Every arm of the handler, and hostile arguments for each, without KVM.
 
-use guest_abi::layout::{DEFAULT_MEMORY, STACK_GUARD};
+use std::time::Duration;
+
+use guest_abi::layout::{DEFAULT_MEMORY, EXIT_TEXT, STACK_GUARD};
 use proptest::prelude::*;
 
 use super::*;
+use crate::stats::Reason;
 
 /// A guest's memory and what its hypercalls have done so far.
 struct Guest {
     memory: GuestMemory,
     mailbox: Option<MailboxAttach>,
     printed: Vec<u8>,
+    translation: u32,
+}
+
+/// The exits that every guest here has had.
+fn stats() -> ExitStats {
+    let mut stats = ExitStats::default();
+    for reason in [Reason::Out(0xE9, 1), Reason::In(0xEB, 4), Reason::Out(0xE9, 1)] {
+        stats.enter(reason, Duration::ZERO);
+    }
+    stats
 }
 
 impl Guest {
     fn new() -> Self {
-        let memory = GuestMemory::new(DEFAULT_MEMORY).expect("2 MiB");
-        Self { memory, mailbox: None, printed: Vec::new() }
+        let memory = GuestMemory::guarded(DEFAULT_MEMORY).expect("2 MiB");
+        Self { memory, mailbox: None, printed: Vec::new(), translation: 0 }
     }
 
     fn call(&mut self, call: Hypercall) -> Result<Reply, Crash> {
@@ -25,7 +38,11 @@ impl Guest {
             &mut Services {
                 memory: &self.memory,
                 mailbox: &mut self.mailbox,
-                exits: 0x1_0000_0005,
+                stats: &stats(),
+                text: EXIT_TEXT,
+                translation: &mut self.translation,
+                translate: &mut |address| address ^ 1,
+                foreign: false,
                 console: &mut |text| printed.extend_from_slice(text),
             },
         )
@@ -47,7 +64,7 @@ fn every_port_decodes_in_its_own_width_and_direction_only() {
     for port in Port::ALL {
         for width in [Width::Byte, Width::Word, Width::Long] {
             for (direction, known) in [(Direction::In, port.reads()), (Direction::Out, port.writes())] {
-                let decoded = decode(port as u16, width, direction, 0x1234_5678);
+                let decoded = decode(port as u16, width, direction, 0x1234_5678, |_| true);
                 let expected = known && width.bytes() == usize::from(port.width());
                 assert_eq!(decoded.is_ok(), expected, "{port:?} {width} {direction:?}");
             }
@@ -58,7 +75,10 @@ fn every_port_decodes_in_its_own_width_and_direction_only() {
 #[test]
 fn a_port_that_is_no_hypercall_is_named() {
     let (width, direction) = (Width::Word, Direction::In);
-    assert_eq!(decode(0x80, width, direction, 0), Err(Crash::UnknownPort { port: 0x80, width, direction }));
+    assert_eq!(
+        decode(0x80, width, direction, 0, |_| true),
+        Err(Crash::UnknownPort { port: 0x80, width, direction })
+    );
 }
 
 #[test]
@@ -77,8 +97,28 @@ fn printing_calls_print() {
 }
 
 #[test]
-fn the_exit_count_is_cut_to_32_bits() {
-    assert_eq!(Guest::new().call(Hypercall::ExitCount), Ok(Reply::Answer(5)));
+fn a_guest_that_others_built_has_the_courses_hypercalls_only() {
+    for port in Port::ALL {
+        let width = if port.width() == 1 { Width::Byte } else { Width::Long };
+        let decoded = decode(port as u16, width, Direction::Out, 0, Port::is_the_courses);
+        assert_eq!(decoded.is_ok(), (0xE9..=0xEE).contains(&(port as u16)), "{port:?}");
+    }
+}
+
+#[test]
+fn exits_are_counted_as_a_number_and_as_a_text() {
+    let mut guest = Guest::new();
+    assert_eq!(guest.call(Hypercall::ExitCount), Ok(Reply::Answer(3)));
+    assert_eq!(guest.call(Hypercall::ExitText), Ok(Reply::Answer(EXIT_TEXT)));
+    assert_eq!(guest.memory.read_c_string(EXIT_TEXT, 100).expect("a text"), b"IO in: 1\nIO out: 2\n");
+}
+
+#[test]
+fn a_translation_is_asked_for_and_then_read() {
+    let mut guest = Guest::new();
+    assert_eq!(guest.call(Hypercall::Translation), Ok(Reply::Answer(0)));
+    assert_eq!(guest.call(Hypercall::Translate(0x7000)), Ok(Reply::Resume));
+    assert_eq!(guest.call(Hypercall::Translation), Ok(Reply::Answer(0x7001)));
 }
 
 #[test]
@@ -159,7 +199,7 @@ proptest! {
         let mut guest = Guest::new().with(0x8000, &words(&block));
         let width = [Width::Byte, Width::Word, Width::Long][width];
         let direction = if write { Direction::Out } else { Direction::In };
-        if let Ok(call) = decode(port, width, direction, value) {
+        if let Ok(call) = decode(port, width, direction, value, |_| true) {
             let _ = guest.call(call);
             prop_assert!(guest.printed.len() <= Text::MAX_LEN as usize);
         }

@@ -7,19 +7,22 @@ use object::{
     read::elf::{FileHeader, ProgramHeader},
 };
 
-use super::{Contents, Problem, Segment, note};
+use super::{Contents, Problem, Request, Segment, Start, multiboot, note};
 
 /// Checks an ELF file and takes out what is to be loaded.
-pub(super) fn parse(file: &[u8]) -> Result<Contents, Problem> {
+pub(super) fn parse(file: &[u8], request: Request) -> Result<Contents, Problem> {
     if file.is_empty() {
         return Err(Problem::Empty);
     }
     if !file.starts_with(&elf::ELFMAG) {
         return Err(Problem::NotElf);
     }
+    if request.load.is_some() {
+        return Err(Problem::LoadOfElf);
+    }
     match FileKind::parse(file).map_err(damaged)? {
-        FileKind::Elf32 => parse_class::<FileHeader32<Endianness>>(file, elf::EM_386),
-        FileKind::Elf64 => parse_class::<FileHeader64<Endianness>>(file, elf::EM_X86_64),
+        FileKind::Elf32 => parse_class::<FileHeader32<Endianness>>(file, elf::EM_386, request),
+        FileKind::Elf64 => parse_class::<FileHeader64<Endianness>>(file, elf::EM_X86_64, request),
         _ => Err(Problem::NotElf),
     }
 }
@@ -31,20 +34,56 @@ pub(super) fn damaged(error: object::read::Error) -> Problem {
 fn parse_class<Elf: FileHeader<Endian = Endianness>>(
     file: &[u8],
     machine: elf::Machine,
+    request: Request,
 ) -> Result<Contents, Problem> {
     let header = Elf::parse(file).map_err(damaged)?;
     let endian = header.endian().map_err(damaged)?;
     check_kind(header, endian, machine)?;
     let headers = header.program_headers(endian, file).map_err(damaged)?;
     check_static::<Elf>(headers, endian)?;
-    let mode = note::check::<Elf>(headers, endian, file)?;
-    check_class(mode, header.is_type_64())?;
+    let is_64 = header.is_type_64();
     let loads: Vec<&Elf::ProgramHeader> =
         headers.iter().filter(|header| header.p_type(endian) == PT_LOAD).collect();
-    let segments = segments::<Elf>(&loads, endian, file)?;
-    check_overlaps(&segments)?;
-    let entry = check_entry::<Elf>(header.e_entry(endian).into(), &loads, endian)?;
-    Ok(Contents { mode, entry, segments })
+    let entry = header.e_entry(endian).into();
+    match note::find::<Elf>(headers, endian, file)? {
+        Some(descriptor) => {
+            let mode = note::check(&descriptor)?;
+            check_request(mode, request)?;
+            check_class(mode, is_64)?;
+            let segments = segments::<Elf>(&loads, endian, file, layout::IMAGE_BASE)?;
+            let entry = executable_entry::<Elf>(low_entry(entry)?.into(), &loads, endian)?;
+            Ok(Contents { start: Start::Boot { mode, entry: low_entry(entry.into())? }, segments })
+        }
+        None => {
+            let segments = segments::<Elf>(&loads, endian, file, 0)?;
+            let entry = request.entry.map_or(entry, u64::from);
+            let entry = executable_entry::<Elf>(entry, &loads, endian)?;
+            Ok(Contents { start: foreign_start(file, request, is_64, entry)?, segments })
+        }
+    }
+}
+
+/// What is asked for must be what a guest of guest-rt does.
+fn check_request(is: CpuMode, request: Request) -> Result<(), Problem> {
+    match request {
+        Request { entry: Some(_), .. } => Err(Problem::Superfluous { option: "--entry" }),
+        Request { mode: Some(wanted), .. } if wanted != is => Err(Problem::OtherMode { is, wanted }),
+        _ => Ok(()),
+    }
+}
+
+/// How an image without our note starts: as the Multiboot kernel that it is, or directly in the
+/// mode that was asked for.
+fn foreign_start(file: &[u8], request: Request, is_64: bool, entry: u32) -> Result<Start, Problem> {
+    if matches!(request.mode, None | Some(CpuMode::Protected)) && !is_64 && multiboot::check(file)? {
+        return Ok(Start::Multiboot { entry });
+    }
+    let mode = request.mode.ok_or(Problem::NoNote)?;
+    check_class(mode, is_64)?;
+    if mode == CpuMode::Real {
+        low_entry(entry.into())?;
+    }
+    Ok(Start::Direct { mode, entry })
 }
 
 fn check_kind<Elf: FileHeader<Endian = Endianness>>(
@@ -89,11 +128,13 @@ fn check_class(mode: CpuMode, is_64: bool) -> Result<(), Problem> {
     }
 }
 
-/// The loadable segments, by physical address, each within what images may use.
+/// The loadable segments, by physical address, each within what images may use, which begins at
+/// `from`, and none over another.
 fn segments<Elf: FileHeader<Endian = Endianness>>(
     loads: &[&Elf::ProgramHeader],
     endian: Endianness,
     file: &[u8],
+    from: u32,
 ) -> Result<Vec<Segment>, Problem> {
     let mut segments = Vec::new();
     for (index, load) in loads.iter().enumerate() {
@@ -109,12 +150,13 @@ fn segments<Elf: FileHeader<Endian = Endianness>>(
             continue;
         }
         match (u32::try_from(start), u32::try_from(size)) {
-            (Ok(address), Ok(size)) if address >= layout::IMAGE_BASE && end <= layout::MAX_MEMORY.into() => {
+            (Ok(address), Ok(size)) if address >= from && end <= layout::MAX_MEMORY.into() => {
                 segments.push(Segment { address, bytes: bytes.to_vec(), size });
             }
-            _ => return Err(Problem::OutOfRange { index, start, end }),
+            _ => return Err(Problem::OutOfRange { from, index, start, end }),
         }
     }
+    check_overlaps(&segments)?;
     if segments.is_empty() { Err(Problem::NoSegments) } else { Ok(segments) }
 }
 
@@ -127,23 +169,26 @@ fn check_overlaps(segments: &[Segment]) -> Result<(), Problem> {
     }
 }
 
-fn check_entry<Elf: FileHeader<Endian = Endianness>>(
+/// The entry, which must lie in code that the image has.
+fn executable_entry<Elf: FileHeader<Endian = Endianness>>(
     entry: u64,
     loads: &[&Elf::ProgramHeader],
     endian: Endianness,
-) -> Result<u16, Problem> {
-    if entry >= layout::REAL_MODE_END.into() {
-        return Err(Problem::EntryTooHigh { entry });
-    }
+) -> Result<u32, Problem> {
     let holds_entry = |load: &&&Elf::ProgramHeader| {
         let start: u64 = load.p_paddr(endian).into();
         let size: u64 = load.p_filesz(endian).into();
         load.p_flags(endian).0 & PF_X.0 != 0 && (start..start.saturating_add(size)).contains(&entry)
     };
-    match (loads.iter().find(holds_entry), u16::try_from(entry)) {
+    match (loads.iter().find(holds_entry), u32::try_from(entry)) {
         (Some(_), Ok(entry)) => Ok(entry),
         _ => Err(Problem::EntryOutside { entry }),
     }
+}
+
+/// An entry that a real-mode start reaches.
+fn low_entry(entry: u64) -> Result<u16, Problem> {
+    u16::try_from(entry).map_err(|_| Problem::EntryTooHigh { entry })
 }
 
 #[cfg(test)]

@@ -1,16 +1,21 @@
-//! Guest images: ELF files with an ABI note, checked before anything is loaded.
+//! Guest images, checked before anything is loaded: ELF files with an ABI note, and what others
+//! built, which is ELF files without one, Multiboot 1 kernels, and flat binaries.
 
 mod elf;
+mod flat;
+mod multiboot;
 mod note;
+mod problem;
 
 use std::{
     fmt::Write,
     fs::File,
     io::{self, Read},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use guest_abi::{Version, layout, mode::CpuMode};
+use guest_abi::{layout, mode::CpuMode};
+pub use problem::{ImageError, Problem};
 use sha2::{Digest, Sha256};
 
 use crate::memory::{GuestMemory, MemoryError};
@@ -18,6 +23,28 @@ use crate::memory::{GuestMemory, MemoryError};
 /// The largest image file that is read, in bytes. Debug information is most of a file; none comes
 /// near this.
 const MAX_FILE_SIZE: u64 = 256 << 20;
+
+/// What was asked for of an image. What is `None` is the image's to say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    /// The form of the file.
+    pub format: Option<ImageFormat>,
+    /// The mode that the guest is to run in.
+    pub mode: Option<CpuMode>,
+    /// The address that a flat binary is loaded to.
+    pub load: Option<u32>,
+    /// The address that the guest starts at.
+    pub entry: Option<u32>,
+}
+
+/// The form of an image's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageFormat {
+    /// An ELF file.
+    Elf,
+    /// Bytes, to be loaded as they are.
+    Flat,
+}
 
 /// A checked image.
 #[derive(Clone, Debug)]
@@ -30,9 +57,42 @@ pub struct Image {
 /// What an image's file says of how it is loaded and started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Contents {
-    mode: CpuMode,
-    entry: u16,
+    start: Start,
     segments: Vec<Segment>,
+}
+
+/// How an image is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// By its own boot code, in real mode: an image that was built with `guest-rt`.
+    Boot {
+        /// The mode that the boot code switches to.
+        mode: CpuMode,
+        /// Where the boot code begins.
+        entry: u16,
+    },
+    /// Directly in a mode.
+    Direct {
+        /// The mode.
+        mode: CpuMode,
+        /// The first instruction.
+        entry: u32,
+    },
+    /// As a boot loader of Multiboot 1 does: in protected mode.
+    Multiboot {
+        /// The first instruction.
+        entry: u32,
+    },
+}
+
+impl Start {
+    /// The mode that the guest runs in.
+    pub fn mode(self) -> CpuMode {
+        match self {
+            Self::Boot { mode, .. } | Self::Direct { mode, .. } => mode,
+            Self::Multiboot { .. } => CpuMode::Protected,
+        }
+    }
 }
 
 /// A piece of the image in guest memory.
@@ -57,11 +117,13 @@ impl Image {
     /// # Errors
     ///
     /// Why the file is no image that this host can run.
-    pub fn open(path: &Path) -> Result<Self, ImageError> {
+    pub fn open(path: &Path, request: Request) -> Result<Self, ImageError> {
         let error = |problem| ImageError { path: path.into(), problem };
         let bytes = read(path).map_err(error)?;
-        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-        Self::parse(name.trim_end_matches(".elf"), &bytes).map_err(error)
+        let file_name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+        let mut image = Self::parse(&file_name, &bytes, request).map_err(error)?;
+        image.name = guest_name(&file_name, image.start()).into();
+        Ok(image)
     }
 
     /// Checks an image that is in memory.
@@ -69,12 +131,15 @@ impl Image {
     /// # Errors
     ///
     /// As [`open`](Self::open).
-    pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, Problem> {
-        let contents = elf::parse(bytes)?;
+    pub fn parse(name: &str, bytes: &[u8], request: Request) -> Result<Self, Problem> {
+        let contents = match request.format {
+            Some(ImageFormat::Flat) => flat::parse(bytes, request)?,
+            Some(ImageFormat::Elf) | None => elf::parse(bytes, request)?,
+        };
         Ok(Self { name: name.into(), sha256: sha256(bytes), contents })
     }
 
-    /// The image's name: its file's, without the ending.
+    /// The guest's name: its file's, without the ending and the mode that xtask puts there.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -84,14 +149,9 @@ impl Image {
         &self.sha256
     }
 
-    /// The mode that the image's boot code switches to.
-    pub fn mode(&self) -> CpuMode {
-        self.contents.mode
-    }
-
-    /// Where it starts, in real mode.
-    pub fn entry(&self) -> u16 {
-        self.contents.entry
+    /// How the image is started.
+    pub fn start(&self) -> Start {
+        self.contents.start
     }
 
     /// Copies the image into a guest's memory, which is all zero.
@@ -109,11 +169,26 @@ impl Image {
         Ok(())
     }
 
-    /// The memory that the image takes, from its lowest address to one past its highest.
-    pub fn extent(&self) -> std::ops::Range<u64> {
-        let segments = &self.contents.segments;
-        let start = segments.iter().map(|segment| u64::from(segment.address)).min().unwrap_or(0);
-        start..segments.iter().map(Segment::end).max().unwrap_or(start)
+    /// One past the highest address that the image takes.
+    pub fn end(&self) -> u64 {
+        self.contents.segments.iter().map(Segment::end).max().unwrap_or(0)
+    }
+
+    /// Whether the image takes any of a page.
+    pub fn takes(&self, page: u32) -> bool {
+        let (start, end) = (u64::from(page), u64::from(page) + u64::from(layout::PAGE_SIZE));
+        self.contents.segments.iter().any(|segment| u64::from(segment.address) < end && segment.end() > start)
+    }
+}
+
+/// For example `hello` of `hello.long.elf`.
+fn guest_name(file_name: &str, start: Start) -> &str {
+    let name = file_name.strip_suffix(".elf").unwrap_or(file_name);
+    match start {
+        Start::Boot { mode, .. } => {
+            name.strip_suffix(mode.name()).and_then(|name| name.strip_suffix('.')).unwrap_or(name)
+        }
+        _ => name,
     }
 }
 
@@ -134,105 +209,4 @@ fn sha256(bytes: &[u8]) -> String {
         write!(hex, "{byte:02x}").expect("a String takes all text");
         hex
     })
-}
-
-/// An image cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("image {}: {problem}", path.display())]
-pub struct ImageError {
-    /// The file.
-    pub path: PathBuf,
-    /// What is wrong with it.
-    pub problem: Problem,
-}
-
-/// A guest's image that is not there was not built, most likely.
-fn not_built(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::NotFound => "; guests are built by `cargo xtask build-guests`",
-        _ => "",
-    }
-}
-
-/// What is wrong with an image.
-#[derive(Debug, thiserror::Error)]
-pub enum Problem {
-    /// The file cannot be read.
-    #[error("cannot read it: {0}{hint}", hint = not_built(.0))]
-    Read(io::Error),
-    /// The file is beyond all measure.
-    #[error("it has more than {} MiB", MAX_FILE_SIZE >> 20)]
-    TooLarge,
-    /// There is nothing in it.
-    #[error("it is empty")]
-    Empty,
-    /// It does not begin as an ELF file does.
-    #[error("not an ELF file; build guests with `cargo xtask build-guests`")]
-    NotElf,
-    /// The file ends too early, or its headers contradict each other.
-    #[error("a damaged ELF file, cut off perhaps: {0}")]
-    Damaged(String),
-    /// An ELF file of another kind.
-    #[error("{0}; guests are static x86 executables: build them with `cargo xtask build-guests`")]
-    Kind(String),
-    /// An image without a note.
-    #[error(
-        "no Guestlab note in it, so that its ABI is not known: it was not built with guest-rt, or lacks guest_rt::entry!(main)"
-    )]
-    NoNote,
-    /// A note that is not of the form that all versions share.
-    #[error("its Guestlab note is damaged")]
-    BadNote,
-    /// An image for another version of the ABI.
-    #[error(
-        "built for guest ABI {guest}, and this host has ABI {}: build the guest with this host's guest-rt, or run it with its own host",
-        guest_abi::VERSION
-    )]
-    Abi {
-        /// The image's version.
-        guest: Version,
-    },
-    /// A note that asks for something that this host does not know.
-    #[error("its Guestlab note names CPU mode {0}, which there is not")]
-    UnknownMode(u32),
-    /// A way to start that this host does not have for images with a note.
-    #[error("its Guestlab note asks to be started in {} mode; this host starts images in real mode", .0.name())]
-    StartMode(CpuMode),
-    /// Nothing to load.
-    #[error("no loadable segment in it")]
-    NoSegments,
-    /// A segment outside the addresses that images may use.
-    #[error(
-        "segment {index} ({start:#x} to {end:#x}) is not within {:#x} to {:#x}, where images go",
-        layout::IMAGE_BASE,
-        layout::MAX_MEMORY
-    )]
-    OutOfRange {
-        /// The segment's place among the loadable ones, from 0.
-        index: usize,
-        /// Its first address.
-        start: u64,
-        /// One past its last address.
-        end: u64,
-    },
-    /// Two segments at one address.
-    #[error("segments {first} and {second} overlap")]
-    Overlap {
-        /// The place of one among the loadable ones, from 0.
-        first: usize,
-        /// The place of the other.
-        second: usize,
-    },
-    /// An entry that 16-bit code cannot begin at.
-    #[error("its entry {entry:#x} is not below {:#x}, as a real-mode start needs", layout::REAL_MODE_END)]
-    EntryTooHigh {
-        /// The entry.
-        entry: u64,
-    },
-    /// An entry where the image has nothing.
-    #[error("its entry {entry:#x} is in none of its executable segments")]
-    EntryOutside {
-        /// The entry.
-        entry: u64,
-    },
 }

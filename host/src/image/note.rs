@@ -13,20 +13,14 @@ use zerocopy::FromBytes;
 
 use super::Problem;
 
-/// Finds the note among an image's program headers and checks it: the mode that the image runs
-/// in.
-pub(super) fn check<Elf: FileHeader<Endian = Endianness>>(
-    headers: &[Elf::ProgramHeader],
-    endian: Endianness,
-    file: &[u8],
-) -> Result<CpuMode, Problem> {
-    let descriptor = find::<Elf>(headers, endian, file)?.ok_or(Problem::NoNote)?;
+/// Checks a note's descriptor: the mode that the image runs in.
+pub(super) fn check(descriptor: &[u8]) -> Result<CpuMode, Problem> {
     // The version comes first in every version's descriptor.
-    let version = version(&descriptor)?;
+    let version = version(descriptor)?;
     if !VERSION.accepts(version) {
         return Err(Problem::Abi { guest: version });
     }
-    let (descriptor, _) = Descriptor::read_from_prefix(&descriptor).map_err(|_| Problem::BadNote)?;
+    let (descriptor, _) = Descriptor::read_from_prefix(descriptor).map_err(|_| Problem::BadNote)?;
     let mode = |raw: u32| CpuMode::try_from(raw).map_err(|unknown| Problem::UnknownMode(unknown.0));
     match mode(descriptor.start_mode)? {
         CpuMode::Real => mode(descriptor.mode),
@@ -40,8 +34,8 @@ fn version(descriptor: &[u8]) -> Result<Version, Problem> {
     Ok(Version { major, minor })
 }
 
-/// The descriptor of the first note that is ours.
-fn find<Elf: FileHeader<Endian = Endianness>>(
+/// The descriptor of the first note that is ours, among an image's program headers.
+pub(super) fn find<Elf: FileHeader<Endian = Endianness>>(
     headers: &[Elf::ProgramHeader],
     endian: Endianness,
     file: &[u8],

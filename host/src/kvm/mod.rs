@@ -4,9 +4,11 @@
 //! is what a run of the vCPU ends with.
 
 mod exit;
+mod state;
 mod system;
 mod vcpu;
 
 pub use exit::{Direction, Exit, Values, Width};
+pub use state::CpuState;
 pub use system::{System, SystemError, module_name};
 pub use vcpu::{Vcpu, VcpuError};

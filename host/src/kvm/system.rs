@@ -10,13 +10,21 @@ use std::{
 use kvm_bindings::{CpuId, KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES};
 use kvm_ioctls::Kvm;
 
+use crate::explain::Explain;
+
 /// The open KVM device.
 pub struct System {
     pub(super) kvm: Kvm,
     pub(super) cpuid: CpuId,
+    pub(super) explain: Explain,
 }
 
 impl System {
+    /// Whether calls and exits are explained.
+    pub fn explain(&self) -> Explain {
+        self.explain
+    }
+
     /// Where the device is.
     pub const DEVICE: &str = "/dev/kvm";
 
@@ -25,12 +33,14 @@ impl System {
     /// # Errors
     ///
     /// A [`SystemError`] that says why this machine cannot run guests.
-    pub fn open(device: &Path) -> Result<Self, SystemError> {
+    pub fn open(device: &Path, explain: Explain) -> Result<Self, SystemError> {
         let path = CString::new(device.as_os_str().as_bytes()).map_err(|_| SystemError::Open {
             device: device.into(),
             source: io::ErrorKind::InvalidInput.into(),
         })?;
+        explain.call("open", &format!("{}: KVM's door, one file for all VMs", device.display()));
         let kvm = Kvm::new_with_path(path).map_err(|error| open_error(device, error.into()))?;
+        explain.call("KVM_GET_API_VERSION", "always 12; anything else is no KVM that we know");
         match kvm.get_api_version() {
             -1 => return Err(SystemError::NotKvm { device: device.into() }),
             version if version != KVM_API_VERSION.cast_signed() => {
@@ -38,10 +48,11 @@ impl System {
             }
             _ => {}
         }
+        explain.call("KVM_GET_SUPPORTED_CPUID", "what guests' CPUs can have here");
         let cpuid = kvm
             .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
             .map_err(|error| SystemError::Call { call: "KVM_GET_SUPPORTED_CPUID", source: error.into() })?;
-        Ok(Self { kvm, cpuid })
+        Ok(Self { kvm, cpuid, explain })
     }
 }
 
@@ -127,7 +138,9 @@ mod tests {
 
     #[test]
     fn a_device_that_is_missing_or_something_else_is_told_apart() {
-        let open = |path: &str| System::open(Path::new(path)).map(|_| ()).expect_err("no KVM device");
+        let open = |path: &str| {
+            System::open(Path::new(path), Explain::default()).map(|_| ()).expect_err("no KVM device")
+        };
         assert!(matches!(open("/dev/no-such-kvm"), SystemError::NotThere { .. }));
         assert!(matches!(open("/dev/null"), SystemError::NotKvm { .. }));
     }

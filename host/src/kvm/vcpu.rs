@@ -6,10 +6,14 @@ use kvm_bindings::kvm_userspace_memory_region;
 use kvm_ioctls::{VcpuFd, VmFd};
 
 use super::{
-    System,
+    CpuState, System,
     exit::{Exit, Seen},
+    state,
 };
-use crate::memory::{GuestMemory, MemoryError};
+use crate::{
+    explain::Explain,
+    memory::{GuestMemory, MemoryError},
+};
 
 /// Where KVM keeps the three pages that it needs on some Intel processors: just below the
 /// firmware's place at the end of 4 GiB, above all guest memory (KVM API, 4.35
@@ -29,19 +33,23 @@ pub struct Vcpu {
 }
 
 impl Vcpu {
-    /// Makes a VM with this memory and one vCPU, which will start in 16-bit real mode at `entry`
-    /// with CS base 0 (Intel SDM volume 3A, 21.1 "Real-Address Mode").
+    /// Makes a VM with this memory and one vCPU, which will start in this state.
     ///
     /// # Errors
     ///
     /// The KVM call that failed.
-    pub fn new(system: &System, memory: GuestMemory, entry: u16) -> Result<Self, VcpuError> {
+    pub fn new(system: &System, memory: GuestMemory, state: CpuState) -> Result<Self, VcpuError> {
+        let explain = system.explain;
+        explain.call("KVM_CREATE_VM", "an empty VM: no memory, no CPU");
         let vm = system.kvm.create_vm().map_err(call("KVM_CREATE_VM"))?;
+        explain.call("KVM_SET_TSS_ADDR", "three pages that KVM needs for itself on some Intel processors");
         vm.set_tss_address(TSS_ADDRESS).map_err(call("KVM_SET_TSS_ADDR"))?;
-        register_memory(&vm, &memory)?;
+        register_memory(&vm, &memory, explain)?;
+        explain.call("KVM_CREATE_VCPU", "the VM's one CPU, in its state after reset, and its run structure");
         let vcpu = vm.create_vcpu(0).map_err(call("KVM_CREATE_VCPU"))?;
+        explain.call("KVM_SET_CPUID2", "the guest sees the features that this CPU and KVM have");
         vcpu.set_cpuid2(&system.cpuid).map_err(call("KVM_SET_CPUID2"))?;
-        start_in_real_mode(&vcpu, entry)?;
+        set_state(&vcpu, state, explain)?;
         Ok(Self { vcpu, _vm: vm, memory })
     }
 
@@ -73,11 +81,32 @@ impl Vcpu {
     pub fn instruction_pointer(&self) -> Option<u64> {
         self.vcpu.get_regs().ok().map(|regs| regs.rip)
     }
+
+    /// The guest-physical address behind a guest-virtual one, if it is mapped (KVM API, 4.19
+    /// `KVM_TRANSLATE`).
+    pub fn translate(&self, address: u32) -> Option<u64> {
+        let translation = self.vcpu.translate_gva(address.into()).ok()?;
+        (translation.valid != 0).then_some(translation.physical_address)
+    }
+
+    /// The registers, for a person to read.
+    ///
+    /// # Errors
+    ///
+    /// The KVM call that failed.
+    pub fn registers(&self) -> Result<String, VcpuError> {
+        let regs = self.vcpu.get_regs().map_err(call("KVM_GET_REGS"))?;
+        let sregs = self.vcpu.get_sregs().map_err(call("KVM_GET_SREGS"))?;
+        Ok(state::describe(&regs, &sregs))
+    }
 }
 
 /// Tells KVM of all memory, one slot a region.
-fn register_memory(vm: &VmFd, memory: &GuestMemory) -> Result<(), VcpuError> {
+fn register_memory(vm: &VmFd, memory: &GuestMemory, explain: Explain) -> Result<(), VcpuError> {
     for (slot, region) in (0..).zip(memory.regions()?) {
+        let (start, end) = (region.guest_address, region.guest_address + region.len);
+        let why = format!("our memory becomes the guest's, from {start:#x} to {end:#x}");
+        explain.call("KVM_SET_USER_MEMORY_REGION", &why);
         let region = kvm_userspace_memory_region {
             slot,
             flags: 0,
@@ -92,16 +121,19 @@ fn register_memory(vm: &VmFd, memory: &GuestMemory) -> Result<(), VcpuError> {
     Ok(())
 }
 
-/// Real mode is a vCPU's state after reset, but for where it begins (Intel SDM volume 3A, 10.1.4
-/// "First Instruction Executed"): CS base is moved to 0, and IP to the entry.
-fn start_in_real_mode(vcpu: &VcpuFd, entry: u16) -> Result<(), VcpuError> {
-    let mut sregs = vcpu.get_sregs().map_err(call("KVM_GET_SREGS"))?;
-    sregs.cs.base = 0;
-    sregs.cs.selector = 0;
-    vcpu.set_sregs(&sregs).map_err(call("KVM_SET_SREGS"))?;
-    let mut regs = vcpu.get_regs().map_err(call("KVM_GET_REGS"))?;
-    regs.rip = entry.into();
-    vcpu.set_regs(&regs).map_err(call("KVM_SET_REGS"))
+/// Puts the vCPU, which is in its state after reset (Intel SDM volume 3A, 10.1.1), into another.
+fn set_state(vcpu: &VcpuFd, state: CpuState, explain: Explain) -> Result<(), VcpuError> {
+    let sregs = vcpu.get_sregs().map_err(call("KVM_GET_SREGS"))?;
+    let why = format!("segments and control registers for {} mode", state.mode.name());
+    explain.call("KVM_SET_SREGS", &why);
+    vcpu.set_sregs(&state.sregs(sregs)).map_err(call("KVM_SET_SREGS"))?;
+    let regs = vcpu.get_regs().map_err(call("KVM_GET_REGS"))?;
+    let why = format!(
+        "the first instruction at {:#x}, the stack at {:#x}, interrupts off",
+        state.entry, state.stack
+    );
+    explain.call("KVM_SET_REGS", &why);
+    vcpu.set_regs(&state.regs(regs)).map_err(call("KVM_SET_REGS"))
 }
 
 /// Names the KVM call that an error comes from.

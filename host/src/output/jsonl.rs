@@ -36,6 +36,7 @@ impl<W: Write> Sink for JsonLines<W> {
                 self.line(&Event::Console(Console { vm: *vm, name, text: text.as_bytes() }))?;
                 self.flush()
             }
+            // With `quiet`, whoever asked for statistics wants them all the same.
             _ => self.line(event),
         }
     }

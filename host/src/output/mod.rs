@@ -59,6 +59,11 @@ pub fn line(text: &str) -> Result<(), crate::error::Error> {
     writeln!(anstream::stdout(), "{text}").map_err(crate::error::Error::Output)
 }
 
+/// Writes a line about a guest to standard error.
+pub fn complain(text: &str) {
+    anstream::eprintln!("{}", visible(text));
+}
+
 /// The label in front of an error, with its colour.
 pub fn label(text: &str) -> String {
     let style = anstyle::AnsiColor::Red.on_default().bold();

@@ -10,7 +10,10 @@ use anstyle::{AnsiColor, Style};
 use guest_abi::{ring::Ring, transition::Role};
 
 use super::{Sink, Utf8Stream, visible};
-use crate::event::{Audit, Console, End, Event, Exits, Guest, Run, Turn};
+use crate::{
+    event::{Audit, Console, End, Event, Exits, Guest, Run, StatsEvent, Turn, VmStats},
+    stats::{Row, microseconds},
+};
 
 const PRODUCER: Style = AnsiColor::Green.on_default();
 const CONSUMER: Style = AnsiColor::Cyan.on_default();
@@ -122,6 +125,27 @@ impl<W: Write> Transcript<W> {
         writeln!(self.writer, "audit: {verdict}")
     }
 
+    /// A table of exits: how often, and where the time went.
+    fn stats(&mut self, stats: &StatsEvent<'_>) -> io::Result<()> {
+        for VmStats { vm, name, stats } in &stats.vms {
+            writeln!(self.writer, "\nVM {vm}, {}", visible(name))?;
+            writeln!(
+                self.writer,
+                "  {:<18}  {:>9}  {:>13}  {:>13}",
+                "exit", "count", "in guest, us", "in host, us"
+            )?;
+            for (reason, Row { count, guest, host }) in stats.rows() {
+                let (guest, host) = (microseconds(guest), microseconds(host));
+                writeln!(
+                    self.writer,
+                    "  {:<18}  {count:>9}  {guest:>13.1}  {host:>13.1}",
+                    reason.to_string()
+                )?;
+            }
+        }
+        Ok(())
+    }
+
     /// A guest's own text: as it is where the guest runs alone, beside its name in an exchange.
     fn console(&mut self, console: &Console<'_>) -> io::Result<()> {
         let text = self.consoles.entry(console.vm).or_default().push(console.text);
@@ -145,6 +169,7 @@ impl<W: Write> Sink for Transcript<W> {
             Event::Turn(_) if self.quiet => Ok(()),
             Event::Turn(turn) => self.turn(turn),
             Event::End(end) => self.end(end),
+            Event::Stats(stats) => self.stats(stats),
             // How a guest ended is an error's to say, on standard error, or nothing to speak of.
             Event::Crash(_) | Event::Exit(_) => Ok(()),
         }

@@ -78,7 +78,7 @@ impl Elf32 {
     }
 
     fn parse(&self) -> Result<Contents, Problem> {
-        parse(&self.bytes())
+        parse(&self.bytes(), Request::default())
     }
 }
 
@@ -92,7 +92,8 @@ fn problem(change: impl FnOnce(&mut Elf32)) -> String {
 #[test]
 fn a_good_image_is_taken_apart() {
     let segment = Segment { address: 0x7000, bytes: CODE.to_vec(), size: 0x100 };
-    let contents = Contents { mode: CpuMode::Protected, entry: 0x7000, segments: vec![segment] };
+    let contents =
+        Contents { start: Start::Boot { mode: CpuMode::Protected, entry: 0x7000 }, segments: vec![segment] };
     assert_eq!(Elf32::good().parse().expect("good"), contents);
 }
 
@@ -100,15 +101,15 @@ fn a_good_image_is_taken_apart() {
 fn an_image_cut_off_anywhere_is_refused() {
     let file = Elf32::good().bytes();
     for len in 0..file.len() {
-        assert!(parse(&file[..len]).is_err(), "the first {len} bytes");
+        assert!(parse(&file[..len], Request::default()).is_err(), "the first {len} bytes");
     }
 }
 
 #[test]
 fn what_is_no_elf_file_is_told_apart() {
-    assert!(matches!(parse(b""), Err(Problem::Empty)));
-    assert!(matches!(parse(b"#!/bin/sh\n"), Err(Problem::NotElf)));
-    assert!(matches!(parse(&[0; 4096]), Err(Problem::NotElf)));
+    assert!(matches!(parse(b"", Request::default()), Err(Problem::Empty)));
+    assert!(matches!(parse(b"#!/bin/sh\n", Request::default()), Err(Problem::NotElf)));
+    assert!(matches!(parse(&[0; 4096], Request::default()), Err(Problem::NotElf)));
 }
 
 #[test]
@@ -153,7 +154,7 @@ fn a_segment_must_be_all_in_the_file_and_fit_into_its_memory() {
     assert!(problem(|elf| elf.headers[0][1] = 0x1000).contains("segment 0 is not all in the file"));
     assert!(problem(|elf| elf.headers[0][3] = u32::MAX).contains("segment 0 is not all in the file"));
     assert!(problem(|elf| elf.headers[0][4] = 3).contains("segment 0 is larger in the file than in memory"));
-    assert_eq!(problem(|elf| elf.headers.truncate(0)), Problem::NoNote.to_string());
+    assert_eq!(problem(|elf| elf.headers.truncate(0)), Problem::NoSegments.to_string());
     assert_eq!(problem(|elf| elf.headers = vec![elf.headers[1]]), Problem::NoSegments.to_string());
 }
 
@@ -197,6 +198,45 @@ fn a_note_that_asks_for_what_there_is_not_is_refused() {
     assert!(parse(Descriptor { mode, ..good }).to_string().starts_with("a 32-bit ELF file for long mode"));
 }
 
+/// The good image without its note, as others build them.
+fn foreign(request: Request) -> Result<Contents, Problem> {
+    let mut elf = Elf32::good();
+    elf.headers.truncate(1);
+    parse(&elf.bytes(), request)
+}
+
+#[test]
+fn an_image_without_a_note_starts_in_the_mode_that_was_asked_for() {
+    let request = |mode| Request { mode: Some(mode), ..Request::default() };
+    for mode in [CpuMode::Real, CpuMode::Protected, CpuMode::Paged] {
+        let start = Start::Direct { mode, entry: 0x7000 };
+        assert_eq!(foreign(request(mode)).expect("good").start, start);
+    }
+    let text = foreign(request(CpuMode::Long)).expect_err("32-bit").to_string();
+    assert!(text.starts_with("a 32-bit ELF file for long mode"), "{text}");
+    assert!(matches!(foreign(Request::default()), Err(Problem::NoNote)));
+}
+
+#[test]
+fn an_image_without_a_note_may_be_started_elsewhere_but_not_loaded_elsewhere() {
+    let request = Request { mode: Some(CpuMode::Protected), entry: Some(0x7002), ..Request::default() };
+    assert_eq!(
+        foreign(request).expect("good").start,
+        Start::Direct { mode: CpuMode::Protected, entry: 0x7002 }
+    );
+    assert!(matches!(foreign(Request { entry: Some(0x7004), ..request }), Err(Problem::EntryOutside { .. })));
+    assert!(matches!(foreign(Request { load: Some(0), ..request }), Err(Problem::LoadOfElf)));
+}
+
+#[test]
+fn an_image_with_a_note_goes_where_it_says() {
+    let parse = |request| parse(&Elf32::good().bytes(), request);
+    let long = Request { mode: Some(CpuMode::Long), ..Request::default() };
+    assert!(matches!(parse(long), Err(Problem::OtherMode { .. })));
+    let entry = Request { entry: Some(0x7000), ..Request::default() };
+    assert!(matches!(parse(entry), Err(Problem::Superfluous { option: "--entry" })));
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(5000))]
 
@@ -209,6 +249,7 @@ proptest::proptest! {
         for (at, byte) in damage {
             file[at] = byte;
         }
-        let _ = parse(&file);
+        let _ = parse(&file, Request::default());
+        let _ = parse(&file, Request { mode: Some(CpuMode::Protected), ..Request::default() });
     }
 }

@@ -1,0 +1,98 @@
+//! `--explain`: each KVM call and each exit, as it happens, with a sentence on why it is there.
+
+use crate::kvm::{Exit, Width};
+
+/// Says what happens, on standard error; or nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Explain {
+    on: bool,
+}
+
+impl Explain {
+    /// An explanation that is given, or not.
+    pub fn new(on: bool) -> Self {
+        Self { on }
+    }
+
+    /// Explains a call.
+    pub fn call(self, call: &str, why: &str) {
+        if self.on {
+            anstream::eprintln!("explain: {call:<28} {why}");
+        }
+    }
+
+    /// Explains an exit of a VM.
+    pub fn exit(self, vm: u32, exit: &Exit) {
+        if self.on {
+            anstream::eprintln!("explain: KVM_RUN of VM {vm} returned    {}", sentence(exit));
+        }
+    }
+}
+
+/// Why a guest left.
+fn sentence(exit: &Exit) -> String {
+    match exit {
+        Exit::Out { port, width, values } => format!(
+            "KVM_EXIT_IO: the guest wrote {} to port {port:#x}{}; ports are not its own, so the CPU left the guest",
+            values_in_words(values.as_slice(), *width),
+            purpose(*port),
+        ),
+        Exit::In { port, width, .. } => format!(
+            "KVM_EXIT_IO: the guest reads {width} from port {port:#x}{}; the answer goes into the run structure",
+            purpose(*port),
+        ),
+        Exit::Mmio { address, .. } => {
+            format!("KVM_EXIT_MMIO: the guest reached for address {address:#x}, where no memory slot is")
+        }
+        Exit::Halt => "KVM_EXIT_HLT: the guest executed hlt; without an interrupt to come it is done".into(),
+        Exit::Shutdown => "KVM_EXIT_SHUTDOWN: a triple fault; a real machine would reset here".into(),
+        Exit::FailEntry { reason } => {
+            format!("KVM_EXIT_FAIL_ENTRY: the hardware refused the guest's state (reason {reason:#x})")
+        }
+        Exit::InternalError { suberror } => {
+            format!(
+                "KVM_EXIT_INTERNAL_ERROR: KVM could not go on (suberror {suberror}; 1 is an instruction it cannot emulate)"
+            )
+        }
+        Exit::Interrupted => "EINTR: a signal came; the guest did nothing, and goes on".into(),
+        Exit::Other { reason } => format!("exit reason {reason}, which no guest of ours should cause"),
+    }
+}
+
+fn values_in_words(values: &[u32], width: Width) -> String {
+    match values {
+        [value] => format!("{value:#x} ({width})"),
+        values => format!("{} values ({width}) by a string instruction", values.len()),
+    }
+}
+
+/// The hypercall that a port is.
+fn purpose(port: u16) -> String {
+    match guest_abi::port::Port::try_from(port) {
+        Ok(port) => format!(", the hypercall {port:?}"),
+        Err(_) => ", which is no hypercall".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kvm::Values;
+
+    #[test]
+    fn a_port_write_is_explained_with_its_hypercall() {
+        let exit = Exit::Out { port: 0xEA, width: Width::Long, values: Values::One(2048) };
+        let text = sentence(&exit);
+        assert!(
+            text.starts_with(
+                "KVM_EXIT_IO: the guest wrote 0x800 (32-bit) to port 0xea, the hypercall PrintDecimal"
+            ),
+            "{text}"
+        );
+        let exit = Exit::Out { port: 0x80, width: Width::Byte, values: Values::Many(vec![1, 2]) };
+        assert!(
+            sentence(&exit)
+                .contains("2 values (8-bit) by a string instruction to port 0x80, which is no hypercall")
+        );
+    }
+}

@@ -1,0 +1,139 @@
+//! What can be wrong with an image.
+
+use std::{io, path::PathBuf};
+
+use guest_abi::{Version, layout, mode::CpuMode};
+
+use super::MAX_FILE_SIZE;
+
+/// An image cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("image {}: {problem}", path.display())]
+pub struct ImageError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// A guest's image that is not there was not built, most likely.
+fn not_built(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "; guests are built by `cargo xtask build-guests`",
+        _ => "",
+    }
+}
+
+/// What is wrong with an image.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// The file cannot be read.
+    #[error("cannot read it: {0}{hint}", hint = not_built(.0))]
+    Read(io::Error),
+    /// The file is beyond all measure.
+    #[error("it has more than {} MiB", MAX_FILE_SIZE >> 20)]
+    TooLarge,
+    /// There is nothing in it.
+    #[error("it is empty")]
+    Empty,
+    /// It does not begin as an ELF file does.
+    #[error(
+        "not an ELF file; build guests with `cargo xtask build-guests`, or say --format flat if it is a flat binary"
+    )]
+    NotElf,
+    /// The file ends too early, or its headers contradict each other.
+    #[error("a damaged ELF file, cut off perhaps: {0}")]
+    Damaged(String),
+    /// An ELF file of another kind.
+    #[error("{0}; guests are static x86 executables")]
+    Kind(String),
+    /// An image without a note.
+    #[error(
+        "no Guestlab note in it, so that its ABI is not known: it was not built with guest-rt, or lacks guest_rt::entry!(main); to start it without guest-rt's ABI, name its CPU mode with --mode"
+    )]
+    NoNote,
+    /// An image that others built, in an exchange.
+    #[error("no Guestlab note in it: only guests of guest-rt can take part in an exchange")]
+    NoExchange,
+    /// An option that the image has no use for.
+    #[error(
+        "{option} is for images that others built; this one is guest-rt's, and says itself where it starts"
+    )]
+    Superfluous {
+        /// The option.
+        option: &'static str,
+    },
+    /// An ELF file that is to be loaded elsewhere.
+    #[error("--load is for flat binaries; an ELF file says itself where it goes")]
+    LoadOfElf,
+    /// A Multiboot kernel that needs what this host has not.
+    #[error("a Multiboot kernel that requires {0}, which this host does not have")]
+    MultibootFeature(&'static str),
+    /// A Multiboot header whose sums do not agree.
+    #[error("a Multiboot header with a wrong checksum")]
+    MultibootChecksum,
+    /// A guest that does not run in the mode that was asked for.
+    #[error("it runs in {} mode, not in {} mode", .is.name(), .wanted.name())]
+    OtherMode {
+        /// The mode it was built for.
+        is: CpuMode,
+        /// The mode asked for.
+        wanted: CpuMode,
+    },
+    /// A note that is not of the form that all versions share.
+    #[error("its Guestlab note is damaged")]
+    BadNote,
+    /// An image for another version of the ABI.
+    #[error(
+        "built for guest ABI {guest}, and this host has ABI {}: build the guest with this host's guest-rt, or run it with its own host",
+        guest_abi::VERSION
+    )]
+    Abi {
+        /// The image's version.
+        guest: Version,
+    },
+    /// A note that asks for something that this host does not know.
+    #[error("its Guestlab note names CPU mode {0}, which there is not")]
+    UnknownMode(u32),
+    /// A way to start that this host does not have for images with a note.
+    #[error("its Guestlab note asks to be started in {} mode; this host starts images in real mode", .0.name())]
+    StartMode(CpuMode),
+    /// Nothing to load.
+    #[error("no loadable segment in it")]
+    NoSegments,
+    /// A segment outside the addresses that images may use.
+    #[error(
+        "segment {index} ({start:#x} to {end:#x}) is not within {from:#x} to {:#x}, where images go",
+        layout::MAX_MEMORY
+    )]
+    OutOfRange {
+        /// The lowest address that this kind of image may use.
+        from: u32,
+        /// The segment's place among the loadable ones, from 0.
+        index: usize,
+        /// Its first address.
+        start: u64,
+        /// One past its last address.
+        end: u64,
+    },
+    /// Two segments at one address.
+    #[error("segments {first} and {second} overlap")]
+    Overlap {
+        /// The place of one among the loadable ones, from 0.
+        first: usize,
+        /// The place of the other.
+        second: usize,
+    },
+    /// An entry that 16-bit code cannot begin at.
+    #[error("its entry {entry:#x} is not below {:#x}, as a real-mode start needs", layout::REAL_MODE_END)]
+    EntryTooHigh {
+        /// The entry.
+        entry: u64,
+    },
+    /// An entry where the image has nothing.
+    #[error("its entry {entry:#x} is in none of its executable segments")]
+    EntryOutside {
+        /// The entry.
+        entry: u64,
+    },
+}

@@ -1,0 +1,231 @@
+//! How each kind of image comes to its first instruction: memory, what the host puts there, and
+//! the CPU's state.
+//!
+//! A guest of guest-rt finds memory as [`guest_abi::layout`] draws it. One that others built finds
+//! memory without holes from 0 to its size, and behind it pages of the host's: the text of the
+//! exit counts, then page tables, or the information of a boot loader.
+
+use guest_abi::{
+    boot::{self, BootInfo},
+    layout::{self, PAGE_SIZE, REAL_MODE_END},
+    mode::CpuMode,
+};
+
+use crate::{
+    image::{Image, Start},
+    kvm::{CpuState, Exit, System, Vcpu, VcpuError},
+    memory::{GuestMemory, MemoryError},
+    paging, seed,
+};
+
+/// What a guest is started with.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameters {
+    /// The VM's number in its experiment, from 1.
+    pub vm: u32,
+    /// The run's seed.
+    pub seed: u64,
+    /// The guest's memory in bytes.
+    pub memory: u32,
+}
+
+/// A guest, ready to be run.
+pub struct Launch {
+    /// Its memory, with the image and all that the host puts there.
+    pub memory: GuestMemory,
+    /// The state of its CPU.
+    pub cpu: CpuState,
+    /// Where the text of the exit counts goes.
+    pub text: u32,
+    /// Whether others built the image: it knows the course's ports only, and ends with `hlt`.
+    pub foreign: bool,
+}
+
+impl Launch {
+    /// Prepares a guest.
+    ///
+    /// # Errors
+    ///
+    /// The image does not fit, or there is no such memory.
+    pub fn new(image: &Image, parameters: Parameters) -> Result<Self, MemoryError> {
+        match image.start() {
+            Start::Boot { entry, .. } => boot_image(image, entry, parameters),
+            Start::Direct { mode, entry } => direct(image, mode, entry, parameters.memory),
+            Start::Multiboot { entry } => multiboot(image, entry, parameters.memory),
+        }
+    }
+}
+
+/// A guest of guest-rt: its own boot code does the rest.
+fn boot_image(image: &Image, entry: u16, parameters: Parameters) -> Result<Launch, MemoryError> {
+    let memory = GuestMemory::guarded(parameters.memory)?;
+    image.load(&memory)?;
+    let info = BootInfo {
+        magic: boot::MAGIC,
+        memory: parameters.memory,
+        vm: parameters.vm,
+        seed: seed::guest_seed(parameters.seed, parameters.vm),
+    };
+    memory.write_record(layout::BOOT_INFO, &info)?;
+    Ok(Launch { memory, cpu: CpuState::real(entry), text: layout::EXIT_TEXT, foreign: false })
+}
+
+/// A guest that finds itself in its mode: flat segments, the stack at the top of its memory.
+fn direct(image: &Image, mode: CpuMode, entry: u32, size: u32) -> Result<Launch, MemoryError> {
+    let tables_size = match mode {
+        CpuMode::Real | CpuMode::Protected => 0,
+        CpuMode::Paged => PAGE_SIZE,
+        CpuMode::Long => paging::four_levels_size(size + PAGE_SIZE),
+    };
+    let memory = GuestMemory::flat(size, PAGE_SIZE + tables_size)?;
+    image.load(&memory)?;
+    let page_table = size + PAGE_SIZE;
+    match mode {
+        CpuMode::Real | CpuMode::Protected => {}
+        CpuMode::Paged => memory.write(page_table, &paging::one_large_page())?,
+        CpuMode::Long => memory.write(page_table, &paging::four_levels(page_table, size + PAGE_SIZE))?,
+    }
+    let text = text_page(image, mode, size);
+    // In paged mode one large page is all that there is; what lies above it is out of reach.
+    let stack = if mode == CpuMode::Paged { size.min(text) } else { size };
+    let cpu = CpuState { mode, entry, stack, page_table, eax_ebx: (0, 0) };
+    Ok(Launch { memory, cpu, text, foreign: true })
+}
+
+/// The page for the text of the exit counts: where the mode reaches it, and neither image nor
+/// stack is. Behind the guest's memory, where that will do.
+fn text_page(image: &Image, mode: CpuMode, size: u32) -> u32 {
+    match mode {
+        // The stack pointer of 16-bit code begins at 64 KiB and goes down: away from there, then,
+        // and not at 0, which is the vector table's.
+        CpuMode::Real => (1..REAL_MODE_END / PAGE_SIZE - 1)
+            .map(|page| page * PAGE_SIZE)
+            .filter(|&page| !image.takes(page))
+            .min_by_key(|page| page.abs_diff(0x7000))
+            .unwrap_or(size),
+        CpuMode::Paged => size.min(paging::LARGE_PAGE_32 - PAGE_SIZE),
+        CpuMode::Protected | CpuMode::Long => size,
+    }
+}
+
+/// What a Multiboot kernel finds in EAX (Multiboot Specification 0.6.96, 3.2 "Machine state").
+const MULTIBOOT_MAGIC: u32 = 0x2BAD_B002;
+
+/// A Multiboot kernel: protected mode, and in EBX where the boot information is.
+fn multiboot(image: &Image, entry: u32, size: u32) -> Result<Launch, MemoryError> {
+    let memory = GuestMemory::flat(size, 2 * PAGE_SIZE)?;
+    image.load(&memory)?;
+    let info = size + PAGE_SIZE;
+    memory.write(info, &multiboot_info(info, size))?;
+    let eax_ebx = (MULTIBOOT_MAGIC, info);
+    let cpu = CpuState { mode: CpuMode::Protected, entry, stack: size, page_table: 0, eax_ebx };
+    Ok(Launch { memory, cpu, text: size, foreign: true })
+}
+
+/// The boot information (Multiboot Specification 0.6.96, 3.3 "Boot information format") at `address`:
+/// the amount of memory, an empty command line, a memory map of one piece, and our name.
+fn multiboot_info(address: u32, size: u32) -> Vec<u8> {
+    const MEMORY: u32 = 1 << 0;
+    const COMMAND_LINE: u32 = 1 << 2;
+    const MEMORY_MAP: u32 = 1 << 6;
+    const LOADER_NAME: u32 = 1 << 9;
+    /// The structure's words, up to and with the loader's name.
+    const WORDS: usize = 17;
+    /// Behind the structure: the map's one piece (its size, address, length and kind), an empty
+    /// string, and the name.
+    const MAP_AT: u32 = 68;
+    const _: () = assert!(MAP_AT as usize == 4 * WORDS);
+    const MAP_SIZE: u32 = 24;
+    let strings = address + MAP_AT + MAP_SIZE;
+    let kib = |bytes: u32| bytes >> 10;
+    let mut words = [0; WORDS];
+    words[0] = MEMORY | COMMAND_LINE | MEMORY_MAP | LOADER_NAME;
+    words[1] = kib(size).min(640);
+    words[2] = kib(size).saturating_sub(1024);
+    words[4] = strings;
+    words[11] = MAP_SIZE;
+    words[12] = address + MAP_AT;
+    words[16] = strings + 1;
+    let map = [20, 0, 0, size, 0, 1];
+    let mut bytes: Vec<u8> = words.iter().chain(&map).flat_map(|word| word.to_le_bytes()).collect();
+    bytes.extend(b"\0guestlab\0");
+    bytes
+}
+
+/// Whether this machine's KVM runs a mode, shown by a guest of one instruction, `hlt`.
+///
+/// # Errors
+///
+/// KVM refused to make that guest.
+pub fn mode_works(system: &System, mode: CpuMode) -> Result<bool, VcpuError> {
+    const HLT: [u8; 1] = [0xF4];
+    let memory = GuestMemory::flat(PAGE_SIZE, PAGE_SIZE)?;
+    memory.write(0, &HLT)?;
+    memory.write(PAGE_SIZE, &paging::one_large_page())?;
+    let cpu = CpuState { mode, page_table: PAGE_SIZE, ..CpuState::real(0) };
+    let mut vcpu = Vcpu::new(system, memory, cpu)?;
+    loop {
+        match vcpu.run()? {
+            Exit::Interrupted => {}
+            exit => return Ok(exit == Exit::Halt),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{ImageFormat, Request};
+
+    fn flat(len: usize, load: u32, mode: CpuMode) -> Image {
+        let request =
+            Request { format: Some(ImageFormat::Flat), load: Some(load), mode: Some(mode), entry: None };
+        Image::parse("x", &vec![0x90; len], request).expect("an image")
+    }
+
+    fn launch(image: &Image, memory: u32) -> Result<Launch, MemoryError> {
+        Launch::new(image, Parameters { vm: 1, seed: 1, memory })
+    }
+
+    #[test]
+    fn the_text_lies_where_neither_image_nor_stack_is_and_the_mode_reaches_it() {
+        for (len, load) in
+            [(1, 0), (0x7000, 0), (0x7001, 0), (0x8000, 0x1000), (0xD000, 0x1000), (0x2000, 0x6000)]
+        {
+            for mode in CpuMode::ALL {
+                let image = flat(len, load, mode);
+                for size in [0x20_0000, 0x40_0000, 0x80_0000] {
+                    let launch = launch(&image, size).expect("it fits");
+                    assert!(!image.takes(launch.text), "{mode:?} {len:#x} {load:#x} {:#x}", launch.text);
+                    assert!(launch.memory.contains(launch.text, PAGE_SIZE));
+                    let reach = match mode {
+                        CpuMode::Real => 0xF000,
+                        CpuMode::Paged => paging::LARGE_PAGE_32,
+                        _ => u32::MAX,
+                    };
+                    assert!(launch.text + PAGE_SIZE <= reach, "{mode:?}: {:#x}", launch.text);
+                    assert!(mode == CpuMode::Real || launch.cpu.stack <= launch.text);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_image_beyond_its_memory_is_refused() {
+        let image = flat(0x2000, 0x1F_F000, CpuMode::Protected);
+        // The page behind memory is the host's: an image may not use it.
+        assert!(image.end() > 0x20_0000);
+        assert!(launch(&flat(0x2000, 0x1F_E000, CpuMode::Protected), 0x20_0000).is_ok());
+    }
+
+    #[test]
+    fn multiboot_information_names_memory_and_map() {
+        let info = multiboot_info(0x20_1000, 0x20_0000);
+        let word = |at: usize| u32::from_le_bytes(info[at..at + 4].try_into().expect("four bytes"));
+        assert_eq!((word(4), word(8)), (640, 1024));
+        assert_eq!((word(44), word(48)), (24, 0x20_1000 + 68));
+        assert_eq!([word(68), word(72), word(80), word(88)], [20, 0, 0x20_0000, 1]);
+        let name = (word(64) - 0x20_1000) as usize;
+        assert_eq!(&info[name..], b"guestlab\0");
+    }
+}

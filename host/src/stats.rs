@@ -1,0 +1,219 @@
+//! Exit statistics: how often a VM left the guest, why, and where the time went.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+
+use crate::kvm::{Direction, Exit, Width};
+
+/// A kind of exit, as statistics tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// A write to a port.
+    Out(u16, u8),
+    /// A read from a port.
+    In(u16, u8),
+    /// An access where there is no memory.
+    Mmio,
+    /// `hlt`.
+    Halt,
+    /// A shutdown of the CPU.
+    Shutdown,
+    /// A guest state that the hardware refused.
+    FailEntry,
+    /// An instruction that KVM could not emulate, or another of its errors.
+    InternalError,
+    /// Anything else.
+    Other,
+}
+
+impl Reason {
+    /// The reason of an exit. An interruption by the host's own signal has none: it depends on the
+    /// clock, and the guest did not cause it.
+    pub fn of(exit: &Exit) -> Option<Self> {
+        let bytes = |width: Width| width as u8;
+        Some(match exit {
+            Exit::Interrupted => return None,
+            Exit::Out { port, width, .. } => Self::Out(*port, bytes(*width)),
+            Exit::In { port, width, .. } => Self::In(*port, bytes(*width)),
+            Exit::Mmio { .. } => Self::Mmio,
+            Exit::Halt => Self::Halt,
+            Exit::Shutdown => Self::Shutdown,
+            Exit::FailEntry { .. } => Self::FailEntry,
+            Exit::InternalError { .. } => Self::InternalError,
+            Exit::Other { .. } => Self::Other,
+        })
+    }
+
+    /// The name of the kind, without port and width.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Out(..) => "io_out",
+            Self::In(..) => "io_in",
+            Self::Mmio => "mmio",
+            Self::Halt => "hlt",
+            Self::Shutdown => "shutdown",
+            Self::FailEntry => "fail_entry",
+            Self::InternalError => "internal_error",
+            Self::Other => "other",
+        }
+    }
+
+    /// For a port access: port, direction and width in bytes.
+    pub fn port(self) -> Option<(u16, Direction, u8)> {
+        match self {
+            Self::Out(port, width) => Some((port, Direction::Out, width)),
+            Self::In(port, width) => Some((port, Direction::In, width)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port() {
+            Some((port, direction, width)) => {
+                let verb = if direction == Direction::In { "in " } else { "out" };
+                write!(f, "{verb} {port:#x}, {}-bit", 8 * u32::from(width))
+            }
+            None => f.write_str(self.kind()),
+        }
+    }
+}
+
+/// What is known of one kind of exit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Row {
+    /// How often it happened.
+    pub count: u64,
+    /// The time in the guest that ended with such an exit.
+    pub guest: Duration,
+    /// The time that the host took to serve them.
+    pub host: Duration,
+}
+
+/// The exits of one VM.
+#[derive(Clone, Debug, Default)]
+pub struct ExitStats {
+    rows: BTreeMap<Reason, Row>,
+    total: u64,
+}
+
+impl ExitStats {
+    /// Counts an exit that ended this much time in the guest.
+    pub fn enter(&mut self, reason: Reason, guest: Duration) {
+        let row = self.rows.entry(reason).or_default();
+        row.count += 1;
+        row.guest += guest;
+        self.total += 1;
+    }
+
+    /// Adds the time that the host took to serve an exit.
+    pub fn served(&mut self, reason: Reason, since: Instant) {
+        self.rows.entry(reason).or_default().host += since.elapsed();
+    }
+
+    /// All exits.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// The rows, in the order of their reasons.
+    pub fn rows(&self) -> impl Iterator<Item = (Reason, Row)> {
+        self.rows.iter().map(|(reason, row)| (*reason, *row))
+    }
+
+    /// The number of exits of each kind: `io_out` and `io_in` always, the others where there were
+    /// any.
+    pub fn by_kind(&self) -> BTreeMap<&'static str, u64> {
+        let mut kinds = BTreeMap::from([("io_in", 0), ("io_out", 0)]);
+        for (reason, row) in self.rows() {
+            *kinds.entry(reason.kind()).or_default() += row.count;
+        }
+        kinds
+    }
+
+    /// The text that the course's port 0xED names.
+    pub fn text(&self) -> String {
+        let kinds = self.by_kind();
+        format!("IO in: {}\nIO out: {}\n", kinds["io_in"], kinds["io_out"])
+    }
+}
+
+/// A row, as JSON has it. Times are in microseconds.
+#[derive(Debug, Serialize)]
+pub struct JsonRow {
+    reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    direction: Option<&'static str>,
+    /// In bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u8>,
+    count: u64,
+    guest_us: f64,
+    host_us: f64,
+}
+
+impl From<(Reason, Row)> for JsonRow {
+    fn from((reason, row): (Reason, Row)) -> Self {
+        let port = reason.port();
+        Self {
+            reason: reason.kind(),
+            port: port.map(|(port, ..)| port),
+            direction: port.map(|(_, direction, _)| if direction == Direction::In { "in" } else { "out" }),
+            size: port.map(|(.., size)| size),
+            count: row.count,
+            guest_us: microseconds(row.guest),
+            host_us: microseconds(row.host),
+        }
+    }
+}
+
+/// A time in microseconds, to the nanosecond.
+pub fn microseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stats() -> ExitStats {
+        let mut stats = ExitStats::default();
+        for reason in [Reason::Out(0xE9, 1), Reason::In(0xEB, 4), Reason::Out(0xE9, 1), Reason::Out(0xEA, 4)]
+        {
+            stats.enter(reason, Duration::from_micros(2));
+        }
+        stats
+    }
+
+    #[test]
+    fn exits_are_told_apart_by_port_direction_and_width() {
+        let rows: Vec<(String, u64, Duration)> =
+            stats().rows().map(|(reason, row)| (reason.to_string(), row.count, row.guest)).collect();
+        let us = Duration::from_micros;
+        let expected =
+            [("out 0xe9, 8-bit", 2, us(4)), ("out 0xea, 32-bit", 1, us(2)), ("in  0xeb, 32-bit", 1, us(2))];
+        assert_eq!(rows, expected.map(|(name, count, time)| (name.to_owned(), count, time)));
+        assert_eq!(stats().total(), 4);
+    }
+
+    #[test]
+    fn kinds_and_the_courses_text_sum_them_up() {
+        assert_eq!(stats().by_kind(), BTreeMap::from([("io_in", 1), ("io_out", 3)]));
+        assert_eq!(stats().text(), "IO in: 1\nIO out: 3\n");
+        assert_eq!(ExitStats::default().by_kind(), BTreeMap::from([("io_in", 0), ("io_out", 0)]));
+    }
+
+    #[test]
+    fn an_interruption_is_no_exit() {
+        assert_eq!(Reason::of(&Exit::Interrupted), None);
+        assert_eq!(Reason::of(&Exit::Halt), Some(Reason::Halt));
+    }
+}
