@@ -39,16 +39,6 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Say whether this machine can run guests and, if not, what to do.
     Doctor(DeviceArgs),
-    /// Print the images that a command needs, a name and a mode a line.
-    #[command(hide = true, subcommand)]
-    Needs(Needing),
-}
-
-/// A command that needs images.
-#[derive(Debug, Subcommand)]
-pub enum Needing {
-    /// As `guestlab run`.
-    Run(Box<RunArgs>),
 }
 
 /// Where KVM is.
@@ -82,7 +72,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "MODE")]
     mode: Option<Mode>,
     /// The guest's memory, in bytes or with K, M, G.
-    #[arg(long, value_name = "SIZE", value_parser = parse_memory, default_value = "2M")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory, allow_negative_numbers = true, default_value = "2M")]
     memory: u32,
     /// The seed of all chance; without it one is drawn and printed.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
@@ -108,6 +98,10 @@ pub struct RunArgs {
     /// Print guests' own text and the end of the run only.
     #[arg(long)]
     quiet: bool,
+    /// Print the images that the run takes from the images' folder, a name and a mode a line, and
+    /// do nothing else: for xtask, which builds them.
+    #[arg(long, hide = true)]
+    needs: bool,
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
@@ -222,6 +216,11 @@ pub enum Plan {
 impl RunArgs {
     /// The name of the producer-consumer experiment.
     const PRODCONS: &str = "prodcons";
+
+    /// Whether only the needed images are asked for.
+    pub fn asks_for_needs(&self) -> bool {
+        self.needs
+    }
 
     /// Where KVM is.
     pub fn device(&self) -> &DeviceArgs {
@@ -357,6 +356,11 @@ impl RunArgs {
                 "name what to run: `prodcons`, a guest, or --image FILE (--help lists the options)".into(),
             ));
         }
+        if let Some(name) = self.guest.as_ref().filter(|name| !is_guest_name(name)) {
+            return Err(Error::Usage(format!(
+                "{name:?} is no guest's name; `cargo xtask build-guests` lists them"
+            )));
+        }
         if self.image.is_none() && self.last_format(Format::Elf, Format::Flat).is_some() {
             return Err(Error::Usage("--format elf and --format flat go with --image FILE".into()));
         }
@@ -397,6 +401,11 @@ impl ExchangeArgs {
     }
 }
 
+/// Whether a guest can have this name, which is part of its image's file name.
+fn is_guest_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+}
+
 fn parse_capacity(text: &str) -> Result<Capacity, String> {
     text.parse().ok().and_then(Capacity::new).ok_or_else(|| format!("a ring holds 1 to {MAX_CAPACITY} items"))
 }
@@ -412,19 +421,18 @@ fn parse_quota(text: &str) -> Result<Quota, String> {
 /// A size that a guest's memory can have.
 fn parse_memory(text: &str) -> Result<u32, String> {
     let size = parse_size(text)?;
-    check_size(size).map_err(|error| error.to_string())?;
-    Ok(size)
+    check_size(size).map_err(|error| error.to_string())
 }
 
 /// A size in bytes, with K, M or G for powers of 1024.
-fn parse_size(text: &str) -> Result<u32, String> {
+fn parse_size(text: &str) -> Result<u64, String> {
     let (digits, shift) = match text.char_indices().last() {
         Some((at, 'K' | 'k')) => (&text[..at], 10),
         Some((at, 'M' | 'm')) => (&text[..at], 20),
         Some((at, 'G' | 'g')) => (&text[..at], 30),
         _ => (text, 0),
     };
-    digits.parse::<u32>().ok().and_then(|number| number.checked_mul(1 << shift)).ok_or_else(|| {
+    digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift)).ok_or_else(|| {
         format!("a size is a number of bytes, or one with K, M or G, as in {}K", DEFAULT_MEMORY >> 10)
     })
 }
@@ -538,7 +546,8 @@ mod tests {
         assert_eq!(parse_size("4096"), Ok(4096));
         assert_eq!(parse_size("16K"), Ok(16 << 10));
         assert_eq!(parse_size("3g"), Ok(3 << 30));
-        assert!(parse_size("4G").is_err());
+        assert_eq!(parse_size("4G"), Ok(4 << 30));
+        assert!(parse_memory("4G").is_err() && parse_size("99999999999999999999").is_err());
         assert!(parse_size("é").is_err());
     }
 }

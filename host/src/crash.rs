@@ -45,6 +45,18 @@ pub enum Crash {
         /// What lies there.
         place: Place,
     },
+    /// An instruction to be fetched where there is no memory.
+    #[error("jumped to {address:#x}, {}", match place {
+        Place::NullPage => "a null pointer",
+        Place::StackGuard => "the guard page below the stack",
+        _ => "where it has no memory",
+    })]
+    BadJump {
+        /// The guest-physical address.
+        address: u64,
+        /// What lies there.
+        place: Place,
+    },
     /// `hlt`, with nothing to wait for.
     #[error("halted with nothing to wait for: no interrupt can wake this guest")]
     Halted,
@@ -74,7 +86,7 @@ pub enum Crash {
     },
     /// A text longer than a call takes.
     #[error(
-        "{call:?} asked for {len} bytes of text at once; the most is {}",
+        "{call:?} asked for {len} bytes of text or more at once; the most is {}",
         guest_abi::block::Text::MAX_LEN
     )]
     TextTooLong {
@@ -125,6 +137,7 @@ impl Crash {
             Self::NoMemory { place: Place::StackGuard, .. } => "stack-overflow",
             Self::NoMemory { place: Place::NullPage, .. } => "null-pointer",
             Self::NoMemory { .. } => "no-memory",
+            Self::BadJump { .. } => "bad-jump",
             Self::Halted => "halted",
             Self::Emulation { .. } => "emulation",
             Self::FailEntry { .. } => "fail-entry",
@@ -154,6 +167,9 @@ impl Crash {
                 "look for endless recursion or large local variables: the stack has 16 KiB"
             }
             Self::NoMemory { .. } => "look for a wrong pointer, or give the guest more --memory",
+            Self::BadJump { .. } => {
+                "look for a function pointer that was never set, or for a return address that was written over"
+            }
             Self::Halted => "end the guest with guest_rt::exit::exit, or let main return",
             Self::Emulation { .. } => {
                 "look for a jump into data, or for an instruction (SSE, RDRAND) that this machine's KVM does not emulate"

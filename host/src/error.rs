@@ -184,15 +184,26 @@ impl fmt::Display for GuestEnd {
             Self::Exited(status) => write!(f, "exited with status {status}"),
             Self::Panicked(PanicReport { message, file, line, column }) => {
                 let (message, file) = (String::from_utf8_lossy(message), String::from_utf8_lossy(file));
-                write!(f, "panicked at {}:{line}:{column}: {}", visible(&file), visible(&message))
+                let (message, file) = (quoted(&message, 4096), quoted(&file, 256));
+                write!(f, "panicked at {file}:{line}:{column}: {message}")
             }
             Self::Crashed(crash, None) => write!(f, "{crash}"),
-            Self::Crashed(crash, Some(address)) => write!(f, "{crash} (at instruction {address:#x})"),
+            Self::Crashed(crash, Some(address)) => write!(f, "{crash} (near instruction {address:#x})"),
             Self::Deadline(timeout) => {
                 write!(f, "still running after {} s, the deadline", timeout.as_secs_f64())
             }
         }
     }
+}
+
+/// A guest's text in a report of ours: of limited length, and indented where it has several lines, so
+/// that none of them looks like one of ours.
+fn quoted(text: &str, limit: usize) -> String {
+    let mut shown: String = text.chars().take(limit).collect();
+    if shown.len() < text.len() {
+        shown.push_str(" [cut off]");
+    }
+    visible(&shown).to_string().replace('\n', "\n    | ")
 }
 
 impl std::error::Error for GuestError {}
@@ -205,5 +216,36 @@ impl fmt::Display for GuestError {
             write!(f, ", turn {turn}")?;
         }
         write!(f, ": {end}\n  try: {}", end.hint())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_cannot_forge_our_lines() {
+        let report = PanicReport {
+            message: b"oops\nguestlab: all is well\x1b[2J".into(),
+            file: vec![b'f'; 70_000],
+            line: 1,
+            column: 2,
+        };
+        let text = GuestEnd::Panicked(report).to_string();
+        assert!(text.contains(" [cut off]:1:2: oops\n    | guestlab: all is well\\x1b[2J"), "{text}");
+        assert!(text.len() < 400);
+    }
+
+    #[test]
+    fn statuses_are_the_contracts() {
+        let guest =
+            |end| Error::Guest(GuestError { vm: 1, name: "g".into(), turn: None, end }).status() as u8;
+        assert_eq!(guest(GuestEnd::Exited(7)), 1);
+        assert_eq!(guest(GuestEnd::Crashed(Crash::TripleFault, None)), 3);
+        assert_eq!(guest(GuestEnd::Deadline(Duration::from_secs(1))), 4);
+        assert_eq!(Error::Usage(String::new()).status() as u8, 2);
+        assert_eq!(Error::Doctor.status() as u8, 5);
+        assert_eq!(Error::Bug(String::new()).status() as u8, 70);
+        assert_eq!(Error::Output(io::ErrorKind::BrokenPipe.into()).status() as u8, 0);
     }
 }

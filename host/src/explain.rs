@@ -1,6 +1,9 @@
 //! `--explain`: each KVM call and each exit, as it happens, with a sentence on why it is there.
 
-use crate::kvm::{Exit, Width};
+use crate::{
+    kvm::{Exit, Width},
+    output,
+};
 
 /// Says what happens, on standard error; or nothing.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,14 +20,14 @@ impl Explain {
     /// Explains a call.
     pub fn call(self, call: &str, why: &str) {
         if self.on {
-            anstream::eprintln!("explain: {call:<28} {why}");
+            output::complain(&format!("explain: {call:<28} {why}"));
         }
     }
 
     /// Explains an exit of a VM.
     pub fn exit(self, vm: u32, exit: &Exit) {
         if self.on {
-            anstream::eprintln!("explain: KVM_RUN of VM {vm} returned    {}", sentence(exit));
+            output::complain(&format!("explain: KVM_RUN of VM {vm} returned    {}", sentence(exit)));
         }
     }
 }

@@ -105,8 +105,8 @@ pub struct Services<'a> {
     pub translate: &'a mut dyn FnMut(u32) -> u32,
     /// Whether others built the guest: it has the course's hypercalls only, and ends with `hlt`.
     pub foreign: bool,
-    /// Takes what the guest prints.
-    pub console: &'a mut dyn FnMut(&[u8]),
+    /// Takes what the guest prints; says whether there is still somebody to take it.
+    pub console: &'a mut dyn FnMut(&[u8]) -> bool,
 }
 
 /// What the host does next.
@@ -127,6 +127,8 @@ pub enum Stop {
     Attached,
     /// It has ended its turn and waits for the next.
     TurnEnded,
+    /// It prints, and the output cannot be written.
+    Unheard,
     /// It is done, with this status.
     Exited(u32),
     /// It is done, by `hlt`: a guest that others built.
@@ -176,18 +178,17 @@ pub fn handle(call: Hypercall, services: &mut Services<'_>) -> Result<Reply, Cra
 }
 
 fn print(services: &mut Services<'_>, text: &[u8]) -> Result<Reply, Crash> {
-    (services.console)(text);
-    Ok(Reply::Resume)
+    match (services.console)(text) {
+        true => Ok(Reply::Resume),
+        false => Ok(Reply::Stop(Stop::Unheard)),
+    }
 }
 
 fn print_string(services: &mut Services<'_>, address: u32) -> Result<Reply, Crash> {
-    let len = Text::MAX_LEN;
-    let string = services.memory.read_c_string(address, len).map_err(|_| Crash::BadAddress {
-        call: Port::PrintString,
-        what: "a NUL-terminated string",
-        address,
-        len,
-    })?;
+    let call = Port::PrintString;
+    let bad = |_| Crash::BadAddress { call, what: "a NUL-terminated string", address, len: 1 };
+    let string = services.memory.read_c_string(address, Text::MAX_LEN).map_err(bad)?;
+    let string = string.ok_or(Crash::TextTooLong { call, len: Text::MAX_LEN + 1 })?;
     print(services, &string)
 }
 

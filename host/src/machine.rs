@@ -11,7 +11,7 @@ use crate::{
     image::Image,
     kvm::{Direction, Exit, System, Vcpu, VcpuError},
     launch::{Launch, Parameters},
-    memory::MemoryError,
+    memory::{MemoryError, Place},
     output,
     stats::{ExitStats, Reason},
     watchdog::Watchdog,
@@ -114,7 +114,11 @@ impl Machine {
     /// # Errors
     ///
     /// `KVM_RUN` itself failed.
-    pub fn run(&mut self, watchdog: &Watchdog, console: &mut dyn FnMut(&[u8])) -> Result<Halt, VcpuError> {
+    pub fn run(
+        &mut self,
+        watchdog: &Watchdog,
+        console: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<Halt, VcpuError> {
         loop {
             if watchdog.expired() {
                 return Ok(Halt::Deadline);
@@ -135,12 +139,12 @@ impl Machine {
                 Ok(Reply::Resume) => {}
                 Ok(Reply::Answer(value)) => self.vcpu.answer(value),
                 Ok(Reply::Stop(stop)) => return Ok(Halt::Stop(stop)),
-                Err(crash) => return Ok(Halt::Crash(crash.clone(), self.crash_address(&crash))),
+                Err(crash) => return Ok(self.crash(crash)),
             }
         }
     }
 
-    fn serve(&mut self, exit: &Exit, console: &mut dyn FnMut(&[u8])) -> Result<Reply, Crash> {
+    fn serve(&mut self, exit: &Exit, console: &mut dyn FnMut(&[u8]) -> bool) -> Result<Reply, Crash> {
         let Self { vcpu, vm, secrets, .. } = self;
         let mut services = Services {
             memory: vcpu.memory(),
@@ -155,11 +159,21 @@ impl Machine {
         serve(exit, &mut services)
     }
 
-    /// After a shutdown the registers may be those of a reset CPU and say nothing.
-    fn crash_address(&self, crash: &Crash) -> Option<u64> {
-        match crash {
+    /// What is known of a crash beyond its exit: the instruction, where registers still say so. After
+    /// a shutdown they may be those of a reset CPU and say nothing.
+    fn crash(&self, crash: Crash) -> Halt {
+        let address = match crash {
             Crash::TripleFault => None,
             _ => self.vcpu.instruction_pointer(),
+        };
+        match (&crash, address) {
+            (Crash::Emulation { .. }, Some(address))
+                if self.vcpu.memory().place(address) != Place::Memory =>
+            {
+                let place = self.vcpu.memory().place(address);
+                Halt::Crash(Crash::BadJump { address, place }, None)
+            }
+            _ => Halt::Crash(crash, address),
         }
     }
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use guestlab::{
-    cli::{Cli, Command, Needing, Plan, RunArgs},
+    cli::{Cli, Command, Plan, RunArgs},
     doctor,
     error::{Error, Status},
     kvm::System,
@@ -13,8 +13,8 @@ use guestlab::{
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Run(args) if args.asks_for_needs() => needs(&args),
         Command::Run(args) => run(&args),
-        Command::Needs(Needing::Run(args)) => needs(&args),
         Command::Doctor(args) => doctor::run(&args.kvm),
     };
     let status = match outcome {
@@ -48,6 +48,6 @@ fn needs(args: &RunArgs) -> Result<(), Error> {
 /// Says what went wrong. A reader of the output that has gone is nothing to speak of.
 fn report(error: &Error) {
     if !error.is_closed_output() {
-        anstream::eprintln!("{}: {error}", output::label("guestlab"));
+        output::complain_styled(&format!("{}: {error}", output::label("guestlab")));
     }
 }

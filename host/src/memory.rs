@@ -52,9 +52,9 @@ impl GuestMemory {
     /// [`MemoryError::Size`] if `size` is not a size that a guest can have; otherwise the
     /// system's own error.
     pub fn guarded(size: u32) -> Result<Self, MemoryError> {
-        check_size(size)?;
+        check_size(size.into())?;
         if size <= IMAGE_BASE {
-            return Err(MemoryError::Size { size });
+            return Err(MemoryError::Size { size: size.into() });
         }
         Ok(Self { mmap: map(size, [BOOT_INFO..STACK_GUARD, STACK_BOTTOM..size])?, size, guarded: true })
     }
@@ -66,8 +66,8 @@ impl GuestMemory {
     ///
     /// As [`guarded`](Self::guarded).
     pub fn flat(size: u32, reserved: u32) -> Result<Self, MemoryError> {
-        check_size(size)?;
-        let end = size.checked_add(reserved).ok_or(MemoryError::Size { size })?;
+        check_size(size.into())?;
+        let end = size.checked_add(reserved).ok_or(MemoryError::Size { size: size.into() })?;
         Ok(Self { mmap: map(size, std::iter::once(0..end))?, size, guarded: false })
     }
 
@@ -162,29 +162,28 @@ impl GuestMemory {
         self.write(address, record.as_bytes())
     }
 
-    /// Copies a NUL-terminated string of at most `limit` bytes out of guest memory, without its NUL.
+    /// Copies a NUL-terminated string of at most `limit` bytes out of guest memory, without its NUL;
+    /// `None` if it is longer.
     ///
     /// # Errors
     ///
-    /// [`MemoryError::Range`] if memory or `limit` ends before the string does.
-    pub fn read_c_string(&self, address: u32, limit: u32) -> Result<Vec<u8>, MemoryError> {
-        let unterminated = MemoryError::Range { address: address.into(), len: limit.into() };
+    /// [`MemoryError::Range`] if memory ends before the string does.
+    pub fn read_c_string(&self, address: u32, limit: u32) -> Result<Option<Vec<u8>>, MemoryError> {
         let mut string = Vec::new();
         let mut chunk = [0; 64];
-        while string.len() < limit as usize {
+        while string.len() <= limit as usize {
             let from = GuestAddress(u64::from(address) + string.len() as u64);
             let len = self.mmap.read(&mut chunk, from).unwrap_or(0);
-            let chunk = &chunk[..len];
-            match chunk.iter().position(|&byte| byte == 0) {
+            match chunk[..len].iter().position(|&byte| byte == 0) {
+                _ if len == 0 => return Err(range_error(address, string.len() + 1)),
                 Some(end) => {
                     string.extend_from_slice(&chunk[..end]);
-                    return Ok(string);
+                    return Ok((string.len() <= limit as usize).then_some(string));
                 }
-                None if chunk.is_empty() => return Err(unterminated),
-                None => string.extend_from_slice(chunk),
+                None => string.extend_from_slice(&chunk[..len]),
             }
         }
-        Err(unterminated)
+        Ok(None)
     }
 }
 
@@ -200,13 +199,14 @@ fn map(size: u32, ranges: impl IntoIterator<Item = Range<u32>>) -> Result<GuestM
 /// # Errors
 ///
 /// [`MemoryError::Size`] or [`MemoryError::Ram`] if not.
-pub fn check_size(size: u32) -> Result<(), MemoryError> {
-    if size == 0 || !size.is_multiple_of(PAGE_SIZE) || size > MAX_MEMORY {
-        return Err(MemoryError::Size { size });
-    }
+pub fn check_size(size: u64) -> Result<u32, MemoryError> {
+    let checked = match u32::try_from(size) {
+        Ok(checked @ 1..=MAX_MEMORY) if checked.is_multiple_of(PAGE_SIZE) => checked,
+        _ => return Err(MemoryError::Size { size }),
+    };
     match std::fs::read_to_string("/proc/meminfo").ok().and_then(|meminfo| total_ram(&meminfo)) {
-        Some(ram) if u64::from(size) > ram => Err(MemoryError::Ram { size, ram }),
-        _ => Ok(()),
+        Some(ram) if size > ram => Err(MemoryError::Ram { size, ram }),
+        _ => Ok(checked),
     }
 }
 
@@ -230,13 +230,13 @@ pub enum MemoryError {
     )]
     Size {
         /// The size asked for, in bytes.
-        size: u32,
+        size: u64,
     },
     /// This machine has not that much memory.
     #[error("a guest cannot have {size} bytes of memory: this machine has {ram}")]
     Ram {
         /// The size asked for, in bytes.
-        size: u32,
+        size: u64,
         /// This machine's memory, in bytes.
         ram: u64,
     },
@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn sizes_are_whole_pages_within_bounds() {
         for size in [0, 1, DEFAULT_MEMORY + 1, MAX_MEMORY + PAGE_SIZE] {
-            assert!(matches!(check_size(size), Err(MemoryError::Size { .. })), "{size:#x}");
+            assert!(matches!(check_size(size.into()), Err(MemoryError::Size { .. })), "{size:#x}");
             assert!(GuestMemory::flat(size, PAGE_SIZE).is_err() && GuestMemory::guarded(size).is_err());
         }
         assert!(matches!(GuestMemory::guarded(IMAGE_BASE), Err(MemoryError::Size { .. })));
@@ -331,12 +331,14 @@ mod tests {
     fn strings_end_at_their_nul_or_not_at_all() {
         let memory = memory();
         memory.write(0x8000, b"text\0").expect("memory");
-        assert_eq!(memory.read_c_string(0x8000, 100).expect("ends"), b"text");
-        assert_eq!(memory.read_c_string(0x8004, 100).expect("empty"), b"");
+        assert_eq!(memory.read_c_string(0x8000, 100).expect("ends"), Some(b"text".into()));
+        assert_eq!(memory.read_c_string(0x8004, 100).expect("empty"), Some(Vec::new()));
         let long = [b'x'; 200];
         memory.write(DEFAULT_MEMORY - 200, &long).expect("memory");
         assert!(memory.read_c_string(DEFAULT_MEMORY - 200, 1000).is_err(), "no NUL before the end");
-        assert!(memory.read_c_string(DEFAULT_MEMORY - 200, 100).is_err(), "no NUL before the limit");
+        assert_eq!(memory.read_c_string(DEFAULT_MEMORY - 200, 100).expect("too long"), None);
+        assert_eq!(memory.read_c_string(0x8000, 4).expect("as long as allowed"), Some(b"text".into()));
+        assert_eq!(memory.read_c_string(0x8000, 3).expect("too long"), None);
         assert!(memory.read_c_string(0, 100).is_err(), "the null page");
         assert!(memory.read_c_string(u32::MAX, 100).is_err(), "no wrap-around");
     }

@@ -1,6 +1,12 @@
 //! Schedules: which VM has each turn.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use crate::seed::SplitMix64;
 
@@ -87,8 +93,7 @@ impl Schedule {
             ScheduleSpec::Random => Order::Random(SplitMix64::new(seed, 0)),
             ScheduleSpec::String(text) => Order::List(parse_list(&spec.to_string(), text, vms)?),
             ScheduleSpec::File(path) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|source| ScheduleError::File { path: path.clone(), source })?;
+                let text = read(path).map_err(|source| ScheduleError::File { path: path.clone(), source })?;
                 Order::List(parse_list(&path.display().to_string(), &text, vms)?)
             }
         };
@@ -117,6 +122,18 @@ impl Schedule {
 /// The place of turn number `turn` in something of length `len` that repeats.
 fn place(turn: u64, len: usize) -> usize {
     usize::try_from(turn % len as u64).expect("less than `len`, which is a usize")
+}
+
+/// The largest schedule file that is read, in bytes.
+const MAX_FILE_SIZE: u64 = 64 << 20;
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(MAX_FILE_SIZE + 1).read_to_string(&mut text)?;
+    match text.len() as u64 > MAX_FILE_SIZE {
+        true => Err(io::Error::new(io::ErrorKind::FileTooLarge, "it has more than 64 MiB")),
+        false => Ok(text),
+    }
 }
 
 /// Parses a written schedule: `1` is the first VM, `2` the second; white space (Windows line

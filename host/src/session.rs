@@ -67,9 +67,8 @@ impl<'a> Session<'a> {
         let mut written = Ok(());
         let registration = self.watchdog.watch_this_thread();
         let halt = machine.run(&self.watchdog, &mut |text| {
-            if written.is_ok() {
-                written = self.sink.event(&Event::Console(Console { vm, name: &name, text }));
-            }
+            written = self.sink.event(&Event::Console(Console { vm, name: &name, text }));
+            written.is_ok()
         });
         drop(registration);
         written.map_err(Error::Output)?;

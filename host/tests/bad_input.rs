@@ -74,15 +74,13 @@ fn images_that_are_none_are_refused() {
 #[test]
 fn a_guests_image_cut_off_anywhere_is_refused() {
     let bytes = fs::read(image("guest-consumer")).expect("an image");
-    // What is loaded ends with the note; debug information, which comes after it, is not read.
-    let end = (0..bytes.len()).rev().find(|&at| bytes[at..].starts_with(b"Guestlab\0")).expect("a note") + 24;
-    for len in (0..end).step_by(7).chain(end - 40..end) {
-        assert!(
-            guestlab::image::Image::parse("x", &bytes[..len], guestlab::image::Request::default()).is_err(),
-            "the first {len} bytes"
-        );
+    let parse =
+        |len: usize| guestlab::image::Image::parse("x", &bytes[..len], guestlab::image::Request::default());
+    // Every length where headers, code and note are, and then many.
+    for len in (0..16_384).chain((16_384..bytes.len()).step_by(1009)).chain(bytes.len() - 100..bytes.len()) {
+        assert!(parse(len).is_err(), "the first {len} bytes");
     }
-    assert!(guestlab::image::Image::parse("x", &bytes[..end], guestlab::image::Request::default()).is_ok());
+    assert!(parse(bytes.len()).is_ok());
 }
 
 #[test]
@@ -111,10 +109,11 @@ fn bad_options_are_refused() {
 
 #[test]
 fn bad_memory_is_refused() {
-    for size in ["0", "1", "2097153", "3145732K"] {
+    for size in ["0", "1", "2097153", "3145732K", "4G"] {
         refused(&["run", "hello", "--memory", size], 2, "it takes a multiple of 4096");
     }
-    refused(&["run", "hello", "--memory", "4G"], 2, "a size is a number of bytes, or one with K, M or G");
+    refused(&["run", "hello", "--memory", "lots"], 2, "a size is a number of bytes, or one with K, M or G");
+    refused(&["run", "he llo"], 2, "\"he llo\" is no guest's name");
     if can_run_guests() {
         refused(&["run", "hello", "--memory", "4K"], 2, "does not fit into its memory of 0x1000 bytes");
         refused(&["run", "hello", "--memory", "32K"], 2, "does not fit into its memory of 0x8000 bytes");
@@ -137,27 +136,46 @@ fn bad_schedule_files_are_refused() {
         refuse(b"# nothing\n", "the schedule has no turns");
         refuse(b"12\n 1x\n", &format!("{path}, line 2, column 3: 'x' is no VM"));
         refuse(b"\xff\xfe1\n", "cannot read the schedule");
+        refused(&["run", "prodcons", "--schedule", "file:/dev/zero"], 2, "it has more than 64 MiB");
         refused(&["run", "prodcons", "--schedule", "file:/no/such/file"], 2, "No such file");
     }
 }
 
-#[test]
-fn a_reader_that_leaves_ends_the_run_quietly() {
+/// Reads one line of a run and goes away; the run must end with status 0, and say nothing.
+#[track_caller]
+fn ends_when_its_reader_leaves(args: &[&str]) {
     if can_run_guests() {
-        let mut child = command(&["run", "prodcons", "--turns", "200000", "--timeout", "50"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("guestlab runs");
+        let mut child =
+            command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("guestlab runs");
         let mut line = String::new();
         let mut out = BufReader::new(child.stdout.take().expect("piped"));
         out.read_line(&mut line).expect("a line");
         drop(out);
         let mut err = String::new();
         child.stderr.take().expect("piped").read_to_string(&mut err).expect("text");
-        let status = child.wait().expect("it ends");
-        assert!(line.starts_with("prodcons: "), "{line}");
-        assert_eq!((status.code(), err.as_str()), (Some(0), ""));
+        assert_eq!((child.wait().expect("it ends").code(), err.as_str()), (Some(0), ""));
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_ends_the_run_quietly() {
+    ends_when_its_reader_leaves(&["run", "prodcons", "--turns", "200000", "--timeout", "50"]);
+    ends_when_its_reader_leaves(&["run", "prints-forever", "--timeout", "50"]);
+}
+
+#[test]
+fn an_output_that_cannot_be_written_ends_the_run() {
+    if can_run_guests() {
+        let full = || fs::File::options().write(true).open("/dev/full").expect("/dev/full");
+        let status =
+            command(&["run", "prints-forever", "--timeout", "50"]).stdout(full()).stderr(full()).status();
+        assert_eq!(status.expect("guestlab runs").code(), Some(5));
+        let status = command(&["run", "panics"]).stdout(Stdio::null()).stderr(full()).status();
+        assert_eq!(
+            status.expect("guestlab runs").code(),
+            Some(1),
+            "a report that cannot be written is no bug"
+        );
     }
 }
 

@@ -39,6 +39,11 @@ fn a_triple_fault_is_a_crash() {
 }
 
 #[test]
+fn an_exception_without_a_vector_is_a_triple_fault() {
+    ends("divides-by-zero", 3, "triple fault");
+}
+
+#[test]
 fn a_write_outside_memory_is_a_crash() {
     ends("writes-outside", 3, "wrote to address 0x40000000, where it has no memory");
 }
@@ -46,6 +51,11 @@ fn a_write_outside_memory_is_a_crash() {
 #[test]
 fn a_null_pointer_is_a_crash() {
     ends("null-pointer", 3, "null pointer: read from address 0x0");
+}
+
+#[test]
+fn a_jump_through_a_null_pointer_is_a_crash() {
+    ends("jumps-to-null", 3, "jumped to 0x0, a null pointer");
 }
 
 #[test]

@@ -85,6 +85,7 @@ fn misbehaving_guests_end_the_same_in_every_mode() {
                 ("null-pointer", 3, "null pointer: read from address 0x0"),
                 ("unknown-port", 3, "wrote to port 0x42, 32-bit, which is no hypercall"),
                 ("triple-faults", 3, "triple fault"),
+                ("divides-by-zero", 3, "triple fault"),
                 ("halts", 3, "halted with nothing to wait for"),
             ] {
                 let (_, err) = expect(&["run", guest, "--mode", mode, "--timeout", "20"], status);

@@ -1,6 +1,6 @@
 //! The host binary `guestlab`: building it, asking it, becoming it.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -43,8 +43,8 @@ pub(crate) enum Error {
     #[error(transparent)]
     Process(#[from] process::Error),
 
-    /// `guestlab needs` and xtask do not understand each other.
-    #[error("`guestlab needs` printed `{line}`, which is no `NAME MODE`; please report this as a bug")]
+    /// `guestlab --needs` and xtask do not understand each other.
+    #[error("`guestlab --needs` printed `{line}`, which is no `NAME MODE`; please report this as a bug")]
     UnreadableNeed {
         /// What it printed.
         line: String,
@@ -78,8 +78,9 @@ impl Host {
     /// Asks which images these arguments need; where it refuses them, it has said why itself and
     /// its status is passed on.
     pub(crate) fn needs(&self, arguments: &[OsString]) -> Result<Result<Vec<Need>, Status>, Error> {
-        let mut ask = self.command(arguments, Some(OsStr::new("needs")));
-        ask.stdin(Stdio::null()).stderr(Stdio::inherit());
+        let (command, options) = arguments.split_at(arguments.len().min(1));
+        let mut ask = self.command(command);
+        ask.arg("--needs").args(options).stdin(Stdio::null()).stderr(Stdio::inherit());
         let answer = ask.output().map_err(|source| process::cannot_start(&ask, source))?;
         if !answer.status.success() {
             return Ok(Err(Status::from(answer.status)));
@@ -89,20 +90,20 @@ impl Host {
 
     /// Runs it as a child and says how it ended.
     pub(crate) fn status(&self, arguments: &[OsString]) -> Result<Status, Error> {
-        Ok(process::status(&mut self.command(arguments, None))?)
+        Ok(process::status(&mut self.command(arguments))?)
     }
 
     /// Becomes `guestlab`, so that signals, terminal and status are its own; returns only if that
     /// is not possible.
     pub(crate) fn become_it(&self, arguments: &[OsString]) -> Error {
-        let mut command = self.command(arguments, None);
+        let mut command = self.command(arguments);
         let source = command.exec();
         process::cannot_start(&command, source).into()
     }
 
-    fn command(&self, arguments: &[OsString], before: Option<&OsStr>) -> Command {
+    fn command(&self, arguments: &[OsString]) -> Command {
         let mut command = Command::new(&self.binary);
-        command.args(before).args(arguments).env("GUESTLAB_IMAGES", &self.images);
+        command.args(arguments).env("GUESTLAB_IMAGES", &self.images);
         command
     }
 }

@@ -1,5 +1,5 @@
-//! Printing: a reader that goes away (`| head`) ends the program quietly, and colour is used only
-//! where a person can see it.
+//! Printing: a reader that goes away (`| head`) is no reason to stop, and colour is used only where a
+//! person can see it.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -7,13 +7,10 @@ use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 
-/// Prints one line on stdout.
+/// Prints one line on stdout. What cannot be printed is lost, which is no reason to stop: the exit
+/// status tells what came of it all.
 pub(crate) fn line(text: impl Display) {
-    let written = writeln!(io::stdout(), "{text}").and_then(|()| io::stdout().flush());
-    if written.is_err() {
-        // Nobody reads on, or nothing more can be written: either way there is nobody to tell.
-        std::process::exit(0);
-    }
+    let _ = writeln!(io::stdout(), "{text}").and_then(|()| io::stdout().flush());
 }
 
 /// Prints one line on stderr; what cannot be printed there is lost, which is no reason to stop.

@@ -17,5 +17,16 @@ _start:
     movw    %ax, %es
     movw    %ax, %ss
 
+    # An empty vector table: an exception shuts the CPU down at once, and the host says so. (The
+    # table of a CPU after reset is at 0, where this guest has no memory.)
+    lidtl   empty_vectors
+
     # The stack from STACK_TOP down, with the guard page below it.
     movl    $STACK_TOP, %esp
+    jmp     segments_are_set
+
+    .p2align 1
+empty_vectors:
+    .word   0                           # limit: not even the first vector is whole
+    .long   0
+segments_are_set:

@@ -4,7 +4,7 @@ use guest_abi::{layout, mode::CpuMode};
 use object::{
     Endianness, FileKind,
     elf::{self, FileHeader32, FileHeader64, PF_X, PT_DYNAMIC, PT_INTERP, PT_LOAD},
-    read::elf::{FileHeader, ProgramHeader},
+    read::elf::{FileHeader, ProgramHeader, SectionHeader},
 };
 
 use super::{Contents, Problem, Request, Segment, Start, multiboot, note};
@@ -41,6 +41,7 @@ fn parse_class<Elf: FileHeader<Endian = Endianness>>(
     check_kind(header, endian, machine)?;
     let headers = header.program_headers(endian, file).map_err(damaged)?;
     check_static::<Elf>(headers, endian)?;
+    check_sections(header, endian, file)?;
     let is_64 = header.is_type_64();
     let loads: Vec<&Elf::ProgramHeader> =
         headers.iter().filter(|header| header.p_type(endian) == PT_LOAD).collect();
@@ -117,6 +118,18 @@ fn check_static<Elf: FileHeader<Endian = Endianness>>(
         true => Err(Problem::Kind("a dynamically linked ELF file".into())),
         false => Ok(()),
     }
+}
+
+/// Sections are not loaded, but they end a file: one that was cut off lacks some of them.
+fn check_sections<Elf: FileHeader<Endian = Endianness>>(
+    header: &Elf,
+    endian: Endianness,
+    file: &[u8],
+) -> Result<(), Problem> {
+    for section in header.section_headers(endian, file).map_err(damaged)? {
+        section.data(endian, file).map_err(damaged)?;
+    }
+    Ok(())
 }
 
 /// 64-bit code is in 64-bit files and nothing else is.

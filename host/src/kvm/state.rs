@@ -58,6 +58,11 @@ impl CpuState {
         sregs.cr4 |= cr4.bits();
         sregs.efer |= efer.bits();
         sregs.cr3 = self.page_table.into();
+        if self.mode != CpuMode::Real {
+            // Not even the first vector is whole: an exception shuts the CPU down at once. The table
+            // of a CPU after reset is real mode's, which other modes would misread.
+            sregs.idt.limit = 0;
+        }
         sregs
     }
 

@@ -12,6 +12,10 @@ use kvm_ioctls::Kvm;
 
 use crate::explain::Explain;
 
+/// The CPUID leaves by which KVM offers guests services of its own, a clock among them. Our guests
+/// have no use for them, and runs are to be the same everywhere.
+const PARAVIRTUAL_LEAVES: std::ops::RangeInclusive<u32> = 0x4000_0000..=0x4000_00FF;
+
 /// The open KVM device.
 pub struct System {
     pub(super) kvm: Kvm,
@@ -49,9 +53,10 @@ impl System {
             _ => {}
         }
         explain.call("KVM_GET_SUPPORTED_CPUID", "what guests' CPUs can have here");
-        let cpuid = kvm
+        let mut cpuid = kvm
             .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
             .map_err(|error| SystemError::Call { call: "KVM_GET_SUPPORTED_CPUID", source: error.into() })?;
+        cpuid.retain(|entry| !PARAVIRTUAL_LEAVES.contains(&entry.function));
         Ok(Self { kvm, cpuid, explain })
     }
 }

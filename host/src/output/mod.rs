@@ -61,7 +61,13 @@ pub fn line(text: &str) -> Result<(), crate::error::Error> {
 
 /// Writes a line about a guest to standard error.
 pub fn complain(text: &str) {
-    anstream::eprintln!("{}", visible(text));
+    complain_styled(&visible(text).to_string());
+}
+
+/// Writes a line that may have colours to standard error. Where that cannot be written there is
+/// nobody to be told.
+pub fn complain_styled(text: &str) {
+    let _ = writeln!(anstream::stderr(), "{text}");
 }
 
 /// The label in front of an error, with its colour.

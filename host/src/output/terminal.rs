@@ -48,6 +48,7 @@ fn write_visible(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
         '\n' | '\t' => f.write_char(character),
         '\u{202A}'..='\u{202E}'
         | '\u{2066}'..='\u{2069}'
+        | '\u{061C}'
         | '\u{200E}'
         | '\u{200F}'
         | '\u{2028}'

@@ -28,6 +28,10 @@ pub(super) struct Transcript<W> {
     quiet: bool,
     names: BTreeMap<u32, String>,
     consoles: BTreeMap<u32, Utf8Stream>,
+    /// In an exchange: what each guest has printed since its last newline.
+    lines: BTreeMap<u32, String>,
+    /// Alone: whether the guest's last line is not ended.
+    midline: bool,
     /// The width of a turn's number.
     turn_width: usize,
     /// The width of a sign and a number of items.
@@ -38,8 +42,19 @@ pub(super) struct Transcript<W> {
 
 impl<W: Write> Transcript<W> {
     pub(super) fn new(writer: W, color: bool, quiet: bool) -> Self {
-        let (names, consoles) = (BTreeMap::new(), BTreeMap::new());
-        Self { writer, color, quiet, names, consoles, turn_width: 2, moved_width: 2, items_width: 0 }
+        let (names, consoles, lines) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self {
+            writer,
+            color,
+            quiet,
+            names,
+            consoles,
+            lines,
+            midline: false,
+            turn_width: 2,
+            moved_width: 2,
+            items_width: 0,
+        }
     }
 
     /// The text in the style, where there is colour.
@@ -59,7 +74,8 @@ impl<W: Write> Transcript<W> {
         }
         let Run { experiment, capacity, schedule, turns, seed, abi, .. } = run;
         let facts = format!(
-            "{experiment}: ring of {capacity}, schedule {schedule}, {turns} turns, seed {seed} (guest ABI {abi})"
+            "{experiment}: ring of {capacity}, schedule {schedule}, {}, seed {seed} (guest ABI {abi})",
+            number_of_turns(*turns)
         );
         writeln!(self.writer, "{}", visible(&facts))?;
         for Guest { vm, name, role, sha256 } in &run.guests {
@@ -112,7 +128,8 @@ impl<W: Write> Transcript<W> {
         }
         writeln!(
             self.writer,
-            "{turns} turns: {produced} produced, {consumed} consumed, {left} left in the ring"
+            "{}: {produced} produced, {consumed} consumed, {left} left in the ring",
+            number_of_turns(*turns)
         )?;
         for (vm, exits) in exits {
             let name = self.names.get(vm).map_or("", String::as_str);
@@ -150,19 +167,47 @@ impl<W: Write> Transcript<W> {
     fn console(&mut self, console: &Console<'_>) -> io::Result<()> {
         let text = self.consoles.entry(console.vm).or_default().push(console.text);
         if self.names.is_empty() {
+            self.midline = !text.ends_with('\n') && (self.midline || !text.is_empty());
             write!(self.writer, "{}", visible(&text))?;
-        } else {
-            for line in text.lines() {
-                let name = self.paint(FAINT, &format!("{}|", visible(console.name)));
-                writeln!(self.writer, "{name} {}", visible(line))?;
-            }
+            return self.flush();
+        }
+        let line = self.lines.entry(console.vm).or_default();
+        line.push_str(&text);
+        let Some(end) = line.rfind('\n') else { return Ok(()) };
+        let rest = line.split_off(end + 1);
+        let whole = std::mem::replace(line, rest);
+        self.write_lines(console.vm, &whole)
+    }
+
+    /// Writes lines of a guest's beside its name.
+    fn write_lines(&mut self, vm: u32, text: &str) -> io::Result<()> {
+        let name = self.names.get(&vm).map_or("", String::as_str);
+        let name = self.paint(FAINT, &format!("{}|", visible(name)));
+        for line in text.lines() {
+            writeln!(self.writer, "{name} {}", visible(line))?;
         }
         self.flush()
+    }
+
+    /// Ends the lines that guests have begun: something else is to be written.
+    fn end_lines(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.midline) {
+            writeln!(self.writer)?;
+        }
+        for (vm, line) in std::mem::take(&mut self.lines) {
+            self.write_lines(vm, &line)?;
+        }
+        Ok(())
     }
 }
 
 impl<W: Write> Sink for Transcript<W> {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
+        match event {
+            // A guest that ends well may leave its last line as it is.
+            Event::Console(_) | Event::Exit(_) => {}
+            _ => self.end_lines()?,
+        }
         match event {
             Event::Run(run) => self.run(run),
             Event::Console(console) => self.console(console),
@@ -180,6 +225,10 @@ impl<W: Write> Sink for Transcript<W> {
     }
 }
 
+fn number_of_turns(turns: u64) -> String {
+    format!("{turns} turn{}", if turns == 1 { "" } else { "s" })
+}
+
 fn list(items: &[u32]) -> String {
     let items: Vec<String> = items.iter().map(u32::to_string).collect();
     format!("[{}]", items.join(" "))
@@ -187,6 +236,9 @@ fn list(items: &[u32]) -> String {
 
 /// For example `22 (22 io_out)`.
 fn list_exits(exits: &Exits) -> String {
+    if exits.total == 0 {
+        return "none".into();
+    }
     let kinds: Vec<String> = exits
         .by_kind
         .iter()
@@ -255,6 +307,26 @@ mod tests {
     fn quiet_leaves_the_turns_out() {
         let ring = ring(&[1]);
         assert_eq!(written(false, true, &[turn(&ring, &[1], Role::Producer)]), "");
+    }
+
+    #[test]
+    fn in_an_exchange_a_guests_lines_are_whole_and_beside_its_name() {
+        let full = ring(&[1]);
+        let guests = vec![Guest { vm: 1, name: "g", role: Role::Producer, sha256: "" }];
+        let run = Run {
+            experiment: "prodcons",
+            abi: String::new(),
+            seed: 1,
+            capacity: 6,
+            schedule: String::new(),
+            turns: 1,
+            guests,
+        };
+        let print = |text| Event::Console(Console { vm: 1, name: "g", text });
+        let events =
+            [Event::Run(run), print(b"h"), print(b"i\nthe"), print(b"re"), turn(&full, &[1], Role::Producer)];
+        let text = written(false, false, &events);
+        assert!(text.contains("\n\ng| hi\ng| there\nturn  7  producer"), "{text}");
     }
 
     #[test]

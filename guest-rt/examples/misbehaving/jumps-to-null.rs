@@ -1,0 +1,12 @@
+//! Calls a function through a null pointer.
+
+#![no_std]
+#![no_main]
+
+guest_rt::entry!(main);
+
+fn main() {
+    // SAFETY: the null page has no memory, so that no instruction comes from there: the host ends the
+    // guest here.
+    unsafe { core::arch::asm!("jmp {null}", null = in(reg) core::ptr::null::<u8>(), options(noreturn)) }
+}
