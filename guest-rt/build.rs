@@ -14,6 +14,7 @@ fn main() -> std::io::Result<()> {
     fs::copy(SCRIPT, out.join("guest.ld"))?;
     println!("cargo::rustc-link-search={}", out.display());
     println!("cargo::rerun-if-changed={SCRIPT}");
+    println!(r#"cargo::rustc-check-cfg=cfg(guestlab_mode, values("real", "protected", "paged", "long"))"#);
     Ok(())
 }
 

@@ -1,19 +1,26 @@
-//! The segments that a guest runs with: one for code, one for data, both flat (Intel SDM volume
-//! 3A, 3.2.1 "Basic Flat Model").
+//! The segments that a guest runs with: code and data, all flat (Intel SDM volume 3A, 3.2.1 "Basic
+//! Flat Model").
 
 use x86_64::{
     PrivilegeLevel,
     structures::gdt::{DescriptorFlags, SegmentSelector},
 };
 
-/// The descriptor of the 32-bit code segment, at [`CODE32_SELECTOR`].
-pub(crate) const CODE32: u64 = DescriptorFlags::KERNEL_CODE32.bits();
+/// A descriptor and the selector by which it is reached.
+pub(crate) struct Segment {
+    pub(crate) descriptor: u64,
+    pub(crate) selector: u16,
+}
 
-/// The descriptor of the data segment, at [`DATA_SELECTOR`].
-pub(crate) const DATA: u64 = DescriptorFlags::KERNEL_DATA.bits();
+/// 32-bit code.
+pub(crate) const CODE32: Segment = segment(1, DescriptorFlags::KERNEL_CODE32);
 
-/// The selector of the 32-bit code segment.
-pub(crate) const CODE32_SELECTOR: u16 = SegmentSelector::new(1, PrivilegeLevel::Ring0).0;
+/// Data, of every width.
+pub(crate) const DATA: Segment = segment(2, DescriptorFlags::KERNEL_DATA);
 
-/// The selector of the data segment.
-pub(crate) const DATA_SELECTOR: u16 = SegmentSelector::new(2, PrivilegeLevel::Ring0).0;
+/// 64-bit code.
+pub(crate) const CODE64: Segment = segment(3, DescriptorFlags::KERNEL_CODE64);
+
+const fn segment(index: u16, flags: DescriptorFlags) -> Segment {
+    Segment { descriptor: flags.bits(), selector: SegmentSelector::new(index, PrivilegeLevel::Ring0).0 }
+}

@@ -8,6 +8,8 @@ guest_rt::entry!(main);
 fn main() {
     let value: u32;
     // SAFETY: the null page has no memory; the read leaves the guest and never comes back.
-    unsafe { core::arch::asm!("mov {value:e}, dword ptr [{null}]", value = out(reg) value, null = in(reg) 0) }
+    unsafe {
+        core::arch::asm!("mov {value:e}, dword ptr [{null}]", value = out(reg) value, null = in(reg) core::ptr::null::<u32>())
+    }
     guest_rt::println!("read {value}");
 }

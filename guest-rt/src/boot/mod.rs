@@ -1,15 +1,26 @@
 //! From the first instruction to `main`.
 //!
 //! 1. The host starts the image at its ELF entry, in 16-bit real mode with CS base 0.
-//! 2. The assembly in `protected.s` switches to 32-bit protected mode, sets up segments and
-//!    stack, clears `.bss`, and calls the Rust entry below.
+//! 2. The boot assembly sets up segments and stack, switches to the mode that the guest is built
+//!    for ([`MODE`]), a step a file, and clears `.bss`.
 //! 3. The Rust entry checks that a Guestlab host wrote the boot information and calls the
 //!    function that [`entry!`](crate::entry) named; what that returns is the exit status.
 
-use guest_abi::{boot::BootInfo, layout};
+use guest_abi::{boot::BootInfo, layout, mode::CpuMode};
 
 #[cfg(target_os = "none")]
 mod start;
+
+/// The CPU mode that this guest is built for and runs in: what `--mode` said when it was built.
+pub const MODE: CpuMode = if cfg!(guestlab_mode = "real") {
+    CpuMode::Real
+} else if cfg!(guestlab_mode = "paged") {
+    CpuMode::Paged
+} else if cfg!(guestlab_mode = "long") {
+    CpuMode::Long
+} else {
+    CpuMode::Protected
+};
 
 /// What the host told this guest: its memory, its number, its seed.
 pub fn info() -> BootInfo {

@@ -20,7 +20,7 @@ pub(crate) enum Mode {
 
 impl Mode {
     /// The modes that guest-rt can boot into today; the others are refused.
-    pub(crate) const WRITTEN: &[Mode] = &[Mode::Protected];
+    pub(crate) const WRITTEN: &[Mode] = &[Mode::Real, Mode::Protected, Mode::Paged, Mode::Long];
 
     /// The name, on command lines and in image names.
     pub(crate) fn name(self) -> &'static str {

@@ -1,0 +1,9 @@
+# Step 3, all modes: clear .bss, a word at a time (the linker script aligns it). The same text is
+# 16-bit code after step 1 and 32-bit code after step 2: addresses fit into either.
+
+    movl    $__bss_start, %edi
+    movl    $__bss_end, %ecx
+    subl    %edi, %ecx
+    shrl    $2, %ecx
+    xorl    %eax, %eax
+    rep stosl

@@ -1,0 +1,20 @@
+# The numbers of the boot, by name. The values in braces are const operands, for which guest_abi and
+# the x86_64 crate have the source (see start.rs).
+
+.set STACK_TOP, {stack_top}
+.set CR0_PROTECTED_MODE, {protected_mode}
+.set CR0_PAGING, {paging}
+.set CR4_PAGE_SIZE_EXTENSION, {page_size_extension}
+.set CR4_PHYSICAL_ADDRESS_EXTENSION, {physical_address_extension}
+.set EFER, {efer_msr}
+.set EFER_LONG_MODE_ENABLE, {long_mode_enable}
+.set CODE32_SELECTOR, {code32_selector}
+.set CODE64_SELECTOR, {code64_selector}
+.set DATA_SELECTOR, {data_selector}
+.set CODE32_DESCRIPTOR, {code32_descriptor}
+.set CODE64_DESCRIPTOR, {code64_descriptor}
+.set DATA_DESCRIPTOR, {data_descriptor}
+.set LARGE_PAGE_ENTRY, {page_entry}
+.set TABLE_ENTRY, {table_entry}
+.set SIZE_4M, {page_size_4m}
+.set SIZE_2M, {page_size_2m}
