@@ -21,8 +21,8 @@ for output in outputs:
         document, warnings = compiler.compile_with_warnings(format=form)
     except typst.TypstError as error:
         sys.exit(getattr(error, "diagnostic", None) or str(error))
-    # Typst calls its HTML export a preview; nothing else may be amiss.
-    unexpected = [warning for warning in warnings if "html export" not in warning.message]
+    # A page has no margins and page breaks, and Typst calls its HTML export a preview; it says so.
+    unexpected = [warning for warning in warnings if "html export" not in warning.message.lower()]
     if unexpected:
         sys.exit("\n".join(warning.diagnostic for warning in unexpected))
     Path(output).write_bytes(document)
