@@ -42,6 +42,9 @@ pub(crate) enum Command {
     /// Check format, lints (host and guests), documentation and tests; list all failures together.
     Ci,
 
+    /// Typeset the analysis (PDF and HTML) and make the reference, below `target`.
+    Docs,
+
     /// Say whether this machine can build and run guests, and what to do where it cannot.
     Doctor,
 }

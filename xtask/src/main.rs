@@ -6,6 +6,7 @@
 mod cargo;
 mod cli;
 mod commands;
+mod docs;
 mod environment;
 mod error;
 mod guests;

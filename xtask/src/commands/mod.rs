@@ -2,6 +2,7 @@
 
 mod build_guests;
 mod ci;
+mod docs;
 mod doctor;
 mod passthrough;
 mod run;
@@ -18,6 +19,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Status, Error> {
         Command::Run(handed) => run::run(&handed.arguments, cli.verbose),
         Command::Test(handed) => test::run(&handed.arguments, cli.verbose),
         Command::Ci => ci::run(),
+        Command::Docs => docs::run(),
         Command::Doctor => doctor::run(),
     }
 }
