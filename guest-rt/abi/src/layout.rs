@@ -55,7 +55,7 @@ pub const REAL_MODE_END: u32 = 0x1_0000;
 pub const DEFAULT_MEMORY: u32 = 0x20_0000;
 
 /// The most memory that a guest can have, in bytes: above this, KVM keeps pages of its own and
-/// real machines have devices (KVM API, 4.35 `KVM_SET_TSS_ADDR`).
+/// real machines have devices (KVM API, 4.36 `KVM_SET_TSS_ADDR`).
 pub const MAX_MEMORY: u32 = 0xC000_0000;
 
 const _: () = assert!(BOOT_INFO.is_multiple_of(PAGE_SIZE));

@@ -1,5 +1,5 @@
 # Step 4, long mode: 4-level paging with 2 MiB pages that map the first 4 GiB to themselves, and the
-# switch to 64-bit mode (SDM 3A, 9.8.5 "Initializing IA-32e Mode"). Follows step 3, since the tables
+# switch to 64-bit mode (SDM 3A, 10.8.5 "Initializing IA-32e Mode"). Follows step 3, since the tables
 # are in .bss.
 
 .section .bss.page_tables, "aw", @nobits

@@ -26,5 +26,5 @@ map_next_page:
     movl    %cr0, %eax
     orl     $CR0_PAGING, %eax
     movl    %eax, %cr0
-    jmp     paged                       # a jump after the switch (SDM 3A, 9.9.1)
+    jmp     paged                       # a jump after the switch (SDM 3A, 10.9.1)
 paged:

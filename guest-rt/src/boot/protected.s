@@ -1,4 +1,4 @@
-# Step 2, all modes but real: from real mode to 32-bit protected mode (SDM 3A, 9.9.1 "Switching to
+# Step 2, all modes but real: from real mode to 32-bit protected mode (SDM 3A, 10.9.1 "Switching to
 # Protected Mode"). Follows step 1.
 
     # Tell the CPU where the segment descriptors are (SDM 3A, 2.4.1).

@@ -9,7 +9,7 @@
 //! | paged | `real.s`, `protected.s`, `clear_bss.s`, `paged.s` |
 //! | long | `real.s`, `protected.s`, `clear_bss.s`, `long.s` |
 //!
-//! and then the call of [`rust_entry`].
+//! and then the call of [`rust_entry`]. Section numbers of the Intel SDM are those of June 2023.
 
 use core::arch::global_asm;
 

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Where KVM keeps the three pages that it needs on some Intel processors: just below the
-/// firmware's place at the end of 4 GiB, above all guest memory (KVM API, 4.35
+/// firmware's place at the end of 4 GiB, above all guest memory (KVM API, 4.36
 /// `KVM_SET_TSS_ADDR`).
 const TSS_ADDRESS: usize = 0xFFFB_D000;
 
@@ -82,7 +82,7 @@ impl Vcpu {
         self.vcpu.get_regs().ok().map(|regs| regs.rip)
     }
 
-    /// The guest-physical address behind a guest-virtual one, if it is mapped (KVM API, 4.19
+    /// The guest-physical address behind a guest-virtual one, if it is mapped (KVM API, 4.15
     /// `KVM_TRANSLATE`).
     pub fn translate(&self, address: u32) -> Option<u64> {
         let translation = self.vcpu.translate_gva(address.into()).ok()?;
