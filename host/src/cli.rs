@@ -116,7 +116,7 @@ struct ExchangeArgs {
     #[arg(long)]
     preset: Option<Preset>,
     /// Who has which turn: alternate, burst:K, random, string:1212, or file:PATH, where 1 is the
-    /// producer and 2 the consumer [default: random].
+    /// producer and 2 the consumer (1 to 9, then a to w, where there are more) [default: random].
     #[arg(long, value_name = "SCHEDULE")]
     schedule: Option<ScheduleSpec>,
     #[arg(long, value_name = "N", allow_negative_numbers = true, help = format!("The number of turns [default: {DEFAULT_TURNS}, or as many as a string or file has]"))]
@@ -129,6 +129,12 @@ struct ExchangeArgs {
     /// The items that the consumer takes a turn: random, or a number [default: random].
     #[arg(long, value_name = "random|N", value_parser = parse_quota, allow_negative_numbers = true)]
     consume: Option<Quota>,
+    /// The number of producers, 1 to 16: the first VMs.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16), allow_negative_numbers = true)]
+    producers: Option<u8>,
+    /// The number of consumers, 1 to 16: the VMs after the producers.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16), allow_negative_numbers = true)]
+    consumers: Option<u8>,
     /// Another image in place of guest-producer.
     #[arg(long, value_name = "IMAGE")]
     producer: Option<PathBuf>,
@@ -299,12 +305,24 @@ impl RunArgs {
     }
 
     fn prodcons(&self, seed: u64) -> prodcons::Plan {
-        let ExchangeArgs { preset, schedule, turns, capacity, produce, consume, producer, consumer } =
-            &self.exchange;
+        let ExchangeArgs {
+            preset,
+            schedule,
+            turns,
+            capacity,
+            produce,
+            consume,
+            producers,
+            consumers,
+            producer,
+            consumer,
+        } = &self.exchange;
         let (preset_schedule, preset_quota) = preset.unwrap_or(Preset::Random).orders();
         prodcons::Plan {
             producer: producer.clone().unwrap_or_else(|| self.image_path("guest-producer")),
             consumer: consumer.clone().unwrap_or_else(|| self.image_path("guest-consumer")),
+            producers: producers.unwrap_or(1).into(),
+            consumers: consumers.unwrap_or(1).into(),
             mode: self.mode.map(CpuMode::from),
             schedule: schedule.clone().unwrap_or(preset_schedule),
             turns: *turns,
@@ -385,7 +403,18 @@ impl RunArgs {
 impl ExchangeArgs {
     /// The first of these options that was given.
     fn first_given(&self) -> Option<&'static str> {
-        let Self { preset, schedule, turns, capacity, produce, consume, producer, consumer } = self;
+        let Self {
+            preset,
+            schedule,
+            turns,
+            capacity,
+            produce,
+            consume,
+            producers,
+            consumers,
+            producer,
+            consumer,
+        } = self;
         [
             (preset.is_some(), "preset"),
             (schedule.is_some(), "schedule"),
@@ -393,6 +422,8 @@ impl ExchangeArgs {
             (capacity.is_some(), "capacity"),
             (produce.is_some(), "produce"),
             (consume.is_some(), "consume"),
+            (producers.is_some(), "producers"),
+            (consumers.is_some(), "consumers"),
             (producer.is_some(), "producer"),
             (consumer.is_some(), "consumer"),
         ]
@@ -531,6 +562,8 @@ mod tests {
             ("--timeout", "nan"),
             ("--schedule", "burst:0"),
             ("--turns", "-1"),
+            ("--producers", "0"),
+            ("--consumers", "17"),
             ("--seed", "x"),
             ("--format", "xml"),
             ("--mode", "virtual"),

@@ -96,6 +96,9 @@ pub struct Turn<'a> {
     pub count: u32,
     /// The number of VM exits that the turn cost.
     pub exits: u64,
+    /// For a consumer's turn in an exchange of more than two VMs: the VM that made each item.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<Vec<u32>>,
     /// The ring after the turn, for those who draw it.
     #[serde(skip)]
     pub ring: &'a Ring,

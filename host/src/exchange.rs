@@ -35,14 +35,25 @@ impl Party {
 #[derive(Clone, Debug)]
 pub struct Exchange {
     ring: Ring,
+    /// Which party made each item in the ring, from its front.
+    makers: VecDeque<usize>,
     parties: Vec<Party>,
     ledger: Ledger,
+}
+
+/// What a turn moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The items, in order.
+    pub items: Items,
+    /// The party that made each of them.
+    pub makers: Vec<usize>,
 }
 
 impl Exchange {
     /// An exchange with an empty ring.
     pub fn new(capacity: Capacity, parties: Vec<Party>) -> Self {
-        Self { ring: Ring::new(capacity), parties, ledger: Ledger::default() }
+        Self { ring: Ring::new(capacity), makers: VecDeque::new(), parties, ledger: Ledger::default() }
     }
 
     /// The ring in its last good state.
@@ -70,7 +81,7 @@ impl Exchange {
     /// # Errors
     ///
     /// The rule that it broke; the exchange is as before.
-    pub fn settle(&mut self, party: usize, claim: &Mailbox) -> Result<Items, Refusal> {
+    pub fn settle(&mut self, party: usize, claim: &Mailbox) -> Result<Moved, Refusal> {
         let Party { role, account, .. } = &mut self.parties[party];
         let items = transition::check(*role, &self.ring, claim, *account)
             .map_err(|violation| Refusal::new(violation, &self.ring, claim))?;
@@ -78,7 +89,14 @@ impl Exchange {
             .expect("the items were checked against this ring just now");
         *account = account.with_all(&items);
         self.ledger.enter(*role, &items);
-        Ok(items)
+        let makers = match role {
+            Role::Producer => vec![party; items.len()],
+            Role::Consumer => self.makers.drain(..items.len()).collect(),
+        };
+        if *role == Role::Producer {
+            self.makers.extend(&makers);
+        }
+        Ok(Moved { items, makers })
     }
 
     /// Whether all that came out is what went in, in order, with the rest still in the ring.
@@ -211,15 +229,39 @@ mod tests {
     fn items_go_through_and_the_audit_agrees() {
         let mut exchange = exchange();
         let claim = produce(&exchange, Digest::EMPTY, &[10, 11, 12]);
-        assert_eq!(&*exchange.settle(0, &claim).expect("honest"), [10, 11, 12]);
+        let moved = exchange.settle(0, &claim).expect("honest");
+        assert_eq!((&*moved.items, &*moved.makers), (&[10, 11, 12][..], &[0, 0, 0][..]));
         assert!(exchange.audit());
 
         let mut claim = exchange.mailbox(1);
         claim.pointers.take().expect("an item");
         claim.digest = Digest::EMPTY.with(10);
-        assert_eq!(&*exchange.settle(1, &claim).expect("honest"), [10]);
+        let moved = exchange.settle(1, &claim).expect("honest");
+        assert_eq!((&*moved.items, &*moved.makers), (&[10][..], &[0][..]));
         assert!(exchange.audit());
         assert_eq!((exchange.ledger().produced(), exchange.ledger().consumed()), (3, 1));
+    }
+
+    #[test]
+    fn items_keep_their_makers() {
+        let consumer = Party::new(Role::Consumer, Quota::Random);
+        let producer = Party::new(Role::Producer, Quota::Random);
+        let mut exchange =
+            Exchange::new(Capacity::new(4).expect("1 to 64"), vec![producer.clone(), producer, consumer]);
+        for (party, item) in [(1, 20), (0, 10), (1, 21)] {
+            let mut claim = exchange.mailbox(party);
+            let slot = claim.pointers.push().expect("room");
+            claim.slots[slot as usize] = item;
+            claim.digest = exchange.parties[party].account.with(item);
+            assert_eq!(exchange.settle(party, &claim).expect("honest").makers, [party]);
+        }
+        let mut claim = exchange.mailbox(2);
+        claim.pointers.take().expect("an item");
+        claim.pointers.take().expect("an item");
+        claim.digest = Digest::EMPTY.with_all(&[20, 10]);
+        let moved = exchange.settle(2, &claim).expect("honest");
+        assert_eq!((&*moved.items, &*moved.makers), (&[20, 10][..], &[1, 0][..]));
+        assert!(exchange.audit());
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The producer-consumer exchange: two guests, one ring, and the hypervisor as the only way
-//! between them.
+//! The producer-consumer exchange: producers and consumers, one of each or many, one ring, and the
+//! hypervisor as the only way between them.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +18,7 @@ use crate::{
     crash::Crash,
     error::{Error, GuestEnd},
     event::{Audit, End, Event, Guest, Run, Turn},
-    exchange::{Exchange, Party},
+    exchange::{Exchange, Moved, Party},
     hypercall::Stop,
     image::{Image, ImageError, Problem, Request, Start},
     kvm::System,
@@ -33,11 +33,15 @@ use crate::{
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The producer's image.
+    /// The producers' image.
     pub producer: PathBuf,
-    /// The consumer's image.
+    /// The consumers' image.
     pub consumer: PathBuf,
-    /// The mode that both must run in, where one was asked for.
+    /// The number of producers, which are the first VMs.
+    pub producers: usize,
+    /// The number of consumers, which are the VMs after them.
+    pub consumers: usize,
+    /// The mode that all must run in, where one was asked for.
     pub mode: Option<CpuMode>,
     /// Who has which turn.
     pub schedule: ScheduleSpec,
@@ -45,9 +49,9 @@ pub struct Plan {
     pub turns: Option<u64>,
     /// The ring's capacity.
     pub capacity: Capacity,
-    /// How much the producer produces a turn.
+    /// How much a producer produces a turn.
     pub produce: Quota,
-    /// How much the consumer consumes a turn.
+    /// How much a consumer consumes a turn.
     pub consume: Quota,
     /// The seed of all chance.
     pub seed: u64,
@@ -67,19 +71,16 @@ pub struct Plan {
 ///
 /// A schedule, an image or the machine cannot be used, or a guest failed.
 pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Error> {
-    let schedule = Schedule::new(&plan.schedule, 2, plan.turns, plan.seed)?;
-    let cast = [(Role::Producer, &plan.producer), (Role::Consumer, &plan.consumer)];
-    let images =
-        cast.iter().map(|(_, path)| open_guest(path, plan)).collect::<Result<Vec<Image>, Error>>()?;
-    for image in &images {
+    let schedule = Schedule::new(&plan.schedule, plan.producers + plan.consumers, plan.turns, plan.seed)?;
+    let cast = Cast::open(plan)?;
+    for image in [&cast.producer, &cast.consumer] {
         check_mode(system, image)?;
     }
-    let mut machines = start_machines(system, plan, &images)?;
-    let parties = vec![Party::new(Role::Producer, plan.produce), Party::new(Role::Consumer, plan.consume)];
-    let mut stage = Stage { exchange: Exchange::new(plan.capacity, parties), turns: 0 };
+    let mut machines = cast.start(system, plan)?;
+    let mut stage = Stage { exchange: Exchange::new(plan.capacity, cast.parties(plan)), turns: 0 };
 
     let mut session = Session::start(plan.timeout, sink)?;
-    session.event(&Event::Run(run_event(plan, &schedule, &images, stage.exchange.parties())))?;
+    session.event(&Event::Run(cast.run_event(plan, &schedule)))?;
     let outcome = stage.play(&mut session, &mut machines, schedule);
     if let Err(Error::Guest(error)) = &outcome {
         session.event(&Event::Crash(session::crash_event(error)))?;
@@ -99,37 +100,66 @@ pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Erro
     }
 }
 
+/// Who takes part: the producers, then the consumers.
+struct Cast {
+    producer: Image,
+    consumer: Image,
+    roles: Vec<Role>,
+}
+
+impl Cast {
+    fn open(plan: &Plan) -> Result<Self, Error> {
+        let mut roles = vec![Role::Producer; plan.producers];
+        roles.resize(plan.producers + plan.consumers, Role::Consumer);
+        let (producer, consumer) = (open_guest(&plan.producer, plan)?, open_guest(&plan.consumer, plan)?);
+        Ok(Self { producer, consumer, roles })
+    }
+
+    /// Each VM's number, role and image.
+    fn vms(&self) -> impl Iterator<Item = (u32, Role, &Image)> {
+        (1..).zip(&self.roles).map(|(vm, &role)| match role {
+            Role::Producer => (vm, role, &self.producer),
+            Role::Consumer => (vm, role, &self.consumer),
+        })
+    }
+
+    fn parties(&self, plan: &Plan) -> Vec<Party> {
+        let quota = |role| match role {
+            Role::Producer => plan.produce,
+            Role::Consumer => plan.consume,
+        };
+        self.roles.iter().map(|&role| Party::new(role, quota(role))).collect()
+    }
+
+    fn start(&self, system: &System, plan: &Plan) -> Result<Vec<Machine>, Error> {
+        let machine = |(vm, _, image): (u32, Role, &Image)| {
+            Machine::new(system, image, Parameters { vm, seed: plan.seed, memory: plan.memory }, plan.secrets)
+        };
+        Ok(self.vms().map(machine).collect::<Result<_, _>>()?)
+    }
+
+    fn run_event(&self, plan: &Plan, schedule: &Schedule) -> Run<'_> {
+        Run {
+            experiment: "prodcons",
+            abi: guest_abi::VERSION.to_string(),
+            seed: plan.seed,
+            capacity: plan.capacity.items(),
+            schedule: plan.schedule.to_string(),
+            turns: schedule.turns(),
+            guests: self
+                .vms()
+                .map(|(vm, role, image)| Guest { vm, name: image.name(), role, sha256: image.sha256() })
+                .collect(),
+        }
+    }
+}
+
 /// Opens the image of a guest of guest-rt, which alone can take part.
 fn open_guest(path: &Path, plan: &Plan) -> Result<Image, Error> {
     let image = open_image(path, Request { mode: plan.mode, ..Request::default() }, plan.memory)?;
     match image.start() {
         Start::Boot { .. } => Ok(image),
         _ => Err(ImageError { path: path.into(), problem: Problem::NoExchange }.into()),
-    }
-}
-
-fn start_machines(system: &System, plan: &Plan, images: &[Image]) -> Result<Vec<Machine>, Error> {
-    let machine = |(vm, image)| {
-        Machine::new(system, image, Parameters { vm, seed: plan.seed, memory: plan.memory }, plan.secrets)
-    };
-    Ok((1..).zip(images).map(machine).collect::<Result<_, _>>()?)
-}
-
-fn run_event<'a>(plan: &Plan, schedule: &Schedule, images: &'a [Image], parties: &[Party]) -> Run<'a> {
-    let guest = |((vm, image), party): ((u32, &'a Image), &Party)| Guest {
-        vm,
-        name: image.name(),
-        role: party.role(),
-        sha256: image.sha256(),
-    };
-    Run {
-        experiment: "prodcons",
-        abi: guest_abi::VERSION.to_string(),
-        seed: plan.seed,
-        capacity: plan.capacity.items(),
-        schedule: plan.schedule.to_string(),
-        turns: schedule.turns(),
-        guests: (1..).zip(images).zip(parties).map(guest).collect(),
     }
 }
 
@@ -169,23 +199,31 @@ impl Stage {
             _ => return Err(session::refuse(machine, Some(number), Crash::LeftExchange)),
         }
         let claim = machine.read_mailbox().map_err(mailbox_bug)?;
-        let items = self
+        let Moved { items, makers } = self
             .exchange
             .settle(vm, &claim)
             .map_err(|refusal| session::refuse(machine, Some(number), Crash::Violation(refusal)))?;
+        let role = self.exchange.parties()[vm].role();
         let ring = self.exchange.ring();
         let Pointers { prod_p, cons_p, count, .. } = ring.pointers();
         session.event(&Event::Turn(Turn {
             turn: number,
             vm: machine.vm(),
-            role: self.exchange.parties()[vm].role(),
+            role,
             items: &items,
             prod_p,
             cons_p,
             count,
             exits: machine.stats().total() - exits_before,
+            from: self.shown_makers(role, &makers),
             ring,
         }))
+    }
+
+    /// The VMs that made the items of a consumer's turn; with two VMs there is no question.
+    fn shown_makers(&self, role: Role, makers: &[usize]) -> Option<Vec<u32>> {
+        let many = self.exchange.parties().len() > 2 && role == Role::Consumer;
+        many.then(|| makers.iter().map(|&party| vm_number(party)).collect())
     }
 
     fn end(&self, outcome: &Result<(), Error>, machines: &[Machine]) -> End {
@@ -222,4 +260,9 @@ fn is_violation(end: &GuestEnd) -> bool {
 
 fn mailbox_bug(error: crate::memory::MemoryError) -> Error {
     Error::Bug(format!("a mailbox that was checked when it was attached: {error}"))
+}
+
+/// The number of the VM of a party.
+fn vm_number(party: usize) -> u32 {
+    u32::try_from(party).map_or(u32::MAX, |party| party + 1)
 }

@@ -136,29 +136,31 @@ fn read(path: &Path) -> io::Result<String> {
     }
 }
 
-/// Parses a written schedule: `1` is the first VM, `2` the second; white space (Windows line
-/// ends included) and what follows a `#` are skipped, and so is a byte order mark.
+/// Parses a written schedule: a [name](vm_of) a turn; white space (Windows line ends included) and
+/// what follows a `#` are skipped, and so is a byte order mark.
 fn parse_list(source: &str, text: &str, vms: usize) -> Result<Vec<usize>, ScheduleError> {
     let mut list = Vec::new();
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     for (line, text) in (1..).zip(text.lines()) {
         for (column, character) in (1..).zip(text.chars()) {
-            match character.to_digit(10) {
-                Some(vm @ 1..) if vm as usize <= vms => list.push(vm as usize - 1),
+            match vm_of(character) {
+                Some(vm) if vm < vms => list.push(vm),
                 _ if character == '#' => break,
                 _ if character.is_whitespace() => {}
                 _ => {
-                    return Err(ScheduleError::Character {
-                        source_name: source.into(),
-                        line,
-                        column,
-                        character,
-                    });
+                    let source_name = source.into();
+                    return Err(ScheduleError::Character { source_name, line, column, character, vms });
                 }
             }
         }
     }
     if list.is_empty() { Err(ScheduleError::Empty { source_name: source.into() }) } else { Ok(list) }
+}
+
+/// The index of the VM that a character names: `1` to `9`, then `a` to `w`.
+fn vm_of(character: char) -> Option<usize> {
+    let names = ('1'..='9').chain('a'..='w');
+    names.into_iter().position(|name| name == character)
 }
 
 /// A schedule cannot be used.
@@ -180,7 +182,11 @@ pub enum ScheduleError {
     },
     /// A character that is no VM.
     #[error(
-        "{source_name}, line {line}, column {column}: {character:?} is no VM; write 1 for the producer and 2 for the consumer"
+        "{source_name}, line {line}, column {column}: {character:?} is no VM; {}",
+        match vms {
+            2 => "write 1 for the producer and 2 for the consumer".into(),
+            _ => format!("write 1 to 9, then a to w for the VMs in order, of which there are {vms}"),
+        }
     )]
     Character {
         /// The file, or the schedule itself.
@@ -191,6 +197,8 @@ pub enum ScheduleError {
         column: usize,
         /// The character.
         character: char,
+        /// The number of VMs.
+        vms: usize,
     },
     /// Nothing to run.
     #[error("{source_name}: the schedule has no turns; write 1 for the producer and 2 for the consumer")]
@@ -251,6 +259,12 @@ mod tests {
         assert!(parse_list("x", "3", 2).is_err());
         assert!(parse_list("x", "0", 2).is_err());
         assert!(parse_list("x", "3", 3).is_ok());
+        assert_eq!(parse_list("x", "19aw", 32).expect("valid"), [0, 8, 9, 31]);
+        let error = parse_list("x", "a", 9).expect_err("nine VMs").to_string();
+        assert!(
+            error.ends_with("write 1 to 9, then a to w for the VMs in order, of which there are 9"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -168,3 +168,28 @@ fn the_transcript_shows_the_run() {
         assert_eq!(lines[10], "audit: ok, what came out is what went in, in order");
     }
 }
+
+#[test]
+fn many_vms_share_one_ring_and_items_keep_their_makers() {
+    if can_run_guests() {
+        for (producers, consumers) in [("2", "2"), ("3", "1"), ("1", "4"), ("16", "16")] {
+            let out =
+                run(&["--seed", "5", "--turns", "200", "--producers", producers, "--consumers", consumers]);
+            check_account(&out);
+            let mut makers = VecDeque::new();
+            for turn in events(&out).iter().filter(|event| event["event"] == "turn") {
+                for (index, _) in turn["items"].as_array().expect("items").iter().enumerate() {
+                    match turn["role"].as_str() {
+                        Some("producer") => makers.push_back(turn["vm"].clone()),
+                        _ => assert_eq!(Some(&turn["from"][index]), makers.pop_front().as_ref(), "{turn}"),
+                    }
+                }
+            }
+        }
+        let (out, _) = expect(
+            &["run", "prodcons", "--producers", "2", "--schedule", "string:12 33", "--produce", "1"],
+            0,
+        );
+        assert!(out.contains(" 2 producer") && out.contains(" 3 consumer"), "{out}");
+    }
+}

@@ -75,6 +75,7 @@ mod tests {
             cons_p: 0,
             count: 3,
             exits: 1,
+            from: None,
             ring: &ring,
         };
         assert_eq!(

@@ -89,15 +89,16 @@ impl<W: Write> Transcript<W> {
     /// One turn, for example
     /// `turn  7  producer  +3  [41 7 93]  ring [41  7 93  .  .  .]  cons_p=0 prod_p=3 count=3`.
     fn turn(&mut self, turn: &Turn<'_>) -> io::Result<()> {
-        let Turn { turn: number, role, items, prod_p, cons_p, count, ring, .. } = turn;
+        let Turn { turn: number, vm, role, items, prod_p, cons_p, count, from, ring, .. } = turn;
         let (style, sign) = match role {
             Role::Producer => (PRODUCER, '+'),
             Role::Consumer => (CONSUMER, '-'),
         };
         let moved = if items.is_empty() { "0".into() } else { format!("{sign}{}", items.len()) };
-        let who =
-            self.paint(style, &format!("{:<8}  {moved:>width$}", role.name(), width = self.moved_width));
-        let items = self.paint(style, &format!("{:<width$}", list(items), width = self.items_width));
+        let name = if self.names.len() > 2 { format!("{vm:>2} {}", role.name()) } else { role.name().into() };
+        let who = self.paint(style, &format!("{name:<8}  {moved:>width$}", width = self.moved_width));
+        let items =
+            self.paint(style, &format!("{:<width$}", list(items, from.as_deref()), width = self.items_width));
         writeln!(
             self.writer,
             "turn {number:>width$}  {who}  {items}  ring {}  cons_p={cons_p} prod_p={prod_p} count={count}",
@@ -229,9 +230,13 @@ fn number_of_turns(turns: u64) -> String {
     format!("{turns} turn{}", if turns == 1 { "" } else { "s" })
 }
 
-fn list(items: &[u32]) -> String {
-    let items: Vec<String> = items.iter().map(u32::to_string).collect();
-    format!("[{}]", items.join(" "))
+/// For example `[41 7 93]`; or `[41<1 7<2]` where it is said which VM made them.
+fn list(items: &[u32], makers: Option<&[u32]>) -> String {
+    let item = |(index, item): (usize, &u32)| match makers.and_then(|makers| makers.get(index)) {
+        Some(maker) => format!("{item}<{maker}"),
+        None => item.to_string(),
+    };
+    format!("[{}]", items.iter().enumerate().map(item).collect::<Vec<_>>().join(" "))
 }
 
 /// For example `22 (22 io_out)`.
@@ -272,6 +277,7 @@ mod tests {
             cons_p: p.cons_p,
             count: p.count,
             exits: 1,
+            from: None,
             ring,
         })
     }
