@@ -1,6 +1,10 @@
 //! The command line.
 
-use std::{env, path::PathBuf, time::Duration};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use guest_abi::{
@@ -37,6 +41,8 @@ pub struct Cli {
 pub enum Command {
     /// Run an experiment or a guest.
     Run(Box<RunArgs>),
+    /// Run a recording again, in real VMs, and report the first difference.
+    Replay(ReplayArgs),
     /// Say whether this machine can run guests and, if not, what to do.
     Doctor(DeviceArgs),
 }
@@ -47,6 +53,23 @@ pub struct DeviceArgs {
     /// The KVM device.
     #[arg(long, value_name = "PATH", default_value = System::DEVICE)]
     pub kvm: PathBuf,
+}
+
+/// Run a recording again.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// What `run prodcons --record FILE` wrote.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The time after which the replay ends with status 4.
+    #[arg(long, value_name = "SECONDS", value_parser = parse_timeout, allow_negative_numbers = true, default_value = "60")]
+    pub timeout: Duration,
+    /// As for `run`.
+    #[arg(long, hide = true)]
+    pub needs: bool,
+    /// Where KVM is.
+    #[command(flatten)]
+    pub device: DeviceArgs,
 }
 
 /// Run an experiment or a guest.
@@ -135,6 +158,9 @@ struct ExchangeArgs {
     /// The number of consumers, 1 to 16: the VMs after the producers.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16), allow_negative_numbers = true)]
     consumers: Option<u8>,
+    /// Write the run to a file, for `replay`.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
     /// Another image in place of guest-producer.
     #[arg(long, value_name = "IMAGE")]
     producer: Option<PathBuf>,
@@ -233,6 +259,11 @@ impl RunArgs {
         &self.device
     }
 
+    /// The file to record to.
+    pub fn record(&self) -> Option<&Path> {
+        self.exchange.record.as_deref()
+    }
+
     /// The form of the output, and whether there is to be little of it.
     pub fn output(&self) -> (Form, bool) {
         let form = if self.last_format(Format::Text, Format::Jsonl) == Some(Format::Jsonl) {
@@ -314,6 +345,7 @@ impl RunArgs {
             consume,
             producers,
             consumers,
+            record: _,
             producer,
             consumer,
         } = &self.exchange;
@@ -354,17 +386,8 @@ impl RunArgs {
         self.mode.map_or(CpuMode::Protected, CpuMode::from)
     }
 
-    /// Where a guest's image is: in the folder that GUESTLAB_IMAGES names, or in `guests` beside
-    /// the folder of this program, as cargo's target folder has it.
     fn image_path(&self, name: &str) -> PathBuf {
-        let folder = env::var_os("GUESTLAB_IMAGES")
-            .map(PathBuf::from)
-            .or_else(|| Some(env::current_exe().ok()?.parent()?.parent()?.join("guests")));
-        let file = match self.mode() {
-            CpuMode::Protected => format!("{name}.elf"),
-            mode => format!("{name}.{}.elf", mode.name()),
-        };
-        folder.unwrap_or_default().join(file)
+        image_path(name, self.mode())
     }
 
     /// Refuses options that do not go together.
@@ -412,6 +435,7 @@ impl ExchangeArgs {
             consume,
             producers,
             consumers,
+            record,
             producer,
             consumer,
         } = self;
@@ -424,12 +448,25 @@ impl ExchangeArgs {
             (consume.is_some(), "consume"),
             (producers.is_some(), "producers"),
             (consumers.is_some(), "consumers"),
+            (record.is_some(), "record"),
             (producer.is_some(), "producer"),
             (consumer.is_some(), "consumer"),
         ]
         .into_iter()
         .find_map(|(given, name)| given.then_some(name))
     }
+}
+
+/// Where a guest's image is: in the folder that GUESTLAB_IMAGES names, or in `guests` beside the
+/// folder of this program, as cargo's target folder has it.
+pub fn image_path(name: &str, mode: CpuMode) -> PathBuf {
+    let beside = || Some(env::current_exe().ok()?.parent()?.parent()?.join("guests"));
+    let folder = env::var_os("GUESTLAB_IMAGES").map(PathBuf::from).or_else(beside);
+    let file = match mode {
+        CpuMode::Protected => format!("{name}.elf"),
+        mode => format!("{name}.{}.elf", mode.name()),
+    };
+    folder.unwrap_or_default().join(file)
 }
 
 /// Whether a guest can have this name, which is part of its image's file name.

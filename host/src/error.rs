@@ -1,6 +1,6 @@
 //! Every way in which a command can fail, and the exit status of each.
 
-use std::{fmt, io, time::Duration};
+use std::{fmt, io, path::PathBuf, time::Duration};
 
 use crate::{
     crash::Crash,
@@ -9,6 +9,8 @@ use crate::{
     kvm::{SystemError, VcpuError},
     memory::MemoryError,
     output::visible,
+    recording::RecordingError,
+    replay::Difference,
     schedule::ScheduleError,
 };
 
@@ -86,6 +88,20 @@ pub enum Error {
     /// A guest failed.
     #[error(transparent)]
     Guest(#[from] GuestError),
+    /// A recording cannot be used.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+    /// A recording cannot be made.
+    #[error("cannot write the recording {}: {source}", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// The system's own error.
+        source: io::Error,
+    },
+    /// A replay went another way than its recording.
+    #[error("the replay differs from the recording: {0}")]
+    Differs(Difference),
     /// `doctor` found something that does not work; it has said what.
     #[error("this machine cannot run guests: see the lines above that say FAIL")]
     Doctor,
@@ -98,9 +114,12 @@ impl Error {
     /// The exit status that stands for this error.
     pub fn status(&self) -> Status {
         match self {
-            Self::Usage(_) | Self::Schedule(_) | Self::Image(_) | Self::ImageTooLarge { .. } => {
-                Status::BadInput
-            }
+            Self::Usage(_)
+            | Self::Record { .. }
+            | Self::Recording(_)
+            | Self::Schedule(_)
+            | Self::Image(_)
+            | Self::ImageTooLarge { .. } => Status::BadInput,
             Self::Vcpu(VcpuError::Memory(MemoryError::Size { .. } | MemoryError::Ram { .. })) => {
                 Status::BadInput
             }
@@ -110,6 +129,7 @@ impl Error {
             }
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Status::Success,
             Self::Output(_) => Status::Machine,
+            Self::Differs(_) => Status::GuestCrashed,
             Self::Guest(error) => error.end.status(),
             Self::Bug(_) => Status::Bug,
         }

@@ -27,6 +27,8 @@ pub mod memory;
 pub mod output;
 pub mod paging;
 pub mod prodcons;
+pub mod recording;
+pub mod replay;
 pub mod schedule;
 pub mod seed;
 pub mod session;

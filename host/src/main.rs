@@ -1,20 +1,26 @@
 //! `guestlab`: runs guests under KVM. `guestlab --help` says how.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use clap::Parser;
+use guest_abi::mode::CpuMode;
 use guestlab::{
-    cli::{Cli, Command, Plan, RunArgs},
+    cli::{self, Cli, Command, Plan, ReplayArgs, RunArgs},
     doctor,
     error::{Error, Status},
+    explain::Explain,
     kvm::System,
-    output, prodcons, solo,
+    output, prodcons,
+    recording::Recorder,
+    replay, solo,
 };
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) if args.asks_for_needs() => needs(&args),
         Command::Run(args) => run(&args),
+        Command::Replay(args) if args.needs => replay_needs(&args.file),
+        Command::Replay(args) => replay(&args),
         Command::Doctor(args) => doctor::run(&args.kvm),
     };
     let status = match outcome {
@@ -33,13 +39,33 @@ fn run(args: &RunArgs) -> Result<(), Error> {
     let (form, quiet) = args.output();
     let mut sink = output::stdout(form, quiet);
     match &plan {
-        Plan::Prodcons(plan) => prodcons::run(&system, plan, &mut *sink),
+        Plan::Prodcons(plan) => match args.record() {
+            None => prodcons::run(&system, plan, &mut *sink),
+            Some(path) => {
+                let cannot = |source| Error::Record { path: path.into(), source };
+                let mut recorder = Recorder::create(path, plan, &mut *sink).map_err(cannot)?;
+                prodcons::run(&system, plan, &mut recorder)
+            }
+        },
         Plan::Solo(plan) => solo::run(&system, plan, &mut *sink),
     }
 }
 
+fn replay(args: &ReplayArgs) -> Result<(), Error> {
+    let system = System::open(&args.device.kvm, Explain::default())?;
+    replay::run(&system, &args.file, args.timeout)
+}
+
+fn replay_needs(file: &Path) -> Result<(), Error> {
+    print_needs(replay::needs(file, cli::image_path)?)
+}
+
 fn needs(args: &RunArgs) -> Result<(), Error> {
-    for (name, mode) in args.needs()? {
+    print_needs(args.needs()?)
+}
+
+fn print_needs(needs: Vec<(String, CpuMode)>) -> Result<(), Error> {
+    for (name, mode) in needs {
         output::line(&format!("{name} {}", mode.name()))?;
     }
     Ok(())

@@ -35,6 +35,12 @@ pub(crate) enum Command {
     #[command(disable_help_flag = true)]
     Run(Handed),
 
+    /// Run a recording of `run prodcons --record FILE` again, and report the first difference.
+    ///
+    /// Everything after `replay` goes to `guestlab replay` as it is.
+    #[command(disable_help_flag = true)]
+    Replay(Handed),
+
     /// Build the guests and run every test; arguments go to `cargo test`.
     #[command(disable_help_flag = true)]
     Test(Handed),

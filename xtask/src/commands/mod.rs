@@ -5,6 +5,7 @@ mod ci;
 mod docs;
 mod doctor;
 mod passthrough;
+mod replay;
 mod run;
 mod test;
 
@@ -17,6 +18,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Status, Error> {
     match cli.command {
         Command::BuildGuests(wish) => build_guests::run(&wish),
         Command::Run(handed) => run::run(&handed.arguments, cli.verbose),
+        Command::Replay(handed) => replay::run(&handed.arguments, cli.verbose),
         Command::Test(handed) => test::run(&handed.arguments, cli.verbose),
         Command::Ci => ci::run(),
         Command::Docs => docs::run(),

@@ -1,0 +1,118 @@
+//! Recordings and their replays, in real VMs.
+
+mod common;
+
+use std::fs;
+
+use common::{can_run_guests, expect, image};
+use tempfile::TempDir;
+
+/// Records a run, which must end with a status, and returns where the recording is.
+#[track_caller]
+fn record(folder: &TempDir, options: &[&str], status: i32) -> String {
+    let path = folder.path().join("run.jsonl").to_str().expect("a path of text").to_owned();
+    let args: Vec<&str> = ["run", "prodcons", "--record", &path].iter().chain(options).copied().collect();
+    expect(&args, status);
+    path
+}
+
+#[test]
+fn a_recording_replays_as_identical() {
+    if can_run_guests() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for options in [
+            &["--seed", "7", "--turns", "200"][..],
+            &["--preset", "mass", "--capacity", "3"],
+            &["--producers", "3", "--consumers", "2", "--turns", "100"],
+            &["--mode", "long", "--turns", "20"],
+        ] {
+            let path = record(&folder, options, 0);
+            let (out, _) = expect(&["replay", &path], 0);
+            assert!(out.starts_with("identical: ") && out.ends_with(" turns\n"), "{options:?}: {out}");
+        }
+    }
+}
+
+#[test]
+fn a_recorded_crash_replays_as_the_same_crash() {
+    if can_run_guests() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let wrong = image("overfills");
+        let path = record(&folder, &["--seed", "1", "--producer", wrong.to_str().expect("text")], 3);
+        assert_eq!(expect(&["replay", &path], 0).0, "identical: 2 turns, up to the same crash\n");
+    }
+}
+
+#[test]
+fn a_changed_item_is_reported_at_its_turn() {
+    if can_run_guests() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = record(&folder, &["--seed", "7", "--turns", "20", "--produce", "1"], 0);
+        let text = fs::read_to_string(&path).expect("a recording");
+        let (line, turn) = text
+            .lines()
+            .zip(-1_i32..)
+            .find(|(line, _)| line.contains("\"items\":[") && !line.contains("\"items\":[]"))
+            .expect("an item");
+        let changed = line.replacen("\"items\":[", "\"items\":[1", 1);
+        fs::write(&path, text.replacen(line, &changed, 1)).expect("written");
+        let (_, err) = expect(&["replay", &path], 3);
+        assert!(
+            err.contains(&format!("it differs at turn {turn}\n  recorded: "))
+                && err.contains("\n  replayed: "),
+            "{err}"
+        );
+    }
+}
+
+#[test]
+fn a_recording_of_another_image_is_refused() {
+    if can_run_guests() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let copy = folder.path().join("mine.elf");
+        fs::copy(image("guest-producer"), &copy).expect("copied");
+        let path = record(&folder, &["--turns", "5", "--producer", copy.to_str().expect("text")], 0);
+        fs::copy(image("overfills"), &copy).expect("copied");
+        let (_, err) = expect(&["replay", &path], 2);
+        assert!(err.contains("line 2: VM 1 ran mine with sha256 "), "{err}");
+        let text = fs::read_to_string(&path).expect("a recording");
+        fs::write(&path, text.replace("\"abi\":\"1.0\"", "\"abi\":\"2.0\"")).expect("written");
+        let (_, err) = expect(&["replay", &path], 2);
+        assert!(err.contains("it was made with guest ABI 2.0, and this host has 1.0"), "{err}");
+    }
+}
+
+#[test]
+fn a_recording_that_was_cut_off_replays_up_to_its_last_whole_line() {
+    if can_run_guests() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = record(&folder, &["--seed", "7", "--turns", "10"], 0);
+        let text = fs::read_to_string(&path).expect("a recording");
+        let cut = text.find("\"turn\":7,").expect("a seventh turn");
+        fs::write(&path, &text[..cut]).expect("written");
+        let (out, _) = expect(&["replay", &path], 0);
+        assert_eq!(out, "identical: 6 turns; the recording has no end: its run was stopped\n");
+        fs::write(&path, &text[..100]).expect("written");
+        let (_, err) = expect(&["replay", &path], 2);
+        assert!(
+            err.contains("line 1: the line that begins a recording is missing: the file was cut off"),
+            "{err}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_recording_is_refused() {
+    if can_run_guests() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("x");
+        let path = path.to_str().expect("text");
+        let (_, err) = expect(&["replay", path], 2);
+        assert!(err.contains("cannot read it: No such file"), "{err}");
+        fs::write(path, "hello\n").expect("written");
+        let (_, err) = expect(&["replay", path], 2);
+        assert!(err.contains("line 1: not a line of a recording"), "{err}");
+        let (_, err) = expect(&["run", "prodcons", "--record", "/no/such/folder/x"], 2);
+        assert!(err.contains("cannot write the recording /no/such/folder/x"), "{err}");
+    }
+}
