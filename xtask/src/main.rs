@@ -3,9 +3,11 @@
 //! It depends on no other member of the workspace. Cargo and the `guestlab` binary are driven as
 //! processes, so that guests, host and tool can each be built with what suits them.
 
+mod cache;
 mod cargo;
 mod cli;
 mod commands;
+mod debian;
 mod environment;
 mod error;
 mod guests;

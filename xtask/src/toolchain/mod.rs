@@ -17,7 +17,6 @@ pub(crate) use decision::Origin;
 use decision::{Attempt, Machine, PassedOver};
 pub(crate) use error::Error;
 use machine::ThisMachine;
-pub(crate) use machine::cache_folder;
 use sysroot::Linker;
 pub(crate) use sysroot::Sysroot;
 use version::Version;
