@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::status::Status;
-use crate::{guests, host, process, toolchain, workspace};
+use crate::{guests, host, nested, process, toolchain, workspace};
 
 /// Why a command ended early.
 #[derive(Debug, Error)]
@@ -24,6 +24,10 @@ pub(crate) enum Error {
     #[error(transparent)]
     Toolchain(#[from] toolchain::Error),
 
+    /// The nested machine could not be made or run.
+    #[error(transparent)]
+    Nested(#[from] nested::Error),
+
     /// A program could not be run.
     #[error(transparent)]
     Process(#[from] process::Error),
@@ -36,6 +40,7 @@ impl Error {
             Error::Workspace(error) => error.status(),
             Error::Host(error) => error.status(),
             Error::Guests(error) => error.status(),
+            Error::Nested(error) => error.status(),
             Error::Toolchain(_) | Error::Process(_) => Status::CANNOT_RUN,
         }
     }

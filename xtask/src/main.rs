@@ -13,6 +13,7 @@ mod error;
 mod guests;
 mod host;
 mod hush;
+mod nested;
 mod output;
 mod process;
 mod status;

@@ -57,6 +57,15 @@ pub(crate) trait Recipe {
     fn check(&self, copy: &Path) -> Result<(), String>;
 }
 
+/// Finds a whole copy that works, or makes one.
+pub(crate) fn obtain(recipe: &impl Recipe) -> Result<PathBuf, Error> {
+    if let Ok(copy) = find(recipe) {
+        return Ok(copy);
+    }
+    can_fetch().map_err(|words| Error::Refused { words })?;
+    fetch(recipe)
+}
+
 /// Finds a whole copy that works; or else says why there is none.
 pub(crate) fn find(recipe: &impl Recipe) -> Result<PathBuf, String> {
     find_in(&store(recipe).map_err(|error| error.to_string())?, recipe)
