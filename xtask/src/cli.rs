@@ -82,3 +82,31 @@ pub(crate) struct Handed {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     pub(crate) arguments: Vec<OsString>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn test(line: &str) -> Test {
+        match Cli::try_parse_from(format!("xtask test {line}").split_whitespace()).unwrap().command {
+            Command::Test(test) => test,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_follows_test_is_handed_on() {
+        for line in ["", "name", "--release name", "-p xtask name -- --nocapture", "name --nested"] {
+            let test = test(line);
+            assert!(!test.nested, "{line}");
+            assert_eq!(test.arguments, line.split_whitespace().collect::<Vec<_>>(), "{line}");
+        }
+    }
+
+    #[test]
+    fn nested_comes_first() {
+        let test = test("--nested one two --ignored");
+        assert!(test.nested);
+        assert_eq!(test.arguments, ["one", "two", "--ignored"]);
+    }
+}

@@ -32,7 +32,7 @@ load() {
 run() {
     name=$1
     shift
-    printf '\n     Running %s\n' "$name"
+    printf '     Running %s\n' "$name"
     "$@" </dev/null 3>&-
     status=$?
     echo "$status $name" >&3

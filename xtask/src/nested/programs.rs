@@ -63,7 +63,16 @@ impl Programs {
     /// Builds them, or finds that there is nothing to build.
     pub(crate) fn build(workspace: &Workspace) -> Result<Programs, Error> {
         let mut build = cargo::for_host(&workspace.root);
-        build.args(["test", "--no-run", "--package", PACKAGE, "--message-format", "json-render-diagnostics"]);
+        // What is not optimized takes ten times as long under emulation.
+        build.args([
+            "test",
+            "--release",
+            "--no-run",
+            "--package",
+            PACKAGE,
+            "--message-format",
+            "json-render-diagnostics",
+        ]);
         build.arg("--target-dir").arg(&workspace.target);
         let mut artifacts = Vec::new();
         let read = |line: &str| artifacts.extend(serde_json::from_str::<Artifact>(line));
