@@ -41,9 +41,8 @@ pub(crate) enum Command {
     #[command(disable_help_flag = true)]
     Replay(Handed),
 
-    /// Build the guests and run every test; arguments go to `cargo test`.
-    #[command(disable_help_flag = true)]
-    Test(Handed),
+    /// Build the guests and run every test; `--nested` runs the host's on emulated hardware KVM.
+    Test(Test),
 
     /// Check format, lints (host and guests), documentation and tests; list all failures together.
     Ci,
@@ -67,10 +66,56 @@ pub(crate) struct BuildGuests {
     pub(crate) mode: Mode,
 }
 
+/// Which tests to run, and where.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Test {
+    /// Run the host's tests in a small Linux in an emulated PC, whose KVM behaves as on AMD's
+    /// hardware, whatever this machine has; must come first.
+    ///
+    /// What that needs and is not here (QEMU, a kernel, a busybox) is fetched from Debian's archive
+    /// into the user's cache; nothing on the system changes. Documentation tests and those of
+    /// other packages are not run there.
+    #[arg(long)]
+    pub(crate) nested: bool,
+
+    /// Handed on to `cargo test` as it is; with `--nested`, to each of the test programs, which
+    /// take it for names of tests.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+    pub(crate) arguments: Vec<OsString>,
+}
+
 /// Arguments that are another program's to understand.
 #[derive(Debug, Args)]
 pub(crate) struct Handed {
     /// Handed on unmodified.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     pub(crate) arguments: Vec<OsString>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn test(line: &str) -> Test {
+        match Cli::try_parse_from(format!("xtask test {line}").split_whitespace()).unwrap().command {
+            Command::Test(test) => test,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_follows_test_is_handed_on() {
+        for line in ["", "name", "--release name", "-p xtask name -- --nocapture", "name --nested"] {
+            let test = test(line);
+            assert!(!test.nested, "{line}");
+            assert_eq!(test.arguments, line.split_whitespace().collect::<Vec<_>>(), "{line}");
+        }
+    }
+
+    #[test]
+    fn nested_comes_first() {
+        let test = test("--nested one two --ignored");
+        assert!(test.nested);
+        assert_eq!(test.arguments, ["one", "two", "--ignored"]);
+    }
 }

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::status::Status;
-use crate::{docs, guests, host, process, toolchain, workspace};
+use crate::{docs, guests, host, nested, process, toolchain, workspace};
 
 /// Why a command ended early.
 #[derive(Debug, Error)]
@@ -28,6 +28,10 @@ pub(crate) enum Error {
     #[error(transparent)]
     Docs(#[from] docs::Error),
 
+    /// The nested machine could not be made or run.
+    #[error(transparent)]
+    Nested(#[from] nested::Error),
+
     /// A program could not be run.
     #[error(transparent)]
     Process(#[from] process::Error),
@@ -41,6 +45,7 @@ impl Error {
             Error::Host(error) => error.status(),
             Error::Guests(error) => error.status(),
             Error::Docs(error) => error.status(),
+            Error::Nested(error) => error.status(),
             Error::Toolchain(_) | Error::Process(_) => Status::CANNOT_RUN,
         }
     }

@@ -3,15 +3,18 @@
 //! It depends on no other member of the workspace. Cargo and the `guestlab` binary are driven as
 //! processes, so that guests, host and tool can each be built with what suits them.
 
+mod cache;
 mod cargo;
 mod cli;
 mod commands;
+mod debian;
 mod docs;
 mod environment;
 mod error;
 mod guests;
 mod host;
 mod hush;
+mod nested;
 mod output;
 mod process;
 mod status;

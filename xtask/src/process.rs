@@ -85,7 +85,7 @@ pub(crate) fn indented(text: &str) -> String {
 }
 
 /// The last lines of what a program said, where its reason to stop most often is.
-fn ending(text: &str) -> String {
+pub(crate) fn ending(text: &str) -> String {
     const LINES: usize = 12;
     let lines: Vec<&str> = text.trim_end().lines().collect();
     match lines.len().saturating_sub(LINES) {

@@ -23,6 +23,11 @@ impl Status {
     /// A bug of ours.
     pub(crate) const BUG: Status = Status(70);
 
+    /// The status as a shell has it: a number, or 128+N where signal N ended the program.
+    pub(crate) fn from_shell(number: u8) -> Status {
+        Status(number)
+    }
+
     /// Says whether this is success.
     pub(crate) fn is_success(self) -> bool {
         self == Status::SUCCESS

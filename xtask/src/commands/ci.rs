@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::cli;
 use crate::error::Error;
 use crate::guests::{self, Catalog, Mode};
 use crate::output;
@@ -88,7 +89,7 @@ fn document(workspace: &Workspace) -> Result<Status, Error> {
 
 fn test(_: &Workspace) -> Result<Status, Error> {
     header("cargo xtask test");
-    super::test::run(&[], true)
+    super::test::run(&cli::Test::default(), true)
 }
 
 fn announced(command: &mut Command) -> Result<Status, Error> {

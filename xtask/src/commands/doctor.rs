@@ -1,6 +1,8 @@
-//! `doctor`: can this machine build guests and run them; and if not, what to do. It changes
-//! nothing and fetches nothing but what the host's own build needs.
+//! `doctor`: can this machine build guests and run them; and if not, what to do. It fetches nothing
+//! but what the host's own build needs, and the package lists by which it finds out whether a
+//! toolchain that is not there yet could be had.
 
+use crate::cache;
 use crate::error::Error;
 use crate::host::Host;
 use crate::output::{finding_fail, finding_ok, short};
@@ -34,7 +36,7 @@ fn ready(toolchain: &Toolchain) {
 }
 
 fn cache_folder() -> bool {
-    match toolchain::cache_folder() {
+    match cache::folder() {
         Some(folder) => finding_ok("cache folder", short(&folder)),
         None => {
             finding_fail("cache folder", "there is none", "set HOME, XDG_CACHE_HOME or GUESTLAB_CACHE");

@@ -19,7 +19,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Status, Error> {
         Command::BuildGuests(wish) => build_guests::run(&wish),
         Command::Run(handed) => run::run(&handed.arguments, cli.verbose),
         Command::Replay(handed) => replay::run(&handed.arguments, cli.verbose),
-        Command::Test(handed) => test::run(&handed.arguments, cli.verbose),
+        Command::Test(wish) => test::run(&wish, cli.verbose),
         Command::Ci => ci::run(),
         Command::Docs => docs::run(),
         Command::Doctor => doctor::run(),

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::Error;
+use crate::cache;
 use crate::output::note;
 use crate::process::{self, on_path};
-use crate::toolchain::cache_folder;
 
 /// What pip is asked for; also the stamp's text.
 const REQUIREMENTS: &str = include_str!("requirements.txt");
@@ -34,7 +34,7 @@ impl Tools {
         if on_path("python3").is_none() {
             return Err(Error::NoPython);
         }
-        let cache = cache_folder().ok_or(Error::NoCacheFolder)?;
+        let cache = cache::folder().ok_or(Error::NoCacheFolder)?;
         if let Some(tools) = complete(&cache) {
             return Ok(tools);
         }

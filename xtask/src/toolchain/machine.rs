@@ -4,13 +4,11 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::debian::{self, Store};
+use super::debian::Compiler;
 use super::decision::{Machine, Rustup};
 use super::{Sysroot, Version};
+use crate::debian;
 use crate::process::{self, on_path};
-
-/// The programs that a private copy is made with.
-const FETCHERS: [&str; 5] = ["apt-get", "apt-cache", "dpkg-deb", "dpkg-query", "tar"];
 
 /// The machine we run on.
 #[derive(Debug)]
@@ -33,8 +31,12 @@ impl ThisMachine {
 
     /// Makes a private copy, and returns its sysroot.
     pub(crate) fn fetch_copy(&self) -> Result<PathBuf, debian::Error> {
-        let cache = cache_folder().ok_or(debian::Error::NoCacheFolder)?;
-        debian::fetch(&Store::new(cache), Version::pinned())
+        Ok(debian::fetch(&Compiler { pinned: Version::pinned() })?.join("usr"))
+    }
+
+    /// Tries out whether a private copy could be fetched: the size of its download in bytes.
+    pub(crate) fn rehearse_copy(&self) -> Result<u64, debian::Error> {
+        debian::rehearse(&Compiler { pinned: Version::pinned() })
     }
 }
 
@@ -67,22 +69,10 @@ impl Machine for ThisMachine {
     }
 
     fn private_copy(&self) -> Result<PathBuf, String> {
-        let cache = cache_folder().ok_or_else(|| debian::Error::NoCacheFolder.to_string())?;
-        Store::new(cache).complete(Version::pinned())
+        Ok(debian::find(&Compiler { pinned: Version::pinned() })?.join("usr"))
     }
 
     fn can_fetch(&self) -> Result<(), String> {
-        let missing: Vec<_> = FETCHERS.into_iter().filter(|it| on_path(it).is_none()).collect();
-        if missing.is_empty() { Ok(()) } else { Err(format!("not on PATH: {}", missing.join(", "))) }
+        debian::can_fetch()
     }
-}
-
-/// The folder for what xtask fetches: `GUESTLAB_CACHE`, or else `guestlab` in the user's cache.
-pub(crate) fn cache_folder() -> Option<PathBuf> {
-    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let named = env::var_os("GUESTLAB_CACHE").filter(|value| !value.is_empty());
-    named
-        .and_then(|named| std::path::absolute(named).ok())
-        .or_else(|| absolute("XDG_CACHE_HOME").map(|cache| cache.join("guestlab")))
-        .or_else(|| absolute("HOME").map(|home| home.join(".cache/guestlab")))
 }

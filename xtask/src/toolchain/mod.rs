@@ -17,7 +17,6 @@ pub(crate) use decision::Origin;
 use decision::{Attempt, Machine, PassedOver};
 pub(crate) use error::Error;
 use machine::ThisMachine;
-pub(crate) use machine::cache_folder;
 use sysroot::Linker;
 pub(crate) use sysroot::Sysroot;
 use version::Version;
@@ -43,23 +42,30 @@ pub(crate) enum Forecast {
     /// A toolchain that is there.
     Ready(Toolchain),
     /// Something must be fetched first; this says how.
-    ToFetch(&'static str),
+    ToFetch(String),
 }
 
 /// Finds out what [`find`] would do, without fetching anything.
 pub(crate) fn forecast(root: &Path) -> Result<Forecast, Error> {
     let machine = ThisMachine::new(root);
-    let plan = decision::decide(&machine, Version::pinned())?;
+    let mut plan = decision::decide(&machine, Version::pinned())?;
     match plan.attempts.first() {
         Some(Attempt::Use(origin, sysroot)) => {
             equipped(*origin, Sysroot::new(sysroot), false, &machine).map(Forecast::Ready)
         }
         Some(Attempt::AddRustSrc) => Ok(Forecast::ToFetch(
-            "the first build will ask rustup for the library source (rust-src, about 3 MB)",
+            "the first build will ask rustup for the library source (rust-src, about 3 MB)".into(),
         )),
-        Some(Attempt::FetchCopy) => Ok(Forecast::ToFetch(
-            "the first build will fetch a private copy from Debian's archive (about 140 MB)",
-        )),
+        Some(Attempt::FetchCopy) => match machine.rehearse_copy() {
+            Ok(bytes) => Ok(Forecast::ToFetch(format!(
+                "the first build will fetch a private copy from Debian's archive ({} MB)",
+                bytes.div_ceil(1_000_000)
+            ))),
+            Err(error) => {
+                plan.passed_over.push(PassedOver::new("Debian's archive", error));
+                Err(Error::NoToolchain { passed_over: plan.passed_over, pinned: Version::pinned() })
+            }
+        },
         None => Err(Error::NoToolchain { passed_over: plan.passed_over, pinned: Version::pinned() }),
     }
 }

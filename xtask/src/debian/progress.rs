@@ -14,23 +14,24 @@ const CLEAR_LINE: &str = "\r\x1b[K";
 pub(crate) struct Progress {
     terminal: bool,
     step: u32,
+    name: &'static str,
     text: String,
 }
 
 impl Progress {
     /// Says what is about to happen, and that it happens once.
-    pub(crate) fn start() -> Progress {
-        crate::output::note(
-            "guest toolchain: fetching a private copy from Debian's archive; this is done once, \
-             and nothing on the system changes",
-        );
-        Progress { terminal: io::stderr().is_terminal(), step: 0, text: String::new() }
+    pub(crate) fn start(name: &'static str) -> Progress {
+        crate::output::note(format_args!(
+            "{name}: fetching a private copy from Debian's archive; this is done once, and nothing \
+             on the system changes"
+        ));
+        Progress { terminal: io::stderr().is_terminal(), step: 0, name, text: String::new() }
     }
 
     /// Begins the next step.
     pub(crate) fn step(&mut self, what: &str) {
         self.step += 1;
-        self.text = format!("guest toolchain: [{}/{STEPS}] {what}", self.step);
+        self.text = format!("{}: [{}/{STEPS}] {what}", self.name, self.step);
         if self.terminal {
             self.rewrite("");
         } else {

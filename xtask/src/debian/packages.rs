@@ -1,12 +1,6 @@
-//! Which packages a private copy is made of; all of it decided from what apt and dpkg print.
+//! What apt and dpkg print of packages, and what their names say.
 
 use std::collections::BTreeSet;
-
-use super::Error;
-use crate::toolchain::Version;
-
-/// The compiler, the library's source, and what lints guests; the rest follows from these.
-pub(crate) const WANTED: [&str; 3] = ["rustc-web", "rust-web-src", "rust-web-clippy"];
 
 /// Libraries that a copy would break rather than complete: they belong to the running system.
 const NEVER: [&str; 2] = ["libc6", "libgcc-s1"];
@@ -30,11 +24,6 @@ impl Download {
     pub(crate) fn version(&self) -> String {
         self.file.split('_').nth(1).unwrap_or_default().replace("%3a", ":")
     }
-
-    /// Says whether this is the library's source.
-    pub(crate) fn is_source(&self) -> bool {
-        self.package().ends_with("-src")
-    }
 }
 
 /// Reads the names off `apt-cache depends --recurse`: a name stands at the line's start, its
@@ -45,22 +34,22 @@ pub(crate) fn parse_depends(printed: &str) -> BTreeSet<String> {
     printed.lines().filter(is_name).filter(|line| !line.contains(':')).map(str::to_owned).collect()
 }
 
+/// Reads the names off `apt-cache depends`, where those of the relations that count are marked.
+/// Of alternatives (`|Depends`) each is named.
+pub(crate) fn parse_direct_depends(printed: &str) -> BTreeSet<String> {
+    let marks = ["Depends: ", "|Depends: ", "PreDepends: "];
+    let name = |line: &str| marks.iter().find_map(|mark| line.trim().strip_prefix(mark).map(str::to_owned));
+    printed.lines().filter_map(name).filter(|name| !name.starts_with('<')).collect()
+}
+
 /// Reads the names of installed packages off `dpkg-query`.
 pub(crate) fn parse_installed(printed: &str) -> BTreeSet<String> {
     printed.lines().filter_map(|line| line.strip_prefix("ii ")).map(|name| name.trim().to_owned()).collect()
 }
 
-/// Chooses what to download: the compiler with its LLVM always, the libraries they need only
-/// where the system lacks them.
-pub(crate) fn choose(names: &BTreeSet<String>, installed: &BTreeSet<String>) -> Vec<String> {
-    let chosen = |name: &&String| {
-        let compiler = name.contains("rust") || name.starts_with("libllvm");
-        compiler || (is_shared_library(name) && !installed.contains(*name))
-    };
-    names.iter().filter(chosen).cloned().collect()
-}
-
-fn is_shared_library(name: &str) -> bool {
+/// Says whether a package holds a shared library, by Debian's rules for names, and whether it may
+/// be copied at all.
+pub(crate) fn is_shared_library(name: &str) -> bool {
     let library = name.starts_with("lib") || name.starts_with("zlib");
     library && !name.ends_with("-dev") && !NEVER.contains(&name)
 }
@@ -77,16 +66,6 @@ pub(crate) fn parse_uris(printed: &str) -> Vec<Download> {
 /// The size of all of them, in bytes.
 pub(crate) fn total_size(downloads: &[Download]) -> u64 {
     downloads.iter().map(|download| download.size).sum()
-}
-
-/// Refuses a compiler that is too old before it is downloaded.
-pub(crate) fn check_version(downloads: &[Download], pinned: Version) -> Result<(), Error> {
-    let compiler = downloads.iter().find(|download| download.package() == WANTED[0]);
-    let found = compiler.map(Download::version).unwrap_or_default();
-    if Version::parse(&found).is_some_and(|version| version >= pinned) {
-        return Ok(());
-    }
-    Err(Error::TooOld { found, pinned })
 }
 
 #[cfg(test)]
@@ -119,23 +98,17 @@ libedit2
     }
 
     #[test]
-    fn the_compiler_is_always_taken_and_libraries_only_where_they_lack() {
-        let all = names(&[
-            "rustc-web",
-            "rust-web-src",
-            "libstd-rust-web-dev",
-            "libllvm22",
-            "gcc",
-            "libedit2",
-            "zlib1g",
-            "libz3-4",
-            "libc6",
-            "libc6-dev",
-            "libgcc-s1",
-        ]);
-        let installed = names(&["libedit2", "libllvm22", "rustc-web"]);
-        let expected = ["libllvm22", "libstd-rust-web-dev", "libz3-4", "rust-web-src", "rustc-web", "zlib1g"];
-        assert_eq!(choose(&all, &installed), expected);
+    fn direct_dependencies_are_told_from_other_relations() {
+        let printed = "qemu\n  Depends: libaio1\n |Depends: seabios\n  Depends: <firmware>\n    seabios\n  Recommends: ovmf\n";
+        assert_eq!(parse_direct_depends(printed), names(&["libaio1", "seabios"]));
+    }
+
+    #[test]
+    fn the_running_systems_own_libraries_are_never_copied() {
+        assert!(is_shared_library("libz3-4") && is_shared_library("zlib1g"));
+        assert!(
+            !is_shared_library("libc6") && !is_shared_library("libedit-dev") && !is_shared_library("gcc")
+        );
     }
 
     #[test]
@@ -151,15 +124,5 @@ libedit2
         let [download] = &parse_uris(printed)[..] else { panic!("one package is expected") };
         assert_eq!((download.package(), download.version().as_str()), ("libllvm22", "1:22.1.8-1"));
         assert_eq!(total_size(&parse_uris(printed)), 29_378_692);
-    }
-
-    #[test]
-    fn a_compiler_that_is_too_old_or_missing_is_refused() {
-        let pinned = Version::parse("1.95.0").unwrap();
-        let of = |file: &str| [Download { file: file.into(), size: 1 }];
-        assert!(check_version(&of("rustc-web_1.96.0+dfsg1-1_amd64.deb"), pinned).is_ok());
-        let error = check_version(&of("rustc-web_1.85.0+dfsg3-1_amd64.deb"), pinned).unwrap_err();
-        assert!(error.to_string().contains("1.85.0") && error.to_string().contains("1.95.0"), "{error}");
-        assert!(check_version(&of("libllvm22_22_amd64.deb"), pinned).is_err());
     }
 }

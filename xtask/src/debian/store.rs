@@ -8,17 +8,14 @@ use std::path::{Path, PathBuf};
 use super::Error;
 use super::packages::Download;
 use crate::output::{note, short};
-use crate::toolchain::sysroot::lacks;
-use crate::toolchain::{Sysroot, Version};
 
-const COPY: &str = "guest-toolchain";
-const PARTIAL: &str = "guest-toolchain.partial-";
 const STAMP: &str = "packages";
 
-/// The folder that private copies are kept in.
+/// The place of one kind of private copy.
 #[derive(Debug)]
 pub(crate) struct Store {
     folder: PathBuf,
+    name: &'static str,
 }
 
 /// A copy that is being made; whatever is there goes away again unless it is finished.
@@ -29,42 +26,31 @@ pub(crate) struct Unfinished<'a> {
 }
 
 impl Store {
-    /// The store in this cache folder.
-    pub(crate) fn new(folder: PathBuf) -> Store {
-        Store { folder }
+    /// The place in this cache folder for copies of this name.
+    pub(crate) fn new(folder: PathBuf, name: &'static str) -> Store {
+        Store { folder, name }
     }
 
-    /// The sysroot of the copy, if there is a whole one that runs; or else what is wrong with it.
-    pub(crate) fn complete(&self, pinned: Version) -> Result<PathBuf, String> {
-        let copy = self.folder.join(COPY);
+    /// The copy, if there is a whole one; or else says that there is none.
+    pub(crate) fn stamped(&self) -> Result<PathBuf, String> {
+        let copy = self.copy();
         if !copy.join(STAMP).is_file() {
             return Err(format!("there is none in {}", short(&self.folder)));
         }
-        let sysroot = Sysroot::new(copy.join("usr"));
-        let missing = sysroot.missing();
-        if !missing.is_empty() {
-            return Err(lacks(sysroot.path(), &missing));
-        }
-        let version = sysroot.version()?;
-        if version < pinned {
-            return Err(format!("rustc {version} is older than {pinned}, which is asked for"));
-        }
-        Ok(sysroot.path().to_path_buf())
+        Ok(copy)
     }
 
     /// Keeps other xtasks from making a copy at the same time; the system lets go of the lock
     /// when this process ends, however it ends.
     pub(crate) fn lock(&self) -> Result<File, Error> {
         fs::create_dir_all(&self.folder).map_err(Error::file("create", &self.folder))?;
-        let path = self.folder.join(format!("{COPY}.lock"));
+        let path = self.copy().with_extension("lock");
         let file = File::create(&path).map_err(Error::file("create", &path))?;
         match file.try_lock() {
             Ok(()) => return Ok(file),
             Err(TryLockError::WouldBlock) => {
-                let path = short(&path);
-                note(format_args!(
-                    "guest toolchain: another xtask is fetching it (it holds {path}); waiting"
-                ));
+                let (name, path) = (self.name, short(&path));
+                note(format_args!("{name}: another xtask is fetching it (it holds {path}); waiting"));
             }
             Err(TryLockError::Error(source)) => {
                 return Err(Error::file("lock", &path)(source));
@@ -74,10 +60,19 @@ impl Store {
         Ok(file)
     }
 
+    fn copy(&self) -> PathBuf {
+        self.folder.join(self.name.replace(' ', "-"))
+    }
+
+    /// What the names of unfinished copies begin with.
+    fn partial(&self) -> String {
+        format!("{}.partial-", self.name.replace(' ', "-"))
+    }
+
     /// Begins a copy in a new folder, and removes what others left behind half done.
     pub(crate) fn begin(&self) -> Result<Unfinished<'_>, Error> {
         self.remove_partial();
-        let path = self.folder.join(format!("{PARTIAL}{}", std::process::id()));
+        let path = self.folder.join(format!("{}{}", self.partial(), std::process::id()));
         let unfinished = Unfinished { store: self, path };
         for folder in [unfinished.work(), unfinished.tree()] {
             fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
@@ -88,8 +83,9 @@ impl Store {
     /// Removes what is left of copies that were cut off. Children of a killed xtask may be
     /// writing there still: what cannot be removed harms nobody and is tried again later.
     fn remove_partial(&self) {
+        let partial = self.partial();
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        for entry in entries.filter(|it| it.file_name().to_string_lossy().starts_with(PARTIAL)) {
+        for entry in entries.filter(|it| it.file_name().to_string_lossy().starts_with(&partial)) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
@@ -106,19 +102,14 @@ impl Unfinished<'_> {
         self.path.join("tree")
     }
 
-    /// The sysroot that comes of it.
-    pub(crate) fn sysroot(&self) -> PathBuf {
-        self.tree().join("usr")
-    }
-
-    /// Stamps the copy and gives it its name; returns its sysroot.
+    /// Stamps the copy and gives it its name; returns its folder.
     pub(crate) fn finish(self, downloads: &[Download]) -> Result<PathBuf, Error> {
-        let (tree, copy) = (self.tree(), self.store.folder.join(COPY));
+        let (tree, copy) = (self.tree(), self.store.copy());
         stamp(&tree, downloads).map_err(Error::file("write the stamp into", &tree))?;
         remove(&copy)?;
         fs::rename(&tree, &copy).map_err(Error::file("rename to", &copy))?;
         sync(&self.store.folder).map_err(Error::file("write", &self.store.folder))?;
-        Ok(copy.join("usr"))
+        Ok(copy)
     }
 }
 

@@ -1,13 +1,14 @@
 //! apt, with folders of its own: it reads the system's configuration and writes nothing of it.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::Error;
-use super::packages::{self, Download, WANTED};
+use super::packages::{self, Download};
 use crate::process;
 
 /// How often the progress of a download is looked at.
@@ -42,11 +43,17 @@ impl Apt {
         Ok(String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
-    /// The names of what is wanted and of all that it depends on.
-    pub(crate) fn dependencies(&self) -> Result<BTreeSet<String>, Error> {
+    /// The names of these packages and of all that they depend on, however far.
+    pub(crate) fn dependencies(&self, of: &[impl AsRef<OsStr>]) -> Result<BTreeSet<String>, Error> {
         let mut ask = self.command("apt-cache");
         ask.args(["depends", "--recurse"]).args(NOT_NEEDED.map(|it| format!("--no-{it}")));
-        Ok(packages::parse_depends(&process::output(ask.args(WANTED))?))
+        Ok(packages::parse_depends(&process::output(ask.args(of))?))
+    }
+
+    /// The names of what one package itself depends on.
+    pub(crate) fn direct_dependencies(&self, of: &str) -> Result<BTreeSet<String>, Error> {
+        let mut ask = self.command("apt-cache");
+        Ok(packages::parse_direct_depends(&process::output(ask.args(["depends", of]))?))
     }
 
     /// What a download of these packages consists of.

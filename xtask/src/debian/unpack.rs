@@ -1,22 +1,15 @@
-//! Unpacking packages side by side into one tree, without what no build needs.
+//! Unpacking packages side by side into one tree.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use super::packages::Download;
-use super::{Error, Progress};
+use super::{Error, Progress, Recipe};
 use crate::process;
-
-/// What tar takes of the library's source package, most of which is the compiler's own source:
-/// the library, and the link by which rustc finds it.
-const OF_SOURCE: [&str; 3] = ["--wildcards", "./usr/src/*/library", "./usr/lib/rustlib"];
-
-/// What tar leaves out of the others.
-const NOT_OF_OTHERS: [&str; 3] =
-    ["--exclude=./usr/share/doc", "--exclude=./usr/share/man", "--exclude=./usr/share/lintian"];
 
 /// Unpacks all packages of the folder `work` into `tree`.
 pub(crate) fn all(
+    recipe: &impl Recipe,
     work: &Path,
     downloads: &[Download],
     tree: &Path,
@@ -25,17 +18,17 @@ pub(crate) fn all(
     progress.step("unpacking");
     for (index, download) in downloads.iter().enumerate() {
         progress.item(index + 1, downloads.len(), download.package());
-        unpack(&work.join(&download.file), download.is_source(), tree)?;
+        unpack(&work.join(&download.file), recipe.selection(download.package()), tree)?;
     }
     Ok(())
 }
 
-fn unpack(package: &Path, is_source: bool, tree: &Path) -> Result<(), Error> {
+fn unpack(package: &Path, selection: &[&str], tree: &Path) -> Result<(), Error> {
     let mut contents = Command::new("dpkg-deb");
     contents.arg("--fsys-tarfile").arg(package);
     let mut tar = Command::new("tar");
     tar.args(["--extract", "--no-same-owner", "--directory"]).arg(tree);
-    tar.args(if is_source { OF_SOURCE } else { NOT_OF_OTHERS });
+    tar.args(selection);
     piped(&mut contents, &mut tar)
 }
 

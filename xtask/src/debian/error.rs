@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::process::{self, indented};
-use crate::toolchain::Version;
 
 /// Why a private copy could not be made.
 #[derive(Debug, Error)]
@@ -37,19 +36,17 @@ pub(crate) enum Error {
         words: String,
     },
 
-    /// The archive's compiler is too old.
-    #[error("its rustc-web is {found}, older than {pinned}, which is asked for")]
-    TooOld {
-        /// What the archive has.
-        found: String,
-        /// What is asked for.
-        pinned: Version,
+    /// What the archive has is of no use.
+    #[error("{words}")]
+    Refused {
+        /// What it has, and what is asked for.
+        words: String,
     },
 
-    /// The copy is there, but its compiler does not run.
-    #[error("the copied compiler does not run here:\n{}", indented(words))]
-    DoesNotRun {
-        /// The compiler's own words, or the loader's.
+    /// The copy is there, but does not work.
+    #[error("the copy does not work here:\n{}", indented(words))]
+    DoesNotWork {
+        /// The copied program's own words, or the loader's.
         words: String,
     },
 }

@@ -1,0 +1,87 @@
+//! Copies that were cut off and that are whole; no network is needed.
+
+use super::*;
+
+const NAME: &str = "guest toolchain";
+const COPY: &str = "guest-toolchain";
+const PARTIAL: &str = "guest-toolchain.partial-";
+
+fn store() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::new(folder.path().to_path_buf(), NAME);
+    (folder, store)
+}
+
+fn downloads() -> [Download; 1] {
+    [Download { file: "rustc-web_1.96.0_amd64.deb".into(), size: 1 }]
+}
+
+#[test]
+fn a_finished_copy_is_taken() {
+    let (folder, store) = store();
+    let copy = store.begin().unwrap().finish(&downloads()).unwrap();
+    assert_eq!(store.stamped(), Ok(copy));
+    let stamp = fs::read_to_string(folder.path().join(COPY).join(STAMP)).unwrap();
+    assert_eq!(stamp, "rustc-web=1.96.0\n");
+    assert!(!left_over(folder.path()));
+}
+
+#[test]
+fn a_copy_without_a_stamp_is_refused_however_whole_it_looks() {
+    let (folder, store) = store();
+    fs::create_dir_all(folder.path().join(COPY).join("usr/bin")).unwrap();
+    assert!(store.stamped().is_err());
+}
+
+#[test]
+fn what_was_cut_off_is_never_taken_and_is_removed_by_the_next() {
+    let (folder, store) = store();
+    let cut_off = store.begin().unwrap();
+    fs::write(cut_off.tree().join("rustc"), "").unwrap();
+    // As if killed: its own tidying-up does not run.
+    std::mem::forget(cut_off);
+    assert!(store.stamped().is_err());
+    let old = folder.path().join(format!("{PARTIAL}0"));
+    fs::create_dir_all(old.join("work")).unwrap();
+    let next = store.begin().unwrap();
+    assert!(!old.exists());
+    assert!(!next.tree().join("rustc").exists());
+    drop(next);
+    assert!(!left_over(folder.path()));
+}
+
+#[test]
+fn a_broken_copy_is_replaced() {
+    let (folder, store) = store();
+    let junk = folder.path().join(COPY).join("junk");
+    fs::create_dir_all(&junk).unwrap();
+    store.begin().unwrap().finish(&downloads()).unwrap();
+    assert!(store.stamped().is_ok());
+    assert!(!junk.exists());
+}
+
+#[test]
+fn copies_of_another_kind_are_left_alone() {
+    let (folder, store) = store();
+    let other = Store::new(folder.path().to_path_buf(), "nested linux");
+    let unfinished = other.begin().unwrap();
+    store.begin().unwrap().finish(&downloads()).unwrap();
+    assert!(unfinished.tree().is_dir());
+    assert!(other.stamped().is_err());
+}
+
+#[test]
+fn the_lock_is_held_until_it_is_dropped() {
+    let (folder, store) = store();
+    let lock = store.lock().unwrap();
+    let other = File::open(folder.path().join(format!("{COPY}.lock"))).unwrap();
+    assert!(matches!(other.try_lock(), Err(TryLockError::WouldBlock)));
+    drop(lock);
+    // Waits: a child that another test is starting just now may hold the lock's file for a moment.
+    other.lock().unwrap();
+}
+
+fn left_over(folder: &Path) -> bool {
+    let mut entries = fs::read_dir(folder).unwrap().flatten();
+    entries.any(|entry| entry.file_name().to_string_lossy().starts_with(PARTIAL))
+}

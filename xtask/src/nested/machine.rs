@@ -1,0 +1,143 @@
+//! One run of the nested machine, from its start until it has switched itself off.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use super::ports::Follower;
+use super::{Error, Parts, Report};
+use crate::output;
+use crate::process;
+use crate::status::Status;
+
+/// A machine that takes longer than this hangs.
+const LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// How often its output is looked for.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// The machine, from the outside.
+const HARDWARE: [&str; 13] = [
+    // One thread for all CPUs: with a thread each, QEMU hangs now and then when Linux patches its
+    // own code, as KVM makes it do for each VM.
+    "-accel tcg,thread=single",
+    "-machine pc",
+    "-smp 2",
+    "-m 2G",
+    // All that can be emulated, but four levels of page tables, as most machines have.
+    "-cpu max,la57=off",
+    "-nodefaults",
+    "-no-user-config",
+    "-display none",
+    // With `panic=-1` a crash of Linux is a reboot, and a reboot is the end.
+    "-no-reboot",
+    "-serial chardev:console",
+    // What is written to a port is in its file as soon as the write is done.
+    "-device virtio-serial-pci,ioeventfd=off",
+    // The port that tells the machine that we are still there.
+    "-chardev stdio,id=life,signal=off",
+    "-device virtserialport,nr=4,chardev=life",
+];
+
+/// What Linux is told: how to end, which clock to trust (the other one is slow), and what it need
+/// not do here.
+const KERNEL_OPTIONS: &str = "console=ttyS0 quiet loglevel=4 panic=-1 oops=panic tsc=reliable \
+                              mitigations=off nokaslr audit=0 apparmor=0 random.trust_cpu=on";
+
+/// A machine that runs; it is switched off when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    qemu: Child,
+    /// The machine switches itself off when this is closed, however we end.
+    _life: Option<ChildStdin>,
+    folder: PathBuf,
+    started: Instant,
+}
+
+impl Machine {
+    /// Switches the machine on. Its ports' files are in `folder`.
+    pub(crate) fn start(parts: &Parts, archive: &Path, folder: &Path) -> Result<Machine, Error> {
+        output::note(
+            "nested machine: starting Linux in an emulated PC, with KVM as on AMD's hardware; this is slow",
+        );
+        let mut qemu = parts.qemu.command();
+        qemu.args(arguments(folder)).arg("-kernel").arg(&parts.linux.kernel).arg("-initrd").arg(archive);
+        qemu.args(["-append", KERNEL_OPTIONS]).stdin(Stdio::piped()).stdout(Stdio::null());
+        for port in ["out", "err", "report", "console", "qemu"] {
+            let path = folder.join(port);
+            File::create(&path).map_err(Error::file("create", &path))?;
+        }
+        let words = folder.join("qemu");
+        qemu.stderr(File::create(&words).map_err(Error::file("create", &words))?);
+        let mut child = qemu.spawn().map_err(|source| process::cannot_start(&qemu, source))?;
+        let life = child.stdin.take();
+        Ok(Machine { qemu: child, _life: life, folder: folder.to_path_buf(), started: Instant::now() })
+    }
+
+    /// Shows what the machine prints until it ends, and returns its report.
+    pub(crate) fn run_to_the_end(mut self) -> Result<Report, Error> {
+        let mut out = Follower::open(&self.folder.join("out"), io::stdout())?;
+        let mut err = Follower::open(&self.folder.join("err"), io::stderr())?;
+        loop {
+            // Asked first: what is printed before the end is there to be shown after it.
+            let ended = self.qemu.try_wait().map_err(Error::file("wait for", Path::new("QEMU")))?;
+            out.show()?;
+            err.show()?;
+            if let Some(ended) = ended {
+                return self.report(ended);
+            }
+            if self.started.elapsed() > LIMIT {
+                return Err(Error::Late { minutes: LIMIT.as_secs() / 60, console: self.read("console") });
+            }
+            std::thread::sleep(GLANCE);
+        }
+    }
+
+    fn report(&self, ended: ExitStatus) -> Result<Report, Error> {
+        Report::parse(&self.read("report")).ok_or_else(|| Error::NoReport {
+            status: Status::from(ended),
+            console: self.read("qemu") + &self.read("console"),
+        })
+    }
+
+    fn read(&self, port: &str) -> String {
+        let bytes = fs::read(self.folder.join(port)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.qemu.kill().and_then(|()| self.qemu.wait());
+    }
+}
+
+/// QEMU's arguments: the hardware, with the console and the ports as files.
+fn arguments(folder: &Path) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = Vec::new();
+    let file = |id: &str| {
+        let mut option = OsString::from(format!("file,id={id},path="));
+        option.push(doubled_commas(&folder.join(id)));
+        [OsString::from("-chardev"), option]
+    };
+    for id in ["console", "out", "err", "report"] {
+        arguments.extend(file(id));
+    }
+    for option in HARDWARE {
+        arguments.extend(option.split(' ').map(OsString::from));
+    }
+    for (number, id) in ["out", "err", "report"].iter().enumerate() {
+        let port = format!("virtserialport,nr={},chardev={id}", number + 1);
+        arguments.extend(["-device".into(), port.into()]);
+    }
+    arguments
+}
+
+/// QEMU parts options by commas.
+fn doubled_commas(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
+}

@@ -1,0 +1,109 @@
+//! The script that the nested machine's first process follows.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use super::programs::Programs;
+use crate::output;
+
+/// Variables that mean the tests, and are theirs in the machine as well.
+const HANDED_ON: [&str; 3] = ["RUST_", "PROPTEST_", "GUESTLAB_TEST_"];
+
+/// What is to be run, and in which environment.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    folder: PathBuf,
+    environment: Vec<(String, String)>,
+    /// The name of each run, then its program and arguments.
+    runs: Vec<(String, Vec<String>)>,
+}
+
+impl Plan {
+    /// The tests, each with these words, after `doctor`: where that fails, the rest is in vain.
+    pub(crate) fn new(programs: &Programs, images: &Path, words: &[String]) -> Plan {
+        let colour = if output::coloured(&std::io::stdout()) { "--color=always" } else { "--color=never" };
+        let doctor = ("guestlab doctor".to_owned(), vec![text(&programs.guestlab), "doctor".to_owned()]);
+        let tests = programs.tests.iter().map(|test| {
+            let command = [text(&test.program), colour.to_owned()];
+            (test.name.clone(), command.into_iter().chain(words.iter().cloned()).collect())
+        });
+        Plan {
+            folder: programs.folder.clone(),
+            environment: environment(images, env::vars_os().filter_map(texts)),
+            runs: std::iter::once(doctor).chain(tests).collect(),
+        }
+    }
+
+    /// The script, for a shell that knows `load` and `run`.
+    pub(crate) fn script(&self, modules: &[PathBuf]) -> String {
+        let load = modules.iter().map(|module| line("load", &[text(&module_path(module))]));
+        let export =
+            self.environment.iter().map(|(name, value)| format!("export {name}={}\n", quoted(value)));
+        let folder = line("cd", &[text(&self.folder)]);
+        let runs = self.runs.iter().map(|(name, command)| {
+            let words: Vec<String> = [name].into_iter().chain(command).cloned().collect();
+            line("run", &words)
+        });
+        let load = format!("load_all() {{\n{}}}\n", load.collect::<String>());
+        let run = format!("run_all() {{\n{folder}{}}}\n", runs.collect::<String>());
+        format!("{}{load}{run}", export.collect::<String>())
+    }
+}
+
+/// Where a module is in the machine.
+pub(crate) fn module_path(module: &Path) -> PathBuf {
+    Path::new("/modules").join(module.file_name().unwrap_or_default())
+}
+
+fn environment(images: &Path, inherited: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
+    let handed_on = inherited.filter(|(name, _)| HANDED_ON.iter().any(|prefix| name.starts_with(prefix)));
+    let own = [("GUESTLAB_IMAGES".to_owned(), text(images))];
+    own.into_iter().chain(handed_on).collect()
+}
+
+/// A command of the script.
+fn line(command: &str, words: &[String]) -> String {
+    let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    format!("{command} {}\n", words.join(" "))
+}
+
+/// A word, as a shell reads it whatever is in it.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// Cargo's messages are text, and so are the paths in them.
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn texts((name, value): (std::ffi::OsString, std::ffi::OsString)) -> Option<(String, String)> {
+    Some((name.into_string().ok()?, value.into_string().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_is_a_script_of_quoted_words() {
+        let plan = Plan {
+            folder: "/work/host".into(),
+            environment: vec![("RUST_BACKTRACE".into(), "1".into())],
+            runs: vec![("tests/a.rs".into(), vec!["/t/a".into(), "it's".into()])],
+        };
+        let expected = "export RUST_BACKTRACE='1'\n\
+                        load_all() {\nload '/modules/kvm.ko'\n}\n\
+                        run_all() {\ncd '/work/host'\nrun 'tests/a.rs' '/t/a' 'it'\\''s'\n}\n";
+        assert_eq!(plan.script(&["/copy/lib/kvm.ko".into()]), expected);
+    }
+
+    #[test]
+    fn only_what_means_the_tests_is_handed_on() {
+        let inherited = [("PATH", "/bin"), ("RUST_TEST_THREADS", "1"), ("GUESTLAB_IMAGES", "/other")];
+        let inherited = inherited.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let expected = [("GUESTLAB_IMAGES", "/images"), ("RUST_TEST_THREADS", "1")];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(environment(Path::new("/images"), inherited), expected);
+    }
+}

@@ -1,0 +1,156 @@
+//! The programs that run in the nested machine: the host's tests, and `guestlab` itself.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::Error;
+use crate::cargo::{self, Talk};
+use crate::workspace::Workspace;
+
+const PACKAGE: &str = "guestlab";
+
+/// The programs, as they were built.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    /// The package's folder, which tests are run in.
+    pub(crate) folder: PathBuf,
+    /// The binary that tests run.
+    pub(crate) guestlab: PathBuf,
+    /// The tests, in the order in which cargo runs them.
+    pub(crate) tests: Vec<Test>,
+}
+
+/// One program of tests.
+#[derive(Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Test {
+    kind: Kind,
+    /// What cargo calls it: `unittests src/lib.rs`, `tests/exchange.rs`.
+    pub(crate) name: String,
+    /// The file.
+    pub(crate) program: PathBuf,
+}
+
+#[derive(Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Kind {
+    Library,
+    Binary,
+    Integration,
+}
+
+/// A message of cargo's; of the many kinds, only artifacts have these fields.
+#[derive(Debug, Deserialize)]
+struct Artifact {
+    manifest_path: PathBuf,
+    target: Target,
+    profile: Profile,
+    executable: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Target {
+    name: String,
+    kind: Vec<String>,
+    src_path: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+struct Profile {
+    test: bool,
+}
+
+impl Programs {
+    /// Builds them, or finds that there is nothing to build.
+    pub(crate) fn build(workspace: &Workspace) -> Result<Programs, Error> {
+        let mut build = cargo::for_host(&workspace.root);
+        // What is not optimized takes ten times as long under emulation.
+        build.args([
+            "test",
+            "--release",
+            "--no-run",
+            "--package",
+            PACKAGE,
+            "--message-format",
+            "json-render-diagnostics",
+        ]);
+        build.arg("--target-dir").arg(&workspace.target);
+        let mut artifacts = Vec::new();
+        let read = |line: &str| artifacts.extend(serde_json::from_str::<Artifact>(line));
+        if !cargo::run(&mut build, Talk::IfWorking, read)?.is_success() {
+            return Err(Error::DoesNotCompile);
+        }
+        select(artifacts).ok_or(Error::NoPrograms)
+    }
+
+    /// All files.
+    pub(crate) fn binaries(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(self.guestlab.as_path()).chain(self.tests.iter().map(|test| test.program.as_path()))
+    }
+}
+
+/// Of all that cargo has built, the tests and the binary of the package.
+fn select(artifacts: Vec<Artifact>) -> Option<Programs> {
+    let (mut guestlab, mut tests) = (None, Vec::new());
+    for artifact in artifacts {
+        let Some(program) = artifact.executable else { continue };
+        let folder = artifact.manifest_path.parent()?;
+        if artifact.profile.test {
+            tests.push(test(&artifact.target, program, folder)?);
+        } else if artifact.target.name == PACKAGE {
+            guestlab = Some((folder.to_path_buf(), program));
+        }
+    }
+    tests.sort();
+    let (folder, guestlab) = guestlab?;
+    Some(Programs { folder, guestlab, tests })
+}
+
+fn test(target: &Target, program: PathBuf, folder: &Path) -> Option<Test> {
+    let kind = match target.kind.first()?.as_str() {
+        "test" => Kind::Integration,
+        "bin" => Kind::Binary,
+        _ => Kind::Library,
+    };
+    let path = target.src_path.strip_prefix(folder).unwrap_or(&target.src_path).display();
+    let name = if kind == Kind::Integration { path.to_string() } else { format!("unittests {path}") };
+    Some(Test { kind, name, program })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn artifact(name: &str, kind: &str, source: &str, test: bool, executable: &str) -> Artifact {
+        Artifact {
+            manifest_path: "/w/host/Cargo.toml".into(),
+            target: Target { name: name.into(), kind: vec![kind.into()], src_path: source.into() },
+            profile: Profile { test },
+            executable: (!executable.is_empty()).then(|| executable.into()),
+        }
+    }
+
+    #[test]
+    fn tests_are_run_in_cargos_order_and_by_cargos_names() {
+        let artifacts = vec![
+            artifact("guest_abi", "lib", "/w/abi/src/lib.rs", false, ""),
+            artifact("exchange", "test", "/w/host/tests/exchange.rs", true, "/t/exchange-1"),
+            artifact("bad_input", "test", "/w/host/tests/bad_input.rs", true, "/t/bad_input-1"),
+            artifact("guestlab", "bin", "/w/host/src/main.rs", false, "/t/guestlab"),
+            artifact("guestlab", "bin", "/w/host/src/main.rs", true, "/t/guestlab-2"),
+            artifact("guestlab", "lib", "/w/host/src/lib.rs", true, "/t/guestlab-1"),
+        ];
+        let programs = select(artifacts).unwrap();
+        let names: Vec<&str> = programs.tests.iter().map(|test| test.name.as_str()).collect();
+        let expected =
+            ["unittests src/lib.rs", "unittests src/main.rs", "tests/bad_input.rs", "tests/exchange.rs"];
+        assert_eq!(names, expected);
+        assert_eq!(programs.guestlab, Path::new("/t/guestlab"));
+        assert_eq!(programs.binaries().count(), 5);
+    }
+
+    #[test]
+    fn without_the_binary_there_is_nothing_to_run() {
+        let artifacts = vec![artifact("guestlab", "lib", "/w/host/src/lib.rs", true, "/t/guestlab-1")];
+        assert!(select(artifacts).is_none());
+    }
+}
