@@ -23,7 +23,7 @@ fn main() {
     hypercall::print_c_string(c"a string of any length costs one exit\n");
     let after = hypercall::exit_count();
     println!("exits: {before} before the string, {after} after it and this call");
-    print!("{}", hypercall::exit_text().to_str().unwrap_or("?"));
+    print!("{}", hypercall::exit_text().as_str());
 
     println!("an unmapped address in the host: {:#x}", hypercall::translate(UNMAPPED));
     println!("an address of mine in the host: {:#x}", hypercall::translate(main as fn() as usize));

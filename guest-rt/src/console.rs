@@ -6,6 +6,7 @@
 
 use core::fmt::{self, Write};
 
+use guest_abi::block::Text;
 use spin::Mutex;
 
 use crate::hypercall;
@@ -27,7 +28,7 @@ macro_rules! println {
 pub fn print(text: fmt::Arguments<'_>) {
     // Without anything to format there is nothing to gather.
     if let Some(text) = text.as_str() {
-        return hypercall::print(text.as_bytes());
+        return text.as_bytes().chunks(Text::MAX_LEN as usize).for_each(hypercall::print);
     }
     let outcome = match CONSOLE.try_lock() {
         Some(mut console) => console.print(text),

@@ -15,8 +15,9 @@ use guest_abi::{
 /// The instruction may hand memory over to the host, which reads or writes it before the next
 /// instruction runs: so no `nomem`.
 fn out32<const PORT: u16>(value: u32) {
-    // SAFETY: the instruction leaves to the host, which keeps the guest's registers, and writes
-    // to guest memory only where the guest offered it: the mailbox, which is volatile.
+    // SAFETY: the instruction leaves to the host, which keeps the guest's registers, and writes to
+    // guest memory only where whoever attached a mailbox promised that it may, and to memory that
+    // it keeps for itself.
     unsafe {
         asm!("out {port}, eax", port = const PORT, in("eax") value, options(nostack, preserves_flags));
     }
@@ -31,20 +32,22 @@ fn out8<const PORT: u16>(value: u8) {
 }
 
 /// `in` of 32 bits from a port below 0x100.
+///
+/// The host may write memory that it keeps for the answer: so no `nomem`.
 fn in32<const PORT: u16>() -> u32 {
     let value: u32;
-    // SAFETY: as in `out32`; the answer comes back in EAX alone.
+    // SAFETY: as in `out32`; what the host writes for an answer is read by volatile accesses only.
     unsafe {
-        asm!("in eax, {port}", port = const PORT, out("eax") value, options(nomem, nostack, preserves_flags));
+        asm!("in eax, {port}", port = const PORT, out("eax") value, options(nostack, preserves_flags));
     }
     value
 }
 
 /// The guest-physical address of a value, which is its address: guests run identity-mapped, and
-/// below 4 GiB.
+/// below 4 GiB. The host reads there, so that the address is exposed.
 pub(crate) fn address_of<T: ?Sized>(value: &T) -> u32 {
     #[expect(clippy::cast_possible_truncation, reason = "guest memory ends at MAX_MEMORY, below 4 GiB")]
-    let address = core::ptr::from_ref(value).addr() as u32;
+    let address = core::ptr::from_ref(value).expose_provenance() as u32;
     address
 }
 
@@ -77,11 +80,35 @@ pub fn exit_count() -> u32 {
 
 /// The exits for port accesses so far, this call's own included, as the host writes them:
 /// `IO in: X\nIO out: Y\n`.
-pub fn exit_text() -> &'static core::ffi::CStr {
-    let address = in32::<{ Port::ExitText as u16 }>();
-    // SAFETY: the host answers with the address of a string that it has just written into memory
-    // that it keeps for this (guest_abi::layout::EXIT_TEXT), and writes there in this call only.
-    unsafe { core::ffi::CStr::from_ptr(core::ptr::with_exposed_provenance(address as usize)) }
+pub fn exit_text() -> ExitText {
+    let address = in32::<{ Port::ExitText as u16 }>() as usize;
+    let mut text = ExitText { bytes: [0; _], len: 0 };
+    for byte in &mut text.bytes {
+        let from = core::ptr::with_exposed_provenance::<u8>(address + text.len);
+        // SAFETY: the host answers with the address of a NUL-terminated string that it has just
+        // written into memory that it keeps for this (guest_abi::layout::EXIT_TEXT).
+        *byte = unsafe { from.read_volatile() };
+        if *byte == 0 {
+            break;
+        }
+        text.len += 1;
+    }
+    text
+}
+
+/// A copy of what [`exit_text`] found.
+#[derive(Clone, Copy, Debug)]
+pub struct ExitText {
+    /// Two numbers of 20 digits at most, and words.
+    bytes: [u8; 64],
+    len: usize,
+}
+
+impl ExitText {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        core::str::from_utf8(&self.bytes[..self.len]).unwrap_or("")
+    }
 }
 
 /// The low half of the host-virtual address behind a guest-virtual one; 0 where there is no memory
@@ -96,7 +123,7 @@ pub fn print_c_string(string: &core::ffi::CStr) {
     out32::<{ Port::PrintString as u16 }>(text(string.to_bytes_with_nul()).address);
 }
 
-/// Prints text.
+/// Prints text of up to [`Text::MAX_LEN`] bytes; the host ends a guest that asks for more.
 pub fn print(bytes: &[u8]) {
     out32::<{ Port::Print as u16 }>(address_of(&text(bytes)));
 }
@@ -114,7 +141,13 @@ pub fn panic(report: &block::Panic) -> ! {
 }
 
 /// Tells the host where this guest's mailbox is: `size` bytes at a guest-physical address.
-pub fn mailbox_attach(address: u32, size: usize) {
+///
+/// # Safety
+///
+/// From now on the host writes there whenever a turn of this guest's begins, and reads there when it
+/// ends: all of it must be memory that this guest reaches by volatile accesses only. (An address
+/// outside of guest memory is safe: the host refuses it and ends the guest.)
+pub unsafe fn mailbox_attach(address: u32, size: usize) {
     let mailbox = block::MailboxAttach { address, size: length(size) };
     out32::<{ Port::MailboxAttach as u16 }>(address_of(&mailbox));
 }

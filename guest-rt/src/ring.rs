@@ -67,7 +67,9 @@ impl RingMailbox {
     /// If called twice: a guest has one mailbox.
     pub fn attach() -> Self {
         assert!(!ATTACHED.swap(true, Ordering::Relaxed), "the mailbox is attached already");
-        hypercall::mailbox_attach(hypercall::address_of(&MAILBOX), size_of::<Mailbox>());
+        let address = hypercall::address_of(&MAILBOX);
+        // SAFETY: MAILBOX is a static of that size, all of whose fields are volatile.
+        unsafe { hypercall::mailbox_attach(address, size_of::<Mailbox>()) };
         Self { account: Digest::EMPTY }
     }
 

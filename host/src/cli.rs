@@ -86,10 +86,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
     /// Where a flat binary is loaded to [default: 0].
-    #[arg(long, value_name = "ADDRESS", value_parser = parse_address, requires = "image")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     load: Option<u32>,
     /// Where an image that others built starts [default: where it is loaded, or an ELF file's entry].
-    #[arg(long, value_name = "ADDRESS", value_parser = parse_address, requires = "image")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     entry: Option<u32>,
     /// The CPU mode that guests run in.
     #[arg(long, value_name = "MODE")]
@@ -405,6 +405,9 @@ impl RunArgs {
         if self.image.is_none() && self.last_format(Format::Elf, Format::Flat).is_some() {
             return Err(Error::Usage("--format elf and --format flat go with --image FILE".into()));
         }
+        if self.image.is_none() && self.entry.is_some() {
+            return Err(Error::Usage("--entry goes with --image FILE".into()));
+        }
         if self.load.is_some() && self.request().format != Some(ImageFormat::Flat) {
             return Err(Error::Usage(
                 "--load goes with --format flat: an ELF file says itself where it goes".into(),
@@ -576,7 +579,13 @@ mod tests {
 
     #[test]
     fn options_that_do_not_go_together_are_refused() {
-        for args in [&["hello", "--turns", "3"][..], &["--image", "x", "--schedule", "random"], &[]] {
+        for args in [
+            &["hello", "--turns", "3"][..],
+            &["prodcons", "--entry", "5"],
+            &["hello", "--entry", "5"],
+            &["--image", "x", "--schedule", "random"],
+            &[],
+        ] {
             assert!(matches!(parse(args).plan(), Err(Error::Usage(_))), "{args:?}");
             assert!(matches!(parse(args).needs(), Err(Error::Usage(_))), "{args:?}");
         }

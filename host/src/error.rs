@@ -120,9 +120,9 @@ impl Error {
             | Self::Schedule(_)
             | Self::Image(_)
             | Self::ImageTooLarge { .. } => Status::BadInput,
-            Self::Vcpu(VcpuError::Memory(MemoryError::Size { .. } | MemoryError::Ram { .. })) => {
-                Status::BadInput
-            }
+            Self::Vcpu(VcpuError::Memory(
+                MemoryError::Size { .. } | MemoryError::Ram { .. } | MemoryError::OutOfReach { .. },
+            )) => Status::BadInput,
             Self::Vcpu(VcpuError::Memory(MemoryError::Range { .. })) => Status::Bug,
             Self::System(_) | Self::ModeMissing { .. } | Self::Vcpu(_) | Self::Os { .. } | Self::Doctor => {
                 Status::Machine

@@ -86,8 +86,17 @@ fn direct(image: &Image, mode: CpuMode, entry: u32, size: u32) -> Result<Launch,
         CpuMode::Long => memory.write(page_table, &paging::four_levels(page_table, size + PAGE_SIZE))?,
     }
     let text = text_page(image, mode, size);
-    // In paged mode one large page is all that there is; what lies above it is out of reach.
-    let stack = if mode == CpuMode::Paged { size.min(text) } else { size };
+    let stack = match mode {
+        // The stack pointer of 16-bit code is the low half of this: 0, so that the first push goes to
+        // the end of the first 64 KiB.
+        CpuMode::Real if size >= REAL_MODE_END => size - size % REAL_MODE_END,
+        // One large page is all that there is; what lies above it is out of reach.
+        CpuMode::Paged => size.min(text),
+        _ => size,
+    };
+    if mode == CpuMode::Paged && image.end() > stack.into() {
+        return Err(MemoryError::OutOfReach { end: image.end(), limit: stack.into() });
+    }
     let cpu = CpuState { mode, entry, stack, page_table, eax_ebx: (0, 0) };
     Ok(Launch { memory, cpu, text, foreign: true })
 }
@@ -96,9 +105,10 @@ fn direct(image: &Image, mode: CpuMode, entry: u32, size: u32) -> Result<Launch,
 /// stack is. Behind the guest's memory, where that will do.
 fn text_page(image: &Image, mode: CpuMode, size: u32) -> u32 {
     match mode {
-        // The stack pointer of 16-bit code begins at 64 KiB and goes down: away from there, then,
-        // and not at 0, which is the vector table's.
-        CpuMode::Real => (1..REAL_MODE_END / PAGE_SIZE - 1)
+        // Below the page in which the stack begins, and not at 0, which is the vector table's. An
+        // image that takes all of that finds the text behind its memory, where 16-bit code does not
+        // reach it but can still have it printed.
+        CpuMode::Real => (1..(size.min(REAL_MODE_END) / PAGE_SIZE).saturating_sub(1))
             .map(|page| page * PAGE_SIZE)
             .filter(|&page| !image.takes(page))
             .min_by_key(|page| page.abs_diff(0x7000))
@@ -159,6 +169,10 @@ fn multiboot_info(address: u32, size: u32) -> Vec<u8> {
 /// KVM refused to make that guest.
 pub fn mode_works(system: &System, mode: CpuMode) -> Result<bool, VcpuError> {
     const HLT: [u8; 1] = [0xF4];
+    let name = mode.name();
+    system
+        .explain()
+        .call("probe", &format!("first a guest of one instruction, to see whether {name} mode works here"));
     let memory = GuestMemory::flat(PAGE_SIZE, PAGE_SIZE)?;
     memory.write(0, &HLT)?;
     memory.write(PAGE_SIZE, &paging::one_large_page())?;
@@ -208,6 +222,35 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn real_mode_has_its_stack_at_the_end_of_what_it_reaches() {
+        let image = flat(1, 0, CpuMode::Real);
+        for (size, stack_pointer, text) in [
+            (0x20_0000, 0, 0x7000),
+            (0x20_1000, 0, 0x7000),
+            (0x20_8000, 0, 0x7000),
+            (0x8000, 0x8000, 0x6000),
+            (0x2000, 0x2000, 0x2000),
+            (0x1000, 0x1000, 0x1000),
+        ] {
+            let launch = launch(&image, size).expect("it fits");
+            assert_eq!(launch.cpu.stack % REAL_MODE_END, stack_pointer, "{size:#x}");
+            assert_eq!(launch.text, text, "{size:#x}");
+            assert!(launch.memory.contains(launch.text, PAGE_SIZE));
+        }
+        let all = flat(0x1_0000, 0, CpuMode::Real);
+        assert_eq!(launch(&all, 0x20_0000).expect("it fits").text, 0x20_0000);
+    }
+
+    #[test]
+    fn an_image_that_paged_mode_does_not_reach_is_refused() {
+        for (load, fits) in [(0x3F_E000, true), (0x3F_F000, false), (0x50_0000, false)] {
+            let image = flat(0x1000, load, CpuMode::Paged);
+            assert_eq!(launch(&image, 0x80_0000).is_ok(), fits, "{load:#x}");
+        }
+        assert!(launch(&flat(0x1000, 0x1F_F000, CpuMode::Paged), 0x20_0000).is_ok());
     }
 
     #[test]

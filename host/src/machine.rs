@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use guest_abi::{block::MailboxAttach, mailbox::Mailbox, port::Port};
+use guest_abi::{block::MailboxAttach, mailbox::Mailbox, mode::CpuMode, port::Port};
 
 use crate::{
     crash::Crash,
     explain::Explain,
     hypercall::{self, Reply, Services, Stop},
-    image::Image,
+    image::{Image, Start},
     kvm::{Direction, Exit, System, Vcpu, VcpuError},
     launch::{Launch, Parameters},
     memory::{MemoryError, Place},
@@ -66,10 +66,17 @@ impl Machine {
         secrets: Secrets,
     ) -> Result<Self, VcpuError> {
         let explain = system.explain();
-        let size = parameters.memory;
-        explain.call("mmap", &format!("{size:#x} bytes of our memory, zero, to become the guest's"));
-        explain.call("copy", &format!("{}: its segments go to their guest-physical addresses", image.name()));
         let Launch { memory, cpu, text, foreign } = Launch::new(image, parameters)?;
+        let size = memory.size();
+        explain.call(
+            "mmap",
+            &format!("{size:#x} bytes of our memory, zero, became the guest's, and what goes with them"),
+        );
+        explain
+            .call("copy", &format!("{}: its segments went to their guest-physical addresses", image.name()));
+        if let Some(what) = host_pages(image) {
+            explain.call("copy", what);
+        }
         let vcpu = Vcpu::new(system, memory, cpu)?;
         Ok(Self {
             name: image.name().into(),
@@ -145,6 +152,7 @@ impl Machine {
     }
 
     fn serve(&mut self, exit: &Exit, console: &mut dyn FnMut(&[u8]) -> bool) -> Result<Reply, Crash> {
+        let explain = self.explain;
         let Self { vcpu, vm, secrets, .. } = self;
         let mut services = Services {
             memory: vcpu.memory(),
@@ -152,7 +160,7 @@ impl Machine {
             stats: &self.stats,
             text: self.text,
             translation: &mut self.translation,
-            translate: &mut |address| translate(vcpu, *vm, secrets, address),
+            translate: &mut |address| translate(vcpu, *vm, secrets, explain, address),
             foreign: self.foreign,
             console,
         };
@@ -167,8 +175,9 @@ impl Machine {
             _ => self.vcpu.instruction_pointer(),
         };
         match (&crash, address) {
+            // Our own guests run with flat segments and identity-mapped: the pointer is an address.
             (Crash::Emulation { .. }, Some(address))
-                if self.vcpu.memory().place(address) != Place::Memory =>
+                if !self.foreign && self.vcpu.memory().place(address) != Place::Memory =>
             {
                 let place = self.vcpu.memory().place(address);
                 Halt::Crash(Crash::BadJump { address, place }, None)
@@ -206,9 +215,22 @@ impl Machine {
     }
 }
 
+/// What the host puts into a guest's memory beside the image.
+fn host_pages(image: &Image) -> Option<&'static str> {
+    match image.start() {
+        Start::Boot { .. } => Some("the boot information: memory, number and seed, for the guest to read"),
+        Start::Direct { mode: CpuMode::Paged | CpuMode::Long, .. } => {
+            Some("page tables that map every address to itself, behind the guest's memory")
+        }
+        Start::Direct { .. } => None,
+        Start::Multiboot { .. } => Some("what a Multiboot boot loader says, behind the guest's memory"),
+    }
+}
+
 /// What a guest is told of where the host has the memory behind an address: the low half, if it
 /// may be told at all.
-fn translate(vcpu: &Vcpu, vm: u32, secrets: &mut Secrets, address: u32) -> u32 {
+fn translate(vcpu: &Vcpu, vm: u32, secrets: &mut Secrets, explain: Explain, address: u32) -> u32 {
+    explain.call("KVM_TRANSLATE", &format!("where {address:#x} is for the guest's own page tables"));
     let host_address = vcpu.translate(address).and_then(|physical| vcpu.memory().host_address(physical));
     match (host_address, *secrets) {
         (None, _) => {

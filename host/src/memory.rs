@@ -240,6 +240,16 @@ pub enum MemoryError {
         /// This machine's memory, in bytes.
         ram: u64,
     },
+    /// An image lies where its mode does not reach.
+    #[error(
+        "the image ends at {end:#x}, and in paged mode, with its one page of 4 MiB, it may end at {limit:#x}: load it lower"
+    )]
+    OutOfReach {
+        /// One past the image's last address.
+        end: u64,
+        /// One past the highest that it may be.
+        limit: u64,
+    },
     /// The system gave no memory.
     #[error("the system gave no {size} bytes of guest memory: {source}")]
     Map {

@@ -128,6 +128,10 @@ fn place(turn: u64, len: usize) -> usize {
 const MAX_FILE_SIZE: u64 = 64 << 20;
 
 fn read(path: &Path) -> io::Result<String> {
+    // Before it is opened: a pipe without a writer would keep us there.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
     let mut text = String::new();
     File::open(path)?.take(MAX_FILE_SIZE + 1).read_to_string(&mut text)?;
     match text.len() as u64 > MAX_FILE_SIZE {

@@ -62,7 +62,7 @@ fn images_that_are_none_are_refused() {
     if can_run_guests() {
         let missing = folder.path().join("missing");
         refused(&["run", "--image", missing.to_str().expect("text")], 2, "No such file");
-        refused(&["run", "--image", folder.path().to_str().expect("text")], 2, "directory");
+        refused(&["run", "--image", folder.path().to_str().expect("text")], 2, "it is not a regular file");
         refused(&["run", "--image", &file("empty", b"")], 2, "it is empty");
         refused(&["run", "--image", &file("script", b"#!/bin/sh\n")], 2, "not an ELF file");
         // This test's own program: a dynamic 64-bit one.
@@ -136,7 +136,7 @@ fn bad_schedule_files_are_refused() {
         refuse(b"# nothing\n", "the schedule has no turns");
         refuse(b"12\n 1x\n", &format!("{path}, line 2, column 3: 'x' is no VM"));
         refuse(b"\xff\xfe1\n", "cannot read the schedule");
-        refused(&["run", "prodcons", "--schedule", "file:/dev/zero"], 2, "it has more than 64 MiB");
+        refused(&["run", "prodcons", "--schedule", "file:/dev/zero"], 2, "it is not a regular file");
         refused(&["run", "prodcons", "--schedule", "file:/no/such/file"], 2, "No such file");
     }
 }

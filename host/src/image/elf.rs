@@ -141,62 +141,95 @@ fn check_class(mode: CpuMode, is_64: bool) -> Result<(), Problem> {
     }
 }
 
+/// A loadable segment that has not been copied yet.
+struct Load<'a> {
+    address: u32,
+    size: u32,
+    bytes: &'a [u8],
+}
+
+impl Load<'_> {
+    /// One past the last address.
+    fn end(&self) -> u64 {
+        u64::from(self.address) + u64::from(self.size)
+    }
+}
+
 /// The loadable segments, by physical address, each within what images may use, which begins at
-/// `from`, and none over another.
+/// `from`, and none over another. Nothing is copied before all of them are known to be sound.
 fn segments<Elf: FileHeader<Endian = Endianness>>(
-    loads: &[&Elf::ProgramHeader],
+    headers: &[&Elf::ProgramHeader],
     endian: Endianness,
     file: &[u8],
     from: u32,
 ) -> Result<Vec<Segment>, Problem> {
-    let mut segments = Vec::new();
-    for (index, load) in loads.iter().enumerate() {
-        let (start, size): (u64, u64) = (load.p_paddr(endian).into(), load.p_memsz(endian).into());
-        let bytes = load
-            .data(endian, file)
-            .map_err(|()| Problem::Damaged(format!("segment {index} is not all in the file")))?;
-        if bytes.len() as u64 > size {
-            return Err(Problem::Damaged(format!("segment {index} is larger in the file than in memory")));
-        }
-        let end = start.saturating_add(size);
-        if size == 0 {
-            continue;
-        }
-        match (u32::try_from(start), u32::try_from(size)) {
-            (Ok(address), Ok(size)) if address >= from && end <= layout::MAX_MEMORY.into() => {
-                segments.push(Segment { address, bytes: bytes.to_vec(), size });
-            }
-            _ => return Err(Problem::OutOfRange { from, index, start, end }),
-        }
+    let mut loads = Vec::new();
+    for (index, header) in headers.iter().enumerate() {
+        loads.extend(load::<Elf>(index, header, endian, file, from)?);
     }
-    check_overlaps(&segments)?;
-    if segments.is_empty() { Err(Problem::NoSegments) } else { Ok(segments) }
+    check_overlaps(&loads)?;
+    if loads.is_empty() {
+        return Err(Problem::NoSegments);
+    }
+    let segment = |Load { address, size, bytes }| Segment { address, bytes: bytes.to_vec(), size };
+    Ok(loads.into_iter().map(segment).collect())
 }
 
-fn check_overlaps(segments: &[Segment]) -> Result<(), Problem> {
-    let mut order: Vec<(usize, &Segment)> = segments.iter().enumerate().collect();
-    order.sort_by_key(|(_, segment)| segment.address);
+/// One loadable segment; `None` if it takes no memory.
+fn load<'a, Elf: FileHeader<Endian = Endianness>>(
+    index: usize,
+    header: &Elf::ProgramHeader,
+    endian: Endianness,
+    file: &'a [u8],
+    from: u32,
+) -> Result<Option<Load<'a>>, Problem> {
+    let (start, size): (u64, u64) = (header.p_paddr(endian).into(), header.p_memsz(endian).into());
+    let bytes = header
+        .data(endian, file)
+        .map_err(|()| Problem::Damaged(format!("segment {index} is not all in the file")))?;
+    if bytes.len() as u64 > size {
+        return Err(Problem::Damaged(format!("segment {index} is larger in the file than in memory")));
+    }
+    let end = start.saturating_add(size);
+    match (u32::try_from(start), u32::try_from(size)) {
+        (_, Ok(0)) => Ok(None),
+        (Ok(address), Ok(size)) if address >= from && end <= layout::MAX_MEMORY.into() => {
+            Ok(Some(Load { address, size, bytes }))
+        }
+        _ => Err(Problem::OutOfRange { from, index, start, end }),
+    }
+}
+
+fn check_overlaps(loads: &[Load<'_>]) -> Result<(), Problem> {
+    let mut order: Vec<(usize, &Load<'_>)> = loads.iter().enumerate().collect();
+    order.sort_by_key(|(_, load)| load.address);
     match order.windows(2).find(|pair| pair[0].1.end() > pair[1].1.address.into()) {
         Some(pair) => Err(Problem::Overlap { first: pair[0].0, second: pair[1].0 }),
         None => Ok(()),
     }
 }
 
-/// The entry, which must lie in code that the image has.
+/// The physical address of the entry, which must lie in code that the image has. An entry is physical
+/// or, in kernels that are linked to run elsewhere than they are loaded, virtual.
 fn executable_entry<Elf: FileHeader<Endian = Endianness>>(
     entry: u64,
     loads: &[&Elf::ProgramHeader],
     endian: Endianness,
 ) -> Result<u32, Problem> {
-    let holds_entry = |load: &&&Elf::ProgramHeader| {
-        let start: u64 = load.p_paddr(endian).into();
+    let offset = |load: &&Elf::ProgramHeader, start: u64| {
         let size: u64 = load.p_filesz(endian).into();
-        load.p_flags(endian).0 & PF_X.0 != 0 && (start..start.saturating_add(size)).contains(&entry)
+        let executable = load.p_flags(endian).0 & PF_X.0 != 0;
+        entry.checked_sub(start).filter(|&offset| executable && offset < size)
     };
-    match (loads.iter().find(holds_entry), u32::try_from(entry)) {
-        (Some(_), Ok(entry)) => Ok(entry),
-        _ => Err(Problem::EntryOutside { entry }),
-    }
+    let physical = loads.iter().any(|load| offset(load, load.p_paddr(endian).into()).is_some());
+    let found = match physical {
+        true => Some(entry),
+        false => loads.iter().find_map(|load| {
+            let physical: u64 = load.p_paddr(endian).into();
+            Some(physical + offset(load, load.p_vaddr(endian).into())?)
+        }),
+    };
+    found.and_then(|entry| u32::try_from(entry).ok()).ok_or(Problem::EntryOutside { entry })
 }
 
 /// An entry that a real-mode start reaches.

@@ -7,12 +7,7 @@ mod multiboot;
 mod note;
 mod problem;
 
-use std::{
-    fmt::Write,
-    fs::File,
-    io::{self, Read},
-    path::Path,
-};
+use std::{fmt::Write, fs::File, io::Read, path::Path};
 
 use guest_abi::{layout, mode::CpuMode};
 pub use problem::{ImageError, Problem};
@@ -193,13 +188,13 @@ fn guest_name(file_name: &str, start: Start) -> &str {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Problem> {
-    let file = File::open(path).map_err(Problem::Read)?;
-    let metadata = file.metadata().map_err(Problem::Read)?;
-    if metadata.is_dir() {
-        return Err(Problem::Read(io::ErrorKind::IsADirectory.into()));
+    // Before it is opened: a pipe without a writer would keep us there.
+    if !std::fs::metadata(path).map_err(Problem::Read)?.is_file() {
+        return Err(Problem::NotAFile);
     }
+    let file = File::open(path).map_err(Problem::Read)?;
     let mut bytes = Vec::new();
-    // One byte more than allowed shows that there is more, whatever kind of file this is.
+    // One byte more than allowed shows that there is more.
     file.take(MAX_FILE_SIZE + 1).read_to_end(&mut bytes).map_err(Problem::Read)?;
     if bytes.len() as u64 > MAX_FILE_SIZE { Err(Problem::TooLarge) } else { Ok(bytes) }
 }

@@ -33,6 +33,9 @@ pub enum Problem {
     /// The file is beyond all measure.
     #[error("it has more than {} MiB", MAX_FILE_SIZE >> 20)]
     TooLarge,
+    /// A device, a pipe or a folder.
+    #[error("it is not a regular file")]
+    NotAFile,
     /// There is nothing in it.
     #[error("it is empty")]
     Empty,
@@ -69,9 +72,6 @@ pub enum Problem {
     /// A Multiboot kernel that needs what this host has not.
     #[error("a Multiboot kernel that requires {0}, which this host does not have")]
     MultibootFeature(&'static str),
-    /// A Multiboot header whose sums do not agree.
-    #[error("a Multiboot header with a wrong checksum")]
-    MultibootChecksum,
     /// A guest that does not run in the mode that was asked for.
     #[error("it runs in {} mode, not in {} mode", .is.name(), .wanted.name())]
     OtherMode {

@@ -54,7 +54,8 @@ impl CpuState {
             *segment = data;
         }
         let (cr0, cr4, efer) = self.control();
-        sregs.cr0 |= cr0.bits();
+        // Bit 4 is always set (SDM 3A, 2.5); the caches are on.
+        sregs.cr0 = Cr0Flags::EXTENSION_TYPE.union(cr0).bits();
         sregs.cr4 |= cr4.bits();
         sregs.efer |= efer.bits();
         sregs.cr3 = self.page_table.into();
@@ -160,10 +161,10 @@ mod tests {
             let s = sregs(mode);
             (s.cr0, s.cr4, s.efer)
         };
-        assert_eq!(bits(CpuMode::Real), (0, 0, 0));
-        assert_eq!(bits(CpuMode::Protected), (1, 0, 0));
-        assert_eq!(bits(CpuMode::Paged), (0x8000_0001, 0x10, 0));
-        assert_eq!(bits(CpuMode::Long), (0x8000_0001, 0x20, 0x500));
+        assert_eq!(bits(CpuMode::Real), (0x10, 0, 0));
+        assert_eq!(bits(CpuMode::Protected), (0x11, 0, 0));
+        assert_eq!(bits(CpuMode::Paged), (0x8000_0011, 0x10, 0));
+        assert_eq!(bits(CpuMode::Long), (0x8000_0011, 0x20, 0x500));
     }
 
     #[test]
@@ -183,7 +184,7 @@ mod tests {
         let text = describe(&regs, &sregs(CpuMode::Protected));
         assert!(text.starts_with("rax 000000000000002a  rbx 0000000000000000  "), "{text}");
         assert!(
-            text.contains("cr0 0000000000000001") && text.contains("cs  0008 base 0 limit ffffffff"),
+            text.contains("cr0 0000000000000011") && text.contains("cs  0008 base 0 limit ffffffff"),
             "{text}"
         );
     }

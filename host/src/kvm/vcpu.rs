@@ -123,10 +123,12 @@ fn register_memory(vm: &VmFd, memory: &GuestMemory, explain: Explain) -> Result<
 
 /// Puts the vCPU, which is in its state after reset (Intel SDM volume 3A, 10.1.1), into another.
 fn set_state(vcpu: &VcpuFd, state: CpuState, explain: Explain) -> Result<(), VcpuError> {
+    explain.call("KVM_GET_SREGS", "what the system registers are after reset, so that only some need change");
     let sregs = vcpu.get_sregs().map_err(call("KVM_GET_SREGS"))?;
     let why = format!("segments and control registers for {} mode", state.mode.name());
     explain.call("KVM_SET_SREGS", &why);
     vcpu.set_sregs(&state.sregs(sregs)).map_err(call("KVM_SET_SREGS"))?;
+    explain.call("KVM_GET_REGS", "the same for the general registers");
     let regs = vcpu.get_regs().map_err(call("KVM_GET_REGS"))?;
     let why = format!(
         "the first instruction at {:#x}, the stack at {:#x}, interrupts off",

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Sink, Utf8Stream};
-use crate::event::{Console, Event};
+use crate::event::{Console, CrashEvent, Event, ExitEvent};
 
 /// Writes events as JSON lines.
 pub(super) struct JsonLines<W> {
@@ -18,6 +18,13 @@ pub(super) struct JsonLines<W> {
 impl<W: Write> JsonLines<W> {
     pub(super) fn new(writer: W, quiet: bool) -> Self {
         Self { writer, quiet, consoles: BTreeMap::new() }
+    }
+
+    fn console(&mut self, vm: u32, name: &str, text: &str) -> io::Result<()> {
+        match text.is_empty() {
+            true => Ok(()),
+            false => self.line(&Event::Console(Console { vm, name, text: text.as_bytes() })),
+        }
     }
 
     fn line(&mut self, event: &Event<'_>) -> io::Result<()> {
@@ -33,8 +40,13 @@ impl<W: Write> Sink for JsonLines<W> {
             Event::Console(Console { vm, name, text }) => {
                 // A character whose bytes come in several exits is one character all the same.
                 let text = self.consoles.entry(*vm).or_default().push(text);
-                self.line(&Event::Console(Console { vm: *vm, name, text: text.as_bytes() }))?;
+                self.console(*vm, name, &text)?;
                 self.flush()
+            }
+            Event::Exit(ExitEvent { vm, name, .. }) | Event::Crash(CrashEvent { vm, name, .. }) => {
+                let rest = self.consoles.entry(*vm).or_default().finish();
+                self.console(*vm, name, rest)?;
+                self.line(event)
             }
             // With `quiet`, whoever asked for statistics wants them all the same.
             _ => self.line(event),
@@ -107,6 +119,6 @@ mod tests {
         let lines = lines(true, &[byte(&[0xC3]), byte(&[0xA9]), byte(b"\x1b\xff!")]);
         let texts: Vec<&str> =
             lines.lines().map(|line| line.split("\"text\":").nth(1).expect("a text")).collect();
-        assert_eq!(texts, ["\"\"}", "\"é\"}", "\"\\u001b\u{FFFD}!\"}"]);
+        assert_eq!(texts, ["\"é\"}", "\"\\u001b\u{FFFD}!\"}"]);
     }
 }

@@ -32,6 +32,13 @@ impl Utf8Stream {
     }
 }
 
+impl Utf8Stream {
+    /// The end of the stream: what is left of a character that never became whole.
+    pub fn finish(&mut self) -> &'static str {
+        if std::mem::take(&mut self.pending).is_empty() { "" } else { "\u{FFFD}" }
+    }
+}
+
 /// Whether these bytes are the beginning of a character whose rest may still come.
 fn could_begin_character(bytes: &[u8]) -> bool {
     !bytes.is_empty() && std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
@@ -88,6 +95,7 @@ mod tests {
             let mut stream = Utf8Stream::default();
             let pieces: String = text.as_bytes().chunks(cut).map(|piece| stream.push(piece)).collect();
             prop_assert_eq!(pieces, text);
+            prop_assert_eq!(stream.finish(), "");
         }
 
         /// Any bytes at all become text, and never wait for more than one character's rest.

@@ -190,6 +190,19 @@ impl<W: Write> Transcript<W> {
         self.flush()
     }
 
+    /// Writes what is left of characters that never became whole.
+    fn end_characters(&mut self) -> io::Result<()> {
+        let rests: Vec<(u32, &str)> =
+            self.consoles.iter_mut().map(|(vm, stream)| (*vm, stream.finish())).collect();
+        for (vm, rest) in rests.into_iter().filter(|(_, rest)| !rest.is_empty()) {
+            match self.names.is_empty() {
+                true => write!(self.writer, "{rest}")?,
+                false => self.lines.entry(vm).or_default().push_str(rest),
+            }
+        }
+        Ok(())
+    }
+
     /// Ends the lines that guests have begun: something else is to be written.
     fn end_lines(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.midline) {
@@ -206,7 +219,8 @@ impl<W: Write> Sink for Transcript<W> {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
             // A guest that ends well may leave its last line as it is.
-            Event::Console(_) | Event::Exit(_) => {}
+            Event::Console(_) => {}
+            Event::Exit(_) => self.end_characters()?,
             _ => self.end_lines()?,
         }
         match event {
