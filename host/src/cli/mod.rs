@@ -1,4 +1,7 @@
-//! The command line.
+//! The command line: what can be said, and what is to be done then.
+
+mod choices;
+mod values;
 
 use std::{
     env,
@@ -6,9 +9,9 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use choices::{Format, Mode, Preset};
+use clap::{Args, Parser, Subcommand};
 use guest_abi::{
-    layout::DEFAULT_MEMORY,
     mailbox::Quota,
     mode::CpuMode,
     ring::{Capacity, MAX_CAPACITY},
@@ -20,12 +23,12 @@ use crate::{
     image::{ImageFormat, Request},
     kvm::System,
     machine::Secrets,
-    memory::check_size,
     output::Form,
     prodcons,
     schedule::{DEFAULT_TURNS, ScheduleSpec},
     seed, solo,
 };
+use values::{parse_address, parse_capacity, parse_memory, parse_quota, parse_timeout};
 
 /// Guestlab runs bare-metal Rust guests in real virtual machines under Linux KVM.
 #[derive(Debug, Parser)]
@@ -173,68 +176,6 @@ const EXIT_STATUSES: &str = "\
 Exit status: 0 success; 1 a guest reported failure (panic, non-zero exit); 2 bad usage or bad \
 input; 3 a guest crashed or broke the protocol; 4 the deadline passed; 5 this machine cannot run \
 it; 70 a bug of guestlab's.";
-
-/// A form of output, or of an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// Output for people, the default.
-    Text,
-    /// Output of one JSON object a line.
-    Jsonl,
-    /// An image that is an ELF file, the default.
-    Elf,
-    /// An image that is loaded as it is.
-    Flat,
-}
-
-/// A CPU mode.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Mode {
-    /// 16-bit code in real mode.
-    Real,
-    /// 32-bit protected mode without paging.
-    Protected,
-    /// 32-bit protected mode with paging.
-    Paged,
-    /// 64-bit mode.
-    Long,
-}
-
-impl From<Mode> for CpuMode {
-    fn from(mode: Mode) -> Self {
-        match mode {
-            Mode::Real => Self::Real,
-            Mode::Protected => Self::Protected,
-            Mode::Paged => Self::Paged,
-            Mode::Long => Self::Long,
-        }
-    }
-}
-
-/// The course's four problems.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Preset {
-    /// One number produced, one consumed, alternating.
-    Basic,
-    /// Three numbers produced, then three consumed.
-    Bursty,
-    /// An array of five numbers a turn, alternating.
-    Mass,
-    /// Random numbers of items in random order.
-    Random,
-}
-
-impl Preset {
-    /// The preset's schedule, and the items a turn.
-    fn orders(self) -> (ScheduleSpec, Quota) {
-        match self {
-            Self::Basic => (ScheduleSpec::Alternate, Quota::Items(1)),
-            Self::Bursty => (ScheduleSpec::Burst(3), Quota::Items(1)),
-            Self::Mass => (ScheduleSpec::Alternate, Quota::Items(5)),
-            Self::Random => (ScheduleSpec::Random, Quota::Random),
-        }
-    }
-}
 
 /// What `run` is to run.
 #[derive(Debug)]
@@ -477,56 +418,10 @@ fn is_guest_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }
 
-fn parse_capacity(text: &str) -> Result<Capacity, String> {
-    text.parse().ok().and_then(Capacity::new).ok_or_else(|| format!("a ring holds 1 to {MAX_CAPACITY} items"))
-}
-
-fn parse_quota(text: &str) -> Result<Quota, String> {
-    match text.parse() {
-        _ if text == "random" => Ok(Quota::Random),
-        Ok(items @ 0..=MAX_CAPACITY) => Ok(Quota::Items(items)),
-        _ => Err(format!("a turn moves `random` or 0 to {MAX_CAPACITY} items")),
-    }
-}
-
-/// A size that a guest's memory can have.
-fn parse_memory(text: &str) -> Result<u32, String> {
-    let size = parse_size(text)?;
-    check_size(size).map_err(|error| error.to_string())
-}
-
-/// A size in bytes, with K, M or G for powers of 1024.
-fn parse_size(text: &str) -> Result<u64, String> {
-    let (digits, shift) = match text.char_indices().last() {
-        Some((at, 'K' | 'k')) => (&text[..at], 10),
-        Some((at, 'M' | 'm')) => (&text[..at], 20),
-        Some((at, 'G' | 'g')) => (&text[..at], 30),
-        _ => (text, 0),
-    };
-    digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift)).ok_or_else(|| {
-        format!("a size is a number of bytes, or one with K, M or G, as in {}K", DEFAULT_MEMORY >> 10)
-    })
-}
-
-/// A guest-physical address, in decimal or with 0x.
-fn parse_address(text: &str) -> Result<u32, String> {
-    let address = match text.strip_prefix("0x") {
-        Some(digits) => u32::from_str_radix(digits, 16),
-        None => text.parse(),
-    };
-    address.map_err(|_| "an address is a number below 4 GiB, as in 0x8000".into())
-}
-
-fn parse_timeout(text: &str) -> Result<Duration, String> {
-    text.parse()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|timeout| !timeout.is_zero())
-        .ok_or_else(|| "a deadline is a number of seconds above 0, as in 2.5".into())
-}
-
 #[cfg(test)]
 mod tests {
+    use guest_abi::layout::DEFAULT_MEMORY;
+
     use super::*;
 
     fn parse(args: &[&str]) -> RunArgs {
@@ -618,15 +513,5 @@ mod tests {
             let error = Cli::try_parse_from(args).expect_err(option);
             assert_eq!(error.exit_code(), 2, "{option} {value}");
         }
-    }
-
-    #[test]
-    fn sizes_have_suffixes() {
-        assert_eq!(parse_size("4096"), Ok(4096));
-        assert_eq!(parse_size("16K"), Ok(16 << 10));
-        assert_eq!(parse_size("3g"), Ok(3 << 30));
-        assert_eq!(parse_size("4G"), Ok(4 << 30));
-        assert!(parse_memory("4G").is_err() && parse_size("99999999999999999999").is_err());
-        assert!(parse_size("é").is_err());
     }
 }

@@ -1,0 +1,77 @@
+//! The values of options, from text.
+
+use std::time::Duration;
+
+use guest_abi::{
+    layout::DEFAULT_MEMORY,
+    mailbox::Quota,
+    ring::{Capacity, MAX_CAPACITY},
+};
+
+use crate::memory::check_size;
+
+/// A ring's capacity in items.
+pub(super) fn parse_capacity(text: &str) -> Result<Capacity, String> {
+    text.parse().ok().and_then(Capacity::new).ok_or_else(|| format!("a ring holds 1 to {MAX_CAPACITY} items"))
+}
+
+/// The number of items a turn, or `random`.
+pub(super) fn parse_quota(text: &str) -> Result<Quota, String> {
+    match text.parse() {
+        _ if text == "random" => Ok(Quota::Random),
+        Ok(items @ 0..=MAX_CAPACITY) => Ok(Quota::Items(items)),
+        _ => Err(format!("a turn moves `random` or 0 to {MAX_CAPACITY} items")),
+    }
+}
+
+/// A size that a guest's memory can have.
+pub(super) fn parse_memory(text: &str) -> Result<u32, String> {
+    let size = parse_size(text)?;
+    check_size(size).map_err(|error| error.to_string())
+}
+
+/// A size in bytes, with K, M or G for powers of 1024.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let (digits, shift) = match text.char_indices().last() {
+        Some((at, 'K' | 'k')) => (&text[..at], 10),
+        Some((at, 'M' | 'm')) => (&text[..at], 20),
+        Some((at, 'G' | 'g')) => (&text[..at], 30),
+        _ => (text, 0),
+    };
+    digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift)).ok_or_else(|| {
+        format!("a size is a number of bytes, or one with K, M or G, as in {}K", DEFAULT_MEMORY >> 10)
+    })
+}
+
+/// A guest-physical address, in decimal or with 0x.
+pub(super) fn parse_address(text: &str) -> Result<u32, String> {
+    let address = match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    address.map_err(|_| "an address is a number below 4 GiB, as in 0x8000".into())
+}
+
+/// A time in seconds.
+pub(super) fn parse_timeout(text: &str) -> Result<Duration, String> {
+    text.parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|timeout| !timeout.is_zero())
+        .ok_or_else(|| "a deadline is a number of seconds above 0, as in 2.5".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_suffixes() {
+        assert_eq!(parse_size("4096"), Ok(4096));
+        assert_eq!(parse_size("16K"), Ok(16 << 10));
+        assert_eq!(parse_size("3g"), Ok(3 << 30));
+        assert_eq!(parse_size("4G"), Ok(4 << 30));
+        assert!(parse_memory("4G").is_err() && parse_size("99999999999999999999").is_err());
+        assert!(parse_size("é").is_err());
+    }
+}
