@@ -1,7 +1,7 @@
 //! What goes into the nested machine's archive: each path once, folders before what is in them.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -39,6 +39,19 @@ impl Contents {
     /// Adds a copy of a file.
     pub(crate) fn file(&mut self, path: impl AsRef<Path>, original: &Path) -> &mut Contents {
         self.add(path.as_ref(), Item::CopyOf(original.to_path_buf()))
+    }
+
+    /// Adds copies of all files below a folder, at the places they have here.
+    pub(crate) fn tree(&mut self, folder: &Path) -> Result<(), Error> {
+        for entry in fs::read_dir(folder).map_err(Error::file("read", folder))? {
+            let path = entry.map_err(Error::file("read", folder))?.path();
+            if path.is_dir() {
+                self.tree(&path)?;
+            } else {
+                self.file(&path, &path);
+            }
+        }
+        Ok(())
     }
 
     fn add(&mut self, path: &Path, item: Item) -> &mut Contents {
@@ -102,6 +115,18 @@ mod tests {
             packed.find(&format!("{path}\0")).unwrap()
         };
         assert!(at("a/b") < at("a/b/one") && at("a/b/one") < at("a/b/two"));
+    }
+
+    #[test]
+    fn a_tree_keeps_its_places() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("images")).unwrap();
+        fs::write(folder.path().join("images/a.c"), "int a;").unwrap();
+        let mut contents = Contents::new();
+        contents.tree(folder.path()).unwrap();
+        let place = folder.path().join("images/a.c");
+        let place = place.strip_prefix("/").unwrap().display();
+        assert!(packed(&contents).contains(&format!("{place}\0")));
     }
 
     #[test]

@@ -26,7 +26,8 @@ const HARDWARE: [&str; 13] = [
     "-accel tcg,thread=single",
     "-machine pc",
     "-smp 2",
-    "-m 2G",
+    // More than a guest with 2 GiB needs; here it takes only what is written to.
+    "-m 4G",
     // All that can be emulated, but four levels of page tables, as most machines have.
     "-cpu max,la57=off",
     "-nodefaults",
@@ -140,4 +141,27 @@ fn arguments(folder: &Path) -> Vec<OsString> {
 /// QEMU parts options by commas.
 fn doubled_commas(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_port_has_its_file_and_its_number() {
+        let arguments = arguments(Path::new("/target/a,b"));
+        for (id, number) in [("out", 1), ("err", 2), ("report", 3)] {
+            let file = format!("file,id={id},path=/target/a,,b/{id}");
+            assert!(arguments.contains(&file.into()), "{arguments:?}");
+            let port = format!("virtserialport,nr={number},chardev={id}");
+            assert!(arguments.contains(&port.into()), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn the_kernels_options_are_one_line_with_all_that_ends_a_crash() {
+        let options: Vec<&str> = KERNEL_OPTIONS.split(' ').collect();
+        assert!(options.iter().all(|option| !option.trim().is_empty()), "{options:?}");
+        assert!(["console=ttyS0", "panic=-1", "oops=panic"].iter().all(|it| options.contains(it)));
+    }
 }

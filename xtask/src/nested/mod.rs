@@ -6,11 +6,13 @@
 //! are not checked, and times mean nothing.
 //!
 //! The machine has no disk. Its files are packed into an archive that Linux unpacks at boot: a
-//! busybox, KVM's modules, the programs to run with their libraries, and a script, [`plan`], that
+//! busybox, KVM's modules, the programs to run with their libraries, a C compiler for those that want
+//! one, and a script, [`plan`], that
 //! the first process (`init.sh`) follows. What the programs print comes out through virtual serial
 //! ports, and so does the report of how each of them ended.
 
 mod archive;
+mod compiler;
 mod cpio;
 mod error;
 mod libraries;
@@ -96,12 +98,15 @@ fn contents(parts: &Parts, programs: &Programs, images: &[Image], plan: &Plan) -
     for module in parts.linux.modules()? {
         contents.file(plan::module_path(&module), &module);
     }
-    let binaries: Vec<&Path> = programs.binaries().collect();
+    let compiler = compiler::files();
+    let binaries: Vec<&Path> = programs.binaries().chain(compiler.iter().map(PathBuf::as_path)).collect();
     let libraries = libraries::of(&binaries)?;
     let own_place = binaries.into_iter().chain(images.iter().map(|image| image.path.as_path()));
     for path in own_place.chain(libraries.iter().map(PathBuf::as_path)) {
         contents.file(path, path);
     }
+    // What tests read at run time is beside them.
+    contents.tree(&programs.folder.join("tests"))?;
     Ok(contents)
 }
 
