@@ -2,9 +2,7 @@
 
 mod common;
 
-use common::{can_run_guests, command, expect, text};
-
-const MODES: [&str; 4] = ["real", "protected", "paged", "long"];
+use common::{MODES, can_run_guests, command, expect, text};
 
 /// Runs a guest in a mode, which must end with status 0; `None`, and a word about it, where this
 /// machine's KVM does not have the mode.

@@ -10,6 +10,9 @@ use std::{
     sync::OnceLock,
 };
 
+/// The CPU modes that guests are built for.
+pub(crate) const MODES: [&str; 4] = ["real", "protected", "paged", "long"];
+
 /// The folder with the guests' images. `cargo xtask test` builds them and names it; a plain
 /// `cargo test` has them built here.
 pub(crate) fn images() -> &'static Path {
@@ -19,13 +22,15 @@ pub(crate) fn images() -> &'static Path {
 
 fn build_images() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace's root");
-    let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["xtask", "build-guests"])
-        .current_dir(root)
-        .stdout(Stdio::null())
-        .status()
-        .expect("cargo runs");
-    assert!(status.success(), "the guests cannot be built");
+    for mode in MODES {
+        let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+            .args(["xtask", "build-guests", "--mode", mode])
+            .current_dir(root)
+            .stdout(Stdio::null())
+            .status()
+            .expect("cargo runs");
+        assert!(status.success(), "the guests cannot be built for {mode} mode");
+    }
     let target =
         env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |target| root.join(target));
     target.join("guests")

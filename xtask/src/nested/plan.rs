@@ -88,13 +88,13 @@ mod tests {
     #[test]
     fn a_plan_is_a_script_of_quoted_words() {
         let plan = Plan {
-            folder: "/work/host".into(),
+            folder: "/src/host".into(),
             environment: vec![("RUST_BACKTRACE".into(), "1".into())],
             runs: vec![("tests/a.rs".into(), vec!["/t/a".into(), "it's".into()])],
         };
         let expected = "export RUST_BACKTRACE='1'\n\
                         load_all() {\nload '/modules/kvm.ko'\n}\n\
-                        run_all() {\ncd '/work/host'\nrun 'tests/a.rs' '/t/a' 'it'\\''s'\n}\n";
+                        run_all() {\ncd '/src/host'\nrun 'tests/a.rs' '/t/a' 'it'\\''s'\n}\n";
         assert_eq!(plan.script(&["/copy/lib/kvm.ko".into()]), expected);
     }
 
