@@ -56,10 +56,17 @@ pub(crate) fn configure(
 ) -> Result<(), Error> {
     check_mode(mode)?;
     command.args(BUILD_STD).args(["--profile", "guest", "--target"]).arg(mode.target_file());
-    command.arg("--target-dir").arg(workspace.guest_build());
+    command.arg("--target-dir").arg(build_folder(workspace, mode));
     command.env("CARGO_ENCODED_RUSTFLAGS", flags(mode, &renamed_folders(workspace, toolchain)));
     toolchain.equip(command, mode.target());
     Ok(())
+}
+
+/// Where guests of a mode are built. Protected and paged mode share a target, and cargo does not tell
+/// their builds apart by their flags: in one folder each would undo the other's.
+fn build_folder(workspace: &Workspace, mode: Mode) -> PathBuf {
+    let folder = workspace.guest_build();
+    if mode == Mode::Paged { folder.join(mode.name()) } else { folder }
 }
 
 /// The flags of guest code: its linker script, which guest-rt's build script puts on the search
