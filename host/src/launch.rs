@@ -258,6 +258,7 @@ mod tests {
         let image = flat(0x2000, 0x1F_F000, CpuMode::Protected);
         // The page behind memory is the host's: an image may not use it.
         assert!(image.end() > 0x20_0000);
+        assert!(matches!(launch(&image, 0x20_0000), Err(MemoryError::Range { .. })));
         assert!(launch(&flat(0x2000, 0x1F_E000, CpuMode::Protected), 0x20_0000).is_ok());
     }
 

@@ -31,10 +31,11 @@ pub fn run(system: &System, path: &Path, timeout: Duration) -> Result<(), Error>
     let refuse = |problem| RecordingError { path: path.into(), line: None, problem };
     check_abi(&recording).map_err(refuse)?;
     check_images(&recording, path)?;
-    if recording.schedule().is_empty() {
+    let turns = recording.schedule();
+    if turns.is_empty() {
         return output::line("identical: the recording has no turns");
     }
-    let plan = plan(&recording, timeout);
+    let plan = plan(&recording, turns, timeout);
     let mut checker = Checker { recording: &recording, next: 0, difference: None };
     let outcome = prodcons::run(system, &plan, &mut checker);
     checker.verdict(outcome)
@@ -80,7 +81,7 @@ fn check_images(recording: &Recording, path: &Path) -> Result<(), Error> {
 }
 
 /// The run that the recording is of, along its turns.
-fn plan(recording: &Recording, timeout: Duration) -> Plan {
+fn plan(recording: &Recording, turns: String, timeout: Duration) -> Plan {
     let options = &recording.options;
     let quota = |items: Option<u32>| items.map_or(Quota::Random, Quota::Items);
     Plan {
@@ -89,7 +90,7 @@ fn plan(recording: &Recording, timeout: Duration) -> Plan {
         producers: options.producers,
         consumers: options.consumers,
         mode: options.mode(),
-        schedule: ScheduleSpec::String(recording.schedule()),
+        schedule: ScheduleSpec::String(turns),
         turns: None,
         capacity: Capacity::new(recording.run.capacity).unwrap_or(Capacity::DEFAULT),
         produce: quota(options.produce),

@@ -155,8 +155,10 @@ impl Image {
     ///
     /// A segment lies beyond that memory.
     pub fn load(&self, memory: &GuestMemory) -> Result<(), MemoryError> {
-        for Segment { address, bytes, size } in &self.contents.segments {
-            if !memory.contains(*address, *size) {
+        for segment in &self.contents.segments {
+            let Segment { address, bytes, size } = segment;
+            // What lies behind a guest's memory may be there, but is the host's.
+            if segment.end() > memory.size().into() || !memory.contains(*address, *size) {
                 return Err(MemoryError::Range { address: (*address).into(), len: (*size).into() });
             }
             memory.write(*address, bytes)?;
