@@ -35,31 +35,38 @@ pub enum Event<'a> {
 #[derive(Debug, Serialize)]
 pub struct Run<'a> {
     /// The experiment's name.
-    pub experiment: &'static str,
+    pub experiment: String,
     /// The host's ABI version.
     pub abi: String,
     /// The seed of all chance.
     pub seed: u64,
-    /// The ring's capacity in items.
-    pub capacity: u32,
+    /// The ring's capacity in items, where there is a ring.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<u32>,
     /// The schedule, as written.
     pub schedule: String,
-    /// The number of turns.
-    pub turns: u64,
+    /// The number of turns; `None` where only `items` ends the run.
+    pub turns: Option<u64>,
+    /// The number of items after which the run ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items: Option<u64>,
+    /// Whether the same options give the same run; it is said only where they do not.
+    #[serde(skip_serializing_if = "is_true")]
+    pub repeatable: bool,
     /// The guests, in the order of their VMs.
     pub guests: Vec<Guest<'a>>,
 }
 
-/// A guest of an exchange.
+/// A guest of an experiment.
 #[derive(Debug, Serialize)]
 pub struct Guest<'a> {
     /// The VM's number, from 1.
     pub vm: u32,
     /// The image's name.
     pub name: &'a str,
-    /// What the guest does.
-    #[serde(serialize_with = "role_name")]
-    pub role: Role,
+    /// What the guest does, in an exchange of producers and consumers.
+    #[serde(serialize_with = "optional_role_name", skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
     /// The SHA-256 of the image's file.
     pub sha256: &'a str,
 }
@@ -146,6 +153,16 @@ pub struct Location {
 pub struct End {
     /// The number of turns that were finished.
     pub turns: u64,
+    /// What moved, where there is a ring.
+    #[serde(flatten)]
+    pub account: Option<Account>,
+    /// Exits by VM and kind.
+    pub exits: BTreeMap<u32, Exits>,
+}
+
+/// What moved through a ring.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Account {
     /// The number of items that were produced.
     pub produced: u64,
     /// The number of items that were consumed.
@@ -154,8 +171,6 @@ pub struct End {
     pub left: u32,
     /// Whether what came out is what went in.
     pub audit: Audit,
-    /// Exits by VM and kind.
-    pub exits: BTreeMap<u32, Exits>,
 }
 
 /// The audit's verdict.
@@ -217,6 +232,16 @@ fn stats_rows<S: Serializer>(stats: &ExitStats, serializer: S) -> Result<S::Ok, 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
 fn role_name<S: Serializer>(role: &Role, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(role.name())
+}
+
+#[expect(clippy::ref_option, reason = "serde passes fields by reference")]
+fn optional_role_name<S: Serializer>(role: &Option<Role>, serializer: S) -> Result<S::Ok, S::Error> {
+    role.map(Role::name).serialize(serializer)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_true(value: &bool) -> bool {
+    *value
 }
 
 fn lossy_text<S: Serializer>(text: &[u8], serializer: S) -> Result<S::Ok, S::Error> {

@@ -41,6 +41,26 @@ pub struct Exchange {
     ledger: Ledger,
 }
 
+/// A turn that has begun: the ring as its party sees it.
+#[derive(Clone, Debug)]
+pub struct OpenTurn {
+    party: usize,
+    quota: Quota,
+    ring: Ring,
+}
+
+impl OpenTurn {
+    /// What the party's mailbox holds when the turn begins.
+    pub fn mailbox(&self) -> Mailbox {
+        Mailbox::new(self.quota, &self.ring)
+    }
+
+    /// The party whose turn it is.
+    pub fn party(&self) -> usize {
+        self.party
+    }
+}
+
 /// What a turn moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moved {
@@ -71,9 +91,11 @@ impl Exchange {
         &self.ledger
     }
 
-    /// What the mailbox of a party holds when its turn begins.
-    pub fn mailbox(&self, party: usize) -> Mailbox {
-        Mailbox::new(self.parties[party].quota, &self.ring)
+    /// Begins a turn of a party's. While it is open there may be one of the other role beside it, but
+    /// none of the same: producers only append and consumers only take from the front, so that
+    /// what each of the two was given stays true for its own side.
+    pub fn begin(&self, party: usize) -> OpenTurn {
+        OpenTurn { party, quota: self.parties[party].quota, ring: self.ring.clone() }
     }
 
     /// Takes over what a party left in its mailbox at the end of its turn: the items it moved.
@@ -81,12 +103,17 @@ impl Exchange {
     /// # Errors
     ///
     /// The rule that it broke; the exchange is as before.
-    pub fn settle(&mut self, party: usize, claim: &Mailbox) -> Result<Moved, Refusal> {
+    ///
+    /// # Panics
+    ///
+    /// If two turns of one role were open at once, which is the caller's to prevent.
+    pub fn settle(&mut self, turn: OpenTurn, claim: &Mailbox) -> Result<Moved, Refusal> {
+        let OpenTurn { party, ring: before, .. } = turn;
         let Party { role, account, .. } = &mut self.parties[party];
-        let items = transition::check(*role, &self.ring, claim, *account)
-            .map_err(|violation| Refusal::new(violation, &self.ring, claim))?;
+        let items = transition::check(*role, &before, claim, *account)
+            .map_err(|violation| Refusal::new(violation, &before, claim))?;
         transition::adopt(*role, &mut self.ring, &items)
-            .expect("the items were checked against this ring just now");
+            .expect("since these items were checked, only the other side has changed the ring");
         *account = account.with_all(&items);
         self.ledger.enter(*role, &items);
         let makers = match role {
@@ -208,7 +235,7 @@ mod tests {
 
     /// A producer's honest turn that appends these items.
     fn produce(exchange: &Exchange, account: Digest, items: &[u32]) -> Mailbox {
-        let mut mailbox = exchange.mailbox(0);
+        let mut mailbox = exchange.begin(0).mailbox();
         for &item in items {
             let slot = mailbox.pointers.push().expect("room");
             mailbox.slots[slot as usize] = item;
@@ -220,23 +247,23 @@ mod tests {
     #[test]
     fn a_mailbox_hands_over_the_ring_and_the_orders() {
         let exchange = exchange();
-        assert_eq!(Quota::decode(exchange.mailbox(0).quota), Quota::Random);
-        assert_eq!(Quota::decode(exchange.mailbox(1).quota), Quota::Items(2));
-        assert_eq!(exchange.mailbox(1).pointers, exchange.ring().pointers());
+        assert_eq!(Quota::decode(exchange.begin(0).mailbox().quota), Quota::Random);
+        assert_eq!(Quota::decode(exchange.begin(1).mailbox().quota), Quota::Items(2));
+        assert_eq!(exchange.begin(1).mailbox().pointers, exchange.ring().pointers());
     }
 
     #[test]
     fn items_go_through_and_the_audit_agrees() {
         let mut exchange = exchange();
         let claim = produce(&exchange, Digest::EMPTY, &[10, 11, 12]);
-        let moved = exchange.settle(0, &claim).expect("honest");
+        let moved = exchange.settle(exchange.begin(0), &claim).expect("honest");
         assert_eq!((&*moved.items, &*moved.makers), (&[10, 11, 12][..], &[0, 0, 0][..]));
         assert!(exchange.audit());
 
-        let mut claim = exchange.mailbox(1);
+        let mut claim = exchange.begin(1).mailbox();
         claim.pointers.take().expect("an item");
         claim.digest = Digest::EMPTY.with(10);
-        let moved = exchange.settle(1, &claim).expect("honest");
+        let moved = exchange.settle(exchange.begin(1), &claim).expect("honest");
         assert_eq!((&*moved.items, &*moved.makers), (&[10][..], &[0][..]));
         assert!(exchange.audit());
         assert_eq!((exchange.ledger().produced(), exchange.ledger().consumed()), (3, 1));
@@ -249,29 +276,45 @@ mod tests {
         let mut exchange =
             Exchange::new(Capacity::new(4).expect("1 to 64"), vec![producer.clone(), producer, consumer]);
         for (party, item) in [(1, 20), (0, 10), (1, 21)] {
-            let mut claim = exchange.mailbox(party);
+            let mut claim = exchange.begin(party).mailbox();
             let slot = claim.pointers.push().expect("room");
             claim.slots[slot as usize] = item;
             claim.digest = exchange.parties[party].account.with(item);
-            assert_eq!(exchange.settle(party, &claim).expect("honest").makers, [party]);
+            assert_eq!(exchange.settle(exchange.begin(party), &claim).expect("honest").makers, [party]);
         }
-        let mut claim = exchange.mailbox(2);
+        let mut claim = exchange.begin(2).mailbox();
         claim.pointers.take().expect("an item");
         claim.pointers.take().expect("an item");
         claim.digest = Digest::EMPTY.with_all(&[20, 10]);
-        let moved = exchange.settle(2, &claim).expect("honest");
+        let moved = exchange.settle(exchange.begin(2), &claim).expect("honest");
         assert_eq!((&*moved.items, &*moved.makers), (&[20, 10][..], &[1, 0][..]));
         assert!(exchange.audit());
+    }
+
+    #[test]
+    fn a_producer_and_a_consumer_may_have_turns_at_once() {
+        let mut exchange = exchange();
+        let claim = produce(&exchange, Digest::EMPTY, &[10, 11, 12]);
+        exchange.settle(exchange.begin(0), &claim).expect("honest");
+        let (producing, consuming) = (exchange.begin(0), exchange.begin(1));
+        let produced = produce(&exchange, Digest::EMPTY.with_all(&[10, 11, 12]), &[13]);
+        let mut consumed = consuming.mailbox();
+        consumed.pointers.take().expect("an item");
+        consumed.digest = Digest::EMPTY.with(10);
+        assert_eq!(&*exchange.settle(consuming, &consumed).expect("honest").items, [10]);
+        assert_eq!(&*exchange.settle(producing, &produced).expect("honest").items, [13]);
+        assert!(exchange.audit());
+        assert_eq!(exchange.ring().pointers().count, 3);
     }
 
     #[test]
     fn a_violation_changes_nothing() {
         let mut exchange = exchange();
         let claim = produce(&exchange, Digest::EMPTY, &[10]);
-        exchange.settle(0, &claim).expect("honest");
+        exchange.settle(exchange.begin(0), &claim).expect("honest");
         // The same account again: this guest forgot that it had produced before.
         let claim = produce(&exchange, Digest::EMPTY, &[11]);
-        let refusal = exchange.settle(0, &claim).expect_err("a wrong account");
+        let refusal = exchange.settle(exchange.begin(0), &claim).expect_err("a wrong account");
         assert!(matches!(refusal.violation, Violation::Digest { .. }));
         assert_eq!(
             refusal.states.old.to_string(),
@@ -290,7 +333,7 @@ mod tests {
     fn the_audit_notices_a_ring_that_differs_from_the_account() {
         let mut exchange = exchange();
         let claim = produce(&exchange, Digest::EMPTY, &[10]);
-        exchange.settle(0, &claim).expect("honest");
+        exchange.settle(exchange.begin(0), &claim).expect("honest");
         exchange.ring.take();
         assert!(!exchange.audit());
         exchange.ring.push(11).expect("room");

@@ -92,6 +92,7 @@ fn plan(recording: &Recording, turns: String, timeout: Duration) -> Plan {
         mode: options.mode(),
         schedule: ScheduleSpec::String(turns),
         turns: None,
+        items: None,
         capacity: Capacity::new(recording.run.capacity).unwrap_or(Capacity::DEFAULT),
         produce: quota(options.produce),
         consume: quota(options.consume),

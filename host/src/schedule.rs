@@ -23,6 +23,8 @@ pub enum ScheduleSpec {
     String(String),
     /// `file:PATH`: the turns as written in a file.
     File(PathBuf),
+    /// `free`: every VM on a thread of its own, each taking its next turn as soon as it can.
+    Free,
 }
 
 impl FromStr for ScheduleSpec {
@@ -32,6 +34,7 @@ impl FromStr for ScheduleSpec {
         match text.split_once(':') {
             None if text == "alternate" => Ok(Self::Alternate),
             None if text == "random" => Ok(Self::Random),
+            None if text == "free" => Ok(Self::Free),
             Some(("burst", turns)) => match turns.parse() {
                 Ok(turns @ 1..) => Ok(Self::Burst(turns)),
                 _ => Err(ScheduleError::Burst(turns.into())),
@@ -51,6 +54,7 @@ impl fmt::Display for ScheduleSpec {
             Self::Random => f.write_str("random"),
             Self::String(turns) => write!(f, "string:{turns}"),
             Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Free => f.write_str("free"),
         }
     }
 }
@@ -92,6 +96,7 @@ impl Schedule {
             ScheduleSpec::Burst(turns) => Order::Burst(*turns),
             ScheduleSpec::Random => Order::Random(SplitMix64::new(seed, 0)),
             ScheduleSpec::String(text) => Order::List(parse_list(&spec.to_string(), text, vms)?),
+            ScheduleSpec::Free => return Err(ScheduleError::Free),
             ScheduleSpec::File(path) => {
                 let text = read(path).map_err(|source| ScheduleError::File { path: path.clone(), source })?;
                 Order::List(parse_list(&path.display().to_string(), &text, vms)?)
@@ -180,8 +185,11 @@ pub fn vm_name(vm: u32) -> Option<char> {
 #[derive(Debug, thiserror::Error)]
 pub enum ScheduleError {
     /// Not one of the forms.
-    #[error("`{0}` is no schedule: it is one of alternate, burst:K, random, string:1212, file:PATH")]
+    #[error("`{0}` is no schedule: it is one of alternate, burst:K, random, string:1212, file:PATH, free")]
     Form(String),
+    /// Free running where turns must be known beforehand.
+    #[error("free running is no order of turns: it is for `run prodcons`")]
+    Free,
     /// Not a length of a burst.
     #[error("burst:{0}: a burst has 1 or more turns, as in burst:3")]
     Burst(String),
@@ -304,7 +312,7 @@ mod tests {
         }
 
         #[test]
-        fn a_schedule_prints_as_it_is_written(text in "(alternate|random|burst:[1-9]|string:[12]{0,9}|file:[a-z/.]{1,9})") {
+        fn a_schedule_prints_as_it_is_written(text in "(alternate|random|free|burst:[1-9]|string:[12]{0,9}|file:[a-z/.]{1,9})") {
             prop_assert_eq!(text.parse::<ScheduleSpec>().expect("valid").to_string(), text);
         }
     }

@@ -1,7 +1,10 @@
 //! A session: what all machines of one run share, and how a machine's stop becomes an event, an
 //! error, or the next step.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use crate::{
     crash::Crash,
@@ -14,11 +17,11 @@ use crate::{
     watchdog::Watchdog,
 };
 
-/// The deadline and the output of one run.
+/// The deadline and the output of one run. Threads that run machines share it.
 pub struct Session<'a> {
     timeout: Duration,
     watchdog: Watchdog,
-    sink: &'a mut dyn Sink,
+    sink: Mutex<&'a mut dyn Sink>,
 }
 
 impl<'a> Session<'a> {
@@ -30,12 +33,22 @@ impl<'a> Session<'a> {
     pub fn start(timeout: Duration, sink: &'a mut dyn Sink) -> Result<Self, Error> {
         let watchdog = Watchdog::start(timeout)
             .map_err(|source| Error::Os { what: "start the watchdog thread", source })?;
-        Ok(Self { timeout, watchdog, sink })
+        Ok(Self { timeout, watchdog, sink: Mutex::new(sink) })
     }
 
-    /// The deadline, for a thread that runs machines.
-    pub fn watchdog(&self) -> &Watchdog {
-        &self.watchdog
+    /// Starts the clock anew, for the next run of a session that has many.
+    pub fn restart_clock(&self) {
+        self.watchdog.set(self.timeout);
+    }
+
+    /// Gets all machines to stop, as if the deadline had passed.
+    pub fn stop(&self) {
+        self.watchdog.set(Duration::ZERO);
+    }
+
+    fn sink(&self) -> MutexGuard<'_, &'a mut dyn Sink> {
+        // A sink that panicked has said so, and takes what it still can.
+        self.sink.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands an event to the output.
@@ -43,8 +56,8 @@ impl<'a> Session<'a> {
     /// # Errors
     ///
     /// The output cannot be written.
-    pub fn event(&mut self, event: &Event<'_>) -> Result<(), Error> {
-        self.sink.event(event).map_err(Error::Output)
+    pub fn event(&self, event: &Event<'_>) -> Result<(), Error> {
+        self.sink().event(event).map_err(Error::Output)
     }
 
     /// Brings the output to its reader.
@@ -52,8 +65,8 @@ impl<'a> Session<'a> {
     /// # Errors
     ///
     /// The output cannot be written.
-    pub fn flush(&mut self) -> Result<(), Error> {
-        self.sink.flush().map_err(Error::Output)
+    pub fn flush(&self) -> Result<(), Error> {
+        self.sink().flush().map_err(Error::Output)
     }
 
     /// Runs a machine until its guest stops of its own will; `turn` is for the report otherwise.
@@ -62,12 +75,12 @@ impl<'a> Session<'a> {
     ///
     /// The guest crashed, panicked, exited with a status that is not 0, or ran past the deadline;
     /// or KVM or the output failed.
-    pub fn run(&mut self, machine: &mut Machine, turn: Option<u64>) -> Result<Stop, Error> {
+    pub fn run(&self, machine: &mut Machine, turn: Option<u64>) -> Result<Stop, Error> {
         let (vm, name) = (machine.vm(), machine.name().to_owned());
         let mut written = Ok(());
         let registration = self.watchdog.watch_this_thread();
         let halt = machine.run(&self.watchdog, &mut |text| {
-            written = self.sink.event(&Event::Console(Console { vm, name: &name, text }));
+            written = self.sink().event(&Event::Console(Console { vm, name: &name, text }));
             written.is_ok()
         });
         drop(registration);

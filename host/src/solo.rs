@@ -51,8 +51,8 @@ pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Erro
     check_mode(system, &image)?;
     let parameters = Parameters { vm: 1, seed: plan.seed, memory: plan.memory };
     let mut machines = [Machine::new(system, &image, parameters, plan.secrets)?];
-    let mut session = Session::start(plan.timeout, sink)?;
-    let outcome = run_to_exit(&mut machines[0], &mut session);
+    let session = Session::start(plan.timeout, sink)?;
+    let outcome = run_to_exit(&mut machines[0], &session);
     if let Err(Error::Guest(error)) = &outcome {
         session.event(&Event::Crash(session::crash_event(error)))?;
     }
@@ -66,7 +66,7 @@ pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Erro
     outcome
 }
 
-fn run_to_exit(machine: &mut Machine, session: &mut Session<'_>) -> Result<(), Error> {
+fn run_to_exit(machine: &mut Machine, session: &Session<'_>) -> Result<(), Error> {
     let status = match session.run(machine, None)? {
         Stop::Exited(status) => status,
         Stop::Halted => 0,

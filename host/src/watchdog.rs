@@ -35,6 +35,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     over: bool,
+    /// `None` is so far off that the clock does not reach it.
+    deadline: Option<Instant>,
     threads: Vec<libc::pthread_t>,
 }
 
@@ -47,12 +49,17 @@ impl Watchdog {
     pub fn start(timeout: Duration) -> io::Result<Self> {
         install_handler()?;
         let shared = Arc::new(Shared::default());
-        let deadline = Instant::now().checked_add(timeout);
+        shared.set(timeout);
         let thread = std::thread::Builder::new().name("watchdog".into()).spawn({
             let shared = Arc::clone(&shared);
-            move || shared.watch(deadline)
+            move || shared.watch()
         })?;
         Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Sets the deadline anew, to `timeout` from now, whether it has passed or not.
+    pub fn set(&self, timeout: Duration) {
+        self.shared.set(timeout);
     }
 
     /// Whether the deadline has passed.
@@ -103,12 +110,29 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn set(&self, timeout: Duration) {
+        let deadline = Instant::now().checked_add(timeout);
+        let mut state = self.lock();
+        // The watchdog sleeps until the deadline that it knows of and then looks for a new one: only
+        // one that is sooner must wake it.
+        let sooner = match (deadline, state.deadline) {
+            (Some(new), Some(old)) => new < old,
+            (new, _) => new.is_some(),
+        };
+        state.deadline = deadline;
+        self.expired.store(false, Ordering::Relaxed);
+        drop(state);
+        if sooner {
+            self.changed.notify_all();
+        }
+    }
+
     /// The watchdog thread: waits for the deadline, then kicks until the run is over.
-    fn watch(&self, deadline: Option<Instant>) {
+    fn watch(&self) {
         let mut state = self.lock();
         while !state.over {
             let now = Instant::now();
-            let wait = match deadline {
+            let wait = match state.deadline {
                 None => Duration::MAX,
                 Some(deadline) if now < deadline => deadline - now,
                 Some(_) => {
@@ -167,6 +191,20 @@ mod tests {
         drop(registration);
         assert_eq!((outcome, error.kind()), (-1, io::ErrorKind::Interrupted));
         assert!(watchdog.expired());
+    }
+
+    #[test]
+    fn a_deadline_that_has_passed_can_be_set_anew_and_a_far_one_brought_near() {
+        let watchdog = Watchdog::start(Duration::ZERO).expect("a watchdog");
+        while !watchdog.expired() {
+            std::thread::yield_now();
+        }
+        watchdog.set(Duration::MAX);
+        assert!(!watchdog.expired());
+        watchdog.set(Duration::ZERO);
+        while !watchdog.expired() {
+            std::thread::yield_now();
+        }
     }
 
     #[test]

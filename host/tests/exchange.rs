@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use common::{can_run_guests, expect};
 use serde_json::Value;
@@ -191,5 +191,100 @@ fn many_vms_share_one_ring_and_items_keep_their_makers() {
             0,
         );
         assert!(out.contains(" 2 producer") && out.contains(" 3 consumer"), "{out}");
+    }
+}
+
+#[test]
+fn free_running_vms_are_accounted_for_and_none_starves() {
+    if can_run_guests() {
+        for (producers, consumers) in [("1", "1"), ("3", "4"), ("16", "16")] {
+            let vms = ["--producers", producers, "--consumers", consumers];
+            let out = run(&[&["--schedule", "free", "--items", "2000"], &vms[..]].concat());
+            check_account(&out);
+            let events = events(&out);
+            assert_eq!((&events[0]["repeatable"], &events[0]["turns"]), (&false.into(), &Value::Null));
+            assert!(number(&events[events.len() - 1]["consumed"]) >= 2000);
+            for role in ["producer", "consumer"] {
+                let mut turns = BTreeMap::new();
+                for turn in events.iter().filter(|event| event["role"] == role) {
+                    *turns.entry(number(&turn["vm"])).or_insert(0_usize) += 1;
+                }
+                let (least, most) = (turns.values().min(), turns.values().max());
+                assert!(least.zip(most).is_some_and(|(least, most)| 2 * least > *most), "{turns:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_free_run_has_as_many_turns_as_were_asked_for() {
+    if can_run_guests() {
+        for turns in ["0", "1", "500"] {
+            let out = run(&["--schedule", "free", "--turns", turns, "--producers", "2"]);
+            check_account(&out);
+            assert_eq!(
+                events(&out).len().to_string(),
+                (turns.parse::<usize>().expect("a number") + 2).to_string()
+            );
+        }
+    }
+}
+
+#[test]
+fn in_a_free_run_a_consumer_of_an_empty_ring_waits_outside_of_the_guest() {
+    if can_run_guests() {
+        let out = run(&["--schedule", "free", "--turns", "200", "--produce", "0"]);
+        let events = events(&out);
+        let exits = &events[events.len() - 1]["exits"];
+        assert_eq!((number(&exits["1"]["total"]), number(&exits["2"]["total"])), (201, 1));
+    }
+}
+
+#[test]
+fn one_guests_failure_ends_a_free_run() {
+    if can_run_guests() {
+        for (guest, status, reason) in [
+            ("spins", 4, "still running after"),
+            ("panics", 1, "panicked"),
+            ("no-mailbox", 3, "without having"),
+        ] {
+            let producer = common::image(guest);
+            let (out, err) = expect(
+                &[
+                    "run",
+                    "prodcons",
+                    "--schedule",
+                    "free",
+                    "--producers",
+                    "3",
+                    "--timeout",
+                    "2",
+                    "--producer",
+                    producer.to_str().expect("text"),
+                ],
+                status,
+            );
+            assert!(err.contains(reason) && out.contains("audit: ok"), "{guest}: {out}{err}");
+        }
+    }
+}
+
+#[test]
+fn free_running_does_not_go_with_a_recording_nor_items_with_a_schedule() {
+    let (_, err) = expect(&["run", "prodcons", "--schedule", "free", "--record", "x"], 2);
+    assert!(err.contains("--record is for runs that can be repeated"), "{err}");
+    let (_, err) = expect(&["run", "prodcons", "--items", "5"], 2);
+    assert!(err.contains("--items goes with --schedule free"), "{err}");
+}
+
+#[test]
+fn ten_thousand_turns_of_each_kind_are_accounted_for() {
+    if can_run_guests() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), "1122 1212 # from the course\n2211\n").expect("written");
+        let file = format!("file:{}", file.path().display());
+        for schedule in ["alternate", "burst:3", "random", "string:1122121", &file, "free"] {
+            check_account(&run(&["--seed", "9", "--schedule", schedule, "--turns", "10000"]));
+        }
     }
 }

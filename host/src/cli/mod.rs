@@ -142,11 +142,15 @@ struct ExchangeArgs {
     #[arg(long)]
     preset: Option<Preset>,
     /// Who has which turn: alternate, burst:K, random, string:1212, or file:PATH, where 1 is the
-    /// producer and 2 the consumer (1 to 9, then a to w, where there are more) [default: random].
+    /// producer and 2 the consumer (1 to 9, then a to w, where there are more); or free, every VM on
+    /// a thread of its own [default: random].
     #[arg(long, value_name = "SCHEDULE")]
     schedule: Option<ScheduleSpec>,
     #[arg(long, value_name = "N", allow_negative_numbers = true, help = format!("The number of turns [default: {DEFAULT_TURNS}, or as many as a string or file has]"))]
     turns: Option<u64>,
+    /// End a run with --schedule free when so many items are consumed.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
+    items: Option<u64>,
     #[arg(long, value_name = "N", value_parser = parse_capacity, allow_negative_numbers = true, help = format!("The ring's capacity in items, 1 to {MAX_CAPACITY} [default: {}]", Capacity::DEFAULT.items()))]
     capacity: Option<Capacity>,
     /// The items that the producer adds a turn: random, or a number [default: random].
@@ -281,6 +285,7 @@ impl RunArgs {
             preset,
             schedule,
             turns,
+            items,
             capacity,
             produce,
             consume,
@@ -299,6 +304,7 @@ impl RunArgs {
             mode: self.mode.map(CpuMode::from),
             schedule: schedule.clone().unwrap_or(preset_schedule),
             turns: *turns,
+            items: *items,
             capacity: capacity.unwrap_or(Capacity::DEFAULT),
             produce: produce.unwrap_or(preset_quota),
             consume: consume.unwrap_or(preset_quota),
@@ -358,6 +364,15 @@ impl RunArgs {
         if is_exchange && self.dump_regs {
             return Err(Error::Usage("--dump-regs is for a guest that runs alone".into()));
         }
+        let free = self.exchange.schedule == Some(ScheduleSpec::Free);
+        if self.exchange.items.is_some() && !free {
+            return Err(Error::Usage("--items goes with --schedule free; --turns ends the others".into()));
+        }
+        if self.exchange.record.is_some() && free {
+            return Err(Error::Usage(
+                "--record is for runs that can be repeated, and one with --schedule free cannot".into(),
+            ));
+        }
         match self.exchange.first_given() {
             Some(option) if !is_exchange => {
                 Err(Error::Usage(format!("--{option} is an option of `run prodcons` only")))
@@ -374,6 +389,7 @@ impl ExchangeArgs {
             preset,
             schedule,
             turns,
+            items,
             capacity,
             produce,
             consume,
@@ -387,6 +403,7 @@ impl ExchangeArgs {
             (preset.is_some(), "preset"),
             (schedule.is_some(), "schedule"),
             (turns.is_some(), "turns"),
+            (items.is_some(), "items"),
             (capacity.is_some(), "capacity"),
             (produce.is_some(), "produce"),
             (consume.is_some(), "consume"),

@@ -15,7 +15,7 @@ pub(super) struct JsonLines<W> {
     consoles: BTreeMap<u32, Utf8Stream>,
 }
 
-impl<W: Write> JsonLines<W> {
+impl<W: Write + Send> JsonLines<W> {
     pub(super) fn new(writer: W, quiet: bool) -> Self {
         Self { writer, quiet, consoles: BTreeMap::new() }
     }
@@ -33,7 +33,7 @@ impl<W: Write> JsonLines<W> {
     }
 }
 
-impl<W: Write> Sink for JsonLines<W> {
+impl<W: Write + Send> Sink for JsonLines<W> {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
             Event::Run(_) | Event::Turn(_) if self.quiet => Ok(()),
@@ -66,7 +66,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::event::{Audit, End, Exits, Turn};
+    use crate::event::{Account, Audit, End, Exits, Turn};
 
     fn lines(quiet: bool, events: &[Event<'_>]) -> String {
         let mut bytes = Vec::new();
@@ -101,10 +101,7 @@ mod tests {
         let exits = Exits { by_kind: BTreeMap::from([("io_in", 0), ("io_out", 22)]), total: 22 };
         let end = End {
             turns: 40,
-            produced: 61,
-            consumed: 57,
-            left: 4,
-            audit: Audit::Ok,
+            account: Some(Account { produced: 61, consumed: 57, left: 4, audit: Audit::Ok }),
             exits: BTreeMap::from([(1, exits)]),
         };
         assert_eq!(

@@ -10,8 +10,8 @@ pub use terminal::{Utf8Stream, visible};
 
 use crate::event::Event;
 
-/// Takes the events of a run, in order.
-pub trait Sink {
+/// Takes the events of a run, in order, from whichever thread they come.
+pub trait Sink: Send {
     /// Takes one event.
     ///
     /// # Errors
@@ -42,7 +42,7 @@ pub fn stdout(form: Form, quiet: bool) -> Box<dyn Sink> {
     let stdout = io::stdout();
     let color = anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
     // A person sees each line as it comes; a file or a program gets whole blocks.
-    let writer: Box<dyn Write> =
+    let writer: Box<dyn Write + Send> =
         if stdout.is_terminal() { Box::new(stdout) } else { Box::new(BufWriter::new(stdout)) };
     match form {
         Form::Text => Box::new(transcript::Transcript::new(writer, color, quiet)),

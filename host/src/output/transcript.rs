@@ -11,7 +11,7 @@ use guest_abi::{ring::Ring, transition::Role};
 
 use super::{Sink, Utf8Stream, visible};
 use crate::{
-    event::{Audit, Console, End, Event, Exits, Guest, Run, StatsEvent, Turn, VmStats},
+    event::{Account, Audit, Console, End, Event, Exits, Guest, Run, StatsEvent, Turn, VmStats},
     stats::{Row, microseconds},
 };
 
@@ -40,7 +40,7 @@ pub(super) struct Transcript<W> {
     items_width: usize,
 }
 
-impl<W: Write> Transcript<W> {
+impl<W: Write + Send> Transcript<W> {
     pub(super) fn new(writer: W, color: bool, quiet: bool) -> Self {
         let (names, consoles, lines) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         Self {
@@ -65,22 +65,36 @@ impl<W: Write> Transcript<W> {
     /// What the exchange is about, and who takes part.
     fn run(&mut self, run: &Run<'_>) -> io::Result<()> {
         self.names = run.guests.iter().map(|guest| (guest.vm, guest.name.into())).collect();
-        self.turn_width = run.turns.to_string().len().max(2);
-        self.moved_width = 1 + run.capacity.to_string().len();
-        // Items of two digits fill a ring; longer lists push the rest of their line out.
-        self.items_width = (3 * run.capacity as usize + 1).min(40);
+        let Run { experiment, capacity, schedule, turns, items, repeatable, seed, abi, .. } = run;
+        self.turn_width = turns.map_or(5, |turns| turns.to_string().len()).max(2);
+        if let Some(capacity) = capacity {
+            self.moved_width = 1 + capacity.to_string().len();
+            // Items of two digits fill a ring; longer lists push the rest of their line out.
+            self.items_width = (3 * *capacity as usize + 1).min(40);
+        }
         if self.quiet {
             return Ok(());
         }
-        let Run { experiment, capacity, schedule, turns, seed, abi, .. } = run;
-        let facts = format!(
-            "{experiment}: ring of {capacity}, schedule {schedule}, {}, seed {seed} (guest ABI {abi})",
-            number_of_turns(*turns)
-        );
-        writeln!(self.writer, "{}", visible(&facts))?;
+        let facts: Vec<String> = [
+            capacity.map(|capacity| format!("ring of {capacity}")),
+            Some(format!("schedule {schedule}")),
+            turns.map(number_of_turns),
+            items.map(|items| format!("until {items} items are consumed")),
+            Some(format!("seed {seed} (guest ABI {abi})")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        writeln!(self.writer, "{}", visible(&format!("{experiment}: {}", facts.join(", "))))?;
+        if !repeatable {
+            writeln!(
+                self.writer,
+                "  every VM runs on a thread of its own: this run cannot be repeated, not even with its seed"
+            )?;
+        }
         for Guest { vm, name, role, sha256 } in &run.guests {
-            let line =
-                format!("  VM {vm}  {name}, {}, sha256 {}", role.name(), &sha256[..16.min(sha256.len())]);
+            let role = role.map_or(String::new(), |role| format!("{}, ", role.name()));
+            let line = format!("  VM {vm}  {name}, {role}sha256 {}", &sha256[..16.min(sha256.len())]);
             writeln!(self.writer, "{}", self.paint(FAINT, &visible(&line).to_string()))?;
         }
         writeln!(self.writer)
@@ -123,22 +137,25 @@ impl<W: Write> Transcript<W> {
 
     /// Totals, exits, and the audit's verdict.
     fn end(&mut self, end: &End) -> io::Result<()> {
-        let End { turns, produced, consumed, left, audit, exits } = end;
+        let End { turns, account, exits } = end;
         if !self.quiet {
             writeln!(self.writer)?;
         }
-        writeln!(
-            self.writer,
-            "{}: {produced} produced, {consumed} consumed, {left} left in the ring",
-            number_of_turns(*turns)
-        )?;
+        write!(self.writer, "{}", number_of_turns(*turns))?;
+        match account {
+            Some(Account { produced, consumed, left, .. }) => {
+                writeln!(self.writer, ": {produced} produced, {consumed} consumed, {left} left in the ring")?
+            }
+            None => writeln!(self.writer)?,
+        }
         for (vm, exits) in exits {
             let name = self.names.get(vm).map_or("", String::as_str);
             writeln!(self.writer, "exits of VM {vm}, {}: {}", visible(name), list_exits(exits))?;
         }
-        let verdict = match audit {
-            Audit::Ok => self.paint(GOOD, "ok") + ", what came out is what went in, in order",
-            Audit::Failed => self.paint(BAD, "failed") + ", a guest broke the ring's rules",
+        let verdict = match account.map(|account| account.audit) {
+            None => return Ok(()),
+            Some(Audit::Ok) => self.paint(GOOD, "ok") + ", what came out is what went in, in order",
+            Some(Audit::Failed) => self.paint(BAD, "failed") + ", a guest broke the ring's rules",
         };
         writeln!(self.writer, "audit: {verdict}")
     }
@@ -215,7 +232,7 @@ impl<W: Write> Transcript<W> {
     }
 }
 
-impl<W: Write> Sink for Transcript<W> {
+impl<W: Write + Send> Sink for Transcript<W> {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
             // A guest that ends well may leave its last line as it is.
@@ -332,14 +349,16 @@ mod tests {
     #[test]
     fn in_an_exchange_a_guests_lines_are_whole_and_beside_its_name() {
         let full = ring(&[1]);
-        let guests = vec![Guest { vm: 1, name: "g", role: Role::Producer, sha256: "" }];
+        let guests = vec![Guest { vm: 1, name: "g", role: Some(Role::Producer), sha256: "" }];
         let run = Run {
-            experiment: "prodcons",
+            experiment: "prodcons".into(),
             abi: String::new(),
             seed: 1,
-            capacity: 6,
+            capacity: Some(6),
             schedule: String::new(),
-            turns: 1,
+            turns: Some(1),
+            items: None,
+            repeatable: true,
             guests,
         };
         let print = |text| Event::Console(Console { vm: 1, name: "g", text });

@@ -1,0 +1,137 @@
+//! The producer-consumer exchange: producers and consumers, one of each or many, one ring, and the
+//! hypervisor as the only way between them.
+
+mod cast;
+mod free;
+mod stage;
+
+use std::{path::PathBuf, time::Duration};
+
+use guest_abi::{mailbox::Quota, mode::CpuMode, ring::Capacity};
+
+pub use cast::Cast;
+pub use stage::Stage;
+
+use crate::{
+    error::Error,
+    event::{Event, Run},
+    kvm::System,
+    machine::Secrets,
+    output::Sink,
+    schedule::{DEFAULT_TURNS, Schedule, ScheduleSpec},
+    session::{self, Session},
+};
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The producers' image.
+    pub producer: PathBuf,
+    /// The consumers' image.
+    pub consumer: PathBuf,
+    /// The number of producers, which are the first VMs.
+    pub producers: usize,
+    /// The number of consumers, which are the VMs after them.
+    pub consumers: usize,
+    /// The mode that all must run in, where one was asked for.
+    pub mode: Option<CpuMode>,
+    /// Who has which turn.
+    pub schedule: ScheduleSpec,
+    /// The number of turns, where one was asked for.
+    pub turns: Option<u64>,
+    /// The number of items after which a free run ends, where one was asked for.
+    pub items: Option<u64>,
+    /// The ring's capacity.
+    pub capacity: Capacity,
+    /// How much a producer produces a turn.
+    pub produce: Quota,
+    /// How much a consumer consumes a turn.
+    pub consume: Quota,
+    /// The seed of all chance.
+    pub seed: u64,
+    /// Each guest's memory in bytes.
+    pub memory: u32,
+    /// The time after which the run ends.
+    pub timeout: Duration,
+    /// Whether guests are told where the host has their memory.
+    pub secrets: Secrets,
+    /// Whether the run ends with statistics.
+    pub stats: bool,
+}
+
+/// How turns come about.
+enum Play {
+    /// One after another, as a schedule has them.
+    Along(Schedule),
+    /// As they come.
+    Free(free::Limit),
+}
+
+impl Plan {
+    fn play(&self) -> Result<Play, Error> {
+        match &self.schedule {
+            ScheduleSpec::Free => Ok(Play::Free(match (self.turns, self.items) {
+                (None, None) => free::Limit { turns: Some(DEFAULT_TURNS), items: None },
+                (turns, items) => free::Limit { turns, items },
+            })),
+            spec => {
+                Ok(Play::Along(Schedule::new(spec, self.producers + self.consumers, self.turns, self.seed)?))
+            }
+        }
+    }
+}
+
+impl Play {
+    fn run_event<'a>(&self, plan: &Plan, cast: &'a Cast) -> Run<'a> {
+        let (turns, items) = match self {
+            Self::Along(schedule) => (Some(schedule.turns()), None),
+            Self::Free(limit) => (limit.turns, limit.items),
+        };
+        Run {
+            experiment: "prodcons".into(),
+            abi: guest_abi::VERSION.to_string(),
+            seed: plan.seed,
+            capacity: Some(plan.capacity.items()),
+            schedule: plan.schedule.to_string(),
+            turns,
+            items,
+            repeatable: matches!(self, Self::Along(_)),
+            guests: cast.guests(),
+        }
+    }
+}
+
+/// Runs the exchange to its end.
+///
+/// # Errors
+///
+/// A schedule, an image or the machine cannot be used, or a guest failed.
+pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Error> {
+    let play = plan.play()?;
+    let cast = Cast::open(system, plan)?;
+    let mut machines = cast.start(system, plan.seed)?;
+    let mut stage = Stage::new(&cast, plan.capacity);
+
+    let session = Session::start(plan.timeout, sink)?;
+    session.event(&Event::Run(play.run_event(plan, &cast)))?;
+    let outcome = match play {
+        Play::Along(schedule) => stage.play(&session, &mut machines, schedule.into_turns()),
+        Play::Free(limit) => free::play(&mut stage, &session, &mut machines, limit),
+    };
+    if let Err(Error::Guest(error)) = &outcome {
+        session.event(&Event::Crash(session::crash_event(error)))?;
+    }
+    if matches!(outcome, Ok(()) | Err(Error::Guest(_))) {
+        session.event(&Event::End(stage.end(&outcome, &machines)))?;
+    }
+    if plan.stats {
+        session.event(&session::stats_event(&machines))?;
+    }
+    session.flush()?;
+    match outcome {
+        Ok(()) if !stage.exchange().audit() => {
+            Err(Error::Bug("the audit found items that are not accounted for".into()))
+        }
+        outcome => outcome,
+    }
+}

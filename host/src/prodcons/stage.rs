@@ -1,0 +1,175 @@
+//! The exchange while it is played: turns, one after another or (in [`free`](super::free)) side by
+//! side.
+
+use std::collections::BTreeMap;
+
+use guest_abi::{
+    mailbox::Mailbox,
+    ring::{Capacity, Pointers},
+    transition::Role,
+};
+
+use super::Cast;
+use crate::{
+    crash::Crash,
+    error::{Error, GuestEnd},
+    event::{Account, Audit, End, Event, Turn},
+    exchange::{Exchange, Moved, OpenTurn},
+    hypercall::Stop,
+    machine::Machine,
+    session::{self, Session},
+};
+
+/// The exchange, and how far it has come.
+pub struct Stage {
+    exchange: Exchange,
+    turns: u64,
+}
+
+impl Stage {
+    /// An exchange that begins, with an empty ring.
+    pub fn new(cast: &Cast, capacity: Capacity) -> Self {
+        Self { exchange: Exchange::new(capacity, cast.parties()), turns: 0 }
+    }
+
+    /// The exchange as it is.
+    pub fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+
+    /// The number of turns that are over.
+    pub fn turns(&self) -> u64 {
+        self.turns
+    }
+
+    /// Boots the guests and gives each turn to its VM, which `turns` names by its index.
+    ///
+    /// # Errors
+    ///
+    /// A guest failed, or KVM or the output did.
+    pub fn play(
+        &mut self,
+        session: &Session<'_>,
+        machines: &mut [Machine],
+        turns: impl IntoIterator<Item = usize>,
+    ) -> Result<(), Error> {
+        for machine in machines.iter_mut() {
+            boot(session, machine)?;
+        }
+        for vm in turns {
+            let turn = self.begin(vm);
+            let taken = take_turn(session, &mut machines[vm], &turn, self.turns + 1)?;
+            self.settle(session, &machines[vm], turn, &taken)?;
+        }
+        Ok(())
+    }
+
+    /// Begins a VM's turn.
+    pub(super) fn begin(&self, vm: usize) -> OpenTurn {
+        self.exchange.begin(vm)
+    }
+
+    /// Checks and adopts what a VM left at the end of its turn.
+    pub(super) fn settle(
+        &mut self,
+        session: &Session<'_>,
+        machine: &Machine,
+        turn: OpenTurn,
+        Taken { claim, exits }: &Taken,
+    ) -> Result<(), Error> {
+        let number = self.turns + 1;
+        let role = self.exchange.parties()[turn.party()].role();
+        let Moved { items, makers } = self
+            .exchange
+            .settle(turn, claim)
+            .map_err(|refusal| session::refuse(machine, Some(number), Crash::Violation(refusal)))?;
+        self.turns = number;
+        let ring = self.exchange.ring();
+        let Pointers { prod_p, cons_p, count, .. } = ring.pointers();
+        session.event(&Event::Turn(Turn {
+            turn: number,
+            vm: machine.vm(),
+            role,
+            items: &items,
+            prod_p,
+            cons_p,
+            count,
+            exits: *exits,
+            from: self.shown_makers(role, &makers),
+            ring,
+        }))
+    }
+
+    /// The VMs that made the items of a consumer's turn; with two VMs there is no question.
+    fn shown_makers(&self, role: Role, makers: &[usize]) -> Option<Vec<u32>> {
+        let many = self.exchange.parties().len() > 2 && role == Role::Consumer;
+        many.then(|| makers.iter().map(|&party| vm_number(party)).collect())
+    }
+
+    /// How the run ended.
+    pub(super) fn end(&self, outcome: &Result<(), Error>, machines: &[Machine]) -> End {
+        let broken = matches!(outcome, Err(Error::Guest(error)) if is_violation(&error.end));
+        let ledger = self.exchange.ledger();
+        End {
+            turns: self.turns,
+            account: Some(Account {
+                produced: ledger.produced(),
+                consumed: ledger.consumed(),
+                left: self.exchange.ring().pointers().count,
+                audit: if broken || !self.exchange.audit() { Audit::Failed } else { Audit::Ok },
+            }),
+            exits: machines.iter().map(|m| (m.vm(), session::exits(m.stats()))).collect::<BTreeMap<_, _>>(),
+        }
+    }
+}
+
+/// What a VM left at the end of its turn.
+pub(super) struct Taken {
+    claim: Mailbox,
+    exits: u64,
+}
+
+/// Runs a guest until it has attached its mailbox, which must be this experiment's.
+pub(super) fn boot(session: &Session<'_>, machine: &mut Machine) -> Result<(), Error> {
+    match session.run(machine, None)? {
+        Stop::Attached => {}
+        _ => return Err(session::refuse(machine, None, Crash::LeftExchange)),
+    }
+    match machine.mailbox_size() {
+        Some(size) if size as usize != size_of::<Mailbox>() => {
+            Err(session::refuse(machine, None, Crash::MailboxSize { size }))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The guest's side of a turn: the ring goes into its mailbox, it runs, and what it left is copied.
+pub(super) fn take_turn(
+    session: &Session<'_>,
+    machine: &mut Machine,
+    turn: &OpenTurn,
+    number: u64,
+) -> Result<Taken, Error> {
+    let exits_before = machine.stats().total();
+    machine.write_mailbox(&turn.mailbox()).map_err(mailbox_bug)?;
+    match session.run(machine, Some(number))? {
+        Stop::TurnEnded => {}
+        Stop::Attached => return Err(session::refuse(machine, Some(number), Crash::MailboxTwice)),
+        _ => return Err(session::refuse(machine, Some(number), Crash::LeftExchange)),
+    }
+    let claim = machine.read_mailbox().map_err(mailbox_bug)?;
+    Ok(Taken { claim, exits: machine.stats().total() - exits_before })
+}
+
+fn is_violation(end: &GuestEnd) -> bool {
+    matches!(end, GuestEnd::Crashed(Crash::Violation(_), _))
+}
+
+fn mailbox_bug(error: crate::memory::MemoryError) -> Error {
+    Error::Bug(format!("a mailbox that was checked when it was attached: {error}"))
+}
+
+/// The number of the VM of a party.
+fn vm_number(party: usize) -> u32 {
+    u32::try_from(party).map_or(u32::MAX, |party| party + 1)
+}
