@@ -102,6 +102,11 @@ pub enum Error {
     /// A replay went another way than its recording.
     #[error("the replay differs from the recording: {0}")]
     Differs(Difference),
+    /// A guest failed in one run and not in the same run again.
+    #[error(
+        "{0}\n  but the same run again, with the same schedule, capacity and seed, goes well: the guest depends on something else, a clock perhaps"
+    )]
+    Unrepeatable(GuestError),
     /// `doctor` found something that does not work; it has said what.
     #[error("this machine cannot run guests: see the lines above that say FAIL")]
     Doctor,
@@ -130,7 +135,7 @@ impl Error {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Status::Success,
             Self::Output(_) => Status::Machine,
             Self::Differs(_) => Status::GuestCrashed,
-            Self::Guest(error) => error.end.status(),
+            Self::Guest(error) | Self::Unrepeatable(error) => error.end.status(),
             Self::Bug(_) => Status::Bug,
         }
     }

@@ -29,10 +29,8 @@ pub struct Parameters {
     pub memory: u32,
 }
 
-/// A guest, ready to be run.
+/// A guest that is ready to be run: its memory holds the image and all that the host puts there.
 pub struct Launch {
-    /// Its memory, with the image and all that the host puts there.
-    pub memory: GuestMemory,
     /// The state of its CPU.
     pub cpu: CpuState,
     /// Where the text of the exit counts goes.
@@ -42,24 +40,44 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// Prepares a guest.
+    /// The memory, all zero, that an image is to be launched in: `size` bytes for the guest, and what
+    /// the host needs beside them.
     ///
     /// # Errors
     ///
-    /// The image does not fit, or there is no such memory.
-    pub fn new(image: &Image, parameters: Parameters) -> Result<Self, MemoryError> {
+    /// There is no such memory.
+    pub fn memory(image: &Image, size: u32) -> Result<GuestMemory, MemoryError> {
         match image.start() {
-            Start::Boot { entry, .. } => boot_image(image, entry, parameters),
-            Start::Direct { mode, entry } => direct(image, mode, entry, parameters.memory),
-            Start::Multiboot { entry } => multiboot(image, entry, parameters.memory),
+            Start::Boot { .. } => GuestMemory::guarded(size),
+            Start::Direct { mode: CpuMode::Real | CpuMode::Protected, .. } => {
+                GuestMemory::flat(size, PAGE_SIZE)
+            }
+            Start::Direct { mode: CpuMode::Paged, .. } | Start::Multiboot { .. } => {
+                GuestMemory::flat(size, 2 * PAGE_SIZE)
+            }
+            Start::Direct { mode: CpuMode::Long, .. } => {
+                GuestMemory::flat(size, PAGE_SIZE + paging::four_levels_size(size + PAGE_SIZE))
+            }
+        }
+    }
+
+    /// Prepares a guest in [its memory](Self::memory), which must be all zero.
+    ///
+    /// # Errors
+    ///
+    /// The image does not fit.
+    pub fn new(memory: &GuestMemory, image: &Image, parameters: Parameters) -> Result<Self, MemoryError> {
+        image.load(memory)?;
+        match image.start() {
+            Start::Boot { entry, .. } => boot_image(memory, entry, parameters),
+            Start::Direct { mode, entry } => direct(memory, image, mode, entry),
+            Start::Multiboot { entry } => multiboot(memory, entry),
         }
     }
 }
 
 /// A guest of guest-rt: its own boot code does the rest.
-fn boot_image(image: &Image, entry: u16, parameters: Parameters) -> Result<Launch, MemoryError> {
-    let memory = GuestMemory::guarded(parameters.memory)?;
-    image.load(&memory)?;
+fn boot_image(memory: &GuestMemory, entry: u16, parameters: Parameters) -> Result<Launch, MemoryError> {
     let info = BootInfo {
         magic: boot::MAGIC,
         memory: parameters.memory,
@@ -67,18 +85,12 @@ fn boot_image(image: &Image, entry: u16, parameters: Parameters) -> Result<Launc
         seed: seed::guest_seed(parameters.seed, parameters.vm),
     };
     memory.write_record(layout::BOOT_INFO, &info)?;
-    Ok(Launch { memory, cpu: CpuState::real(entry), text: layout::EXIT_TEXT, foreign: false })
+    Ok(Launch { cpu: CpuState::real(entry), text: layout::EXIT_TEXT, foreign: false })
 }
 
 /// A guest that finds itself in its mode: flat segments, the stack at the top of its memory.
-fn direct(image: &Image, mode: CpuMode, entry: u32, size: u32) -> Result<Launch, MemoryError> {
-    let tables_size = match mode {
-        CpuMode::Real | CpuMode::Protected => 0,
-        CpuMode::Paged => PAGE_SIZE,
-        CpuMode::Long => paging::four_levels_size(size + PAGE_SIZE),
-    };
-    let memory = GuestMemory::flat(size, PAGE_SIZE + tables_size)?;
-    image.load(&memory)?;
+fn direct(memory: &GuestMemory, image: &Image, mode: CpuMode, entry: u32) -> Result<Launch, MemoryError> {
+    let size = memory.size();
     let page_table = size + PAGE_SIZE;
     match mode {
         CpuMode::Real | CpuMode::Protected => {}
@@ -98,7 +110,7 @@ fn direct(image: &Image, mode: CpuMode, entry: u32, size: u32) -> Result<Launch,
         return Err(MemoryError::OutOfReach { end: image.end(), limit: stack.into() });
     }
     let cpu = CpuState { mode, entry, stack, page_table, eax_ebx: (0, 0) };
-    Ok(Launch { memory, cpu, text, foreign: true })
+    Ok(Launch { cpu, text, foreign: true })
 }
 
 /// The page for the text of the exit counts: where the mode reaches it, and neither image nor
@@ -122,14 +134,13 @@ fn text_page(image: &Image, mode: CpuMode, size: u32) -> u32 {
 const MULTIBOOT_MAGIC: u32 = 0x2BAD_B002;
 
 /// A Multiboot kernel: protected mode, and in EBX where the boot information is.
-fn multiboot(image: &Image, entry: u32, size: u32) -> Result<Launch, MemoryError> {
-    let memory = GuestMemory::flat(size, 2 * PAGE_SIZE)?;
-    image.load(&memory)?;
+fn multiboot(memory: &GuestMemory, entry: u32) -> Result<Launch, MemoryError> {
+    let size = memory.size();
     let info = size + PAGE_SIZE;
     memory.write(info, &multiboot_info(info, size))?;
     let eax_ebx = (MULTIBOOT_MAGIC, info);
     let cpu = CpuState { mode: CpuMode::Protected, entry, stack: size, page_table: 0, eax_ebx };
-    Ok(Launch { memory, cpu, text: size, foreign: true })
+    Ok(Launch { cpu, text: size, foreign: true })
 }
 
 /// The boot information (Multiboot Specification 0.6.96, 3.3 "Boot information format") at `address`:
@@ -197,8 +208,12 @@ mod tests {
         Image::parse("x", &vec![0x90; len], request).expect("an image")
     }
 
-    fn launch(image: &Image, memory: u32) -> Result<Launch, MemoryError> {
-        Launch::new(image, Parameters { vm: 1, seed: 1, memory })
+    fn launch_in(memory: &GuestMemory, image: &Image) -> Result<Launch, MemoryError> {
+        Launch::new(memory, image, Parameters { vm: 1, seed: 1, memory: memory.size() })
+    }
+
+    fn launch(image: &Image, size: u32) -> Result<Launch, MemoryError> {
+        launch_in(&Launch::memory(image, size)?, image)
     }
 
     #[test]
@@ -209,9 +224,10 @@ mod tests {
             for mode in CpuMode::ALL {
                 let image = flat(len, load, mode);
                 for size in [0x20_0000, 0x40_0000, 0x80_0000] {
-                    let launch = launch(&image, size).expect("it fits");
+                    let memory = Launch::memory(&image, size).expect("memory");
+                    let launch = launch_in(&memory, &image).expect("it fits");
                     assert!(!image.takes(launch.text), "{mode:?} {len:#x} {load:#x} {:#x}", launch.text);
-                    assert!(launch.memory.contains(launch.text, PAGE_SIZE));
+                    assert!(memory.contains(launch.text, PAGE_SIZE));
                     let reach = match mode {
                         CpuMode::Real => 0xF000,
                         CpuMode::Paged => paging::LARGE_PAGE_32,
@@ -235,10 +251,11 @@ mod tests {
             (0x2000, 0x2000, 0x2000),
             (0x1000, 0x1000, 0x1000),
         ] {
-            let launch = launch(&image, size).expect("it fits");
+            let memory = Launch::memory(&image, size).expect("memory");
+            let launch = launch_in(&memory, &image).expect("it fits");
             assert_eq!(launch.cpu.stack % REAL_MODE_END, stack_pointer, "{size:#x}");
             assert_eq!(launch.text, text, "{size:#x}");
-            assert!(launch.memory.contains(launch.text, PAGE_SIZE));
+            assert!(memory.contains(launch.text, PAGE_SIZE));
         }
         let all = flat(0x1_0000, 0, CpuMode::Real);
         assert_eq!(launch(&all, 0x20_0000).expect("it fits").text, 0x20_0000);

@@ -18,6 +18,7 @@ pub mod error;
 pub mod event;
 pub mod exchange;
 pub mod explain;
+pub mod explore;
 pub mod hypercall;
 pub mod image;
 pub mod kvm;

@@ -66,14 +66,14 @@ impl Machine {
         secrets: Secrets,
     ) -> Result<Self, VcpuError> {
         let explain = system.explain();
-        let Launch { memory, cpu, text, foreign } = Launch::new(image, parameters)?;
-        let size = memory.size();
+        let size = parameters.memory;
         explain.call(
             "mmap",
-            &format!("{size:#x} bytes of our memory, zero, became the guest's, and what goes with them"),
+            &format!("{size:#x} bytes of our memory, zero, become the guest's, and what goes with them"),
         );
-        explain
-            .call("copy", &format!("{}: its segments went to their guest-physical addresses", image.name()));
+        let memory = Launch::memory(image, size)?;
+        explain.call("copy", &format!("{}: its segments go to their guest-physical addresses", image.name()));
+        let Launch { cpu, text, foreign } = Launch::new(&memory, image, parameters)?;
         if let Some(what) = host_pages(image) {
             explain.call("copy", what);
         }
@@ -90,6 +90,22 @@ impl Machine {
             stats: ExitStats::default(),
             explain,
         })
+    }
+
+    /// Makes the guest start again from its image, as in a new VM (but see [`Vcpu::reset`]); the
+    /// counts of its exits begin anew. Image and memory size must be those it was made with.
+    ///
+    /// # Errors
+    ///
+    /// KVM or the system refused a call.
+    pub fn reset(&mut self, image: &Image, parameters: Parameters) -> Result<(), VcpuError> {
+        self.vcpu.memory().clear()?;
+        Launch::new(self.vcpu.memory(), image, parameters)?;
+        self.vcpu.reset()?;
+        self.mailbox = None;
+        self.translation = 0;
+        self.stats = ExitStats::default();
+        Ok(())
     }
 
     /// The guest's name.

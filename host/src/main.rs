@@ -5,10 +5,11 @@ use std::{path::Path, process::ExitCode};
 use clap::Parser;
 use guest_abi::mode::CpuMode;
 use guestlab::{
-    cli::{self, Cli, Command, Plan, ReplayArgs, RunArgs},
+    cli::{self, Cli, Command, ExploreArgs, Plan, ReplayArgs, RunArgs},
     doctor,
     error::{Error, Status},
     explain::Explain,
+    explore,
     kvm::System,
     output, prodcons,
     recording::Recorder,
@@ -19,6 +20,8 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) if args.asks_for_needs() => needs(&args),
         Command::Run(args) => run(&args),
+        Command::Explore(args) if args.asks_for_needs() => print_needs(args.needs()),
+        Command::Explore(args) => explore(&args),
         Command::Replay(args) if args.needs => replay_needs(&args.file),
         Command::Replay(args) => replay(&args),
         Command::Doctor(args) => doctor::run(&args.kvm),
@@ -43,7 +46,7 @@ fn run(args: &RunArgs) -> Result<(), Error> {
             None => prodcons::run(&system, plan, &mut *sink),
             Some(path) => {
                 let cannot = |source| Error::Record { path: path.into(), source };
-                let mut recorder = Recorder::create(path, plan, &mut *sink).map_err(cannot)?;
+                let mut recorder = Recorder::create(path, &plan.guests, &mut *sink).map_err(cannot)?;
                 prodcons::run(&system, plan, &mut recorder)
             }
         },
@@ -51,13 +54,18 @@ fn run(args: &RunArgs) -> Result<(), Error> {
     }
 }
 
+fn explore(args: &ExploreArgs) -> Result<(), Error> {
+    let system = System::open(&args.device().kvm, Explain::default())?;
+    explore::run(&system, &args.plan())
+}
+
 fn replay(args: &ReplayArgs) -> Result<(), Error> {
     let system = System::open(&args.device.kvm, Explain::default())?;
-    replay::run(&system, &args.file, args.timeout)
+    replay::run(&system, &args.file, args.timeout, cli::image_path)
 }
 
 fn replay_needs(file: &Path) -> Result<(), Error> {
-    print_needs(replay::needs(file, cli::image_path)?)
+    print_needs(replay::needs(file)?)
 }
 
 fn needs(args: &RunArgs) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 //! All access copies, through `vm-memory`; there is never a reference into guest memory. An
 //! address that comes from a guest is an allegation, and every method here checks it.
 
-use std::ops::Range;
+use std::{io, ops::Range};
 
 use guest_abi::layout::{BOOT_INFO, IMAGE_BASE, MAX_MEMORY, PAGE_SIZE, STACK_BOTTOM, STACK_GUARD};
 use vm_memory::{
@@ -69,6 +69,25 @@ impl GuestMemory {
         check_size(size.into())?;
         let end = size.checked_add(reserved).ok_or(MemoryError::Size { size: size.into() })?;
         Ok(Self { mmap: map(size, std::iter::once(0..end))?, size, guarded: false })
+    }
+
+    /// Makes all of it zero again, as it was when it was new; the pages go back to the system.
+    ///
+    /// # Errors
+    ///
+    /// [`MemoryError::Clear`], the system's own error.
+    pub fn clear(&self) -> Result<(), MemoryError> {
+        for region in self.mmap.iter() {
+            // SAFETY: the range is a whole mapping of vm-memory's, private and anonymous: pages that
+            // are given back read as zero (madvise(2), MADV_DONTNEED). There is no reference into
+            // it, here or elsewhere: see this module's head.
+            let outcome =
+                unsafe { libc::madvise(region.as_ptr().cast(), region.size(), libc::MADV_DONTNEED) };
+            if outcome != 0 {
+                return Err(MemoryError::Clear(io::Error::last_os_error()));
+            }
+        }
+        Ok(())
     }
 
     /// The size in bytes, holes included: one past the last address.
@@ -258,6 +277,9 @@ pub enum MemoryError {
         /// The system's own error.
         source: FromRangesError,
     },
+    /// The system did not take the pages back.
+    #[error("guest memory could not be cleared: {0}")]
+    Clear(io::Error),
     /// Not all of the range is memory.
     #[error("{address:#x}, {len} bytes, is not all in guest memory")]
     Range {
@@ -335,6 +357,19 @@ mod tests {
         assert_eq!(memory.read_record::<[u8; 2]>(last).expect("memory"), [0, 0]);
         memory.write(last, &[5, 6]).expect("the last two bytes");
         assert_eq!(memory.read_record::<[u8; 2]>(last).expect("the same"), [5, 6]);
+    }
+
+    #[test]
+    fn cleared_memory_is_zero_everywhere() {
+        let memory = memory();
+        for address in [BOOT_INFO, STACK_BOTTOM, DEFAULT_MEMORY - 4] {
+            memory.write(address, &[1; 4]).expect("memory");
+        }
+        memory.clear().expect("the system takes pages back");
+        for address in [BOOT_INFO, STACK_BOTTOM, DEFAULT_MEMORY - 4] {
+            assert_eq!(memory.read_record::<[u8; 4]>(address).expect("memory"), [0; 4]);
+        }
+        memory.write(BOOT_INFO, &[2]).expect("it can be used again");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufWriter, Read, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -21,7 +21,7 @@ use serde_json::Value;
 use crate::{
     event::{CrashEvent, Event, Turn},
     output::Sink,
-    prodcons::Plan,
+    prodcons::Guests,
 };
 
 /// The version of the format.
@@ -42,10 +42,10 @@ pub struct Header {
 /// The options of a run that its `run` event does not have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
-    /// The producers' image.
-    pub producer: PathBuf,
-    /// The consumers' image.
-    pub consumer: PathBuf,
+    /// The producers' image, as [`Source::written`](crate::image::Source::written) has it.
+    pub producer: String,
+    /// The consumers' image, likewise.
+    pub consumer: String,
     /// The number of producers.
     pub producers: usize,
     /// The number of consumers.
@@ -61,20 +61,20 @@ pub struct Options {
 }
 
 impl Options {
-    fn of(plan: &Plan) -> Self {
+    fn of(guests: &Guests) -> Self {
         let items = |quota| match quota {
             Quota::Random => None,
             Quota::Items(items) => Some(items),
         };
         Self {
-            producer: plan.producer.clone(),
-            consumer: plan.consumer.clone(),
-            producers: plan.producers,
-            consumers: plan.consumers,
-            produce: items(plan.produce),
-            consume: items(plan.consume),
-            mode: plan.mode.map(|mode| mode.name().to_owned()),
-            memory: plan.memory,
+            producer: guests.producer.written(),
+            consumer: guests.consumer.written(),
+            producers: guests.producers,
+            consumers: guests.consumers,
+            produce: items(guests.produce),
+            consume: items(guests.consume),
+            mode: guests.mode.map(|mode| mode.name().to_owned()),
+            memory: guests.memory,
         }
     }
 
@@ -180,40 +180,47 @@ impl From<&CrashEvent<'_>> for RecordedCrash {
 }
 
 /// A sink that writes a recording and hands every event on.
+///
+/// Each line is written at once and whole, the first two together: whenever the process is killed,
+/// the file holds nothing yet, or all that happened before.
 pub struct Recorder<'a> {
-    file: BufWriter<File>,
+    file: File,
+    /// What is to be written with the next line.
+    line: Vec<u8>,
     next: &'a mut dyn Sink,
 }
 
 impl<'a> Recorder<'a> {
-    /// Begins a recording of this plan.
+    /// Begins the recording of a run of these guests.
     ///
     /// # Errors
     ///
     /// The file cannot be written.
-    pub fn create(path: &Path, plan: &Plan, next: &'a mut dyn Sink) -> io::Result<Self> {
-        let mut file = BufWriter::new(File::create(path)?);
-        let header = Header { event: "recording".into(), version: VERSION, options: Options::of(plan) };
-        write_line(&mut file, &header)?;
-        Ok(Self { file, next })
+    pub fn create(path: &Path, guests: &Guests, next: &'a mut dyn Sink) -> io::Result<Self> {
+        let mut line = Vec::new();
+        let header = Header { event: "recording".into(), version: VERSION, options: Options::of(guests) };
+        append_line(&mut line, &header)?;
+        Ok(Self { file: File::create(path)?, line, next })
     }
 }
 
-fn write_line(file: &mut impl Write, record: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *file, record)?;
-    file.write_all(b"\n")
+fn append_line(lines: &mut Vec<u8>, record: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *lines, record)?;
+    lines.push(b'\n');
+    Ok(())
 }
 
 impl Sink for Recorder<'_> {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         if matches!(event, Event::Run(_) | Event::Turn(_) | Event::Crash(_) | Event::End(_)) {
-            write_line(&mut self.file, event)?;
+            append_line(&mut self.line, event)?;
+            self.file.write_all(&self.line)?;
+            self.line.clear();
         }
         self.next.event(event)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()?;
         self.next.flush()
     }
 }
@@ -341,7 +348,7 @@ pub enum Problem {
     #[error("its format has version {0}, and this host knows {VERSION}")]
     Version(u32),
     /// The file ends before it has begun.
-    #[error("{0} is missing: the file was cut off")]
+    #[error("{0} is missing: the file was cut off, or the run was stopped before it began")]
     Missing(&'static str),
     /// A line that is none of a recording's.
     #[error("not a line of a recording, edited perhaps: {0}")]

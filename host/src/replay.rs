@@ -12,46 +12,73 @@ use guest_abi::{mailbox::Quota, mode::CpuMode, ring::Capacity};
 use crate::{
     error::Error,
     event::Event,
-    image::{Image, Request},
+    image::{Image, Request, Source},
     kvm::System,
     machine::Secrets,
     output::{self, Sink},
-    prodcons::{self, Plan},
+    prodcons::{self, Guests, Plan},
     recording::{Options, Problem, RecordedCrash, RecordedTurn, Recording, RecordingError, Step},
-    schedule::ScheduleSpec,
+    schedule,
 };
 
-/// Runs a recording again.
+/// Runs a recording again; `own` says where the image of a guest is that has a name.
 ///
 /// # Errors
 ///
 /// The recording, an image or the machine cannot be used, or [`Error::Differs`].
-pub fn run(system: &System, path: &Path, timeout: Duration) -> Result<(), Error> {
+pub fn run(
+    system: &System,
+    path: &Path,
+    timeout: Duration,
+    own: impl Fn(&str, CpuMode) -> PathBuf,
+) -> Result<(), Error> {
     let recording = Recording::open(path)?;
     let refuse = |problem| RecordingError { path: path.into(), line: None, problem };
     check_abi(&recording).map_err(refuse)?;
-    check_images(&recording, path)?;
+    let guests = guests(&recording.options, own);
+    check_images(&recording, &guests, path)?;
     let turns = recording.schedule();
-    if turns.is_empty() {
+    if turns.is_empty() && recording.steps.is_empty() {
         return output::line("identical: the recording has no turns");
     }
-    let plan = plan(&recording, turns, timeout);
+    let plan = plan(&recording, guests, turns, timeout);
     let mut checker = Checker { recording: &recording, next: 0, difference: None };
     let outcome = prodcons::run(system, &plan, &mut checker);
     checker.verdict(outcome)
 }
 
-/// The images that a replay needs: those that the run took from the images' folder.
+/// The images that a replay needs: those of guests that have a name.
 ///
 /// # Errors
 ///
 /// The recording cannot be used.
-pub fn needs(path: &Path, own: impl Fn(&str, CpuMode) -> PathBuf) -> Result<Vec<(String, CpuMode)>, Error> {
+pub fn needs(path: &Path) -> Result<Vec<(String, CpuMode)>, Error> {
     let options = Recording::open(path)?.options;
-    let mode = options.mode().unwrap_or(CpuMode::Protected);
-    let images = [("guest-producer", &options.producer), ("guest-consumer", &options.consumer)];
-    let own = images.into_iter().filter(|(name, path)| own(name, mode).file_name() == path.file_name());
-    Ok(own.map(|(name, _)| (name.to_owned(), mode)).collect())
+    let guests = guests(&options, |_, _| PathBuf::new());
+    let names = [guests.producer, guests.consumer].into_iter().filter_map(|source| source.guest);
+    Ok(names.map(|name| (name, image_mode(&options))).collect())
+}
+
+/// The mode that guests with a name are built for.
+fn image_mode(options: &Options) -> CpuMode {
+    options.mode().unwrap_or(CpuMode::Protected)
+}
+
+/// The guests of a recorded run.
+fn guests(options: &Options, own: impl Fn(&str, CpuMode) -> PathBuf) -> Guests {
+    let quota = |items: Option<u32>| items.map_or(Quota::Random, Quota::Items);
+    let source = |text: &str| Source::read(text, |name| own(name, image_mode(options)));
+    Guests {
+        producer: source(&options.producer),
+        consumer: source(&options.consumer),
+        producers: options.producers,
+        consumers: options.consumers,
+        produce: quota(options.produce),
+        consume: quota(options.consume),
+        mode: options.mode(),
+        memory: options.memory,
+        secrets: Secrets::Kept,
+    }
 }
 
 fn check_abi(recording: &Recording) -> Result<(), Problem> {
@@ -61,12 +88,12 @@ fn check_abi(recording: &Recording) -> Result<(), Problem> {
     }
 }
 
-fn check_images(recording: &Recording, path: &Path) -> Result<(), Error> {
-    let Options { producer, consumer, producers, .. } = &recording.options;
-    let request = Request { mode: recording.options.mode(), ..Request::default() };
-    let (producer, consumer) = (Image::open(producer, request)?, Image::open(consumer, request)?);
+fn check_images(recording: &Recording, guests: &Guests, path: &Path) -> Result<(), Error> {
+    let request = Request { mode: guests.mode, ..Request::default() };
+    let (producer, consumer) =
+        (Image::open(&guests.producer.path, request)?, Image::open(&guests.consumer.path, request)?);
     for (index, guest) in recording.run.guests.iter().enumerate() {
-        let image = if index < *producers { &producer } else { &consumer };
+        let image = if index < guests.producers { &producer } else { &consumer };
         if image.sha256() != guest.sha256 {
             let problem = Problem::Image {
                 vm: guest.vm,
@@ -81,25 +108,16 @@ fn check_images(recording: &Recording, path: &Path) -> Result<(), Error> {
 }
 
 /// The run that the recording is of, along its turns.
-fn plan(recording: &Recording, turns: String, timeout: Duration) -> Plan {
-    let options = &recording.options;
-    let quota = |items: Option<u32>| items.map_or(Quota::Random, Quota::Items);
+fn plan(recording: &Recording, guests: Guests, turns: String, timeout: Duration) -> Plan {
+    let (schedule, turns) = schedule::of_turns(turns);
     Plan {
-        producer: options.producer.clone(),
-        consumer: options.consumer.clone(),
-        producers: options.producers,
-        consumers: options.consumers,
-        mode: options.mode(),
-        schedule: ScheduleSpec::String(turns),
-        turns: None,
+        guests,
+        schedule,
+        turns,
         items: None,
         capacity: Capacity::new(recording.run.capacity).unwrap_or(Capacity::DEFAULT),
-        produce: quota(options.produce),
-        consume: quota(options.consume),
         seed: recording.run.seed,
-        memory: options.memory,
         timeout,
-        secrets: Secrets::Kept,
         stats: false,
     }
 }

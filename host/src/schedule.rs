@@ -59,6 +59,15 @@ impl fmt::Display for ScheduleSpec {
     }
 }
 
+/// The schedule of these turns, written as a [`ScheduleSpec::String`], and the number of turns that it
+/// takes to have none if there are none: a list is never empty.
+pub fn of_turns(turns: String) -> (ScheduleSpec, Option<u64>) {
+    match turns.is_empty() {
+        true => (ScheduleSpec::Alternate, Some(0)),
+        false => (ScheduleSpec::String(turns), None),
+    }
+}
+
 /// The number of turns where nothing else was asked for.
 pub const DEFAULT_TURNS: u64 = 40;
 

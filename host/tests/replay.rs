@@ -2,9 +2,9 @@
 
 mod common;
 
-use std::fs;
+use std::{fs, process::Stdio, thread, time::Duration};
 
-use common::{can_run_guests, expect, image};
+use common::{can_run_guests, command, expect, image};
 use tempfile::TempDir;
 
 /// Records a run, which must end with a status, and returns where the recording is.
@@ -114,5 +114,35 @@ fn what_is_no_recording_is_refused() {
         assert!(err.contains("line 1: not a line of a recording"), "{err}");
         let (_, err) = expect(&["run", "prodcons", "--record", "/no/such/folder/x"], 2);
         assert!(err.contains("cannot write the recording /no/such/folder/x"), "{err}");
+    }
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_a_recording_that_replays() {
+    if can_run_guests() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("run.jsonl");
+        let name = path.to_str().expect("a path of text");
+        let mut whole_turns = 0;
+        for wait in [0, 1, 2, 5, 10, 20, 50, 100, 200] {
+            let _ = fs::remove_file(&path);
+            let args = ["run", "prodcons", "--seed", "3", "--turns", "1000000", "--record", name];
+            let mut child = command(&args).stdout(Stdio::null()).spawn().expect("guestlab runs");
+            // From the moment at which the recording has begun.
+            while fs::metadata(&path).map_or(0, |file| file.len()) == 0 {
+                thread::yield_now();
+            }
+            thread::sleep(Duration::from_millis(wait));
+            child.kill().expect("it was still running");
+            child.wait().expect("it ended");
+            let turns = fs::read_to_string(&path).expect("a recording").matches('\n').count() - 2;
+            whole_turns += turns;
+            let expected = match turns {
+                0 => "identical: the recording has no turns\n".to_owned(),
+                turns => format!("identical: {turns} turns; the recording has no end: its run was stopped\n"),
+            };
+            assert_eq!(expect(&["replay", name], 0).0, expected);
+        }
+        assert!(whole_turns > 0);
     }
 }

@@ -35,6 +35,12 @@ pub(crate) enum Command {
     #[command(disable_help_flag = true)]
     Run(Handed),
 
+    /// Look for a schedule, a capacity and a seed at which a guest of the exchange fails.
+    ///
+    /// Everything after `explore` goes to `guestlab explore` as it is.
+    #[command(disable_help_flag = true)]
+    Explore(Handed),
+
     /// Run a recording of `run prodcons --record FILE` again, and report the first difference.
     ///
     /// Everything after `replay` goes to `guestlab replay` as it is.

@@ -18,6 +18,15 @@ pub(super) enum Format {
     Flat,
 }
 
+/// The form of a verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum VerdictForm {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Jsonl,
+}
+
 /// A CPU mode.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum Mode {

@@ -53,10 +53,17 @@ pub(super) fn parse_address(text: &str) -> Result<u32, String> {
 }
 
 /// A time in seconds.
-pub(super) fn parse_timeout(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_seconds(text: &str) -> Result<Duration, String> {
     text.parse()
         .ok()
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "a time is a number of seconds, as in 2.5".into())
+}
+
+/// A time in seconds that is none too short for anything.
+pub(super) fn parse_timeout(text: &str) -> Result<Duration, String> {
+    parse_seconds(text)
+        .ok()
         .filter(|timeout| !timeout.is_zero())
         .ok_or_else(|| "a deadline is a number of seconds above 0, as in 2.5".into())
 }

@@ -6,12 +6,14 @@ mod flat;
 mod multiboot;
 mod note;
 mod problem;
+mod source;
 
 use std::{fmt::Write, fs::File, io::Read, path::Path};
 
 use guest_abi::{layout, mode::CpuMode};
 pub use problem::{ImageError, Problem};
 use sha2::{Digest, Sha256};
+pub use source::Source;
 
 use crate::memory::{GuestMemory, MemoryError};
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use guest_abi::transition::Role;
 
-use super::Plan;
+use super::Guests;
 use crate::{
     error::Error,
     event::Guest,
@@ -31,14 +31,15 @@ impl Cast {
     /// # Errors
     ///
     /// An image cannot be used, or this machine does not have its mode.
-    pub fn open(system: &System, plan: &Plan) -> Result<Self, Error> {
-        let (producer, consumer) = (open_guest(&plan.producer, plan)?, open_guest(&plan.consumer, plan)?);
+    pub fn open(system: &System, guests: &Guests) -> Result<Self, Error> {
+        let (producer, consumer) =
+            (open_guest(&guests.producer.path, guests)?, open_guest(&guests.consumer.path, guests)?);
         for image in [&producer, &consumer] {
             check_mode(system, image)?;
         }
-        let mut parties = vec![Party::new(Role::Producer, plan.produce); plan.producers];
-        parties.resize(plan.producers + plan.consumers, Party::new(Role::Consumer, plan.consume));
-        Ok(Self { producer, consumer, parties, memory: plan.memory, secrets: plan.secrets })
+        let mut parties = vec![Party::new(Role::Producer, guests.produce); guests.producers];
+        parties.resize(guests.vms(), Party::new(Role::Consumer, guests.consume));
+        Ok(Self { producer, consumer, parties, memory: guests.memory, secrets: guests.secrets })
     }
 
     /// The parties of an exchange that begins.
@@ -77,14 +78,25 @@ impl Cast {
             .collect()
     }
 
+    /// Resets the VMs, for another run.
+    ///
+    /// # Errors
+    ///
+    /// KVM or the system refused a call.
+    pub fn restart(&self, machines: &mut [Machine], seed: u64) -> Result<(), VcpuError> {
+        self.vms()
+            .zip(machines)
+            .try_for_each(|((vm, _, image), machine)| machine.reset(image, self.parameters(vm, seed)))
+    }
+
     fn parameters(&self, vm: u32, seed: u64) -> Parameters {
         Parameters { vm, seed, memory: self.memory }
     }
 }
 
 /// Opens the image of a guest of guest-rt, which alone can take part.
-fn open_guest(path: &Path, plan: &Plan) -> Result<Image, Error> {
-    let image = open_image(path, Request { mode: plan.mode, ..Request::default() }, plan.memory)?;
+fn open_guest(path: &Path, guests: &Guests) -> Result<Image, Error> {
+    let image = open_image(path, Request { mode: guests.mode, ..Request::default() }, guests.memory)?;
     match image.start() {
         Start::Boot { .. } => Ok(image),
         _ => Err(ImageError { path: path.into(), problem: Problem::NoExchange }.into()),

@@ -5,16 +5,17 @@ mod cast;
 mod free;
 mod stage;
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use guest_abi::{mailbox::Quota, mode::CpuMode, ring::Capacity};
 
 pub use cast::Cast;
-pub use stage::Stage;
+pub use stage::{Stage, boot};
 
 use crate::{
     error::Error,
     event::{Event, Run},
+    image::Source,
     kvm::System,
     machine::Secrets,
     output::Sink,
@@ -22,19 +23,41 @@ use crate::{
     session::{self, Session},
 };
 
-/// What to run.
+/// Who is to take part.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct Guests {
     /// The producers' image.
-    pub producer: PathBuf,
+    pub producer: Source,
     /// The consumers' image.
-    pub consumer: PathBuf,
+    pub consumer: Source,
     /// The number of producers, which are the first VMs.
     pub producers: usize,
     /// The number of consumers, which are the VMs after them.
     pub consumers: usize,
+    /// How much a producer produces a turn.
+    pub produce: Quota,
+    /// How much a consumer consumes a turn.
+    pub consume: Quota,
     /// The mode that all must run in, where one was asked for.
     pub mode: Option<CpuMode>,
+    /// Each guest's memory in bytes.
+    pub memory: u32,
+    /// Whether guests are told where the host has their memory.
+    pub secrets: Secrets,
+}
+
+impl Guests {
+    /// The number of VMs.
+    pub fn vms(&self) -> usize {
+        self.producers + self.consumers
+    }
+}
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Who takes part.
+    pub guests: Guests,
     /// Who has which turn.
     pub schedule: ScheduleSpec,
     /// The number of turns, where one was asked for.
@@ -43,18 +66,10 @@ pub struct Plan {
     pub items: Option<u64>,
     /// The ring's capacity.
     pub capacity: Capacity,
-    /// How much a producer produces a turn.
-    pub produce: Quota,
-    /// How much a consumer consumes a turn.
-    pub consume: Quota,
     /// The seed of all chance.
     pub seed: u64,
-    /// Each guest's memory in bytes.
-    pub memory: u32,
     /// The time after which the run ends.
     pub timeout: Duration,
-    /// Whether guests are told where the host has their memory.
-    pub secrets: Secrets,
     /// Whether the run ends with statistics.
     pub stats: bool,
 }
@@ -74,9 +89,7 @@ impl Plan {
                 (None, None) => free::Limit { turns: Some(DEFAULT_TURNS), items: None },
                 (turns, items) => free::Limit { turns, items },
             })),
-            spec => {
-                Ok(Play::Along(Schedule::new(spec, self.producers + self.consumers, self.turns, self.seed)?))
-            }
+            spec => Ok(Play::Along(Schedule::new(spec, self.guests.vms(), self.turns, self.seed)?)),
         }
     }
 }
@@ -108,7 +121,7 @@ impl Play {
 /// A schedule, an image or the machine cannot be used, or a guest failed.
 pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Error> {
     let play = plan.play()?;
-    let cast = Cast::open(system, plan)?;
+    let cast = Cast::open(system, &plan.guests)?;
     let mut machines = cast.start(system, plan.seed)?;
     let mut stage = Stage::new(&cast, plan.capacity);
 

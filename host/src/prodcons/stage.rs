@@ -53,15 +53,19 @@ impl Stage {
         machines: &mut [Machine],
         turns: impl IntoIterator<Item = usize>,
     ) -> Result<(), Error> {
-        for machine in machines.iter_mut() {
-            boot(session, machine)?;
-        }
-        for vm in turns {
-            let turn = self.begin(vm);
-            let taken = take_turn(session, &mut machines[vm], &turn, self.turns + 1)?;
-            self.settle(session, &machines[vm], turn, &taken)?;
-        }
-        Ok(())
+        machines.iter_mut().try_for_each(|machine| boot(session, machine))?;
+        turns.into_iter().try_for_each(|vm| self.turn(session, &mut machines[vm], vm))
+    }
+
+    /// Gives a VM, by its index and its machine, one turn.
+    ///
+    /// # Errors
+    ///
+    /// As [`play`](Self::play).
+    pub fn turn(&mut self, session: &Session<'_>, machine: &mut Machine, vm: usize) -> Result<(), Error> {
+        let turn = self.begin(vm);
+        let taken = take_turn(session, machine, &turn, self.turns + 1)?;
+        self.settle(session, machine, turn, &taken)
     }
 
     /// Begins a VM's turn.
@@ -130,7 +134,11 @@ pub(super) struct Taken {
 }
 
 /// Runs a guest until it has attached its mailbox, which must be this experiment's.
-pub(super) fn boot(session: &Session<'_>, machine: &mut Machine) -> Result<(), Error> {
+///
+/// # Errors
+///
+/// As [`Stage::play`].
+pub fn boot(session: &Session<'_>, machine: &mut Machine) -> Result<(), Error> {
     match session.run(machine, None)? {
         Stop::Attached => {}
         _ => return Err(session::refuse(machine, None, Crash::LeftExchange)),

@@ -5,8 +5,6 @@ mod ci;
 mod docs;
 mod doctor;
 mod passthrough;
-mod replay;
-mod run;
 mod test;
 
 use crate::cli::{Cli, Command};
@@ -17,8 +15,9 @@ use crate::status::Status;
 pub(crate) fn dispatch(cli: Cli) -> Result<Status, Error> {
     match cli.command {
         Command::BuildGuests(wish) => build_guests::run(&wish),
-        Command::Run(handed) => run::run(&handed.arguments, cli.verbose),
-        Command::Replay(handed) => replay::run(&handed.arguments, cli.verbose),
+        Command::Run(handed) => passthrough::run("run", &handed.arguments, cli.verbose),
+        Command::Replay(handed) => passthrough::run("replay", &handed.arguments, cli.verbose),
+        Command::Explore(handed) => passthrough::run("explore", &handed.arguments, cli.verbose),
         Command::Test(wish) => test::run(&wish, cli.verbose),
         Command::Ci => ci::run(),
         Command::Docs => docs::run(),

@@ -1,0 +1,199 @@
+//! `explore`: a search for what breaks a guest.
+
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
+
+use clap::{Args, ValueEnum};
+use guest_abi::{layout::DEFAULT_MEMORY, mailbox::Quota, mode::CpuMode, ring::MAX_CAPACITY};
+
+use super::{
+    DeviceArgs,
+    choices::{Mode, VerdictForm},
+    guests::GuestsArgs,
+    recordings_folder,
+    values::{parse_memory, parse_seconds, parse_timeout},
+};
+use crate::{
+    explore::{Capacities, Plan},
+    machine::Secrets,
+    output::Form,
+};
+
+/// Look for a schedule, a capacity and a seed at which a guest of the exchange fails.
+///
+/// First every schedule of up to --depth turns is tried at every capacity, then random ones. A failure
+/// is shrunk to the shortest schedule that still fails, shown as a `run` command, and recorded.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_STATUSES)]
+pub struct ExploreArgs {
+    /// What to explore.
+    #[arg(value_name = "EXPERIMENT")]
+    experiment: Experiment,
+    /// The length of the schedules that are all tried.
+    #[arg(long, value_name = "TURNS", value_parser = clap::value_parser!(u32).range(0..=32), allow_negative_numbers = true, default_value = "6")]
+    depth: u32,
+    /// How long to try random schedules [default: 20, unless --runs is given].
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
+    time: Option<Duration>,
+    /// How many random schedules to try.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    runs: Option<u64>,
+    /// The ring's capacities in items: one, or from the smallest to the largest.
+    #[arg(long, value_name = "N|N-N", value_parser = parse_capacities, allow_negative_numbers = true, default_value = "1-64")]
+    capacity: Capacities,
+    /// The seed of all chance: the same seed gives the same search.
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "1")]
+    seed: u64,
+    /// The CPU mode that guests run in.
+    #[arg(long, value_name = "MODE")]
+    mode: Option<Mode>,
+    /// Each guest's memory, in bytes or with K, M, G.
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory, allow_negative_numbers = true, default_value = "2M")]
+    memory: u32,
+    /// The time after which one run counts as hung.
+    #[arg(long, value_name = "SECONDS", value_parser = parse_timeout, allow_negative_numbers = true, default_value = "2")]
+    timeout: Duration,
+    /// Where to record a failure [default: target/recordings/explore.jsonl].
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// The form of the verdict.
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    format: VerdictForm,
+    /// Show no progress.
+    #[arg(long)]
+    quiet: bool,
+    /// As for `run`.
+    #[arg(long, hide = true)]
+    needs: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    guests: GuestsArgs,
+}
+
+const EXIT_STATUSES: &str = "\
+Exit status: 0 no guest failed; 1, 3 or 4 that of the `run` command that shows the failure; 2 bad \
+usage or bad input; 5 this machine cannot run it; 70 a bug of guestlab's.";
+
+/// How long random schedules are tried where nothing else was asked for.
+const DEFAULT_TIME: Duration = Duration::from_secs(20);
+
+/// What can be explored.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Experiment {
+    /// The producer-consumer exchange.
+    Prodcons,
+}
+
+impl ExploreArgs {
+    /// Whether only the needed images are asked for.
+    pub fn asks_for_needs(&self) -> bool {
+        self.needs
+    }
+
+    /// Where KVM is.
+    pub fn device(&self) -> &DeviceArgs {
+        &self.device
+    }
+
+    /// The images that the search takes from the images' folder: each a name and a mode.
+    pub fn needs(&self) -> Vec<(String, CpuMode)> {
+        let mode = self.mode.map_or(CpuMode::Protected, CpuMode::from);
+        self.guests.needs(mode).into_iter().map(|name| (name, mode)).collect()
+    }
+
+    /// What to explore.
+    pub fn plan(&self) -> Plan {
+        let Experiment::Prodcons = self.experiment;
+        Plan {
+            guests: self.guests.guests(
+                self.mode.map(CpuMode::from),
+                self.memory,
+                Secrets::Kept,
+                Quota::Random,
+            ),
+            seed: self.seed,
+            timeout: self.timeout,
+            depth: self.depth,
+            time: self.time.or(self.runs.is_none().then_some(DEFAULT_TIME)),
+            runs: self.runs,
+            capacities: self.capacity,
+            options: self.options(),
+            recording: self.record.clone().unwrap_or_else(|| recordings_folder().join("explore.jsonl")),
+            form: if self.format == VerdictForm::Jsonl { Form::JsonLines } else { Form::Text },
+            quiet: self.quiet,
+        }
+    }
+
+    /// The options that `run` needs to have the same guests.
+    fn options(&self) -> Vec<String> {
+        let mode = self.mode.map(|mode| CpuMode::from(mode).name().to_owned());
+        let memory = (self.memory != DEFAULT_MEMORY).then(|| self.memory.to_string());
+        let own = [("--mode", mode), ("--memory", memory)];
+        let own = own.into_iter().filter_map(|(option, value)| Some([option.to_owned(), value?])).flatten();
+        self.guests.options().into_iter().chain(own).collect()
+    }
+}
+
+/// Capacities as `6` or `1-64`.
+fn parse_capacities(text: &str) -> Result<Capacities, String> {
+    let (smallest, largest) = text.split_once('-').unwrap_or((text, text));
+    let range = smallest.parse().ok().zip(largest.parse().ok());
+    range
+        .and_then(|(smallest, largest): (u32, u32)| Capacities::new(&RangeInclusive::new(smallest, largest)))
+        .ok_or_else(|| {
+            format!("a capacity is 1 to {MAX_CAPACITY} items, as in 6, and some of them 1-{MAX_CAPACITY}")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn parse(args: &[&str]) -> Result<ExploreArgs, clap::Error> {
+        let args = ["guestlab", "explore", "prodcons"].iter().chain(args);
+        Cli::try_parse_from(args).map(|cli| match cli.command {
+            Command::Explore(args) => *args,
+            _ => unreachable!("it is `explore`"),
+        })
+    }
+
+    fn plan(args: &[&str]) -> Plan {
+        parse(args).expect("valid usage").plan()
+    }
+
+    #[test]
+    fn a_search_at_random_ends_by_time_or_by_number() {
+        let ends = |args: &[&str]| (plan(args).time, plan(args).runs);
+        assert_eq!(ends(&[]), (Some(DEFAULT_TIME), None));
+        assert_eq!(ends(&["--runs", "5"]), (None, Some(5)));
+        assert_eq!(ends(&["--runs", "5", "--time", "0"]), (Some(Duration::ZERO), Some(5)));
+    }
+
+    #[test]
+    fn capacities_are_one_or_some() {
+        assert_eq!(plan(&["--capacity", "6"]).capacities.items(), (6, 6));
+        assert_eq!(plan(&[]).capacities.items(), (1, 64));
+        for capacities in ["0", "0-3", "1-65", "7-6", "-", "1-", "x", "-1"] {
+            assert!(parse(&["--capacity", capacities]).is_err(), "{capacities}");
+        }
+    }
+
+    #[test]
+    fn the_guests_options_are_handed_on_as_they_were_given() {
+        let options = plan(&["--consumer", "a b.elf", "--produce", "2", "--mode", "long"]).options;
+        assert_eq!(options, ["--consumer", "a b.elf", "--produce", "2", "--mode", "long"]);
+        assert!(plan(&[]).options.is_empty());
+    }
+
+    #[test]
+    fn bad_values_are_refused() {
+        for (option, value) in
+            [("--depth", "33"), ("--depth", "-1"), ("--time", "-1"), ("--time", "nan"), ("--runs", "x")]
+        {
+            assert!(parse(&[option, value]).is_err(), "{option} {value}");
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! `run`: an experiment or a guest.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::Args;
+use guest_abi::{
+    mode::CpuMode,
+    ring::{Capacity, MAX_CAPACITY},
+};
+
+use super::{
+    DeviceArgs,
+    choices::{Format, Mode, Preset},
+    guests::GuestsArgs,
+    image_path, is_guest_name,
+    values::{parse_address, parse_capacity, parse_memory, parse_timeout},
+};
+use crate::{
+    error::Error,
+    explain::Explain,
+    image::{ImageFormat, Request},
+    machine::Secrets,
+    output::Form,
+    prodcons,
+    schedule::{DEFAULT_TURNS, ScheduleSpec},
+    seed, solo,
+};
+
+/// Run an experiment or a guest.
+///
+/// `run prodcons` runs a producer and a consumer on one ring. `run GUEST` runs one guest: a guest
+/// crate, or an example of guest-rt. `run --image FILE` runs an image from elsewhere.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_STATUSES, verbatim_doc_comment)]
+pub struct RunArgs {
+    /// `prodcons`, or a guest's name.
+    #[arg(value_name = "EXPERIMENT|GUEST", conflicts_with = "image")]
+    guest: Option<String>,
+    /// The image of one guest to run: guest-rt's or anybody's.
+    #[arg(long, value_name = "FILE")]
+    image: Option<PathBuf>,
+    /// Where a flat binary is loaded to [default: 0].
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    load: Option<u32>,
+    /// Where an image that others built starts [default: where it is loaded, or an ELF file's entry].
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    entry: Option<u32>,
+    /// The CPU mode that guests run in.
+    #[arg(long, value_name = "MODE")]
+    mode: Option<Mode>,
+    /// The guest's memory, in bytes or with K, M, G.
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory, allow_negative_numbers = true, default_value = "2M")]
+    memory: u32,
+    /// The seed of all chance; without it one is drawn and printed.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    seed: Option<u64>,
+    /// The time after which the run ends with status 4.
+    #[arg(long, value_name = "SECONDS", value_parser = parse_timeout, allow_negative_numbers = true, default_value = "60")]
+    timeout: Duration,
+    /// The form of the output, or that of the image; may be given for each.
+    #[arg(long, value_name = "FORM")]
+    format: Vec<Format>,
+    /// End with a table of exits: how often, why, and where the time went.
+    #[arg(long)]
+    stats: bool,
+    /// Say on standard error, as it happens, what each KVM call and each exit is for.
+    #[arg(long)]
+    explain: bool,
+    /// Print the registers at the end, on standard error.
+    #[arg(long)]
+    dump_regs: bool,
+    /// Tell guests that ask where the host has their memory: a secret worth keeping.
+    #[arg(long)]
+    allow_hva: bool,
+    /// Print guests' own text and the end of the run only.
+    #[arg(long)]
+    quiet: bool,
+    /// Print the images that the run takes from the images' folder, a name and a mode a line, and
+    /// do nothing else: for xtask, which builds them.
+    #[arg(long, hide = true)]
+    needs: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    exchange: ExchangeArgs,
+}
+
+/// The options of `run prodcons`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of prodcons")]
+struct ExchangeArgs {
+    /// One of the course's problems: a set of the options below, which still win.
+    #[arg(long)]
+    preset: Option<Preset>,
+    /// Who has which turn: alternate, burst:K, random, string:1212, or file:PATH, where 1 is the
+    /// producer and 2 the consumer (1 to 9, then a to w, where there are more); or free, every VM on
+    /// a thread of its own [default: random].
+    #[arg(long, value_name = "SCHEDULE")]
+    schedule: Option<ScheduleSpec>,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help = format!("The number of turns [default: {DEFAULT_TURNS}, or as many as a string or file has]"))]
+    turns: Option<u64>,
+    /// End a run with --schedule free when so many items are consumed.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
+    items: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = parse_capacity, allow_negative_numbers = true, help = format!("The ring's capacity in items, 1 to {MAX_CAPACITY} [default: {}]", Capacity::DEFAULT.items()))]
+    capacity: Option<Capacity>,
+    /// Write the run to a file, for `replay`.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    #[command(flatten)]
+    guests: GuestsArgs,
+}
+
+const EXIT_STATUSES: &str = "\
+Exit status: 0 success; 1 a guest reported failure (panic, non-zero exit); 2 bad usage or bad \
+input; 3 a guest crashed or broke the protocol; 4 the deadline passed; 5 this machine cannot run \
+it; 70 a bug of guestlab's.";
+
+/// What `run` is to run.
+#[derive(Debug)]
+pub enum Plan {
+    /// The exchange.
+    Prodcons(prodcons::Plan),
+    /// One guest.
+    Solo(solo::Plan),
+}
+
+impl RunArgs {
+    /// The name of the producer-consumer experiment.
+    const PRODCONS: &str = "prodcons";
+
+    /// Whether only the needed images are asked for.
+    pub fn asks_for_needs(&self) -> bool {
+        self.needs
+    }
+
+    /// Where KVM is.
+    pub fn device(&self) -> &DeviceArgs {
+        &self.device
+    }
+
+    /// The file to record to.
+    pub fn record(&self) -> Option<&Path> {
+        self.exchange.record.as_deref()
+    }
+
+    /// The form of the output, and whether there is to be little of it.
+    pub fn output(&self) -> (Form, bool) {
+        let form = if self.last_format(Format::Text, Format::Jsonl) == Some(Format::Jsonl) {
+            Form::JsonLines
+        } else {
+            Form::Text
+        };
+        (form, self.quiet)
+    }
+
+    /// Whether calls and exits are explained.
+    pub fn explain(&self) -> Explain {
+        Explain::new(self.explain)
+    }
+
+    /// Which of two forms was given last, if any was.
+    fn last_format(&self, one: Format, other: Format) -> Option<Format> {
+        self.format.iter().rev().copied().find(|&format| format == one || format == other)
+    }
+
+    /// What is asked for of an image.
+    fn request(&self) -> Request {
+        let format = self.last_format(Format::Elf, Format::Flat).map(|format| match format {
+            Format::Flat => ImageFormat::Flat,
+            _ => ImageFormat::Elf,
+        });
+        Request { format, mode: self.mode.map(CpuMode::from), load: self.load, entry: self.entry }
+    }
+
+    fn secrets(&self) -> Secrets {
+        if self.allow_hva { Secrets::Told } else { Secrets::Kept }
+    }
+
+    /// The images that the run takes from the images' folder: each a name and a mode.
+    ///
+    /// # Errors
+    ///
+    /// Options that do not go together.
+    pub fn needs(&self) -> Result<Vec<(String, CpuMode)>, Error> {
+        self.check()?;
+        let mode = self.mode();
+        let names = match &self.guest {
+            Some(name) if name == Self::PRODCONS => self.exchange.guests.needs(mode),
+            Some(name) => vec![name.clone()],
+            None => Vec::new(),
+        };
+        Ok(names.into_iter().map(|name| (name, mode)).collect())
+    }
+
+    /// What to run.
+    ///
+    /// # Errors
+    ///
+    /// Options that do not go together, or no seed could be drawn.
+    pub fn plan(&self) -> Result<Plan, Error> {
+        self.check()?;
+        let seed = match self.seed {
+            Some(seed) => seed,
+            None => seed::draw().map_err(|source| Error::Os { what: "draw a seed", source })?,
+        };
+        match (&self.guest, &self.image) {
+            (Some(name), _) if name == Self::PRODCONS => Ok(Plan::Prodcons(self.prodcons(seed))),
+            (Some(name), _) => Ok(Plan::Solo(self.solo(self.image_path(name), seed))),
+            (None, Some(image)) => Ok(Plan::Solo(self.solo(image.clone(), seed))),
+            (None, None) => unreachable!("check() refuses a run of nothing"),
+        }
+    }
+
+    fn prodcons(&self, seed: u64) -> prodcons::Plan {
+        let ExchangeArgs { preset, schedule, turns, items, capacity, record: _, guests } = &self.exchange;
+        let (preset_schedule, preset_quota) = preset.unwrap_or(Preset::Random).orders();
+        let mode = self.mode.map(CpuMode::from);
+        prodcons::Plan {
+            guests: guests.guests(mode, self.memory, self.secrets(), preset_quota),
+            schedule: schedule.clone().unwrap_or(preset_schedule),
+            turns: *turns,
+            items: *items,
+            capacity: capacity.unwrap_or(Capacity::DEFAULT),
+            seed,
+            timeout: self.timeout,
+            stats: self.stats,
+        }
+    }
+
+    fn solo(&self, image: PathBuf, seed: u64) -> solo::Plan {
+        solo::Plan {
+            image,
+            request: self.request(),
+            seed,
+            memory: self.memory,
+            timeout: self.timeout,
+            secrets: self.secrets(),
+            stats: self.stats,
+            dump_regs: self.dump_regs,
+        }
+    }
+
+    fn mode(&self) -> CpuMode {
+        self.mode.map_or(CpuMode::Protected, CpuMode::from)
+    }
+
+    fn image_path(&self, name: &str) -> PathBuf {
+        image_path(name, self.mode())
+    }
+
+    /// Refuses options that do not go together.
+    fn check(&self) -> Result<(), Error> {
+        if self.guest.is_none() && self.image.is_none() {
+            return Err(Error::Usage(
+                "name what to run: `prodcons`, a guest, or --image FILE (--help lists the options)".into(),
+            ));
+        }
+        if let Some(name) = self.guest.as_ref().filter(|name| !is_guest_name(name)) {
+            return Err(Error::Usage(format!(
+                "{name:?} is no guest's name; `cargo xtask build-guests` lists them"
+            )));
+        }
+        if self.image.is_none() && self.last_format(Format::Elf, Format::Flat).is_some() {
+            return Err(Error::Usage("--format elf and --format flat go with --image FILE".into()));
+        }
+        if self.image.is_none() && self.entry.is_some() {
+            return Err(Error::Usage("--entry goes with --image FILE".into()));
+        }
+        if self.load.is_some() && self.request().format != Some(ImageFormat::Flat) {
+            return Err(Error::Usage(
+                "--load goes with --format flat: an ELF file says itself where it goes".into(),
+            ));
+        }
+        let is_exchange = self.guest.as_deref() == Some(Self::PRODCONS);
+        if is_exchange && self.dump_regs {
+            return Err(Error::Usage("--dump-regs is for a guest that runs alone".into()));
+        }
+        if let Some(option) = self.exchange.first_given().filter(|_| !is_exchange) {
+            return Err(Error::Usage(format!("--{option} is an option of `run prodcons` only")));
+        }
+        let free = self.exchange.schedule == Some(ScheduleSpec::Free);
+        if self.exchange.items.is_some() && !free {
+            return Err(Error::Usage("--items goes with --schedule free; --turns ends the others".into()));
+        }
+        if self.exchange.record.is_some() && free {
+            return Err(Error::Usage(
+                "--record is for runs that can be repeated, and one with --schedule free cannot".into(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl ExchangeArgs {
+    /// The first of these options that was given.
+    fn first_given(&self) -> Option<String> {
+        let Self { preset, schedule, turns, items, capacity, record, guests } = self;
+        [
+            (preset.is_some(), "preset"),
+            (schedule.is_some(), "schedule"),
+            (turns.is_some(), "turns"),
+            (items.is_some(), "items"),
+            (capacity.is_some(), "capacity"),
+            (record.is_some(), "record"),
+        ]
+        .into_iter()
+        .find_map(|(given, name): (bool, &str)| given.then(|| name.to_owned()))
+        .or_else(|| guests.first_given())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use guest_abi::{layout::DEFAULT_MEMORY, mailbox::Quota};
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn parse(args: &[&str]) -> RunArgs {
+        let args = ["guestlab", "run"].iter().chain(args);
+        match Cli::try_parse_from(args).expect("valid usage").command {
+            Command::Run(args) => *args,
+            _ => unreachable!("it is `run`"),
+        }
+    }
+
+    fn prodcons(args: &[&str]) -> prodcons::Plan {
+        match parse(args).plan().expect("a plan") {
+            Plan::Prodcons(plan) => plan,
+            Plan::Solo(_) => panic!("not an exchange"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn the_defaults_are_the_contracts() {
+        let plan = prodcons(&["prodcons"]);
+        assert_eq!(plan.schedule, ScheduleSpec::Random);
+        assert_eq!(plan.capacity.items(), 6);
+        assert_eq!((plan.guests.produce, plan.guests.consume), (Quota::Random, Quota::Random));
+        assert_eq!((plan.turns, plan.guests.memory), (None, DEFAULT_MEMORY));
+    }
+
+    #[test]
+    fn a_preset_is_a_set_of_options_that_still_win() {
+        let plan = prodcons(&["prodcons", "--preset", "bursty"]);
+        assert_eq!((plan.schedule, plan.guests.produce), (ScheduleSpec::Burst(3), Quota::Items(1)));
+        let plan = prodcons(&["prodcons", "--preset", "mass", "--consume", "random"]);
+        assert_eq!((plan.guests.produce, plan.guests.consume), (Quota::Items(5), Quota::Random));
+    }
+
+    #[test]
+    fn a_run_says_which_images_it_needs() {
+        let names = |args: &[&str]| -> Vec<String> {
+            parse(args).needs().expect("valid").into_iter().map(|(name, _)| name).collect()
+        };
+        assert_eq!(names(&["prodcons"]), ["guest-producer", "guest-consumer"]);
+        assert_eq!(names(&["prodcons", "--producer", "x.elf"]), ["guest-consumer"]);
+        assert_eq!(names(&["prodcons", "--consumer", "overdraws"]), ["guest-producer", "overdraws"]);
+        assert_eq!(names(&["hello"]), ["hello"]);
+        assert!(names(&["--image", "x.elf"]).is_empty());
+    }
+
+    #[test]
+    fn options_that_do_not_go_together_are_refused() {
+        for args in [
+            &["hello", "--turns", "3"][..],
+            &["prodcons", "--entry", "5"],
+            &["hello", "--entry", "5"],
+            &["--image", "x", "--schedule", "random"],
+            &[],
+        ] {
+            assert!(matches!(parse(args).plan(), Err(Error::Usage(_))), "{args:?}");
+            assert!(matches!(parse(args).needs(), Err(Error::Usage(_))), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn bad_values_are_refused() {
+        for (option, value) in [
+            ("--capacity", "0"),
+            ("--capacity", "65"),
+            ("--capacity", "-1"),
+            ("--capacity", "abc"),
+            ("--produce", "65"),
+            ("--consume", "some"),
+            ("--memory", "2T"),
+            ("--memory", "5G"),
+            ("--memory", ""),
+            ("--timeout", "0"),
+            ("--timeout", "-1"),
+            ("--timeout", "nan"),
+            ("--schedule", "burst:0"),
+            ("--turns", "-1"),
+            ("--producers", "0"),
+            ("--consumers", "17"),
+            ("--seed", "x"),
+            ("--format", "xml"),
+            ("--mode", "virtual"),
+        ] {
+            let args = ["guestlab", "run", "prodcons", option, value];
+            let error = Cli::try_parse_from(args).expect_err(option);
+            assert_eq!(error.exit_code(), 2, "{option} {value}");
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The explorer: looks for a schedule, a capacity and a seed at which a guest of the exchange fails,
+//! and shrinks what it finds.
+//!
+//! ```text
+//! search (which trials) -> Lab (runs them on KVM) -> shrink -> a recorded run -> Verdict
+//! ```
+
+mod search;
+mod shrink;
+mod trial;
+mod verdict;
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+pub use search::Capacities;
+pub use trial::Trial;
+
+use crate::{
+    error::{Error, GuestError},
+    kvm::System,
+    output::{Form, Silence},
+    prodcons::{self, Cast},
+    recording::Recorder,
+    schedule,
+    session::Session,
+};
+use search::{Short, Space};
+use shrink::{Shrunk, shrink};
+use trial::{Effort, Failure, Lab};
+use verdict::Verdict;
+
+/// What to explore.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Who takes part.
+    pub guests: prodcons::Guests,
+    /// The first seed.
+    pub seed: u64,
+    /// The time after which a trial ends.
+    pub timeout: Duration,
+    /// The length of the schedules that are all tried.
+    pub depth: u32,
+    /// How long random schedules are tried, where that is what ends them.
+    pub time: Option<Duration>,
+    /// How many random schedules are tried, where that is what ends them.
+    pub runs: Option<u64>,
+    /// The capacities that are tried.
+    pub capacities: Capacities,
+    /// The options of `run` that make the guests what they are, for the command that repeats a failure.
+    pub options: Vec<String>,
+    /// Where a failure is recorded.
+    pub recording: PathBuf,
+    /// The form of the verdict.
+    pub form: Form,
+    /// Whether progress is not shown.
+    pub quiet: bool,
+}
+
+/// Explores, and says what came of it.
+///
+/// # Errors
+///
+/// [`Error::Guest`] if a guest fails, once that has been shrunk and recorded; otherwise it is not
+/// the guests that failed.
+pub fn run(system: &System, plan: &Plan) -> Result<(), Error> {
+    let vms = plan.guests.vms();
+    let space = Space { capacities: plan.capacities, vms, seed: plan.seed };
+    let short = space.short(plan.depth).ok_or_else(|| {
+        Error::Usage(format!("--depth {}: so many schedules of {vms} VMs are beyond counting", plan.depth))
+    })?;
+    let cast = Cast::open(system, &plan.guests)?;
+    verdict::announce(plan, &cast)?;
+
+    let mut silence = Silence;
+    let mut lab = Lab::new(system, &cast, Session::start(plan.timeout, &mut silence)?);
+    let progress = Progress::new(plan.quiet);
+    let began = Instant::now();
+    let mut searched = Searched { short: 0, of: short.len(), random: 0 };
+    let found = match search(&mut lab, plan, space, short, &mut searched, &progress)? {
+        Some(first) => Some(pin_down(system, &mut lab, plan, first, &progress)?),
+        None => None,
+    };
+    drop(progress);
+    let effort = Spent { effort: lab.effort(), time: began.elapsed() };
+    Verdict { plan, cast: &cast, searched, spent: effort, found: found.as_ref() }.print()?;
+    match found {
+        Some(Found { error, .. }) => Err(Error::Guest(error)),
+        None => Ok(()),
+    }
+}
+
+/// Makes trials until one fails, which is returned up to where it did, or the search is over.
+fn search(
+    lab: &mut Lab<'_>,
+    plan: &Plan,
+    space: Space,
+    short: Short,
+    searched: &mut Searched,
+    progress: &Progress,
+) -> Result<Option<Failure>, Error> {
+    progress.begin(Some(short.len()), &format!("every schedule of {} turns", plan.depth));
+    for trial in short {
+        searched.short += 1;
+        if let Some(failure) = lab.fails(&trial)? {
+            return Ok(Some(failure));
+        }
+        progress.step();
+    }
+    progress.begin(plan.runs, "random schedules");
+    let until = plan.time.and_then(|time| Instant::now().checked_add(time));
+    for trial in space.random() {
+        let enough = plan.runs.is_some_and(|runs| searched.random >= runs);
+        if enough || until.is_some_and(|until| Instant::now() >= until) {
+            break;
+        }
+        searched.random += 1;
+        if let Some(failure) = lab.fails(&trial)? {
+            return Ok(Some(failure));
+        }
+        progress.step();
+    }
+    Ok(None)
+}
+
+/// Shrinks a failure, and records a run that shows it.
+fn pin_down(
+    system: &System,
+    lab: &mut Lab<'_>,
+    plan: &Plan,
+    first: Failure,
+    progress: &Progress,
+) -> Result<Found, Error> {
+    progress.begin(None, "shrinking what was found");
+    let vms = plan.guests.vms();
+    let before = lab.effort().runs;
+    let shrunk = shrink(first.trial.clone(), vms, |trial| {
+        progress.step();
+        Ok::<_, Error>(lab.fails(trial)?.is_some())
+    })?;
+    let exchange = exchange(plan, &shrunk.trial);
+    let error = match record(system, &exchange, &plan.recording) {
+        Err(Error::Guest(error)) => error,
+        Ok(()) => return Err(Error::Unrepeatable(first.error)),
+        Err(error) => return Err(error),
+    };
+    Ok(Found { first: first.trial, after: before, shrunk, in_runs: lab.effort().runs - before, error })
+}
+
+/// The run that a trial stands for.
+fn exchange(plan: &Plan, trial: &Trial) -> prodcons::Plan {
+    let (schedule, turns) = schedule::of_turns(trial.schedule());
+    prodcons::Plan {
+        guests: plan.guests.clone(),
+        schedule,
+        turns,
+        items: None,
+        capacity: trial.capacity,
+        seed: trial.seed,
+        timeout: plan.timeout,
+        stats: false,
+    }
+}
+
+fn record(system: &System, exchange: &prodcons::Plan, path: &Path) -> Result<(), Error> {
+    let cannot = |source| Error::Record { path: path.into(), source };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(cannot)?;
+    }
+    let mut silence = Silence;
+    let mut recorder = Recorder::create(path, &exchange.guests, &mut silence).map_err(cannot)?;
+    prodcons::run(system, exchange, &mut recorder)
+}
+
+/// How far the search has come.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Searched {
+    /// The number of trials with short schedules.
+    short: u64,
+    /// The number of all such trials that there are.
+    of: u64,
+    /// The number of trials with random schedules.
+    random: u64,
+}
+
+/// What it has cost.
+#[derive(Clone, Copy, Debug)]
+struct Spent {
+    effort: Effort,
+    time: Duration,
+}
+
+/// A failure that was found and shrunk.
+struct Found {
+    /// The trial that failed first, up to where it did.
+    first: Trial,
+    /// The number of trials up to that one.
+    after: u64,
+    shrunk: Shrunk,
+    /// The number of trials that shrinking took.
+    in_runs: u64,
+    /// How the shrunk trial fails.
+    error: GuestError,
+}
+
+/// A line on the terminal that says how far it is; nothing where standard error is no terminal.
+struct Progress(ProgressBar);
+
+impl Progress {
+    fn new(quiet: bool) -> Self {
+        Self(if quiet { ProgressBar::hidden() } else { ProgressBar::no_length() })
+    }
+
+    fn begin(&self, len: Option<u64>, what: &str) {
+        let template = match len {
+            Some(_) => "{msg}: {pos} of {len}, {per_sec} {wide_bar}",
+            None => "{msg}: {pos} runs, {per_sec}, {elapsed}",
+        };
+        self.0.set_style(ProgressStyle::with_template(template).expect("it is one of the two above"));
+        self.0.reset();
+        match len {
+            Some(len) => self.0.set_length(len),
+            None => self.0.unset_length(),
+        }
+        self.0.set_message(what.to_owned());
+    }
+
+    fn step(&self) {
+        self.0.inc(1);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,174 @@
+//! Which trials are made: first every short schedule, then random ones. Both are the same for the
+//! same seed.
+
+use std::ops::RangeInclusive;
+
+use guest_abi::ring::Capacity;
+
+use super::Trial;
+use crate::seed::SplitMix64;
+
+/// The longest schedule that is made at random.
+const LONGEST: usize = 64;
+
+/// The number of the random numbers' stream; those of VMs are below it (see [`SplitMix64::new`]).
+const STREAM: u64 = 1 << 32;
+
+/// Capacities, from the smallest to the largest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacities {
+    smallest: Capacity,
+    largest: Capacity,
+}
+
+impl Capacities {
+    /// The capacities in a range of items, if it is one.
+    pub fn new(items: &RangeInclusive<u32>) -> Option<Self> {
+        let (smallest, largest) = (Capacity::new(*items.start())?, Capacity::new(*items.end())?);
+        (!items.is_empty()).then_some(Self { smallest, largest })
+    }
+
+    /// The number of capacities.
+    fn len(self) -> u32 {
+        self.largest.items() - self.smallest.items() + 1
+    }
+
+    /// Number `index`, which must be below their number.
+    fn get(self, index: u32) -> Capacity {
+        Capacity::new(self.smallest.items() + index % self.len()).expect("between two capacities")
+    }
+
+    /// The smallest and the largest, in items.
+    pub fn items(self) -> (u32, u32) {
+        (self.smallest.items(), self.largest.items())
+    }
+}
+
+/// What there is to try.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Space {
+    /// The ring's capacities.
+    pub(super) capacities: Capacities,
+    /// The number of VMs.
+    pub(super) vms: usize,
+    /// The first seed.
+    pub(super) seed: u64,
+}
+
+impl Space {
+    /// Every schedule of `depth` turns, at every capacity, each with a seed of its own. Every shorter
+    /// schedule is the beginning of some of them. `None` if that is beyond counting.
+    pub(super) fn short(self, depth: u32) -> Option<Short> {
+        let schedules = u64::try_from(self.vms).ok()?.checked_pow(depth)?;
+        let len = schedules.checked_mul(self.capacities.len().into())?;
+        Some(Short { space: self, depth, schedules, indices: 0..len })
+    }
+
+    /// Random schedules, capacities and seeds, without end.
+    pub(super) fn random(self) -> impl Iterator<Item = Trial> {
+        let mut numbers = SplitMix64::new(self.seed, STREAM);
+        std::iter::from_fn(move || Some(self.draw(&mut numbers)))
+    }
+
+    fn draw(self, numbers: &mut SplitMix64) -> Trial {
+        let mut below = |bound: u32| u32::try_from(numbers.below(bound as usize)).unwrap_or(0);
+        let capacity = self.capacities.get(below(self.capacities.len()));
+        let seed = self.seed.wrapping_add(below(u32::MAX).into());
+        // Fair turns hardly ever fill a large ring, long bursts hardly ever turn it: so both.
+        let stays = [0, 50, 80][numbers.below(3)];
+        let len = 1 + numbers.below(LONGEST);
+        let mut turns = vec![numbers.below(self.vms)];
+        while turns.len() < len {
+            let vm =
+                if numbers.below(100) < stays { turns[turns.len() - 1] } else { numbers.below(self.vms) };
+            turns.push(vm);
+        }
+        Trial { capacity, seed, turns }
+    }
+}
+
+/// See [`Space::short`].
+pub(super) struct Short {
+    space: Space,
+    depth: u32,
+    /// The number of schedules.
+    schedules: u64,
+    /// The trials that are still to come, of all.
+    indices: std::ops::Range<u64>,
+}
+
+impl Short {
+    /// The number of trials that are still to come.
+    pub(super) fn len(&self) -> u64 {
+        self.indices.end - self.indices.start
+    }
+}
+
+impl Iterator for Short {
+    type Item = Trial;
+
+    fn next(&mut self) -> Option<Trial> {
+        let index = self.indices.next()?;
+        let capacity = u32::try_from(index / self.schedules).unwrap_or(0);
+        Some(Trial {
+            capacity: self.space.capacities.get(capacity),
+            seed: self.space.seed.wrapping_add(index),
+            turns: schedule_number(index % self.schedules, self.depth, self.space.vms),
+        })
+    }
+}
+
+/// Schedule number `index` of all with `len` turns, in the order of a dictionary.
+pub(super) fn schedule_number(index: u64, len: u32, vms: usize) -> Vec<usize> {
+    let vms = vms as u64;
+    let digit = |place: u32| usize::try_from(index / vms.pow(place) % vms).expect("less than `vms`, a usize");
+    (0..len).rev().map(digit).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn space(vms: usize) -> Space {
+        Space { capacities: Capacities::new(&(2..=4)).expect("capacities"), vms, seed: 7 }
+    }
+
+    #[test]
+    fn short_schedules_are_all_there_once_at_every_capacity() {
+        for (vms, depth, expected) in [(2, 0, 3), (2, 3, 24), (3, 2, 27)] {
+            let short = space(vms).short(depth).expect("countable");
+            assert_eq!(short.len(), expected);
+            let all: BTreeSet<(u32, String)> =
+                short.map(|trial| (trial.capacity.items(), trial.schedule())).collect();
+            assert_eq!(all.len() as u64, expected);
+            assert!(
+                all.iter()
+                    .all(|(capacity, turns)| (2..=4).contains(capacity) && turns.len() == depth as usize)
+            );
+        }
+        assert!(space(32).short(20).is_none());
+    }
+
+    #[test]
+    fn random_trials_are_the_same_for_the_same_seed_and_reach_everything() {
+        let trials: Vec<Trial> = space(3).random().take(1000).collect();
+        assert!(space(3).random().take(1000).eq(trials.iter().cloned()));
+        let capacities: BTreeSet<u32> = trials.iter().map(|trial| trial.capacity.items()).collect();
+        assert!(capacities.into_iter().eq(2..=4));
+        let lengths: BTreeSet<usize> = trials.iter().map(|trial| trial.turns.len()).collect();
+        assert!(lengths.into_iter().eq(1..=LONGEST));
+        assert!((0..3).all(|vm| trials.iter().any(|trial| trial.turns.contains(&vm))));
+    }
+
+    #[test]
+    fn capacities_are_a_range_of_1_to_64() {
+        assert_eq!(Capacities::new(&(1..=64)).map(Capacities::items), Some((1, 64)));
+        #[expect(clippy::reversed_empty_ranges, reason = "it is what is to be refused")]
+        let reversed = 3..=2;
+        for range in [0..=3, 60..=65, reversed] {
+            assert_eq!(Capacities::new(&range), None);
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Shrinking: from a trial that fails to the smallest that still does.
+
+use guest_abi::ring::Capacity;
+
+use super::{Trial, search::schedule_number};
+
+/// The largest number of schedules that are tried to show that none is shorter.
+const MOST_SCHEDULES: u64 = 4096;
+
+/// A trial that was shrunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Shrunk {
+    /// The trial, of which no turn can be left out.
+    pub(super) trial: Trial,
+    /// Whether every shorter schedule was tried with its capacity and seed, and passed.
+    pub(super) shortest: bool,
+}
+
+/// Shrinks a trial that fails, of `vms` VMs: first its turns, then its capacity, until neither gives.
+/// A trial may fail in another way than the first did: it fails.
+///
+/// # Errors
+///
+/// Those of `fails`.
+pub(super) fn shrink<E>(
+    mut trial: Trial,
+    vms: usize,
+    mut fails: impl FnMut(&Trial) -> Result<bool, E>,
+) -> Result<Shrunk, E> {
+    loop {
+        leave_out(&mut trial, &mut fails)?;
+        let shortest = find_shorter(&mut trial, vms, &mut fails)?;
+        if !lower_capacity(&mut trial, &mut fails)? {
+            return Ok(Shrunk { trial, shortest });
+        }
+    }
+}
+
+/// Leaves out turns, many at once and then one by one, until each is needed (Zeller and Hildebrandt,
+/// "Simplifying and Isolating Failure-Inducing Input", 2002, without its tests of subsets).
+fn leave_out<E>(trial: &mut Trial, fails: &mut impl FnMut(&Trial) -> Result<bool, E>) -> Result<(), E> {
+    let mut chunk = trial.turns.len().div_ceil(2);
+    while chunk > 0 {
+        let mut start = 0;
+        let before = trial.turns.len();
+        while start < trial.turns.len() {
+            let mut without = trial.clone();
+            without.turns.drain(start..(start + chunk).min(trial.turns.len()));
+            if fails(&without)? {
+                *trial = without;
+            } else {
+                start += chunk;
+            }
+        }
+        // What could not be left out may be so now that others are gone.
+        if chunk > 1 || trial.turns.len() == before {
+            chunk /= 2;
+        }
+    }
+    Ok(())
+}
+
+/// Looks for a shorter schedule among all that there are, the shortest first; whether the trial now
+/// has the shortest, or it is not known because there are too many.
+fn find_shorter<E>(
+    trial: &mut Trial,
+    vms: usize,
+    fails: &mut impl FnMut(&Trial) -> Result<bool, E>,
+) -> Result<bool, E> {
+    let lengths = 0..u32::try_from(trial.turns.len()).unwrap_or(u32::MAX);
+    for len in lengths {
+        let schedules = (vms as u64).checked_pow(len).filter(|&schedules| schedules <= MOST_SCHEDULES);
+        let Some(schedules) = schedules else { return Ok(false) };
+        for index in 0..schedules {
+            let shorter = Trial { turns: schedule_number(index, len, vms), ..trial.clone() };
+            if fails(&shorter)? {
+                *trial = shorter;
+                return Ok(true);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Takes the smallest capacity at which the same turns fail; whether that is another.
+fn lower_capacity<E>(
+    trial: &mut Trial,
+    fails: &mut impl FnMut(&Trial) -> Result<bool, E>,
+) -> Result<bool, E> {
+    for capacity in (1..trial.capacity.items()).filter_map(Capacity::new) {
+        let lower = Trial { capacity, ..trial.clone() };
+        if fails(&lower)? {
+            *trial = lower;
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn trial(turns: &[usize], capacity: u32) -> Trial {
+        Trial { capacity: Capacity::new(capacity).expect("1 to 64"), seed: 1, turns: turns.into() }
+    }
+
+    fn shrunk(trial: Trial, fails: impl Fn(&Trial) -> bool) -> Shrunk {
+        let Ok(shrunk) = shrink(trial, 2, |trial| Ok::<_, Infallible>(fails(trial)));
+        shrunk
+    }
+
+    /// Whether `needle` stands in `turns` in this order, with whatever between.
+    fn has(turns: &[usize], needle: &[usize]) -> bool {
+        let mut turns = turns.iter();
+        needle.iter().all(|wanted| turns.any(|turn| turn == wanted))
+    }
+
+    #[test]
+    fn what_fails_at_once_needs_no_turns() {
+        let shrunk = shrunk(trial(&[0, 1, 0], 6), |_| true);
+        assert_eq!(shrunk, Shrunk { trial: trial(&[], 1), shortest: true });
+    }
+
+    #[test]
+    fn a_shorter_schedule_is_found_where_leaving_out_does_not_lead() {
+        // No turn of 1100 can be left out; 01 is no part of it.
+        let fails = |trial: &Trial| trial.turns == [1, 1, 0, 0] || trial.turns == [0, 1];
+        assert_eq!(shrunk(trial(&[1, 1, 0, 0], 1), fails).trial.turns, [0, 1]);
+    }
+
+    #[test]
+    fn the_capacity_is_the_smallest_that_fails() {
+        let fails = |trial: &Trial| trial.capacity.items() >= 5 && trial.turns.contains(&1);
+        assert_eq!(shrunk(trial(&[0, 1], 64), fails).trial, trial(&[1], 5));
+    }
+
+    #[test]
+    fn long_schedules_are_not_said_to_be_the_shortest() {
+        let shrunk = shrunk(trial(&[0; 40], 1), |trial| trial.turns.len() >= 20);
+        assert_eq!((shrunk.trial.turns.len(), shrunk.shortest), (20, false));
+    }
+
+    proptest! {
+        /// What is left is the pattern that it takes to fail, and no turn of it can be left out.
+        #[test]
+        fn what_is_left_is_minimal(
+            turns in proptest::collection::vec(0_usize..2, 0..60),
+            needle in proptest::collection::vec(0_usize..2, 0..8),
+        ) {
+            let fails = |trial: &Trial| has(&trial.turns, &needle);
+            let start = trial(&turns, 6);
+            prop_assume!(fails(&start));
+            prop_assert_eq!(shrunk(start, fails), Shrunk { trial: trial(&needle, 1), shortest: true });
+        }
+    }
+}

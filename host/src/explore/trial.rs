@@ -1,0 +1,113 @@
+//! Trials: runs that are only asked whether a guest fails.
+
+use guest_abi::ring::Capacity;
+
+use crate::{
+    error::{Error, GuestError},
+    kvm::System,
+    machine::Machine,
+    prodcons::{self, Cast, Stage},
+    schedule,
+    session::Session,
+};
+
+/// A run that can be tried: all that its outcome depends on, beside the guests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// The ring's capacity.
+    pub capacity: Capacity,
+    /// The seed of all chance.
+    pub seed: u64,
+    /// The VM of each turn, by its index.
+    pub turns: Vec<usize>,
+}
+
+impl Trial {
+    /// The turns, as a written schedule has them.
+    pub fn schedule(&self) -> String {
+        let name = |&vm: &usize| u32::try_from(vm + 1).ok().and_then(schedule::vm_name);
+        self.turns.iter().filter_map(name).collect()
+    }
+}
+
+/// A trial that a guest failed.
+pub(super) struct Failure {
+    /// The trial, up to the turn in which the guest failed.
+    pub(super) trial: Trial,
+    /// How it failed.
+    pub(super) error: GuestError,
+}
+
+/// Where trials are made: VMs that are reset and used again, and one clock.
+pub(super) struct Lab<'a> {
+    system: &'a System,
+    cast: &'a Cast,
+    session: Session<'a>,
+    /// The machines of the last trial, if that left them at the end of a turn.
+    machines: Option<Vec<Machine>>,
+    effort: Effort,
+}
+
+/// What trials have cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Effort {
+    /// The number of trials.
+    pub(super) runs: u64,
+    /// The number of their turns.
+    pub(super) turns: u64,
+}
+
+impl<'a> Lab<'a> {
+    pub(super) fn new(system: &'a System, cast: &'a Cast, session: Session<'a>) -> Self {
+        Self { system, cast, session, machines: None, effort: Effort::default() }
+    }
+
+    /// What the trials so far have cost.
+    pub(super) fn effort(&self) -> Effort {
+        self.effort
+    }
+
+    /// Makes a trial; `None` if no guest failed.
+    ///
+    /// # Errors
+    ///
+    /// It is not the guests that failed.
+    pub(super) fn fails(&mut self, trial: &Trial) -> Result<Option<Failure>, Error> {
+        let mut machines = match self.machines.take() {
+            Some(mut machines) => {
+                self.cast.restart(&mut machines, trial.seed)?;
+                machines
+            }
+            None => self.cast.start(self.system, trial.seed)?,
+        };
+        let mut stage = Stage::new(self.cast, trial.capacity);
+        self.session.restart_clock();
+        let outcome = self.play(&mut stage, &mut machines, &trial.turns);
+        self.effort.runs += 1;
+        self.effort.turns += stage.turns();
+        match outcome {
+            Ok(()) => {
+                self.machines = Some(machines);
+                Ok(None)
+            }
+            Err(Error::Guest(error)) => {
+                let turns = usize::try_from(error.turn.unwrap_or(0)).unwrap_or(trial.turns.len());
+                let turns = trial.turns.iter().take(turns).copied().collect();
+                Ok(Some(Failure { trial: Trial { turns, ..trial.clone() }, error }))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Plays the turns, and looks at every invariant after each.
+    fn play(&self, stage: &mut Stage, machines: &mut [Machine], turns: &[usize]) -> Result<(), Error> {
+        machines.iter_mut().try_for_each(|machine| prodcons::boot(&self.session, machine))?;
+        for &vm in turns {
+            stage.turn(&self.session, &mut machines[vm], vm)?;
+            if !stage.exchange().audit() {
+                return Err(Error::Bug("after a turn that passed, the audit fails".into()));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,221 @@
+//! What the explorer has to say: for people, or one JSON object.
+
+use std::{fmt::Write as _, path::Path};
+
+use serde::Serialize;
+
+use super::{Found, Plan, Searched, Shrunk, Spent, Trial};
+use crate::{
+    error::{Error, GuestEnd},
+    event::{CrashEvent, Guest},
+    output::{self, Form},
+    prodcons::Cast,
+    session::crash_event,
+};
+
+/// Says what is going to be explored; a program is told with the verdict.
+pub(super) fn announce(plan: &Plan, cast: &Cast) -> Result<(), Error> {
+    if plan.form == Form::JsonLines || plan.quiet {
+        return Ok(());
+    }
+    let (smallest, largest) = plan.capacities.items();
+    let capacities = match smallest == largest {
+        true => format!("capacity {smallest}"),
+        false => format!("capacities {smallest} to {largest}"),
+    };
+    output::line(&format!(
+        "explore prodcons: {capacities}, every schedule of up to {} turns, then {}; seed {} (guest ABI {})",
+        plan.depth,
+        random_part(plan),
+        plan.seed,
+        guest_abi::VERSION
+    ))?;
+    for Guest { vm, name, role, sha256 } in cast.guests() {
+        let role = role.map_or("", guest_abi::transition::Role::name);
+        output::line(&format!(
+            "  VM {vm}  {}, {role}, sha256 {}",
+            output::visible(name),
+            &sha256[..16.min(sha256.len())]
+        ))?;
+    }
+    Ok(())
+}
+
+fn random_part(plan: &Plan) -> String {
+    let runs = plan.runs.map(|runs| format!("{runs} random ones"));
+    let time = plan.time.map(|time| format!("random ones for {} s", time.as_secs_f64()));
+    [runs, time].into_iter().flatten().collect::<Vec<_>>().join(", or ")
+}
+
+/// What came of it all.
+pub(super) struct Verdict<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) cast: &'a Cast,
+    pub(super) searched: Searched,
+    pub(super) spent: Spent,
+    pub(super) found: Option<&'a Found>,
+}
+
+impl Verdict<'_> {
+    /// Writes it to standard output.
+    pub(super) fn print(&self) -> Result<(), Error> {
+        match self.plan.form {
+            Form::Text => output::line(self.text().trim_end()),
+            Form::JsonLines => {
+                let json =
+                    serde_json::to_string(&self.json()).map_err(|error| Error::Output(error.into()))?;
+                output::line(&json)
+            }
+        }
+    }
+
+    /// For example `10240 runs with 51200 turns in 9.8 s: 1045 runs a second`.
+    fn text(&self) -> String {
+        let Self { searched: Searched { short, random, .. }, spent: Spent { effort, time }, .. } = self;
+        let mut text = match self.found {
+            None => format!(
+                "no failure: {short} runs of every short schedule at every capacity, {random} of random schedules\n"
+            ),
+            Some(found) => self.found_text(found),
+        };
+        writeln!(
+            text,
+            "{} runs with {} turns in {:.1} s: {:.0} runs a second",
+            effort.runs,
+            effort.turns,
+            time.as_secs_f64(),
+            self.runs_per_second()
+        )
+        .expect("a String takes all text");
+        text
+    }
+
+    fn found_text(&self, found: &Found) -> String {
+        let Found { first, after, shrunk, in_runs, .. } = found;
+        let shortest = match shrunk.shortest {
+            true => "no shorter schedule fails with this capacity and seed",
+            false => "no turn can be left out",
+        };
+        format!(
+            "found in run {after}: {}\nshrunk in {in_runs} more: {}; {shortest}\nthis repeats it:\n  {}\nrecording: {}\n",
+            shown(first),
+            shown(&shrunk.trial),
+            self.command(found),
+            output::visible(&shown_path(&self.plan.recording))
+        )
+    }
+
+    fn runs_per_second(&self) -> f64 {
+        let Spent { effort, time } = self.spent;
+        #[expect(clippy::cast_precision_loss, reason = "it is a rate for people")]
+        let runs = effort.runs as f64;
+        runs / time.as_secs_f64().max(f64::MIN_POSITIVE)
+    }
+
+    /// The command that shows a failure.
+    fn command(&self, Found { shrunk: Shrunk { trial, .. }, error, .. }: &Found) -> String {
+        let exchange = super::exchange(self.plan, trial);
+        let mut words: Vec<String> = ["cargo", "xtask", "run", "prodcons"].map(String::from).into();
+        words.extend(self.plan.options.iter().cloned());
+        words.extend(["--capacity".into(), trial.capacity.items().to_string()]);
+        words.extend(["--seed".into(), trial.seed.to_string()]);
+        words.extend(["--schedule".into(), exchange.schedule.to_string()]);
+        if let Some(turns) = exchange.turns {
+            words.extend(["--turns".into(), turns.to_string()]);
+        }
+        if matches!(error.end, GuestEnd::Deadline(_)) {
+            words.extend(["--timeout".into(), exchange.timeout.as_secs_f64().to_string()]);
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        // A word with a NUL cannot have come from a command line.
+        shlex::try_join(words.iter().copied()).unwrap_or_else(|_| words.join(" "))
+    }
+
+    fn json(&self) -> Json<'_> {
+        let (smallest, largest) = self.plan.capacities.items();
+        Json {
+            event: "verdict",
+            experiment: "prodcons",
+            verdict: if self.found.is_some() { "failed" } else { "ok" },
+            abi: guest_abi::VERSION.to_string(),
+            seed: self.plan.seed,
+            depth: self.plan.depth,
+            capacities: [smallest, largest],
+            guests: self.cast.guests(),
+            searched: self.searched,
+            runs: self.spent.effort.runs,
+            turns: self.spent.effort.turns,
+            seconds: self.spent.time.as_secs_f64(),
+            runs_per_second: self.runs_per_second(),
+            failure: self.found.map(|found| JsonFailure {
+                trial: JsonTrial::from(&found.shrunk.trial),
+                shortest: found.shrunk.shortest,
+                first: JsonTrial::from(&found.first),
+                found_in_run: found.after,
+                crash: crash_event(&found.error),
+                command: self.command(found),
+                recording: self.plan.recording.display().to_string(),
+            }),
+        }
+    }
+}
+
+/// A path as one would type it here.
+fn shown_path(path: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    let short = here.and_then(|here| path.strip_prefix(here).ok());
+    short.unwrap_or(path).display().to_string()
+}
+
+/// For example `capacity 6, seed 12, schedule 1121`.
+fn shown(trial: &Trial) -> String {
+    let schedule = match trial.turns.is_empty() {
+        true => "before the first turn".into(),
+        false => format!("schedule {}", trial.schedule()),
+    };
+    format!("capacity {}, seed {}, {schedule}", trial.capacity.items(), trial.seed)
+}
+
+/// The verdict as JSON.
+#[derive(Serialize)]
+struct Json<'a> {
+    event: &'static str,
+    experiment: &'static str,
+    verdict: &'static str,
+    abi: String,
+    seed: u64,
+    depth: u32,
+    capacities: [u32; 2],
+    guests: Vec<Guest<'a>>,
+    searched: Searched,
+    runs: u64,
+    turns: u64,
+    seconds: f64,
+    runs_per_second: f64,
+    failure: Option<JsonFailure<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonFailure<'a> {
+    #[serde(flatten)]
+    trial: JsonTrial,
+    shortest: bool,
+    first: JsonTrial,
+    found_in_run: u64,
+    crash: CrashEvent<'a>,
+    command: String,
+    recording: String,
+}
+
+#[derive(Serialize)]
+struct JsonTrial {
+    capacity: u32,
+    seed: u64,
+    schedule: String,
+}
+
+impl From<&Trial> for JsonTrial {
+    fn from(trial: &Trial) -> Self {
+        Self { capacity: trial.capacity.items(), seed: trial.seed, schedule: trial.schedule() }
+    }
+}
