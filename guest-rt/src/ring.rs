@@ -117,6 +117,11 @@ impl RingMailbox {
         self.account = self.account.with(item);
     }
 
+    /// Replaces the account of what this guest moved.
+    pub fn set_account(&mut self, account: Digest) {
+        self.account = account;
+    }
+
     /// Leaves the account in the mailbox and ends the turn; returns when the next has begun.
     pub fn end_turn(&mut self) {
         MAILBOX.digest.set(self.account);
@@ -148,6 +153,12 @@ impl Turn<'_> {
             Quota::Random => random.below(possible + 1),
             Quota::Items(items) => items.min(possible),
         }
+    }
+
+    /// Where the ring stands by now, to be changed otherwise than by pushing and taking. The host
+    /// checks it after the turn.
+    pub fn pointers_mut(&mut self) -> &mut Pointers {
+        &mut self.pointers
     }
 
     /// Appends an item.

@@ -1,0 +1,28 @@
+//! A producer that moves its pointer rightly but counts one item too few in a turn of more than one.
+
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+
+use guest_rt::{
+    entropy::{self, Below},
+    ring::RingMailbox,
+};
+
+guest_rt::entry!(main);
+
+fn main() {
+    let mut random = entropy::generator();
+    let mut mailbox = RingMailbox::attach();
+    loop {
+        let mut turn = mailbox.turn();
+        let share = turn.share(turn.free(), &mut random);
+        for _ in 0..share {
+            turn.push(random.below(100)).expect("the share is no more than what is free");
+        }
+        if share > 1 {
+            turn.pointers_mut().count -= 1;
+        }
+        turn.end();
+    }
+}

@@ -1,0 +1,25 @@
+//! A consumer that believes the front of a full ring to be at slot 0, and sets its pointer wrong where
+//! it is not.
+
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+
+use guest_rt::{entropy, ring::RingMailbox};
+
+guest_rt::entry!(main);
+
+fn main() {
+    let mut random = entropy::generator();
+    let mut mailbox = RingMailbox::attach();
+    loop {
+        let mut turn = mailbox.turn();
+        if turn.free() == 0 {
+            turn.pointers_mut().cons_p = 0;
+        }
+        for _ in 0..turn.share(turn.count(), &mut random) {
+            turn.take().expect("the share is no more than what is there");
+        }
+        turn.end();
+    }
+}

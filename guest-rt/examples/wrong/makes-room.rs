@@ -1,0 +1,28 @@
+//! A producer that moves the consumer's pointer to make room when the ring is full, as a ring buffer
+//! does that overwrites its oldest item.
+
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+
+use guest_rt::{
+    entropy::{self, Below},
+    ring::RingMailbox,
+};
+
+guest_rt::entry!(main);
+
+fn main() {
+    let mut random = entropy::generator();
+    let mut mailbox = RingMailbox::attach();
+    loop {
+        let mut turn = mailbox.turn();
+        if turn.free() == 0 {
+            turn.pointers_mut().take();
+        }
+        for _ in 0..turn.share(turn.free(), &mut random) {
+            turn.push(random.below(100)).expect("the share is no more than what is free");
+        }
+        turn.end();
+    }
+}

@@ -1,0 +1,31 @@
+//! A producer that writes the first item of each turn to the slot before its own and leaves its own
+//! slot as it was. In a ring of one slot the two are the same and nothing is wrong.
+
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+
+use guest_rt::{
+    entropy::{self, Below},
+    ring::RingMailbox,
+};
+
+guest_rt::entry!(main);
+
+fn main() {
+    let mut random = entropy::generator();
+    let mut mailbox = RingMailbox::attach();
+    loop {
+        let mut pointers = mailbox.pointers();
+        let share = mailbox.turn().share(pointers.free(), &mut random);
+        for place in 0..share {
+            let item = random.below(100);
+            let slot = pointers.push().expect("the share is no more than what is free");
+            let before = (slot + pointers.capacity - 1) % pointers.capacity;
+            mailbox.set_slot(if place == 0 { before } else { slot }, item);
+            mailbox.count(item);
+        }
+        mailbox.set_pointers(pointers);
+        mailbox.end_turn();
+    }
+}

@@ -1,0 +1,28 @@
+//! A producer that counts one item too many in a ring of 37 slots, and in no other.
+
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+
+use guest_rt::{
+    entropy::{self, Below},
+    ring::RingMailbox,
+};
+
+guest_rt::entry!(main);
+
+fn main() {
+    let mut random = entropy::generator();
+    let mut mailbox = RingMailbox::attach();
+    loop {
+        let mut turn = mailbox.turn();
+        for _ in 0..turn.share(turn.free(), &mut random) {
+            turn.push(random.below(100)).expect("the share is no more than what is free");
+        }
+        let pointers = turn.pointers_mut();
+        if pointers.capacity == 37 {
+            pointers.count += 1;
+        }
+        turn.end();
+    }
+}
