@@ -7,6 +7,10 @@ use super::{Trial, search::schedule_number};
 /// The largest number of schedules that are tried to show that none is shorter.
 const MOST_SCHEDULES: u64 = 4096;
 
+/// The seeds from 0 on that are tried with shorter schedules, and the largest number of such trials.
+const SEEDS: u64 = 16;
+const MOST_TRIALS: usize = 8192;
+
 /// A trial that was shrunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Shrunk {
@@ -16,8 +20,8 @@ pub(super) struct Shrunk {
     pub(super) shortest: bool,
 }
 
-/// Shrinks a trial that fails, of `vms` VMs: first its turns, then its capacity, until neither gives.
-/// A trial may fail in another way than the first did: it fails.
+/// Shrinks a trial that fails, of `vms` VMs: first its turns, then its capacity, then its turns with
+/// another seed, until none gives. A trial may fail in another way than the first did: it fails.
 ///
 /// # Errors
 ///
@@ -30,7 +34,7 @@ pub(super) fn shrink<E>(
     loop {
         leave_out(&mut trial, &mut fails)?;
         let shortest = find_shorter(&mut trial, vms, &mut fails)?;
-        if !lower_capacity(&mut trial, &mut fails)? {
+        if !lower_capacity(&mut trial, &mut fails)? && !change_seed(&mut trial, vms, &mut fails)? {
             return Ok(Shrunk { trial, shortest });
         }
     }
@@ -97,6 +101,32 @@ fn lower_capacity<E>(
     Ok(false)
 }
 
+/// Looks for a shorter schedule that fails with another seed, at this capacity or a smaller one, the
+/// shortest first; whether there was one. What came of much chance is often to be had with less.
+fn change_seed<E>(
+    trial: &mut Trial,
+    vms: usize,
+    fails: &mut impl FnMut(&Trial) -> Result<bool, E>,
+) -> Result<bool, E> {
+    let capacities: Vec<Capacity> = (1..=trial.capacity.items()).filter_map(Capacity::new).collect();
+    let lengths = 1..u32::try_from(trial.turns.len()).unwrap_or(u32::MAX);
+    let schedules = lengths.flat_map(|len| {
+        let schedules = (vms as u64).saturating_pow(len);
+        (0..schedules).map(move |index| schedule_number(index, len, vms))
+    });
+    let trials = schedules.flat_map(|turns| {
+        let trials = capacities.iter().flat_map(|&capacity| (0..SEEDS).map(move |seed| (capacity, seed)));
+        trials.map(move |(capacity, seed)| Trial { capacity, seed, turns: turns.clone() })
+    });
+    for shorter in trials.take(MOST_TRIALS) {
+        if fails(&shorter)? {
+            *trial = shorter;
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
@@ -137,6 +167,16 @@ mod tests {
     fn the_capacity_is_the_smallest_that_fails() {
         let fails = |trial: &Trial| trial.capacity.items() >= 5 && trial.turns.contains(&1);
         assert_eq!(shrunk(trial(&[0, 1], 64), fails).trial, trial(&[1], 5));
+    }
+
+    #[test]
+    fn another_seed_may_do_with_less() {
+        let fails = |trial: &Trial| match trial.seed {
+            9 => trial.turns == [0] && trial.capacity.items() == 1,
+            _ => has(&trial.turns, &[0, 1, 0, 1]),
+        };
+        let shrunk = shrunk(trial(&[0, 1, 0, 1], 3), fails);
+        assert_eq!(shrunk.trial, Trial { seed: 9, ..trial(&[0], 1) });
     }
 
     #[test]

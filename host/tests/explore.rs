@@ -1,0 +1,210 @@
+//! The explorer on KVM: it finds each of the wrong guests and shrinks what it found to the least.
+
+mod common;
+
+use std::fs;
+
+use common::{can_run_guests, expect};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The wrong guests of guest-rt's examples, which side each is, and the status of its failure.
+const WRONG: [(&str, &str, i32); 11] = [
+    ("drops-at-wrap", "--producer", 3),
+    ("forgets-count", "--producer", 3),
+    ("forgets-its-account", "--producer", 3),
+    ("full-and-turned", "--consumer", 3),
+    ("makes-room", "--producer", 3),
+    ("overdraws", "--consumer", 3),
+    ("overfills", "--producer", 3),
+    ("panics-at-three", "--consumer", 1),
+    ("stale-slot", "--producer", 3),
+    ("swaps-items", "--consumer", 3),
+    ("wrong-at-37", "--producer", 3),
+];
+
+/// Explores with these options; the search must end with a status. Returns its verdict.
+#[track_caller]
+fn explore(folder: &TempDir, options: &[&str], status: i32) -> (Value, String) {
+    let recording = folder.path().join("failure.jsonl");
+    let recording = recording.to_str().expect("a path of text");
+    let own = ["explore", "prodcons", "--format", "jsonl", "--record", recording];
+    let (out, err) = expect(&[&own, options].concat(), status);
+    assert_eq!(out.lines().count(), 1, "one verdict: {out}");
+    (serde_json::from_str(&out).expect("JSON"), err)
+}
+
+/// The arguments of the command that repeats a failure.
+fn command(failure: &Value) -> Vec<&str> {
+    let command = failure["command"].as_str().expect("a command");
+    command.strip_prefix("cargo xtask ").expect("one of xtask's").split(' ').collect()
+}
+
+/// The same arguments with another schedule.
+fn with_schedule(arguments: &[&str], turns: &str) -> Vec<String> {
+    let mut arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+    let schedule = arguments.iter().position(|argument| argument == "--schedule").expect("a schedule");
+    arguments.truncate(schedule);
+    arguments.extend(match turns.is_empty() {
+        true => ["--turns".to_owned(), "0".to_owned()],
+        false => ["--schedule".to_owned(), format!("string:{turns}")],
+    });
+    arguments
+}
+
+#[test]
+fn every_wrong_guest_is_found_and_its_schedule_is_minimal() {
+    if can_run_guests() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (guest, side, status) in WRONG {
+            let (verdict, err) = explore(&folder, &[side, guest], status);
+            assert_eq!(verdict["verdict"], "failed", "{guest}");
+            let failure = &verdict["failure"];
+            assert_eq!((&failure["crash"]["name"], &failure["shortest"]), (&guest.into(), &true.into()));
+
+            let arguments = command(failure);
+            assert_eq!(expect(&arguments, status).1, err, "{guest}: the command shows the same");
+            let turns = failure["schedule"].as_str().expect("a schedule");
+            for left_out in 0..turns.len() {
+                let fewer: String = turns
+                    .chars()
+                    .enumerate()
+                    .filter(|(turn, _)| *turn != left_out)
+                    .map(|(_, vm)| vm)
+                    .collect();
+                let arguments = with_schedule(&arguments, &fewer);
+                expect(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), 0);
+            }
+
+            let recording = failure["recording"].as_str().expect("a recording");
+            let expected = format!("identical: {} turns, up to the same crash\n", turns.len() - 1);
+            assert_eq!(expect(&["replay", recording], 0).0, expected, "{guest}");
+        }
+    }
+}
+
+#[test]
+fn minimal_schedules_are_as_long_as_the_guests_need() {
+    if can_run_guests() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (guest, side, expected) in [
+            ("forgets-its-account", "--producer", "11111"),
+            ("full-and-turned", "--consumer", "1212"),
+            ("overdraws", "--consumer", "2"),
+        ] {
+            let status = 3;
+            assert_eq!(explore(&folder, &[side, guest], status).0["failure"]["schedule"], expected);
+            // Where no short schedule is tried, a random one is found and comes down to much the same.
+            let random = [side, guest, "--depth", "0", "--runs", "5000"];
+            let (verdict, _) = explore(&folder, &random, status);
+            let turns = |trial: &Value| trial["schedule"].as_str().expect("a schedule").len();
+            let (first, last) = (turns(&verdict["failure"]["first"]), turns(&verdict["failure"]));
+            assert!(last <= expected.len() + 2 && last <= first, "{verdict}");
+        }
+    }
+}
+
+#[test]
+fn our_guests_survive_and_the_search_is_the_same_for_the_same_seed() {
+    if can_run_guests() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let verdict = |options: &[&str]| {
+            let (mut verdict, _) =
+                explore(&folder, &[&["--depth", "3", "--runs", "200"], options].concat(), 0);
+            for clocked in ["seconds", "runs_per_second"] {
+                assert!(verdict.as_object_mut().expect("an object").remove(clocked).is_some());
+            }
+            verdict
+        };
+        let first = verdict(&[]);
+        assert_eq!((&first["verdict"], &first["runs"]), (&"ok".into(), &(8 * 64 + 200).into()));
+        assert_eq!(first["searched"], serde_json::json!({"short": 512, "of": 512, "random": 200}));
+        assert_eq!(first, verdict(&[]));
+        assert_ne!(first["turns"], verdict(&["--seed", "2"])["turns"]);
+        assert!(!folder.path().join("failure.jsonl").exists(), "there is nothing to record");
+        let many = verdict(&["--producers", "2", "--consumers", "2", "--capacity", "3"]);
+        assert_eq!((&many["verdict"], &many["runs"]), (&"ok".into(), &(64 + 200).into()));
+    }
+}
+
+#[test]
+fn a_guest_that_fails_before_its_first_turn_needs_no_turn() {
+    if can_run_guests() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (verdict, err) = explore(&folder, &["--consumer", "no-mailbox"], 3);
+        let failure = &verdict["failure"];
+        assert_eq!(failure["schedule"], "");
+        assert_eq!(expect(&command(failure), 3).1, err);
+        let recording = failure["recording"].as_str().expect("a recording");
+        assert_eq!(expect(&["replay", recording], 0).0, "identical: 0 turns, up to the same crash\n");
+    }
+}
+
+#[test]
+fn a_guest_that_hangs_is_found_by_the_deadline_of_one_run() {
+    if can_run_guests() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (verdict, _) = explore(&folder, &["--producer", "spins", "--timeout", "0.3"], 4);
+        let failure = &verdict["failure"];
+        assert_eq!(failure["crash"]["reason"], "deadline");
+        assert!(failure["command"].as_str().expect("a command").ends_with("--timeout 0.3"), "{failure}");
+        expect(&command(failure), 4);
+    }
+}
+
+#[test]
+fn the_text_says_what_to_do_next() {
+    if can_run_guests() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let recording = folder.path().join("failure.jsonl");
+        let recording = recording.to_str().expect("a path of text");
+        let (out, err) =
+            expect(&["explore", "prodcons", "--producer", "overfills", "--record", recording], 3);
+        let lines: Vec<&str> = out.lines().collect();
+        assert_eq!(
+            lines[0],
+            "explore prodcons: capacities 1 to 64, every schedule of up to 6 turns, then random ones for 20 s; seed 1 (guest ABI 1.0)"
+        );
+        assert!(lines[1].starts_with("  VM 1  overfills, producer, sha256 "), "{out}");
+        assert_eq!(lines[3], "found in run 1: capacity 1, seed 1, schedule 11");
+        assert!(
+            lines[4].starts_with("shrunk in ") && lines[4].contains("no shorter schedule fails"),
+            "{out}"
+        );
+        assert_eq!(
+            lines[6],
+            "  cargo xtask run prodcons --producer overfills --capacity 1 --seed 1 --schedule string:11"
+        );
+        assert!(lines[8].contains(" runs a second"), "{out}");
+        assert!(err.starts_with("guestlab: VM 1, overfills, turn 2: broke the ring's rule"), "{err}");
+        let (out, _) = expect(&["explore", "prodcons", "--depth", "2", "--runs", "10", "--capacity", "6"], 0);
+        assert!(
+            out.contains(
+                "\nno failure: 4 runs of every short schedule at every capacity, 10 of random schedules\n"
+            ),
+            "{out}"
+        );
+    }
+}
+
+#[test]
+fn bad_input_is_refused() {
+    let refused = |options: &[&str]| expect(&[&["explore", "prodcons"], options].concat(), 2).1;
+    assert!(refused(&["--capacity", "0-7"]).contains("a capacity is 1 to 64 items"));
+    assert!(expect(&["explore", "hello"], 2).1.contains("prodcons"));
+    if can_run_guests() {
+        assert!(refused(&["--producer", "./no-such.elf"]).contains("no-such.elf"));
+        assert!(
+            refused(&["--depth", "32", "--producers", "16", "--consumers", "16"]).contains("beyond counting")
+        );
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("file"), "").expect("written");
+        let path = folder.path().join("file/recording");
+        let err = expect(
+            &["explore", "prodcons", "--producer", "overfills", "--record", path.to_str().expect("text")],
+            2,
+        )
+        .1;
+        assert!(err.contains("cannot write the recording"), "{err}");
+    }
+}

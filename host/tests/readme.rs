@@ -1,0 +1,48 @@
+//! README shows what is printed.
+
+mod common;
+
+use std::{fs, path::Path};
+
+use common::{can_run_guests, guestlab, text};
+
+/// The command and the output of each example: a block of text whose first line is a command of
+/// xtask's that is handed on to `guestlab`.
+fn examples(readme: &str) -> Vec<(&str, Vec<&str>)> {
+    let blocks = readme.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next());
+    blocks
+        .filter_map(|block| {
+            let mut lines = block.lines();
+            let command = lines.next()?.strip_prefix("$ cargo xtask ")?;
+            Some((command, lines.collect()))
+        })
+        .collect()
+}
+
+/// Whether a line of output is the one shown, which may end with `...` for what differs from build to
+/// build.
+fn is_shown(line: &str, shown: &str) -> bool {
+    match shown.strip_suffix("...") {
+        Some(beginning) => line.starts_with(beginning),
+        None => line == shown,
+    }
+}
+
+#[test]
+fn examples_in_readme_print_what_it_says() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = fs::read_to_string(readme).expect("README.md");
+    let examples = examples(&readme);
+    assert!(examples.len() >= 6, "README shows the four presets, a run, and a search");
+    if can_run_guests() {
+        for (command, shown) in examples {
+            let output = guestlab(&command.split(' ').collect::<Vec<_>>());
+            let output = text(&output.stdout);
+            let mut lines = output.lines();
+            // Where a recording goes depends on where one stands.
+            for shown in shown.iter().filter(|line| !line.starts_with("recording: ")) {
+                assert!(lines.any(|line| is_shown(line, shown)), "{command}\nnot there: {shown}\n{output}");
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! A machine that is reset is as good as a new one.
+
+mod common;
+
+use std::{path::Path, time::Duration};
+
+use common::{can_run_guests, image};
+use guestlab::{
+    explain::Explain,
+    image::{Image, Request},
+    kvm::System,
+    launch::Parameters,
+    machine::{Halt, Machine, Secrets},
+    watchdog::Watchdog,
+};
+
+/// Runs a machine to its next stop: what it printed, and how it stopped. The instruction pointer is
+/// left out, which after a shutdown means nothing.
+fn run(machine: &mut Machine) -> (String, Halt) {
+    let watchdog = Watchdog::start(Duration::from_secs(10)).expect("a watchdog");
+    let registration = watchdog.watch_this_thread();
+    let mut console = Vec::new();
+    let halt = machine
+        .run(&watchdog, &mut |text| {
+            console.extend_from_slice(text);
+            true
+        })
+        .expect("KVM runs it");
+    drop(registration);
+    (common::text(&console), halt)
+}
+
+#[test]
+fn a_reset_machine_does_what_a_new_one_does() {
+    if can_run_guests() {
+        let system = System::open(Path::new(System::DEVICE), Explain::default()).expect("KVM");
+        for name in ["panics", "exits-with-7", "triple-faults", "unknown-port", "null-pointer", "halts"] {
+            let image = Image::open(&image(name), Request::default()).expect("an image");
+            let parameters = |seed| Parameters { vm: 1, seed, memory: 0x20_0000 };
+            let new =
+                |seed| Machine::new(&system, &image, parameters(seed), Secrets::Kept).expect("a machine");
+            let mut machine = new(1);
+            let first = run(&mut machine);
+            for seed in [2, 3, 1] {
+                machine.reset(&image, parameters(seed)).expect("a reset");
+                assert_eq!(machine.stats().total(), 0);
+                let again = run(&mut machine);
+                assert_eq!(again, run(&mut new(seed)), "{name}");
+                assert!(seed != 1 || again == first, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_reset_machine_remembers_nothing_of_its_last_guest() {
+    if can_run_guests() {
+        let system = System::open(Path::new(System::DEVICE), Explain::default()).expect("KVM");
+        let image = Image::open(&image("guest-producer"), Request::default()).expect("an image");
+        let parameters = Parameters { vm: 1, seed: 1, memory: 0x20_0000 };
+        let mut machine = Machine::new(&system, &image, parameters, Secrets::Kept).expect("a machine");
+        run(&mut machine);
+        assert!(machine.mailbox_size().is_some());
+        machine.reset(&image, parameters).expect("a reset");
+        assert_eq!(machine.mailbox_size(), None);
+        assert!(machine.read_mailbox().is_err());
+    }
+}
