@@ -96,8 +96,16 @@ pub enum Crash {
         len: u32,
     },
     /// A mailbox of another size than this experiment's.
-    #[error("attached a mailbox of {size} bytes; this experiment's has {}", size_of::<guest_abi::mailbox::Mailbox>())]
+    #[error("attached a mailbox of {size} bytes; this experiment's has {expected}")]
     MailboxSize {
+        /// The size in bytes.
+        size: u32,
+        /// The size that it should have.
+        expected: u32,
+    },
+    /// A mailbox of a size that cannot be relayed.
+    #[error("attached a mailbox of {size} bytes; one that is relayed has a multiple of 4, up to {}", crate::relay::MAX_MAILBOX)]
+    MailboxForm {
         /// The size in bytes.
         size: u32,
     },
@@ -143,7 +151,7 @@ impl Crash {
             Self::FailEntry { .. } => "fail-entry",
             Self::BadAddress { .. } => "bad-address",
             Self::TextTooLong { .. } => "text-too-long",
-            Self::MailboxSize { .. } => "mailbox-size",
+            Self::MailboxSize { .. } | Self::MailboxForm { .. } => "mailbox-size",
             Self::MailboxTwice => "mailbox-twice",
             Self::TurnWithoutMailbox => "turn-without-mailbox",
             Self::Alone => "alone",
@@ -180,9 +188,12 @@ impl Crash {
             Self::BadAddress { .. } => "look for a pointer that was cut off, or to memory that is gone",
             Self::TextTooLong { .. } => "print the text in pieces",
             Self::MailboxSize { .. } | Self::MailboxTwice | Self::TurnWithoutMailbox => {
-                "use guest_rt::ring::RingMailbox, once, before the first turn"
+                "use guest_rt::ring::RingMailbox (or in an experiment of your own guest_rt::mailbox::Mailbox, with the same message in all guests), once, before the first turn"
             }
-            Self::Alone => "run it in an exchange: cargo xtask run prodcons",
+            Self::MailboxForm { .. } => "use guest_rt::mailbox::Mailbox with a message of whole words",
+            Self::Alone => {
+                "run it with others: cargo xtask run prodcons, or cargo xtask run --experiment FILE"
+            }
             Self::LeftExchange => "loop for ever: the host ends the exchange",
             Self::Violation(_) => {
                 "use guest_rt::ring::Turn, which keeps the rules; guest_abi::transition lists them"

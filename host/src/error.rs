@@ -10,6 +10,7 @@ use crate::{
     memory::MemoryError,
     output::visible,
     recording::RecordingError,
+    relay::FileError,
     replay::Difference,
     schedule::ScheduleError,
 };
@@ -43,6 +44,9 @@ pub enum Error {
     /// A schedule cannot be used.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
+    /// An experiment's file cannot be used.
+    #[error(transparent)]
+    Experiment(#[from] FileError),
     /// An image cannot be used.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -123,6 +127,7 @@ impl Error {
             | Self::Record { .. }
             | Self::Recording(_)
             | Self::Schedule(_)
+            | Self::Experiment(_)
             | Self::Image(_)
             | Self::ImageTooLarge { .. } => Status::BadInput,
             Self::Vcpu(VcpuError::Memory(

@@ -21,6 +21,9 @@ pub enum Event<'a> {
     Console(Console<'a>),
     /// A turn is over and its items are adopted.
     Turn(Turn<'a>),
+    /// A turn of an experiment without a ring is over: as JSON a `turn`, too.
+    #[serde(rename = "turn")]
+    Relay(Relay<'a>),
     /// A guest ended other than it should.
     Crash(CrashEvent<'a>),
     /// An exchange is over.
@@ -109,6 +112,21 @@ pub struct Turn<'a> {
     /// The ring after the turn, for those who draw it.
     #[serde(skip)]
     pub ring: &'a Ring,
+}
+
+/// See [`Event::Relay`].
+#[derive(Debug, Serialize)]
+pub struct Relay<'a> {
+    /// The turn's number, from 1.
+    pub turn: u64,
+    /// The VM's number.
+    pub vm: u32,
+    /// The guest's name.
+    pub name: &'a str,
+    /// What the guest left in the mailbox, as words.
+    pub mailbox: Vec<u32>,
+    /// The number of VM exits that the turn cost.
+    pub exits: u64,
 }
 
 /// See [`Event::Crash`].

@@ -20,13 +20,15 @@ use crate::{
 
 /// What a guest is started with.
 #[derive(Clone, Copy, Debug)]
-pub struct Parameters {
+pub struct Parameters<'a> {
     /// The VM's number in its experiment, from 1.
     pub vm: u32,
     /// The run's seed.
     pub seed: u64,
     /// The guest's memory in bytes.
     pub memory: u32,
+    /// What a guest of guest-rt is told beside that.
+    pub arguments: &'a [String],
 }
 
 /// A guest that is ready to be run: its memory holds the image and all that the host puts there.
@@ -66,7 +68,7 @@ impl Launch {
     /// # Errors
     ///
     /// The image does not fit.
-    pub fn new(memory: &GuestMemory, image: &Image, parameters: Parameters) -> Result<Self, MemoryError> {
+    pub fn new(memory: &GuestMemory, image: &Image, parameters: Parameters<'_>) -> Result<Self, MemoryError> {
         image.load(memory)?;
         match image.start() {
             Start::Boot { entry, .. } => boot_image(memory, entry, parameters),
@@ -77,7 +79,7 @@ impl Launch {
 }
 
 /// A guest of guest-rt: its own boot code does the rest.
-fn boot_image(memory: &GuestMemory, entry: u16, parameters: Parameters) -> Result<Launch, MemoryError> {
+fn boot_image(memory: &GuestMemory, entry: u16, parameters: Parameters<'_>) -> Result<Launch, MemoryError> {
     let info = BootInfo {
         magic: boot::MAGIC,
         memory: parameters.memory,
@@ -209,7 +211,7 @@ mod tests {
     }
 
     fn launch_in(memory: &GuestMemory, image: &Image) -> Result<Launch, MemoryError> {
-        Launch::new(memory, image, Parameters { vm: 1, seed: 1, memory: memory.size() })
+        Launch::new(memory, image, Parameters { vm: 1, seed: 1, memory: memory.size(), arguments: &[] })
     }
 
     fn launch(image: &Image, size: u32) -> Result<Launch, MemoryError> {

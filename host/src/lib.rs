@@ -11,6 +11,7 @@
 //! Only [`kvm`] names KVM's types; only [`memory`] touches guest memory; what decides
 //! ([`hypercall`], [`exchange`], [`schedule`]) is pure and is tested without KVM.
 
+pub mod admission;
 pub mod cli;
 pub mod crash;
 pub mod doctor;
@@ -29,10 +30,13 @@ pub mod output;
 pub mod paging;
 pub mod prodcons;
 pub mod recording;
+
+pub mod relay;
 pub mod replay;
 pub mod schedule;
 pub mod seed;
 pub mod session;
 pub mod solo;
 pub mod stats;
+pub mod values;
 pub mod watchdog;

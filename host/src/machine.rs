@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use guest_abi::{block::MailboxAttach, mailbox::Mailbox, mode::CpuMode, port::Port};
+use guest_abi::{block::MailboxAttach, mode::CpuMode, port::Port};
 
 use crate::{
     crash::Crash,
@@ -62,7 +62,7 @@ impl Machine {
     pub fn new(
         system: &System,
         image: &Image,
-        parameters: Parameters,
+        parameters: Parameters<'_>,
         secrets: Secrets,
     ) -> Result<Self, VcpuError> {
         let explain = system.explain();
@@ -98,7 +98,7 @@ impl Machine {
     /// # Errors
     ///
     /// KVM or the system refused a call.
-    pub fn reset(&mut self, image: &Image, parameters: Parameters) -> Result<(), VcpuError> {
+    pub fn reset(&mut self, image: &Image, parameters: Parameters<'_>) -> Result<(), VcpuError> {
         self.vcpu.memory().clear()?;
         Launch::new(self.vcpu.memory(), image, parameters)?;
         self.vcpu.reset()?;
@@ -212,8 +212,8 @@ impl Machine {
     /// # Errors
     ///
     /// The guest has none. (Where it lies was checked when it was attached.)
-    pub fn write_mailbox(&self, mailbox: &Mailbox) -> Result<(), MemoryError> {
-        self.vcpu.memory().write_record(self.mailbox_address(), mailbox)
+    pub fn write_mailbox(&self, mailbox: &[u8]) -> Result<(), MemoryError> {
+        self.vcpu.memory().write(self.mailbox_address(), mailbox)
     }
 
     /// Copies the guest's mailbox, once.
@@ -221,8 +221,8 @@ impl Machine {
     /// # Errors
     ///
     /// As [`write_mailbox`](Self::write_mailbox).
-    pub fn read_mailbox(&self) -> Result<Mailbox, MemoryError> {
-        self.vcpu.memory().read_record(self.mailbox_address())
+    pub fn read_mailbox(&self, mailbox: &mut [u8]) -> Result<(), MemoryError> {
+        self.vcpu.memory().read(self.mailbox_address(), mailbox)
     }
 
     /// Without a mailbox this is the null page, where every access fails.

@@ -13,7 +13,7 @@ use guestlab::{
     kvm::System,
     output, prodcons,
     recording::Recorder,
-    replay, solo,
+    relay, replay, solo,
 };
 
 fn main() -> ExitCode {
@@ -50,6 +50,7 @@ fn run(args: &RunArgs) -> Result<(), Error> {
                 prodcons::run(&system, plan, &mut recorder)
             }
         },
+        Plan::Relay(plan) => relay::run(&system, plan, &mut *sink),
         Plan::Solo(plan) => solo::run(&system, plan, &mut *sink),
     }
 }

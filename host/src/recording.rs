@@ -22,6 +22,7 @@ use crate::{
     event::{CrashEvent, Event, Turn},
     output::Sink,
     prodcons::Guests,
+    values::parse_mode,
 };
 
 /// The version of the format.
@@ -80,8 +81,7 @@ impl Options {
 
     /// The mode that was asked for.
     pub fn mode(&self) -> Option<CpuMode> {
-        let name = self.mode.as_deref()?;
-        CpuMode::ALL.into_iter().find(|mode| mode.name() == name)
+        parse_mode(self.mode.as_deref()?).ok()
     }
 
     /// Whether the numbers are such as a run can have.

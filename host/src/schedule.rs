@@ -8,10 +8,13 @@ use std::{
     str::FromStr,
 };
 
+use serde::Deserialize;
+
 use crate::seed::SplitMix64;
 
 /// A schedule as a person writes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub enum ScheduleSpec {
     /// `alternate`: the VMs in turn, the producer first.
     Alternate,
@@ -43,6 +46,14 @@ impl FromStr for ScheduleSpec {
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
             _ => Err(ScheduleError::Form(text.into())),
         }
+    }
+}
+
+impl TryFrom<String> for ScheduleSpec {
+    type Error = ScheduleError;
+
+    fn try_from(text: String) -> Result<Self, ScheduleError> {
+        text.parse()
     }
 }
 

@@ -69,6 +69,37 @@ impl<'a> Session<'a> {
         self.sink().flush().map_err(Error::Output)
     }
 
+    /// Runs a machine until its guest has attached its mailbox, and says how many bytes that has.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run); or the guest exited.
+    pub fn attach(&self, machine: &mut Machine) -> Result<u32, Error> {
+        match (self.run(machine, None)?, machine.mailbox_size()) {
+            (Stop::Attached, Some(size)) => Ok(size),
+            _ => Err(refuse(machine, None, Crash::LeftExchange)),
+        }
+    }
+
+    /// Gives a machine turn number `turn`: the guest finds `mailbox` in its own, which must be attached
+    /// and of that size, and what it leaves there is `mailbox` then.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run); or the guest attached another mailbox.
+    pub fn turn(&self, machine: &mut Machine, turn: u64, mailbox: &mut [u8]) -> Result<TurnEnd, Error> {
+        let bug = |error| Error::Bug(format!("a mailbox that was checked when it was attached: {error}"));
+        let before = machine.stats().total();
+        machine.write_mailbox(mailbox).map_err(bug)?;
+        let left = match self.run(machine, Some(turn))? {
+            Stop::TurnEnded => false,
+            Stop::Attached => return Err(refuse(machine, Some(turn), Crash::MailboxTwice)),
+            Stop::Exited(_) | Stop::Panicked(_) | Stop::Halted => true,
+        };
+        machine.read_mailbox(mailbox).map_err(bug)?;
+        Ok(TurnEnd { exits: machine.stats().total() - before, left })
+    }
+
     /// Runs a machine until its guest stops of its own will; `turn` is for the report otherwise.
     ///
     /// # Errors
@@ -94,6 +125,15 @@ impl<'a> Session<'a> {
         };
         Err(guest_error(machine, turn, end))
     }
+}
+
+/// How a turn ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TurnEnd {
+    /// The number of exits that it cost.
+    pub exits: u64,
+    /// Whether the guest exited, with status 0; otherwise it waits for its next turn.
+    pub left: bool,
 }
 
 /// The error that a machine's guest ended this way.

@@ -1,20 +1,16 @@
 //! One guest that runs alone.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
-
-use guest_abi::mode::CpuMode;
+use std::{path::PathBuf, time::Duration};
 
 use crate::{
+    admission,
     crash::Crash,
     error::Error,
     event::{Event, ExitEvent},
     hypercall::Stop,
-    image::{Image, Request},
-    kvm::{System, module_name},
-    launch::{self, Parameters},
+    image::Request,
+    kvm::System,
+    launch::Parameters,
     machine::{Machine, Secrets},
     output::{self, Sink},
     session::{self, Session},
@@ -47,9 +43,8 @@ pub struct Plan {
 ///
 /// The image or the machine cannot be used, or the guest did not end well.
 pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Error> {
-    let image = open_image(&plan.image, plan.request, plan.memory)?;
-    check_mode(system, &image)?;
-    let parameters = Parameters { vm: 1, seed: plan.seed, memory: plan.memory };
+    let image = admission::open(system, &plan.image, plan.request, plan.memory)?;
+    let parameters = Parameters { vm: 1, seed: plan.seed, memory: plan.memory, arguments: &[] };
     let mut machines = [Machine::new(system, &image, parameters, plan.secrets)?];
     let session = Session::start(plan.timeout, sink)?;
     let outcome = run_to_exit(&mut machines[0], &session);
@@ -78,33 +73,4 @@ fn run_to_exit(machine: &mut Machine, session: &Session<'_>) -> Result<(), Error
         status,
         exits: session::exits(machine.stats()),
     }))
-}
-
-/// Opens an image that is to fit into a memory.
-///
-/// # Errors
-///
-/// The image cannot be used, or does not fit.
-pub fn open_image(path: &Path, request: Request, memory: u32) -> Result<Image, Error> {
-    let image = Image::open(path, request)?;
-    let end = image.end();
-    if end > memory.into() {
-        return Err(Error::ImageTooLarge { name: image.name().into(), memory, end });
-    }
-    Ok(image)
-}
-
-/// Refuses an image that runs in a mode that this machine's KVM does not have. 32-bit paging is the
-/// one that is missing in places, so that the others are not tried out at every run.
-///
-/// # Errors
-///
-/// [`Error::ModeMissing`], or KVM refused to try.
-pub fn check_mode(system: &System, image: &Image) -> Result<(), Error> {
-    let mode = image.start().mode();
-    if mode == CpuMode::Paged && !launch::mode_works(system, mode)? {
-        let module = module_name().unwrap_or_else(|| "of unknown kind".into());
-        return Err(Error::ModeMissing { mode: mode.name(), module });
-    }
-    Ok(())
 }

@@ -64,7 +64,10 @@ impl Quota {
     }
 }
 
-const _: () = assert!(size_of::<Mailbox>() == 28 + 4 * MAX_CAPACITY as usize);
+/// The size of a [`Mailbox`] in bytes.
+pub const MAILBOX_SIZE: u32 = 28 + 4 * MAX_CAPACITY;
+
+const _: () = assert!(size_of::<Mailbox>() == MAILBOX_SIZE as usize);
 
 #[cfg(test)]
 mod tests {

@@ -10,12 +10,12 @@ use super::{
     choices::{Mode, VerdictForm},
     guests::GuestsArgs,
     recordings_folder,
-    values::{parse_memory, parse_seconds, parse_timeout},
 };
 use crate::{
     explore::{Capacities, Plan},
     machine::Secrets,
     output::Form,
+    values::{parse_memory, parse_seconds, parse_timeout},
 };
 
 /// Look for a schedule, a capacity and a seed at which a guest of the exchange fails.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use guest_abi::{mailbox::Quota, mode::CpuMode};
 
-use super::{image_path, is_guest_name, values::parse_quota};
-use crate::{image::Source, machine::Secrets, prodcons};
+use super::image_path;
+use crate::{image::Source, machine::Secrets, prodcons, values::{is_guest_name, parse_quota}};
 
 /// Who takes part in an exchange, and how much each moves.
 #[derive(Debug, Args)]
@@ -69,9 +69,9 @@ impl GuestsArgs {
         }
     }
 
-    /// The first of these options that was given.
-    pub(super) fn first_given(&self) -> Option<String> {
-        self.options().first().map(|option| option.trim_start_matches('-').to_owned())
+    /// Which of these options were given.
+    pub(super) fn given(&self) -> impl Iterator<Item = String> {
+        self.options().into_iter().filter_map(|word| word.strip_prefix("--").map(str::to_owned))
     }
 
     /// The options that were given, as they would be given again.

@@ -4,7 +4,6 @@ mod choices;
 mod explore;
 mod guests;
 mod run;
-mod values;
 
 use std::{env, path::PathBuf, time::Duration};
 
@@ -14,8 +13,8 @@ use guest_abi::mode::CpuMode;
 pub use explore::ExploreArgs;
 pub use run::{Plan, RunArgs};
 
-use crate::kvm::System;
-use values::parse_timeout;
+use crate::{kvm::System, values::parse_timeout};
+
 
 /// Guestlab runs bare-metal Rust guests in real virtual machines under Linux KVM.
 #[derive(Debug, Parser)]
@@ -82,9 +81,4 @@ fn images_folder() -> PathBuf {
 /// The folder of recordings that were not asked for by name: beside that of images.
 fn recordings_folder() -> PathBuf {
     images_folder().with_file_name("recordings")
-}
-
-/// Whether a guest can have this name, which is part of its image's file name.
-fn is_guest_name(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }

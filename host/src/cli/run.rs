@@ -7,6 +7,7 @@ use std::{
 
 use clap::Args;
 use guest_abi::{
+    layout::DEFAULT_MEMORY,
     mode::CpuMode,
     ring::{Capacity, MAX_CAPACITY},
 };
@@ -15,8 +16,7 @@ use super::{
     DeviceArgs,
     choices::{Format, Mode, Preset},
     guests::GuestsArgs,
-    image_path, is_guest_name,
-    values::{parse_address, parse_capacity, parse_memory, parse_timeout},
+    image_path,
 };
 use crate::{
     error::Error,
@@ -25,14 +25,17 @@ use crate::{
     machine::Secrets,
     output::Form,
     prodcons,
+    relay::{self, Experiment, Vm, VmGuest},
     schedule::{DEFAULT_TURNS, ScheduleSpec},
     seed, solo,
+    values::{is_guest_name, parse_address, parse_capacity, parse_memory, parse_timeout},
 };
 
 /// Run an experiment or a guest.
 ///
 /// `run prodcons` runs a producer and a consumer on one ring. `run GUEST` runs one guest: a guest
-/// crate, or an example of guest-rt. `run --image FILE` runs an image from elsewhere.
+/// crate, or an example of guest-rt. `run --image FILE` runs an image from elsewhere. `run --experiment FILE`
+/// runs the VMs that a TOML file names, and relays their mailbox from one to the next.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_STATUSES, verbatim_doc_comment)]
 pub struct RunArgs {
@@ -42,6 +45,10 @@ pub struct RunArgs {
     /// The image of one guest to run: guest-rt's or anybody's.
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
+    /// An experiment of your own: VMs, guests, arguments and schedule, in TOML. Its options can be given
+    /// here, too, and then win: --schedule, --turns, --seed, --timeout, --memory, --mode.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["guest", "image"])]
+    experiment: Option<PathBuf>,
     /// Where a flat binary is loaded to [default: 0].
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     load: Option<u32>,
@@ -51,15 +58,15 @@ pub struct RunArgs {
     /// The CPU mode that guests run in.
     #[arg(long, value_name = "MODE")]
     mode: Option<Mode>,
-    /// The guest's memory, in bytes or with K, M, G.
-    #[arg(long, value_name = "SIZE", value_parser = parse_memory, allow_negative_numbers = true, default_value = "2M")]
-    memory: u32,
+    /// The guest's memory, in bytes or with K, M, G [default: 2M].
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory, allow_negative_numbers = true)]
+    memory: Option<u32>,
     /// The seed of all chance; without it one is drawn and printed.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     seed: Option<u64>,
-    /// The time after which the run ends with status 4.
-    #[arg(long, value_name = "SECONDS", value_parser = parse_timeout, allow_negative_numbers = true, default_value = "60")]
-    timeout: Duration,
+    /// The time after which the run ends with status 4 [default: 60].
+    #[arg(long, value_name = "SECONDS", value_parser = parse_timeout, allow_negative_numbers = true)]
+    timeout: Option<Duration>,
     /// The form of the output, or that of the image; may be given for each.
     #[arg(long, value_name = "FORM")]
     format: Vec<Format>,
@@ -119,11 +126,16 @@ Exit status: 0 success; 1 a guest reported failure (panic, non-zero exit); 2 bad
 input; 3 a guest crashed or broke the protocol; 4 the deadline passed; 5 this machine cannot run \
 it; 70 a bug of guestlab's.";
 
+/// The time after which a run ends where nothing else was asked for.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// What `run` is to run.
 #[derive(Debug)]
 pub enum Plan {
     /// The exchange.
     Prodcons(prodcons::Plan),
+    /// An experiment of the user's.
+    Relay(relay::Plan),
     /// One guest.
     Solo(solo::Plan),
 }
@@ -188,6 +200,13 @@ impl RunArgs {
     pub fn needs(&self) -> Result<Vec<(String, CpuMode)>, Error> {
         self.check()?;
         let mode = self.mode();
+        if let Some(experiment) = self.experiment()? {
+            let names = experiment.vms.into_iter().filter_map(|vm| match vm.guest {
+                VmGuest::Named(name) => Some((name, vm.mode.unwrap_or(CpuMode::Protected))),
+                VmGuest::Image(_) => None,
+            });
+            return Ok(names.collect());
+        }
         let names = match &self.guest {
             Some(name) if name == Self::PRODCONS => self.exchange.guests.needs(mode),
             Some(name) => vec![name.clone()],
@@ -203,10 +222,14 @@ impl RunArgs {
     /// Options that do not go together, or no seed could be drawn.
     pub fn plan(&self) -> Result<Plan, Error> {
         self.check()?;
-        let seed = match self.seed {
+        let experiment = self.experiment()?;
+        let seed = match self.seed.or(experiment.as_ref().and_then(|experiment| experiment.seed)) {
             Some(seed) => seed,
             None => seed::draw().map_err(|source| Error::Os { what: "draw a seed", source })?,
         };
+        if let Some(experiment) = experiment {
+            return Ok(Plan::Relay(self.relay(experiment, seed)));
+        }
         match (&self.guest, &self.image) {
             (Some(name), _) if name == Self::PRODCONS => Ok(Plan::Prodcons(self.prodcons(seed))),
             (Some(name), _) => Ok(Plan::Solo(self.solo(self.image_path(name), seed))),
@@ -220,14 +243,44 @@ impl RunArgs {
         let (preset_schedule, preset_quota) = preset.unwrap_or(Preset::Random).orders();
         let mode = self.mode.map(CpuMode::from);
         prodcons::Plan {
-            guests: guests.guests(mode, self.memory, self.secrets(), preset_quota),
+            guests: guests.guests(mode, self.memory(), self.secrets(), preset_quota),
             schedule: schedule.clone().unwrap_or(preset_schedule),
             turns: *turns,
             items: *items,
             capacity: capacity.unwrap_or(Capacity::DEFAULT),
             seed,
-            timeout: self.timeout,
+            timeout: self.timeout(),
             stats: self.stats,
+        }
+    }
+
+    /// The experiment's file, if one was named, with what the options say in its place.
+    fn experiment(&self) -> Result<Option<Experiment>, Error> {
+        let Some(path) = &self.experiment else { return Ok(None) };
+        let mut experiment = Experiment::open(path)?;
+        if let Some(schedule) = &self.exchange.schedule {
+            experiment.schedule = schedule.clone();
+        }
+        experiment.turns = self.exchange.turns.or(experiment.turns);
+        for vm in &mut experiment.vms {
+            vm.mode = self.mode.map(CpuMode::from).or(vm.mode);
+            vm.memory = self.memory.unwrap_or(vm.memory);
+        }
+        Ok(Some(experiment))
+    }
+
+    fn relay(&self, experiment: Experiment, seed: u64) -> relay::Plan {
+        let image = |vm: &Vm| match &vm.guest {
+            VmGuest::Named(name) => image_path(name, vm.mode.unwrap_or(CpuMode::Protected)),
+            VmGuest::Image(path) => path.clone(),
+        };
+        relay::Plan {
+            images: experiment.vms.iter().map(image).collect(),
+            seed,
+            timeout: self.timeout.or(experiment.timeout).unwrap_or(DEFAULT_TIMEOUT),
+            secrets: self.secrets(),
+            stats: self.stats,
+            experiment,
         }
     }
 
@@ -236,12 +289,20 @@ impl RunArgs {
             image,
             request: self.request(),
             seed,
-            memory: self.memory,
-            timeout: self.timeout,
+            memory: self.memory(),
+            timeout: self.timeout(),
             secrets: self.secrets(),
             stats: self.stats,
             dump_regs: self.dump_regs,
         }
+    }
+
+    fn memory(&self) -> u32 {
+        self.memory.unwrap_or(DEFAULT_MEMORY)
+    }
+
+    fn timeout(&self) -> Duration {
+        self.timeout.unwrap_or(DEFAULT_TIMEOUT)
     }
 
     fn mode(&self) -> CpuMode {
@@ -254,9 +315,10 @@ impl RunArgs {
 
     /// Refuses options that do not go together.
     fn check(&self) -> Result<(), Error> {
-        if self.guest.is_none() && self.image.is_none() {
+        if self.guest.is_none() && self.image.is_none() && self.experiment.is_none() {
             return Err(Error::Usage(
-                "name what to run: `prodcons`, a guest, or --image FILE (--help lists the options)".into(),
+                "name what to run: `prodcons`, a guest, --image FILE, or --experiment FILE (--help lists the options)"
+                    .into(),
             ));
         }
         if let Some(name) = self.guest.as_ref().filter(|name| !is_guest_name(name)) {
@@ -276,10 +338,12 @@ impl RunArgs {
             ));
         }
         let is_exchange = self.guest.as_deref() == Some(Self::PRODCONS);
-        if is_exchange && self.dump_regs {
+        if (is_exchange || self.experiment.is_some()) && self.dump_regs {
             return Err(Error::Usage("--dump-regs is for a guest that runs alone".into()));
         }
-        if let Some(option) = self.exchange.first_given().filter(|_| !is_exchange) {
+        let scheduled = |option: &str| matches!(option, "schedule" | "turns") && self.experiment.is_some();
+        let mut given = self.exchange.given().into_iter().filter(|option| !scheduled(option));
+        if let Some(option) = given.next().filter(|_| !is_exchange) {
             return Err(Error::Usage(format!("--{option} is an option of `run prodcons` only")));
         }
         let free = self.exchange.schedule == Some(ScheduleSpec::Free);
@@ -296,27 +360,26 @@ impl RunArgs {
 }
 
 impl ExchangeArgs {
-    /// The first of these options that was given.
-    fn first_given(&self) -> Option<String> {
+    /// Which of these options were given.
+    fn given(&self) -> Vec<String> {
         let Self { preset, schedule, turns, items, capacity, record, guests } = self;
-        [
+        let own = [
             (preset.is_some(), "preset"),
             (schedule.is_some(), "schedule"),
             (turns.is_some(), "turns"),
             (items.is_some(), "items"),
             (capacity.is_some(), "capacity"),
             (record.is_some(), "record"),
-        ]
-        .into_iter()
-        .find_map(|(given, name): (bool, &str)| given.then(|| name.to_owned()))
-        .or_else(|| guests.first_given())
+        ];
+        let own = own.into_iter().filter(|(given, _)| *given).map(|(_, name)| name.to_owned());
+        own.chain(guests.given()).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use guest_abi::{layout::DEFAULT_MEMORY, mailbox::Quota};
+    use guest_abi::mailbox::Quota;
 
     use super::*;
     use crate::cli::{Cli, Command};
@@ -332,7 +395,7 @@ mod tests {
     fn prodcons(args: &[&str]) -> prodcons::Plan {
         match parse(args).plan().expect("a plan") {
             Plan::Prodcons(plan) => plan,
-            Plan::Solo(_) => panic!("not an exchange"),
+            Plan::Solo(_) | Plan::Relay(_) => panic!("not an exchange"),
         }
     }
 

@@ -36,7 +36,7 @@ impl<W: Write + Send> JsonLines<W> {
 impl<W: Write + Send> Sink for JsonLines<W> {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
-            Event::Run(_) | Event::Turn(_) if self.quiet => Ok(()),
+            Event::Run(_) | Event::Turn(_) | Event::Relay(_) if self.quiet => Ok(()),
             Event::Console(Console { vm, name, text }) => {
                 // A character whose bytes come in several exits is one character all the same.
                 let text = self.consoles.entry(*vm).or_default().push(text);

@@ -11,12 +11,14 @@ use guest_abi::{ring::Ring, transition::Role};
 
 use super::{Sink, Utf8Stream, visible};
 use crate::{
-    event::{Account, Audit, Console, End, Event, Exits, Guest, Run, StatsEvent, Turn, VmStats},
+    event::{Account, Audit, Console, End, Event, Exits, Guest, Relay, Run, StatsEvent, Turn, VmStats},
     stats::{Row, microseconds},
 };
 
 const PRODUCER: Style = AnsiColor::Green.on_default();
 const CONSUMER: Style = AnsiColor::Cyan.on_default();
+const VMS: [Style; 4] =
+    [AnsiColor::Magenta.on_default(), PRODUCER, CONSUMER, AnsiColor::Yellow.on_default()];
 const FAINT: Style = Style::new().dimmed();
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -121,6 +123,18 @@ impl<W: Write + Send> Transcript<W> {
         )
     }
 
+    /// One turn of an experiment without a ring, for example `turn  7  VM 1 ping  mailbox [6]`.
+    fn relay(&mut self, turn: &Relay<'_>) -> io::Result<()> {
+        let Relay { turn: number, vm, name, mailbox, .. } = turn;
+        let who = self.paint(VMS[*vm as usize % VMS.len()], &format!("VM {vm} {}", visible(name)));
+        writeln!(
+            self.writer,
+            "turn {number:>width$}  {who}  mailbox {}",
+            list(mailbox, None),
+            width = self.turn_width
+        )
+    }
+
     /// The ring's slots: items, and `.` where there is none.
     fn draw(&self, ring: &Ring) -> String {
         let mut cells = String::new();
@@ -197,10 +211,18 @@ impl<W: Write + Send> Transcript<W> {
         self.write_lines(console.vm, &whole)
     }
 
+    /// What a VM's lines begin with: its guest's name, with its number where others have that name, too.
+    fn label(&self, vm: u32) -> String {
+        let name = self.names.get(&vm).map_or("", String::as_str);
+        match self.names.values().filter(|other| *other == name).count() {
+            0 | 1 => name.into(),
+            _ => format!("{name} {vm}"),
+        }
+    }
+
     /// Writes lines of a guest's beside its name.
     fn write_lines(&mut self, vm: u32, text: &str) -> io::Result<()> {
-        let name = self.names.get(&vm).map_or("", String::as_str);
-        let name = self.paint(FAINT, &format!("{}|", visible(name)));
+        let name = self.paint(FAINT, &format!("{}|", visible(&self.label(vm))));
         for line in text.lines() {
             writeln!(self.writer, "{name} {}", visible(line))?;
         }
@@ -243,8 +265,9 @@ impl<W: Write + Send> Sink for Transcript<W> {
         match event {
             Event::Run(run) => self.run(run),
             Event::Console(console) => self.console(console),
-            Event::Turn(_) if self.quiet => Ok(()),
+            Event::Turn(_) | Event::Relay(_) if self.quiet => Ok(()),
             Event::Turn(turn) => self.turn(turn),
+            Event::Relay(turn) => self.relay(turn),
             Event::End(end) => self.end(end),
             Event::Stats(stats) => self.stats(stats),
             // How a guest ended is an error's to say, on standard error, or nothing to speak of.

@@ -1,19 +1,17 @@
 //! Who takes part in an exchange.
 
-use std::path::Path;
-
 use guest_abi::transition::Role;
 
 use super::Guests;
 use crate::{
+    admission,
     error::Error,
     event::Guest,
     exchange::Party,
-    image::{Image, ImageError, Problem, Request, Start},
+    image::{Image, Source},
     kvm::{System, VcpuError},
     launch::Parameters,
     machine::{Machine, Secrets},
-    solo::{check_mode, open_image},
 };
 
 /// Who takes part: the producers, then the consumers.
@@ -32,11 +30,8 @@ impl Cast {
     ///
     /// An image cannot be used, or this machine does not have its mode.
     pub fn open(system: &System, guests: &Guests) -> Result<Self, Error> {
-        let (producer, consumer) =
-            (open_guest(&guests.producer.path, guests)?, open_guest(&guests.consumer.path, guests)?);
-        for image in [&producer, &consumer] {
-            check_mode(system, image)?;
-        }
+        let open = |source: &Source| admission::open_guest(system, &source.path, guests.mode, guests.memory);
+        let (producer, consumer) = (open(&guests.producer)?, open(&guests.consumer)?);
         let mut parties = vec![Party::new(Role::Producer, guests.produce); guests.producers];
         parties.resize(guests.vms(), Party::new(Role::Consumer, guests.consume));
         Ok(Self { producer, consumer, parties, memory: guests.memory, secrets: guests.secrets })
@@ -89,16 +84,7 @@ impl Cast {
             .try_for_each(|((vm, _, image), machine)| machine.reset(image, self.parameters(vm, seed)))
     }
 
-    fn parameters(&self, vm: u32, seed: u64) -> Parameters {
-        Parameters { vm, seed, memory: self.memory }
-    }
-}
-
-/// Opens the image of a guest of guest-rt, which alone can take part.
-fn open_guest(path: &Path, guests: &Guests) -> Result<Image, Error> {
-    let image = open_image(path, Request { mode: guests.mode, ..Request::default() }, guests.memory)?;
-    match image.start() {
-        Start::Boot { .. } => Ok(image),
-        _ => Err(ImageError { path: path.into(), problem: Problem::NoExchange }.into()),
+    fn parameters(&self, vm: u32, seed: u64) -> Parameters<'static> {
+        Parameters { vm, seed, memory: self.memory, arguments: &[] }
     }
 }

@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 
 use guest_abi::{
-    mailbox::Mailbox,
+    mailbox::{MAILBOX_SIZE, Mailbox},
     ring::{Capacity, Pointers},
     transition::Role,
 };
+
+use zerocopy::IntoBytes;
 
 use super::Cast;
 use crate::{
@@ -15,9 +17,8 @@ use crate::{
     error::{Error, GuestEnd},
     event::{Account, Audit, End, Event, Turn},
     exchange::{Exchange, Moved, OpenTurn},
-    hypercall::Stop,
     machine::Machine,
-    session::{self, Session},
+    session::{self, Session, TurnEnd},
 };
 
 /// The exchange, and how far it has come.
@@ -139,15 +140,9 @@ pub(super) struct Taken {
 ///
 /// As [`Stage::play`].
 pub fn boot(session: &Session<'_>, machine: &mut Machine) -> Result<(), Error> {
-    match session.run(machine, None)? {
-        Stop::Attached => {}
-        _ => return Err(session::refuse(machine, None, Crash::LeftExchange)),
-    }
-    match machine.mailbox_size() {
-        Some(size) if size as usize != size_of::<Mailbox>() => {
-            Err(session::refuse(machine, None, Crash::MailboxSize { size }))
-        }
-        _ => Ok(()),
+    match session.attach(machine)? {
+        MAILBOX_SIZE => Ok(()),
+        size => Err(session::refuse(machine, None, Crash::MailboxSize { size, expected: MAILBOX_SIZE })),
     }
 }
 
@@ -158,23 +153,15 @@ pub(super) fn take_turn(
     turn: &OpenTurn,
     number: u64,
 ) -> Result<Taken, Error> {
-    let exits_before = machine.stats().total();
-    machine.write_mailbox(&turn.mailbox()).map_err(mailbox_bug)?;
-    match session.run(machine, Some(number))? {
-        Stop::TurnEnded => {}
-        Stop::Attached => return Err(session::refuse(machine, Some(number), Crash::MailboxTwice)),
-        _ => return Err(session::refuse(machine, Some(number), Crash::LeftExchange)),
+    let mut claim = turn.mailbox();
+    match session.turn(machine, number, claim.as_mut_bytes())? {
+        TurnEnd { exits, left: false } => Ok(Taken { claim, exits }),
+        TurnEnd { left: true, .. } => Err(session::refuse(machine, Some(number), Crash::LeftExchange)),
     }
-    let claim = machine.read_mailbox().map_err(mailbox_bug)?;
-    Ok(Taken { claim, exits: machine.stats().total() - exits_before })
 }
 
 fn is_violation(end: &GuestEnd) -> bool {
     matches!(end, GuestEnd::Crashed(Crash::Violation(_), _))
-}
-
-fn mailbox_bug(error: crate::memory::MemoryError) -> Error {
-    Error::Bug(format!("a mailbox that was checked when it was attached: {error}"))
 }
 
 /// The number of the VM of a party.

@@ -1,22 +1,31 @@
-//! The values of options, from text.
+//! Values that people write, in options and in files, from text.
 
 use std::time::Duration;
 
 use guest_abi::{
     layout::DEFAULT_MEMORY,
     mailbox::Quota,
+    mode::CpuMode,
     ring::{Capacity, MAX_CAPACITY},
 };
 
 use crate::memory::check_size;
 
 /// A ring's capacity in items.
-pub(super) fn parse_capacity(text: &str) -> Result<Capacity, String> {
+///
+/// # Errors
+///
+/// What the text should be, in words.
+pub fn parse_capacity(text: &str) -> Result<Capacity, String> {
     text.parse().ok().and_then(Capacity::new).ok_or_else(|| format!("a ring holds 1 to {MAX_CAPACITY} items"))
 }
 
 /// The number of items a turn, or `random`.
-pub(super) fn parse_quota(text: &str) -> Result<Quota, String> {
+///
+/// # Errors
+///
+/// What the text should be, in words.
+pub fn parse_quota(text: &str) -> Result<Quota, String> {
     match text.parse() {
         _ if text == "random" => Ok(Quota::Random),
         Ok(items @ 0..=MAX_CAPACITY) => Ok(Quota::Items(items)),
@@ -25,7 +34,11 @@ pub(super) fn parse_quota(text: &str) -> Result<Quota, String> {
 }
 
 /// A size that a guest's memory can have.
-pub(super) fn parse_memory(text: &str) -> Result<u32, String> {
+///
+/// # Errors
+///
+/// What the text should be, in words.
+pub fn parse_memory(text: &str) -> Result<u32, String> {
     let size = parse_size(text)?;
     check_size(size).map_err(|error| error.to_string())
 }
@@ -44,7 +57,11 @@ fn parse_size(text: &str) -> Result<u64, String> {
 }
 
 /// A guest-physical address, in decimal or with 0x.
-pub(super) fn parse_address(text: &str) -> Result<u32, String> {
+///
+/// # Errors
+///
+/// What the text should be, in words.
+pub fn parse_address(text: &str) -> Result<u32, String> {
     let address = match text.strip_prefix("0x") {
         Some(digits) => u32::from_str_radix(digits, 16),
         None => text.parse(),
@@ -52,8 +69,24 @@ pub(super) fn parse_address(text: &str) -> Result<u32, String> {
     address.map_err(|_| "an address is a number below 4 GiB, as in 0x8000".into())
 }
 
+/// A CPU mode, by its name.
+///
+/// # Errors
+///
+/// What the text should be, in words.
+pub fn parse_mode(text: &str) -> Result<CpuMode, String> {
+    CpuMode::ALL
+        .into_iter()
+        .find(|mode| mode.name() == text)
+        .ok_or_else(|| format!("a CPU mode is one of {}", CpuMode::ALL.map(CpuMode::name).join(", ")))
+}
+
 /// A time in seconds.
-pub(super) fn parse_seconds(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+///
+/// What the text should be, in words.
+pub fn parse_seconds(text: &str) -> Result<Duration, String> {
     text.parse()
         .ok()
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
@@ -61,11 +94,20 @@ pub(super) fn parse_seconds(text: &str) -> Result<Duration, String> {
 }
 
 /// A time in seconds that is none too short for anything.
-pub(super) fn parse_timeout(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+///
+/// What the text should be, in words.
+pub fn parse_timeout(text: &str) -> Result<Duration, String> {
     parse_seconds(text)
         .ok()
         .filter(|timeout| !timeout.is_zero())
         .ok_or_else(|| "a deadline is a number of seconds above 0, as in 2.5".into())
+}
+
+/// Whether a guest, or an experiment, can have this name: a guest's is part of its image's file name.
+pub fn is_guest_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }
 
 #[cfg(test)]

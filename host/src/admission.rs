@@ -1,0 +1,51 @@
+//! Which images may be run: they fit into their memory, and this machine has their mode.
+
+use std::path::Path;
+
+use guest_abi::mode::CpuMode;
+
+use crate::{
+    error::Error,
+    image::{Image, ImageError, Problem, Request, Start},
+    kvm::{System, module_name},
+    launch,
+};
+
+/// Opens an image that is to run in a memory.
+///
+/// # Errors
+///
+/// The image cannot be used or does not fit, or this machine's KVM does not have its mode.
+pub fn open(system: &System, path: &Path, request: Request, memory: u32) -> Result<Image, Error> {
+    let image = Image::open(path, request)?;
+    let end = image.end();
+    if end > memory.into() {
+        return Err(Error::ImageTooLarge { name: image.name().into(), memory, end });
+    }
+    check_mode(system, &image)?;
+    Ok(image)
+}
+
+/// Opens the image of a guest of guest-rt, which alone can take part in an exchange.
+///
+/// # Errors
+///
+/// As [`open`]; or others built it.
+pub fn open_guest(system: &System, path: &Path, mode: Option<CpuMode>, memory: u32) -> Result<Image, Error> {
+    let image = open(system, path, Request { mode, ..Request::default() }, memory)?;
+    match image.start() {
+        Start::Boot { .. } => Ok(image),
+        _ => Err(ImageError { path: path.into(), problem: Problem::NoExchange }.into()),
+    }
+}
+
+/// Refuses an image that runs in a mode that this machine's KVM does not have. 32-bit paging is the
+/// one that is missing in places, so that the others are not tried out at every run.
+fn check_mode(system: &System, image: &Image) -> Result<(), Error> {
+    let mode = image.start().mode();
+    if mode == CpuMode::Paged && !launch::mode_works(system, mode)? {
+        let module = module_name().unwrap_or_else(|| "of unknown kind".into());
+        return Err(Error::ModeMissing { mode: mode.name(), module });
+    }
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! Experiments of any kind: the host relays the mailbox from the VM whose turn it was to the one whose
+//! turn is next. What it holds is the guests' own affair.
+
+mod file;
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+pub use file::{Experiment, FileError, Place, Vm, VmGuest};
+
+use crate::{
+    admission,
+    crash::Crash,
+    error::Error,
+    event::{End, Event, Guest, Relay, Run},
+    image::Image,
+    kvm::System,
+    launch::Parameters,
+    machine::{Machine, Secrets},
+    output::Sink,
+    schedule::Schedule,
+    session::{self, Session, TurnEnd},
+};
+
+/// The largest mailbox that is relayed, in bytes.
+pub const MAX_MAILBOX: u32 = 64 << 10;
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The experiment.
+    pub experiment: Experiment,
+    /// The image of each of its VMs.
+    pub images: Vec<PathBuf>,
+    /// The seed of all chance.
+    pub seed: u64,
+    /// The time after which the run ends.
+    pub timeout: Duration,
+    /// Whether guests are told where the host has their memory.
+    pub secrets: Secrets,
+    /// Whether the run ends with statistics.
+    pub stats: bool,
+}
+
+/// Runs an experiment to its end: after its turns, or when a guest exits with status 0.
+///
+/// # Errors
+///
+/// The schedule, an image or the machine cannot be used, or a guest failed.
+pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Error> {
+    let Experiment { schedule, turns, vms, .. } = &plan.experiment;
+    let schedule = Schedule::new(schedule, vms.len(), *turns, plan.seed)?;
+    let images = vms
+        .iter()
+        .zip(&plan.images)
+        .map(|(vm, path)| admission::open_guest(system, path, vm.mode, vm.memory))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut machines = (1..)
+        .zip(vms.iter().zip(&images))
+        .map(|(number, (vm, image))| {
+            let Vm { memory, arguments, .. } = vm;
+            let parameters = Parameters { vm: number, seed: plan.seed, memory: *memory, arguments };
+            Machine::new(system, image, parameters, plan.secrets)
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+
+    let session = Session::start(plan.timeout, sink)?;
+    session.event(&Event::Run(run_event(plan, &schedule, &images)))?;
+    let mut turns = 0;
+    let outcome = play(&session, &mut machines, schedule, &mut turns);
+    if let Err(Error::Guest(error)) = &outcome {
+        session.event(&Event::Crash(session::crash_event(error)))?;
+    }
+    if matches!(outcome, Ok(()) | Err(Error::Guest(_))) {
+        let exits: BTreeMap<_, _> = machines.iter().map(|m| (m.vm(), session::exits(m.stats()))).collect();
+        session.event(&Event::End(End { turns, account: None, exits }))?;
+    }
+    if plan.stats {
+        session.event(&session::stats_event(&machines))?;
+    }
+    session.flush()?;
+    outcome
+}
+
+fn run_event<'a>(plan: &Plan, schedule: &Schedule, images: &'a [Image]) -> Run<'a> {
+    let guest = |(vm, image): (u32, &'a Image)| Guest { vm, name: image.name(), role: None, sha256: image.sha256() };
+    Run {
+        experiment: plan.experiment.name.clone(),
+        abi: guest_abi::VERSION.to_string(),
+        seed: plan.seed,
+        capacity: None,
+        schedule: plan.experiment.schedule.to_string(),
+        turns: Some(schedule.turns()),
+        items: None,
+        repeatable: true,
+        guests: (1..).zip(images).map(guest).collect(),
+    }
+}
+
+/// Boots the guests and gives each turn to its VM; `turns` counts those that are over.
+fn play(
+    session: &Session<'_>,
+    machines: &mut [Machine],
+    schedule: Schedule,
+    turns: &mut u64,
+) -> Result<(), Error> {
+    let mut mailbox = attach(session, machines)?;
+    for vm in schedule.into_turns() {
+        let machine = &mut machines[vm];
+        let TurnEnd { exits, left } = session.turn(machine, *turns + 1, &mut mailbox)?;
+        *turns += 1;
+        let (vm, name) = (machine.vm(), machine.name());
+        session.event(&Event::Relay(Relay { turn: *turns, vm, name, mailbox: words(&mailbox), exits }))?;
+        if left {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Boots the guests: the mailbox, all zero, of the size that they all have.
+fn attach(session: &Session<'_>, machines: &mut [Machine]) -> Result<Vec<u8>, Error> {
+    let mut common = None;
+    for machine in machines {
+        let size = session.attach(machine)?;
+        let refuse = |crash| Err(session::refuse(machine, None, crash));
+        if !(1..=MAX_MAILBOX).contains(&size) || !size.is_multiple_of(4) {
+            return refuse(Crash::MailboxForm { size });
+        }
+        match common {
+            Some(expected) if expected != size => return refuse(Crash::MailboxSize { size, expected }),
+            _ => common = Some(size),
+        }
+    }
+    Ok(vec![0; common.unwrap_or(0) as usize])
+}
+
+/// A mailbox as the words that it is made of.
+fn words(mailbox: &[u8]) -> Vec<u32> {
+    let words = mailbox.chunks_exact(4).filter_map(|word| word.try_into().ok());
+    words.map(u32::from_le_bytes).collect()
+}
