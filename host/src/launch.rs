@@ -65,6 +65,7 @@ fn boot_image(image: &Image, entry: u16, parameters: Parameters) -> Result<Launc
         memory: parameters.memory,
         vm: parameters.vm,
         seed: seed::guest_seed(parameters.seed, parameters.vm),
+        arguments: 0,
     };
     memory.write_record(layout::BOOT_INFO, &info)?;
     Ok(Launch { memory, cpu: CpuState::real(entry), text: layout::EXIT_TEXT, foreign: false })
