@@ -15,6 +15,7 @@
 //! | module | for | costs in exits |
 //! | --- | --- | --- |
 //! | [`boot`] | from the 16-bit entry to `main` | none |
+//! | [`arguments`](mod@arguments) | what the guest was started with | none |
 //! | [`console`] | [`print!`] and [`println!`] | one a call, one more for every 256 bytes |
 //! | [`mod@exit`] | ending the guest with a status | one |
 //! | [`panic`](mod@panic) | reporting a panic: message, file, line | one |
@@ -30,6 +31,7 @@
 
 pub use guest_abi as abi;
 
+pub mod arguments;
 pub mod boot;
 pub mod console;
 pub mod entropy;

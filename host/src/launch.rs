@@ -85,6 +85,7 @@ fn boot_image(memory: &GuestMemory, entry: u16, parameters: Parameters<'_>) -> R
         memory: parameters.memory,
         vm: parameters.vm,
         seed: seed::guest_seed(parameters.seed, parameters.vm),
+        arguments: 0,
     };
     memory.write_record(layout::BOOT_INFO, &info)?;
     Ok(Launch { cpu: CpuState::real(entry), text: layout::EXIT_TEXT, foreign: false })

@@ -14,9 +14,12 @@ pub struct BootInfo {
     pub vm: u32,
     /// The seed of the guest's random numbers: all that it knows of chance. Never all zero.
     pub seed: [u32; 4],
+    /// The length of the guest's [arguments](crate::arguments) in bytes, 0 to
+    /// [`MAX_ARGUMENTS_SIZE`](crate::layout::MAX_ARGUMENTS_SIZE).
+    pub arguments: u32,
 }
 
 /// The value of [`BootInfo::magic`]: `GLAB` in memory.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"GLAB");
 
-const _: () = assert!(size_of::<BootInfo>() == 28);
+const _: () = assert!(size_of::<BootInfo>() == 32);

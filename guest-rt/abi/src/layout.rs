@@ -4,8 +4,8 @@
 //! 0x0000_0000 ┌──────────────────────────────┐
 //!             │ null page: no memory         │  a null pointer leaves the guest at once
 //! 0x0000_1000 ├──────────────────────────────┤  BOOT_INFO
-//!             │ boot information             │  written by the host before the first instruction;
-//!             │                              │  and the text of its exit counts, on request
+//!             │ boot information, arguments, │  written by the host before the first instruction;
+//!             │ text of the exit counts      │  the text on request
 //! 0x0000_2000 ├──────────────────────────────┤  STACK_GUARD
 //!             │ stack guard: no memory       │  a stack overflow leaves the guest at once
 //! 0x0000_3000 ├──────────────────────────────┤  STACK_BOTTOM
@@ -28,8 +28,15 @@ pub const PAGE_SIZE: u32 = 0x1000;
 /// Where [`BootInfo`](crate::boot::BootInfo) lies.
 pub const BOOT_INFO: u32 = 0x1000;
 
+/// Where the guest's [arguments](crate::arguments) lie: in the page of the boot information, behind
+/// it.
+pub const ARGUMENTS: u32 = BOOT_INFO + 0x100;
+
+/// The most bytes of arguments, the NUL of each included.
+pub const MAX_ARGUMENTS_SIZE: u32 = EXIT_TEXT - ARGUMENTS;
+
 /// Where the host writes the text that [`Port::ExitText`](crate::port::Port::ExitText) names: in the
-/// page of the boot information, behind it.
+/// page of the boot information, behind the arguments.
 pub const EXIT_TEXT: u32 = BOOT_INFO + 0x800;
 
 /// The page below the stack that has no memory behind it.
@@ -59,7 +66,8 @@ pub const DEFAULT_MEMORY: u32 = 0x20_0000;
 pub const MAX_MEMORY: u32 = 0xC000_0000;
 
 const _: () = assert!(BOOT_INFO.is_multiple_of(PAGE_SIZE));
-const _: () = assert!(size_of::<crate::boot::BootInfo>() <= (EXIT_TEXT - BOOT_INFO) as usize);
+const _: () = assert!(size_of::<crate::boot::BootInfo>() <= (ARGUMENTS - BOOT_INFO) as usize);
+const _: () = assert!(ARGUMENTS < EXIT_TEXT && EXIT_TEXT < BOOT_INFO + PAGE_SIZE);
 const _: () = assert!(STACK_SIZE.is_multiple_of(PAGE_SIZE));
 const _: () = assert!(IMAGE_BASE < REAL_MODE_END);
 const _: () = assert!(REAL_MODE_END < DEFAULT_MEMORY);

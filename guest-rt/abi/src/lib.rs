@@ -6,6 +6,7 @@
 //! | [`mode`] | the CPU modes a guest can run in |
 //! | [`note`] | the ELF note by which an image says its ABI version and its mode |
 //! | [`boot`] | what the host tells a guest before its first instruction |
+//! | [`arguments`] | the arguments that a guest is started with |
 //! | [`port`] | the hypercalls: which port, which width, which direction |
 //! | [`block`] | the request blocks whose addresses hypercalls carry |
 //! | [`ring`] | the ring of items and its operations |
@@ -20,6 +21,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod arguments;
 pub mod block;
 pub mod boot;
 pub mod digest;
