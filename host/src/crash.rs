@@ -104,7 +104,10 @@ pub enum Crash {
         expected: u32,
     },
     /// A mailbox of a size that cannot be relayed.
-    #[error("attached a mailbox of {size} bytes; one that is relayed has a multiple of 4, up to {}", crate::relay::MAX_MAILBOX)]
+    #[error(
+        "attached a mailbox of {size} bytes; one that is relayed has a multiple of 4, up to {}",
+        crate::relay::MAX_MAILBOX
+    )]
     MailboxForm {
         /// The size in bytes.
         size: u32,

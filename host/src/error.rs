@@ -131,7 +131,10 @@ impl Error {
             | Self::Image(_)
             | Self::ImageTooLarge { .. } => Status::BadInput,
             Self::Vcpu(VcpuError::Memory(
-                MemoryError::Size { .. } | MemoryError::Ram { .. } | MemoryError::OutOfReach { .. },
+                MemoryError::Size { .. }
+                | MemoryError::Ram { .. }
+                | MemoryError::OutOfReach { .. }
+                | MemoryError::Arguments { .. },
             )) => Status::BadInput,
             Self::Vcpu(VcpuError::Memory(MemoryError::Range { .. })) => Status::Bug,
             Self::System(_) | Self::ModeMissing { .. } | Self::Vcpu(_) | Self::Os { .. } | Self::Doctor => {

@@ -80,12 +80,17 @@ impl Launch {
 
 /// A guest of guest-rt: its own boot code does the rest.
 fn boot_image(memory: &GuestMemory, entry: u16, parameters: Parameters<'_>) -> Result<Launch, MemoryError> {
+    // Each argument ends with a NUL (guest_abi::arguments).
+    let arguments: String = parameters.arguments.iter().flat_map(|argument| [argument, "\0"]).collect();
+    let len = u32::try_from(arguments.len()).ok().filter(|&len| len <= layout::MAX_ARGUMENTS_SIZE);
+    let len = len.ok_or(MemoryError::Arguments { len: arguments.len() })?;
+    memory.write(layout::ARGUMENTS, arguments.as_bytes())?;
     let info = BootInfo {
         magic: boot::MAGIC,
         memory: parameters.memory,
         vm: parameters.vm,
         seed: seed::guest_seed(parameters.seed, parameters.vm),
-        arguments: 0,
+        arguments: len,
     };
     memory.write_record(layout::BOOT_INFO, &info)?;
     Ok(Launch { cpu: CpuState::real(entry), text: layout::EXIT_TEXT, foreign: false })

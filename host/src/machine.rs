@@ -29,6 +29,8 @@ pub struct Machine {
     secrets: Secrets,
     stats: ExitStats,
     explain: Explain,
+    /// Whether the guest ended with a crash.
+    crashed: bool,
 }
 
 /// Whether guests are told where the host has their memory.
@@ -89,16 +91,29 @@ impl Machine {
             secrets,
             stats: ExitStats::default(),
             explain,
+            crashed: false,
         })
     }
 
     /// Makes the guest start again from its image, as in a new VM (but see [`Vcpu::reset`]); the
     /// counts of its exits begin anew. Image and memory size must be those it was made with.
     ///
+    /// After a crash the machine gets a new VM: kvm-amd is known not to run a vCPU again that has shut
+    /// down, whatever registers it is given.
+    ///
     /// # Errors
     ///
     /// KVM or the system refused a call.
-    pub fn reset(&mut self, image: &Image, parameters: Parameters<'_>) -> Result<(), VcpuError> {
+    pub fn reset(
+        &mut self,
+        system: &System,
+        image: &Image,
+        parameters: Parameters<'_>,
+    ) -> Result<(), VcpuError> {
+        if self.crashed {
+            *self = Self::new(system, image, parameters, self.secrets)?;
+            return Ok(());
+        }
         self.vcpu.memory().clear()?;
         Launch::new(self.vcpu.memory(), image, parameters)?;
         self.vcpu.reset()?;
@@ -162,7 +177,10 @@ impl Machine {
                 Ok(Reply::Resume) => {}
                 Ok(Reply::Answer(value)) => self.vcpu.answer(value),
                 Ok(Reply::Stop(stop)) => return Ok(Halt::Stop(stop)),
-                Err(crash) => return Ok(self.crash(crash)),
+                Err(crash) => {
+                    self.crashed = true;
+                    return Ok(self.crash(crash));
+                }
             }
         }
     }

@@ -5,7 +5,9 @@
 
 use std::{io, ops::Range};
 
-use guest_abi::layout::{BOOT_INFO, IMAGE_BASE, MAX_MEMORY, PAGE_SIZE, STACK_BOTTOM, STACK_GUARD};
+use guest_abi::layout::{
+    BOOT_INFO, IMAGE_BASE, MAX_ARGUMENTS_SIZE, MAX_MEMORY, PAGE_SIZE, STACK_BOTTOM, STACK_GUARD,
+};
 use vm_memory::{
     Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, mmap::FromRangesError,
 };
@@ -268,6 +270,14 @@ pub enum MemoryError {
         end: u64,
         /// One past the highest that it may be.
         limit: u64,
+    },
+    /// More arguments than there is room for.
+    #[error(
+        "the arguments have {len} bytes, the end of each included; a guest can be told {MAX_ARGUMENTS_SIZE}"
+    )]
+    Arguments {
+        /// Their length in bytes.
+        len: usize,
     },
     /// The system gave no memory.
     #[error("the system gave no {size} bytes of guest memory: {source}")]

@@ -94,7 +94,7 @@ impl<'a> Session<'a> {
         let left = match self.run(machine, Some(turn))? {
             Stop::TurnEnded => false,
             Stop::Attached => return Err(refuse(machine, Some(turn), Crash::MailboxTwice)),
-            Stop::Exited(_) | Stop::Panicked(_) | Stop::Halted => true,
+            Stop::Exited(_) | Stop::Panicked(_) | Stop::Halted | Stop::Unheard => true,
         };
         machine.read_mailbox(mailbox).map_err(bug)?;
         Ok(TurnEnd { exits: machine.stats().total() - before, left })

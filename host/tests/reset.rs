@@ -36,13 +36,13 @@ fn a_reset_machine_does_what_a_new_one_does() {
         let system = System::open(Path::new(System::DEVICE), Explain::default()).expect("KVM");
         for name in ["panics", "exits-with-7", "triple-faults", "unknown-port", "null-pointer", "halts"] {
             let image = Image::open(&image(name), Request::default()).expect("an image");
-            let parameters = |seed| Parameters { vm: 1, seed, memory: 0x20_0000 };
+            let parameters = |seed| Parameters { vm: 1, seed, memory: 0x20_0000, arguments: &[] };
             let new =
                 |seed| Machine::new(&system, &image, parameters(seed), Secrets::Kept).expect("a machine");
             let mut machine = new(1);
             let first = run(&mut machine);
             for seed in [2, 3, 1] {
-                machine.reset(&image, parameters(seed)).expect("a reset");
+                machine.reset(&system, &image, parameters(seed)).expect("a reset");
                 assert_eq!(machine.stats().total(), 0);
                 let again = run(&mut machine);
                 assert_eq!(again, run(&mut new(seed)), "{name}");
@@ -57,12 +57,12 @@ fn a_reset_machine_remembers_nothing_of_its_last_guest() {
     if can_run_guests() {
         let system = System::open(Path::new(System::DEVICE), Explain::default()).expect("KVM");
         let image = Image::open(&image("guest-producer"), Request::default()).expect("an image");
-        let parameters = Parameters { vm: 1, seed: 1, memory: 0x20_0000 };
+        let parameters = Parameters { vm: 1, seed: 1, memory: 0x20_0000, arguments: &[] };
         let mut machine = Machine::new(&system, &image, parameters, Secrets::Kept).expect("a machine");
         run(&mut machine);
         assert!(machine.mailbox_size().is_some());
-        machine.reset(&image, parameters).expect("a reset");
+        machine.reset(&system, &image, parameters).expect("a reset");
         assert_eq!(machine.mailbox_size(), None);
-        assert!(machine.read_mailbox().is_err());
+        assert!(machine.read_mailbox(&mut [0; 4]).is_err());
     }
 }

@@ -6,7 +6,12 @@ use clap::Args;
 use guest_abi::{mailbox::Quota, mode::CpuMode};
 
 use super::image_path;
-use crate::{image::Source, machine::Secrets, prodcons, values::{is_guest_name, parse_quota}};
+use crate::{
+    image::Source,
+    machine::Secrets,
+    prodcons,
+    values::{is_guest_name, parse_quota},
+};
 
 /// Who takes part in an exchange, and how much each moves.
 #[derive(Debug, Args)]

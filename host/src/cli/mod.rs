@@ -15,7 +15,6 @@ pub use run::{Plan, RunArgs};
 
 use crate::{kvm::System, values::parse_timeout};
 
-
 /// Guestlab runs bare-metal Rust guests in real virtual machines under Linux KVM.
 #[derive(Debug, Parser)]
 #[command(name = "guestlab", version, max_term_width = 100)]

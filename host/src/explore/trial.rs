@@ -43,8 +43,8 @@ pub(super) struct Lab<'a> {
     system: &'a System,
     cast: &'a Cast,
     session: Session<'a>,
-    /// The machines of the last trial, if that left them at the end of a turn.
-    machines: Option<Vec<Machine>>,
+    /// The machines of the last trial, if there was one.
+    machines: Vec<Machine>,
     effort: Effort,
 }
 
@@ -59,7 +59,7 @@ pub(super) struct Effort {
 
 impl<'a> Lab<'a> {
     pub(super) fn new(system: &'a System, cast: &'a Cast, session: Session<'a>) -> Self {
-        Self { system, cast, session, machines: None, effort: Effort::default() }
+        Self { system, cast, session, machines: Vec::new(), effort: Effort::default() }
     }
 
     /// What the trials so far have cost.
@@ -73,23 +73,17 @@ impl<'a> Lab<'a> {
     ///
     /// It is not the guests that failed.
     pub(super) fn fails(&mut self, trial: &Trial) -> Result<Option<Failure>, Error> {
-        let mut machines = match self.machines.take() {
-            Some(mut machines) => {
-                self.cast.restart(&mut machines, trial.seed)?;
-                machines
-            }
-            None => self.cast.start(self.system, trial.seed)?,
-        };
+        match self.machines.is_empty() {
+            true => self.machines = self.cast.start(self.system, trial.seed)?,
+            false => self.cast.restart(self.system, &mut self.machines, trial.seed)?,
+        }
         let mut stage = Stage::new(self.cast, trial.capacity);
         self.session.restart_clock();
-        let outcome = self.play(&mut stage, &mut machines, &trial.turns);
+        let outcome = play(&self.session, &mut stage, &mut self.machines, &trial.turns);
         self.effort.runs += 1;
         self.effort.turns += stage.turns();
         match outcome {
-            Ok(()) => {
-                self.machines = Some(machines);
-                Ok(None)
-            }
+            Ok(()) => Ok(None),
             Err(Error::Guest(error)) => {
                 let turns = usize::try_from(error.turn.unwrap_or(0)).unwrap_or(trial.turns.len());
                 let turns = trial.turns.iter().take(turns).copied().collect();
@@ -98,16 +92,21 @@ impl<'a> Lab<'a> {
             Err(error) => Err(error),
         }
     }
+}
 
-    /// Plays the turns, and looks at every invariant after each.
-    fn play(&self, stage: &mut Stage, machines: &mut [Machine], turns: &[usize]) -> Result<(), Error> {
-        machines.iter_mut().try_for_each(|machine| prodcons::boot(&self.session, machine))?;
-        for &vm in turns {
-            stage.turn(&self.session, &mut machines[vm], vm)?;
-            if !stage.exchange().audit() {
-                return Err(Error::Bug("after a turn that passed, the audit fails".into()));
-            }
+/// Plays the turns, and looks at every invariant after each.
+fn play(
+    session: &Session<'_>,
+    stage: &mut Stage,
+    machines: &mut [Machine],
+    turns: &[usize],
+) -> Result<(), Error> {
+    machines.iter_mut().try_for_each(|machine| prodcons::boot(session, machine))?;
+    for &vm in turns {
+        stage.turn(session, &mut machines[vm], vm)?;
+        if !stage.exchange().audit() {
+            return Err(Error::Bug("after a turn that passed, the audit fails".into()));
         }
-        Ok(())
     }
+    Ok(())
 }

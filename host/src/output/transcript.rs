@@ -17,8 +17,7 @@ use crate::{
 
 const PRODUCER: Style = AnsiColor::Green.on_default();
 const CONSUMER: Style = AnsiColor::Cyan.on_default();
-const VMS: [Style; 4] =
-    [AnsiColor::Magenta.on_default(), PRODUCER, CONSUMER, AnsiColor::Yellow.on_default()];
+const VMS: [Style; 4] = [AnsiColor::Magenta.on_default(), PRODUCER, CONSUMER, AnsiColor::Yellow.on_default()];
 const FAINT: Style = Style::new().dimmed();
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();

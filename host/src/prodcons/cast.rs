@@ -78,10 +78,10 @@ impl Cast {
     /// # Errors
     ///
     /// KVM or the system refused a call.
-    pub fn restart(&self, machines: &mut [Machine], seed: u64) -> Result<(), VcpuError> {
+    pub fn restart(&self, system: &System, machines: &mut [Machine], seed: u64) -> Result<(), VcpuError> {
         self.vms()
             .zip(machines)
-            .try_for_each(|((vm, _, image), machine)| machine.reset(image, self.parameters(vm, seed)))
+            .try_for_each(|((vm, _, image), machine)| machine.reset(system, image, self.parameters(vm, seed)))
     }
 
     fn parameters(&self, vm: u32, seed: u64) -> Parameters<'static> {

@@ -26,7 +26,7 @@ use std::{
 };
 
 use guest_abi::{
-    layout::{DEFAULT_MEMORY, MAX_ARGUMENTS},
+    layout::{DEFAULT_MEMORY, MAX_ARGUMENTS_SIZE},
     mode::CpuMode,
 };
 use serde::Deserialize;
@@ -92,7 +92,8 @@ impl Experiment {
         let error = |(place, problem)| FileError { path: path.into(), place, problem };
         let text = read(path).map_err(|source| error((None, format!("cannot read it: {source}"))))?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        parse(&text, folder).map_err(|Wrong(span, problem)| error((span.map(|span| Place::of(&text, span)), problem)))
+        parse(&text, folder)
+            .map_err(|Wrong(span, problem)| error((span.map(|span| Place::of(&text, span)), problem)))
     }
 }
 
@@ -270,10 +271,12 @@ fn arguments(arguments: &[Spanned<String>]) -> Result<Vec<String>, Wrong> {
         if argument.get_ref().contains('\0') {
             return Err(Wrong(Some(argument.span()), "an argument cannot hold a NUL".into()));
         }
-        if len > MAX_ARGUMENTS as usize {
+        if len > MAX_ARGUMENTS_SIZE as usize {
             return Err(Wrong(
                 Some(argument.span()),
-                format!("a guest's arguments take {MAX_ARGUMENTS} bytes at most, one for each one's end included"),
+                format!(
+                    "a guest's arguments take {MAX_ARGUMENTS_SIZE} bytes at most, one for each one's end included"
+                ),
             ));
         }
     }
@@ -346,7 +349,8 @@ mode = "long"
 
     #[test]
     fn an_experiment_is_read() {
-        let experiment = parse(PINGPONG, Path::new("/here")).unwrap_or_else(|Wrong(_, problem)| panic!("{problem}"));
+        let experiment =
+            parse(PINGPONG, Path::new("/here")).unwrap_or_else(|Wrong(_, problem)| panic!("{problem}"));
         let vm = |guest, mode, memory, arguments: &[&str]| Vm {
             guest,
             mode,
@@ -397,7 +401,7 @@ mode = "long"
             assert_eq!(found, Some(place), "{new}: {text}");
             assert!(text.contains(problem), "{new}: {text}");
         }
-        let long = format!("\"{}\"", "x".repeat(MAX_ARGUMENTS as usize));
+        let long = format!("\"{}\"", "x".repeat(MAX_ARGUMENTS_SIZE as usize));
         assert_eq!(replaced("\"ping\"", &long).0, Some((9, 14)));
         assert!(wrong("name = \"x\"").1.contains("missing field `vm`"));
         assert!(wrong("name = \"x\"\nvm = []").1.contains("1 to 32 VMs"));

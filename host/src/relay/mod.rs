@@ -82,7 +82,8 @@ pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Erro
 }
 
 fn run_event<'a>(plan: &Plan, schedule: &Schedule, images: &'a [Image]) -> Run<'a> {
-    let guest = |(vm, image): (u32, &'a Image)| Guest { vm, name: image.name(), role: None, sha256: image.sha256() };
+    let guest =
+        |(vm, image): (u32, &'a Image)| Guest { vm, name: image.name(), role: None, sha256: image.sha256() };
     Run {
         experiment: plan.experiment.name.clone(),
         abi: guest_abi::VERSION.to_string(),
