@@ -11,11 +11,12 @@ mod trial;
 mod verdict;
 
 use std::{
+    fmt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde::Serialize;
 
 pub use search::Capacities;
@@ -218,10 +219,15 @@ impl Progress {
 
     fn begin(&self, len: Option<u64>, what: &str) {
         let template = match len {
-            Some(_) => "{msg}: {pos} of {len}, {per_sec} {wide_bar}",
-            None => "{msg}: {pos} runs, {per_sec}, {elapsed}",
+            Some(_) => "{msg}: {pos} of {len}, {rate} a second {wide_bar}",
+            None => "{msg}: {pos} runs, {rate} a second",
         };
-        self.0.set_style(ProgressStyle::with_template(template).expect("it is one of the two above"));
+        let style = ProgressStyle::with_template(template).expect("it is one of the two above");
+        let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
+            // A text that does not take it is one that is not shown.
+            let _ = write!(text, "{:.0}", state.per_sec());
+        };
+        self.0.set_style(style.with_key("rate", rate));
         self.0.reset();
         match len {
             Some(len) => self.0.set_length(len),
