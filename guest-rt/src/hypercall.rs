@@ -1,7 +1,7 @@
 //! The hypercalls: one port instruction each (`guest_abi::port` says what they mean).
 //!
 //! Guests rarely need this module: [`console`](crate::console), [`mod@exit`](crate::exit),
-//! [`panic`](mod@crate::panic) and [`ring`](crate::ring) are what they call.
+//! [`panic`](mod@crate::panic), [`mailbox`](crate::mailbox) and [`ring`](crate::ring) are what they call.
 
 use core::arch::asm;
 

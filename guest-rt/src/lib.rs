@@ -20,16 +20,18 @@
 //! | [`mod@exit`] | ending the guest with a status | one |
 //! | [`panic`](mod@panic) | reporting a panic: message, file, line | one |
 //! | [`entropy`] | random numbers, seeded by the host | none |
+//! | [`mailbox`] | a message that the host relays from VM to VM, turn by turn | one to attach, one a turn |
 //! | [`ring`] | the mailbox through which the host hands a ring over, turn by turn | one to attach, one a turn |
 //! | [`hypercall`] | the calls themselves | one each |
 //!
-//! Addresses, ports and records are `guest-abi`'s, which is here as [`abi`]. The parts that run
-//! only inside a guest are left out when this crate is compiled for a host, as documentation
-//! and editors do.
+//! Addresses, ports and records are `guest-abi`'s, which is here as [`abi`]; [`zerocopy`] is here for
+//! the types of messages. The parts that run only inside a guest are left out when this crate is
+//! compiled for a host, as documentation and editors do.
 
 #![no_std]
 
 pub use guest_abi as abi;
+pub use zerocopy;
 
 pub mod arguments;
 pub mod boot;
@@ -37,6 +39,7 @@ pub mod console;
 pub mod entropy;
 pub mod exit;
 pub mod hypercall;
+pub mod mailbox;
 pub mod panic;
 pub mod ring;
 

@@ -14,10 +14,7 @@
 //!
 //! One exit to attach, one a turn.
 
-use core::{
-    mem::offset_of,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use core::mem::offset_of;
 
 use guest_abi::{
     digest::Digest,
@@ -26,7 +23,7 @@ use guest_abi::{
 };
 use rand_core::Rng;
 
-use crate::{entropy::Below, hypercall, volatile::Volatile};
+use crate::{entropy::Below, hypercall, mailbox, volatile::Volatile};
 
 /// A [`Mailbox`] whose every field is shared with the host.
 #[repr(C)]
@@ -52,8 +49,6 @@ static MAILBOX: Shared = Shared {
     slots: [const { Volatile::new(0) }; MAX_CAPACITY as usize],
 };
 
-static ATTACHED: AtomicBool = AtomicBool::new(false);
-
 /// This guest's mailbox, which the host knows of.
 pub struct RingMailbox {
     account: Digest,
@@ -64,12 +59,10 @@ impl RingMailbox {
     ///
     /// # Panics
     ///
-    /// If called twice: a guest has one mailbox.
+    /// If this guest has attached a mailbox before: it has one.
     pub fn attach() -> Self {
-        assert!(!ATTACHED.swap(true, Ordering::Relaxed), "the mailbox is attached already");
-        let address = hypercall::address_of(&MAILBOX);
-        // SAFETY: MAILBOX is a static of that size, all of whose fields are volatile.
-        unsafe { hypercall::mailbox_attach(address, size_of::<Mailbox>()) };
+        // SAFETY: all fields of MAILBOX are volatile.
+        unsafe { mailbox::attach(&MAILBOX) };
         Self { account: Digest::EMPTY }
     }
 

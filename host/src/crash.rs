@@ -106,7 +106,7 @@ pub enum Crash {
     /// A mailbox of a size that cannot be relayed.
     #[error(
         "attached a mailbox of {size} bytes; one that is relayed has a multiple of 4, up to {}",
-        crate::relay::MAX_MAILBOX
+        guest_abi::mailbox::MAX_MESSAGE_SIZE
     )]
     MailboxForm {
         /// The size in bytes.

@@ -10,7 +10,7 @@
 //! | [`port`] | the hypercalls: which port, which width, which direction |
 //! | [`block`] | the request blocks whose addresses hypercalls carry |
 //! | [`ring`] | the ring of items and its operations |
-//! | [`mailbox`] | how a ring and a turn's orders lie in guest memory |
+//! | [`mailbox`] | how a ring and a turn's orders lie in guest memory; how big a message can be |
 //! | [`transition`] | the check of what a guest did to the ring in one turn |
 //! | [`digest`] | the running account that both sides keep of the items |
 //!

@@ -3,6 +3,9 @@
 //! Before a turn the host writes the whole mailbox; after it, the host reads it once and checks
 //! what it read. The guest reads the orders and the ring, changes the ring, and leaves its
 //! [digest](crate::digest) for the host to compare.
+//!
+//! The mailbox of an experiment other than the exchange is a message, of which the host knows the
+//! size only: up to [`MAX_MESSAGE_SIZE`].
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -10,6 +13,9 @@ use crate::{
     digest::Digest,
     ring::{MAX_CAPACITY, Pointers, Ring, Slots},
 };
+
+/// The most bytes of a message.
+pub const MAX_MESSAGE_SIZE: u32 = 0x400;
 
 /// A mailbox, as it lies in guest memory.
 #[derive(Clone, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -68,6 +74,7 @@ impl Quota {
 pub const MAILBOX_SIZE: u32 = 28 + 4 * MAX_CAPACITY;
 
 const _: () = assert!(size_of::<Mailbox>() == MAILBOX_SIZE as usize);
+const _: () = assert!(MAX_MESSAGE_SIZE.is_multiple_of(4));
 
 #[cfg(test)]
 mod tests {

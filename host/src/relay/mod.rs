@@ -7,6 +7,8 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 pub use file::{Experiment, FileError, Place, Vm, VmGuest};
 
+use guest_abi::mailbox::MAX_MESSAGE_SIZE;
+
 use crate::{
     admission,
     crash::Crash,
@@ -20,9 +22,6 @@ use crate::{
     schedule::Schedule,
     session::{self, Session, TurnEnd},
 };
-
-/// The largest mailbox that is relayed, in bytes.
-pub const MAX_MAILBOX: u32 = 64 << 10;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -124,7 +123,7 @@ fn attach(session: &Session<'_>, machines: &mut [Machine]) -> Result<Vec<u8>, Er
     for machine in machines {
         let size = session.attach(machine)?;
         let refuse = |crash| Err(session::refuse(machine, None, crash));
-        if !(1..=MAX_MAILBOX).contains(&size) || !size.is_multiple_of(4) {
+        if !(1..=MAX_MESSAGE_SIZE).contains(&size) || !size.is_multiple_of(4) {
             return refuse(Crash::MailboxForm { size });
         }
         match common {
