@@ -11,8 +11,8 @@ use guest_abi::{mailbox::Quota, mode::CpuMode, ring::Capacity};
 
 use crate::{
     error::Error,
-    event::Event,
-    image::{Image, Request, Source},
+    event::{Event, Run},
+    image::Source,
     kvm::System,
     machine::Secrets,
     output::{self, Sink},
@@ -36,15 +36,17 @@ pub fn run(
     let refuse = |problem| RecordingError { path: path.into(), line: None, problem };
     check_abi(&recording).map_err(refuse)?;
     let guests = guests(&recording.options, own);
-    check_images(&recording, &guests, path)?;
     let turns = recording.schedule();
-    if turns.is_empty() && recording.steps.is_empty() {
-        return output::line("identical: the recording has no turns");
-    }
     let plan = plan(&recording, guests, turns, timeout);
-    let mut checker = Checker { recording: &recording, next: 0, difference: None };
+    let mut checker = Checker { recording: &recording, next: 0, stopped: None };
     let outcome = prodcons::run(system, &plan, &mut checker);
-    checker.verdict(outcome)
+    match checker.stopped {
+        Some(Stopped::OtherImage(problem)) => {
+            Err(RecordingError { path: path.into(), line: Some(2), problem }.into())
+        }
+        Some(Stopped::Difference(difference)) => Err(Error::Differs(difference)),
+        None => checker.verdict(outcome),
+    }
 }
 
 /// The images that a replay needs: those of guests that have a name.
@@ -88,25 +90,6 @@ fn check_abi(recording: &Recording) -> Result<(), Problem> {
     }
 }
 
-fn check_images(recording: &Recording, guests: &Guests, path: &Path) -> Result<(), Error> {
-    let request = Request { mode: guests.mode, ..Request::default() };
-    let (producer, consumer) =
-        (Image::open(&guests.producer.path, request)?, Image::open(&guests.consumer.path, request)?);
-    for (index, guest) in recording.run.guests.iter().enumerate() {
-        let image = if index < guests.producers { &producer } else { &consumer };
-        if image.sha256() != guest.sha256 {
-            let problem = Problem::Image {
-                vm: guest.vm,
-                name: guest.name.clone(),
-                recorded: guest.sha256.clone(),
-                here: image.sha256().into(),
-            };
-            return Err(RecordingError { path: path.into(), line: Some(2), problem }.into());
-        }
-    }
-    Ok(())
-}
-
 /// The run that the recording is of, along its turns.
 fn plan(recording: &Recording, guests: Guests, turns: String, timeout: Duration) -> Plan {
     let (schedule, turns) = schedule::of_turns(turns);
@@ -126,7 +109,15 @@ fn plan(recording: &Recording, guests: Guests, turns: String, timeout: Duration)
 struct Checker<'a> {
     recording: &'a Recording,
     next: usize,
-    difference: Option<Difference>,
+    stopped: Option<Stopped>,
+}
+
+/// Why a replay was stopped.
+enum Stopped {
+    /// An image is not the one that was recorded.
+    OtherImage(Problem),
+    /// A turn went another way.
+    Difference(Difference),
 }
 
 /// What a replay found to be different.
@@ -142,6 +133,25 @@ pub struct Difference {
 }
 
 impl Checker<'_> {
+    fn check_images(&mut self, run: &Run<'_>) -> io::Result<()> {
+        let mut guests = self.recording.run.guests.iter().zip(&run.guests);
+        match guests.find(|(recorded, here)| recorded.sha256 != here.sha256) {
+            None => Ok(()),
+            Some((recorded, here)) => self.stop(Stopped::OtherImage(Problem::Image {
+                vm: recorded.vm,
+                name: recorded.name.clone(),
+                recorded: recorded.sha256.clone(),
+                here: here.sha256.into(),
+            })),
+        }
+    }
+
+    /// Has the run end, by an error that nobody sees.
+    fn stop(&mut self, why: Stopped) -> io::Result<()> {
+        self.stopped = Some(why);
+        Err(io::Error::other("the replay is stopped"))
+    }
+
     fn compare(&mut self, step: Step) -> io::Result<()> {
         let recorded = self.recording.steps.get(self.next);
         let turn = self.next as u64 + 1;
@@ -150,15 +160,11 @@ impl Checker<'_> {
             return Ok(());
         }
         let recorded = recorded.map_or_else(|| "nothing".into(), shown);
-        self.difference = Some(Difference { turn, recorded, replayed: shown(&step) });
-        Err(io::Error::other("the replay differs"))
+        self.stop(Stopped::Difference(Difference { turn, recorded, replayed: shown(&step) }))
     }
 
     /// What is to be said of a replay that ended so.
     fn verdict(self, outcome: Result<(), Error>) -> Result<(), Error> {
-        if let Some(difference) = self.difference {
-            return Err(Error::Differs(difference));
-        }
         let crashed = matches!(self.recording.steps.last(), Some(Step::Crash(_)));
         match outcome {
             Err(Error::Guest(_)) if crashed => {}
@@ -180,6 +186,7 @@ impl Checker<'_> {
 impl Sink for Checker<'_> {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
+            Event::Run(run) => self.check_images(run),
             Event::Turn(turn) => self.compare(Step::Turn(RecordedTurn::from(turn))),
             Event::Crash(crash) => self.compare(Step::Crash(RecordedCrash::from(crash))),
             _ => Ok(()),
