@@ -139,6 +139,20 @@ pub enum Crash {
 }
 
 impl Crash {
+    /// Whether it is what the CPU did that ended the guest, and not what was asked for or left.
+    pub fn is_the_cpus(&self) -> bool {
+        !matches!(
+            self,
+            Self::MailboxSize { .. }
+                | Self::MailboxForm { .. }
+                | Self::MailboxTwice
+                | Self::TurnWithoutMailbox
+                | Self::Alone
+                | Self::LeftExchange
+                | Self::Violation(_)
+        )
+    }
+
     /// The crash's name for machines.
     pub fn name(&self) -> &'static str {
         match self {

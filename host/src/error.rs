@@ -9,6 +9,7 @@ use crate::{
     kvm::{SystemError, VcpuError},
     memory::MemoryError,
     output::visible,
+    post_mortem::{Evidence, Report, Wanted},
     recording::RecordingError,
     relay::FileError,
     replay::Difference,
@@ -165,6 +166,25 @@ pub struct GuestError {
     pub turn: Option<u64>,
     /// How.
     pub end: GuestEnd,
+    /// What was taken from its machine.
+    pub evidence: Option<Box<Evidence>>,
+}
+
+impl GuestError {
+    /// What can be said of it beyond how it ended.
+    pub fn report(&self) -> Option<Report> {
+        let file;
+        let wanted = match &self.end {
+            GuestEnd::Panicked(report) => {
+                file = String::from_utf8_lossy(&report.file);
+                Wanted::CallsTo(&file, report.line)
+            }
+            GuestEnd::Crashed(crash, _) if !crash.is_the_cpus() => Wanted::Calls,
+            GuestEnd::Exited(_) => Wanted::Calls,
+            GuestEnd::Crashed(..) | GuestEnd::Deadline(_) => Wanted::All,
+        };
+        self.evidence.as_ref().map(|evidence| Report::of(evidence, wanted))
+    }
 }
 
 /// How a guest ended other than it should.
@@ -220,8 +240,7 @@ impl fmt::Display for GuestEnd {
                 let (message, file) = (quoted(&message, 4096), quoted(&file, 256));
                 write!(f, "panicked at {file}:{line}:{column}: {message}")
             }
-            Self::Crashed(crash, None) => write!(f, "{crash}"),
-            Self::Crashed(crash, Some(address)) => write!(f, "{crash} (near instruction {address:#x})"),
+            Self::Crashed(crash, _) => write!(f, "{crash}"),
             Self::Deadline(timeout) => {
                 write!(f, "still running after {} s, the deadline", timeout.as_secs_f64())
             }
@@ -243,12 +262,13 @@ impl std::error::Error for GuestError {}
 
 impl fmt::Display for GuestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { vm, name, turn, end } = self;
+        let Self { vm, name, turn, end, .. } = self;
         write!(f, "VM {vm}, {}", visible(name))?;
         if let Some(turn) = turn {
             write!(f, ", turn {turn}")?;
         }
-        write!(f, ": {end}\n  try: {}", end.hint())
+        write!(f, ": {end}\n  try: {}", end.hint())?;
+        self.report().map_or(Ok(()), |report| write!(f, "{report}"))
     }
 }
 
@@ -271,8 +291,10 @@ mod tests {
 
     #[test]
     fn statuses_are_the_contracts() {
-        let guest =
-            |end| Error::Guest(GuestError { vm: 1, name: "g".into(), turn: None, end }).status() as u8;
+        let guest = |end| {
+            Error::Guest(GuestError { vm: 1, name: "g".into(), turn: None, end, evidence: None }).status()
+                as u8
+        };
         assert_eq!(guest(GuestEnd::Exited(7)), 1);
         assert_eq!(guest(GuestEnd::Crashed(Crash::TripleFault, None)), 3);
         assert_eq!(guest(GuestEnd::Deadline(Duration::from_secs(1))), 4);

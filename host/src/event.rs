@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     exchange::States,
+    post_mortem::Report,
     stats::{ExitStats, JsonRow},
 };
 
@@ -153,6 +154,9 @@ pub struct CrashEvent<'a> {
     /// For a broken rule of the ring: the last good state and the claimed one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub states: Option<&'a States>,
+    /// What else can be said.
+    #[serde(flatten)]
+    pub report: Option<Report>,
 }
 
 /// A place in a guest's source.

@@ -213,7 +213,7 @@ mod tests {
     fn flat(len: usize, load: u32, mode: CpuMode) -> Image {
         let request =
             Request { format: Some(ImageFormat::Flat), load: Some(load), mode: Some(mode), entry: None };
-        Image::parse("x", &vec![0x90; len], request).expect("an image")
+        Image::parse("x", vec![0x90; len], request).expect("an image")
     }
 
     fn launch_in(memory: &GuestMemory, image: &Image) -> Result<Launch, MemoryError> {

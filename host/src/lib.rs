@@ -28,6 +28,7 @@ pub mod machine;
 pub mod memory;
 pub mod output;
 pub mod paging;
+pub mod post_mortem;
 pub mod prodcons;
 pub mod recording;
 

@@ -13,6 +13,7 @@ use crate::{
     launch::{Launch, Parameters},
     memory::{MemoryError, Place},
     output,
+    post_mortem::{Evidence, History, Origin},
     stats::{ExitStats, Reason},
     watchdog::Watchdog,
 };
@@ -31,6 +32,8 @@ pub struct Machine {
     explain: Explain,
     /// Whether the guest ended with a crash.
     crashed: bool,
+    origin: Origin,
+    history: History,
 }
 
 /// Whether guests are told where the host has their memory.
@@ -92,6 +95,8 @@ impl Machine {
             stats: ExitStats::default(),
             explain,
             crashed: false,
+            origin: Origin::of(image),
+            history: History::default(),
         })
     }
 
@@ -120,6 +125,7 @@ impl Machine {
         self.mailbox = None;
         self.translation = 0;
         self.stats = ExitStats::default();
+        self.history.clear();
         Ok(())
     }
 
@@ -169,6 +175,7 @@ impl Machine {
                 self.stats.enter(reason, left - entered);
             }
             self.explain.exit(self.vm, &exit);
+            self.history.push(&exit);
             let reply = self.serve(&exit, console);
             if let Some(reason) = reason {
                 self.stats.served(reason, left);
@@ -206,7 +213,7 @@ impl Machine {
     fn crash(&self, crash: Crash) -> Halt {
         let address = match crash {
             Crash::TripleFault => None,
-            _ => self.vcpu.instruction_pointer(),
+            _ => self.vcpu.state().map(|state| state.ip),
         };
         match (&crash, address) {
             // Our own guests run with flat segments and identity-mapped: the pointer is an address.
@@ -218,6 +225,18 @@ impl Machine {
             }
             _ => Halt::Crash(crash, address),
         }
+    }
+
+    /// What there is to say of a guest that has ended. After a shutdown the registers are perhaps
+    /// those of a reset CPU, and say nothing.
+    pub fn evidence(&self) -> Evidence {
+        let registers = match self.history.last() {
+            Some(Exit::Shutdown | Exit::FailEntry { .. }) => None,
+            _ => self.vcpu.state(),
+        };
+        Evidence::take(&self.origin, registers, &self.history, |address, bytes| {
+            u32::try_from(address).is_ok_and(|address| self.vcpu.memory().read(address, bytes).is_ok())
+        })
     }
 
     /// The size of the mailbox that the guest attached, if it has one.

@@ -13,6 +13,7 @@ use crate::{
     hypercall::Stop,
     machine::{Halt, Machine},
     output::Sink,
+    post_mortem::Report,
     stats::ExitStats,
     watchdog::Watchdog,
 };
@@ -138,7 +139,8 @@ pub struct TurnEnd {
 
 /// The error that a machine's guest ended this way.
 pub fn guest_error(machine: &Machine, turn: Option<u64>, end: GuestEnd) -> Error {
-    Error::Guest(GuestError { vm: machine.vm(), name: machine.name().into(), turn, end })
+    let evidence = Some(Box::new(machine.evidence()));
+    Error::Guest(GuestError { vm: machine.vm(), name: machine.name().into(), turn, end, evidence })
 }
 
 /// The error that a machine's guest did what the experiment does not allow.
@@ -148,13 +150,18 @@ pub fn refuse(machine: &Machine, turn: Option<u64>, crash: Crash) -> Error {
 
 /// The event of a guest's end.
 pub fn crash_event(error: &GuestError) -> CrashEvent<'_> {
-    let (address, location) = match &error.end {
-        GuestEnd::Crashed(_, address) => (*address, None),
+    let report = error.report();
+    let place = report.as_ref().and_then(Report::first_frame).map(|frame| &frame.place);
+    let address = report.as_ref().and_then(Report::address);
+    let location = match &error.end {
         GuestEnd::Panicked(report) => {
             let file = String::from_utf8_lossy(&report.file).into_owned();
-            (None, Some(Location { file, line: report.line, column: report.column }))
+            Some(Location { file, line: report.line, column: report.column })
         }
-        GuestEnd::Exited(_) | GuestEnd::Deadline(_) => (None, None),
+        _ => place.and_then(|place| {
+            let (file, line, column) = (place.file.clone()?, place.line?, place.column.unwrap_or(0));
+            Some(Location { file, line, column })
+        }),
     };
     CrashEvent {
         vm: error.vm,
@@ -169,6 +176,7 @@ pub fn crash_event(error: &GuestError) -> CrashEvent<'_> {
             GuestEnd::Crashed(Crash::Violation(refusal), _) => Some(&refusal.states),
             _ => None,
         },
+        report,
     }
 }
 

@@ -8,7 +8,7 @@ mod note;
 mod problem;
 mod source;
 
-use std::{fmt::Write, fs::File, io::Read, path::Path};
+use std::{fmt::Write, fs::File, io::Read, path::Path, sync::Arc};
 
 use guest_abi::{layout, mode::CpuMode};
 pub use problem::{ImageError, Problem};
@@ -48,6 +48,7 @@ pub enum ImageFormat {
 pub struct Image {
     name: String,
     sha256: String,
+    file: Arc<Vec<u8>>,
     contents: Contents,
 }
 
@@ -118,7 +119,7 @@ impl Image {
         let error = |problem| ImageError { path: path.into(), problem };
         let bytes = read(path).map_err(error)?;
         let file_name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-        let mut image = Self::parse(&file_name, &bytes, request).map_err(error)?;
+        let mut image = Self::parse(&file_name, bytes, request).map_err(error)?;
         image.name = guest_name(&file_name, image.start()).into();
         Ok(image)
     }
@@ -128,12 +129,12 @@ impl Image {
     /// # Errors
     ///
     /// As [`open`](Self::open).
-    pub fn parse(name: &str, bytes: &[u8], request: Request) -> Result<Self, Problem> {
+    pub fn parse(name: &str, bytes: Vec<u8>, request: Request) -> Result<Self, Problem> {
         let contents = match request.format {
-            Some(ImageFormat::Flat) => flat::parse(bytes, request)?,
-            Some(ImageFormat::Elf) | None => elf::parse(bytes, request)?,
+            Some(ImageFormat::Flat) => flat::parse(&bytes, request)?,
+            Some(ImageFormat::Elf) | None => elf::parse(&bytes, request)?,
         };
-        Ok(Self { name: name.into(), sha256: sha256(bytes), contents })
+        Ok(Self { name: name.into(), sha256: sha256(&bytes), file: Arc::new(bytes), contents })
     }
 
     /// The guest's name: its file's, without the ending and the mode that xtask puts there.
@@ -144,6 +145,16 @@ impl Image {
     /// The SHA-256 of the file, in hexadecimal.
     pub fn sha256(&self) -> &str {
         &self.sha256
+    }
+
+    /// The file's bytes.
+    pub fn file(&self) -> &Arc<Vec<u8>> {
+        &self.file
+    }
+
+    /// The ranges of addresses that the image takes: start, and one past the end.
+    pub fn ranges(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.contents.segments.iter().map(|segment| (segment.address.into(), segment.end()))
     }
 
     /// How the image is started.

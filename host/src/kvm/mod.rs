@@ -9,6 +9,6 @@ mod system;
 mod vcpu;
 
 pub use exit::{Direction, Exit, Values, Width};
-pub use state::CpuState;
+pub use state::{CpuState, Registers};
 pub use system::{System, SystemError, module_name};
 pub use vcpu::{Vcpu, VcpuError};

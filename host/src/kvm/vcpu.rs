@@ -112,9 +112,10 @@ impl Vcpu {
         super::exit::answer(self.vcpu.get_kvm_run(), value);
     }
 
-    /// The instruction pointer, where it can be had.
-    pub fn instruction_pointer(&self) -> Option<u64> {
-        self.vcpu.get_regs().ok().map(|regs| regs.rip)
+    /// The registers, where they can be had.
+    pub fn state(&self) -> Option<state::Registers> {
+        let (regs, sregs) = (self.vcpu.get_regs().ok()?, self.vcpu.get_sregs().ok()?);
+        Some(state::Registers::of(&regs, &sregs))
     }
 
     /// The guest-physical address behind a guest-virtual one, if it is mapped (KVM API, 4.15
