@@ -92,7 +92,7 @@ pub enum Error {
     Output(#[source] io::Error),
     /// A guest failed.
     #[error(transparent)]
-    Guest(#[from] GuestError),
+    Guest(Box<GuestError>),
     /// A recording cannot be used.
     #[error(transparent)]
     Recording(#[from] RecordingError),
@@ -111,7 +111,7 @@ pub enum Error {
     #[error(
         "{0}\n  but the same run again, with the same schedule, capacity and seed, goes well: the guest depends on something else, a clock perhaps"
     )]
-    Unrepeatable(GuestError),
+    Unrepeatable(Box<GuestError>),
     /// `doctor` found something that does not work; it has said what.
     #[error("this machine cannot run guests: see the lines above that say FAIL")]
     Doctor,
@@ -149,6 +149,12 @@ impl Error {
         }
     }
 
+    /// Whether its text has several lines of ours: a guest's report, a turn's two sides. All others have
+    /// one, and whatever text of files is in them is not to look like another.
+    pub fn has_lines(&self) -> bool {
+        matches!(self, Self::Guest(_) | Self::Unrepeatable(_) | Self::Differs(_))
+    }
+
     /// Whether the reader of the output has gone: nothing to speak of.
     pub fn is_closed_output(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
@@ -167,7 +173,7 @@ pub struct GuestError {
     /// How.
     pub end: GuestEnd,
     /// What was taken from its machine.
-    pub evidence: Option<Box<Evidence>>,
+    pub evidence: Option<Evidence>,
 }
 
 impl GuestError {
@@ -201,6 +207,11 @@ pub enum GuestEnd {
 }
 
 impl GuestEnd {
+    /// Whether it was the clock that ended it.
+    pub fn is_deadline(&self) -> bool {
+        matches!(self, Self::Deadline(_))
+    }
+
     /// The exit status that stands for this end.
     pub fn status(&self) -> Status {
         match self {
@@ -263,7 +274,7 @@ impl std::error::Error for GuestError {}
 impl fmt::Display for GuestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { vm, name, turn, end, .. } = self;
-        write!(f, "VM {vm}, {}", visible(name))?;
+        write!(f, "VM {vm}, {}", visible(name).to_string().replace('\n', "\\n"))?;
         if let Some(turn) = turn {
             write!(f, ", turn {turn}")?;
         }
@@ -292,8 +303,8 @@ mod tests {
     #[test]
     fn statuses_are_the_contracts() {
         let guest = |end| {
-            Error::Guest(GuestError { vm: 1, name: "g".into(), turn: None, end, evidence: None }).status()
-                as u8
+            Error::Guest(Box::new(GuestError { vm: 1, name: "g".into(), turn: None, end, evidence: None }))
+                .status() as u8
         };
         assert_eq!(guest(GuestEnd::Exited(7)), 1);
         assert_eq!(guest(GuestEnd::Crashed(Crash::TripleFault, None)), 3);

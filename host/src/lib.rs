@@ -20,6 +20,7 @@ pub mod event;
 pub mod exchange;
 pub mod explain;
 pub mod explore;
+pub mod files;
 pub mod hypercall;
 pub mod image;
 pub mod kvm;

@@ -45,6 +45,8 @@ pub enum Secrets {
     Kept,
     /// They are not, and it has been said that somebody asked.
     Mentioned,
+    /// They are not, and nothing is said of such calls.
+    Unspoken,
 }
 
 /// Why a machine stopped.
@@ -286,12 +288,13 @@ fn translate(vcpu: &Vcpu, vm: u32, secrets: &mut Secrets, explain: Explain, addr
     explain.call("KVM_TRANSLATE", &format!("where {address:#x} is for the guest's own page tables"));
     let host_address = vcpu.translate(address).and_then(|physical| vcpu.memory().host_address(physical));
     match (host_address, *secrets) {
+        (None, Secrets::Unspoken) => 0,
         (None, _) => {
             output::complain("Invalid GVA");
             0
         }
         (Some(address), Secrets::Told) => crate::seed::split(address).0,
-        (Some(_), Secrets::Mentioned) => 0,
+        (Some(_), Secrets::Mentioned | Secrets::Unspoken) => 0,
         (Some(_), Secrets::Kept) => {
             *secrets = Secrets::Mentioned;
             output::complain(&format!(

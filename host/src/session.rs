@@ -9,7 +9,7 @@ use std::{
 use crate::{
     crash::Crash,
     error::{Error, GuestEnd, GuestError},
-    event::{Console, CrashEvent, Event, Exits, Location, StatsEvent, VmStats},
+    event::{Console, CrashEvent, End, Event, Exits, Location, StatsEvent, VmStats},
     hypercall::Stop,
     machine::{Halt, Machine},
     output::Sink,
@@ -68,6 +68,34 @@ impl<'a> Session<'a> {
     /// The output cannot be written.
     pub fn flush(&self) -> Result<(), Error> {
         self.sink().flush().map_err(Error::Output)
+    }
+
+    /// Tells how a run ended: its crash, its `end`, if it came to one, and its statistics, if they were
+    /// asked for.
+    ///
+    /// # Errors
+    ///
+    /// The outcome's; or the output cannot be written, which is no reason to forget that a guest failed.
+    pub fn conclude(
+        &self,
+        outcome: Result<(), Error>,
+        end: Option<End>,
+        stats: Option<Event<'_>>,
+    ) -> Result<(), Error> {
+        let tell = || {
+            if let Err(Error::Guest(error)) = &outcome {
+                self.event(&Event::Crash(crash_event(error)))?;
+            }
+            if let Some(end) = end.filter(|_| matches!(outcome, Ok(()) | Err(Error::Guest(_)))) {
+                self.event(&Event::End(end))?;
+            }
+            if let Some(stats) = &stats {
+                self.event(stats)?;
+            }
+            self.flush()
+        };
+        let told = tell();
+        outcome.and(told)
     }
 
     /// Runs a machine until its guest has attached its mailbox, and says how many bytes that has.
@@ -139,8 +167,8 @@ pub struct TurnEnd {
 
 /// The error that a machine's guest ended this way.
 pub fn guest_error(machine: &Machine, turn: Option<u64>, end: GuestEnd) -> Error {
-    let evidence = Some(Box::new(machine.evidence()));
-    Error::Guest(GuestError { vm: machine.vm(), name: machine.name().into(), turn, end, evidence })
+    let evidence = Some(machine.evidence());
+    Error::Guest(Box::new(GuestError { vm: machine.vm(), name: machine.name().into(), turn, end, evidence }))
 }
 
 /// The error that a machine's guest did what the experiment does not allow.

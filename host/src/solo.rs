@@ -48,13 +48,7 @@ pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Erro
     let mut machines = [Machine::new(system, &image, parameters, plan.secrets)?];
     let session = Session::start(plan.timeout, sink)?;
     let outcome = run_to_exit(&mut machines[0], &session);
-    if let Err(Error::Guest(error)) = &outcome {
-        session.event(&Event::Crash(session::crash_event(error)))?;
-    }
-    if plan.stats {
-        session.event(&session::stats_event(&machines))?;
-    }
-    session.flush()?;
+    let outcome = session.conclude(outcome, None, plan.stats.then(|| session::stats_event(&machines)));
     if plan.dump_regs {
         output::complain(&machines[0].registers()?);
     }

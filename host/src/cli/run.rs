@@ -350,6 +350,11 @@ impl RunArgs {
         if self.exchange.items.is_some() && !free {
             return Err(Error::Usage("--items goes with --schedule free; --turns ends the others".into()));
         }
+        if self.exchange.items.is_some() && self.exchange.guests.move_nothing() {
+            return Err(Error::Usage(
+                "--items is never reached where nothing is produced or consumed".into(),
+            ));
+        }
         if self.exchange.record.is_some() && free {
             return Err(Error::Usage(
                 "--record is for runs that can be repeated, and one with --schedule free cannot".into(),

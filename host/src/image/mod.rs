@@ -8,14 +8,17 @@ mod note;
 mod problem;
 mod source;
 
-use std::{fmt::Write, fs::File, io::Read, path::Path, sync::Arc};
+use std::{fmt::Write, path::Path, sync::Arc};
 
 use guest_abi::{layout, mode::CpuMode};
 pub use problem::{ImageError, Problem};
 use sha2::{Digest, Sha256};
 pub use source::Source;
 
-use crate::memory::{GuestMemory, MemoryError};
+use crate::{
+    files,
+    memory::{GuestMemory, MemoryError},
+};
 
 /// The largest image file that is read, in bytes. Debug information is most of a file; none comes
 /// near this.
@@ -117,7 +120,7 @@ impl Image {
     /// Why the file is no image that this host can run.
     pub fn open(path: &Path, request: Request) -> Result<Self, ImageError> {
         let error = |problem| ImageError { path: path.into(), problem };
-        let bytes = read(path).map_err(error)?;
+        let bytes = files::read(path, MAX_FILE_SIZE).map_err(|source| error(Problem::Read(source)))?;
         let file_name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
         let mut image = Self::parse(&file_name, bytes, request).map_err(error)?;
         image.name = guest_name(&file_name, image.start()).into();
@@ -200,18 +203,6 @@ fn guest_name(file_name: &str, start: Start) -> &str {
         }
         _ => name,
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Problem> {
-    // Before it is opened: a pipe without a writer would keep us there.
-    if !std::fs::metadata(path).map_err(Problem::Read)?.is_file() {
-        return Err(Problem::NotAFile);
-    }
-    let file = File::open(path).map_err(Problem::Read)?;
-    let mut bytes = Vec::new();
-    // One byte more than allowed shows that there is more.
-    file.take(MAX_FILE_SIZE + 1).read_to_end(&mut bytes).map_err(Problem::Read)?;
-    if bytes.len() as u64 > MAX_FILE_SIZE { Err(Problem::TooLarge) } else { Ok(bytes) }
 }
 
 fn sha256(bytes: &[u8]) -> String {

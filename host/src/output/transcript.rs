@@ -110,7 +110,8 @@ impl<W: Write + Send> Transcript<W> {
             Role::Consumer => (CONSUMER, '-'),
         };
         let moved = if items.is_empty() { "0".into() } else { format!("{sign}{}", items.len()) };
-        let name = if self.names.len() > 2 { format!("{vm:>2} {}", role.name()) } else { role.name().into() };
+        let name =
+            if self.names.len() > 2 { format!("VM {vm:<2} {}", role.name()) } else { role.name().into() };
         let who = self.paint(style, &format!("{name:<8}  {moved:>width$}", width = self.moved_width));
         let items =
             self.paint(style, &format!("{:<width$}", list(items, from.as_deref()), width = self.items_width));

@@ -131,20 +131,10 @@ pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Erro
         Play::Along(schedule) => stage.play(&session, &mut machines, schedule.into_turns()),
         Play::Free(limit) => free::play(&mut stage, &session, &mut machines, limit),
     };
-    if let Err(Error::Guest(error)) = &outcome {
-        session.event(&Event::Crash(session::crash_event(error)))?;
-    }
-    if matches!(outcome, Ok(()) | Err(Error::Guest(_))) {
-        session.event(&Event::End(stage.end(&outcome, &machines)))?;
-    }
-    if plan.stats {
-        session.event(&session::stats_event(&machines))?;
-    }
-    session.flush()?;
-    match outcome {
-        Ok(()) if !stage.exchange().audit() => {
-            Err(Error::Bug("the audit found items that are not accounted for".into()))
-        }
-        outcome => outcome,
+    let end = stage.end(&outcome, &machines);
+    session.conclude(outcome, Some(end), plan.stats.then(|| session::stats_event(&machines)))?;
+    match stage.exchange().audit() {
+        true => Ok(()),
+        false => Err(Error::Bug("the audit found items that are not accounted for".into())),
     }
 }

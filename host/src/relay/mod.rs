@@ -66,18 +66,9 @@ pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Erro
     session.event(&Event::Run(run_event(plan, &schedule, &images)))?;
     let mut turns = 0;
     let outcome = play(&session, &mut machines, schedule, &mut turns);
-    if let Err(Error::Guest(error)) = &outcome {
-        session.event(&Event::Crash(session::crash_event(error)))?;
-    }
-    if matches!(outcome, Ok(()) | Err(Error::Guest(_))) {
-        let exits: BTreeMap<_, _> = machines.iter().map(|m| (m.vm(), session::exits(m.stats()))).collect();
-        session.event(&Event::End(End { turns, account: None, exits }))?;
-    }
-    if plan.stats {
-        session.event(&session::stats_event(&machines))?;
-    }
-    session.flush()?;
-    outcome
+    let exits: BTreeMap<_, _> = machines.iter().map(|m| (m.vm(), session::exits(m.stats()))).collect();
+    let end = End { turns, account: None, exits };
+    session.conclude(outcome, Some(end), plan.stats.then(|| session::stats_event(&machines)))
 }
 
 fn run_event<'a>(plan: &Plan, schedule: &Schedule, images: &'a [Image]) -> Run<'a> {
