@@ -22,15 +22,16 @@ pub mod explain;
 pub mod explore;
 pub mod hypercall;
 pub mod image;
+pub mod interrupt;
 pub mod kvm;
 pub mod launch;
+pub mod limits;
 pub mod machine;
 pub mod memory;
 pub mod output;
 pub mod paging;
 pub mod prodcons;
 pub mod recording;
-
 pub mod relay;
 pub mod replay;
 pub mod schedule;

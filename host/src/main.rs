@@ -9,7 +9,7 @@ use guestlab::{
     doctor,
     error::{Error, Status},
     explain::Explain,
-    explore,
+    explore, interrupt,
     kvm::System,
     output, prodcons,
     recording::Recorder,
@@ -17,7 +17,23 @@ use guestlab::{
 };
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let command = Cli::parse().command;
+    let listening = interrupt::listen().map_err(|source| Error::Os { what: "listen for signals", source });
+    let status = match listening.and_then(|()| obey(command)) {
+        Ok(()) => Status::Success,
+        Err(error) => {
+            report(&error);
+            if let Some(signal) = error.signal() {
+                interrupt::die(signal);
+            }
+            error.status()
+        }
+    };
+    ExitCode::from(status as u8)
+}
+
+fn obey(command: Command) -> Result<(), Error> {
+    match command {
         Command::Run(args) if args.asks_for_needs() => needs(&args),
         Command::Run(args) => run(&args),
         Command::Explore(args) if args.asks_for_needs() => print_needs(args.needs()),
@@ -25,15 +41,7 @@ fn main() -> ExitCode {
         Command::Replay(args) if args.needs => replay_needs(&args.file),
         Command::Replay(args) => replay(&args),
         Command::Doctor(args) => doctor::run(&args.kvm),
-    };
-    let status = match outcome {
-        Ok(()) => Status::Success,
-        Err(error) => {
-            report(&error);
-            error.status()
-        }
-    };
-    ExitCode::from(status as u8)
+    }
 }
 
 fn run(args: &RunArgs) -> Result<(), Error> {
@@ -46,7 +54,7 @@ fn run(args: &RunArgs) -> Result<(), Error> {
             None => prodcons::run(&system, plan, &mut *sink),
             Some(path) => {
                 let cannot = |source| Error::Record { path: path.into(), source };
-                let mut recorder = Recorder::create(path, &plan.guests, &mut *sink).map_err(cannot)?;
+                let mut recorder = Recorder::create(path, plan, &mut *sink).map_err(cannot)?;
                 prodcons::run(&system, plan, &mut recorder)
             }
         },

@@ -8,6 +8,7 @@ use std::{
     fs::File,
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use guest_abi::{
@@ -20,8 +21,8 @@ use serde_json::Value;
 
 use crate::{
     event::{CrashEvent, Event, Turn},
-    output::Sink,
-    prodcons::Guests,
+    output::{Patient, Sink},
+    prodcons::Plan,
     values::parse_mode,
 };
 
@@ -59,10 +60,16 @@ pub struct Options {
     pub mode: Option<String>,
     /// Each guest's memory in bytes.
     pub memory: u32,
+    /// The time that a turn may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn_timeout: Option<Duration>,
+    /// The number of exits that a VM may cause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_exits: Option<u64>,
 }
 
 impl Options {
-    fn of(guests: &Guests) -> Self {
+    fn of(Plan { guests, limits, .. }: &Plan) -> Self {
         let items = |quota| match quota {
             Quota::Random => None,
             Quota::Items(items) => Some(items),
@@ -76,6 +83,8 @@ impl Options {
             consume: items(guests.consume),
             mode: guests.mode.map(|mode| mode.name().to_owned()),
             memory: guests.memory,
+            turn_timeout: limits.turn_timeout,
+            max_exits: limits.max_exits,
         }
     }
 
@@ -184,23 +193,23 @@ impl From<&CrashEvent<'_>> for RecordedCrash {
 /// Each line is written at once and whole, the first two together: whenever the process is killed,
 /// the file holds nothing yet, or all that happened before.
 pub struct Recorder<'a> {
-    file: File,
+    file: Patient<File>,
     /// What is to be written with the next line.
     line: Vec<u8>,
     next: &'a mut dyn Sink,
 }
 
 impl<'a> Recorder<'a> {
-    /// Begins the recording of a run of these guests.
+    /// Begins the recording of a run.
     ///
     /// # Errors
     ///
     /// The file cannot be written.
-    pub fn create(path: &Path, guests: &Guests, next: &'a mut dyn Sink) -> io::Result<Self> {
+    pub fn create(path: &Path, plan: &Plan, next: &'a mut dyn Sink) -> io::Result<Self> {
         let mut line = Vec::new();
-        let header = Header { event: "recording".into(), version: VERSION, options: Options::of(guests) };
+        let header = Header { event: "recording".into(), version: VERSION, options: Options::of(plan) };
         append_line(&mut line, &header)?;
-        Ok(Self { file: File::create(path)?, line, next })
+        Ok(Self { file: Patient::new(File::create(path)?), line, next })
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
     event::{Event, Run},
     image::Source,
     kvm::System,
+    limits::Limits,
     machine::Secrets,
     output::{self, Sink},
     prodcons::{self, Guests, Plan},
@@ -100,9 +101,16 @@ fn plan(recording: &Recording, guests: Guests, turns: String, timeout: Duration)
         items: None,
         capacity: Capacity::new(recording.run.capacity).unwrap_or(Capacity::DEFAULT),
         seed: recording.run.seed,
-        timeout,
+        limits: limits(&recording.options, timeout),
         stats: false,
     }
+}
+
+/// The limits of the recorded run, which may be what ended it, but for the deadline. Nobody sees what
+/// guests print, so that there is nothing to be cut off.
+fn limits(options: &Options, timeout: Duration) -> Limits {
+    let &Options { turn_timeout, max_exits, .. } = options;
+    Limits { timeout, turn_timeout, max_exits, max_output: u64::MAX }
 }
 
 /// A sink that compares events with a recording, and stops the run at the first difference.

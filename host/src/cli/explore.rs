@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     explore::{Capacities, Plan},
+    limits::Limits,
     machine::Secrets,
     output::Form,
     values::{parse_memory, parse_seconds, parse_timeout},
@@ -112,7 +113,7 @@ impl ExploreArgs {
                 Quota::Random,
             ),
             seed: self.seed,
-            timeout: self.timeout,
+            limits: Limits::deadline(self.timeout),
             depth: self.depth,
             time: self.time.or(self.runs.is_none().then_some(DEFAULT_TIME)),
             runs: self.runs,

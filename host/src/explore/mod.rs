@@ -25,6 +25,7 @@ pub use trial::Trial;
 use crate::{
     error::{Error, GuestError},
     kvm::System,
+    limits::Limits,
     output::{Form, Silence},
     prodcons::{self, Cast},
     recording::Recorder,
@@ -43,8 +44,8 @@ pub struct Plan {
     pub guests: prodcons::Guests,
     /// The first seed.
     pub seed: u64,
-    /// The time after which a trial ends.
-    pub timeout: Duration,
+    /// What a trial may take.
+    pub limits: Limits,
     /// The length of the schedules that are all tried.
     pub depth: u32,
     /// How long random schedules are tried, where that is what ends them.
@@ -79,7 +80,7 @@ pub fn run(system: &System, plan: &Plan) -> Result<(), Error> {
     verdict::announce(plan, &cast)?;
 
     let mut silence = Silence;
-    let mut lab = Lab::new(system, &cast, Session::start(plan.timeout, &mut silence)?);
+    let mut lab = Lab::new(system, &cast, Session::start(&plan.limits, &mut silence)?);
     let progress = Progress::new(plan.quiet);
     let began = Instant::now();
     let mut searched = Searched { short: 0, of: short.len(), random: 0 };
@@ -88,8 +89,10 @@ pub fn run(system: &System, plan: &Plan) -> Result<(), Error> {
         None => None,
     };
     drop(progress);
-    let effort = Spent { effort: lab.effort(), time: began.elapsed() };
-    Verdict { plan, cast: &cast, searched, spent: effort, found: found.as_ref() }.print()?;
+    let spent = Spent { effort: lab.effort(), time: began.elapsed() };
+    // Nothing runs any more: a signal now ends the program at once.
+    drop(lab);
+    Verdict { plan, cast: &cast, searched, spent, found: found.as_ref() }.print()?;
     match found {
         Some(Found { error, .. }) => Err(Error::Guest(error)),
         None => Ok(()),
@@ -163,7 +166,7 @@ fn exchange(plan: &Plan, trial: &Trial) -> prodcons::Plan {
         items: None,
         capacity: trial.capacity,
         seed: trial.seed,
-        timeout: plan.timeout,
+        limits: plan.limits.clone(),
         stats: false,
     }
 }
@@ -174,7 +177,7 @@ fn record(system: &System, exchange: &prodcons::Plan, path: &Path) -> Result<(),
         std::fs::create_dir_all(folder).map_err(cannot)?;
     }
     let mut silence = Silence;
-    let mut recorder = Recorder::create(path, &exchange.guests, &mut silence).map_err(cannot)?;
+    let mut recorder = Recorder::create(path, exchange, &mut silence).map_err(cannot)?;
     prodcons::run(system, exchange, &mut recorder)
 }
 

@@ -78,3 +78,10 @@ pub(crate) fn expect(args: &[&str], status: i32) -> (String, String) {
     assert_eq!(output.status.code(), Some(status), "{args:?}\nstdout: {out}\nstderr: {err}");
     (out, err)
 }
+
+/// An experiment that is shipped.
+pub(crate) fn experiment(name: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace's root");
+    let path = root.join("guest-rt/examples/experiments").join(format!("{name}.toml"));
+    path.to_str().expect("a path of text").into()
+}
