@@ -6,10 +6,13 @@ use std::{
     ffi::c_int,
     fs::{self, File},
     io::{self, Read, Write},
-    os::{fd::AsRawFd, unix::process::CommandExt, unix::process::ExitStatusExt},
+    os::{
+        fd::{AsRawFd, FromRawFd, OwnedFd},
+        unix::process::{CommandExt, ExitStatusExt},
+    },
     path::Path,
     process::{Child, Command, Stdio},
-    thread,
+    ptr, thread,
     time::Duration,
 };
 
@@ -106,6 +109,51 @@ fn every_kind_of_run_is_interrupted() {
             }
         }
         assert!(!Path::new(record).exists());
+    }
+}
+
+/// A terminal: our end, and the one that programs get. `None` where there is none to be had.
+fn terminal() -> Option<(File, OwnedFd)> {
+    let (mut ours, mut theirs) = (-1, -1);
+    let (name, modes) = (ptr::null_mut(), ptr::null());
+    let size = libc::winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: two point to numbers and one to a size; the others are not wanted.
+    if unsafe { libc::openpty(&raw mut ours, &raw mut theirs, name, modes, &raw const size) } != 0 {
+        return None;
+    }
+    // SAFETY: it was just opened, and nobody else has it.
+    let ours = unsafe { File::from_raw_fd(ours) };
+    // SAFETY: likewise.
+    Some((ours, unsafe { OwnedFd::from_raw_fd(theirs) }))
+}
+
+#[test]
+fn the_line_that_shows_progress_is_cleared() {
+    if can_run_guests() {
+        let Some((mut terminal, end)) = terminal() else {
+            eprintln!("skipped: there is no terminal to be had here");
+            return;
+        };
+        let mut command = command(&["explore", "prodcons", "--time", "1000"]);
+        let child = command.env("TERM", "xterm").stdout(Stdio::null()).stderr(end).spawn();
+        let child = child.expect("guestlab runs");
+        // With the command our copy of the other end goes.
+        drop(command);
+        let mut shown = String::new();
+        let mut bytes = [0; 4096];
+        let mut is_signalled = false;
+        // The last end that is closed makes an error of it.
+        while let Ok(len @ 1..) = terminal.read(&mut bytes) {
+            shown += &String::from_utf8_lossy(&bytes[..len]);
+            if !is_signalled && shown.contains(" a second") {
+                send(&child, SIGINT);
+                is_signalled = true;
+            }
+        }
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(output.status.signal(), Some(SIGINT), "{shown:?}");
+        let last = shown.rsplit("\x1b[2K").next().expect("a part");
+        assert!(last.contains("interrupted by SIGINT") && !last.contains(" a second"), "{shown:?}");
     }
 }
 
