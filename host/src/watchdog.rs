@@ -309,6 +309,16 @@ mod tests {
     }
 
     #[test]
+    fn a_deadline_goes_with_its_registration() {
+        let watchdog = Watchdog::start(Duration::MAX).expect("a watchdog");
+        let short = Duration::from_millis(20);
+        drop(watchdog.watch_this_thread(Some(short)));
+        let next = watchdog.watch_this_thread(Some(Duration::from_secs(600)));
+        std::thread::sleep(5 * short);
+        assert_eq!(next.expiry(), None);
+    }
+
+    #[test]
     fn a_deadline_that_has_passed_can_be_set_anew_and_a_far_one_brought_near() {
         let watchdog = Watchdog::start(Duration::ZERO).expect("a watchdog");
         let registration = watchdog.watch_this_thread(None);

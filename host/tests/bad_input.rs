@@ -9,7 +9,7 @@ use std::{
     process::Stdio,
 };
 
-use common::{can_run_guests, command, expect, experiment, image};
+use common::{can_run_guests, command, expect, image, pingpong};
 
 /// The command must fail with the status, say the sentence, and print nothing else.
 #[track_caller]
@@ -163,8 +163,9 @@ fn a_reader_that_leaves_ends_the_run_quietly() {
     ends_when_its_reader_leaves(&["run", "prints-forever", "--timeout", "50"]);
     let free = ["--schedule", "free", "--producers", "3", "--turns", "200000", "--timeout", "50"];
     ends_when_its_reader_leaves(&[&["run", "prodcons"], &free[..]].concat());
-    let pingpong = experiment("pingpong");
-    ends_when_its_reader_leaves(&["run", "--experiment", &pingpong, "--turns", "200000", "--timeout", "50"]);
+    let pingpong = pingpong();
+    let pingpong = pingpong.to_str().expect("a path of text");
+    ends_when_its_reader_leaves(&["run", "--experiment", pingpong, "--turns", "200000", "--timeout", "50"]);
 }
 
 #[test]

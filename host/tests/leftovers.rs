@@ -5,7 +5,7 @@ mod common;
 use std::{fs, path::PathBuf, thread, time::Duration};
 
 use clap::Parser;
-use common::{can_run_guests, experiment, image};
+use common::{can_run_guests, image, pingpong};
 use guestlab::{
     cli::{Cli, Command, Plan},
     error::Error,
@@ -68,7 +68,7 @@ fn runs_leave_no_thread_no_file_and_no_temporary_file() {
     let guest = |name: &str| text(image(name));
     let [producer, consumer, hello] = ["guest-producer", "guest-consumer", "hello"].map(guest);
     let [hangs, spins, panics, overfills] = ["hangs", "spins", "panics", "overfills"].map(guest);
-    let toml = fs::read_to_string(experiment("pingpong")).expect("an experiment");
+    let toml = fs::read_to_string(pingpong()).expect("an experiment");
     let toml = toml.replace("guest = \"pingpong\"", &format!("image = {:?}", guest("pingpong")));
     fs::write(path("pingpong.toml"), toml).expect("written");
     let (relay, recording) = (path("pingpong.toml"), path("run.jsonl"));

@@ -5,9 +5,9 @@ mod common;
 use std::{
     ffi::c_int,
     fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, Read},
     os::{
-        fd::{AsRawFd, FromRawFd, OwnedFd},
+        fd::{FromRawFd, OwnedFd},
         unix::process::{CommandExt, ExitStatusExt},
     },
     path::Path,
@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use common::{can_run_guests, command, expect, experiment, image, text};
+use common::{can_run_guests, command, expect, full_pipe, image, pingpong, text};
 use libc::{SIGHUP, SIGINT, SIGTERM};
 
 fn send(child: &Child, signal: c_int) {
@@ -87,7 +87,8 @@ fn an_interrupted_run_says_where_it_was_and_its_recording_replays() {
 #[test]
 fn every_kind_of_run_is_interrupted() {
     if can_run_guests() {
-        let (pingpong, spins) = (experiment("pingpong"), image("spins"));
+        let (pingpong, spins) = (pingpong(), image("spins"));
+        let pingpong = pingpong.to_str().expect("a path of text");
         let spins = spins.to_str().expect("a path of text");
         let folder = tempfile::tempdir().expect("a folder");
         let record = folder.path().join("explore.jsonl");
@@ -98,7 +99,7 @@ fn every_kind_of_run_is_interrupted() {
             &["run", "prodcons", "--schedule", "free", "--producers", "4", "--turns", "10000000"],
             &["run", "prodcons", "--schedule", "free", "--producer", spins],
             &["run", "prodcons", "--consumer", spins],
-            &["run", "--experiment", &pingpong, "--turns", "10000000"],
+            &["run", "--experiment", pingpong, "--turns", "10000000"],
             &["explore", "prodcons", "--time", "1000", "--record", record],
         ] {
             for (wait, signal) in [(0, SIGTERM), (100, SIGINT)] {
@@ -174,7 +175,7 @@ fn an_interrupted_replay_is_no_difference() {
 #[test]
 fn an_output_that_is_not_read_does_not_hold_an_interruption() {
     if can_run_guests() {
-        let (reader, writer) = io::pipe().expect("a pipe");
+        let (reader, writer) = full_pipe();
         let mut command = command(&["run", "prodcons", "--turns", "1000000"]);
         let err = interrupted(command.stdout(writer), SIGINT, Duration::from_millis(100));
         assert!(err.starts_with("guestlab: interrupted by SIGINT"), "{err}");
@@ -186,10 +187,7 @@ fn an_output_that_is_not_read_does_not_hold_an_interruption() {
 fn a_second_signal_kills_at_once() {
     if can_run_guests() {
         // What is to be said of the interruption cannot be: nobody reads it, and the pipe is full.
-        let (reader, mut full) = io::pipe().expect("a pipe");
-        // SAFETY: this command only asks for the size of the pipe's buffer.
-        let size = unsafe { libc::fcntl(full.as_raw_fd(), libc::F_GETPIPE_SZ) };
-        full.write_all(&vec![0; usize::try_from(size).expect("a size")]).expect("so much fits");
+        let (reader, full) = full_pipe();
         let mut child = command(&["run", "spins"]).stderr(full).spawn().expect("guestlab runs");
         await_run(&mut child);
         send(&child, SIGINT);
