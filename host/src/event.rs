@@ -31,6 +31,8 @@ pub enum Event<'a> {
     End(End),
     /// A guest that ran alone is done.
     Exit(ExitEvent<'a>),
+    /// A guest printed more than it may, and the rest was dropped.
+    Dropped(Dropped<'a>),
     /// Where the exits and the time of a run went. Times differ from run to run.
     Stats(StatsEvent<'a>),
 }
@@ -226,6 +228,19 @@ pub struct ExitEvent<'a> {
     pub status: u32,
     /// Its exits.
     pub exits: Exits,
+}
+
+/// See [`Event::Dropped`].
+#[derive(Debug, Serialize)]
+pub struct Dropped<'a> {
+    /// The VM's number.
+    pub vm: u32,
+    /// The guest's name.
+    pub name: &'a str,
+    /// The number of bytes that were dropped.
+    pub bytes: u64,
+    /// The number of bytes that it may print.
+    pub limit: u64,
 }
 
 /// See [`Event::Stats`].

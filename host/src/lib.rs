@@ -23,8 +23,10 @@ pub mod explore;
 pub mod files;
 pub mod hypercall;
 pub mod image;
+pub mod interrupt;
 pub mod kvm;
 pub mod launch;
+pub mod limits;
 pub mod machine;
 pub mod memory;
 pub mod output;
@@ -32,7 +34,6 @@ pub mod paging;
 pub mod post_mortem;
 pub mod prodcons;
 pub mod recording;
-
 pub mod relay;
 pub mod replay;
 pub mod schedule;

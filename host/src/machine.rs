@@ -11,11 +11,12 @@ use crate::{
     image::{Image, Start},
     kvm::{Direction, Exit, System, Vcpu, VcpuError},
     launch::{Launch, Parameters},
+    limits::{Limits, Printed},
     memory::{MemoryError, Place},
     output,
     post_mortem::{Evidence, History, Origin},
     stats::{ExitStats, Reason},
-    watchdog::Watchdog,
+    watchdog::{Expiry, Registration},
 };
 
 /// A guest in its VM.
@@ -29,6 +30,7 @@ pub struct Machine {
     translation: u32,
     secrets: Secrets,
     stats: ExitStats,
+    printed: Printed,
     explain: Explain,
     /// Whether the guest ended with a crash.
     crashed: bool,
@@ -56,8 +58,10 @@ pub enum Halt {
     Stop(Stop),
     /// The guest did what it may not; with the instruction pointer, where that is meaningful.
     Crash(Crash, Option<u64>),
-    /// The deadline passed while the guest ran.
-    Deadline,
+    /// Its time was up.
+    Expired(Expiry),
+    /// The guest had caused all the exits that it may.
+    Exits(u64),
 }
 
 impl Machine {
@@ -95,6 +99,7 @@ impl Machine {
             translation: 0,
             secrets,
             stats: ExitStats::default(),
+            printed: Printed::default(),
             explain,
             crashed: false,
             origin: Origin::of(image),
@@ -103,7 +108,7 @@ impl Machine {
     }
 
     /// Makes the guest start again from its image, as in a new VM (but see [`Vcpu::reset`]); the
-    /// counts of its exits begin anew. Image and memory size must be those it was made with.
+    /// counts of its exits and of its output begin anew. Image and memory size must be those it was made with.
     ///
     /// After a crash the machine gets a new VM: kvm-amd is known not to run a vCPU again that has shut
     /// down, whatever registers it is given.
@@ -128,6 +133,7 @@ impl Machine {
         self.translation = 0;
         self.stats = ExitStats::default();
         self.history.clear();
+        self.printed = Printed::default();
         Ok(())
     }
 
@@ -146,6 +152,11 @@ impl Machine {
         &self.stats
     }
 
+    /// What the guest has printed so far.
+    pub fn printed(&self) -> Printed {
+        self.printed
+    }
+
     /// The registers, for a person to read.
     ///
     /// # Errors
@@ -155,19 +166,24 @@ impl Machine {
         self.vcpu.registers()
     }
 
-    /// Runs the guest until it stops; `console` takes what it prints.
+    /// Runs the guest until it stops, or is to by its thread's registration or the limits; `console`
+    /// takes what it prints.
     ///
     /// # Errors
     ///
     /// `KVM_RUN` itself failed.
     pub fn run(
         &mut self,
-        watchdog: &Watchdog,
+        registration: &Registration<'_>,
+        limits: &Limits,
         console: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<Halt, VcpuError> {
         loop {
-            if watchdog.expired() {
-                return Ok(Halt::Deadline);
+            if let Some(expiry) = registration.expiry() {
+                return Ok(Halt::Expired(expiry));
+            }
+            if let Some(max) = limits.max_exits.filter(|&max| self.stats.total() >= max) {
+                return Ok(Halt::Exits(max));
             }
             let entered = Instant::now();
             let exit = self.vcpu.run()?;
@@ -178,7 +194,7 @@ impl Machine {
             }
             self.explain.exit(self.vm, &exit);
             self.history.push(&exit);
-            let reply = self.serve(&exit, console);
+            let reply = self.serve(&exit, limits.max_output, console);
             if let Some(reason) = reason {
                 self.stats.served(reason, left);
             }
@@ -194,9 +210,18 @@ impl Machine {
         }
     }
 
-    fn serve(&mut self, exit: &Exit, console: &mut dyn FnMut(&[u8]) -> bool) -> Result<Reply, Crash> {
+    fn serve(
+        &mut self,
+        exit: &Exit,
+        max_output: u64,
+        console: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<Reply, Crash> {
         let explain = self.explain;
-        let Self { vcpu, vm, secrets, .. } = self;
+        let Self { vcpu, vm, secrets, printed, .. } = self;
+        let mut console = |text: &[u8]| {
+            let admitted = printed.admit(text, max_output);
+            admitted.is_empty() || console(admitted)
+        };
         let mut services = Services {
             memory: vcpu.memory(),
             mailbox: &mut self.mailbox,
@@ -205,7 +230,7 @@ impl Machine {
             translation: &mut self.translation,
             translate: &mut |address| translate(vcpu, *vm, secrets, explain, address),
             foreign: self.foreign,
-            console,
+            console: &mut console,
         };
         serve(exit, &mut services)
     }

@@ -9,7 +9,7 @@ use guestlab::{
     doctor,
     error::{Error, Status},
     explain::Explain,
-    explore,
+    explore, interrupt,
     kvm::System,
     output, prodcons,
     recording::Recorder,
@@ -18,19 +18,23 @@ use guestlab::{
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
-    let outcome = panic::catch_unwind(|| dispatch(command))
+    let outcome = panic::catch_unwind(|| obey(command))
         .unwrap_or_else(|_| Err(Error::Bug("it panicked, with the message above".into())));
     let status = match outcome {
         Ok(()) => Status::Success,
         Err(error) => {
             report(&error);
+            if let Some(signal) = error.signal() {
+                interrupt::die(signal);
+            }
             error.status()
         }
     };
     ExitCode::from(status as u8)
 }
 
-fn dispatch(command: Command) -> Result<(), Error> {
+fn obey(command: Command) -> Result<(), Error> {
+    interrupt::listen().map_err(|source| Error::Os { what: "listen for signals", source })?;
     match command {
         Command::Run(args) if args.asks_for_needs() => needs(&args),
         Command::Run(args) => run(&args),
@@ -51,7 +55,7 @@ fn run(args: &RunArgs) -> Result<(), Error> {
         Plan::Prodcons(plan) => match args.record() {
             None => prodcons::run(&system, plan, &mut *sink),
             Some(path) => {
-                let mut recorder = Recorder::new(path, &plan.guests, &mut *sink);
+                let mut recorder = Recorder::new(path, plan, &mut *sink);
                 let outcome = prodcons::run(&system, plan, &mut recorder);
                 recorder.conclude(outcome)
             }

@@ -24,7 +24,7 @@ use crate::{
     event::{Account, CrashEvent, End, Event, Guest, Turn},
     files,
     output::Sink,
-    prodcons::Guests,
+    prodcons::Plan,
     schedule::{Schedule, ScheduleSpec, vm_name},
     values::{is_guest_name, parse_mode},
 };
@@ -66,10 +66,13 @@ pub struct Options {
     pub mode: Option<String>,
     /// Each guest's memory in bytes.
     pub memory: u32,
+    /// The number of exits that a VM may cause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_exits: Option<u64>,
 }
 
 impl Options {
-    fn of(guests: &Guests) -> Self {
+    fn of(Plan { guests, limits, .. }: &Plan) -> Self {
         let items = |quota| match quota {
             Quota::Random => None,
             Quota::Items(items) => Some(items),
@@ -83,6 +86,7 @@ impl Options {
             consume: items(guests.consume),
             mode: guests.mode.map(|mode| mode.name().to_owned()),
             memory: guests.memory,
+            max_exits: limits.max_exits,
         }
     }
 
@@ -227,7 +231,7 @@ impl From<&CrashEvent<'_>> for RecordedCrash {
 impl RecordedCrash {
     /// Whether the run was ended by the clock, which the next one need not be.
     pub fn is_the_clocks(&self) -> bool {
-        self.reason == "deadline"
+        matches!(self.reason.as_str(), "deadline" | "turn-timeout")
     }
 }
 
@@ -272,9 +276,9 @@ pub struct Recorder<'a> {
 }
 
 impl<'a> Recorder<'a> {
-    /// The recorder of a run of these guests, to a file.
-    pub fn new(path: &Path, guests: &Guests, next: &'a mut dyn Sink) -> Self {
-        let header = Header { event: HEADER.into(), version: VERSION, options: Options::of(guests) };
+    /// The recorder of a run, to a file.
+    pub fn new(path: &Path, plan: &Plan, next: &'a mut dyn Sink) -> Self {
+        let header = Header { event: HEADER.into(), version: VERSION, options: Options::of(plan) };
         Self { path: path.into(), header, file: None, failure: None, next }
     }
 

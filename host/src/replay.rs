@@ -14,6 +14,7 @@ use crate::{
     event::{Event, Run},
     image::Source,
     kvm::System,
+    limits::Limits,
     machine::Secrets,
     output::{self, Sink},
     prodcons::{self, Guests, Plan},
@@ -104,9 +105,15 @@ fn plan(recording: &Recording, guests: Guests, turns: String, timeout: Duration)
         items: None,
         capacity: Capacity::new(recording.run.capacity).unwrap_or(Capacity::DEFAULT),
         seed: recording.run.seed,
-        timeout,
+        limits: limits(&recording.options, timeout),
         stats: false,
     }
+}
+
+/// The limit of the recorded run that may be what ended it, and is no clock's. Nobody sees what guests
+/// print, so that there is nothing to be cut off.
+fn limits(options: &Options, timeout: Duration) -> Limits {
+    Limits { timeout, turn_timeout: None, max_exits: options.max_exits, max_output: u64::MAX }
 }
 
 /// A sink that compares events with a recording, and stops the run at the first difference.
@@ -175,7 +182,7 @@ impl Checker<'_> {
         let turns = steps.iter().filter(|step| matches!(step, Step::Turn(_))).count();
         let crashed = steps.iter().any(|step| matches!(step, Step::Crash(_)));
         match outcome {
-            Err(Error::Guest(error)) if crashed && !error.end.is_deadline() => {}
+            Err(Error::Guest(error)) if crashed && !error.end.is_the_clocks() => {}
             outcome => outcome?,
         }
         if let Some(missing) = steps.get(self.next) {

@@ -1,6 +1,6 @@
 //! One guest that runs alone.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use crate::{
     admission,
@@ -11,6 +11,7 @@ use crate::{
     image::Request,
     kvm::System,
     launch::Parameters,
+    limits::Limits,
     machine::{Machine, Secrets},
     output::{self, Sink},
     session::{self, Session},
@@ -27,8 +28,8 @@ pub struct Plan {
     pub seed: u64,
     /// The guest's memory in bytes.
     pub memory: u32,
-    /// The time after which the run ends.
-    pub timeout: Duration,
+    /// What the run may take.
+    pub limits: Limits,
     /// Whether the guest is told where the host has its memory.
     pub secrets: Secrets,
     /// Whether the run ends with statistics.
@@ -46,9 +47,9 @@ pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Erro
     let image = admission::open(system, &plan.image, plan.request, plan.memory)?;
     let parameters = Parameters { vm: 1, seed: plan.seed, memory: plan.memory, arguments: &[] };
     let mut machines = [Machine::new(system, &image, parameters, plan.secrets)?];
-    let session = Session::start(plan.timeout, sink)?;
+    let session = Session::start(&plan.limits, sink)?;
     let outcome = run_to_exit(&mut machines[0], &session);
-    let outcome = session.conclude(outcome, None, plan.stats.then(|| session::stats_event(&machines)));
+    let outcome = session.conclude(outcome, None, &machines, plan.stats);
     if plan.dump_regs {
         output::complain(&machines[0].registers()?);
     }

@@ -10,6 +10,7 @@ use guestlab::{
     image::{Image, Request},
     kvm::System,
     launch::Parameters,
+    limits::Limits,
     machine::{Halt, Machine, Secrets},
     watchdog::Watchdog,
 };
@@ -17,11 +18,12 @@ use guestlab::{
 /// Runs a machine to its next stop: what it printed, and how it stopped. The instruction pointer is
 /// left out, which after a shutdown means nothing.
 fn run(machine: &mut Machine) -> (String, Halt) {
-    let watchdog = Watchdog::start(Duration::from_secs(10)).expect("a watchdog");
-    let registration = watchdog.watch_this_thread();
+    let limits = Limits::deadline(Duration::from_secs(10));
+    let watchdog = Watchdog::start(limits.timeout).expect("a watchdog");
+    let registration = watchdog.watch_this_thread(None);
     let mut console = Vec::new();
     let halt = machine
-        .run(&watchdog, &mut |text| {
+        .run(&registration, &limits, &mut |text| {
             console.extend_from_slice(text);
             true
         })

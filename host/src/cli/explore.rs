@@ -14,6 +14,7 @@ use super::{
 use crate::{
     explore::{Capacities, Plan},
     image::Source,
+    limits::Limits,
     machine::Secrets,
     output::Form,
     prodcons::Guests,
@@ -130,7 +131,7 @@ impl ExploreArgs {
                 .unwrap_or_else(|| recordings_folder().join(recording_name(&guests))),
             guests,
             seed: self.seed,
-            timeout: self.timeout,
+            limits: Limits::deadline(self.timeout),
             time: self.time.or(self.runs.is_none().then_some(DEFAULT_TIME)),
             runs: self.runs,
             capacities: self.capacity,

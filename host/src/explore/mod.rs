@@ -27,6 +27,7 @@ use crate::{
     error::{Error, GuestError},
     files,
     kvm::System,
+    limits::Limits,
     output::{Form, Silence},
     prodcons::{self, Cast},
     recording::Recorder,
@@ -48,8 +49,8 @@ pub struct Plan {
     pub guests: prodcons::Guests,
     /// The first seed.
     pub seed: u64,
-    /// The time after which a trial ends.
-    pub timeout: Duration,
+    /// What a trial may take.
+    pub limits: Limits,
     /// The length of the schedules that are all tried.
     pub depth: u32,
     /// How long random schedules are tried, where that is what ends them.
@@ -88,7 +89,7 @@ pub fn run(system: &System, plan: &Plan) -> Result<(), Error> {
     files::check_writable(&plan.recording).map_err(cannot)?;
 
     let mut silence = Silence;
-    let mut lab = Lab::new(system, &cast, Session::start(plan.timeout, &mut silence)?);
+    let mut lab = Lab::new(system, &cast, Session::start(&plan.limits, &mut silence)?);
     let progress = Progress::new(plan.quiet);
     let began = Instant::now();
     let mut searched = Searched { short: 0, of: short.len(), random: 0 };
@@ -98,6 +99,8 @@ pub fn run(system: &System, plan: &Plan) -> Result<(), Error> {
     };
     drop(progress);
     let spent = Spent { effort: lab.effort(), time: began.elapsed() };
+    // Nothing runs any more: a signal now ends the program at once.
+    drop(lab);
     let told = Verdict { plan, cast: &cast, searched, spent, found: found.as_ref() }.print();
     match found {
         // An output that cannot be written is no reason to forget that a guest failed.
@@ -198,14 +201,14 @@ fn exchange(plan: &Plan, trial: &Trial) -> prodcons::Plan {
         items: None,
         capacity: trial.capacity,
         seed: trial.seed,
-        timeout: plan.timeout,
+        limits: plan.limits.clone(),
         stats: false,
     }
 }
 
 fn record(system: &System, exchange: &prodcons::Plan, path: &Path) -> Result<(), Error> {
     let mut silence = Silence;
-    let mut recorder = Recorder::new(path, &exchange.guests, &mut silence);
+    let mut recorder = Recorder::new(path, exchange, &mut silence);
     let outcome = prodcons::run(system, exchange, &mut recorder);
     recorder.conclude(outcome)
 }

@@ -85,7 +85,7 @@ impl<'a> Lab<'a> {
         match outcome {
             Ok(()) => Ok(None),
             Err(Error::Guest(error)) => {
-                let turns = usize::try_from(error.turn.unwrap_or(0)).unwrap_or(trial.turns.len());
+                let turns = usize::try_from(error.at.turn.unwrap_or(0)).unwrap_or(trial.turns.len());
                 let turns = trial.turns.iter().take(turns).copied().collect();
                 Ok(Some(Failure { trial: Trial { turns, ..trial.clone() }, error }))
             }

@@ -129,7 +129,7 @@ impl Verdict<'_> {
             words.extend(["--turns".into(), turns.to_string()]);
         }
         if matches!(error.end, GuestEnd::Deadline(_)) {
-            words.extend(["--timeout".into(), exchange.timeout.as_secs_f64().to_string()]);
+            words.extend(["--timeout".into(), exchange.limits.timeout.as_secs_f64().to_string()]);
         }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         // A word with a NUL cannot have come from a command line.

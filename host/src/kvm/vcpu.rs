@@ -53,7 +53,7 @@ impl Vcpu {
     pub fn new(system: &System, memory: GuestMemory, state: CpuState) -> Result<Self, VcpuError> {
         let explain = system.explain;
         explain.call("KVM_CREATE_VM", "an empty VM: no memory, no CPU");
-        let vm = system.kvm.create_vm().map_err(call("KVM_CREATE_VM"))?;
+        let vm = create_vm(system)?;
         explain.call("KVM_SET_TSS_ADDR", "three pages that KVM needs for itself on some Intel processors");
         vm.set_tss_address(TSS_ADDRESS).map_err(call("KVM_SET_TSS_ADDR"))?;
         register_memory(&vm, &memory, explain)?;
@@ -175,6 +175,16 @@ fn register_memory(vm: &VmFd, memory: &GuestMemory, explain: Explain) -> Result<
         unsafe { vm.set_user_memory_region(region) }.map_err(call("KVM_SET_USER_MEMORY_REGION"))?;
     }
     Ok(())
+}
+
+/// Makes a VM. It takes the kernel a while, and a signal meanwhile is no reason to give up.
+fn create_vm(system: &System) -> Result<VmFd, VcpuError> {
+    loop {
+        match system.kvm.create_vm() {
+            Err(error) if error.errno() == libc::EINTR => {}
+            outcome => return outcome.map_err(call("KVM_CREATE_VM")),
+        }
+    }
 }
 
 /// Puts the vCPU, which is in its state after reset (Intel SDM volume 3A, 10.1.1), into another.

@@ -61,6 +61,7 @@ pub(super) fn play(
             }
         }
     });
+    session.resume();
     let state = hall.state.into_inner().unwrap_or_else(PoisonError::into_inner);
     state.failure.map_or(Ok(()), Err)
 }
@@ -174,7 +175,7 @@ impl<'a> Hall<'a, '_> {
         }
         if let Error::Guest(guest) = &mut error {
             // Turns may have been adopted since this one began.
-            guest.turn = guest.turn.map(|_| state.stage.turns() + 1);
+            guest.at.turn = guest.at.turn.map(|_| state.stage.turns() + 1);
         }
         state.failure = Some(error);
         self.session.stop();

@@ -5,8 +5,6 @@ mod cast;
 mod free;
 mod stage;
 
-use std::time::Duration;
-
 use guest_abi::{mailbox::Quota, mode::CpuMode, ring::Capacity};
 
 pub use cast::Cast;
@@ -17,10 +15,11 @@ use crate::{
     event::{Event, Run},
     image::Source,
     kvm::System,
+    limits::Limits,
     machine::Secrets,
     output::Sink,
     schedule::{DEFAULT_TURNS, Schedule, ScheduleSpec},
-    session::{self, Session},
+    session::Session,
 };
 
 /// Who is to take part.
@@ -68,8 +67,8 @@ pub struct Plan {
     pub capacity: Capacity,
     /// The seed of all chance.
     pub seed: u64,
-    /// The time after which the run ends.
-    pub timeout: Duration,
+    /// What the run may take.
+    pub limits: Limits,
     /// Whether the run ends with statistics.
     pub stats: bool,
 }
@@ -125,14 +124,14 @@ pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Erro
     let mut machines = cast.start(system, plan.seed)?;
     let mut stage = Stage::new(&cast, plan.capacity);
 
-    let session = Session::start(plan.timeout, sink)?;
+    let session = Session::start(&plan.limits, sink)?;
     session.event(&Event::Run(play.run_event(plan, &cast)))?;
     let outcome = match play {
         Play::Along(schedule) => stage.play(&session, &mut machines, schedule.into_turns()),
         Play::Free(limit) => free::play(&mut stage, &session, &mut machines, limit),
     };
     let end = stage.end(&outcome, &machines);
-    session.conclude(outcome, Some(end), plan.stats.then(|| session::stats_event(&machines)))?;
+    session.conclude(outcome, Some(end), &machines, plan.stats)?;
     match stage.exchange().audit() {
         true => Ok(()),
         false => Err(Error::Bug("the audit found items that are not accounted for".into())),
