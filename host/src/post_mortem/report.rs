@@ -19,6 +19,9 @@ use crate::{
 /// folder when it builds them.
 const LIBRARY: &str = "/rust/";
 
+/// What the paths of guest-rt's own source begin with.
+const RUNTIME: &str = "guest-rt/src/";
+
 /// The most calls that are shown.
 const MOST_FRAMES: usize = 12;
 
@@ -110,7 +113,10 @@ impl Report {
             let first = backtrace.iter().position(is_there).unwrap_or(0);
             backtrace.drain(..first);
         }
-        leave_out_the_library(&mut backtrace);
+        leave_out(&mut backtrace, LIBRARY);
+        if matches!(wanted, Wanted::Calls) {
+            leave_out(&mut backtrace, RUNTIME);
+        }
         let named = |frame: &Frame| frame.place != Place::default();
         // Below the first function with a name is the boot code.
         backtrace.truncate(backtrace.iter().rposition(named).map_or(1, |last| last + 1));
@@ -164,11 +170,10 @@ fn frames(address: u64, places: Vec<Place>) -> impl Iterator<Item = Frame> {
     places.into_iter().map(move |place| Frame { address, place, times: 1 })
 }
 
-/// Begins with the guest's own code: what it called of Rust's library is of no help.
-fn leave_out_the_library(backtrace: &mut Vec<Frame>) {
-    let in_library =
-        |frame: &Frame| frame.place.file.as_deref().is_some_and(|file| file.starts_with(LIBRARY));
-    let own = backtrace.iter().position(|frame| !in_library(frame)).unwrap_or(0);
+/// Begins with the guest's own code, if there is any: what it called of others' is of no help.
+fn leave_out(backtrace: &mut Vec<Frame>, others: &str) {
+    let is_own = |frame: &Frame| frame.place.file.as_deref().is_some_and(|file| !file.starts_with(others));
+    let own = backtrace.iter().position(is_own).unwrap_or(0);
     backtrace.drain(..own);
 }
 
