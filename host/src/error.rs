@@ -220,7 +220,8 @@ impl fmt::Display for GuestEnd {
                 let (message, file) = (quoted(&message, 4096), quoted(&file, 256));
                 write!(f, "panicked at {file}:{line}:{column}: {message}")
             }
-            Self::Crashed(crash, None) => write!(f, "{crash}"),
+            // A trap's own report says where it was.
+            Self::Crashed(crash @ Crash::Trap(_), _) | Self::Crashed(crash, None) => write!(f, "{crash}"),
             Self::Crashed(crash, Some(address)) => write!(f, "{crash} (near instruction {address:#x})"),
             Self::Deadline(timeout) => {
                 write!(f, "still running after {} s, the deadline", timeout.as_secs_f64())

@@ -38,5 +38,7 @@ pub mod seed;
 pub mod session;
 pub mod solo;
 pub mod stats;
+pub mod timer;
+pub mod trap;
 pub mod values;
 pub mod watchdog;

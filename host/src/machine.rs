@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use guest_abi::{block::MailboxAttach, mode::CpuMode, port::Port};
+use guest_abi::{block::MailboxAttach, mode::CpuMode, port::Port, trap::TIMER};
 
 use crate::{
     crash::Crash,
@@ -14,7 +14,8 @@ use crate::{
     memory::{MemoryError, Place},
     output,
     stats::{ExitStats, Reason},
-    watchdog::Watchdog,
+    timer::Timer,
+    watchdog::Registration,
 };
 
 /// A guest in its VM.
@@ -26,6 +27,7 @@ pub struct Machine {
     text: u32,
     mailbox: Option<MailboxAttach>,
     translation: u32,
+    timer: Timer,
     secrets: Secrets,
     stats: ExitStats,
     explain: Explain,
@@ -88,6 +90,7 @@ impl Machine {
             text,
             mailbox: None,
             translation: 0,
+            timer: Timer::default(),
             secrets,
             stats: ExitStats::default(),
             explain,
@@ -119,6 +122,7 @@ impl Machine {
         self.vcpu.reset()?;
         self.mailbox = None;
         self.translation = 0;
+        self.timer = Timer::default();
         self.stats = ExitStats::default();
         Ok(())
     }
@@ -154,13 +158,14 @@ impl Machine {
     /// `KVM_RUN` itself failed.
     pub fn run(
         &mut self,
-        watchdog: &Watchdog,
+        watch: &Registration<'_>,
         console: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<Halt, VcpuError> {
         loop {
-            if watchdog.expired() {
-                return Ok(Halt::Deadline);
+            if watch.expired() {
+                return Ok(self.deadline());
             }
+            self.interrupt(watch)?;
             let entered = Instant::now();
             let exit = self.vcpu.run()?;
             let left = Instant::now();
@@ -176,6 +181,7 @@ impl Machine {
             match reply {
                 Ok(Reply::Resume) => {}
                 Ok(Reply::Answer(value)) => self.vcpu.answer(value),
+                Ok(Reply::Wait) => self.timer.due().into_iter().for_each(|due| watch.sleep_until(due)),
                 Ok(Reply::Stop(stop)) => return Ok(Halt::Stop(stop)),
                 Err(crash) => {
                     self.crashed = true;
@@ -183,6 +189,22 @@ impl Machine {
                 }
             }
         }
+    }
+
+    /// Sees to the interrupt of the guest's timer: if it is due it is injected, as soon as the guest takes
+    /// one; otherwise the guest is left when it is due.
+    fn interrupt(&mut self, watch: &Registration<'_>) -> Result<(), VcpuError> {
+        if !self.timer.has_expired() {
+            watch.set_alarm(self.timer.due());
+            return Ok(());
+        }
+        watch.set_alarm(None);
+        if self.vcpu.inject(TIMER)? {
+            self.timer = Timer::default();
+            self.explain
+                .call("KVM_INTERRUPT", "the timer's interrupt is due: the guest takes it as it enters");
+        }
+        Ok(())
     }
 
     fn serve(&mut self, exit: &Exit, console: &mut dyn FnMut(&[u8]) -> bool) -> Result<Reply, Crash> {
@@ -194,6 +216,7 @@ impl Machine {
             stats: &self.stats,
             text: self.text,
             translation: &mut self.translation,
+            timer: &mut self.timer,
             translate: &mut |address| translate(vcpu, *vm, secrets, explain, address),
             foreign: self.foreign,
             console,
@@ -201,11 +224,41 @@ impl Machine {
         serve(exit, &mut services)
     }
 
+    /// The deadline has passed. A guest whose CPU tries for ever to push onto the stack's guard page, as
+    /// kvm-amd's does for some exceptions, is told of its stack.
+    fn deadline(&mut self) -> Halt {
+        match self.push_off_stack() {
+            None => Halt::Deadline,
+            Some(crash) => {
+                self.crashed = true;
+                Halt::Crash(crash, self.vcpu.instruction_pointer())
+            }
+        }
+    }
+
+    /// The crash that the stack is used up, if there is no room left for what the CPU pushes when it is
+    /// interrupted.
+    fn push_off_stack(&self) -> Option<Crash> {
+        /// Flags, CS, EIP and an error code.
+        const PUSHED: u64 = 16;
+        let stack_pointer = self.vcpu.stack_pointer().filter(|_| !self.foreign)?;
+        let lowest = stack_pointer.wrapping_sub(PUSHED);
+        let guard = self.vcpu.memory().place(lowest) == Place::StackGuard;
+        guard.then_some(Crash::PushOffStack { stack_pointer })
+    }
+
     /// What is known of a crash beyond its exit: the instruction, where registers still say so. After
     /// a shutdown they may be those of a reset CPU and say nothing.
     fn crash(&self, crash: Crash) -> Halt {
-        let address = match crash {
+        // What the CPU pushed onto the stack's guard page: a triple fault on kvm_pvm; on others an internal
+        // error, since the emulator of MMIO instructions does not know of pushes that are none.
+        let crash = match crash {
+            Crash::TripleFault | Crash::Emulation { .. } => self.push_off_stack().unwrap_or(crash),
+            other => other,
+        };
+        let address = match &crash {
             Crash::TripleFault => None,
+            Crash::Trap(report) => Some(report.record.ip),
             _ => self.vcpu.instruction_pointer(),
         };
         match (&crash, address) {
@@ -308,12 +361,13 @@ pub fn serve(exit: &Exit, services: &mut Services<'_>) -> Result<Reply, Crash> {
         Exit::Mmio { address, direction, .. } => {
             Err(Crash::NoMemory { address, direction, place: services.memory.place(address) })
         }
-        Exit::Halt if foreign => Ok(Reply::Stop(Stop::Halted)),
-        Exit::Halt => Err(Crash::Halted),
+        Exit::Halt { .. } if foreign => Ok(Reply::Stop(Stop::Halted)),
+        Exit::Halt { interrupts: true } if services.timer.due().is_some() => Ok(Reply::Wait),
+        Exit::Halt { .. } => Err(Crash::Halted),
         Exit::Shutdown => Err(Crash::TripleFault),
         Exit::FailEntry { reason } => Err(Crash::FailEntry { reason }),
         Exit::InternalError { suberror } => Err(Crash::Emulation { suberror }),
-        Exit::Interrupted => Ok(Reply::Resume),
+        Exit::Interrupted | Exit::InterruptWindow => Ok(Reply::Resume),
         Exit::Other { reason } => Err(Crash::Unexpected { reason }),
     }
 }

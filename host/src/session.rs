@@ -110,7 +110,7 @@ impl<'a> Session<'a> {
         let (vm, name) = (machine.vm(), machine.name().to_owned());
         let mut written = Ok(());
         let registration = self.watchdog.watch_this_thread();
-        let halt = machine.run(&self.watchdog, &mut |text| {
+        let halt = machine.run(&registration, &mut |text| {
             written = self.sink().event(&Event::Console(Console { vm, name: &name, text }));
             written.is_ok()
         });

@@ -1,4 +1,4 @@
-//! The deadline: a timer that gets vCPU threads out of `KVM_RUN`.
+//! The deadline, and a thread's own alarm: timers that get vCPU threads out of `KVM_RUN`.
 //!
 //! A signal makes `KVM_RUN` return with `EINTR` (KVM API, 4.10 `KVM_RUN`), but one that arrives
 //! between the check of the flag and the call would be lost. So the watchdog sets the flag first
@@ -6,6 +6,7 @@
 //! one of the signals finds the thread inside.
 
 use std::{
+    cell::Cell,
     io,
     mem::MaybeUninit,
     sync::{
@@ -29,7 +30,10 @@ pub struct Watchdog {
 struct Shared {
     expired: AtomicBool,
     state: Mutex<State>,
+    /// What the watchdog waits for has changed.
     changed: Condvar,
+    /// The deadline has passed.
+    expiry: Condvar,
 }
 
 #[derive(Default)]
@@ -37,7 +41,14 @@ struct State {
     over: bool,
     /// `None` is so far off that the clock does not reach it.
     deadline: Option<Instant>,
-    threads: Vec<libc::pthread_t>,
+    threads: Vec<Watched>,
+}
+
+/// A thread that is registered.
+struct Watched {
+    thread: libc::pthread_t,
+    /// When its system calls are to be interrupted, beside the deadline.
+    alarm: Option<Instant>,
 }
 
 impl Watchdog {
@@ -73,8 +84,8 @@ impl Watchdog {
     pub fn watch_this_thread(&self) -> Registration<'_> {
         // SAFETY: pthread_self has no preconditions.
         let thread = unsafe { libc::pthread_self() };
-        self.shared.lock().threads.push(thread);
-        Registration { shared: &self.shared, thread }
+        self.shared.lock().threads.push(Watched { thread, alarm: None });
+        Registration { shared: &self.shared, thread, alarm: Cell::new(None) }
     }
 }
 
@@ -93,12 +104,46 @@ impl Drop for Watchdog {
 pub struct Registration<'a> {
     shared: &'a Shared,
     thread: libc::pthread_t,
+    /// What the watchdog knows of the thread's alarm.
+    alarm: Cell<Option<Instant>>,
+}
+
+impl Registration<'_> {
+    /// Whether the deadline has passed.
+    pub fn expired(&self) -> bool {
+        self.shared.expired.load(Ordering::Relaxed)
+    }
+
+    /// Has this thread's system calls interrupted from then on, too, until another time is set, or none.
+    pub fn set_alarm(&self, alarm: Option<Instant>) {
+        if self.alarm.replace(alarm) == alarm {
+            return;
+        }
+        if let Some(watched) = self.shared.lock().threads.iter_mut().find(|it| it.thread == self.thread) {
+            watched.alarm = alarm;
+        }
+        if alarm.is_some() {
+            self.shared.changed.notify_all();
+        }
+    }
+
+    /// Sleeps until then, or until the deadline if that is sooner.
+    pub fn sleep_until(&self, then: Instant) {
+        let mut state = self.shared.lock();
+        while !self.expired() {
+            let Some(left) = then.checked_duration_since(Instant::now()) else { return };
+            state = match self.shared.expiry.wait_timeout(state, left) {
+                Ok((state, _)) => state,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+    }
 }
 
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        if let Some(index) = state.threads.iter().position(|&thread| thread == self.thread) {
+        if let Some(index) = state.threads.iter().position(|it| it.thread == self.thread) {
             state.threads.swap_remove(index);
         }
     }
@@ -127,20 +172,23 @@ impl Shared {
         }
     }
 
-    /// The watchdog thread: waits for the deadline, then kicks until the run is over.
+    /// The watchdog thread: waits for the deadline and for alarms, and kicks until it is heard.
     fn watch(&self) {
         let mut state = self.lock();
         while !state.over {
             let now = Instant::now();
-            let wait = match state.deadline {
-                None => Duration::MAX,
-                Some(deadline) if now < deadline => deadline - now,
-                Some(_) => {
-                    self.expired.store(true, Ordering::Relaxed);
-                    state.threads.iter().for_each(|&thread| kick(thread));
-                    KICK_INTERVAL
-                }
-            };
+            let passed = |time: Option<Instant>| time.is_some_and(|time| time <= now);
+            if passed(state.deadline) {
+                self.expired.store(true, Ordering::Relaxed);
+                self.expiry.notify_all();
+            }
+            let due = |watched: &&Watched| passed(state.deadline) || passed(watched.alarm);
+            state.threads.iter().filter(due).for_each(|watched| kick(watched.thread));
+            let times = state.threads.iter().map(|watched| watched.alarm).chain([state.deadline]);
+            let wait = times.flatten().min().map_or(Duration::MAX, |time| match time <= now {
+                true => KICK_INTERVAL,
+                false => time - now,
+            });
             state = match self.changed.wait_timeout(state, wait) {
                 Ok((state, _)) => state,
                 Err(poisoned) => poisoned.into_inner().0,
@@ -191,6 +239,30 @@ mod tests {
         drop(registration);
         assert_eq!((outcome, error.kind()), (-1, io::ErrorKind::Interrupted));
         assert!(watchdog.expired());
+    }
+
+    #[test]
+    fn a_blocking_call_is_interrupted_by_the_threads_alarm() {
+        let watchdog = Watchdog::start(Duration::MAX).expect("a watchdog");
+        let registration = watchdog.watch_this_thread();
+        registration.set_alarm(Instant::now().checked_add(Duration::from_millis(20)));
+        // SAFETY: no file descriptors are passed.
+        let outcome = unsafe { libc::poll(std::ptr::null_mut(), 0, -1) };
+        registration.set_alarm(None);
+        assert_eq!(outcome, -1);
+        assert!(!registration.expired());
+    }
+
+    #[test]
+    fn a_sleep_ends_at_its_time_or_at_the_deadline() {
+        let watchdog = Watchdog::start(Duration::MAX).expect("a watchdog");
+        let registration = watchdog.watch_this_thread();
+        let then = Instant::now() + Duration::from_millis(5);
+        registration.sleep_until(then);
+        assert!(Instant::now() >= then && !registration.expired());
+        watchdog.set(Duration::from_millis(5));
+        registration.sleep_until(then + Duration::from_secs(1_000_000));
+        assert!(registration.expired());
     }
 
     #[test]

@@ -21,7 +21,7 @@ fn run(machine: &mut Machine) -> (String, Halt) {
     let registration = watchdog.watch_this_thread();
     let mut console = Vec::new();
     let halt = machine
-        .run(&watchdog, &mut |text| {
+        .run(&registration, &mut |text| {
             console.extend_from_slice(text);
             true
         })
@@ -34,7 +34,16 @@ fn run(machine: &mut Machine) -> (String, Halt) {
 fn a_reset_machine_does_what_a_new_one_does() {
     if can_run_guests() {
         let system = System::open(Path::new(System::DEVICE), Explain::default()).expect("KVM");
-        for name in ["panics", "exits-with-7", "triple-faults", "unknown-port", "null-pointer", "halts"] {
+        for name in [
+            "panics",
+            "exits-with-7",
+            "triple-faults",
+            "unknown-port",
+            "null-pointer",
+            "halts",
+            "recovers",
+            "timer",
+        ] {
             let image = Image::open(&image(name), Request::default()).expect("an image");
             let parameters = |seed| Parameters { vm: 1, seed, memory: 0x20_0000, arguments: &[] };
             let new =
