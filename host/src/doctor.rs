@@ -97,7 +97,7 @@ fn run_two_instructions(system: &System) -> Finding {
         }
     }
     match &exits[..] {
-        [Exit::Out { port: 0x80, width: Width::Byte, values: Values::One(_) }, Exit::Halt] => {
+        [Exit::Out { port: 0x80, width: Width::Byte, values: Values::One(_) }, Exit::Halt { .. }] => {
             Ok("a VM, a vCPU and a guest of two instructions work".into())
         }
         other => Err(error(&format!("a guest of two instructions left with {other:?}"))),

@@ -200,7 +200,7 @@ pub fn mode_works(system: &System, mode: CpuMode) -> Result<bool, VcpuError> {
     loop {
         match vcpu.run()? {
             Exit::Interrupted => {}
-            exit => return Ok(exit == Exit::Halt),
+            exit => return Ok(matches!(exit, Exit::Halt { .. })),
         }
     }
 }

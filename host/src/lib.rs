@@ -41,5 +41,7 @@ pub mod seed;
 pub mod session;
 pub mod solo;
 pub mod stats;
+pub mod timer;
+pub mod trap;
 pub mod values;
 pub mod watchdog;

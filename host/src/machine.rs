@@ -2,7 +2,12 @@
 
 use std::time::Instant;
 
-use guest_abi::{block::MailboxAttach, mode::CpuMode, port::Port};
+use guest_abi::{
+    block::{MailboxAttach, Trap},
+    mode::CpuMode,
+    port::Port,
+    trap::TIMER,
+};
 
 use crate::{
     crash::Crash,
@@ -16,6 +21,7 @@ use crate::{
     output,
     post_mortem::{Evidence, History, Origin},
     stats::{ExitStats, Reason},
+    timer::Timer,
     watchdog::{Expiry, Registration},
 };
 
@@ -28,6 +34,7 @@ pub struct Machine {
     text: u32,
     mailbox: Option<MailboxAttach>,
     translation: u32,
+    timer: Timer,
     secrets: Secrets,
     stats: ExitStats,
     printed: Printed,
@@ -97,6 +104,7 @@ impl Machine {
             text,
             mailbox: None,
             translation: 0,
+            timer: Timer::default(),
             secrets,
             stats: ExitStats::default(),
             printed: Printed::default(),
@@ -131,6 +139,7 @@ impl Machine {
         self.vcpu.reset()?;
         self.mailbox = None;
         self.translation = 0;
+        self.timer = Timer::default();
         self.stats = ExitStats::default();
         self.history.clear();
         self.printed = Printed::default();
@@ -180,11 +189,12 @@ impl Machine {
     ) -> Result<Halt, VcpuError> {
         loop {
             if let Some(expiry) = registration.expiry() {
-                return Ok(Halt::Expired(expiry));
+                return Ok(self.expired(expiry));
             }
             if let Some(max) = limits.max_exits.filter(|&max| self.stats.total() >= max) {
                 return Ok(Halt::Exits(max));
             }
+            self.interrupt(registration)?;
             let entered = Instant::now();
             let exit = self.vcpu.run()?;
             let left = Instant::now();
@@ -201,6 +211,7 @@ impl Machine {
             match reply {
                 Ok(Reply::Resume) => {}
                 Ok(Reply::Answer(value)) => self.vcpu.answer(value),
+                Ok(Reply::Wait) => self.timer.due().into_iter().for_each(|due| registration.sleep_until(due)),
                 Ok(Reply::Stop(stop)) => return Ok(Halt::Stop(stop)),
                 Err(crash) => {
                     self.crashed = true;
@@ -208,6 +219,22 @@ impl Machine {
                 }
             }
         }
+    }
+
+    /// Sees to the interrupt of the guest's timer: if it is due it is injected, as soon as the guest takes
+    /// one; otherwise the guest is left when it is due.
+    fn interrupt(&mut self, registration: &Registration<'_>) -> Result<(), VcpuError> {
+        if !self.timer.has_expired() {
+            registration.set_alarm(self.timer.due());
+            return Ok(());
+        }
+        registration.set_alarm(None);
+        if self.vcpu.inject(TIMER)? {
+            self.timer = Timer::default();
+            self.explain
+                .call("KVM_INTERRUPT", "the timer's interrupt is due: the guest takes it as it enters");
+        }
+        Ok(())
     }
 
     fn serve(
@@ -228,6 +255,7 @@ impl Machine {
             stats: &self.stats,
             text: self.text,
             translation: &mut self.translation,
+            timer: &mut self.timer,
             translate: &mut |address| translate(vcpu, *vm, secrets, explain, address),
             foreign: self.foreign,
             console: &mut console,
@@ -235,11 +263,41 @@ impl Machine {
         serve(exit, &mut services)
     }
 
+    /// A time is up. A guest whose CPU tries for ever to push onto the stack's guard page, as kvm-amd's
+    /// does for some exceptions, is told of its stack.
+    fn expired(&mut self, expiry: Expiry) -> Halt {
+        match self.push_off_stack().filter(|_| !matches!(expiry, Expiry::Interrupted(_))) {
+            None => Halt::Expired(expiry),
+            Some(crash) => {
+                self.crashed = true;
+                Halt::Crash(crash, self.vcpu.state().map(|state| state.ip))
+            }
+        }
+    }
+
+    /// The crash that the stack is used up, if there is no room left for what the CPU pushes when it is
+    /// interrupted.
+    fn push_off_stack(&self) -> Option<Crash> {
+        /// Flags, CS, EIP and an error code.
+        const PUSHED: u64 = 16;
+        let stack_pointer = self.vcpu.state().filter(|_| !self.foreign)?.stack();
+        let lowest = stack_pointer.wrapping_sub(PUSHED);
+        let guard = self.vcpu.memory().place(lowest) == Place::StackGuard;
+        guard.then_some(Crash::PushOffStack { stack_pointer })
+    }
+
     /// What is known of a crash beyond its exit: the instruction, where registers still say so. After
     /// a shutdown they may be those of a reset CPU and say nothing.
     fn crash(&self, crash: Crash) -> Halt {
-        let address = match crash {
+        // What the CPU pushed onto the stack's guard page: a triple fault on kvm_pvm; on others an internal
+        // error, since the emulator of MMIO instructions does not know of pushes that are none.
+        let crash = match crash {
+            Crash::TripleFault | Crash::Emulation { .. } => self.push_off_stack().unwrap_or(crash),
+            other => other,
+        };
+        let address = match &crash {
             Crash::TripleFault => None,
+            Crash::Trap(report) => Some(report.record.ip),
             _ => self.vcpu.state().map(|state| state.ip),
         };
         match (&crash, address) {
@@ -254,12 +312,13 @@ impl Machine {
         }
     }
 
-    /// What there is to say of a guest that has ended. After a shutdown the registers are perhaps
-    /// those of a reset CPU, and say nothing.
-    pub fn evidence(&self) -> Evidence {
-        let registers = match self.history.last() {
-            Some(Exit::Shutdown | Exit::FailEntry { .. }) => None,
-            _ => self.vcpu.state(),
+    /// What there is to say of a guest that has ended, with a trap or not. After a shutdown the registers
+    /// are perhaps those of a reset CPU, and say nothing.
+    pub fn evidence(&self, trap: Option<&Trap>) -> Evidence {
+        let registers = match (self.history.last(), trap) {
+            (Some(Exit::Shutdown | Exit::FailEntry { .. }), _) => None,
+            (_, None) => self.vcpu.state(),
+            (_, Some(trap)) => self.vcpu.state().map(|state| state.interrupted(trap)),
         };
         Evidence::take(&self.origin, registers, &self.history, |address, bytes| {
             u32::try_from(address).is_ok_and(|address| self.vcpu.memory().read(address, bytes).is_ok())
@@ -355,12 +414,13 @@ pub fn serve(exit: &Exit, services: &mut Services<'_>) -> Result<Reply, Crash> {
         Exit::Mmio { address, direction, .. } => {
             Err(Crash::NoMemory { address, direction, place: services.memory.place(address) })
         }
-        Exit::Halt if foreign => Ok(Reply::Stop(Stop::Halted)),
-        Exit::Halt => Err(Crash::Halted),
+        Exit::Halt { .. } if foreign => Ok(Reply::Stop(Stop::Halted)),
+        Exit::Halt { interrupts: true } if services.timer.due().is_some() => Ok(Reply::Wait),
+        Exit::Halt { .. } => Err(Crash::Halted),
         Exit::Shutdown => Err(Crash::TripleFault),
         Exit::FailEntry { reason } => Err(Crash::FailEntry { reason }),
         Exit::InternalError { suberror } => Err(Crash::Emulation { suberror }),
-        Exit::Interrupted => Ok(Reply::Resume),
+        Exit::Interrupted | Exit::InterruptWindow => Ok(Reply::Resume),
         Exit::Other { reason } => Err(Crash::Unexpected { reason }),
     }
 }

@@ -210,7 +210,11 @@ pub struct TurnEnd {
 
 /// The error that a machine's guest ended this way.
 pub fn guest_error(machine: &Machine, turn: Option<u64>, end: GuestEnd) -> Error {
-    let evidence = Some(machine.evidence());
+    let trap = match &end {
+        GuestEnd::Crashed(Crash::Trap(report), _) => Some(&report.record),
+        _ => None,
+    };
+    let evidence = Some(machine.evidence(trap));
     Error::Guest(Box::new(GuestError { at: place(machine, turn), end, evidence }))
 }
 

@@ -1,4 +1,4 @@
-//! Deadlines, of a run and of each turn: a timer that gets vCPU threads out of `KVM_RUN`.
+//! Deadlines, of a run and of each turn, and a thread's own alarm: timers that get vCPU threads out of `KVM_RUN`.
 //!
 //! A signal makes `KVM_RUN` return with `EINTR` (KVM API, 4.10 `KVM_RUN`), but one that arrives
 //! between the check of the flag and the call would be lost. So the watchdog sets the flag first
@@ -6,6 +6,7 @@
 //! one of the signals finds the thread inside. An interruption of the process comes the same way.
 
 use std::{
+    cell::Cell,
     io,
     mem::MaybeUninit,
     sync::{
@@ -57,7 +58,10 @@ struct Shared {
     /// Whether the run's time is up.
     expired: AtomicBool,
     state: Mutex<State>,
+    /// What the watchdog waits for has changed.
     changed: Condvar,
+    /// A thread's time is up.
+    expiry: Condvar,
 }
 
 #[derive(Default)]
@@ -79,6 +83,8 @@ struct Watched {
     deadline: Option<Instant>,
     /// Whether that has passed.
     expired: Arc<AtomicBool>,
+    /// When its system calls are to be interrupted, beside that.
+    alarm: Option<Instant>,
 }
 
 impl Watchdog {
@@ -120,9 +126,10 @@ impl Watchdog {
         let thread = unsafe { libc::pthread_self() };
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let expired = Arc::new(AtomicBool::new(false));
-        let registration = Registration { shared: &self.shared, expired: Arc::clone(&expired) };
+        let alarm = Cell::new(None);
+        let registration = Registration { shared: &self.shared, expired: Arc::clone(&expired), alarm };
         let mut state = lock(&self.shared.state);
-        state.threads.push(Watched { thread, deadline, expired });
+        state.threads.push(Watched { thread, deadline, expired, alarm: None });
         // A thread whose time is up before it begins is to be kicked as well.
         if registration.expiry().is_some() || state.is_sooner(deadline) {
             self.shared.changed.notify_all();
@@ -150,9 +157,41 @@ pub struct Registration<'a> {
     shared: &'a Shared,
     /// Whether its own deadline has passed.
     expired: Arc<AtomicBool>,
+    /// What the watchdog knows of the thread's alarm.
+    alarm: Cell<Option<Instant>>,
 }
 
 impl Registration<'_> {
+    /// Has this thread's system calls interrupted from then on, too, until another time is set, or none.
+    pub fn set_alarm(&self, alarm: Option<Instant>) {
+        if self.alarm.replace(alarm) == alarm {
+            return;
+        }
+        let mut state = lock(&self.shared.state);
+        if let Some(watched) = state.threads.iter_mut().find(|it| self.is_of(it)) {
+            watched.alarm = alarm;
+        }
+        if state.is_sooner(alarm) {
+            self.shared.changed.notify_all();
+        }
+    }
+
+    /// Sleeps until then, or until this thread's time is up if that is sooner.
+    pub fn sleep_until(&self, then: Instant) {
+        let mut state = lock(&self.shared.state);
+        while self.expiry().is_none() {
+            let Some(left) = then.checked_duration_since(Instant::now()) else { return };
+            state = match self.shared.expiry.wait_timeout(state, left) {
+                Ok((state, _)) => state,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+    }
+
+    fn is_of(&self, watched: &Watched) -> bool {
+        Arc::ptr_eq(&watched.expired, &self.expired)
+    }
+
     /// Whether the thread's time is up, and why.
     pub fn expiry(&self) -> Option<Expiry> {
         match interrupt::signal() {
@@ -167,7 +206,7 @@ impl Registration<'_> {
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
         let mut state = lock(&self.shared.state);
-        if let Some(index) = state.threads.iter().position(|it| Arc::ptr_eq(&it.expired, &self.expired)) {
+        if let Some(index) = state.threads.iter().position(|it| self.is_of(it)) {
             state.threads.swap_remove(index);
         }
     }
@@ -218,11 +257,12 @@ impl Shared {
         for watched in &state.threads {
             let own = has_passed(watched.deadline, now);
             watched.expired.store(own, Ordering::Relaxed);
-            if all || own {
+            if all || own || has_passed(watched.alarm, now) {
                 kick(watched.thread);
                 kicked = true;
             }
         }
+        self.expiry.notify_all();
         kicked
     }
 }
@@ -233,9 +273,9 @@ impl State {
         self.stopped || has_passed(self.deadline, now)
     }
 
-    /// The first deadline after `now`.
+    /// The first deadline or alarm after `now`.
     fn next(&self, now: Instant) -> Option<Instant> {
-        let own = self.threads.iter().filter_map(|watched| watched.deadline);
+        let own = self.threads.iter().flat_map(|watched| [watched.deadline, watched.alarm]).flatten();
         own.chain(self.deadline).filter(|&deadline| deadline > now).min()
     }
 
@@ -316,6 +356,30 @@ mod tests {
         let next = watchdog.watch_this_thread(Some(Duration::from_secs(600)));
         std::thread::sleep(5 * short);
         assert_eq!(next.expiry(), None);
+    }
+
+    #[test]
+    fn a_blocking_call_is_interrupted_by_the_threads_alarm() {
+        let watchdog = Watchdog::start(Duration::MAX).expect("a watchdog");
+        let registration = watchdog.watch_this_thread(None);
+        registration.set_alarm(Instant::now().checked_add(Duration::from_millis(20)));
+        // SAFETY: no file descriptors are passed.
+        let outcome = unsafe { libc::poll(std::ptr::null_mut(), 0, -1) };
+        registration.set_alarm(None);
+        assert_eq!(outcome, -1);
+        assert_eq!(registration.expiry(), None);
+    }
+
+    #[test]
+    fn a_sleep_ends_at_its_time_or_at_the_deadline() {
+        let watchdog = Watchdog::start(Duration::MAX).expect("a watchdog");
+        let registration = watchdog.watch_this_thread(None);
+        let then = Instant::now() + Duration::from_millis(5);
+        registration.sleep_until(then);
+        assert!(Instant::now() >= then && registration.expiry().is_none());
+        watchdog.set(Duration::from_millis(5));
+        registration.sleep_until(then + Duration::from_secs(1_000_000));
+        assert_eq!(registration.expiry(), Some(Expiry::Run));
     }
 
     #[test]

@@ -36,7 +36,16 @@ fn run(machine: &mut Machine) -> (String, Halt) {
 fn a_reset_machine_does_what_a_new_one_does() {
     if can_run_guests() {
         let system = System::open(Path::new(System::DEVICE), Explain::default()).expect("KVM");
-        for name in ["panics", "exits-with-7", "triple-faults", "unknown-port", "null-pointer", "halts"] {
+        for name in [
+            "panics",
+            "exits-with-7",
+            "triple-faults",
+            "unknown-port",
+            "null-pointer",
+            "halts",
+            "recovers",
+            "timer",
+        ] {
             let image = Image::open(&image(name), Request::default()).expect("an image");
             let parameters = |seed| Parameters { vm: 1, seed, memory: 0x20_0000, arguments: &[] };
             let new =

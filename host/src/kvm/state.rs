@@ -1,7 +1,7 @@
 //! The state in which a vCPU starts (Intel SDM volume 3A, 2.5 "Control Registers", 3.4.5 "Segment
 //! Descriptors"). Control bits are the `x86_64` crate's.
 
-use guest_abi::mode::CpuMode;
+use guest_abi::{block::Trap, mode::CpuMode};
 use kvm_bindings::{kvm_regs, kvm_segment, kvm_sregs};
 use x86_64::registers::{
     control::{Cr0Flags, Cr4Flags, EferFlags},
@@ -141,6 +141,13 @@ impl Registers {
             code_base: sregs.cs.base,
             stack_base: sregs.ss.base,
         }
+    }
+
+    /// Those that a trap interrupted, as the guest reported them, of a CPU that has these now.
+    #[must_use]
+    pub fn interrupted(self, trap: &Trap) -> Self {
+        let Trap { general, ip, flags, cr2, .. } = *trap;
+        Self { general, ip, flags, cr2, ..self }
     }
 
     /// The mode.

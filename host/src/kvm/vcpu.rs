@@ -1,9 +1,10 @@
 //! One VM with its one vCPU and its memory.
 
-use std::io;
+use std::{io, os::fd::AsRawFd};
 
 use kvm_bindings::{
-    kvm_debugregs, kvm_fpu, kvm_regs, kvm_sregs, kvm_userspace_memory_region, kvm_vcpu_events,
+    KVMIO, kvm_debugregs, kvm_fpu, kvm_interrupt, kvm_regs, kvm_sregs, kvm_userspace_memory_region,
+    kvm_vcpu_events,
 };
 use kvm_ioctls::{VcpuFd, VmFd};
 
@@ -81,6 +82,7 @@ impl Vcpu {
         self.vcpu.set_kvm_immediate_exit(1);
         let outcome = self.vcpu.run().map(drop);
         self.vcpu.set_kvm_immediate_exit(0);
+        self.vcpu.get_kvm_run().request_interrupt_window = 0;
         match outcome {
             Err(error) if error.errno() != libc::EINTR => return Err(call("KVM_RUN")(error)),
             _ => {}
@@ -105,6 +107,23 @@ impl Vcpu {
             Err(error) => return Err(call("KVM_RUN")(error)),
         };
         Ok(seen.complete(self.vcpu.get_kvm_run()))
+    }
+
+    /// Injects an interrupt, if the guest takes one now. If not, asks KVM to leave the guest with
+    /// [`Exit::InterruptWindow`] as soon as it does (KVM API, 5. "The kvm_run structure",
+    /// `request_interrupt_window`). Says whether it was injected.
+    ///
+    /// # Errors
+    ///
+    /// KVM refused the call.
+    pub fn inject(&mut self, vector: u32) -> Result<bool, VcpuError> {
+        let run = self.vcpu.get_kvm_run();
+        let ready = run.ready_for_interrupt_injection != 0;
+        run.request_interrupt_window = u8::from(!ready);
+        if ready {
+            interrupt(&self.vcpu, vector)?;
+        }
+        Ok(ready)
     }
 
     /// Answers an `in` exit: every access that it stands for reads `value`, cut to its width.
@@ -202,6 +221,18 @@ fn set_state(vcpu: &VcpuFd, state: CpuState, explain: Explain) -> Result<(), Vcp
     );
     explain.call("KVM_SET_REGS", &why);
     vcpu.set_regs(&state.regs(regs)).map_err(call("KVM_SET_REGS"))
+}
+
+/// Queues an interrupt for the next entry (KVM API, 4.16 `KVM_INTERRUPT`).
+fn interrupt(vcpu: &VcpuFd, vector: u32) -> Result<(), VcpuError> {
+    /// `_IOW(KVMIO, 0x86, struct kvm_interrupt)` of linux/kvm.h, for which kvm-ioctls has no call.
+    const KVM_INTERRUPT: libc::Ioctl = libc::_IOW::<kvm_interrupt>(KVMIO, 0x86);
+    let interrupt = kvm_interrupt { irq: vector };
+    // SAFETY: the file is a vCPU's, and the call reads one structure of that type.
+    match unsafe { libc::ioctl(vcpu.as_raw_fd(), KVM_INTERRUPT, &raw const interrupt) } {
+        0 => Ok(()),
+        _ => Err(VcpuError::Call { call: "KVM_INTERRUPT", source: io::Error::last_os_error() }),
+    }
 }
 
 /// Names the KVM call that an error comes from.

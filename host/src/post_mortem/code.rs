@@ -116,7 +116,7 @@ fn can_cause(instruction: &Instruction, exit: &Exit, registers: &Registers) -> b
             mnemonic && port_of(instruction, registers) == *port && port_width(instruction) == width.bytes()
         }
         Exit::Mmio { address, len, .. } => touches(instruction, *address, (*len).into(), registers),
-        Exit::Halt => instruction.mnemonic() == Mnemonic::Hlt,
+        Exit::Halt { .. } => instruction.mnemonic() == Mnemonic::Hlt,
         _ => true,
     }
 }

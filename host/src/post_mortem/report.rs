@@ -91,7 +91,11 @@ impl Report {
             let code = Code { bits: state.bits(), read: &|address, len| evidence.code_at(address, len) };
             let pointer = state.instruction();
             let start = symbols.function_start(pointer.saturating_sub(1));
-            let culprit = |exit| code.culprit(pointer, start, exit, state);
+            let culprit = |exit: &Exit| match exit {
+                // These are the registers of the instruction that was interrupted.
+                Exit::Out { port, .. } if *port == Port::Trap as u16 => pointer,
+                exit => code.culprit(pointer, start, exit, state),
+            };
             let here = evidence.exits.last().map_or(pointer, culprit);
             backtrace.extend(frames(here, symbols.places(here)));
             if matches!(wanted, Wanted::All) {
@@ -207,7 +211,8 @@ fn shown_exit(exit: &Exit) -> String {
         Exit::Mmio { address, len, direction: Direction::Out } => {
             format!("write of {len} bytes at {address:#x}")
         }
-        Exit::Halt => "hlt".into(),
+        Exit::Halt { .. } => "hlt".into(),
+        Exit::InterruptWindow => "ready for an interrupt".into(),
         Exit::Shutdown => "shutdown".into(),
         Exit::FailEntry { reason } => format!("entry refused ({reason:#x})"),
         Exit::InternalError { suberror } => format!("internal error ({suberror})"),
