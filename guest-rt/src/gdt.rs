@@ -31,7 +31,6 @@ pub(crate) const TSS_SELECTOR: u16 = SegmentSelector::new(4, PrivilegeLevel::Rin
 
 /// Its descriptor's upper half but for the address, which is below 64 KiB: a 64-bit segment that is
 /// present and not in use (Intel SDM volume 3A, 3.5 "System Descriptor Types").
-#[expect(clippy::cast_possible_truncation, reason = "it is the upper half")]
 pub(crate) const TSS_ATTRIBUTES: u32 = (DescriptorFlags::PRESENT.bits() >> 32) as u32 | 0b1001 << 8;
 
 /// Its size in bytes.

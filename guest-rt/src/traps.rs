@@ -100,6 +100,10 @@ impl Trap {
 
     /// The address of the instruction that was interrupted: for most exceptions the one that raised it,
     /// for interrupts the next to run.
+    #[cfg_attr(
+        not(guestlab_mode = "real"),
+        expect(clippy::useless_conversion, reason = "in real mode it is narrower")
+    )]
     pub fn instruction_pointer(&self) -> usize {
         self.ip.into()
     }
@@ -114,10 +118,6 @@ impl Trap {
         #[cfg_attr(
             guestlab_mode = "real",
             expect(clippy::cast_possible_truncation, reason = "code in real mode lies below 64 KiB")
-        )]
-        #[cfg_attr(
-            not(guestlab_mode = "real"),
-            expect(clippy::unnecessary_cast, reason = "not in real mode")
         )]
         let address = address as Word;
         self.ip = address;
