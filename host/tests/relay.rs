@@ -7,15 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use common::{can_run_guests, expect};
+use common::{can_run_guests, expect, pingpong, ring_of_five};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-/// An experiment that is shipped.
-fn shipped(name: &str) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace's root");
-    root.join("guest-rt/examples/experiments").join(format!("{name}.toml"))
-}
 
 /// Writes an experiment's file.
 fn written(folder: &TempDir, text: &str) -> PathBuf {
@@ -52,7 +46,7 @@ fn printed(events: &[Value]) -> String {
 #[test]
 fn pingpong_counts() {
     if can_run_guests() {
-        let events = events(&shipped("pingpong"), &[]);
+        let events = events(&pingpong(), &[]);
         let run = &events[0];
         assert_eq!(
             (&run["experiment"], &run["turns"], &run["schedule"]),
@@ -72,7 +66,7 @@ fn pingpong_counts() {
 #[test]
 fn a_token_goes_through_a_ring_of_five() {
     if can_run_guests() {
-        let events = events(&shipped("ring-of-five"), &[]);
+        let events = events(&ring_of_five(), &[]);
         let expected: Vec<(Value, Value)> =
             (0..10).map(|turn| (json!(turn % 5 + 1), json!([turn + 1, turn % 5 + 1]))).collect();
         assert_eq!(turns(&events), expected);
@@ -83,11 +77,11 @@ fn a_token_goes_through_a_ring_of_five() {
 fn options_win_over_the_file() {
     if can_run_guests() {
         let options = ["--schedule", "string:2212", "--turns", "3", "--memory", "1M", "--seed", "5"];
-        let events = events(&shipped("pingpong"), &options);
+        let events = events(&pingpong(), &options);
         assert_eq!(events[0]["seed"], 5);
         assert_eq!(turns(&events), [(json!(2), json!([1])), (json!(2), json!([2])), (json!(1), json!([3]))]);
         for mode in ["real", "long"] {
-            let (out, _) = run(&shipped("pingpong"), &["--mode", mode, "--turns", "2"], 0);
+            let (out, _) = run(&pingpong(), &["--mode", mode, "--turns", "2"], 0);
             assert!(out.contains("\npingpong 1| ping 0\nturn  1  VM 1 pingpong  mailbox [1]\n"), "{out}");
             assert!(
                 out.ends_with(
@@ -143,7 +137,7 @@ fn bad_files_and_options_are_refused() {
     let err = refused(text);
     assert!(err.contains("experiment.toml, line 3, column 1: unknown field `colour`"), "{err}");
     assert!(run(Path::new("/no/such.toml"), &[], 2).1.contains("experiment /no/such.toml: cannot read it"));
-    let option = |options: &[&str]| run(&shipped("pingpong"), options, 2).1;
+    let option = |options: &[&str]| run(&pingpong(), options, 2).1;
     assert!(option(&["--capacity", "3"]).contains("--capacity is an option of `run prodcons` only"));
     assert!(option(&["--schedule", "string:3"]).contains("'3' is no VM"));
     assert!(option(&["--schedule", "free"]).contains("`run prodcons`"));
@@ -153,6 +147,6 @@ fn bad_files_and_options_are_refused() {
 
 #[test]
 fn the_needed_guests_are_named_with_their_modes() {
-    let (out, _) = run(&shipped("pingpong"), &["--needs", "--mode", "long"], 0);
+    let (out, _) = run(&pingpong(), &["--needs", "--mode", "long"], 0);
     assert_eq!(out, "pingpong long\npingpong long\n");
 }

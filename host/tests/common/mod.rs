@@ -83,11 +83,20 @@ pub(crate) fn expect(args: &[&str], status: i32) -> (String, String) {
     (out, err)
 }
 
-/// The experiment `pingpong` in a file: where tests run the sources may be missing.
+/// The experiment `pingpong`.
 pub(crate) fn pingpong() -> TempPath {
+    experiment(include_str!("../../../guest-rt/examples/experiments/pingpong.toml"))
+}
+
+/// The experiment `ring-of-five`.
+pub(crate) fn ring_of_five() -> TempPath {
+    experiment(include_str!("../../../guest-rt/examples/experiments/ring-of-five.toml"))
+}
+
+/// An experiment in a file: where tests run, the sources may be missing.
+fn experiment(text: &str) -> TempPath {
     let file = NamedTempFile::new().expect("a file");
-    fs::write(file.path(), include_str!("../../../guest-rt/examples/experiments/pingpong.toml"))
-        .expect("written");
+    fs::write(file.path(), text).expect("written");
     file.into_temp_path()
 }
 
