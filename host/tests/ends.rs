@@ -38,8 +38,8 @@ fn every_way_to_end_is_as_the_document_says() {
             let output = guestlab(&[&["run"], &arguments[..]].concat());
             let err = text(&output.stderr);
             assert_eq!(output.status.code(), Some(status), "{arguments:?}: {err}");
-            let lines = err.lines().filter_map(|line| line.strip_prefix("guestlab: "));
-            let line = lines.last().unwrap_or_default();
+            let mut lines = err.lines().filter_map(|line| line.strip_prefix("guestlab: "));
+            let line = lines.next_back().unwrap_or_default();
             match beginning.strip_suffix("...") {
                 Some(beginning) => assert!(line.starts_with(beginning), "{arguments:?}: {line}"),
                 None => assert_eq!(line, beginning, "{arguments:?}"),
