@@ -28,8 +28,11 @@ fn functions(crash: &Value) -> Vec<&str> {
 
 /// The line of a guest's source that holds a text.
 fn line_of(guest: &str, text: &str) -> usize {
-    let path = format!("{}/../guest-rt/examples/misbehaving/{guest}.rs", env!("CARGO_MANIFEST_DIR"));
-    let source = fs::read_to_string(path).expect("the guest's source");
+    let source = match guest {
+        "panics" => include_str!("../../guest-rt/examples/misbehaving/panics.rs"),
+        "wild-write" => include_str!("../../guest-rt/examples/misbehaving/wild-write.rs"),
+        other => panic!("{other} is not asked for"),
+    };
     source.lines().position(|line| line.contains(text)).expect("it is there") + 1
 }
 

@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use common::{can_run_guests, text};
 
@@ -31,10 +31,11 @@ fn is_shown(line: &str, shown: &str) -> bool {
 #[test]
 fn examples_in_readme_print_what_it_says() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let readme = fs::read_to_string(root.join("README.md")).expect("README.md");
-    let examples = examples(&readme);
+    let examples = examples(include_str!("../../README.md"));
     assert!(examples.len() >= 6, "README shows the four presets, a run, and a search");
-    if can_run_guests() {
+    if !root.exists() {
+        eprintln!("skipped: the sources are not on this machine");
+    } else if can_run_guests() {
         for (command, shown) in examples {
             let arguments: Vec<&str> = command.split(' ').collect();
             let output = common::command(&arguments).current_dir(&root).output().expect("guestlab runs");
