@@ -378,11 +378,12 @@ impl Recording {
         if Capacity::new(run.capacity).is_none() || run.guests.len() != vms || !numbered {
             return Err((2, Problem::Contradiction("capacity and guests")));
         }
-        let mut steps = Vec::new();
+        let (mut steps, mut turns) = (Vec::new(), 0);
         for (number, line) in lines {
             let step: Step =
                 serde_json::from_slice(line).map_err(|source| (number, Problem::json(&source)))?;
-            check_step(&step, &steps, vms, &run).map_err(|problem| (number, problem))?;
+            check_step(&step, steps.last(), turns, vms, &run).map_err(|problem| (number, problem))?;
+            turns += u64::from(matches!(step, Step::Turn(_)));
             steps.push(step);
         }
         let recording = Self { options: header.options, run, steps };
@@ -440,11 +441,17 @@ fn first<'a, T: Deserialize<'a>>(
 }
 
 /// Turns are numbered from 1; a crash comes after them, and after all the end, which knows their number.
-fn check_step(step: &Step, before: &[Step], vms: usize, run: &RecordedRun) -> Result<(), Problem> {
-    let turns = before.iter().filter(|step| matches!(step, Step::Turn(_))).count() as u64;
+/// Before the step there were `turns` turns, and last of all `before`.
+fn check_step(
+    step: &Step,
+    before: Option<&Step>,
+    turns: u64,
+    vms: usize,
+    run: &RecordedRun,
+) -> Result<(), Problem> {
     let is_a_vm = |vm: u32| (1..=vms).contains(&(vm as usize));
-    let crashed = matches!(before.last(), Some(Step::Crash(_)));
-    let (fits, what) = match (step, before.last()) {
+    let crashed = matches!(before, Some(Step::Crash(_)));
+    let (fits, what) = match (step, before) {
         (_, Some(Step::End(_))) => (false, "what comes after the end"),
         (Step::Turn(_) | Step::Crash(_), Some(Step::Crash(_))) => (false, "what comes after the crash"),
         (Step::Turn(RecordedTurn { turn, vm, .. }), _) => {
