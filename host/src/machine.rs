@@ -1,11 +1,15 @@
 //! A machine: one guest in its VM, run from stop to stop.
 
-use std::time::Instant;
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use guest_abi::{block::MailboxAttach, mode::CpuMode, port::Port};
 
 use crate::{
     crash::Crash,
+    driver::{Driver, Order},
     explain::Explain,
     hypercall::{self, Reply, Services, Stop},
     image::{Image, Start},
@@ -21,7 +25,9 @@ use crate::{
 pub struct Machine {
     name: String,
     vm: u32,
-    vcpu: Vcpu,
+    mode: CpuMode,
+    file: PathBuf,
+    cpu: Box<dyn Driver>,
     foreign: bool,
     text: u32,
     mailbox: Option<MailboxAttach>,
@@ -53,6 +59,8 @@ pub enum Halt {
     Crash(Crash, Option<u64>),
     /// The deadline passed while the guest ran.
     Deadline,
+    /// A debugger ended the run.
+    Killed,
 }
 
 impl Machine {
@@ -83,7 +91,9 @@ impl Machine {
         Ok(Self {
             name: image.name().into(),
             vm: parameters.vm,
-            vcpu,
+            mode: image.start().mode(),
+            file: image.file().into(),
+            cpu: Box::new(vcpu),
             foreign,
             text,
             mailbox: None,
@@ -114,9 +124,10 @@ impl Machine {
             *self = Self::new(system, image, parameters, self.secrets)?;
             return Ok(());
         }
-        self.vcpu.memory().clear()?;
-        Launch::new(self.vcpu.memory(), image, parameters)?;
-        self.vcpu.reset()?;
+        let vcpu = self.cpu.vcpu_mut();
+        vcpu.memory().clear()?;
+        Launch::new(vcpu.memory(), image, parameters)?;
+        vcpu.reset()?;
         self.mailbox = None;
         self.translation = 0;
         self.stats = ExitStats::default();
@@ -133,6 +144,22 @@ impl Machine {
         self.vm
     }
 
+    /// The mode that the guest runs in, once it has booted.
+    pub fn mode(&self) -> CpuMode {
+        self.mode
+    }
+
+    /// The image's file.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The same machine with a driver of its vCPU, unless it has one.
+    #[must_use]
+    pub fn driven_by(self, driver: impl FnOnce(Vcpu) -> Box<dyn Driver>) -> Self {
+        Self { cpu: self.cpu.alone().map_or_else(|driver| driver, driver), ..self }
+    }
+
     /// The exits so far.
     pub fn stats(&self) -> &ExitStats {
         &self.stats
@@ -144,7 +171,7 @@ impl Machine {
     ///
     /// KVM does not tell them.
     pub fn registers(&self) -> Result<String, VcpuError> {
-        self.vcpu.registers()
+        self.cpu.vcpu().registers()
     }
 
     /// Runs the guest until it stops; `console` takes what it prints.
@@ -157,13 +184,29 @@ impl Machine {
         watchdog: &Watchdog,
         console: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<Halt, VcpuError> {
+        let halt = self.run_to_halt(watchdog, console)?;
+        match self.cpu.halted(&halt, watchdog)? {
+            Order::Run => Ok(halt),
+            Order::Kill => Ok(Halt::Killed),
+        }
+    }
+
+    fn run_to_halt(
+        &mut self,
+        watchdog: &Watchdog,
+        console: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<Halt, VcpuError> {
         loop {
             if watchdog.expired() {
                 return Ok(Halt::Deadline);
             }
+            if self.cpu.enter(watchdog)? == Order::Kill {
+                return Ok(Halt::Killed);
+            }
             let entered = Instant::now();
-            let exit = self.vcpu.run()?;
+            let exit = self.cpu.vcpu_mut().run()?;
             let left = Instant::now();
+            let exit = self.cpu.left(exit);
             let reason = Reason::of(&exit);
             if let Some(reason) = reason {
                 self.stats.enter(reason, left - entered);
@@ -175,7 +218,7 @@ impl Machine {
             }
             match reply {
                 Ok(Reply::Resume) => {}
-                Ok(Reply::Answer(value)) => self.vcpu.answer(value),
+                Ok(Reply::Answer(value)) => self.cpu.vcpu_mut().answer(value),
                 Ok(Reply::Stop(stop)) => return Ok(Halt::Stop(stop)),
                 Err(crash) => {
                     self.crashed = true;
@@ -187,7 +230,8 @@ impl Machine {
 
     fn serve(&mut self, exit: &Exit, console: &mut dyn FnMut(&[u8]) -> bool) -> Result<Reply, Crash> {
         let explain = self.explain;
-        let Self { vcpu, vm, secrets, .. } = self;
+        let Self { cpu, vm, secrets, .. } = self;
+        let vcpu = cpu.vcpu();
         let mut services = Services {
             memory: vcpu.memory(),
             mailbox: &mut self.mailbox,
@@ -206,14 +250,14 @@ impl Machine {
     fn crash(&self, crash: Crash) -> Halt {
         let address = match crash {
             Crash::TripleFault => None,
-            _ => self.vcpu.instruction_pointer(),
+            _ => self.cpu.vcpu().instruction_pointer(),
         };
         match (&crash, address) {
             // Our own guests run with flat segments and identity-mapped: the pointer is an address.
             (Crash::Emulation { .. }, Some(address))
-                if !self.foreign && self.vcpu.memory().place(address) != Place::Memory =>
+                if !self.foreign && self.cpu.vcpu().memory().place(address) != Place::Memory =>
             {
-                let place = self.vcpu.memory().place(address);
+                let place = self.cpu.vcpu().memory().place(address);
                 Halt::Crash(Crash::BadJump { address, place }, None)
             }
             _ => Halt::Crash(crash, address),
@@ -231,7 +275,7 @@ impl Machine {
     ///
     /// The guest has none. (Where it lies was checked when it was attached.)
     pub fn write_mailbox(&self, mailbox: &[u8]) -> Result<(), MemoryError> {
-        self.vcpu.memory().write(self.mailbox_address(), mailbox)
+        self.cpu.vcpu().memory().write(self.mailbox_address(), mailbox)
     }
 
     /// Copies the guest's mailbox, once.
@@ -240,7 +284,7 @@ impl Machine {
     ///
     /// As [`write_mailbox`](Self::write_mailbox).
     pub fn read_mailbox(&self, mailbox: &mut [u8]) -> Result<(), MemoryError> {
-        self.vcpu.memory().read(self.mailbox_address(), mailbox)
+        self.cpu.vcpu().memory().read(self.mailbox_address(), mailbox)
     }
 
     /// Without a mailbox this is the null page, where every access fails.
@@ -265,7 +309,8 @@ fn host_pages(image: &Image) -> Option<&'static str> {
 /// may be told at all.
 fn translate(vcpu: &Vcpu, vm: u32, secrets: &mut Secrets, explain: Explain, address: u32) -> u32 {
     explain.call("KVM_TRANSLATE", &format!("where {address:#x} is for the guest's own page tables"));
-    let host_address = vcpu.translate(address).and_then(|physical| vcpu.memory().host_address(physical));
+    let host_address =
+        vcpu.translate(address.into()).and_then(|physical| vcpu.memory().host_address(physical));
     match (host_address, *secrets) {
         (None, _) => {
             output::complain("Invalid GVA");
@@ -313,7 +358,7 @@ pub fn serve(exit: &Exit, services: &mut Services<'_>) -> Result<Reply, Crash> {
         Exit::Shutdown => Err(Crash::TripleFault),
         Exit::FailEntry { reason } => Err(Crash::FailEntry { reason }),
         Exit::InternalError { suberror } => Err(Crash::Emulation { suberror }),
-        Exit::Interrupted => Ok(Reply::Resume),
+        Exit::Interrupted | Exit::Debug { .. } => Ok(Reply::Resume),
         Exit::Other { reason } => Err(Crash::Unexpected { reason }),
     }
 }

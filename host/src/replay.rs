@@ -15,6 +15,7 @@ use crate::{
     image::Source,
     kvm::System,
     machine::Secrets,
+    observe::Observe,
     output::{self, Sink},
     prodcons::{self, Guests, Plan},
     recording::{Options, Problem, RecordedCrash, RecordedTurn, Recording, RecordingError, Step},
@@ -102,6 +103,7 @@ fn plan(recording: &Recording, guests: Guests, turns: String, timeout: Duration)
         seed: recording.run.seed,
         timeout,
         stats: false,
+        observe: Observe::Nobody,
     }
 }
 

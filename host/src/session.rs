@@ -121,6 +121,7 @@ impl<'a> Session<'a> {
             Halt::Stop(Stop::Exited(status @ 1..)) => GuestEnd::Exited(status),
             Halt::Stop(stop) => return Ok(stop),
             Halt::Crash(crash, address) => GuestEnd::Crashed(crash, address),
+            Halt::Killed => return Err(Error::Killed),
             Halt::Deadline => GuestEnd::Deadline(self.timeout),
         };
         Err(guest_error(machine, turn, end))

@@ -12,6 +12,7 @@ use crate::{
     kvm::System,
     launch::Parameters,
     machine::{Machine, Secrets},
+    observe::Observe,
     output::{self, Sink},
     session::{self, Session},
 };
@@ -33,6 +34,8 @@ pub struct Plan {
     pub secrets: Secrets,
     /// Whether the run ends with statistics.
     pub stats: bool,
+    /// Who looks on.
+    pub observe: Observe,
     /// Whether the run ends with the registers.
     pub dump_regs: bool,
 }
@@ -45,7 +48,8 @@ pub struct Plan {
 pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Error> {
     let image = admission::open(system, &plan.image, plan.request, plan.memory)?;
     let parameters = Parameters { vm: 1, seed: plan.seed, memory: plan.memory, arguments: &[] };
-    let mut machines = [Machine::new(system, &image, parameters, plan.secrets)?];
+    let machine = Machine::new(system, &image, parameters, plan.secrets)?;
+    let mut machines = plan.observe.attach(system, vec![machine])?;
     let session = Session::start(plan.timeout, sink)?;
     let outcome = run_to_exit(&mut machines[0], &session);
     if let Err(Error::Guest(error)) = &outcome {

@@ -37,6 +37,8 @@ struct State {
     over: bool,
     /// `None` is so far off that the clock does not reach it.
     deadline: Option<Instant>,
+    /// How often threads are signalled before that, if they are.
+    tick: Option<Duration>,
     threads: Vec<libc::pthread_t>,
 }
 
@@ -62,6 +64,19 @@ impl Watchdog {
         self.shared.set(timeout);
     }
 
+    /// Stops the clock until the pause is dropped.
+    pub fn pause(&self) -> Pause<'_> {
+        let left = self.shared.lock().deadline.take().map(|at| at.saturating_duration_since(Instant::now()));
+        Pause { shared: &self.shared, left }
+    }
+
+    /// Interrupts the registered threads' system calls this often from now on. A signal may be lost on a
+    /// thread that is not in one; the next comes.
+    pub fn tick(&self, interval: Duration) {
+        self.shared.lock().tick = Some(interval);
+        self.shared.changed.notify_all();
+    }
+
     /// Whether the deadline has passed.
     pub fn expired(&self) -> bool {
         self.shared.expired.load(Ordering::Relaxed)
@@ -85,6 +100,20 @@ impl Drop for Watchdog {
         if let Some(thread) = self.thread.take() {
             // The thread has nothing to report; should it have panicked, its message is out.
             let _ = thread.join();
+        }
+    }
+}
+
+/// A watchdog whose clock stands still.
+pub struct Pause<'a> {
+    shared: &'a Shared,
+    left: Option<Duration>,
+}
+
+impl Drop for Pause<'_> {
+    fn drop(&mut self) {
+        if let Some(left) = self.left {
+            self.shared.set(left);
         }
     }
 }
@@ -139,6 +168,13 @@ impl Shared {
                     self.expired.store(true, Ordering::Relaxed);
                     state.threads.iter().for_each(|&thread| kick(thread));
                     KICK_INTERVAL
+                }
+            };
+            let wait = match state.tick {
+                None => wait,
+                Some(tick) => {
+                    state.threads.iter().for_each(|&thread| kick(thread));
+                    wait.min(tick)
                 }
             };
             state = match self.changed.wait_timeout(state, wait) {
@@ -202,6 +238,19 @@ mod tests {
         watchdog.set(Duration::MAX);
         assert!(!watchdog.expired());
         watchdog.set(Duration::ZERO);
+        while !watchdog.expired() {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_pause_stops_the_clock_and_a_tick_does_not_run_it() {
+        let watchdog = Watchdog::start(Duration::from_millis(20)).expect("a watchdog");
+        let pause = watchdog.pause();
+        watchdog.tick(Duration::from_millis(1));
+        std::thread::sleep(Duration::from_millis(60));
+        assert!(!watchdog.expired());
+        drop(pause);
         while !watchdog.expired() {
             std::thread::yield_now();
         }

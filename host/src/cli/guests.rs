@@ -74,6 +74,11 @@ impl GuestsArgs {
         }
     }
 
+    /// The number of VMs.
+    pub(super) fn vms(&self) -> usize {
+        usize::from(self.producers.unwrap_or(1)) + usize::from(self.consumers.unwrap_or(1))
+    }
+
     /// Which of these options were given.
     pub(super) fn given(&self) -> impl Iterator<Item = String> {
         self.options().into_iter().filter_map(|word| word.strip_prefix("--").map(str::to_owned))

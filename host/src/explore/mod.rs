@@ -25,6 +25,7 @@ pub use trial::Trial;
 use crate::{
     error::{Error, GuestError},
     kvm::System,
+    observe::Observe,
     output::{Form, Silence},
     prodcons::{self, Cast},
     recording::Recorder,
@@ -165,6 +166,7 @@ fn exchange(plan: &Plan, trial: &Trial) -> prodcons::Plan {
         seed: trial.seed,
         timeout: plan.timeout,
         stats: false,
+        observe: Observe::Nobody,
     }
 }
 

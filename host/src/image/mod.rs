@@ -8,7 +8,12 @@ mod note;
 mod problem;
 mod source;
 
-use std::{fmt::Write, fs::File, io::Read, path::Path};
+use std::{
+    fmt::Write,
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 use guest_abi::{layout, mode::CpuMode};
 pub use problem::{ImageError, Problem};
@@ -47,6 +52,7 @@ pub enum ImageFormat {
 #[derive(Clone, Debug)]
 pub struct Image {
     name: String,
+    file: PathBuf,
     sha256: String,
     contents: Contents,
 }
@@ -120,6 +126,7 @@ impl Image {
         let file_name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
         let mut image = Self::parse(&file_name, &bytes, request).map_err(error)?;
         image.name = guest_name(&file_name, image.start()).into();
+        image.file = path.into();
         Ok(image)
     }
 
@@ -133,12 +140,17 @@ impl Image {
             Some(ImageFormat::Flat) => flat::parse(bytes, request)?,
             Some(ImageFormat::Elf) | None => elf::parse(bytes, request)?,
         };
-        Ok(Self { name: name.into(), sha256: sha256(bytes), contents })
+        Ok(Self { name: name.into(), file: name.into(), sha256: sha256(bytes), contents })
     }
 
     /// The guest's name: its file's, without the ending and the mode that xtask puts there.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The image's file.
+    pub fn file(&self) -> &Path {
+        &self.file
     }
 
     /// The SHA-256 of the file, in hexadecimal.
