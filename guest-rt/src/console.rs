@@ -1,8 +1,9 @@
 //! The guest's console: [`print!`](crate::print) and [`println!`](crate::println).
 //!
 //! Text is gathered in a buffer and leaves the guest once a call, or whenever the buffer is
-//! full. A value that prints while it is being printed does not wait for the buffer that its own
-//! caller holds: its text goes out by itself.
+//! full. What prints while something is being printed, a value's own formatting or the handler of an
+//! [interrupt](crate::interrupts), does not wait for the buffer that is held below it: its text goes out
+//! by itself.
 
 use core::fmt::{self, Write};
 

@@ -8,10 +8,13 @@ use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro128PlusPlus;
 use spin::{LazyLock, Mutex};
 
+use crate::interrupts;
+
 /// The generator of this guest's random numbers: small and fast without 64-bit arithmetic.
 pub type Generator = Xoshiro128PlusPlus;
 
-/// The generator that all others are seeded from.
+/// The generator that all others are seeded from. Whoever holds it has interrupts off: a handler that
+/// wanted it, too, would wait for ever.
 static ROOT: LazyLock<Mutex<Generator>> = LazyLock::new(|| {
     let mut seed = [0; 16];
     for (bytes, word) in seed.chunks_exact_mut(4).zip(crate::boot::info().seed) {
@@ -22,7 +25,7 @@ static ROOT: LazyLock<Mutex<Generator>> = LazyLock::new(|| {
 
 /// A new generator, different from all that this call gave before.
 pub fn generator() -> Generator {
-    Generator::from_rng(&mut *ROOT.lock())
+    interrupts::without(|| Generator::from_rng(&mut *ROOT.lock()))
 }
 
 /// Random numbers in a range.

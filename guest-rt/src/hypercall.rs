@@ -1,7 +1,7 @@
 //! The hypercalls: one port instruction each (`guest_abi::port` says what they mean).
 //!
 //! Guests rarely need this module: [`console`](crate::console), [`mod@exit`](crate::exit),
-//! [`panic`](mod@crate::panic), [`mailbox`](crate::mailbox) and [`ring`](crate::ring) are what they call.
+//! [`panic`](mod@crate::panic), [`timer`](crate::timer), [`mailbox`](crate::mailbox) and [`ring`](crate::ring) are what they call.
 
 use core::arch::asm;
 
@@ -140,6 +140,17 @@ pub fn panic(report: &block::Panic) -> ! {
     halt()
 }
 
+/// Ends the guest with the report of an exception or an interrupt.
+pub fn trap(report: &block::Trap) -> ! {
+    out32::<{ Port::Trap as u16 }>(address_of(report));
+    halt()
+}
+
+/// Has the host interrupt this guest once, after this many microseconds; 0 is never.
+pub fn timer_set(microseconds: u32) {
+    out32::<{ Port::TimerSet as u16 }>(microseconds);
+}
+
 /// Tells the host where this guest's mailbox is: `size` bytes at a guest-physical address.
 ///
 /// # Safety
@@ -160,7 +171,7 @@ pub fn end_turn() {
 /// The host does not let a guest go on after its end; should it ever, the guest stays here.
 fn halt() -> ! {
     loop {
-        // SAFETY: stops the CPU until an interrupt; interrupts are off.
+        // SAFETY: stops the CPU until an interrupt, which changes nothing here.
         unsafe { asm!("hlt", options(nomem, nostack, preserves_flags)) };
     }
 }

@@ -22,6 +22,9 @@
 //! | [`entropy`] | random numbers, seeded by the host | none |
 //! | [`mailbox`] | a message that the host relays from VM to VM, turn by turn | one to attach, one a turn |
 //! | [`ring`] | the mailbox through which the host hands a ring over, turn by turn | one to attach, one a turn |
+//! | [`traps`] | handlers of exceptions and interrupts; what has none is reported and ends the guest | none to handle, one to report |
+//! | [`interrupts`] | off and on, and waiting for one | none; one to wait |
+//! | [`timer`] | an interrupt after some time | one |
 //! | [`hypercall`] | the calls themselves | one each |
 //!
 //! Addresses, ports and records are `guest-abi`'s, which is here as [`abi`]; [`zerocopy`] is here for
@@ -39,9 +42,12 @@ pub mod console;
 pub mod entropy;
 pub mod exit;
 pub mod hypercall;
+pub mod interrupts;
 pub mod mailbox;
 pub mod panic;
 pub mod ring;
+pub mod timer;
+pub mod traps;
 
 mod gdt;
 mod volatile;

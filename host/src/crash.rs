@@ -7,6 +7,7 @@ use crate::{
     exchange::Refusal,
     kvm::{Direction, Width},
     memory::Place,
+    trap::TrapReport,
 };
 
 /// Why a guest was stopped.
@@ -15,6 +16,17 @@ pub enum Crash {
     /// The CPU shut down.
     #[error("triple fault: an exception whose handling failed, and so did the handling of that")]
     TripleFault,
+    /// An exception or an interrupt that the guest does not handle.
+    #[error("{0}")]
+    Trap(Box<TrapReport>),
+    /// The CPU had to push for a trap, and there was no memory for that below its stack pointer.
+    #[error(
+        "stack overflow: the CPU had to push for an exception or an interrupt onto the guard page below the stack, the stack pointer being {stack_pointer:#x}"
+    )]
+    PushOffStack {
+        /// The stack pointer.
+        stack_pointer: u64,
+    },
     /// A port that is no hypercall.
     #[error("{} port {port:#x}, {width}, which is no hypercall", verb(*direction))]
     UnknownPort {
@@ -139,10 +151,26 @@ pub enum Crash {
 }
 
 impl Crash {
+    /// Whether it is what the CPU did that ended the guest, and not what was asked for or left.
+    pub fn is_the_cpus(&self) -> bool {
+        !matches!(
+            self,
+            Self::MailboxSize { .. }
+                | Self::MailboxForm { .. }
+                | Self::MailboxTwice
+                | Self::TurnWithoutMailbox
+                | Self::Alone
+                | Self::LeftExchange
+                | Self::Violation(_)
+        )
+    }
+
     /// The crash's name for machines.
     pub fn name(&self) -> &'static str {
         match self {
             Self::TripleFault => "triple-fault",
+            Self::Trap(report) => report.name(),
+            Self::PushOffStack { .. } => "stack-overflow",
             Self::UnknownPort { .. } => "unknown-port",
             Self::WrongAccess { .. } => "wrong-access",
             Self::NoMemory { place: Place::StackGuard, .. } => "stack-overflow",
@@ -168,20 +196,23 @@ impl Crash {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::TripleFault => {
-                "look for a jump to a wrong address, a division by zero, or an instruction of an extension that guests are built without"
+                "look for code that changes the interrupt descriptor table, segments or page tables: exceptions are reported otherwise"
             }
+            Self::Trap(report) if !report.off_stack => report.hint(),
             Self::UnknownPort { .. } | Self::WrongAccess { .. } => {
                 "use guest_rt's functions; guest_abi::port lists every hypercall with its width and direction"
             }
             Self::NoMemory { place: Place::NullPage, .. } => "look for a pointer that was never set",
-            Self::NoMemory { place: Place::StackGuard, .. } => {
+            Self::NoMemory { place: Place::StackGuard, .. } | Self::PushOffStack { .. } | Self::Trap(_) => {
                 "look for endless recursion or large local variables: the stack has 16 KiB"
             }
             Self::NoMemory { .. } => "look for a wrong pointer, or give the guest more --memory",
             Self::BadJump { .. } => {
                 "look for a function pointer that was never set, or for a return address that was written over"
             }
-            Self::Halted => "end the guest with guest_rt::exit::exit, or let main return",
+            Self::Halted => {
+                "end the guest with guest_rt::exit::exit, or let main return; to wait, set guest_rt::timer and call guest_rt::interrupts::wait"
+            }
             Self::Emulation { .. } => {
                 "look for a jump into data, or for an instruction (SSE, RDRAND) that this machine's KVM does not emulate"
             }

@@ -85,17 +85,19 @@ fn run_two_instructions(system: &System) -> Finding {
     let entry = u16::try_from(IMAGE_BASE).map_err(|e| error(&e))?;
     let mut vcpu = Vcpu::new(system, memory, CpuState::real(entry)).map_err(|e| error(&e))?;
     let watchdog = Watchdog::start(TIMEOUT).map_err(|e| error(&e))?;
-    let _registration = watchdog.watch_this_thread();
+    let registration = watchdog.watch_this_thread(None);
     let mut exits = Vec::new();
     while exits.len() < 2 {
         match vcpu.run().map_err(|e| error(&e))? {
-            Exit::Interrupted if watchdog.expired() => return Err(error(&"the guest does not end")),
+            Exit::Interrupted if registration.expiry().is_some() => {
+                return Err(error(&"the guest does not end"));
+            }
             Exit::Interrupted => {}
             exit => exits.push(exit),
         }
     }
     match &exits[..] {
-        [Exit::Out { port: 0x80, width: Width::Byte, values: Values::One(_) }, Exit::Halt] => {
+        [Exit::Out { port: 0x80, width: Width::Byte, values: Values::One(_) }, Exit::Halt { .. }] => {
             Ok("a VM, a vCPU and a guest of two instructions work".into())
         }
         other => Err(error(&format!("a guest of two instructions left with {other:?}"))),

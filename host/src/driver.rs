@@ -1,9 +1,11 @@
 //! Who drives a vCPU: the guest alone, a debugger, or a tracer.
 
+use std::time::Instant;
+
 use crate::{
     kvm::{Exit, Vcpu, VcpuError},
     machine::Halt,
-    watchdog::Watchdog,
+    watchdog::Registration,
 };
 
 /// Owns a vCPU and is asked before each entry.
@@ -21,12 +23,27 @@ pub trait Driver: Send {
     /// That driver.
     fn alone(self: Box<Self>) -> Result<Vcpu, Box<dyn Driver>>;
 
-    /// The guest is about to be entered.
+    /// The guest is about to be entered, unless its time turns out to be up. It may be asked again without
+    /// an entry.
     ///
     /// # Errors
     ///
     /// KVM refused a call.
-    fn enter(&mut self, watchdog: &Watchdog) -> Result<Order, VcpuError>;
+    fn enter(&mut self, registration: &Registration<'_>) -> Result<Order, VcpuError>;
+
+    /// When it wants to be asked again, even if the guest has not left by then.
+    fn wakes(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Whether an interrupt that is due may be injected into the entry that comes.
+    ///
+    /// # Errors
+    ///
+    /// As [`enter`](Self::enter).
+    fn takes_interrupts(&mut self) -> Result<bool, VcpuError> {
+        Ok(true)
+    }
 
     /// The guest left; returns what that is to the host.
     fn left(&mut self, exit: Exit) -> Exit;
@@ -36,7 +53,7 @@ pub trait Driver: Send {
     /// # Errors
     ///
     /// As [`enter`](Self::enter).
-    fn halted(&mut self, halt: &Halt, watchdog: &Watchdog) -> Result<Order, VcpuError>;
+    fn halted(&mut self, halt: &Halt, registration: &Registration<'_>) -> Result<Order, VcpuError>;
 }
 
 /// What is to be done with a guest.
@@ -62,7 +79,7 @@ impl Driver for Vcpu {
         Ok(*self)
     }
 
-    fn enter(&mut self, _: &Watchdog) -> Result<Order, VcpuError> {
+    fn enter(&mut self, _: &Registration<'_>) -> Result<Order, VcpuError> {
         Ok(Order::Run)
     }
 
@@ -70,7 +87,7 @@ impl Driver for Vcpu {
         exit
     }
 
-    fn halted(&mut self, _: &Halt, _: &Watchdog) -> Result<Order, VcpuError> {
+    fn halted(&mut self, _: &Halt, _: &Registration<'_>) -> Result<Order, VcpuError> {
         Ok(Order::Run)
     }
 }

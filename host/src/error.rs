@@ -6,9 +6,11 @@ use crate::{
     crash::Crash,
     hypercall::PanicReport,
     image::ImageError,
+    interrupt::Signal,
     kvm::{SystemError, VcpuError},
     memory::MemoryError,
     output::visible,
+    post_mortem::{Evidence, Report, Wanted},
     recording::RecordingError,
     relay::FileError,
     replay::Difference,
@@ -27,8 +29,8 @@ pub enum Status {
     BadInput = 2,
     /// A guest crashed or broke the protocol.
     GuestCrashed = 3,
-    /// The deadline passed.
-    Deadline = 4,
+    /// The deadline passed, or another limit was reached.
+    Limit = 4,
     /// This machine cannot run it.
     Machine = 5,
     /// A bug of ours.
@@ -89,9 +91,26 @@ pub enum Error {
     /// The output cannot be written.
     #[error("cannot write the output: {0}")]
     Output(#[source] io::Error),
+    /// The output was not read, and the run could not wait any longer.
+    #[error(
+        "the output is not read: after {} s, the time that there is, it could not be written on\n  try: look at what the output goes to, or give the run more time with --timeout",
+        limit.as_secs_f64()
+    )]
+    OutputHeld {
+        /// The time that there was.
+        limit: Duration,
+    },
+    /// A signal asked the program to end.
+    #[error("interrupted by {signal}{}", at.as_ref().map_or(String::new(), |at| format!(": {at}")))]
+    Interrupted {
+        /// The signal.
+        signal: Signal,
+        /// What ran at that time, if a guest did.
+        at: Option<Place>,
+    },
     /// A guest failed.
     #[error(transparent)]
-    Guest(#[from] GuestError),
+    Guest(Box<GuestError>),
     /// A recording cannot be used.
     #[error(transparent)]
     Recording(#[from] RecordingError),
@@ -110,7 +129,7 @@ pub enum Error {
     #[error(
         "{0}\n  but the same run again, with the same schedule, capacity and seed, goes well: the guest depends on something else, a clock perhaps"
     )]
-    Unrepeatable(GuestError),
+    Unrepeatable(Box<GuestError>),
     /// gdb cannot be awaited.
     #[error("cannot wait for gdb at {address}: {source}; is another there, or a socket's file left over?")]
     Gdb {
@@ -167,10 +186,26 @@ impl Error {
             | Self::Doctor => Status::Machine,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Status::Success,
             Self::Output(_) => Status::Machine,
+            // The program itself has no status then: see `interrupt::die`.
+            Self::OutputHeld { .. } | Self::Interrupted { .. } => Status::Limit,
             Self::Differs(_) => Status::GuestCrashed,
             Self::Guest(error) | Self::Unrepeatable(error) => error.end.status(),
             Self::Killed => Status::Success,
             Self::Bug(_) => Status::Bug,
+        }
+    }
+
+    /// Whether its text has several lines of ours: a guest's report, a turn's two sides. All others have
+    /// one, and whatever text of files is in them is not to look like another.
+    pub fn has_lines(&self) -> bool {
+        matches!(self, Self::Guest(_) | Self::Unrepeatable(_) | Self::Differs(_) | Self::OutputHeld { .. })
+    }
+
+    /// The signal that the program is to die by, if one interrupted it.
+    pub fn signal(&self) -> Option<Signal> {
+        match self {
+            Self::Interrupted { signal, .. } => Some(*signal),
+            _ => None,
         }
     }
 
@@ -183,14 +218,48 @@ impl Error {
 /// A guest ended other than it should.
 #[derive(Debug)]
 pub struct GuestError {
+    /// Which, and when.
+    pub at: Place,
+    /// How.
+    pub end: GuestEnd,
+    /// What was taken from its machine.
+    pub evidence: Option<Evidence>,
+}
+
+impl GuestError {
+    /// What can be said of it beyond how it ended.
+    pub fn report(&self) -> Option<Report> {
+        let file;
+        let wanted = match &self.end {
+            GuestEnd::Panicked(report) => {
+                file = String::from_utf8_lossy(&report.file);
+                Wanted::CallsTo(&file, report.line)
+            }
+            GuestEnd::Crashed(crash, _) if !crash.is_the_cpus() => Wanted::Calls,
+            GuestEnd::Exited(_) | GuestEnd::Exits(_) => Wanted::Calls,
+            GuestEnd::Crashed(..) | GuestEnd::Deadline(_) | GuestEnd::TurnTimeout(_) => Wanted::All,
+        };
+        self.evidence.as_ref().map(|evidence| Report::of(evidence, wanted))
+    }
+}
+
+/// A place in a run: a guest, and its turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
     /// The VM's number.
     pub vm: u32,
     /// The guest's name.
     pub name: String,
-    /// The turn in which it ended, from 1; `None` outside of one.
+    /// The turn, from 1; `None` outside of one.
     pub turn: Option<u64>,
-    /// How.
-    pub end: GuestEnd,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { vm, name, turn } = self;
+        write!(f, "VM {vm}, {}", visible(name).to_string().replace('\n', "\\n"))?;
+        turn.map_or(Ok(()), |turn| write!(f, ", turn {turn}"))
+    }
 }
 
 /// How a guest ended other than it should.
@@ -204,15 +273,24 @@ pub enum GuestEnd {
     Crashed(Crash, Option<u64>),
     /// Not at all, until this much time had passed.
     Deadline(Duration),
+    /// Not at all, until it had run for this much time at a stretch.
+    TurnTimeout(Duration),
+    /// Not at all, until it had caused this many exits.
+    Exits(u64),
 }
 
 impl GuestEnd {
+    /// Whether it was the clock that ended it.
+    pub fn is_the_clocks(&self) -> bool {
+        matches!(self, Self::Deadline(_) | Self::TurnTimeout(_))
+    }
+
     /// The exit status that stands for this end.
     pub fn status(&self) -> Status {
         match self {
             Self::Exited(_) | Self::Panicked(_) => Status::GuestFailed,
             Self::Crashed(..) => Status::GuestCrashed,
-            Self::Deadline(_) => Status::Deadline,
+            Self::Deadline(_) | Self::TurnTimeout(_) | Self::Exits(_) => Status::Limit,
         }
     }
 
@@ -223,6 +301,8 @@ impl GuestEnd {
             Self::Panicked(_) => "panic",
             Self::Crashed(crash, _) => crash.name(),
             Self::Deadline(_) => "deadline",
+            Self::TurnTimeout(_) => "turn-timeout",
+            Self::Exits(_) => "max-exits",
         }
     }
 
@@ -233,6 +313,10 @@ impl GuestEnd {
             Self::Panicked(_) => "look at that line of the guest",
             Self::Crashed(crash, _) => crash.hint(),
             Self::Deadline(_) => "look for an endless loop, or give the run more time with --timeout",
+            Self::TurnTimeout(_) => "look for an endless loop, or give a turn more time with --turn-timeout",
+            Self::Exits(_) => {
+                "look for a loop of hypercalls (--stats counts them), or allow more with --max-exits"
+            }
         }
     }
 }
@@ -246,10 +330,15 @@ impl fmt::Display for GuestEnd {
                 let (message, file) = (quoted(&message, 4096), quoted(&file, 256));
                 write!(f, "panicked at {file}:{line}:{column}: {message}")
             }
-            Self::Crashed(crash, None) => write!(f, "{crash}"),
-            Self::Crashed(crash, Some(address)) => write!(f, "{crash} (near instruction {address:#x})"),
+            Self::Crashed(crash, _) => write!(f, "{crash}"),
             Self::Deadline(timeout) => {
                 write!(f, "still running after {} s, the deadline", timeout.as_secs_f64())
+            }
+            Self::TurnTimeout(timeout) => {
+                write!(f, "still running after {} s, the time that a turn may take", timeout.as_secs_f64())
+            }
+            Self::Exits(exits) => {
+                write!(f, "still running after {exits} exits, the most that a VM may cause")
             }
         }
     }
@@ -269,12 +358,9 @@ impl std::error::Error for GuestError {}
 
 impl fmt::Display for GuestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { vm, name, turn, end } = self;
-        write!(f, "VM {vm}, {}", visible(name))?;
-        if let Some(turn) = turn {
-            write!(f, ", turn {turn}")?;
-        }
-        write!(f, ": {end}\n  try: {}", end.hint())
+        let Self { at, end, .. } = self;
+        write!(f, "{at}: {end}\n  try: {}", end.hint())?;
+        self.report().map_or(Ok(()), |report| write!(f, "{report}"))
     }
 }
 
@@ -297,11 +383,15 @@ mod tests {
 
     #[test]
     fn statuses_are_the_contracts() {
+        let at = Place { vm: 1, name: "g".into(), turn: None };
         let guest =
-            |end| Error::Guest(GuestError { vm: 1, name: "g".into(), turn: None, end }).status() as u8;
+            |end| Error::Guest(Box::new(GuestError { at: at.clone(), end, evidence: None })).status() as u8;
         assert_eq!(guest(GuestEnd::Exited(7)), 1);
         assert_eq!(guest(GuestEnd::Crashed(Crash::TripleFault, None)), 3);
         assert_eq!(guest(GuestEnd::Deadline(Duration::from_secs(1))), 4);
+        assert_eq!(guest(GuestEnd::TurnTimeout(Duration::from_secs(1))), 4);
+        assert_eq!(guest(GuestEnd::Exits(1)), 4);
+        assert_eq!(Error::OutputHeld { limit: Duration::from_secs(1) }.status() as u8, 4);
         assert_eq!(Error::Usage(String::new()).status() as u8, 2);
         assert_eq!(Error::Doctor.status() as u8, 5);
         assert_eq!(Error::Bug(String::new()).status() as u8, 70);

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     exchange::States,
+    post_mortem::Report,
     stats::{ExitStats, JsonRow},
 };
 
@@ -30,6 +31,8 @@ pub enum Event<'a> {
     End(End),
     /// A guest that ran alone is done.
     Exit(ExitEvent<'a>),
+    /// A guest printed more than it may, and the rest was dropped.
+    Dropped(Dropped<'a>),
     /// Where the exits and the time of a run went. Times differ from run to run.
     Stats(StatsEvent<'a>),
 }
@@ -153,6 +156,9 @@ pub struct CrashEvent<'a> {
     /// For a broken rule of the ring: the last good state and the claimed one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub states: Option<&'a States>,
+    /// What else can be said.
+    #[serde(flatten)]
+    pub report: Option<Report>,
 }
 
 /// A place in a guest's source.
@@ -222,6 +228,19 @@ pub struct ExitEvent<'a> {
     pub status: u32,
     /// Its exits.
     pub exits: Exits,
+}
+
+/// See [`Event::Dropped`].
+#[derive(Debug, Serialize)]
+pub struct Dropped<'a> {
+    /// The VM's number.
+    pub vm: u32,
+    /// The guest's name.
+    pub name: &'a str,
+    /// The number of bytes that were dropped.
+    pub bytes: u64,
+    /// The number of bytes that it may print.
+    pub limit: u64,
 }
 
 /// See [`Event::Stats`].

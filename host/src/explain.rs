@@ -47,7 +47,12 @@ fn sentence(exit: &Exit) -> String {
         Exit::Mmio { address, .. } => {
             format!("KVM_EXIT_MMIO: the guest reached for address {address:#x}, where no memory slot is")
         }
-        Exit::Halt => "KVM_EXIT_HLT: the guest executed hlt; without an interrupt to come it is done".into(),
+        Exit::Halt { .. } => {
+            "KVM_EXIT_HLT: the guest executed hlt; without an interrupt to come it is done".into()
+        }
+        Exit::InterruptWindow => {
+            "KVM_EXIT_IRQ_WINDOW_OPEN: the guest takes interrupts now, and one is due for it".into()
+        }
         Exit::Shutdown => "KVM_EXIT_SHUTDOWN: a triple fault; a real machine would reset here".into(),
         Exit::FailEntry { reason } => {
             format!("KVM_EXIT_FAIL_ENTRY: the hardware refused the guest's state (reason {reason:#x})")

@@ -4,7 +4,7 @@
 //! is not trusted: what it passes is copied once and checked.
 
 use guest_abi::{
-    block::{MailboxAttach, Panic, Text},
+    block::{MailboxAttach, Panic, Text, Trap},
     port::Port,
 };
 use zerocopy::{FromBytes, IntoBytes};
@@ -12,9 +12,11 @@ use zerocopy::{FromBytes, IntoBytes};
 use crate::{
     crash::Crash,
     kvm::{Direction, Width},
-    memory::GuestMemory,
+    memory::{GuestMemory, Place},
     seed::split,
     stats::ExitStats,
+    timer::Timer,
+    trap::TrapReport,
 };
 
 /// A hypercall, decoded.
@@ -46,6 +48,10 @@ pub enum Hypercall {
     MailboxAttach(u32),
     /// The turn is over.
     EndTurn,
+    /// End with the trap that the block at this address reports.
+    Trap(u32),
+    /// Interrupt the guest after this many microseconds; 0 is never.
+    TimerSet(u32),
 }
 
 /// Decodes a port access; `value` is what was written, of no meaning for a read. `known` says which
@@ -86,6 +92,8 @@ pub fn decode(
         (Port::Print, _) => Hypercall::Print(value),
         (Port::MailboxAttach, _) => Hypercall::MailboxAttach(value),
         (Port::EndTurn, _) => Hypercall::EndTurn,
+        (Port::Trap, _) => Hypercall::Trap(value),
+        (Port::TimerSet, _) => Hypercall::TimerSet(value),
     })
 }
 
@@ -103,6 +111,8 @@ pub struct Services<'a> {
     pub translation: &'a mut u32,
     /// Translates a guest-virtual address to what the guest is told of the host-virtual one.
     pub translate: &'a mut dyn FnMut(u32) -> u32,
+    /// When the guest wants to be interrupted.
+    pub timer: &'a mut Timer,
     /// Whether others built the guest: it has the course's hypercalls only, and ends with `hlt`.
     pub foreign: bool,
     /// Takes what the guest prints; says whether there is still somebody to take it.
@@ -116,6 +126,8 @@ pub enum Reply {
     Resume,
     /// Let it go on with this in EAX.
     Answer(u32),
+    /// Let it go on when its timer's interrupt is due.
+    Wait,
     /// Leave it stopped.
     Stop(Stop),
 }
@@ -174,6 +186,11 @@ pub fn handle(call: Hypercall, services: &mut Services<'_>) -> Result<Reply, Cra
         Hypercall::MailboxAttach(address) => attach(services, address),
         Hypercall::EndTurn if services.mailbox.is_none() => Err(Crash::TurnWithoutMailbox),
         Hypercall::EndTurn => Ok(Reply::Stop(Stop::TurnEnded)),
+        Hypercall::Trap(address) => Err(trap_report(services, address)?),
+        Hypercall::TimerSet(microseconds) => {
+            services.timer.set(microseconds);
+            Ok(Reply::Resume)
+        }
     }
 }
 
@@ -221,6 +238,13 @@ fn panic_report(services: &mut Services<'_>, address: u32) -> Result<Reply, Cras
         line: panic.line,
         column: panic.column,
     })))
+}
+
+/// A trap is a crash.
+fn trap_report(services: &Services<'_>, address: u32) -> Result<Crash, Crash> {
+    let trap: Trap = block(services.memory, Port::Trap, address)?;
+    let off_stack = services.memory.place(trap.general[Trap::STACK_POINTER]) == Place::StackGuard;
+    Ok(Crash::Trap(TrapReport::new(trap, off_stack).into()))
 }
 
 fn attach(services: &mut Services<'_>, address: u32) -> Result<Reply, Crash> {

@@ -213,7 +213,7 @@ pub fn mode_works(system: &System, mode: CpuMode) -> Result<bool, VcpuError> {
     loop {
         match vcpu.run()? {
             Exit::Interrupted => {}
-            exit => return Ok(exit == Exit::Halt),
+            exit => return Ok(matches!(exit, Exit::Halt { .. })),
         }
     }
 }
@@ -226,7 +226,7 @@ mod tests {
     fn flat(len: usize, load: u32, mode: CpuMode) -> Image {
         let request =
             Request { format: Some(ImageFormat::Flat), load: Some(load), mode: Some(mode), entry: None };
-        Image::parse("x", &vec![0x90; len], request).expect("an image")
+        Image::parse("x", vec![0x90; len], request).expect("an image")
     }
 
     fn launch_in(memory: &GuestMemory, image: &Image) -> Result<Launch, MemoryError> {

@@ -5,7 +5,12 @@ use std::{
     time::Instant,
 };
 
-use guest_abi::{block::MailboxAttach, mode::CpuMode, port::Port};
+use guest_abi::{
+    block::{MailboxAttach, Trap},
+    mode::CpuMode,
+    port::Port,
+    trap::TIMER,
+};
 
 use crate::{
     crash::Crash,
@@ -15,10 +20,13 @@ use crate::{
     image::{Image, Start},
     kvm::{Direction, Exit, System, Vcpu, VcpuError},
     launch::{Launch, Parameters},
+    limits::{Limits, Printed},
     memory::{MemoryError, Place},
     output,
+    post_mortem::{Evidence, History, Origin},
     stats::{ExitStats, Reason},
-    watchdog::Watchdog,
+    timer::Timer,
+    watchdog::{Expiry, Registration},
 };
 
 /// A guest in its VM.
@@ -32,11 +40,15 @@ pub struct Machine {
     text: u32,
     mailbox: Option<MailboxAttach>,
     translation: u32,
+    timer: Timer,
     secrets: Secrets,
     stats: ExitStats,
+    printed: Printed,
     explain: Explain,
     /// Whether the guest ended with a crash.
     crashed: bool,
+    origin: Origin,
+    history: History,
 }
 
 /// Whether guests are told where the host has their memory.
@@ -48,6 +60,8 @@ pub enum Secrets {
     Kept,
     /// They are not, and it has been said that somebody asked.
     Mentioned,
+    /// They are not, and nothing is said of such calls.
+    Unspoken,
 }
 
 /// Why a machine stopped.
@@ -57,8 +71,10 @@ pub enum Halt {
     Stop(Stop),
     /// The guest did what it may not; with the instruction pointer, where that is meaningful.
     Crash(Crash, Option<u64>),
-    /// The deadline passed while the guest ran.
-    Deadline,
+    /// Its time was up.
+    Expired(Expiry),
+    /// The guest had caused all the exits that it may.
+    Exits(u64),
     /// A debugger ended the run.
     Killed,
 }
@@ -92,21 +108,25 @@ impl Machine {
             name: image.name().into(),
             vm: parameters.vm,
             mode: image.start().mode(),
-            file: image.file().into(),
+            file: image.path().into(),
             cpu: Box::new(vcpu),
             foreign,
             text,
             mailbox: None,
             translation: 0,
+            timer: Timer::default(),
             secrets,
             stats: ExitStats::default(),
+            printed: Printed::default(),
             explain,
             crashed: false,
+            origin: Origin::of(image),
+            history: History::default(),
         })
     }
 
     /// Makes the guest start again from its image, as in a new VM (but see [`Vcpu::reset`]); the
-    /// counts of its exits begin anew. Image and memory size must be those it was made with.
+    /// counts of its exits and of its output begin anew. Image and memory size must be those it was made with.
     ///
     /// After a crash the machine gets a new VM: kvm-amd is known not to run a vCPU again that has shut
     /// down, whatever registers it is given.
@@ -130,7 +150,10 @@ impl Machine {
         vcpu.reset()?;
         self.mailbox = None;
         self.translation = 0;
+        self.timer = Timer::default();
         self.stats = ExitStats::default();
+        self.history.clear();
+        self.printed = Printed::default();
         Ok(())
     }
 
@@ -165,6 +188,11 @@ impl Machine {
         &self.stats
     }
 
+    /// What the guest has printed so far.
+    pub fn printed(&self) -> Printed {
+        self.printed
+    }
+
     /// The registers, for a person to read.
     ///
     /// # Errors
@@ -174,18 +202,20 @@ impl Machine {
         self.cpu.vcpu().registers()
     }
 
-    /// Runs the guest until it stops; `console` takes what it prints.
+    /// Runs the guest until it stops, or is to by its thread's registration or the limits; `console`
+    /// takes what it prints.
     ///
     /// # Errors
     ///
     /// `KVM_RUN` itself failed.
     pub fn run(
         &mut self,
-        watchdog: &Watchdog,
+        registration: &Registration<'_>,
+        limits: &Limits,
         console: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<Halt, VcpuError> {
-        let halt = self.run_to_halt(watchdog, console)?;
-        match self.cpu.halted(&halt, watchdog)? {
+        let halt = self.run_to_halt(registration, limits, console)?;
+        match self.cpu.halted(&halt, registration)? {
             Order::Run => Ok(halt),
             Order::Kill => Ok(Halt::Killed),
         }
@@ -193,16 +223,21 @@ impl Machine {
 
     fn run_to_halt(
         &mut self,
-        watchdog: &Watchdog,
+        registration: &Registration<'_>,
+        limits: &Limits,
         console: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<Halt, VcpuError> {
         loop {
-            if watchdog.expired() {
-                return Ok(Halt::Deadline);
-            }
-            if self.cpu.enter(watchdog)? == Order::Kill {
+            if self.cpu.enter(registration)? == Order::Kill {
                 return Ok(Halt::Killed);
             }
+            if let Some(expiry) = registration.expiry() {
+                return Ok(self.expired(expiry));
+            }
+            if let Some(max) = limits.max_exits.filter(|&max| self.stats.total() >= max) {
+                return Ok(Halt::Exits(max));
+            }
+            self.interrupt(registration)?;
             let entered = Instant::now();
             let exit = self.cpu.vcpu_mut().run()?;
             let left = Instant::now();
@@ -212,13 +247,26 @@ impl Machine {
                 self.stats.enter(reason, left - entered);
             }
             self.explain.exit(self.vm, &exit);
-            let reply = self.serve(&exit, console);
+            // Of a guest that is stepped it would remember nothing but steps.
+            if !matches!(exit, Exit::Debug { .. }) {
+                self.history.push(&exit);
+            }
+            let reply = self.serve(&exit, limits.max_output, &mut |text| {
+                // A write is not to be interrupted by what is to interrupt the guest.
+                registration.set_alarm(None);
+                console(text)
+            });
             if let Some(reason) = reason {
                 self.stats.served(reason, left);
             }
             match reply {
                 Ok(Reply::Resume) => {}
                 Ok(Reply::Answer(value)) => self.cpu.vcpu_mut().answer(value),
+                Ok(Reply::Wait) => {
+                    if self.wait(registration)? == Order::Kill {
+                        return Ok(Halt::Killed);
+                    }
+                }
                 Ok(Reply::Stop(stop)) => return Ok(Halt::Stop(stop)),
                 Err(crash) => {
                     self.crashed = true;
@@ -228,29 +276,99 @@ impl Machine {
         }
     }
 
-    fn serve(&mut self, exit: &Exit, console: &mut dyn FnMut(&[u8]) -> bool) -> Result<Reply, Crash> {
+    /// Sees to the interrupt of the guest's timer: if it is due it is injected, as soon as the guest takes
+    /// one; otherwise the guest is left when it is due, or when its driver wants to be asked.
+    fn interrupt(&mut self, registration: &Registration<'_>) -> Result<(), VcpuError> {
+        let is_due = self.timer.has_expired();
+        if is_due && !self.cpu.takes_interrupts()? {
+            self.cpu.vcpu_mut().hold();
+        } else if is_due && self.cpu.vcpu_mut().inject(TIMER)? {
+            self.timer = Timer::default();
+            self.explain
+                .call("KVM_INTERRUPT", "the timer's interrupt is due: the guest takes it as it enters");
+        }
+        let due = self.timer.due().filter(|_| !is_due);
+        registration.set_alarm(due.into_iter().chain(self.cpu.wakes()).min());
+        Ok(())
+    }
+
+    /// Waits until the timer's interrupt is due, asking the driver meanwhile as it wants.
+    fn wait(&mut self, registration: &Registration<'_>) -> Result<Order, VcpuError> {
+        while let Some(due) = self.timer.due().filter(|_| !self.timer.has_expired()) {
+            if self.cpu.enter(registration)? == Order::Kill {
+                return Ok(Order::Kill);
+            }
+            if registration.expiry().is_some() {
+                break;
+            }
+            registration.sleep_until(self.cpu.wakes().map_or(due, |wakes| wakes.min(due)));
+        }
+        Ok(Order::Run)
+    }
+
+    fn serve(
+        &mut self,
+        exit: &Exit,
+        max_output: u64,
+        console: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<Reply, Crash> {
         let explain = self.explain;
-        let Self { cpu, vm, secrets, .. } = self;
+        let Self { cpu, vm, secrets, printed, .. } = self;
         let vcpu = cpu.vcpu();
+        let mut console = |text: &[u8]| {
+            let admitted = printed.admit(text, max_output);
+            admitted.is_empty() || console(admitted)
+        };
         let mut services = Services {
             memory: vcpu.memory(),
             mailbox: &mut self.mailbox,
             stats: &self.stats,
             text: self.text,
             translation: &mut self.translation,
+            timer: &mut self.timer,
             translate: &mut |address| translate(vcpu, *vm, secrets, explain, address),
             foreign: self.foreign,
-            console,
+            console: &mut console,
         };
         serve(exit, &mut services)
+    }
+
+    /// A time is up. A guest whose CPU tries for ever to push onto the stack's guard page, as kvm-amd's
+    /// does for some exceptions, is told of its stack.
+    fn expired(&mut self, expiry: Expiry) -> Halt {
+        match self.push_off_stack().filter(|_| !matches!(expiry, Expiry::Interrupted(_))) {
+            None => Halt::Expired(expiry),
+            Some(crash) => {
+                self.crashed = true;
+                Halt::Crash(crash, self.cpu.vcpu().state().map(|state| state.ip))
+            }
+        }
+    }
+
+    /// The crash that the stack is used up, if there is no room left for what the CPU pushes when it is
+    /// interrupted.
+    fn push_off_stack(&self) -> Option<Crash> {
+        /// Flags, CS, EIP and an error code.
+        const PUSHED: u64 = 16;
+        let stack_pointer = self.cpu.vcpu().state().filter(|_| !self.foreign)?.stack();
+        let lowest = stack_pointer.wrapping_sub(PUSHED);
+        let guard = self.cpu.vcpu().memory().place(lowest) == Place::StackGuard;
+        guard.then_some(Crash::PushOffStack { stack_pointer })
     }
 
     /// What is known of a crash beyond its exit: the instruction, where registers still say so. After
     /// a shutdown they may be those of a reset CPU and say nothing.
     fn crash(&self, crash: Crash) -> Halt {
-        let address = match crash {
+        // What the CPU pushed onto the stack's guard page: a triple fault on kvm_pvm; on others an internal
+        // error, since the emulator of MMIO instructions does not know of pushes that are none.
+        let crash = match crash {
+            Crash::TripleFault | Crash::Emulation { .. } => self.push_off_stack().unwrap_or(crash),
+            other => other,
+        };
+        let address = match &crash {
             Crash::TripleFault => None,
-            _ => self.cpu.vcpu().instruction_pointer(),
+            Crash::Trap(report) => Some(report.record.ip),
+            _ => self.cpu.vcpu().state().map(|state| state.ip),
         };
         match (&crash, address) {
             // Our own guests run with flat segments and identity-mapped: the pointer is an address.
@@ -262,6 +380,19 @@ impl Machine {
             }
             _ => Halt::Crash(crash, address),
         }
+    }
+
+    /// What there is to say of a guest that has ended, with a trap or not. After a shutdown the registers
+    /// are perhaps those of a reset CPU, and say nothing.
+    pub fn evidence(&self, trap: Option<&Trap>) -> Evidence {
+        let registers = match (self.history.last(), trap) {
+            (Some(Exit::Shutdown | Exit::FailEntry { .. }), _) => None,
+            (_, None) => self.cpu.vcpu().state(),
+            (_, Some(trap)) => self.cpu.vcpu().state().map(|state| state.interrupted(trap)),
+        };
+        Evidence::take(&self.origin, registers, &self.history, |address, bytes| {
+            u32::try_from(address).is_ok_and(|address| self.cpu.vcpu().memory().read(address, bytes).is_ok())
+        })
     }
 
     /// The size of the mailbox that the guest attached, if it has one.
@@ -312,12 +443,13 @@ fn translate(vcpu: &Vcpu, vm: u32, secrets: &mut Secrets, explain: Explain, addr
     let host_address =
         vcpu.translate(address.into()).and_then(|physical| vcpu.memory().host_address(physical));
     match (host_address, *secrets) {
+        (None, Secrets::Unspoken) => 0,
         (None, _) => {
             output::complain("Invalid GVA");
             0
         }
         (Some(address), Secrets::Told) => crate::seed::split(address).0,
-        (Some(_), Secrets::Mentioned) => 0,
+        (Some(_), Secrets::Mentioned | Secrets::Unspoken) => 0,
         (Some(_), Secrets::Kept) => {
             *secrets = Secrets::Mentioned;
             output::complain(&format!(
@@ -353,12 +485,13 @@ pub fn serve(exit: &Exit, services: &mut Services<'_>) -> Result<Reply, Crash> {
         Exit::Mmio { address, direction, .. } => {
             Err(Crash::NoMemory { address, direction, place: services.memory.place(address) })
         }
-        Exit::Halt if foreign => Ok(Reply::Stop(Stop::Halted)),
-        Exit::Halt => Err(Crash::Halted),
+        Exit::Halt { .. } if foreign => Ok(Reply::Stop(Stop::Halted)),
+        Exit::Halt { interrupts: true } if services.timer.due().is_some() => Ok(Reply::Wait),
+        Exit::Halt { .. } => Err(Crash::Halted),
         Exit::Shutdown => Err(Crash::TripleFault),
         Exit::FailEntry { reason } => Err(Crash::FailEntry { reason }),
         Exit::InternalError { suberror } => Err(Crash::Emulation { suberror }),
-        Exit::Interrupted | Exit::Debug { .. } => Ok(Reply::Resume),
+        Exit::Interrupted | Exit::InterruptWindow | Exit::Debug { .. } => Ok(Reply::Resume),
         Exit::Other { reason } => Err(Crash::Unexpected { reason }),
     }
 }

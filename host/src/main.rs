@@ -1,6 +1,6 @@
 //! `guestlab`: runs guests under KVM. `guestlab --help` says how.
 
-use std::{path::Path, process::ExitCode};
+use std::{panic, path::Path, process::ExitCode};
 
 use clap::Parser;
 use guest_abi::mode::CpuMode;
@@ -9,7 +9,7 @@ use guestlab::{
     doctor,
     error::{Error, Status},
     explain::Explain,
-    explore,
+    explore, interrupt,
     kvm::System,
     output, prodcons,
     recording::Recorder,
@@ -17,7 +17,25 @@ use guestlab::{
 };
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let command = Cli::parse().command;
+    let outcome = panic::catch_unwind(|| obey(command))
+        .unwrap_or_else(|_| Err(Error::Bug("it panicked, with the message above".into())));
+    let status = match outcome {
+        Ok(()) => Status::Success,
+        Err(error) => {
+            report(&error);
+            if let Some(signal) = error.signal() {
+                interrupt::die(signal);
+            }
+            error.status()
+        }
+    };
+    ExitCode::from(status as u8)
+}
+
+fn obey(command: Command) -> Result<(), Error> {
+    interrupt::listen().map_err(|source| Error::Os { what: "listen for signals", source })?;
+    match command {
         Command::Run(args) if args.asks_for_needs() => needs(&args),
         Command::Run(args) => run(&args),
         Command::Explore(args) if args.asks_for_needs() => print_needs(args.needs()),
@@ -25,15 +43,7 @@ fn main() -> ExitCode {
         Command::Replay(args) if args.needs => replay_needs(&args.file),
         Command::Replay(args) => replay(&args),
         Command::Doctor(args) => doctor::run(&args.kvm),
-    };
-    let status = match outcome {
-        Ok(()) => Status::Success,
-        Err(error) => {
-            report(&error);
-            error.status()
-        }
-    };
-    ExitCode::from(status as u8)
+    }
 }
 
 fn run(args: &RunArgs) -> Result<(), Error> {
@@ -45,9 +55,9 @@ fn run(args: &RunArgs) -> Result<(), Error> {
         Plan::Prodcons(plan) => match args.record() {
             None => prodcons::run(&system, plan, &mut *sink),
             Some(path) => {
-                let cannot = |source| Error::Record { path: path.into(), source };
-                let mut recorder = Recorder::create(path, &plan.guests, &mut *sink).map_err(cannot)?;
-                prodcons::run(&system, plan, &mut recorder)
+                let mut recorder = Recorder::new(path, plan, &mut *sink);
+                let outcome = prodcons::run(&system, plan, &mut recorder);
+                recorder.conclude(outcome)
             }
         },
         Plan::Relay(plan) => relay::run(&system, plan, &mut *sink),
@@ -80,9 +90,15 @@ fn print_needs(needs: Vec<(String, CpuMode)>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Says what went wrong. A reader of the output that has gone is nothing to speak of.
+/// Says what went wrong, in which nothing of a guest's or of a file's can drive the terminal. A reader
+/// of the output that has gone is nothing to speak of.
 fn report(error: &Error) {
     if !error.is_closed_output() {
-        output::complain_styled(&format!("{}: {error}", output::label("guestlab")));
+        let text = error.to_string();
+        let text = match error.has_lines() {
+            true => output::visible(&text).to_string(),
+            false => output::visible(&text).to_string().replace('\n', "\\n"),
+        };
+        output::complain_styled(&format!("{}: {text}", output::label("guestlab")));
     }
 }

@@ -6,7 +6,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -14,16 +14,23 @@ use guest_abi::{
     mailbox::Quota,
     mode::CpuMode,
     ring::{Capacity, MAX_CAPACITY},
+    transition::Role,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    event::{CrashEvent, Event, Turn},
+    error::Error,
+    event::{Account, CrashEvent, End, Event, Guest, Turn},
+    files,
     output::Sink,
-    prodcons::Guests,
-    values::parse_mode,
+    prodcons::Plan,
+    schedule::{Schedule, ScheduleSpec, vm_name},
+    values::{is_guest_name, parse_mode},
 };
+
+/// The `event` of the first line.
+const HEADER: &str = "recording";
 
 /// The version of the format.
 const VERSION: u32 = 1;
@@ -59,10 +66,13 @@ pub struct Options {
     pub mode: Option<String>,
     /// Each guest's memory in bytes.
     pub memory: u32,
+    /// The number of exits that a VM may cause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_exits: Option<u64>,
 }
 
 impl Options {
-    fn of(guests: &Guests) -> Self {
+    fn of(Plan { guests, limits, .. }: &Plan) -> Self {
         let items = |quota| match quota {
             Quota::Random => None,
             Quota::Items(items) => Some(items),
@@ -76,6 +86,7 @@ impl Options {
             consume: items(guests.consume),
             mode: guests.mode.map(|mode| mode.name().to_owned()),
             memory: guests.memory,
+            max_exits: limits.max_exits,
         }
     }
 
@@ -88,7 +99,11 @@ impl Options {
     fn is_sound(&self) -> bool {
         let quota = |items: Option<u32>| items.is_none_or(|items| items <= MAX_CAPACITY);
         let vms = 1..=16;
-        vms.contains(&self.producers)
+        // A path, or a guest's name: see Source::written.
+        let source = |text: &str| text.contains('/') || is_guest_name(text);
+        source(&self.producer)
+            && source(&self.consumer)
+            && vms.contains(&self.producers)
             && vms.contains(&self.consumers)
             && quota(self.produce)
             && quota(self.consume)
@@ -96,28 +111,45 @@ impl Options {
     }
 }
 
-/// The second line: what a replay needs of the `run` event.
+/// The second line: the `run` event.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RecordedRun {
+    event: String,
+    experiment: String,
+    /// The schedule, as written.
+    pub schedule: ScheduleSpec,
     /// The guest ABI of the host that recorded.
     pub abi: String,
     /// The seed of all chance.
     pub seed: u64,
     /// The ring's capacity.
     pub capacity: u32,
+    /// The number of turns that were to be.
+    pub turns: u64,
     /// The guests, in the order of their VMs.
     pub guests: Vec<RecordedGuest>,
 }
 
 /// A guest of a recorded run.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RecordedGuest {
     /// The VM's number.
     pub vm: u32,
     /// The image's name.
     pub name: String,
+    /// What it does.
+    pub role: String,
     /// The SHA-256 of the image's file.
     pub sha256: String,
+}
+
+impl From<&Guest<'_>> for RecordedGuest {
+    fn from(guest: &Guest<'_>) -> Self {
+        let role = guest.role.map_or("", Role::name);
+        Self { vm: guest.vm, name: guest.name.into(), role: role.into(), sha256: guest.sha256.into() }
+    }
 }
 
 /// A turn, or the crash that ended the run, as a recording has it: what can be compared.
@@ -128,10 +160,13 @@ pub enum Step {
     Turn(RecordedTurn),
     /// A crash.
     Crash(RecordedCrash),
+    /// The end of the run.
+    End(RecordedEnd),
 }
 
 /// See [`Step::Turn`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RecordedTurn {
     /// The turn's number, from 1.
     pub turn: u64,
@@ -162,45 +197,114 @@ impl From<&Turn<'_>> for RecordedTurn {
     }
 }
 
-/// See [`Step::Crash`].
+/// See [`Step::Crash`]. What else is said of a crash may differ from machine to machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedCrash {
     /// The VM's number.
     pub vm: u32,
+    /// The guest's name.
+    pub name: String,
     /// The turn in which it happened.
     pub turn: Option<u64>,
     /// The reason's name.
     pub reason: String,
+    /// The reason in words.
+    pub message: String,
+    /// For a broken rule of the ring: the two states.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub states: Value,
 }
 
 impl From<&CrashEvent<'_>> for RecordedCrash {
     fn from(crash: &CrashEvent<'_>) -> Self {
-        Self { vm: crash.vm, turn: crash.turn, reason: crash.reason.into() }
+        Self {
+            vm: crash.vm,
+            name: crash.name.into(),
+            turn: crash.turn,
+            reason: crash.reason.into(),
+            message: crash.message.clone(),
+            states: crash.states.map_or(Value::Null, |states| serde_json::json!(states)),
+        }
+    }
+}
+
+impl RecordedCrash {
+    /// Whether the run was ended by the clock, which the next one need not be.
+    pub fn is_the_clocks(&self) -> bool {
+        matches!(self.reason.as_str(), "deadline" | "turn-timeout")
+    }
+}
+
+/// See [`Step::End`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedEnd {
+    /// The number of turns that were finished.
+    pub turns: u64,
+    /// The number of items that were produced.
+    pub produced: u64,
+    /// The number of items that were consumed.
+    pub consumed: u64,
+    /// The number of items in the ring.
+    pub left: u32,
+    /// The audit's verdict.
+    pub audit: Value,
+    /// The exits of each VM, by kind.
+    pub exits: Value,
+}
+
+impl RecordedEnd {
+    /// The end of an exchange; `None` of anything else.
+    pub fn of(end: &End) -> Option<Self> {
+        let Account { produced, consumed, left, audit } = end.account?;
+        let (audit, exits) = (serde_json::json!(audit), serde_json::json!(end.exits));
+        Some(Self { turns: end.turns, produced, consumed, left, audit, exits })
     }
 }
 
 /// A sink that writes a recording and hands every event on.
 ///
-/// Each line is written at once and whole, the first two together: whenever the process is killed,
-/// the file holds nothing yet, or all that happened before.
+/// The file is made when the run begins. Each line is written at once and whole, the first two
+/// together: whenever the process is killed, there is no recording yet, or all that happened before.
 pub struct Recorder<'a> {
-    file: File,
-    /// What is to be written with the next line.
-    line: Vec<u8>,
+    path: PathBuf,
+    header: Header,
+    file: Option<File>,
+    /// Why it could not be written.
+    failure: Option<io::Error>,
     next: &'a mut dyn Sink,
 }
 
 impl<'a> Recorder<'a> {
-    /// Begins the recording of a run of these guests.
+    /// The recorder of a run, to a file.
+    pub fn new(path: &Path, plan: &Plan, next: &'a mut dyn Sink) -> Self {
+        let header = Header { event: HEADER.into(), version: VERSION, options: Options::of(plan) };
+        Self { path: path.into(), header, file: None, failure: None, next }
+    }
+
+    /// The outcome of the run that was recorded.
     ///
     /// # Errors
     ///
-    /// The file cannot be written.
-    pub fn create(path: &Path, guests: &Guests, next: &'a mut dyn Sink) -> io::Result<Self> {
-        let mut line = Vec::new();
-        let header = Header { event: "recording".into(), version: VERSION, options: Options::of(guests) };
-        append_line(&mut line, &header)?;
-        Ok(Self { file: File::create(path)?, line, next })
+    /// The run's; or the recording could not be written.
+    pub fn conclude(self, outcome: Result<(), Error>) -> Result<(), Error> {
+        match self.failure {
+            Some(source) => Err(Error::Record { path: self.path, source }),
+            None => outcome,
+        }
+    }
+
+    fn record(&mut self, event: &Event<'_>) -> io::Result<()> {
+        let mut lines = Vec::new();
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => {
+                append_line(&mut lines, &self.header)?;
+                self.file.insert(files::create(&self.path)?)
+            }
+        };
+        append_line(&mut lines, event)?;
+        file.write_all(&lines)
     }
 }
 
@@ -213,9 +317,11 @@ fn append_line(lines: &mut Vec<u8>, record: &impl Serialize) -> io::Result<()> {
 impl Sink for Recorder<'_> {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         if matches!(event, Event::Run(_) | Event::Turn(_) | Event::Crash(_) | Event::End(_)) {
-            append_line(&mut self.line, event)?;
-            self.file.write_all(&self.line)?;
-            self.line.clear();
+            self.record(event).map_err(|error| {
+                let kind = error.kind();
+                self.failure.get_or_insert(error);
+                io::Error::from(kind)
+            })?;
         }
         self.next.event(event)
     }
@@ -234,8 +340,6 @@ pub struct Recording {
     pub run: RecordedRun,
     /// What happened, in order.
     pub steps: Vec<Step>,
-    /// Whether the recording has its end; one of a killed run has none.
-    pub complete: bool,
 }
 
 impl Recording {
@@ -246,46 +350,62 @@ impl Recording {
     /// The file cannot be read, or a whole line of it is none of a recording's.
     pub fn open(path: &Path) -> Result<Self, RecordingError> {
         let error = |line, problem| RecordingError { path: path.into(), line, problem };
-        let mut text = String::new();
-        File::open(path)
-            .and_then(|file| file.take(MAX_FILE_SIZE).read_to_string(&mut text))
-            .map_err(|source| error(None, Problem::Read(source)))?;
-        Self::parse(&text).map_err(|(line, problem)| error(Some(line), problem))
+        let bytes = files::read(path, MAX_FILE_SIZE).map_err(|source| error(None, Problem::Read(source)))?;
+        Self::parse(&bytes).map_err(|(line, problem)| error(Some(line), problem))
     }
 
     /// Parses a recording; an error comes with its line, from 1.
-    fn parse(text: &str) -> Result<Self, (usize, Problem)> {
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        let mut lines = (1..).zip(whole.lines());
-        let header: Header = first(&mut lines, 1, "the line that begins a recording")?;
-        if header.event != "recording" || !header.options.is_sound() {
+    fn parse(bytes: &[u8]) -> Result<Self, (usize, Problem)> {
+        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(&[][..], |end| &bytes[..end]);
+        let mut lines = (1..).zip(whole.split(|&byte| byte == b'\n')).filter(|_| !whole.is_empty());
+        let header: Value = first(&mut lines, 1, "the line that begins a recording")?;
+        if header["event"] != HEADER {
             return Err((1, Problem::NoRecording));
         }
-        if header.version != VERSION {
-            return Err((1, Problem::Version(header.version)));
+        if header["version"] != VERSION {
+            return Err((1, Problem::Version(header["version"].to_string())));
+        }
+        let header: Header = serde_json::from_value(header).map_err(|source| (1, Problem::json(&source)))?;
+        if !header.options.is_sound() {
+            return Err((1, Problem::Contradiction("options that no run can have")));
         }
         let run: RecordedRun = first(&mut lines, 2, "the `run` line")?;
         let vms = header.options.producers + header.options.consumers;
-        if Capacity::new(run.capacity).is_none() || run.guests.len() != vms {
+        if run.event != "run" || run.experiment != "prodcons" {
+            return Err((2, Problem::Contradiction("the `run` line")));
+        }
+        let numbered = (1..).zip(&run.guests).all(|(vm, guest)| guest.vm == vm);
+        if Capacity::new(run.capacity).is_none() || run.guests.len() != vms || !numbered {
             return Err((2, Problem::Contradiction("capacity and guests")));
         }
-        let (mut steps, mut complete) = (Vec::new(), false);
+        let mut steps = Vec::new();
         for (number, line) in lines {
-            let value: Value =
-                serde_json::from_str(line).map_err(|source| (number, Problem::Json(source)))?;
-            if complete {
-                return Err((number, Problem::Contradiction("what comes after the end")));
-            }
-            if value["event"] == "end" {
-                complete = true;
-                continue;
-            }
             let step: Step =
-                serde_json::from_value(value).map_err(|source| (number, Problem::Json(source)))?;
-            check_step(&step, &steps, vms).map_err(|problem| (number, problem))?;
+                serde_json::from_slice(line).map_err(|source| (number, Problem::json(&source)))?;
+            check_step(&step, &steps, vms, &run).map_err(|problem| (number, problem))?;
             steps.push(step);
         }
-        Ok(Self { options: header.options, run, steps, complete })
+        let recording = Self { options: header.options, run, steps };
+        recording.check_schedule(vms).map_err(|problem| (2, problem))?;
+        Ok(recording)
+    }
+
+    /// The turns must be those of the schedule; what stood in a schedule's file is not known any more.
+    fn check_schedule(&self, vms: usize) -> Result<(), Problem> {
+        let RecordedRun { schedule, turns, seed, .. } = &self.run;
+        if matches!(schedule, ScheduleSpec::File(_)) {
+            return Ok(());
+        }
+        let schedule = Schedule::new(schedule, vms, Some(*turns), *seed)
+            .map_err(|_| Problem::Contradiction("the schedule"))?;
+        let planned = schedule.into_turns().filter_map(|vm| u32::try_from(vm + 1).ok()).filter_map(vm_name);
+        let recorded = self.schedule();
+        match recorded.len() as u64 <= *turns
+            && recorded.chars().zip(planned).all(|(one, other)| one == other)
+        {
+            true => Ok(()),
+            false => Err(Problem::Contradiction("the schedule is not that of the turns")),
+        }
     }
 
     /// The VMs of the turns, as a written schedule has them; the turn of a crash included.
@@ -293,34 +413,50 @@ impl Recording {
         let vm = |step: &Step| match step {
             Step::Turn(RecordedTurn { vm, .. }) => Some(*vm),
             Step::Crash(RecordedCrash { turn, vm, .. }) => turn.map(|_| *vm),
+            Step::End(_) => None,
         };
-        self.steps.iter().filter_map(vm).filter_map(crate::schedule::vm_name).collect()
+        self.steps.iter().filter_map(vm).filter_map(vm_name).collect()
+    }
+
+    /// Takes away how a run ended that the clock has ended; whether it has.
+    pub fn cut_deadline(&mut self) -> bool {
+        let deadline = |step: &Step| matches!(step, Step::Crash(crash) if crash.is_the_clocks());
+        let at = self.steps.iter().position(deadline);
+        self.steps.truncate(at.unwrap_or(usize::MAX));
+        at.is_some()
     }
 }
 
 fn first<'a, T: Deserialize<'a>>(
-    lines: &mut impl Iterator<Item = (usize, &'a str)>,
+    lines: &mut impl Iterator<Item = (usize, &'a [u8])>,
     number: usize,
     what: &'static str,
 ) -> Result<T, (usize, Problem)> {
     let (_, line) = lines.next().ok_or((number, Problem::Missing(what)))?;
-    serde_json::from_str(line).map_err(|source| (number, Problem::Json(source)))
+    serde_json::from_slice(line).map_err(|source| match number {
+        1 => (1, Problem::NoRecording),
+        number => (number, Problem::json(&source)),
+    })
 }
 
-/// Turns are numbered from 1, and nothing follows a crash.
-fn check_step(step: &Step, before: &[Step], vms: usize) -> Result<(), Problem> {
-    if matches!(before.last(), Some(Step::Crash(_))) {
-        return Err(Problem::Contradiction("what comes after the crash"));
-    }
-    let next = before.len() as u64 + 1;
-    let (number, vm) = match step {
-        Step::Turn(RecordedTurn { turn, vm, .. }) => (*turn, *vm),
-        Step::Crash(RecordedCrash { turn, vm, .. }) => (turn.unwrap_or(next), *vm),
+/// Turns are numbered from 1; a crash comes after them, and after all the end, which knows their number.
+fn check_step(step: &Step, before: &[Step], vms: usize, run: &RecordedRun) -> Result<(), Problem> {
+    let turns = before.iter().filter(|step| matches!(step, Step::Turn(_))).count() as u64;
+    let is_a_vm = |vm: u32| (1..=vms).contains(&(vm as usize));
+    let crashed = matches!(before.last(), Some(Step::Crash(_)));
+    let (fits, what) = match (step, before.last()) {
+        (_, Some(Step::End(_))) => (false, "what comes after the end"),
+        (Step::Turn(_) | Step::Crash(_), Some(Step::Crash(_))) => (false, "what comes after the crash"),
+        (Step::Turn(RecordedTurn { turn, vm, .. }), _) => {
+            (*turn == turns + 1 && is_a_vm(*vm), "the number of the turn, or that of its VM")
+        }
+        (Step::Crash(RecordedCrash { turn, vm, .. }), _) => {
+            let number = turn.is_none_or(|turn| turn == turns + 1);
+            (number && is_a_vm(*vm), "the number of the crash's turn, or that of its VM")
+        }
+        (Step::End(end), _) => (end.turns == turns && (crashed || run.turns == turns), "the number of turns"),
     };
-    match number == next && (1..=vms).contains(&(vm as usize)) {
-        true => Ok(()),
-        false => Err(Problem::Contradiction("the number of the turn, or that of its VM")),
-    }
+    if fits { Ok(()) } else { Err(Problem::Contradiction(what)) }
 }
 
 /// A recording cannot be used.
@@ -346,13 +482,13 @@ pub enum Problem {
     NoRecording,
     /// A recording of another format.
     #[error("its format has version {0}, and this host knows {VERSION}")]
-    Version(u32),
+    Version(String),
     /// The file ends before it has begun.
     #[error("{0} is missing: the file was cut off, or the run was stopped before it began")]
     Missing(&'static str),
     /// A line that is none of a recording's.
     #[error("not a line of a recording, edited perhaps: {0}")]
-    Json(serde_json::Error),
+    Json(String),
     /// A line that does not go with those before it.
     #[error("it contradicts the lines before it, edited perhaps: {0}")]
     Contradiction(&'static str),
@@ -381,12 +517,24 @@ pub enum Problem {
     },
 }
 
+impl Problem {
+    /// What serde says of a line, without the line's number, which is always 1.
+    fn json(source: &serde_json::Error) -> Self {
+        let text = source.to_string();
+        let place = format!(" at line {} column {}", source.line(), source.column());
+        let text = text
+            .strip_suffix(&place)
+            .map_or(text.clone(), |text| format!("{text}, column {}", source.column()));
+        Self::Json(text)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const HEADER: &str = r#"{"event":"recording","version":1,"options":{"producer":"p","consumer":"c","producers":1,"consumers":1,"produce":null,"consume":3,"mode":"long","memory":2097152}}"#;
-    const RUN: &str = r#"{"event":"run","experiment":"prodcons","abi":"1.0","seed":7,"capacity":6,"schedule":"random","turns":2,"guests":[{"vm":1,"name":"p","role":"producer","sha256":"aa"},{"vm":2,"name":"c","role":"consumer","sha256":"bb"}]}"#;
+    const FIRST: &str = r#"{"event":"recording","version":1,"options":{"producer":"p","consumer":"c","producers":1,"consumers":1,"produce":null,"consume":3,"mode":"long","memory":2097152}}"#;
+    const RUN: &str = r#"{"event":"run","experiment":"prodcons","abi":"1.0","seed":7,"capacity":6,"schedule":"alternate","turns":2,"guests":[{"vm":1,"name":"p","role":"producer","sha256":"aa"},{"vm":2,"name":"c","role":"consumer","sha256":"bb"}]}"#;
 
     fn turn(number: u64, vm: u32) -> String {
         format!(
@@ -394,29 +542,37 @@ mod tests {
         )
     }
 
+    fn end(turns: u64) -> String {
+        format!(
+            r#"{{"event":"end","turns":{turns},"produced":1,"consumed":0,"left":1,"audit":"ok","exits":{{}}}}"#
+        )
+    }
+
     fn parse(lines: &[&str]) -> Result<Recording, (usize, Problem)> {
-        Recording::parse(&(lines.join("\n") + "\n"))
+        Recording::parse((lines.join("\n") + "\n").as_bytes())
     }
 
     #[test]
     fn a_recording_is_read() {
         let crash = r#"{"event":"crash","vm":2,"name":"c","turn":2,"reason":"panic","message":"","hint":""}"#;
-        let end = r#"{"event":"end","turns":1}"#;
-        let recording = parse(&[HEADER, RUN, &turn(1, 1), crash, end]).expect("a recording");
+        let recording = parse(&[FIRST, RUN, &turn(1, 1), crash, &end(1)]).expect("a recording");
         assert_eq!(recording.schedule(), "12");
         assert_eq!((recording.options.mode(), recording.options.consume), (Some(CpuMode::Long), Some(3)));
-        assert!(recording.complete);
+        assert!(matches!(recording.steps.last(), Some(Step::End(_))));
     }
 
     #[test]
     fn what_a_killed_run_leaves_counts_up_to_its_last_whole_line() {
-        let text = [HEADER, RUN, &turn(1, 1), &turn(2, 2)].join("\n");
-        for cut in HEADER.len() + RUN.len() + 2..text.len() {
-            let recording = Recording::parse(&text[..cut]).expect("whole lines");
-            assert!(recording.steps.len() <= 1 && !recording.complete);
+        let text = [FIRST, RUN, &turn(1, 1), &turn(2, 2)].join("\n");
+        for cut in FIRST.len() + RUN.len() + 2..text.len() {
+            let recording = Recording::parse(&text.as_bytes()[..cut]).expect("whole lines");
+            assert!(recording.steps.len() <= 1);
         }
-        for cut in 0..=HEADER.len() + RUN.len() {
-            assert!(matches!(Recording::parse(&text[..cut]), Err((_, Problem::Missing(_)))), "{cut}");
+        for cut in 0..=FIRST.len() + RUN.len() {
+            assert!(
+                matches!(Recording::parse(&text.as_bytes()[..cut]), Err((_, Problem::Missing(_)))),
+                "{cut}"
+            );
         }
     }
 
@@ -424,12 +580,39 @@ mod tests {
     fn what_was_edited_is_named_with_its_line() {
         let line = |lines: &[&str]| parse(lines).map_err(|(line, _)| line).expect_err("edited");
         assert_eq!(line(&["{}", RUN]), 1);
-        assert_eq!(line(&[&HEADER.replace("\"version\":1", "\"version\":9"), RUN]), 1);
-        assert_eq!(line(&[&HEADER.replace("\"producers\":1", "\"producers\":0"), RUN]), 1);
-        assert_eq!(line(&[HEADER, &RUN.replace("\"capacity\":6", "\"capacity\":65")]), 2);
-        assert_eq!(line(&[HEADER, RUN, "half a line"]), 3);
-        assert_eq!(line(&[HEADER, RUN, &turn(2, 1)]), 3);
-        assert_eq!(line(&[HEADER, RUN, &turn(1, 3)]), 3);
-        assert_eq!(line(&[HEADER, RUN, &turn(1, 1), r#"{"event":"end"}"#, &turn(2, 1)]), 5);
+        assert_eq!(line(&[&FIRST.replace("\"version\":1", "\"version\":9"), RUN]), 1);
+        assert_eq!(line(&[&FIRST.replace("\"producers\":1", "\"producers\":0"), RUN]), 1);
+        assert_eq!(line(&[FIRST, &RUN.replace("\"capacity\":6", "\"capacity\":65")]), 2);
+        assert_eq!(line(&[FIRST, RUN, "half a line"]), 3);
+        assert_eq!(line(&[FIRST, RUN, &turn(2, 1)]), 3);
+        assert_eq!(line(&[FIRST, RUN, &turn(1, 3)]), 3);
+        assert_eq!(line(&[FIRST, RUN, &turn(1, 1), r#"{"event":"end"}"#]), 4);
+        assert_eq!(line(&[FIRST, RUN, &turn(1, 1), &turn(2, 2), &end(2), &turn(3, 1)]), 6);
+        // Turns were taken away, or changed places, or the schedule is another.
+        assert_eq!(line(&[FIRST, RUN, &turn(1, 1), &end(1)]), 4);
+        assert_eq!(line(&[FIRST, RUN, &turn(1, 1), &end(2)]), 4);
+        assert_eq!(line(&[FIRST, RUN, &turn(1, 2)]), 2);
+        assert_eq!(line(&[FIRST, &RUN.replace("alternate", "string:21"), &turn(1, 1)]), 2);
+        assert_eq!(line(&[FIRST, &RUN.replace("alternate", "free"), &turn(1, 1)]), 2);
+        assert_eq!(line(&[FIRST, &RUN.replace("\"turns\":2", "\"turns\":0"), &turn(1, 1)]), 2);
+        assert_eq!(line(&[FIRST, RUN, &turn(1, 1).replace("exits", "exit")]), 3);
+        assert_eq!(line(&[&FIRST.replace("\"p\"", "\"p\\n\""), RUN]), 1);
+        let bytes = [FIRST.as_bytes(), b"\n", RUN.as_bytes(), b"\n\xFF\n"].concat();
+        assert!(matches!(Recording::parse(&bytes), Err((3, Problem::Json(_)))));
+    }
+
+    #[test]
+    fn a_deadline_is_cut_off() {
+        let crash = r#"{"event":"crash","vm":2,"name":"c","turn":2,"reason":"deadline","message":""}"#;
+        let mut recording = parse(&[FIRST, RUN, &turn(1, 1), crash, &end(1)]).expect("a recording");
+        assert!(recording.cut_deadline() && recording.schedule() == "1");
+        assert!(!recording.cut_deadline());
+    }
+
+    #[test]
+    fn what_is_no_recording_is_told_apart() {
+        for text in ["hello\n", "{}\n", "{\"event\":\"run\"}\n"] {
+            assert!(matches!(Recording::parse(text.as_bytes()), Err((1, Problem::NoRecording))), "{text}");
+        }
     }
 }

@@ -14,11 +14,15 @@ use crate::{
     event::{Event, Run},
     image::Source,
     kvm::System,
+    limits::Limits,
     machine::Secrets,
     observe::Observe,
     output::{self, Sink},
     prodcons::{self, Guests, Plan},
-    recording::{Options, Problem, RecordedCrash, RecordedTurn, Recording, RecordingError, Step},
+    recording::{
+        Options, Problem, RecordedCrash, RecordedEnd, RecordedGuest, RecordedTurn, Recording, RecordingError,
+        Step,
+    },
     schedule,
 };
 
@@ -33,20 +37,21 @@ pub fn run(
     timeout: Duration,
     own: impl Fn(&str, CpuMode) -> PathBuf,
 ) -> Result<(), Error> {
-    let recording = Recording::open(path)?;
+    let mut recording = Recording::open(path)?;
     let refuse = |problem| RecordingError { path: path.into(), line: None, problem };
     check_abi(&recording).map_err(refuse)?;
     let guests = guests(&recording.options, own);
+    let deadline = recording.cut_deadline();
     let turns = recording.schedule();
     let plan = plan(&recording, guests, turns, timeout);
-    let mut checker = Checker { recording: &recording, next: 0, stopped: None };
+    let mut checker = Checker { recording: &recording, next: 0, timed_out: false, stopped: None };
     let outcome = prodcons::run(system, &plan, &mut checker);
     match checker.stopped {
         Some(Stopped::OtherImage(problem)) => {
             Err(RecordingError { path: path.into(), line: Some(2), problem }.into())
         }
         Some(Stopped::Difference(difference)) => Err(Error::Differs(difference)),
-        None => checker.verdict(outcome),
+        None => checker.verdict(outcome, deadline),
     }
 }
 
@@ -101,16 +106,24 @@ fn plan(recording: &Recording, guests: Guests, turns: String, timeout: Duration)
         items: None,
         capacity: Capacity::new(recording.run.capacity).unwrap_or(Capacity::DEFAULT),
         seed: recording.run.seed,
-        timeout,
+        limits: limits(&recording.options, timeout),
         stats: false,
         observe: Observe::Nobody,
     }
+}
+
+/// The limit of the recorded run that may be what ended it, and is no clock's. Nobody sees what guests
+/// print, so that there is nothing to be cut off.
+fn limits(options: &Options, timeout: Duration) -> Limits {
+    Limits { timeout, turn_timeout: None, max_exits: options.max_exits, max_output: u64::MAX }
 }
 
 /// A sink that compares events with a recording, and stops the run at the first difference.
 struct Checker<'a> {
     recording: &'a Recording,
     next: usize,
+    /// Whether the replay's own deadline passed.
+    timed_out: bool,
     stopped: Option<Stopped>,
 }
 
@@ -136,14 +149,14 @@ pub struct Difference {
 
 impl Checker<'_> {
     fn check_images(&mut self, run: &Run<'_>) -> io::Result<()> {
-        let mut guests = self.recording.run.guests.iter().zip(&run.guests);
-        match guests.find(|(recorded, here)| recorded.sha256 != here.sha256) {
+        let mut guests = self.recording.run.guests.iter().zip(run.guests.iter().map(RecordedGuest::from));
+        match guests.find(|(recorded, here)| *recorded != here) {
             None => Ok(()),
             Some((recorded, here)) => self.stop(Stopped::OtherImage(Problem::Image {
                 vm: recorded.vm,
                 name: recorded.name.clone(),
                 recorded: recorded.sha256.clone(),
-                here: here.sha256.into(),
+                here: here.sha256,
             })),
         }
     }
@@ -165,23 +178,26 @@ impl Checker<'_> {
         self.stop(Stopped::Difference(Difference { turn, recorded, replayed: shown(&step) }))
     }
 
-    /// What is to be said of a replay that ended so.
-    fn verdict(self, outcome: Result<(), Error>) -> Result<(), Error> {
-        let crashed = matches!(self.recording.steps.last(), Some(Step::Crash(_)));
+    /// What is to be said of a replay that ended so, of a run that a deadline ended or not.
+    fn verdict(self, outcome: Result<(), Error>, deadline: bool) -> Result<(), Error> {
+        let steps = &self.recording.steps;
+        let turns = steps.iter().filter(|step| matches!(step, Step::Turn(_))).count();
+        let crashed = steps.iter().any(|step| matches!(step, Step::Crash(_)));
         match outcome {
-            Err(Error::Guest(_)) if crashed => {}
+            Err(Error::Guest(error)) if crashed && !error.end.is_the_clocks() => {}
             outcome => outcome?,
         }
-        if let Some(missing) = self.recording.steps.get(self.next) {
+        if let Some(missing) = steps.get(self.next) {
             let (turn, recorded) = (self.next as u64 + 1, shown(missing));
             return Err(Error::Differs(Difference { turn, recorded, replayed: "nothing".into() }));
         }
-        let how = match (crashed, self.recording.complete) {
-            (true, _) => ", up to the same crash",
-            (false, true) => "",
-            (false, false) => "; the recording has no end: its run was stopped",
+        let how = match (crashed, deadline, steps.last()) {
+            (true, ..) => ", up to the same crash",
+            (_, true, _) => ", up to the deadline that ended the recorded run",
+            (_, _, Some(Step::End(_))) => "",
+            _ => "; the recording has no end: its run was stopped",
         };
-        output::line(&format!("identical: {} turns{how}", self.next - usize::from(crashed)))
+        output::line(&format!("identical: {turns} turns{how}"))
     }
 }
 
@@ -190,7 +206,18 @@ impl Sink for Checker<'_> {
         match event {
             Event::Run(run) => self.check_images(run),
             Event::Turn(turn) => self.compare(Step::Turn(RecordedTurn::from(turn))),
-            Event::Crash(crash) => self.compare(Step::Crash(RecordedCrash::from(crash))),
+            Event::Crash(crash) => match RecordedCrash::from(crash) {
+                // The replay's own clock says nothing of the guests, and nor does what comes after.
+                crash if crash.is_the_clocks() => {
+                    self.timed_out = true;
+                    Ok(())
+                }
+                crash => self.compare(Step::Crash(crash)),
+            },
+            // A run that was stopped has another end than its replay, which has one.
+            Event::End(end) if !self.timed_out && self.next < self.recording.steps.len() => {
+                RecordedEnd::of(end).map_or(Ok(()), |end| self.compare(Step::End(end)))
+            }
             _ => Ok(()),
         }
     }
@@ -204,6 +231,7 @@ fn shown(step: &Step) -> String {
     let json = match step {
         Step::Turn(turn) => serde_json::to_string(turn),
         Step::Crash(crash) => serde_json::to_string(crash),
+        Step::End(end) => serde_json::to_string(end),
     };
     json.unwrap_or_else(|error| error.to_string())
 }

@@ -1,16 +1,10 @@
 //! Schedules: which VM has each turn.
 
-use std::{
-    fmt,
-    fs::File,
-    io::{self, Read},
-    path::{Path, PathBuf},
-    str::FromStr,
-};
+use std::{fmt, path::PathBuf, str::FromStr};
 
 use serde::Deserialize;
 
-use crate::seed::SplitMix64;
+use crate::{files, seed::SplitMix64};
 
 /// A schedule as a person writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -118,7 +112,8 @@ impl Schedule {
             ScheduleSpec::String(text) => Order::List(parse_list(&spec.to_string(), text, vms)?),
             ScheduleSpec::Free => return Err(ScheduleError::Free),
             ScheduleSpec::File(path) => {
-                let text = read(path).map_err(|source| ScheduleError::File { path: path.clone(), source })?;
+                let text = files::read_text(path, MAX_FILE_SIZE)
+                    .map_err(|source| ScheduleError::File { path: path.clone(), source })?;
                 Order::List(parse_list(&path.display().to_string(), &text, vms)?)
             }
         };
@@ -151,19 +146,6 @@ fn place(turn: u64, len: usize) -> usize {
 
 /// The largest schedule file that is read, in bytes.
 const MAX_FILE_SIZE: u64 = 64 << 20;
-
-fn read(path: &Path) -> io::Result<String> {
-    // Before it is opened: a pipe without a writer would keep us there.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-    }
-    let mut text = String::new();
-    File::open(path)?.take(MAX_FILE_SIZE + 1).read_to_string(&mut text)?;
-    match text.len() as u64 > MAX_FILE_SIZE {
-        true => Err(io::Error::new(io::ErrorKind::FileTooLarge, "it has more than 64 MiB")),
-        false => Ok(text),
-    }
-}
 
 /// Parses a written schedule: a [name](vm_of) a turn; white space (Windows line ends included) and
 /// what follows a `#` are skipped, and so is a byte order mark.
@@ -225,7 +207,7 @@ pub enum ScheduleError {
     #[error(
         "{source_name}, line {line}, column {column}: {character:?} is no VM; {}",
         match vms {
-            2 => "write 1 for the producer and 2 for the consumer".into(),
+            2 => "write 1 for the first (the producer) and 2 for the second (the consumer)".into(),
             _ => format!("write 1 to 9, then a to w for the VMs in order, of which there are {vms}"),
         }
     )]
@@ -242,7 +224,7 @@ pub enum ScheduleError {
         vms: usize,
     },
     /// Nothing to run.
-    #[error("{source_name}: the schedule has no turns; write 1 for the producer and 2 for the consumer")]
+    #[error("{source_name}: the schedule has no turns; write 1 for the first VM and 2 for the second")]
     Empty {
         /// The file, or the schedule itself.
         source_name: String,

@@ -2,24 +2,26 @@
 //! error, or the next step.
 
 use std::{
+    io,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use crate::{
     crash::Crash,
-    error::{Error, GuestEnd, GuestError},
-    event::{Console, CrashEvent, Event, Exits, Location, StatsEvent, VmStats},
+    error::{Error, GuestEnd, GuestError, Place},
+    event::{Console, CrashEvent, Dropped, End, Event, Exits, Location, StatsEvent, VmStats},
     hypercall::Stop,
+    limits::Limits,
     machine::{Halt, Machine},
     output::Sink,
+    post_mortem::Report,
     stats::ExitStats,
-    watchdog::Watchdog,
+    watchdog::{Expiry, Watchdog},
 };
 
-/// The deadline and the output of one run. Threads that run machines share it.
+/// The limits and the output of one run. Threads that run machines share it.
 pub struct Session<'a> {
-    timeout: Duration,
+    limits: Limits,
     watchdog: Watchdog,
     sink: Mutex<&'a mut dyn Sink>,
 }
@@ -30,20 +32,25 @@ impl<'a> Session<'a> {
     /// # Errors
     ///
     /// The system gave no thread.
-    pub fn start(timeout: Duration, sink: &'a mut dyn Sink) -> Result<Self, Error> {
-        let watchdog = Watchdog::start(timeout)
+    pub fn start(limits: &Limits, sink: &'a mut dyn Sink) -> Result<Self, Error> {
+        let watchdog = Watchdog::start(limits.timeout)
             .map_err(|source| Error::Os { what: "start the watchdog thread", source })?;
-        Ok(Self { timeout, watchdog, sink: Mutex::new(sink) })
+        Ok(Self { limits: limits.clone(), watchdog, sink: Mutex::new(sink) })
     }
 
     /// Starts the clock anew, for the next run of a session that has many.
     pub fn restart_clock(&self) {
-        self.watchdog.set(self.timeout);
+        self.watchdog.set(self.limits.timeout);
     }
 
     /// Gets all machines to stop, as if the deadline had passed.
     pub fn stop(&self) {
-        self.watchdog.set(Duration::ZERO);
+        self.watchdog.stop(true);
+    }
+
+    /// Undoes [`stop`](Self::stop), once all machines have: what is still to be written has its time.
+    pub fn resume(&self) {
+        self.watchdog.stop(false);
     }
 
     fn sink(&self) -> MutexGuard<'_, &'a mut dyn Sink> {
@@ -57,7 +64,7 @@ impl<'a> Session<'a> {
     ///
     /// The output cannot be written.
     pub fn event(&self, event: &Event<'_>) -> Result<(), Error> {
-        self.sink().event(event).map_err(Error::Output)
+        self.write(|sink| sink.event(event))
     }
 
     /// Brings the output to its reader.
@@ -66,7 +73,65 @@ impl<'a> Session<'a> {
     ///
     /// The output cannot be written.
     pub fn flush(&self) -> Result<(), Error> {
-        self.sink().flush().map_err(Error::Output)
+        self.write(|sink| sink.flush())
+    }
+
+    /// Writes under watch: a reader that does not read must not hold the run beyond its end.
+    fn write(&self, write: impl FnOnce(&mut dyn Sink) -> io::Result<()>) -> Result<(), Error> {
+        let registration = self.watchdog.watch_this_thread(None);
+        write(&mut **self.sink()).map_err(|error| self.output_error(error, registration.expiry()))
+    }
+
+    /// What is to be said of output that could not be written when a time was up.
+    fn output_error(&self, error: io::Error, expiry: Option<Expiry>) -> Error {
+        let held = |limit| Error::OutputHeld { limit };
+        match (expiry, self.limits.turn_timeout) {
+            _ if error.kind() != io::ErrorKind::TimedOut => Error::Output(error),
+            (Some(Expiry::Interrupted(signal)), _) => Error::Interrupted { signal, at: None },
+            (Some(Expiry::Turn), Some(limit)) => held(limit),
+            (Some(_), _) => held(self.limits.timeout),
+            (None, _) => Error::Output(error),
+        }
+    }
+
+    /// Tells how a run ended: its crash, its `end`, if it came to one, what was dropped of guests' text,
+    /// and statistics, where they are wanted.
+    ///
+    /// # Errors
+    ///
+    /// The outcome's; or the output cannot be written, which is no reason to forget that a guest failed.
+    pub fn conclude(
+        &self,
+        outcome: Result<(), Error>,
+        end: Option<End>,
+        machines: &[Machine],
+        stats: bool,
+    ) -> Result<(), Error> {
+        let tell = || {
+            if let Err(Error::Guest(error)) = &outcome {
+                self.event(&Event::Crash(crash_event(error)))?;
+            }
+            if let Some(end) = end.filter(|_| matches!(outcome, Ok(()) | Err(Error::Guest(_)))) {
+                self.event(&Event::End(end))?;
+            }
+            self.write_rest(machines, stats)
+        };
+        let told = tell();
+        outcome.and(told)
+    }
+
+    fn write_rest(&self, machines: &[Machine], stats: bool) -> Result<(), Error> {
+        let limit = self.limits.max_output;
+        for machine in machines {
+            let (vm, name, bytes) = (machine.vm(), machine.name(), machine.printed().dropped(limit));
+            if bytes > 0 {
+                self.event(&Event::Dropped(Dropped { vm, name, bytes, limit }))?;
+            }
+        }
+        if stats {
+            self.event(&stats_event(machines))?;
+        }
+        self.flush()
     }
 
     /// Runs a machine until its guest has attached its mailbox, and says how many bytes that has.
@@ -104,25 +169,32 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     ///
-    /// The guest crashed, panicked, exited with a status that is not 0, or ran past the deadline;
-    /// or KVM or the output failed.
+    /// The guest crashed, panicked, exited with a status that is not 0, or ran into a limit; the
+    /// process was interrupted; or KVM or the output failed.
     pub fn run(&self, machine: &mut Machine, turn: Option<u64>) -> Result<Stop, Error> {
         let (vm, name) = (machine.vm(), machine.name().to_owned());
         let mut written = Ok(());
-        let registration = self.watchdog.watch_this_thread();
-        let halt = machine.run(&self.watchdog, &mut |text| {
+        let registration = self.watchdog.watch_this_thread(self.limits.turn_timeout);
+        let halt = machine.run(&registration, &self.limits, &mut |text| {
             written = self.sink().event(&Event::Console(Console { vm, name: &name, text }));
             written.is_ok()
         });
+        written.map_err(|error| self.output_error(error, registration.expiry()))?;
         drop(registration);
-        written.map_err(Error::Output)?;
         let end = match halt? {
             Halt::Stop(Stop::Panicked(report)) => GuestEnd::Panicked(report),
             Halt::Stop(Stop::Exited(status @ 1..)) => GuestEnd::Exited(status),
             Halt::Stop(stop) => return Ok(stop),
             Halt::Crash(crash, address) => GuestEnd::Crashed(crash, address),
             Halt::Killed => return Err(Error::Killed),
-            Halt::Deadline => GuestEnd::Deadline(self.timeout),
+            Halt::Expired(Expiry::Interrupted(signal)) => {
+                return Err(Error::Interrupted { signal, at: Some(place(machine, turn)) });
+            }
+            Halt::Expired(expiry) => match self.limits.turn_timeout {
+                Some(limit) if expiry == Expiry::Turn => GuestEnd::TurnTimeout(limit),
+                _ => GuestEnd::Deadline(self.limits.timeout),
+            },
+            Halt::Exits(max) => GuestEnd::Exits(max),
         };
         Err(guest_error(machine, turn, end))
     }
@@ -139,7 +211,16 @@ pub struct TurnEnd {
 
 /// The error that a machine's guest ended this way.
 pub fn guest_error(machine: &Machine, turn: Option<u64>, end: GuestEnd) -> Error {
-    Error::Guest(GuestError { vm: machine.vm(), name: machine.name().into(), turn, end })
+    let trap = match &end {
+        GuestEnd::Crashed(Crash::Trap(report), _) => Some(&report.record),
+        _ => None,
+    };
+    let evidence = Some(machine.evidence(trap));
+    Error::Guest(Box::new(GuestError { at: place(machine, turn), end, evidence }))
+}
+
+fn place(machine: &Machine, turn: Option<u64>) -> Place {
+    Place { vm: machine.vm(), name: machine.name().into(), turn }
 }
 
 /// The error that a machine's guest did what the experiment does not allow.
@@ -149,18 +230,23 @@ pub fn refuse(machine: &Machine, turn: Option<u64>, crash: Crash) -> Error {
 
 /// The event of a guest's end.
 pub fn crash_event(error: &GuestError) -> CrashEvent<'_> {
-    let (address, location) = match &error.end {
-        GuestEnd::Crashed(_, address) => (*address, None),
+    let report = error.report();
+    let place = report.as_ref().and_then(Report::first_frame).map(|frame| &frame.place);
+    let address = report.as_ref().and_then(Report::address);
+    let location = match &error.end {
         GuestEnd::Panicked(report) => {
             let file = String::from_utf8_lossy(&report.file).into_owned();
-            (None, Some(Location { file, line: report.line, column: report.column }))
+            Some(Location { file, line: report.line, column: report.column })
         }
-        GuestEnd::Exited(_) | GuestEnd::Deadline(_) => (None, None),
+        _ => place.and_then(|place| {
+            let (file, line, column) = (place.file.clone()?, place.line?, place.column.unwrap_or(0));
+            Some(Location { file, line, column })
+        }),
     };
     CrashEvent {
-        vm: error.vm,
-        name: &error.name,
-        turn: error.turn,
+        vm: error.at.vm,
+        name: &error.at.name,
+        turn: error.at.turn,
         reason: error.end.name(),
         message: error.end.to_string(),
         address,
@@ -170,6 +256,7 @@ pub fn crash_event(error: &GuestError) -> CrashEvent<'_> {
             GuestEnd::Crashed(Crash::Violation(refusal), _) => Some(&refusal.states),
             _ => None,
         },
+        report,
     }
 }
 

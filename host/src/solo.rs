@@ -1,6 +1,6 @@
 //! One guest that runs alone.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use crate::{
     admission,
@@ -11,6 +11,7 @@ use crate::{
     image::Request,
     kvm::System,
     launch::Parameters,
+    limits::Limits,
     machine::{Machine, Secrets},
     observe::Observe,
     output::{self, Sink},
@@ -28,8 +29,8 @@ pub struct Plan {
     pub seed: u64,
     /// The guest's memory in bytes.
     pub memory: u32,
-    /// The time after which the run ends.
-    pub timeout: Duration,
+    /// What the run may take.
+    pub limits: Limits,
     /// Whether the guest is told where the host has its memory.
     pub secrets: Secrets,
     /// Whether the run ends with statistics.
@@ -50,15 +51,9 @@ pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Erro
     let parameters = Parameters { vm: 1, seed: plan.seed, memory: plan.memory, arguments: &[] };
     let machine = Machine::new(system, &image, parameters, plan.secrets)?;
     let mut machines = plan.observe.attach(system, vec![machine])?;
-    let session = Session::start(plan.timeout, sink)?;
+    let session = Session::start(&plan.limits, sink)?;
     let outcome = run_to_exit(&mut machines[0], &session);
-    if let Err(Error::Guest(error)) = &outcome {
-        session.event(&Event::Crash(session::crash_event(error)))?;
-    }
-    if plan.stats {
-        session.event(&session::stats_event(&machines))?;
-    }
-    session.flush()?;
+    let outcome = session.conclude(outcome, None, &machines, plan.stats);
     if plan.dump_regs {
         output::complain(&machines[0].registers()?);
     }

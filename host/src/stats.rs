@@ -32,16 +32,16 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The reason of an exit. An interruption by the host's own signal has none: it depends on the
-    /// clock, and the guest did not cause it.
+    /// The reason of an exit. An interruption by the host's own signal has none, and neither has a
+    /// guest's readiness for an interrupt: they depend on the clock, and the guest did not cause them.
     pub fn of(exit: &Exit) -> Option<Self> {
         let bytes = |width: Width| width as u8;
         Some(match exit {
-            Exit::Interrupted | Exit::Debug { .. } => return None,
+            Exit::Interrupted | Exit::InterruptWindow | Exit::Debug { .. } => return None,
             Exit::Out { port, width, .. } => Self::Out(*port, bytes(*width)),
             Exit::In { port, width, .. } => Self::In(*port, bytes(*width)),
             Exit::Mmio { .. } => Self::Mmio,
-            Exit::Halt => Self::Halt,
+            Exit::Halt { .. } => Self::Halt,
             Exit::Shutdown => Self::Shutdown,
             Exit::FailEntry { .. } => Self::FailEntry,
             Exit::InternalError { .. } => Self::InternalError,
@@ -214,6 +214,7 @@ mod tests {
     #[test]
     fn an_interruption_is_no_exit() {
         assert_eq!(Reason::of(&Exit::Interrupted), None);
-        assert_eq!(Reason::of(&Exit::Halt), Some(Reason::Halt));
+        assert_eq!(Reason::of(&Exit::InterruptWindow), None);
+        assert_eq!(Reason::of(&Exit::Halt { interrupts: true }), Some(Reason::Halt));
     }
 }

@@ -3,6 +3,7 @@
 //! steps over `hlt` without an exit.
 
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic};
+use x86_64::registers::rflags::RFlags;
 
 use crate::kvm::{CpuRegisters, Exit, Pace, Vcpu, VcpuError};
 
@@ -66,15 +67,18 @@ impl Stepper {
     }
 
     /// The guest left.
-    pub fn left(&mut self, exit: Exit) -> Exit {
+    pub fn left(&mut self, exit: Exit, vcpu: &Vcpu) -> Exit {
         let Step::Begun(before) = std::mem::take(&mut self.step) else { return exit };
         match exit {
-            // The signal came before the instruction.
-            Exit::Interrupted => exit,
+            // It came before the instruction.
+            Exit::Interrupted | Exit::InterruptWindow => exit,
             Exit::Debug { .. } => {
-                let halted = before.instruction.mnemonic() == Mnemonic::Hlt;
+                // An interrupt may have come in its place.
+                let halted = before.instruction.mnemonic() == Mnemonic::Hlt
+                    && vcpu.state().is_some_and(|state| state.ip == before.instruction.next_ip());
+                let interrupts = before.registers.rflags & RFlags::INTERRUPT_FLAG.bits() != 0;
                 self.step = Step::Over(before);
-                if halted { Exit::Halt } else { exit }
+                if halted { Exit::Halt { interrupts } } else { exit }
             }
             _ => {
                 self.step = Step::Left(before);

@@ -44,7 +44,11 @@ pub fn parse_memory(text: &str) -> Result<u32, String> {
 }
 
 /// A size in bytes, with K, M or G for powers of 1024.
-fn parse_size(text: &str) -> Result<u64, String> {
+///
+/// # Errors
+///
+/// What the text should be, in words.
+pub fn parse_size(text: &str) -> Result<u64, String> {
     let (digits, shift) = match text.char_indices().last() {
         Some((at, 'K' | 'k')) => (&text[..at], 10),
         Some((at, 'M' | 'm')) => (&text[..at], 20),

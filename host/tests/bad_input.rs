@@ -5,11 +5,11 @@ mod common;
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
-    os::unix::process::{CommandExt, ExitStatusExt},
+    os::unix::process::CommandExt,
     process::Stdio,
 };
 
-use common::{can_run_guests, command, expect, image};
+use common::{can_run_guests, command, expect, image, pingpong};
 
 /// The command must fail with the status, say the sentence, and print nothing else.
 #[track_caller]
@@ -74,8 +74,9 @@ fn images_that_are_none_are_refused() {
 #[test]
 fn a_guests_image_cut_off_anywhere_is_refused() {
     let bytes = fs::read(image("guest-consumer")).expect("an image");
-    let parse =
-        |len: usize| guestlab::image::Image::parse("x", &bytes[..len], guestlab::image::Request::default());
+    let parse = |len: usize| {
+        guestlab::image::Image::parse("x", bytes[..len].to_vec(), guestlab::image::Request::default())
+    };
     // Every length where headers, code and note are, and then many.
     for len in (0..16_384).chain((16_384..bytes.len()).step_by(1009)).chain(bytes.len() - 100..bytes.len()) {
         assert!(parse(len).is_err(), "the first {len} bytes");
@@ -161,6 +162,11 @@ fn ends_when_its_reader_leaves(args: &[&str]) {
 fn a_reader_that_leaves_ends_the_run_quietly() {
     ends_when_its_reader_leaves(&["run", "prodcons", "--turns", "200000", "--timeout", "50"]);
     ends_when_its_reader_leaves(&["run", "prints-forever", "--timeout", "50"]);
+    let free = ["--schedule", "free", "--producers", "3", "--turns", "200000", "--timeout", "50"];
+    ends_when_its_reader_leaves(&[&["run", "prodcons"], &free[..]].concat());
+    let pingpong = pingpong();
+    let pingpong = pingpong.to_str().expect("a path of text");
+    ends_when_its_reader_leaves(&["run", "--experiment", pingpong, "--turns", "200000", "--timeout", "50"]);
 }
 
 #[test]
@@ -176,16 +182,5 @@ fn an_output_that_cannot_be_written_ends_the_run() {
             Some(1),
             "a report that cannot be written is no bug"
         );
-    }
-}
-
-#[test]
-fn an_interrupt_ends_the_run_at_once() {
-    if can_run_guests() {
-        let mut child = command(&["run", "spins"]).spawn().expect("guestlab runs");
-        std::thread::sleep(std::time::Duration::from_millis(200));
-        // SAFETY: the child has not been waited for, so that its process number is its own.
-        unsafe { libc::kill(child.id().cast_signed(), libc::SIGINT) };
-        assert_eq!(child.wait().expect("it ends").signal(), Some(libc::SIGINT));
     }
 }

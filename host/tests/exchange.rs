@@ -190,7 +190,7 @@ fn many_vms_share_one_ring_and_items_keep_their_makers() {
             &["run", "prodcons", "--producers", "2", "--schedule", "string:12 33", "--produce", "1"],
             0,
         );
-        assert!(out.contains(" 2 producer") && out.contains(" 3 consumer"), "{out}");
+        assert!(out.contains("VM 2  producer") && out.contains("VM 3  consumer"), "{out}");
     }
 }
 
@@ -287,4 +287,32 @@ fn ten_thousand_turns_of_each_kind_are_accounted_for() {
             check_account(&run(&["--seed", "9", "--schedule", schedule, "--turns", "10000"]));
         }
     }
+}
+
+#[test]
+fn a_reader_that_has_gone_does_not_hide_that_a_guest_failed() {
+    if can_run_guests() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let recording = folder.path().join("x").to_str().expect("text").to_owned();
+        let overdraws = common::image("overdraws");
+        let overdraws = overdraws.to_str().expect("text");
+        for arguments in [
+            &["run", "prodcons", "--seed", "1", "--consumer", overdraws][..],
+            &["explore", "prodcons", "--quiet", "--consumer", overdraws, "--record", &recording],
+        ] {
+            let mut child = common::command(arguments)
+                .stdout(std::process::Stdio::piped())
+                .stderr(std::process::Stdio::null())
+                .spawn()
+                .expect("guestlab runs");
+            drop(child.stdout.take());
+            assert_eq!(child.wait().expect("it ends").code(), Some(3), "{arguments:?}");
+        }
+    }
+}
+
+#[test]
+fn items_that_can_never_move_are_refused() {
+    let (_, err) = expect(&["run", "prodcons", "--schedule", "free", "--items", "5", "--consume", "0"], 2);
+    assert!(err.contains("--items is never reached"), "{err}");
 }

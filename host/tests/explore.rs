@@ -163,7 +163,7 @@ fn the_text_says_what_to_do_next() {
         let lines: Vec<&str> = out.lines().collect();
         assert_eq!(
             lines[0],
-            "explore prodcons: capacities 1 to 64, every schedule of up to 6 turns, then random ones for 20 s; seed 1 (guest ABI 1.0)"
+            "explore prodcons: capacities 1 to 64, every schedule of up to 6 turns (4096 runs), then random ones for 20 s; seed 1 (guest ABI 1.0)"
         );
         assert!(lines[1].starts_with("  VM 1  overfills, producer, sha256 "), "{out}");
         assert_eq!(lines[3], "found in run 1: capacity 1, seed 1, schedule 11");
@@ -200,6 +200,7 @@ fn bad_input_is_refused() {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("file"), "").expect("written");
         let path = folder.path().join("file/recording");
+        // Before the search, whose finding would be lost.
         let err = expect(
             &["explore", "prodcons", "--producer", "overfills", "--record", path.to_str().expect("text")],
             2,

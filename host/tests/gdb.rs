@@ -253,6 +253,42 @@ fn a_guest_that_spins_is_interrupted_and_the_deadline_waits_while_it_is_stopped(
 }
 
 #[test]
+fn a_signal_ends_the_wait_for_gdb_whether_it_has_come_or_not() {
+    if !can_run_guests() {
+        return;
+    }
+    for comes in [false, true] {
+        let run = Run::start(&["run", "hello"], "127.0.0.1:0");
+        let stream = comes.then(|| {
+            let mut stream = TcpStream::connect(&run.address).expect("it listens");
+            send(&mut stream, "?");
+            assert!(receive(&mut stream).contains("05"));
+            stream
+        });
+        let pid = run.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill runs").success());
+        let (status, out, err) = run.end();
+        assert_eq!((status, out.as_str()), (None, ""), "{err}");
+        assert!(err.contains("interrupted by SIGINT"), "{err}");
+        drop(stream);
+    }
+}
+
+#[test]
+fn a_timer_interrupts_a_guest_under_gdb() {
+    if !has_gdb() {
+        return;
+    }
+    let args = ["run", "timer", "--timeout", "60"];
+    let (plain, _) = expect(&args, 0);
+    let run = Run::start(&args, "127.0.0.1:0");
+    let said = run.gdb(&image("timer"), &["thbreak rust_entry", "continue", "continue"]);
+    assert!(said.contains("exited normally"), "{said}");
+    let (status, out, err) = run.end();
+    assert_eq!((status, out), (Some(0), plain), "{err}");
+}
+
+#[test]
 fn a_connection_that_breaks_lets_the_guest_run_on() {
     if !can_run_guests() {
         return;

@@ -39,8 +39,62 @@ fn a_triple_fault_is_a_crash() {
 }
 
 #[test]
-fn an_exception_without_a_vector_is_a_triple_fault() {
-    ends("divides-by-zero", 3, "triple fault");
+fn an_exception_is_reported_with_its_name_and_place() {
+    ends("divides-by-zero", 3, "divide error (#DE) at instruction 0x7");
+    ends("undefined-instruction", 3, "invalid opcode (#UD) at instruction 0x7");
+    ends("jumps-into-data", 3, "invalid opcode (#UD) at instruction 0x7");
+    ends("loads-bad-segment", 3, "error code 0x1230: entry 582 of the global descriptor table");
+}
+
+#[test]
+fn a_handler_can_recover() {
+    if can_run_guests() {
+        let (out, _) = expect(&["run", "recovers"], 0);
+        let expected = [1, 2, 3].map(|n| format!("a divide error\nstill here after division {n}\n")).concat();
+        assert_eq!(out, expected);
+    }
+}
+
+#[test]
+fn an_exception_in_a_handler_of_one_is_reported() {
+    ends("traps-again", 3, "invalid opcode (#UD) at instruction 0x7");
+}
+
+#[test]
+fn a_push_of_the_cpu_onto_the_guard_page_is_a_stack_overflow() {
+    ends("traps-off-stack", 3, "stack overflow: the CPU had to push for an exception or an interrupt");
+}
+
+#[test]
+fn an_interrupt_that_has_no_handler_is_reported() {
+    ends("unhandled-interrupt", 3, "the timer's interrupt came, and there is no handler for it");
+}
+
+#[test]
+fn an_endless_loop_with_interrupts_off_ends_at_the_deadline_whatever_the_timer_wants() {
+    if can_run_guests() {
+        let (_, err) = expect(&["run", "spins-deaf", "--timeout", "0.2"], 4);
+        assert!(err.contains("still running after 0.2 s, the deadline"), "{err}");
+    }
+}
+
+#[test]
+fn a_wait_for_the_timer_ends_at_the_deadline() {
+    if can_run_guests() {
+        let (_, err) = expect(&["run", "waits-long", "--timeout", "0.2"], 4);
+        assert!(err.contains("still running after 0.2 s, the deadline"), "{err}");
+    }
+}
+
+#[test]
+fn a_trap_in_json_has_its_name_and_place() {
+    if can_run_guests() {
+        let (out, _) = expect(&["run", "undefined-instruction", "--format", "jsonl"], 3);
+        let crash: serde_json::Value =
+            serde_json::from_str(out.lines().last().expect("events")).expect("JSON");
+        assert_eq!((&crash["event"], &crash["reason"]), (&"crash".into(), &"trap-ud".into()));
+        assert!(crash["address"].as_u64().is_some_and(|address| address > 0x7000), "{crash}");
+    }
 }
 
 #[test]
@@ -71,6 +125,7 @@ fn an_unknown_port_is_a_crash() {
 #[test]
 fn a_halt_with_nothing_to_wait_for_is_a_crash() {
     ends("halts", 3, "halted with nothing to wait for");
+    ends("halts-deaf", 3, "halted with nothing to wait for");
 }
 
 #[test]

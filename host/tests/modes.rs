@@ -83,12 +83,46 @@ fn misbehaving_guests_end_the_same_in_every_mode() {
                 ("null-pointer", 3, "null pointer: read from address 0x0"),
                 ("unknown-port", 3, "wrote to port 0x42, 32-bit, which is no hypercall"),
                 ("triple-faults", 3, "triple fault"),
-                ("divides-by-zero", 3, "triple fault"),
+                ("divides-by-zero", 3, "divide error (#DE) at instruction 0x7"),
+                ("undefined-instruction", 3, "invalid opcode (#UD) at instruction 0x7"),
+                ("jumps-into-data", 3, "invalid opcode (#UD) at instruction 0x"),
+                ("traps-again", 3, "invalid opcode (#UD) at instruction 0x7"),
+                ("traps-off-stack", 3, "stack overflow: the "),
+                ("unhandled-interrupt", 3, "the timer's interrupt came, and there is no handler for it"),
                 ("halts", 3, "halted with nothing to wait for"),
+                ("halts-deaf", 3, "halted with nothing to wait for"),
             ] {
                 let (_, err) = expect(&["run", guest, "--mode", mode, "--timeout", "20"], status);
                 assert!(err.contains(sentence), "{mode}: {err}");
             }
+        }
+    }
+}
+
+#[test]
+fn protection_and_paging_are_reported_where_the_mode_has_them() {
+    if can_run_guests() {
+        for mode in ["protected", "paged", "long"] {
+            if run_in(mode, "hello", &[]).is_some() {
+                let (_, err) = expect(&["run", "loads-bad-segment", "--mode", mode], 3);
+                assert!(err.contains("general protection (#GP) at instruction 0x7"), "{mode}: {err}");
+                assert!(err.contains("entry 582 of the global descriptor table"), "{mode}: {err}");
+            }
+        }
+        let (_, err) = expect(&["run", "page-faults", "--mode", "long"], 3);
+        assert!(err.contains("page fault (#PF) at instruction 0x7"), "{err}");
+        assert!(err.contains(": wrote to 0x1000000000, which is not mapped\n"), "{err}");
+    }
+}
+
+#[test]
+fn handlers_and_the_timer_work_in_every_mode() {
+    if can_run_guests() {
+        for mode in MODES {
+            let Some((out, _)) = run_in(mode, "timer", &[]) else { continue };
+            assert_eq!(out, "tick 1\ntick 2\ntick 3\ntick 4, in the middle of a loop\n", "{mode}");
+            let (out, _) = run_in(mode, "recovers", &[]).expect("as before");
+            assert!(out.ends_with("still here after division 3\n"), "{mode}: {out}");
         }
     }
 }

@@ -111,7 +111,7 @@ fn what_is_no_recording_is_refused() {
         assert!(err.contains("cannot read it: No such file"), "{err}");
         fs::write(path, "hello\n").expect("written");
         let (_, err) = expect(&["replay", path], 2);
-        assert!(err.contains("line 1: not a line of a recording"), "{err}");
+        assert!(err.contains("line 1: not a recording;"), "{err}");
         let (_, err) = expect(&["run", "prodcons", "--record", "/no/such/folder/x"], 2);
         assert!(err.contains("cannot write the recording /no/such/folder/x"), "{err}");
     }
@@ -142,5 +142,83 @@ fn a_run_that_is_killed_leaves_a_recording_that_replays() {
             assert_eq!(expect(&["replay", name], 0).0, expected);
         }
         assert!(whole_turns > 0);
+    }
+}
+
+#[test]
+fn every_edited_field_is_noticed() {
+    if can_run_guests() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = record(&folder, &["--seed", "7", "--turns", "8"], 0);
+        let text = fs::read_to_string(&path).expect("a recording");
+        let last_turn = text.lines().find(|line| line.contains("\"turn\":8,")).expect("an eighth turn");
+        for (old, new, status) in [
+            (last_turn, "", 2),
+            ("\"audit\":\"ok\"", "\"audit\":\"failed\"", 3),
+            ("\"produced\":", "\"produced\":1", 3),
+            ("\"total\":", "\"total\":1", 3),
+            ("\"turns\":8,\"guests\"", "\"turns\":9,\"guests\"", 2),
+            ("\"schedule\":\"random\"", "\"schedule\":\"alternate\"", 2),
+            ("\"name\":\"guest-producer\"", "\"name\":\"x\"", 2),
+            ("\"capacity\":6", "\"capacity\":5", 3),
+            ("\"seed\":7", "\"seed\":8", 2),
+            ("\"exits\":1}", "\"exits\":1,\"extra\":0}", 2),
+        ] {
+            assert!(text.contains(old), "{old}");
+            let edited = text.replacen(old, new, 1).replace("\n\n", "\n");
+            fs::write(&path, edited).expect("written");
+            expect(&["replay", &path], status);
+        }
+    }
+}
+
+#[test]
+fn deadlines_are_no_difference() {
+    if can_run_guests() {
+        let folder = tempfile::tempdir().expect("a folder");
+        // The replay's own.
+        let path = record(&folder, &["--seed", "3", "--turns", "20000", "--quiet"], 0);
+        let (_, err) = expect(&["replay", &path, "--timeout", "0.01"], 4);
+        assert!(err.contains("still running after 0.01 s"), "{err}");
+        // The recorded run's.
+        let path = record(&folder, &["--seed", "3", "--turns", "10000000", "--timeout", "0.3", "--quiet"], 4);
+        let (out, _) = expect(&["replay", &path], 0);
+        assert!(out.ends_with(" turns, up to the deadline that ended the recorded run\n"), "{out}");
+    }
+}
+
+#[test]
+fn a_recording_cannot_drive_the_terminal_or_forge_lines() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("x");
+    let name = path.to_str().expect("text");
+    for line in [
+        r#"{"event":"recording","version":"\u001b[2J\nguestlab: all is well"}"#,
+        r#"{"event":"recording","version":1,"options":{"\u001b[2J\nguestlab: all is well":1}}"#,
+    ] {
+        fs::write(&path, format!("{line}\n")).expect("written");
+        let (_, err) = expect(&["replay", name], 2);
+        assert!(err.lines().count() == 1 && !err.contains('\x1b'), "{err:?}");
+    }
+}
+
+#[test]
+fn a_recording_that_cannot_be_written_is_named_and_an_old_one_is_kept_until_the_run_begins() {
+    if can_run_guests() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("kept");
+        fs::write(&path, "kept").expect("written");
+        let name = path.to_str().expect("text");
+        expect(&["run", "prodcons", "--producer", "./no-such.elf", "--record", name], 2);
+        assert_eq!(fs::read(&path).expect("it is there"), b"kept");
+        for other in ["/dev/full", "/dev/null", folder.path().to_str().expect("text")] {
+            let (_, err) = expect(&["run", "prodcons", "--record", other], 2);
+            assert!(
+                err.contains(&format!("cannot write the recording {other}: it is not a regular file")),
+                "{err}"
+            );
+        }
+        let (_, err) = expect(&["replay", "/dev/zero"], 2);
+        assert!(err.contains("it is not a regular file"), "{err}");
     }
 }

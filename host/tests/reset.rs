@@ -10,6 +10,7 @@ use guestlab::{
     image::{Image, Request},
     kvm::System,
     launch::Parameters,
+    limits::Limits,
     machine::{Halt, Machine, Secrets},
     watchdog::Watchdog,
 };
@@ -17,11 +18,12 @@ use guestlab::{
 /// Runs a machine to its next stop: what it printed, and how it stopped. The instruction pointer is
 /// left out, which after a shutdown means nothing.
 fn run(machine: &mut Machine) -> (String, Halt) {
-    let watchdog = Watchdog::start(Duration::from_secs(10)).expect("a watchdog");
-    let registration = watchdog.watch_this_thread();
+    let limits = Limits::deadline(Duration::from_secs(10));
+    let watchdog = Watchdog::start(limits.timeout).expect("a watchdog");
+    let registration = watchdog.watch_this_thread(None);
     let mut console = Vec::new();
     let halt = machine
-        .run(&watchdog, &mut |text| {
+        .run(&registration, &limits, &mut |text| {
             console.extend_from_slice(text);
             true
         })
@@ -34,7 +36,16 @@ fn run(machine: &mut Machine) -> (String, Halt) {
 fn a_reset_machine_does_what_a_new_one_does() {
     if can_run_guests() {
         let system = System::open(Path::new(System::DEVICE), Explain::default()).expect("KVM");
-        for name in ["panics", "exits-with-7", "triple-faults", "unknown-port", "null-pointer", "halts"] {
+        for name in [
+            "panics",
+            "exits-with-7",
+            "triple-faults",
+            "unknown-port",
+            "null-pointer",
+            "halts",
+            "recovers",
+            "timer",
+        ] {
             let image = Image::open(&image(name), Request::default()).expect("an image");
             let parameters = |seed| Parameters { vm: 1, seed, memory: 0x20_0000, arguments: &[] };
             let new =

@@ -43,6 +43,42 @@ pub struct MailboxAttach {
     pub size: u32,
 }
 
+/// What [`Port::Trap`](crate::port::Port::Trap) carries: an exception or interrupt, and what it
+/// interrupted. Registers that a mode does not have are 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Trap {
+    /// The [vector](crate::trap).
+    pub vector: u32,
+    /// 1 if the CPU pushed an error code, otherwise 0.
+    pub has_error_code: u32,
+    /// The error code.
+    pub error_code: u64,
+    /// CR2: the address of the last page fault.
+    pub cr2: u64,
+    /// The instruction pointer: of the instruction at fault, or of the next one (SDM 3A, 6.5).
+    pub ip: u64,
+    /// The flags.
+    pub flags: u64,
+    /// The code segment's selector.
+    pub cs: u64,
+    /// The stack segment's selector.
+    pub ss: u64,
+    /// The general registers in the order of [`Trap::GENERAL`].
+    pub general: [u64; 16],
+}
+
+impl Trap {
+    /// The names of the general registers, without the letter that says how wide they are, in the order
+    /// of their numbers (SDM 2A, 3.1.1.1 and table 2-4).
+    pub const GENERAL: [&str; 16] =
+        ["ax", "cx", "dx", "bx", "sp", "bp", "si", "di", "8", "9", "10", "11", "12", "13", "14", "15"];
+
+    /// Where the stack pointer is in [`Trap::general`].
+    pub const STACK_POINTER: usize = 4;
+}
+
 const _: () = assert!(size_of::<Text>() == 8);
 const _: () = assert!(size_of::<Panic>() == 24);
 const _: () = assert!(size_of::<MailboxAttach>() == 8);
+const _: () = assert!(size_of::<Trap>() == 184);

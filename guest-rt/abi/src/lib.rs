@@ -9,13 +9,14 @@
 //! | [`arguments`] | the arguments that a guest is started with |
 //! | [`port`] | the hypercalls: which port, which width, which direction |
 //! | [`block`] | the request blocks whose addresses hypercalls carry |
+//! | [`trap`] | the vectors of exceptions and of the interrupt that the host injects |
 //! | [`ring`] | the ring of items and its operations |
 //! | [`mailbox`] | how a ring and a turn's orders lie in guest memory; how big a message can be |
 //! | [`transition`] | the check of what a guest did to the ring in one turn |
 //! | [`digest`] | the running account that both sides keep of the items |
 //!
 //! The crate is `no_std` and has no `unsafe` of its own. Records that lie in guest memory are
-//! `repr(C)`, made of `u32` fields, little-endian as x86 is, and convert from and to bytes
+//! `repr(C)`, made of `u32` and `u64` fields without padding, little-endian as x86 is, and convert from and to bytes
 //! through `zerocopy`; their sizes are compile-time asserts.
 
 #![no_std]
@@ -32,6 +33,7 @@ pub mod note;
 pub mod port;
 pub mod ring;
 pub mod transition;
+pub mod trap;
 
 /// The version of this ABI. A guest built for another major version is refused; a higher minor
 /// version only adds.

@@ -36,11 +36,17 @@ pub enum Port {
     /// `out`, 32 bits: my turn is over, the mailbox holds what I did; the value is not read. The
     /// next instruction runs when the guest's next turn has begun and the mailbox is new.
     EndTurn = 0xF4,
+    /// `out`, 32 bits: an exception or an interrupt that the guest does not handle; the address of a
+    /// [`Trap`](crate::block::Trap).
+    Trap = 0xF5,
+    /// `out`, 32 bits: interrupt me once, with vector [`TIMER`](crate::trap::TIMER), after this many
+    /// microseconds; 0 is never. It takes the place of what was set before.
+    TimerSet = 0xF6,
 }
 
 impl Port {
     /// Every hypercall.
-    pub const ALL: [Port; 11] = [
+    pub const ALL: [Port; 13] = [
         Self::PrintByte,
         Self::PrintDecimal,
         Self::ExitCount,
@@ -52,6 +58,8 @@ impl Port {
         Self::Print,
         Self::MailboxAttach,
         Self::EndTurn,
+        Self::Trap,
+        Self::TimerSet,
     ];
 
     /// The width of the port's accesses in bytes: 1 or 4.
@@ -94,6 +102,8 @@ impl TryFrom<u16> for Port {
             0xF2 => Ok(Self::Print),
             0xF3 => Ok(Self::MailboxAttach),
             0xF4 => Ok(Self::EndTurn),
+            0xF5 => Ok(Self::Trap),
+            0xF6 => Ok(Self::TimerSet),
             _ => Err(UnknownPort(raw)),
         }
     }

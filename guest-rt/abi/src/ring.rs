@@ -13,7 +13,7 @@ pub const MAX_CAPACITY: u32 = 64;
 pub type Slots = [u32; MAX_CAPACITY as usize];
 
 /// A ring's capacity in items, 1 to [`MAX_CAPACITY`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Capacity(u32);
 
 impl Capacity {

@@ -1,4 +1,4 @@
-//! Divides by zero, with no vector table to handle the exception.
+//! Divides by zero, and has no handler for it.
 
 #![no_std]
 #![no_main]
@@ -6,6 +6,6 @@
 guest_rt::entry!(main);
 
 fn main() {
-    // SAFETY: an exception without a vector; the CPU shuts down here.
+    // SAFETY: the exception ends the guest here.
     unsafe { core::arch::asm!("div {zero:e}", zero = in(reg) 0, inout("eax") 1 => _, inout("edx") 0 => _) }
 }

@@ -18,3 +18,13 @@
 .set TABLE_ENTRY, {table_entry}
 .set SIZE_4M, {page_size_4m}
 .set SIZE_2M, {page_size_2m}
+.set LONG_MODE, {long_mode}
+.set TSS_SELECTOR, {tss_selector}
+.set TSS_ATTRIBUTES, {tss_attributes}
+.set TSS_SIZE, {tss_size}
+.set TSS_STACK_1, {tss_stack_1}
+.set TRAP_STACK_SIZE, {trap_stack_size}
+.set VECTORS, {vectors}
+.set EXCEPTIONS, {exceptions}
+.set VECTORS_WITH_ERROR_CODE, {vectors_with_error_code}
+.set INTERRUPT_GATE, {interrupt_gate}

@@ -55,3 +55,7 @@ map_next_page:
 .code64
 long:
     movl    %esp, %esp                  # the upper half of RSP was not defined until now
+
+    # Where exceptions have their stack (trap64.s).
+    movw    $TSS_SELECTOR, %ax
+    ltr     %ax

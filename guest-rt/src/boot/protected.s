@@ -18,6 +18,11 @@ gdt:
     .quad   CODE32_DESCRIPTOR
     .quad   DATA_DESCRIPTOR
     .quad   CODE64_DESCRIPTOR
+    .if     LONG_MODE                   # a task-state segment, of 16 bytes (SDM 3A, 8.2.3)
+    .word   TSS_SIZE - 1, tss
+    .long   TSS_ATTRIBUTES
+    .quad   0
+    .endif
 gdt_pointer:
     .word   gdt_pointer - gdt - 1       # limit: the offset of the table's last byte
     .long   gdt

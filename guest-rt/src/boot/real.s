@@ -8,7 +8,7 @@
 .code16
 .global _start
 _start:
-    cli                                 # no interrupt: there is no vector table yet
+    cli                                 # no interrupt until the guest wants one
     cld                                 # string instructions count upwards
 
     # All segments at 0: an address is its own offset (SDM 3A, 21.1.1).
@@ -17,16 +17,9 @@ _start:
     movw    %ax, %es
     movw    %ax, %ss
 
-    # An empty vector table: an exception shuts the CPU down at once, and the host says so. (The
-    # table of a CPU after reset is at 0, where this guest has no memory.)
-    lidtl   empty_vectors
+    # The table of vectors: the mode's that this guest is built for, so that until the switch to it
+    # nothing may fault. (The table of a CPU after reset is at 0, where this guest has no memory.)
+    lidtl   trap_table_pointer
 
     # The stack from STACK_TOP down, with the guard page below it.
     movl    $STACK_TOP, %esp
-    jmp     segments_are_set
-
-    .p2align 1
-empty_vectors:
-    .word   0                           # limit: not even the first vector is whole
-    .long   0
-segments_are_set:

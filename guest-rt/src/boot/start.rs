@@ -2,18 +2,24 @@
 //!
 //! Each mode's boot is the one before and a step more:
 //!
-//! | mode | steps |
-//! | --- | --- |
-//! | real | `real.s`, `clear_bss.s` |
-//! | protected | `real.s`, `protected.s`, `clear_bss.s` |
-//! | paged | `real.s`, `protected.s`, `clear_bss.s`, `paged.s` |
-//! | long | `real.s`, `protected.s`, `clear_bss.s`, `long.s` |
+//! | mode | steps | traps |
+//! | --- | --- | --- |
+//! | real | `real.s`, `clear_bss.s` | `trap16.s` |
+//! | protected | `real.s`, `protected.s`, `clear_bss.s` | `trap32.s` |
+//! | paged | `real.s`, `protected.s`, `clear_bss.s`, `paged.s` | `trap32.s` |
+//! | long | `real.s`, `protected.s`, `clear_bss.s`, `long.s` | `trap64.s` |
 //!
-//! and then the call of [`rust_entry`]. Section numbers of the Intel SDM are those of June 2023.
+//! and then the call of [`rust_entry`]. Behind them are the vectors, `traps.s`, with what the mode does
+//! when a trap comes. Section numbers of the Intel SDM are those of June 2023.
 
 use core::arch::global_asm;
 
-use guest_abi::{boot, layout, note::Note};
+use guest_abi::{
+    boot, layout,
+    mode::CpuMode,
+    note::Note,
+    trap::{self, Exception},
+};
 use x86_64::{
     registers::control::{Cr0Flags, Cr4Flags, EferFlags},
     structures::paging::{PageSize, PageTableFlags, Size2MiB},
@@ -21,7 +27,7 @@ use x86_64::{
 
 use crate::{
     exit::{self, ExitStatus},
-    gdt,
+    gdt, traps,
 };
 
 /// An entry that names a page table of the next level.
@@ -36,13 +42,24 @@ const SIZE_4M: u64 = 2 * Size2MiB::SIZE;
 /// The number of the model-specific register EFER (SDM 4, table 2-2).
 const EFER: u32 = 0xC000_0080;
 
-/// Assembles the steps of a boot, with all their numbers, and the call of Rust.
+/// The third word of an interrupt gate: present, for the kernel, and of that type (SDM 3A, 6.11).
+const INTERRUPT_GATE: u16 = 1 << 15 | 0b1110 << 8;
+
+/// The vectors with which the CPU pushes an error code: none in real mode.
+const VECTORS_WITH_ERROR_CODE: u32 = match super::MODE {
+    CpuMode::Real => 0,
+    _ => Exception::WITH_ERROR_CODE,
+};
+
+/// Assembles the steps of a boot, with all their numbers, and the call of Rust, and the vectors.
 macro_rules! boot {
-    ([$($step:literal),+], $call:literal) => {
+    ([$($step:literal),+], $call:literal, $trap:literal) => {
         global_asm!(
             include_str!("constants.s"),
             $(include_str!($step),)+
             concat!($call, " {rust_entry}"),
+            include_str!($trap),
+            include_str!("traps.s"),
             stack_top = const layout::STACK_TOP,
             protected_mode = const Cr0Flags::PROTECTED_MODE_ENABLE.bits(),
             paging = const Cr0Flags::PAGING.bits(),
@@ -60,27 +77,38 @@ macro_rules! boot {
             table_entry = const TABLE.bits(),
             page_size_4m = const SIZE_4M,
             page_size_2m = const Size2MiB::SIZE,
+            long_mode = const (super::MODE as u32 == CpuMode::Long as u32) as u8,
+            tss_selector = const gdt::TSS_SELECTOR,
+            tss_attributes = const gdt::TSS_ATTRIBUTES,
+            tss_size = const gdt::TSS_SIZE,
+            tss_stack_1 = const gdt::TSS_STACK_1,
+            trap_stack_size = const traps::STACK_SIZE,
+            vectors = const trap::VECTORS,
+            exceptions = const trap::EXCEPTIONS,
+            vectors_with_error_code = const VECTORS_WITH_ERROR_CODE,
+            interrupt_gate = const INTERRUPT_GATE,
             rust_entry = sym rust_entry,
+            trap_entry = sym traps::entry,
             options(att_syntax),
         );
     };
 }
 
 #[cfg(guestlab_mode = "real")]
-boot!(["real.s", "clear_bss.s"], "calll");
+boot!(["real.s", "clear_bss.s"], "calll", "trap16.s");
 
 // For the linker script: all of this image must lie where 16-bit code reaches.
 #[cfg(guestlab_mode = "real")]
 global_asm!(".global all_below_64k", ".set all_below_64k, 1");
 
 #[cfg(guestlab_mode = "protected")]
-boot!(["real.s", "protected.s", "clear_bss.s"], "calll");
+boot!(["real.s", "protected.s", "clear_bss.s"], "calll", "trap32.s");
 
 #[cfg(guestlab_mode = "paged")]
-boot!(["real.s", "protected.s", "clear_bss.s", "paged.s"], "calll");
+boot!(["real.s", "protected.s", "clear_bss.s", "paged.s"], "calll", "trap32.s");
 
 #[cfg(guestlab_mode = "long")]
-boot!(["real.s", "protected.s", "clear_bss.s", "long.s"], "callq");
+boot!(["real.s", "protected.s", "clear_bss.s", "long.s"], "callq", "trap64.s");
 
 /// The image's ABI note. The linker script keeps it; the host reads it from the file.
 #[used]

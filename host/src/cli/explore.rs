@@ -13,8 +13,11 @@ use super::{
 };
 use crate::{
     explore::{Capacities, Plan},
+    image::Source,
+    limits::Limits,
     machine::Secrets,
     output::Form,
+    prodcons::Guests,
     values::{parse_memory, parse_seconds, parse_timeout},
 };
 
@@ -28,9 +31,9 @@ pub struct ExploreArgs {
     /// What to explore.
     #[arg(value_name = "EXPERIMENT")]
     experiment: Experiment,
-    /// The length of the schedules that are all tried.
-    #[arg(long, value_name = "TURNS", value_parser = clap::value_parser!(u32).range(0..=32), allow_negative_numbers = true, default_value = "6")]
-    depth: u32,
+    /// The length of the schedules that are all tried [default: 6, or less with more than two VMs].
+    #[arg(long, value_name = "TURNS", value_parser = clap::value_parser!(u32).range(0..=32), allow_negative_numbers = true)]
+    depth: Option<u32>,
     /// How long to try random schedules [default: 20, unless --runs is given].
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
     time: Option<Duration>,
@@ -52,7 +55,7 @@ pub struct ExploreArgs {
     /// The time after which one run counts as hung.
     #[arg(long, value_name = "SECONDS", value_parser = parse_timeout, allow_negative_numbers = true, default_value = "2")]
     timeout: Duration,
-    /// Where to record a failure [default: target/recordings/explore.jsonl].
+    /// Where to record a failure [default: in target/recordings].
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     /// The form of the verdict.
@@ -76,6 +79,20 @@ usage or bad input; 5 this machine cannot run it; 70 a bug of guestlab's.";
 
 /// How long random schedules are tried where nothing else was asked for.
 const DEFAULT_TIME: Duration = Duration::from_secs(20);
+
+/// The largest number of schedules that are all tried where nothing else was asked for.
+const DEFAULT_SCHEDULES: usize = 64;
+
+/// As many turns as it takes to have no more schedules than that: 6 with two VMs, 1 with more than 8.
+fn default_depth(vms: usize) -> u32 {
+    (1..).take_while(|&depth| vms.saturating_pow(depth) <= DEFAULT_SCHEDULES).last().unwrap_or(1)
+}
+
+/// The file name of a recording, by its guests.
+fn recording_name(guests: &Guests) -> String {
+    let name = |source: &Source| source.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    format!("explore-{}-{}.jsonl", name(&guests.producer), name(&guests.consumer))
+}
 
 /// What can be explored.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -104,21 +121,21 @@ impl ExploreArgs {
     /// What to explore.
     pub fn plan(&self) -> Plan {
         let Experiment::Prodcons = self.experiment;
+        let mode = self.mode.map(CpuMode::from);
+        let guests = self.guests.guests(mode, self.memory, Secrets::Unspoken, Quota::Random);
         Plan {
-            guests: self.guests.guests(
-                self.mode.map(CpuMode::from),
-                self.memory,
-                Secrets::Kept,
-                Quota::Random,
-            ),
+            depth: self.depth.unwrap_or_else(|| default_depth(guests.vms())),
+            recording: self
+                .record
+                .clone()
+                .unwrap_or_else(|| recordings_folder().join(recording_name(&guests))),
+            guests,
             seed: self.seed,
-            timeout: self.timeout,
-            depth: self.depth,
+            limits: Limits::deadline(self.timeout),
             time: self.time.or(self.runs.is_none().then_some(DEFAULT_TIME)),
             runs: self.runs,
             capacities: self.capacity,
             options: self.options(),
-            recording: self.record.clone().unwrap_or_else(|| recordings_folder().join("explore.jsonl")),
             form: if self.format == VerdictForm::Jsonl { Form::JsonLines } else { Form::Text },
             quiet: self.quiet,
         }
@@ -170,6 +187,13 @@ mod tests {
         assert_eq!(ends(&[]), (Some(DEFAULT_TIME), None));
         assert_eq!(ends(&["--runs", "5"]), (None, Some(5)));
         assert_eq!(ends(&["--runs", "5", "--time", "0"]), (Some(Duration::ZERO), Some(5)));
+    }
+
+    #[test]
+    fn many_vms_have_short_schedules() {
+        let depth = |producers: &str| plan(&["--producers", producers]).depth;
+        assert_eq!(["1", "2", "3", "7", "8", "16"].map(depth), [6, 3, 3, 2, 1, 1]);
+        assert_eq!(plan(&["--depth", "9"]).depth, 9);
     }
 
     #[test]

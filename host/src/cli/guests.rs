@@ -79,6 +79,11 @@ impl GuestsArgs {
         usize::from(self.producers.unwrap_or(1)) + usize::from(self.consumers.unwrap_or(1))
     }
 
+    /// Whether one side is told to move nothing.
+    pub(super) fn move_nothing(&self) -> bool {
+        [self.produce, self.consume].contains(&Some(Quota::Items(0)))
+    }
+
     /// Which of these options were given.
     pub(super) fn given(&self) -> impl Iterator<Item = String> {
         self.options().into_iter().filter_map(|word| word.strip_prefix("--").map(str::to_owned))

@@ -3,6 +3,7 @@
 mod choices;
 mod explore;
 mod guests;
+mod limits;
 mod run;
 
 use std::{env, path::PathBuf, time::Duration};

@@ -1,9 +1,6 @@
 //! `run`: an experiment or a guest.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use guest_abi::{
@@ -17,6 +14,7 @@ use super::{
     choices::{Format, Mode, Preset},
     guests::GuestsArgs,
     image_path,
+    limits::LimitArgs,
 };
 use crate::{
     error::Error,
@@ -30,7 +28,7 @@ use crate::{
     relay::{self, Experiment, Vm, VmGuest},
     schedule::{DEFAULT_TURNS, ScheduleSpec},
     seed, solo,
-    values::{is_guest_name, parse_address, parse_capacity, parse_memory, parse_timeout},
+    values::{is_guest_name, parse_address, parse_capacity, parse_memory},
 };
 
 /// Run an experiment or a guest.
@@ -66,9 +64,6 @@ pub struct RunArgs {
     /// The seed of all chance; without it one is drawn and printed.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     seed: Option<u64>,
-    /// The time after which the run ends with status 4 [default: 60].
-    #[arg(long, value_name = "SECONDS", value_parser = parse_timeout, allow_negative_numbers = true)]
-    timeout: Option<Duration>,
     /// The form of the output, or that of the image; may be given for each.
     #[arg(long, value_name = "FORM")]
     format: Vec<Format>,
@@ -103,6 +98,8 @@ pub struct RunArgs {
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
+    limits: LimitArgs,
+    #[command(flatten)]
     exchange: ExchangeArgs,
 }
 
@@ -134,11 +131,8 @@ struct ExchangeArgs {
 
 const EXIT_STATUSES: &str = "\
 Exit status: 0 success; 1 a guest reported failure (panic, non-zero exit); 2 bad usage or bad \
-input; 3 a guest crashed or broke the protocol; 4 the deadline passed; 5 this machine cannot run \
+input; 3 a guest crashed or broke the protocol; 4 the deadline passed, or another limit was reached; 5 this machine cannot run \
 it; 70 a bug of guestlab's.";
-
-/// The time after which a run ends where nothing else was asked for.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What `run` is to run.
 #[derive(Debug)]
@@ -268,7 +262,7 @@ impl RunArgs {
             items: *items,
             capacity: capacity.unwrap_or(Capacity::DEFAULT),
             seed,
-            timeout: self.timeout(),
+            limits: self.limits.limits(None),
             stats: self.stats,
             observe: self.observe(),
         }
@@ -307,7 +301,7 @@ impl RunArgs {
         relay::Plan {
             images: experiment.vms.iter().map(image).collect(),
             seed,
-            timeout: self.timeout.or(experiment.timeout).unwrap_or(DEFAULT_TIMEOUT),
+            limits: self.limits.limits(experiment.timeout),
             secrets: self.secrets(),
             stats: self.stats,
             observe: self.observe(),
@@ -321,7 +315,7 @@ impl RunArgs {
             request: self.request(),
             seed,
             memory: self.memory(),
-            timeout: self.timeout(),
+            limits: self.limits.limits(None),
             secrets: self.secrets(),
             stats: self.stats,
             observe: self.observe(),
@@ -335,10 +329,6 @@ impl RunArgs {
 
     fn memory(&self) -> u32 {
         self.memory.unwrap_or(DEFAULT_MEMORY)
-    }
-
-    fn timeout(&self) -> Duration {
-        self.timeout.unwrap_or(DEFAULT_TIMEOUT)
     }
 
     fn mode(&self) -> CpuMode {
@@ -392,6 +382,11 @@ impl RunArgs {
         if self.exchange.items.is_some() && !free {
             return Err(Error::Usage("--items goes with --schedule free; --turns ends the others".into()));
         }
+        if self.exchange.items.is_some() && self.exchange.guests.move_nothing() {
+            return Err(Error::Usage(
+                "--items is never reached where nothing is produced or consumed".into(),
+            ));
+        }
         if self.exchange.record.is_some() && free {
             return Err(Error::Usage(
                 "--record is for runs that can be repeated, and one with --schedule free cannot".into(),
@@ -420,11 +415,16 @@ impl ExchangeArgs {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use clap::Parser;
     use guest_abi::mailbox::Quota;
 
     use super::*;
-    use crate::cli::{Cli, Command};
+    use crate::{
+        cli::{Cli, Command},
+        limits::Limits,
+    };
 
     fn parse(args: &[&str]) -> RunArgs {
         let args = ["guestlab", "run"].iter().chain(args);
@@ -453,6 +453,7 @@ mod tests {
         assert_eq!(plan.capacity.items(), 6);
         assert_eq!((plan.guests.produce, plan.guests.consume), (Quota::Random, Quota::Random));
         assert_eq!((plan.turns, plan.guests.memory), (None, DEFAULT_MEMORY));
+        assert_eq!(plan.limits, Limits::deadline(Duration::from_secs(60)));
     }
 
     #[test]
@@ -504,6 +505,10 @@ mod tests {
             ("--timeout", "0"),
             ("--timeout", "-1"),
             ("--timeout", "nan"),
+            ("--turn-timeout", "0"),
+            ("--max-exits", "0"),
+            ("--max-exits", "-1"),
+            ("--max-output", "lots"),
             ("--schedule", "burst:0"),
             ("--turns", "-1"),
             ("--producers", "0"),

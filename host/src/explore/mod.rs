@@ -11,6 +11,7 @@ mod trial;
 mod verdict;
 
 use std::{
+    collections::HashSet,
     fmt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -24,7 +25,9 @@ pub use trial::Trial;
 
 use crate::{
     error::{Error, GuestError},
+    files,
     kvm::System,
+    limits::Limits,
     observe::Observe,
     output::{Form, Silence},
     prodcons::{self, Cast},
@@ -37,6 +40,9 @@ use shrink::{Shrunk, shrink};
 use trial::{Effort, Failure, Lab};
 use verdict::Verdict;
 
+/// How long a failure is shrunk at most.
+const SHRINKING: Duration = Duration::from_secs(45);
+
 /// What to explore.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -44,8 +50,8 @@ pub struct Plan {
     pub guests: prodcons::Guests,
     /// The first seed.
     pub seed: u64,
-    /// The time after which a trial ends.
-    pub timeout: Duration,
+    /// What a trial may take.
+    pub limits: Limits,
     /// The length of the schedules that are all tried.
     pub depth: u32,
     /// How long random schedules are tried, where that is what ends them.
@@ -77,10 +83,14 @@ pub fn run(system: &System, plan: &Plan) -> Result<(), Error> {
         Error::Usage(format!("--depth {}: so many schedules of {vms} VMs are beyond counting", plan.depth))
     })?;
     let cast = Cast::open(system, &plan.guests)?;
-    verdict::announce(plan, &cast)?;
+    verdict::announce(plan, &cast, short.len())?;
+
+    // Before the search: nobody likes to lose what came of it.
+    let cannot = |source| Error::Record { path: plan.recording.clone(), source };
+    files::check_writable(&plan.recording).map_err(cannot)?;
 
     let mut silence = Silence;
-    let mut lab = Lab::new(system, &cast, Session::start(plan.timeout, &mut silence)?);
+    let mut lab = Lab::new(system, &cast, Session::start(&plan.limits, &mut silence)?);
     let progress = Progress::new(plan.quiet);
     let began = Instant::now();
     let mut searched = Searched { short: 0, of: short.len(), random: 0 };
@@ -89,11 +99,15 @@ pub fn run(system: &System, plan: &Plan) -> Result<(), Error> {
         None => None,
     };
     drop(progress);
-    let effort = Spent { effort: lab.effort(), time: began.elapsed() };
-    Verdict { plan, cast: &cast, searched, spent: effort, found: found.as_ref() }.print()?;
+    let spent = Spent { effort: lab.effort(), time: began.elapsed() };
+    // Nothing runs any more: a signal now ends the program at once.
+    drop(lab);
+    let told = Verdict { plan, cast: &cast, searched, spent, found: found.as_ref() }.print();
     match found {
-        Some(Found { error, .. }) => Err(Error::Guest(error)),
-        None => Ok(()),
+        // An output that cannot be written is no reason to forget that a guest failed.
+        Some(Found { error, repeats: true, .. }) => Err(Error::Guest(error)),
+        Some(Found { error, repeats: false, .. }) => Err(Error::Unrepeatable(error)),
+        None => told,
     }
 }
 
@@ -139,19 +153,43 @@ fn pin_down(
     progress: &Progress,
 ) -> Result<Found, Error> {
     progress.begin(None, "shrinking what was found");
-    let vms = plan.guests.vms();
     let before = lab.effort().runs;
-    let shrunk = shrink(first.trial.clone(), vms, |trial| {
+    let until = Instant::now() + SHRINKING;
+    let mut passed = HashSet::new();
+    let mut gave_up = false;
+    let mut shrunk = shrink(first.trial.clone(), plan.guests.vms(), |trial| {
+        if passed.contains(trial) {
+            return Ok(false);
+        }
+        if Instant::now() >= until {
+            gave_up = true;
+            return Ok(false);
+        }
         progress.step();
-        Ok::<_, Error>(lab.fails(trial)?.is_some())
+        let fails = lab.fails(trial)?.is_some();
+        if !fails {
+            passed.insert(trial.clone());
+        }
+        Ok::<_, Error>(fails)
     })?;
-    let exchange = exchange(plan, &shrunk.trial);
-    let error = match record(system, &exchange, &plan.recording) {
-        Err(Error::Guest(error)) => error,
-        Ok(()) => return Err(Error::Unrepeatable(first.error)),
-        Err(error) => return Err(error),
+    shrunk.shortest &= !gave_up;
+    let mut found = Found {
+        first: first.trial,
+        after: before,
+        shrunk,
+        gave_up,
+        in_runs: lab.effort().runs - before,
+        repeats: true,
+        error: first.error,
+        recorded: true,
     };
-    Ok(Found { first: first.trial, after: before, shrunk, in_runs: lab.effort().runs - before, error })
+    match record(system, &exchange(plan, &found.shrunk.trial), &plan.recording) {
+        Err(Error::Guest(error)) => found.error = error,
+        Ok(()) => found.repeats = false,
+        Err(Error::Record { .. }) => found.recorded = false,
+        Err(error) => return Err(error),
+    }
+    Ok(found)
 }
 
 /// The run that a trial stands for.
@@ -164,20 +202,17 @@ fn exchange(plan: &Plan, trial: &Trial) -> prodcons::Plan {
         items: None,
         capacity: trial.capacity,
         seed: trial.seed,
-        timeout: plan.timeout,
+        limits: plan.limits.clone(),
         stats: false,
         observe: Observe::Nobody,
     }
 }
 
 fn record(system: &System, exchange: &prodcons::Plan, path: &Path) -> Result<(), Error> {
-    let cannot = |source| Error::Record { path: path.into(), source };
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(cannot)?;
-    }
     let mut silence = Silence;
-    let mut recorder = Recorder::create(path, &exchange.guests, &mut silence).map_err(cannot)?;
-    prodcons::run(system, exchange, &mut recorder)
+    let mut recorder = Recorder::new(path, exchange, &mut silence);
+    let outcome = prodcons::run(system, exchange, &mut recorder);
+    recorder.conclude(outcome)
 }
 
 /// How far the search has come.
@@ -205,10 +240,16 @@ struct Found {
     /// The number of trials up to that one.
     after: u64,
     shrunk: Shrunk,
+    /// Whether shrinking was ended before it was done.
+    gave_up: bool,
     /// The number of trials that shrinking took.
     in_runs: u64,
-    /// How the shrunk trial fails.
-    error: GuestError,
+    /// Whether the same run fails again.
+    repeats: bool,
+    /// How the shrunk trial fails, or how the first did where that does not.
+    error: Box<GuestError>,
+    /// Whether there is a recording.
+    recorded: bool,
 }
 
 /// A line on the terminal that says how far it is; nothing where standard error is no terminal.

@@ -61,7 +61,7 @@ impl Space {
     pub(super) fn short(self, depth: u32) -> Option<Short> {
         let schedules = u64::try_from(self.vms).ok()?.checked_pow(depth)?;
         let len = schedules.checked_mul(self.capacities.len().into())?;
-        Some(Short { space: self, depth, schedules, indices: 0..len })
+        Some(Short { space: self, depth, indices: 0..len })
     }
 
     /// Random schedules, capacities and seeds, without end.
@@ -91,8 +91,6 @@ impl Space {
 pub(super) struct Short {
     space: Space,
     depth: u32,
-    /// The number of schedules.
-    schedules: u64,
     /// The trials that are still to come, of all.
     indices: std::ops::Range<u64>,
 }
@@ -109,11 +107,13 @@ impl Iterator for Short {
 
     fn next(&mut self) -> Option<Trial> {
         let index = self.indices.next()?;
-        let capacity = u32::try_from(index / self.schedules).unwrap_or(0);
+        // Every capacity before the next schedule: none has to wait for the others.
+        let capacities = u64::from(self.space.capacities.len());
+        let capacity = u32::try_from(index % capacities).unwrap_or(0);
         Some(Trial {
             capacity: self.space.capacities.get(capacity),
             seed: self.space.seed.wrapping_add(index),
-            turns: schedule_number(index % self.schedules, self.depth, self.space.vms),
+            turns: schedule_number(index / capacities, self.depth, self.space.vms),
         })
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A run that can be tried: all that its outcome depends on, beside the guests.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Trial {
     /// The ring's capacity.
     pub capacity: Capacity,
@@ -35,7 +35,7 @@ pub(super) struct Failure {
     /// The trial, up to the turn in which the guest failed.
     pub(super) trial: Trial,
     /// How it failed.
-    pub(super) error: GuestError,
+    pub(super) error: Box<GuestError>,
 }
 
 /// Where trials are made: VMs that are reset and used again, and one clock.
@@ -85,7 +85,7 @@ impl<'a> Lab<'a> {
         match outcome {
             Ok(()) => Ok(None),
             Err(Error::Guest(error)) => {
-                let turns = usize::try_from(error.turn.unwrap_or(0)).unwrap_or(trial.turns.len());
+                let turns = usize::try_from(error.at.turn.unwrap_or(0)).unwrap_or(trial.turns.len());
                 let turns = trial.turns.iter().take(turns).copied().collect();
                 Ok(Some(Failure { trial: Trial { turns, ..trial.clone() }, error }))
             }

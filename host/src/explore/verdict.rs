@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Says what is going to be explored; a program is told with the verdict.
-pub(super) fn announce(plan: &Plan, cast: &Cast) -> Result<(), Error> {
+pub(super) fn announce(plan: &Plan, cast: &Cast, runs: u64) -> Result<(), Error> {
     if plan.form == Form::JsonLines || plan.quiet {
         return Ok(());
     }
@@ -24,7 +24,7 @@ pub(super) fn announce(plan: &Plan, cast: &Cast) -> Result<(), Error> {
         false => format!("capacities {smallest} to {largest}"),
     };
     output::line(&format!(
-        "explore prodcons: {capacities}, every schedule of up to {} turns, then {}; seed {} (guest ABI {})",
+        "explore prodcons: {capacities}, every schedule of up to {} turns ({runs} runs), then {}; seed {} (guest ABI {})",
         plan.depth,
         random_part(plan),
         plan.seed,
@@ -91,17 +91,22 @@ impl Verdict<'_> {
     }
 
     fn found_text(&self, found: &Found) -> String {
-        let Found { first, after, shrunk, in_runs, .. } = found;
-        let shortest = match shrunk.shortest {
-            true => "no shorter schedule fails with this capacity and seed",
-            false => "no turn can be left out",
+        let Found { first, after, shrunk, gave_up, in_runs, repeats, recorded, .. } = found;
+        let first = format!("found in run {after}: {}\n", shown(first));
+        if !repeats {
+            return first + "the same run again goes well, so that it cannot be shrunk\n";
+        }
+        let shortest = match (gave_up, shrunk.shortest) {
+            (true, _) => "there was no time to try everything",
+            (false, true) => "no shorter schedule fails with this capacity and seed",
+            (false, false) => "no turn can be left out",
         };
+        let recording = output::visible(&shown_path(&self.plan.recording)).to_string();
+        let recording = if *recorded { recording } else { format!("{recording} could not be written") };
         format!(
-            "found in run {after}: {}\nshrunk in {in_runs} more: {}; {shortest}\nthis repeats it:\n  {}\nrecording: {}\n",
-            shown(first),
+            "{first}shrunk in {in_runs} more: {}; {shortest}\nthis repeats it:\n  {}\nrecording: {recording}\n",
             shown(&shrunk.trial),
-            self.command(found),
-            output::visible(&shown_path(&self.plan.recording))
+            output::visible(&self.command(found).replace('\n', "\\n")),
         )
     }
 
@@ -124,7 +129,7 @@ impl Verdict<'_> {
             words.extend(["--turns".into(), turns.to_string()]);
         }
         if matches!(error.end, GuestEnd::Deadline(_)) {
-            words.extend(["--timeout".into(), exchange.timeout.as_secs_f64().to_string()]);
+            words.extend(["--timeout".into(), exchange.limits.timeout.as_secs_f64().to_string()]);
         }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         // A word with a NUL cannot have come from a command line.
@@ -152,9 +157,10 @@ impl Verdict<'_> {
                 shortest: found.shrunk.shortest,
                 first: JsonTrial::from(&found.first),
                 found_in_run: found.after,
+                repeatable: found.repeats,
                 crash: crash_event(&found.error),
                 command: self.command(found),
-                recording: self.plan.recording.display().to_string(),
+                recording: found.recorded.then(|| self.plan.recording.display().to_string()),
             }),
         }
     }
@@ -202,9 +208,10 @@ struct JsonFailure<'a> {
     shortest: bool,
     first: JsonTrial,
     found_in_run: u64,
+    repeatable: bool,
     crash: CrashEvent<'a>,
     command: String,
-    recording: String,
+    recording: Option<String>,
 }
 
 #[derive(Serialize)]

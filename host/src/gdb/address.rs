@@ -4,12 +4,13 @@
 use std::{
     fmt, io,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
-    os::unix::net::UnixListener,
+    os::{fd::AsRawFd, unix::net::UnixListener},
     path::{Path, PathBuf},
     str::FromStr,
 };
 
 use super::line::Line;
+use crate::interrupt;
 
 /// An address for gdb.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,8 +89,9 @@ impl Listener {
         }
     }
 
-    /// Waits for one connection.
+    /// Waits for one connection, or for an interruption of the process.
     pub(super) fn accept(&self) -> io::Result<Line> {
+        self.wait()?;
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept()?;
@@ -98,6 +100,27 @@ impl Listener {
                 Ok(Line::new(stream))
             }
             Self::Unix(listener, _) => Ok(Line::new(listener.accept()?.0)),
+        }
+    }
+}
+
+impl Listener {
+    /// Waits until somebody connects. `accept` itself tries again whenever it is interrupted.
+    fn wait(&self) -> io::Result<()> {
+        let fd = match self {
+            Self::Tcp(listener) => listener.as_raw_fd(),
+            Self::Unix(listener, _) => listener.as_raw_fd(),
+        };
+        loop {
+            let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+            // SAFETY: it is one structure, and its file is open.
+            if unsafe { libc::poll(&raw mut poll, 1, -1) } > 0 {
+                return Ok(());
+            }
+            let error = io::Error::last_os_error();
+            if error.kind() != io::ErrorKind::Interrupted || interrupt::signal().is_some() {
+                return Err(error);
+            }
         }
     }
 }

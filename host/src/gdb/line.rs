@@ -9,6 +9,8 @@ use std::{
 
 use gdbstub::conn::Connection;
 
+use crate::interrupt;
+
 /// A stream that can be asked without waiting.
 pub(super) trait Stream: Read + Write + Send {
     fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()>;
@@ -38,11 +40,11 @@ impl Line {
         Self { stream: Box::new(stream), read: VecDeque::new(), written: Vec::new() }
     }
 
-    /// Waits for the next byte.
+    /// Waits for the next byte, or for an interruption of the process.
     pub(super) fn next(&mut self) -> io::Result<u8> {
         while self.read.is_empty() {
             match self.fill() {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted && interrupt::signal().is_none() => {}
                 outcome => outcome?,
             }
         }

@@ -15,7 +15,10 @@ mod points;
 mod probe;
 mod target;
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 pub use address::Address;
 use gdbstub::{
@@ -39,18 +42,16 @@ use crate::{
     driver::{Driver, Order},
     error::Error,
     hypercall::Stop,
+    interrupt,
     kvm::{Exit, Pace, System, Vcpu, VcpuError},
     machine::{Halt, Machine},
     output,
     step::Stepper,
-    watchdog::Watchdog,
+    watchdog::{Expiry, Registration},
 };
 
 /// How often a guest that runs is interrupted to look for gdb's own interrupt.
 const LISTEN_INTERVAL: Duration = Duration::from_millis(20);
-
-/// After how many steps in a row gdb's interrupt is looked for.
-const LISTEN_STEPS: u32 = 256;
 
 /// What to debug, and from where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,8 +101,8 @@ struct Debugger<A: GuestArch> {
     pace: Pace,
     /// What the last exit was, as far as it matters.
     last: Last,
-    /// The steps since gdb was last listened to.
-    steps: u32,
+    /// When gdb is to be listened to again.
+    listens: Instant,
 }
 
 /// How the conversation with gdb stands.
@@ -119,7 +120,6 @@ enum Last {
     Nothing,
     Served,
     Points(u8),
-    Interrupted,
 }
 
 type Reason<A> = SingleThreadStopReason<<A as gdbstub::arch::Arch>::Usize>;
@@ -152,7 +152,7 @@ impl<A: GuestArch> Debugger<A> {
             stepper: Stepper::default(),
             pace: Pace::Free,
             last: Last::Nothing,
-            steps: 0,
+            listens: Instant::now(),
         }
     }
 
@@ -163,7 +163,7 @@ impl<A: GuestArch> Debugger<A> {
             return match last {
                 Last::Points(bits) => self.met(bits).map(Some),
                 Last::Served => self.guest.vcpu.complete().map(|()| None),
-                Last::Interrupted | Last::Nothing => Ok(None),
+                Last::Nothing => Ok(None),
             };
         }
         let Some(before) = self.stepper.end(&mut self.guest.vcpu)? else { return Ok(None) };
@@ -196,17 +196,20 @@ impl<A: GuestArch> Debugger<A> {
     }
 
     /// Tells gdb, if there is something to tell, and listens until gdb lets the guest run.
-    fn speak(&mut self, reason: Option<Reason<A>>, watchdog: &Watchdog) -> Result<Order, VcpuError> {
+    fn speak(
+        &mut self,
+        reason: Option<Reason<A>>,
+        registration: &Registration<'_>,
+    ) -> Result<Order, VcpuError> {
         let (stub, listener) = match std::mem::replace(&mut self.talk, Talk::Over) {
             Talk::Over => return Ok(Order::Run),
             Talk::On(stub, listener) => (Ok(stub), listener),
             Talk::Awaited(listener) => {
-                let _pause = watchdog.pause();
-                watchdog.tick(LISTEN_INTERVAL);
+                let _pause = registration.pause();
                 (self.begin(&listener), listener)
             }
         };
-        match stub.and_then(|stub| self.converse(stub, reason, watchdog)) {
+        match stub.and_then(|stub| self.converse(stub, reason, registration)) {
             Ok(Word::Go(stub)) => {
                 self.talk = Talk::On(stub, listener);
                 Ok(Order::Run)
@@ -223,6 +226,9 @@ impl<A: GuestArch> Debugger<A> {
     }
 
     fn broken(&mut self, broken: Broken) -> Result<Order, VcpuError> {
+        if interrupt::signal().is_some() {
+            return self.let_go();
+        }
         output::complain(&format!("the conversation with gdb broke off ({broken}); the guest runs on"));
         match broken {
             Broken::Stub(error) if error.is_target_error() => match error.into_target_error() {
@@ -237,7 +243,7 @@ impl<A: GuestArch> Debugger<A> {
         &mut self,
         mut stub: Stub<'static, Guest<A>, Line>,
         mut reason: Option<Reason<A>>,
-        watchdog: &Watchdog,
+        registration: &Registration<'_>,
     ) -> Result<Word<A>, Broken> {
         let guest = &mut self.guest;
         let mut pause = None;
@@ -253,7 +259,7 @@ impl<A: GuestArch> Debugger<A> {
                     Err(error) => return Err(error.into()),
                 },
                 Stub::Idle(mut idle) => {
-                    pause.get_or_insert_with(|| watchdog.pause());
+                    pause.get_or_insert_with(|| registration.pause());
                     let byte = idle.borrow_conn().next()?;
                     idle.incoming_data(guest, byte)?
                 }
@@ -303,12 +309,12 @@ impl<A: GuestArch> Debugger<A> {
 
     /// Whether it is time to listen for gdb's interrupt.
     fn is_time_to_listen(&mut self) -> bool {
-        self.steps += 1;
-        if self.last != Last::Interrupted && self.steps < LISTEN_STEPS {
-            return false;
+        let now = Instant::now();
+        let is_time = now >= self.listens;
+        if is_time {
+            self.listens = now + LISTEN_INTERVAL;
         }
-        self.steps = 0;
-        true
+        is_time
     }
 }
 
@@ -325,13 +331,13 @@ impl<A: GuestArch> Driver for Debugger<A> {
         Err(self)
     }
 
-    fn enter(&mut self, watchdog: &Watchdog) -> Result<Order, VcpuError> {
-        if matches!(self.talk, Talk::Over) {
+    fn enter(&mut self, registration: &Registration<'_>) -> Result<Order, VcpuError> {
+        if matches!(self.talk, Talk::Over) || registration.expiry().is_some() {
             return Ok(Order::Run);
         }
         let listens = self.is_time_to_listen() || matches!(self.talk, Talk::Awaited(_));
         let reason = self.happened()?;
-        if (listens || reason.is_some()) && self.speak(reason, watchdog)? == Order::Kill {
+        if (listens || reason.is_some()) && self.speak(reason, registration)? == Order::Kill {
             return Ok(Order::Kill);
         }
         if matches!(self.talk, Talk::On(..)) {
@@ -340,23 +346,48 @@ impl<A: GuestArch> Driver for Debugger<A> {
         Ok(Order::Run)
     }
 
+    fn wakes(&self) -> Option<Instant> {
+        matches!(self.talk, Talk::On(..)).then_some(self.listens)
+    }
+
+    /// An interrupt in a step would have the guest find the step's trap flag among the flags that were
+    /// pushed. A step that gdb's user asked for takes none, as other debuggers have it; where the guest is
+    /// stepped only because of points, it runs freely for a moment, and takes it then.
+    fn takes_interrupts(&mut self) -> Result<bool, VcpuError> {
+        if self.pace != Pace::Step {
+            return Ok(true);
+        }
+        let always =
+            self.guest.resume == Resume::Continue && self.guest.points.pace(self.ability) == Pace::Step;
+        if !always || !self.guest.vcpu.is_ready() {
+            return Ok(false);
+        }
+        self.stepper = Stepper::default();
+        self.pace = Pace::Free;
+        self.guest.vcpu.set_pace(&self.pace)?;
+        self.listens = Instant::now();
+        Ok(true)
+    }
+
     fn left(&mut self, exit: Exit) -> Exit {
         self.last = match exit {
             Exit::Debug { points } => Last::Points(points),
-            Exit::Interrupted => Last::Interrupted,
+            Exit::Interrupted | Exit::InterruptWindow => Last::Nothing,
             _ => Last::Served,
         };
-        self.stepper.left(exit)
+        self.stepper.left(exit, &self.guest.vcpu)
     }
 
-    fn halted(&mut self, halt: &Halt, watchdog: &Watchdog) -> Result<Order, VcpuError> {
+    fn halted(&mut self, halt: &Halt, registration: &Registration<'_>) -> Result<Order, VcpuError> {
         let reason = match halt {
             Halt::Stop(Stop::Exited(status)) => {
                 SingleThreadStopReason::Exited(u8::try_from(*status).unwrap_or(u8::MAX))
             }
             Halt::Stop(Stop::Halted) => SingleThreadStopReason::Exited(0),
             Halt::Stop(Stop::Panicked(_)) => SingleThreadStopReason::Terminated(Signal::SIGABRT),
-            Halt::Deadline => SingleThreadStopReason::Terminated(Signal::SIGALRM),
+            Halt::Expired(Expiry::Interrupted(_)) => SingleThreadStopReason::Terminated(Signal::SIGINT),
+            Halt::Expired(_) => SingleThreadStopReason::Terminated(Signal::SIGALRM),
+            Halt::Exits(_) => SingleThreadStopReason::Terminated(Signal::SIGXCPU),
             // The guest can still be looked at; whatever gdb says then, the run ends.
             Halt::Crash(..) => SingleThreadStopReason::Signal(Signal::SIGSEGV),
             Halt::Stop(_) | Halt::Killed => return Ok(Order::Run),
@@ -364,7 +395,7 @@ impl<A: GuestArch> Driver for Debugger<A> {
         if matches!(self.talk, Talk::Awaited(_)) {
             return Ok(Order::Run);
         }
-        self.speak(Some(reason), watchdog)
+        self.speak(Some(reason), registration)
     }
 }
 

@@ -14,6 +14,7 @@ struct Guest {
     mailbox: Option<MailboxAttach>,
     printed: Vec<u8>,
     translation: u32,
+    timer: Timer,
 }
 
 /// The exits that every guest here has had.
@@ -28,7 +29,7 @@ fn stats() -> ExitStats {
 impl Guest {
     fn new() -> Self {
         let memory = GuestMemory::guarded(DEFAULT_MEMORY).expect("2 MiB");
-        Self { memory, mailbox: None, printed: Vec::new(), translation: 0 }
+        Self { memory, mailbox: None, printed: Vec::new(), translation: 0, timer: Timer::default() }
     }
 
     fn call(&mut self, call: Hypercall) -> Result<Reply, Crash> {
@@ -42,6 +43,7 @@ impl Guest {
                 text: EXIT_TEXT,
                 translation: &mut self.translation,
                 translate: &mut |address| address ^ 1,
+                timer: &mut self.timer,
                 foreign: false,
                 console: &mut |text| {
                     printed.extend_from_slice(text);
@@ -158,6 +160,32 @@ fn a_panic_whose_message_cannot_be_read_is_still_a_panic() {
 }
 
 #[test]
+fn a_trap_is_a_crash_with_its_registers() {
+    let record = |stack_pointer| {
+        let mut record = Trap { vector: 6, ip: 0x7123, ..Trap::default() };
+        record.general[Trap::STACK_POINTER] = stack_pointer;
+        record
+    };
+    for (stack_pointer, name) in
+        [(0x6000, "trap-ud"), (STACK_GUARD.into(), "stack-overflow"), (u64::MAX, "trap-ud")]
+    {
+        let record = record(stack_pointer);
+        let mut guest = Guest::new().with(0x9000, record.as_bytes());
+        let Err(crash @ Crash::Trap(_)) = guest.call(Hypercall::Trap(0x9000)) else { panic!("not a trap") };
+        assert_eq!(crash.name(), name);
+    }
+}
+
+#[test]
+fn a_timer_is_set_and_cancelled() {
+    let mut guest = Guest::new();
+    for (microseconds, set) in [(1_000_000, true), (u32::MAX, true), (0, false)] {
+        assert_eq!(guest.call(Hypercall::TimerSet(microseconds)), Ok(Reply::Resume));
+        assert_eq!(guest.timer.due().is_some(), set);
+    }
+}
+
+#[test]
 fn a_mailbox_is_attached_once_and_before_a_turn_ends() {
     let mut guest = Guest::new().with(0x9000, &words(&[0xA000, 64]));
     assert_eq!(guest.call(Hypercall::EndTurn), Err(Crash::TurnWithoutMailbox));
@@ -188,6 +216,7 @@ fn a_block_outside_memory_is_refused() {
             Hypercall::PrintString(address),
             Hypercall::Panic(address),
             Hypercall::MailboxAttach(address),
+            Hypercall::Trap(address),
         ] {
             let refused = if address == DEFAULT_MEMORY - 1 && call == Hypercall::PrintString(address) {
                 continue; // one zero byte is an empty string

@@ -10,9 +10,8 @@ mod source;
 
 use std::{
     fmt::Write,
-    fs::File,
-    io::Read,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use guest_abi::{layout, mode::CpuMode};
@@ -20,7 +19,10 @@ pub use problem::{ImageError, Problem};
 use sha2::{Digest, Sha256};
 pub use source::Source;
 
-use crate::memory::{GuestMemory, MemoryError};
+use crate::{
+    files,
+    memory::{GuestMemory, MemoryError},
+};
 
 /// The largest image file that is read, in bytes. Debug information is most of a file; none comes
 /// near this.
@@ -52,8 +54,9 @@ pub enum ImageFormat {
 #[derive(Clone, Debug)]
 pub struct Image {
     name: String,
-    file: PathBuf,
+    path: PathBuf,
     sha256: String,
+    file: Arc<Vec<u8>>,
     contents: Contents,
 }
 
@@ -122,11 +125,11 @@ impl Image {
     /// Why the file is no image that this host can run.
     pub fn open(path: &Path, request: Request) -> Result<Self, ImageError> {
         let error = |problem| ImageError { path: path.into(), problem };
-        let bytes = read(path).map_err(error)?;
+        let bytes = files::read(path, MAX_FILE_SIZE).map_err(|source| error(Problem::Read(source)))?;
         let file_name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-        let mut image = Self::parse(&file_name, &bytes, request).map_err(error)?;
+        let mut image = Self::parse(&file_name, bytes, request).map_err(error)?;
         image.name = guest_name(&file_name, image.start()).into();
-        image.file = path.into();
+        image.path = path.into();
         Ok(image)
     }
 
@@ -135,12 +138,13 @@ impl Image {
     /// # Errors
     ///
     /// As [`open`](Self::open).
-    pub fn parse(name: &str, bytes: &[u8], request: Request) -> Result<Self, Problem> {
+    pub fn parse(name: &str, bytes: Vec<u8>, request: Request) -> Result<Self, Problem> {
         let contents = match request.format {
-            Some(ImageFormat::Flat) => flat::parse(bytes, request)?,
-            Some(ImageFormat::Elf) | None => elf::parse(bytes, request)?,
+            Some(ImageFormat::Flat) => flat::parse(&bytes, request)?,
+            Some(ImageFormat::Elf) | None => elf::parse(&bytes, request)?,
         };
-        Ok(Self { name: name.into(), file: name.into(), sha256: sha256(bytes), contents })
+        let (name, path, sha256) = (name.into(), name.into(), sha256(&bytes));
+        Ok(Self { name, path, sha256, file: Arc::new(bytes), contents })
     }
 
     /// The guest's name: its file's, without the ending and the mode that xtask puts there.
@@ -148,14 +152,24 @@ impl Image {
         &self.name
     }
 
-    /// The image's file.
-    pub fn file(&self) -> &Path {
-        &self.file
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The SHA-256 of the file, in hexadecimal.
     pub fn sha256(&self) -> &str {
         &self.sha256
+    }
+
+    /// The file's bytes.
+    pub fn file(&self) -> &Arc<Vec<u8>> {
+        &self.file
+    }
+
+    /// The ranges of addresses that the image takes: start, and one past the end.
+    pub fn ranges(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.contents.segments.iter().map(|segment| (segment.address.into(), segment.end()))
     }
 
     /// How the image is started.
@@ -201,18 +215,6 @@ fn guest_name(file_name: &str, start: Start) -> &str {
         }
         _ => name,
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Problem> {
-    // Before it is opened: a pipe without a writer would keep us there.
-    if !std::fs::metadata(path).map_err(Problem::Read)?.is_file() {
-        return Err(Problem::NotAFile);
-    }
-    let file = File::open(path).map_err(Problem::Read)?;
-    let mut bytes = Vec::new();
-    // One byte more than allowed shows that there is more.
-    file.take(MAX_FILE_SIZE + 1).read_to_end(&mut bytes).map_err(Problem::Read)?;
-    if bytes.len() as u64 > MAX_FILE_SIZE { Err(Problem::TooLarge) } else { Ok(bytes) }
 }
 
 fn sha256(bytes: &[u8]) -> String {

@@ -33,9 +33,6 @@ pub enum Problem {
     /// The file is beyond all measure.
     #[error("it has more than {} MiB", MAX_FILE_SIZE >> 20)]
     TooLarge,
-    /// A device, a pipe or a folder.
-    #[error("it is not a regular file")]
-    NotAFile,
     /// There is nothing in it.
     #[error("it is empty")]
     Empty,

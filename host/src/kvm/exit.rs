@@ -37,7 +37,12 @@ pub enum Exit {
         direction: Direction,
     },
     /// `hlt`.
-    Halt,
+    Halt {
+        /// Whether the guest takes interrupts.
+        interrupts: bool,
+    },
+    /// The guest takes interrupts now, as it was [wanted](super::Vcpu::inject). Nothing of the guest's.
+    InterruptWindow,
     /// A triple fault, or whatever else shuts a CPU down.
     Shutdown,
     /// The hardware refused to enter the guest.
@@ -136,6 +141,7 @@ pub(super) enum Seen {
     Out(u16, Vec<u8>),
     OutOne(u16, u32, usize),
     In(u16, usize),
+    Halt,
     InternalError,
     Other,
 }
@@ -154,7 +160,8 @@ impl Seen {
             VcpuExit::IoIn(port, data) => Self::In(port, data.len()),
             VcpuExit::MmioRead(address, data) => mmio(address, data, Direction::In),
             VcpuExit::MmioWrite(address, data) => mmio(address, data, Direction::Out),
-            VcpuExit::Hlt => Self::Whole(Exit::Halt),
+            VcpuExit::Hlt => Self::Halt,
+            VcpuExit::IrqWindowOpen => Self::Whole(Exit::InterruptWindow),
             VcpuExit::Shutdown => Self::Whole(Exit::Shutdown),
             VcpuExit::FailEntry(reason, _) => Self::Whole(Exit::FailEntry { reason }),
             VcpuExit::Debug(debug) => Self::Whole(Exit::Debug { points: point_bits(debug.dr6) }),
@@ -183,6 +190,7 @@ impl Seen {
                 let width = io_width(run);
                 Exit::In { port, width, count: small(len / width.bytes()) }
             }
+            Self::Halt => Exit::Halt { interrupts: run.if_flag != 0 },
             Self::InternalError => Exit::InternalError { suberror: suberror(run) },
             Self::Other => Exit::Other { reason: run.exit_reason },
         }
@@ -286,6 +294,14 @@ mod tests {
     fn an_exit_that_has_no_name_keeps_its_number() {
         let run = kvm_run { exit_reason: KVM_EXIT_NMI, ..Default::default() };
         assert_eq!(Seen::of(VcpuExit::Nmi).complete(&run), Exit::Other { reason: KVM_EXIT_NMI });
+    }
+
+    #[test]
+    fn a_halt_says_whether_interrupts_can_end_it() {
+        for if_flag in [0, 1] {
+            let run = kvm_run { if_flag, ..Default::default() };
+            assert_eq!(Seen::of(VcpuExit::Hlt).complete(&run), Exit::Halt { interrupts: if_flag == 1 });
+        }
     }
 
     #[test]

@@ -11,6 +11,6 @@ mod vcpu;
 
 pub use debug::{CpuRegisters, FloatRegisters, Pace, Point, PointKind};
 pub use exit::{Direction, Exit, Values, Width};
-pub use state::CpuState;
+pub use state::{CpuState, Registers};
 pub use system::{System, SystemError, module_name};
 pub use vcpu::{Vcpu, VcpuError};

@@ -1,9 +1,10 @@
 //! One VM with its one vCPU and its memory.
 
-use std::io;
+use std::{io, os::fd::AsRawFd};
 
 use kvm_bindings::{
-    kvm_debugregs, kvm_fpu, kvm_regs, kvm_sregs, kvm_userspace_memory_region, kvm_vcpu_events,
+    KVMIO, kvm_debugregs, kvm_fpu, kvm_interrupt, kvm_regs, kvm_sregs, kvm_userspace_memory_region,
+    kvm_vcpu_events,
 };
 use kvm_ioctls::{VcpuFd, VmFd};
 
@@ -53,7 +54,7 @@ impl Vcpu {
     pub fn new(system: &System, memory: GuestMemory, state: CpuState) -> Result<Self, VcpuError> {
         let explain = system.explain;
         explain.call("KVM_CREATE_VM", "an empty VM: no memory, no CPU");
-        let vm = system.kvm.create_vm().map_err(call("KVM_CREATE_VM"))?;
+        let vm = create_vm(system)?;
         explain.call("KVM_SET_TSS_ADDR", "three pages that KVM needs for itself on some Intel processors");
         vm.set_tss_address(TSS_ADDRESS).map_err(call("KVM_SET_TSS_ADDR"))?;
         register_memory(&vm, &memory, explain)?;
@@ -90,6 +91,7 @@ impl Vcpu {
         self.vcpu.set_kvm_immediate_exit(1);
         let outcome = self.vcpu.run().map(drop);
         self.vcpu.set_kvm_immediate_exit(0);
+        self.hold();
         match outcome {
             Err(error) if error.errno() != libc::EINTR => Err(call("KVM_RUN")(error)),
             _ => Ok(()),
@@ -115,14 +117,41 @@ impl Vcpu {
         Ok(seen.complete(self.vcpu.get_kvm_run()))
     }
 
+    /// Injects an interrupt, if the guest takes one now. If not, asks KVM to leave the guest with
+    /// [`Exit::InterruptWindow`] as soon as it does (KVM API, 5. "The kvm_run structure",
+    /// `request_interrupt_window`). Says whether it was injected.
+    ///
+    /// # Errors
+    ///
+    /// KVM refused the call.
+    pub fn inject(&mut self, vector: u32) -> Result<bool, VcpuError> {
+        let ready = self.is_ready();
+        self.vcpu.get_kvm_run().request_interrupt_window = u8::from(!ready);
+        if ready {
+            interrupt(&self.vcpu, vector)?;
+        }
+        Ok(ready)
+    }
+
+    /// Whether the guest takes an interrupt now.
+    pub fn is_ready(&mut self) -> bool {
+        self.vcpu.get_kvm_run().ready_for_interrupt_injection != 0
+    }
+
+    /// No longer asks KVM to leave the guest when it takes interrupts.
+    pub fn hold(&mut self) {
+        self.vcpu.get_kvm_run().request_interrupt_window = 0;
+    }
+
     /// Answers an `in` exit: every access that it stands for reads `value`, cut to its width.
     pub fn answer(&mut self, value: u32) {
         super::exit::answer(self.vcpu.get_kvm_run(), value);
     }
 
-    /// The instruction pointer, where it can be had.
-    pub fn instruction_pointer(&self) -> Option<u64> {
-        self.vcpu.get_regs().ok().map(|regs| regs.rip)
+    /// The registers, where they can be had.
+    pub fn state(&self) -> Option<state::Registers> {
+        let (regs, sregs) = (self.vcpu.get_regs().ok()?, self.vcpu.get_sregs().ok()?);
+        Some(state::Registers::of(&regs, &sregs))
     }
 
     /// The guest-physical address behind a guest-virtual one, if it is mapped (KVM API, 4.15
@@ -184,6 +213,16 @@ fn register_memory(vm: &VmFd, memory: &GuestMemory, explain: Explain) -> Result<
     Ok(())
 }
 
+/// Makes a VM. It takes the kernel a while, and a signal meanwhile is no reason to give up.
+fn create_vm(system: &System) -> Result<VmFd, VcpuError> {
+    loop {
+        match system.kvm.create_vm() {
+            Err(error) if error.errno() == libc::EINTR => {}
+            outcome => return outcome.map_err(call("KVM_CREATE_VM")),
+        }
+    }
+}
+
 /// Puts the vCPU, which is in its state after reset (Intel SDM volume 3A, 10.1.1), into another.
 fn set_state(vcpu: &VcpuFd, state: CpuState, explain: Explain) -> Result<(), VcpuError> {
     explain.call("KVM_GET_SREGS", "what the system registers are after reset, so that only some need change");
@@ -199,6 +238,18 @@ fn set_state(vcpu: &VcpuFd, state: CpuState, explain: Explain) -> Result<(), Vcp
     );
     explain.call("KVM_SET_REGS", &why);
     vcpu.set_regs(&state.regs(regs)).map_err(call("KVM_SET_REGS"))
+}
+
+/// Queues an interrupt for the next entry (KVM API, 4.16 `KVM_INTERRUPT`).
+fn interrupt(vcpu: &VcpuFd, vector: u32) -> Result<(), VcpuError> {
+    /// `_IOW(KVMIO, 0x86, struct kvm_interrupt)` of linux/kvm.h, for which kvm-ioctls has no call.
+    const KVM_INTERRUPT: libc::Ioctl = libc::_IOW::<kvm_interrupt>(KVMIO, 0x86);
+    let interrupt = kvm_interrupt { irq: vector };
+    // SAFETY: the file is a vCPU's, and the call reads one structure of that type.
+    match unsafe { libc::ioctl(vcpu.as_raw_fd(), KVM_INTERRUPT, &raw const interrupt) } {
+        0 => Ok(()),
+        _ => Err(VcpuError::Call { call: "KVM_INTERRUPT", source: io::Error::last_os_error() }),
+    }
 }
 
 /// Names the KVM call that an error comes from.

@@ -1,14 +1,22 @@
 //! Where events go: a transcript for people, or JSON lines for programs.
 
 mod jsonl;
+mod patient;
 mod terminal;
 mod transcript;
 
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::{
+    fs::File,
+    io::{self, BufWriter, IsTerminal, LineWriter, Write},
+    os::fd::AsFd,
+};
+
+use anstream::AutoStream;
 
 pub use terminal::{Utf8Stream, visible};
 
 use crate::event::Event;
+pub(crate) use patient::Patient;
 
 /// Takes the events of a run, in order, from whichever thread they come.
 pub trait Sink: Send {
@@ -53,10 +61,17 @@ pub enum Form {
 /// the run ended.
 pub fn stdout(form: Form, quiet: bool) -> Box<dyn Sink> {
     let stdout = io::stdout();
-    let color = anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
+    let color = AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
+    // Past io::Stdout, whose buffer retries a write that is interrupted for ever.
+    let file: Box<dyn Write + Send> = match stdout.as_fd().try_clone_to_owned() {
+        Ok(file) => Box::new(Patient::new(File::from(file))),
+        Err(_) => Box::new(io::stdout()),
+    };
     // A person sees each line as it comes; a file or a program gets whole blocks.
-    let writer: Box<dyn Write + Send> =
-        if stdout.is_terminal() { Box::new(stdout) } else { Box::new(BufWriter::new(stdout)) };
+    let writer: Box<dyn Write + Send> = match stdout.is_terminal() {
+        true => Box::new(LineWriter::new(file)),
+        false => Box::new(BufWriter::new(file)),
+    };
     match form {
         Form::Text => Box::new(transcript::Transcript::new(writer, color, quiet)),
         Form::JsonLines => Box::new(jsonl::JsonLines::new(writer, quiet)),
@@ -80,7 +95,8 @@ pub fn complain(text: &str) {
 /// Writes a line that may have colours to standard error. Where that cannot be written there is
 /// nobody to be told.
 pub fn complain_styled(text: &str) {
-    let _ = writeln!(anstream::stderr(), "{text}");
+    let mut line = AutoStream::new(Vec::new(), AutoStream::choice(&io::stderr()));
+    let _ = writeln!(line, "{text}").and_then(|()| Patient::new(io::stderr()).write_all(&line.into_inner()));
 }
 
 /// The label in front of an error, with its colour.

@@ -11,7 +11,9 @@ use guest_abi::{ring::Ring, transition::Role};
 
 use super::{Sink, Utf8Stream, visible};
 use crate::{
-    event::{Account, Audit, Console, End, Event, Exits, Guest, Relay, Run, StatsEvent, Turn, VmStats},
+    event::{
+        Account, Audit, Console, Dropped, End, Event, Exits, Guest, Relay, Run, StatsEvent, Turn, VmStats,
+    },
     stats::{Row, microseconds},
 };
 
@@ -110,7 +112,8 @@ impl<W: Write + Send> Transcript<W> {
             Role::Consumer => (CONSUMER, '-'),
         };
         let moved = if items.is_empty() { "0".into() } else { format!("{sign}{}", items.len()) };
-        let name = if self.names.len() > 2 { format!("{vm:>2} {}", role.name()) } else { role.name().into() };
+        let name =
+            if self.names.len() > 2 { format!("VM {vm:<2} {}", role.name()) } else { role.name().into() };
         let who = self.paint(style, &format!("{name:<8}  {moved:>width$}", width = self.moved_width));
         let items =
             self.paint(style, &format!("{:<width$}", list(items, from.as_deref()), width = self.items_width));
@@ -171,6 +174,16 @@ impl<W: Write + Send> Transcript<W> {
             Some(Audit::Failed) => self.paint(BAD, "failed") + ", a guest broke the ring's rules",
         };
         writeln!(self.writer, "audit: {verdict}")
+    }
+
+    /// How much of a guest's text there was no room for: on standard error, since it is about the output.
+    fn dropped(&mut self, dropped: &Dropped<'_>) -> io::Result<()> {
+        let Dropped { vm, name, bytes, limit } = dropped;
+        self.flush()?;
+        super::complain(&format!(
+            "VM {vm}, {name}: printed {bytes} bytes more than the {limit} that --max-output allows; they were dropped"
+        ));
+        Ok(())
     }
 
     /// A table of exits: how often, and where the time went.
@@ -268,6 +281,7 @@ impl<W: Write + Send> Sink for Transcript<W> {
             Event::Turn(turn) => self.turn(turn),
             Event::Relay(turn) => self.relay(turn),
             Event::End(end) => self.end(end),
+            Event::Dropped(dropped) => self.dropped(dropped),
             Event::Stats(stats) => self.stats(stats),
             // How a guest ended is an error's to say, on standard error, or nothing to speak of.
             Event::Crash(_) | Event::Exit(_) => Ok(()),

@@ -61,6 +61,7 @@ pub(super) fn play(
             }
         }
     });
+    session.resume();
     let state = hall.state.into_inner().unwrap_or_else(PoisonError::into_inner);
     state.failure.map_or(Ok(()), Err)
 }
@@ -99,6 +100,7 @@ impl<'a> Hall<'a, '_> {
         if let Err(error) = boot(self.session, machine) {
             return self.fail(error);
         }
+        self.queue(vm);
         while let Some((turn, number)) = self.sit_down(vm) {
             let outcome = take_turn(self.session, machine, &turn, number)
                 .and_then(|taken| self.get_up(machine, turn, &taken));
@@ -108,12 +110,18 @@ impl<'a> Hall<'a, '_> {
         }
     }
 
-    /// Waits for the VM's next turn; `None` if there is none. With it comes the number that it will
+    /// Has a VM wait for its side's seat.
+    fn queue(&self, vm: usize) {
+        let mut state = self.lock();
+        let role = state.role(vm);
+        state.seat(role).queue.push_back(vm);
+    }
+
+    /// Waits for the turn of a VM that has queued; `None` if there is none. With it comes the number that it will
     /// have if no other turn is over before it.
     fn sit_down(&self, vm: usize) -> Option<(OpenTurn, u64)> {
         let mut state = self.lock();
-        let role = state.stage.exchange().parties()[vm].role();
-        state.seat(role).queue.push_back(vm);
+        let role = state.role(vm);
         loop {
             if state.is_over(self.limit) {
                 return None;
@@ -133,15 +141,18 @@ impl<'a> Hall<'a, '_> {
         Some((state.stage.begin(vm), state.stage.turns() + 1))
     }
 
-    /// Ends a VM's turn: it is checked and adopted, and whoever can sit down now is woken.
+    /// Ends a VM's turn: it is checked and adopted, the VM queues again, and whoever can sit down now is
+    /// woken.
     fn get_up(&self, machine: &Machine, turn: OpenTurn, taken: &Taken) -> Result<(), Error> {
         let mut state = self.lock();
         if state.failure.is_some() {
             return Ok(());
         }
-        let role = state.stage.exchange().parties()[turn.party()].role();
+        let vm = turn.party();
         state.stage.settle(self.session, machine, turn, taken)?;
+        let role = state.role(vm);
         state.seat(role).taken = false;
+        state.seat(role).queue.push_back(vm);
         if state.is_over(self.limit) {
             self.ring_all();
             return Ok(());
@@ -164,7 +175,7 @@ impl<'a> Hall<'a, '_> {
         }
         if let Error::Guest(guest) = &mut error {
             // Turns may have been adopted since this one began.
-            guest.turn = guest.turn.map(|_| state.stage.turns() + 1);
+            guest.at.turn = guest.at.turn.map(|_| state.stage.turns() + 1);
         }
         state.failure = Some(error);
         self.session.stop();
@@ -182,6 +193,10 @@ impl<'a> Hall<'a, '_> {
 }
 
 impl State<'_> {
+    fn role(&self, vm: usize) -> Role {
+        self.stage.exchange().parties()[vm].role()
+    }
+
     fn seat(&mut self, role: Role) -> &mut Seat {
         match role {
             Role::Producer => &mut self.producers,

@@ -5,8 +5,6 @@ mod cast;
 mod free;
 mod stage;
 
-use std::time::Duration;
-
 use guest_abi::{mailbox::Quota, mode::CpuMode, ring::Capacity};
 
 pub use cast::Cast;
@@ -17,11 +15,12 @@ use crate::{
     event::{Event, Run},
     image::Source,
     kvm::System,
+    limits::Limits,
     machine::Secrets,
     observe::Observe,
     output::Sink,
     schedule::{DEFAULT_TURNS, Schedule, ScheduleSpec},
-    session::{self, Session},
+    session::Session,
 };
 
 /// Who is to take part.
@@ -69,8 +68,8 @@ pub struct Plan {
     pub capacity: Capacity,
     /// The seed of all chance.
     pub seed: u64,
-    /// The time after which the run ends.
-    pub timeout: Duration,
+    /// What the run may take.
+    pub limits: Limits,
     /// Whether the run ends with statistics.
     pub stats: bool,
     /// Who looks on.
@@ -128,26 +127,16 @@ pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Erro
     let mut machines = plan.observe.attach(system, cast.start(system, plan.seed)?)?;
     let mut stage = Stage::new(&cast, plan.capacity);
 
-    let session = Session::start(plan.timeout, sink)?;
+    let session = Session::start(&plan.limits, sink)?;
     session.event(&Event::Run(play.run_event(plan, &cast)))?;
     let outcome = match play {
         Play::Along(schedule) => stage.play(&session, &mut machines, schedule.into_turns()),
         Play::Free(limit) => free::play(&mut stage, &session, &mut machines, limit),
     };
-    if let Err(Error::Guest(error)) = &outcome {
-        session.event(&Event::Crash(session::crash_event(error)))?;
-    }
-    if matches!(outcome, Ok(()) | Err(Error::Guest(_))) {
-        session.event(&Event::End(stage.end(&outcome, &machines)))?;
-    }
-    if plan.stats {
-        session.event(&session::stats_event(&machines))?;
-    }
-    session.flush()?;
-    match outcome {
-        Ok(()) if !stage.exchange().audit() => {
-            Err(Error::Bug("the audit found items that are not accounted for".into()))
-        }
-        outcome => outcome,
+    let end = stage.end(&outcome, &machines);
+    session.conclude(outcome, Some(end), &machines, plan.stats)?;
+    match stage.exchange().audit() {
+        true => Ok(()),
+        false => Err(Error::Bug("the audit found items that are not accounted for".into())),
     }
 }

@@ -18,8 +18,7 @@
 //! in place of a guest. Paths are relative to the file's folder.
 
 use std::{
-    fmt, fs,
-    io::{self, Read},
+    fmt,
     ops::Range,
     path::{Path, PathBuf},
     time::Duration,
@@ -33,6 +32,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::{
+    files,
     schedule::{Schedule, ScheduleError, ScheduleSpec},
     values::{is_guest_name, parse_memory, parse_mode, parse_timeout},
 };
@@ -90,23 +90,11 @@ impl Experiment {
     /// The file cannot be read, or what is wrong with it, and where.
     pub fn open(path: &Path) -> Result<Self, FileError> {
         let error = |(place, problem)| FileError { path: path.into(), place, problem };
-        let text = read(path).map_err(|source| error((None, format!("cannot read it: {source}"))))?;
+        let text = files::read_text(path, MAX_FILE_SIZE)
+            .map_err(|source| error((None, format!("cannot read it: {source}"))))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         parse(&text, folder)
             .map_err(|Wrong(span, problem)| error((span.map(|span| Place::of(&text, span)), problem)))
-    }
-}
-
-fn read(path: &Path) -> io::Result<String> {
-    // Before it is opened: a pipe without a writer would keep us there.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-    }
-    let mut text = String::new();
-    fs::File::open(path)?.take(MAX_FILE_SIZE + 1).read_to_string(&mut text)?;
-    match text.len() as u64 > MAX_FILE_SIZE {
-        true => Err(io::Error::new(io::ErrorKind::FileTooLarge, "it has more than 1 MiB")),
-        false => Ok(text),
     }
 }
 
@@ -141,7 +129,7 @@ struct VmTable {
 
 /// A value that may be written as a number or as text.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a number, or one as text")]
 enum Plain {
     Whole(u64),
     Real(f64),

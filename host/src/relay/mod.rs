@@ -3,7 +3,7 @@
 
 mod file;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf};
 
 pub use file::{Experiment, FileError, Place, Vm, VmGuest};
 
@@ -17,6 +17,7 @@ use crate::{
     image::Image,
     kvm::System,
     launch::Parameters,
+    limits::Limits,
     machine::{Machine, Secrets},
     observe::Observe,
     output::Sink,
@@ -33,8 +34,8 @@ pub struct Plan {
     pub images: Vec<PathBuf>,
     /// The seed of all chance.
     pub seed: u64,
-    /// The time after which the run ends.
-    pub timeout: Duration,
+    /// What the run may take.
+    pub limits: Limits,
     /// Whether guests are told where the host has their memory.
     pub secrets: Secrets,
     /// Whether the run ends with statistics.
@@ -66,22 +67,12 @@ pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Erro
         .collect::<Result<Vec<_>, _>>()?;
     let mut machines = plan.observe.attach(system, machines)?;
 
-    let session = Session::start(plan.timeout, sink)?;
+    let session = Session::start(&plan.limits, sink)?;
     session.event(&Event::Run(run_event(plan, &schedule, &images)))?;
     let mut turns = 0;
     let outcome = play(&session, &mut machines, schedule, &mut turns);
-    if let Err(Error::Guest(error)) = &outcome {
-        session.event(&Event::Crash(session::crash_event(error)))?;
-    }
-    if matches!(outcome, Ok(()) | Err(Error::Guest(_))) {
-        let exits: BTreeMap<_, _> = machines.iter().map(|m| (m.vm(), session::exits(m.stats()))).collect();
-        session.event(&Event::End(End { turns, account: None, exits }))?;
-    }
-    if plan.stats {
-        session.event(&session::stats_event(&machines))?;
-    }
-    session.flush()?;
-    outcome
+    let exits: BTreeMap<_, _> = machines.iter().map(|m| (m.vm(), session::exits(m.stats()))).collect();
+    session.conclude(outcome, Some(End { turns, account: None, exits }), &machines, plan.stats)
 }
 
 fn run_event<'a>(plan: &Plan, schedule: &Schedule, images: &'a [Image]) -> Run<'a> {

@@ -4,11 +4,15 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::{
-    env,
+    env, fs,
+    io::{self, PipeReader, PipeWriter, Write},
+    os::fd::AsRawFd,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::OnceLock,
 };
+
+use tempfile::{NamedTempFile, TempPath};
 
 /// The CPU modes that guests are built for.
 pub(crate) const MODES: [&str; 4] = ["real", "protected", "paged", "long"];
@@ -77,4 +81,21 @@ pub(crate) fn expect(args: &[&str], status: i32) -> (String, String) {
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(status), "{args:?}\nstdout: {out}\nstderr: {err}");
     (out, err)
+}
+
+/// The experiment `pingpong` in a file: where tests run the sources may be missing.
+pub(crate) fn pingpong() -> TempPath {
+    let file = NamedTempFile::new().expect("a file");
+    fs::write(file.path(), include_str!("../../../guest-rt/examples/experiments/pingpong.toml"))
+        .expect("written");
+    file.into_temp_path()
+}
+
+/// A pipe that takes nothing more until somebody reads.
+pub(crate) fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = io::pipe().expect("a pipe");
+    // SAFETY: this command only asks for the size of the pipe's buffer.
+    let size = unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_GETPIPE_SZ) };
+    writer.write_all(&vec![0; usize::try_from(size).expect("a size")]).expect("so much fits");
+    (reader, writer)
 }

@@ -1,0 +1,43 @@
+//! Divides by zero again and again, with a handler that goes on behind the division.
+
+#![no_std]
+#![no_main]
+
+use guest_rt::{
+    println,
+    traps::{self, Exception, Trap, Vector},
+};
+
+guest_rt::entry!(main);
+
+fn main() {
+    traps::set_handler(Vector::Exception(Exception::DivideError), skip);
+    for attempt in 1..=3 {
+        divide_by_zero();
+        println!("still here after division {attempt}");
+    }
+}
+
+fn divide_by_zero() {
+    // SAFETY: `skip` goes on behind the division, which changes nothing.
+    unsafe {
+        core::arch::asm!("div ecx", in("ecx") 0, inout("eax") 1 => _, inout("edx") 0 => _);
+    }
+}
+
+/// Goes on behind the division, of which [`divide_by_zero`] has the only one.
+fn skip(trap: &mut Trap) {
+    println!("a divide error{}", if trap.error_code().is_some() { " with an error code" } else { "" });
+    let end = trap.instruction_pointer() + division_size(trap.instruction_pointer());
+    // SAFETY: it is the next instruction, and the division changed no register.
+    unsafe { trap.set_instruction_pointer(end) };
+}
+
+/// The size of the instruction `div ecx` at an address: two bytes (SDM 2A, "DIV"), and one
+/// more in 16-bit code for the prefix that makes it 32-bit.
+fn division_size(address: usize) -> usize {
+    const OPERAND_SIZE: u8 = 0x66;
+    // SAFETY: the address is that of an instruction of this guest's.
+    let first = unsafe { core::ptr::with_exposed_provenance::<u8>(address).read_volatile() };
+    if first == OPERAND_SIZE { 3 } else { 2 }
+}

@@ -1,0 +1,14 @@
+//! Never ends, with interrupts off and a timer that wants to interrupt it.
+
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+
+guest_rt::entry!(main);
+
+fn main() {
+    guest_rt::timer::set(1);
+    loop {
+        core::hint::spin_loop();
+    }
+}

@@ -1,0 +1,77 @@
+# What a stub of traps.s goes on with in long mode, where the CPU has pushed SS, RSP, RFLAGS, CS and RIP
+# (SDM 3A, 6.14.2 "64-Bit Mode Stack Frame"): for an exception on a stack of its own, so that it is
+# reported whatever RSP was; for an interrupt on the stack that it interrupted.
+
+# Not .bss: nobody needs it to be clear.
+.section .noinit, "aw", @nobits
+.balign 16
+    .skip   TRAP_STACK_SIZE
+trap_stack_top:
+
+# The task-state segment: nothing but that stack, the first of its interrupt stack table (SDM 3A, 8.7).
+.section .traps.table, "a"
+.p2align 3
+tss:
+    .skip   TSS_STACK_1
+    .quad   trap_stack_top
+    .skip   TSS_SIZE - TSS_STACK_1 - 8
+
+.section .traps, "ax"
+.code64
+
+# An interrupt gate (SDM 3A, 6.14.1 "64-Bit Mode IDT"), with the number of its stack.
+.macro gate stub
+    .if     vector < EXCEPTIONS
+    .word   \stub, CODE64_SELECTOR, INTERRUPT_GATE | 1, 0
+    .else
+    .word   \stub, CODE64_SELECTOR, INTERRUPT_GATE, 0
+    .endif
+    .quad   0
+.endm
+
+.macro push_word value
+    pushq   $\value
+.endm
+
+trap:
+    # The general registers, in the order of their numbers (crate::traps::Trap).
+    pushq   %rax
+    pushq   %rcx
+    pushq   %rdx
+    pushq   %rbx
+    pushq   %rsp                        # not what it was; for the order only
+    pushq   %rbp
+    pushq   %rsi
+    pushq   %rdi
+    pushq   %r8
+    pushq   %r9
+    pushq   %r10
+    pushq   %r11
+    pushq   %r12
+    pushq   %r13
+    pushq   %r14
+    pushq   %r15
+    cld                                 # string instructions count upwards, whatever they did before
+    movq    %rsp, %rdi
+    movq    %rsp, %rbx                  # a register that Rust keeps
+    andq    $-16, %rsp                  # the alignment that Rust relies on
+    callq   {trap_entry}
+    movq    %rbx, %rsp
+    popq    %r15
+    popq    %r14
+    popq    %r13
+    popq    %r12
+    popq    %r11
+    popq    %r10
+    popq    %r9
+    popq    %r8
+    popq    %rdi
+    popq    %rsi
+    popq    %rbp
+    addq    $8, %rsp                    # RSP, which iretq restores
+    popq    %rbx
+    popq    %rdx
+    popq    %rcx
+    popq    %rax
+    addq    $16, %rsp                   # vector and error code
+    iretq

@@ -1,0 +1,31 @@
+//! A timer: the host interrupts the guest once, after some time.
+//!
+//! ```ignore
+//! static TICKED: AtomicBool = AtomicBool::new(false);
+//!
+//! traps::set_handler(Vector::Timer, |_| TICKED.store(true, Ordering::Relaxed));
+//! timer::set(1000);
+//! while !TICKED.load(Ordering::Relaxed) {
+//!     interrupts::wait();
+//! }
+//! ```
+//!
+//! Time is the host's, and no two runs have the same: a guest that sets the timer gives up that its run
+//! can be repeated.
+
+use crate::hypercall;
+
+/// Has the interrupt [`Vector::Timer`](crate::traps::Vector::Timer) come once, after this many
+/// microseconds or some more; a time that was set before counts no longer. One exit.
+///
+/// Whether it is waited for with [`interrupts::wait`](crate::interrupts::wait) or comes while the guest
+/// runs, with [interrupts enabled](crate::interrupts::enable), is the guest's choice.
+pub fn set(microseconds: u32) {
+    // 0 is the host's word for never.
+    hypercall::timer_set(microseconds.max(1));
+}
+
+/// Has it not come any more. One exit.
+pub fn cancel() {
+    hypercall::timer_set(0);
+}

@@ -1,0 +1,201 @@
+//! Traps: exceptions, which the CPU raises, and interrupts, which the host injects.
+//!
+//! A trap that has no handler is reported to the host in one exit, with its registers, and ends the
+//! guest. A handler costs no exit:
+//!
+//! ```ignore
+//! traps::set_handler(Vector::Exception(Exception::DivideError), |trap| {
+//!     println!("a division at {:#x} went wrong", trap.instruction_pointer());
+//!     exit(ExitStatus::FAILURE)
+//! });
+//! ```
+//!
+//! Handlers run with interrupts off, and between any two instructions of the guest: what they share
+//! with it lies in atomics, or behind locks that are taken with
+//! [interrupts off](crate::interrupts::without). They may print. A handler of an exception has 4 KiB of
+//! stack in long mode, and what is left of the guest's stack in the other modes. An exception in the
+//! handler of an exception is not handled, but reported.
+
+use core::{
+    arch::asm,
+    sync::atomic::{AtomicBool, AtomicPtr, Ordering},
+};
+
+pub use guest_abi::trap::Exception;
+use guest_abi::{
+    block,
+    trap::{EXCEPTIONS, TIMER, VECTORS},
+};
+
+use crate::hypercall;
+
+/// The size in bytes of the stack that long mode has for exceptions.
+#[cfg_attr(not(target_os = "none"), expect(dead_code, reason = "the boot code is the guest's"))]
+pub(crate) const STACK_SIZE: u32 = 0x1000;
+
+/// What a handler can be set for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vector {
+    /// An exception of the CPU.
+    Exception(Exception),
+    /// The interrupt of the [`timer`](crate::timer).
+    Timer,
+}
+
+impl Vector {
+    const fn index(self) -> usize {
+        match self {
+            Self::Exception(exception) => exception as usize,
+            Self::Timer => TIMER as usize,
+        }
+    }
+}
+
+/// A function that handles a trap. When it returns, the guest goes on where it was interrupted; with
+/// most exceptions that is the instruction that raised it, which will raise it again.
+pub type Handler = fn(&mut Trap);
+
+/// The handlers, by vector; null where there is none.
+static HANDLERS: [AtomicPtr<()>; VECTORS as usize] =
+    [const { AtomicPtr::new(core::ptr::null_mut()) }; VECTORS as usize];
+
+/// Sets the handler of a trap, in place of the one that it had. No exit.
+pub fn set_handler(vector: Vector, handler: Handler) {
+    HANDLERS[vector.index()].store(handler as *mut (), Ordering::Relaxed);
+}
+
+/// A trap, with what it interrupted: as `boot/traps.s` and the mode's file beside it leave it on the
+/// stack.
+#[repr(C)]
+#[cfg_attr(guestlab_mode = "real", repr(packed(2)))]
+pub struct Trap {
+    /// The last of the registers' numbers first.
+    general: [usize; GENERAL],
+    vector: usize,
+    error_code: usize,
+    ip: Word,
+    cs: Word,
+    flags: Word,
+    #[cfg(target_pointer_width = "64")]
+    sp: Word,
+    #[cfg(target_pointer_width = "64")]
+    ss: Word,
+}
+
+/// The number of general registers.
+const GENERAL: usize = if cfg!(target_pointer_width = "64") { 16 } else { 8 };
+
+/// What the CPU itself pushes.
+#[cfg(guestlab_mode = "real")]
+type Word = u16;
+#[cfg(not(guestlab_mode = "real"))]
+type Word = usize;
+
+impl Trap {
+    /// The error code, where the CPU gave one (SDM 3A, 6.13 and, for page faults, 4.7).
+    pub fn error_code(&self) -> Option<usize> {
+        let has_one = cfg!(not(guestlab_mode = "real")) && Exception::WITH_ERROR_CODE >> self.vector & 1 == 1;
+        (self.vector < EXCEPTIONS as usize && has_one).then_some(self.error_code)
+    }
+
+    /// The address of the instruction that was interrupted: for most exceptions the one that raised it,
+    /// for interrupts the next to run.
+    #[cfg_attr(
+        not(guestlab_mode = "real"),
+        expect(clippy::useless_conversion, reason = "in real mode it is narrower")
+    )]
+    pub fn instruction_pointer(&self) -> usize {
+        self.ip.into()
+    }
+
+    /// Makes the guest go on elsewhere when the handler returns.
+    ///
+    /// # Safety
+    ///
+    /// There must be an instruction of this guest's at that address that can be run with the registers
+    /// and the stack that were interrupted.
+    pub unsafe fn set_instruction_pointer(&mut self, address: usize) {
+        #[cfg_attr(
+            guestlab_mode = "real",
+            expect(clippy::cast_possible_truncation, reason = "code in real mode lies below 64 KiB")
+        )]
+        let address = address as Word;
+        self.ip = address;
+    }
+
+    /// The address that the last page fault was about: CR2.
+    pub fn fault_address(&self) -> usize {
+        let address: usize;
+        // SAFETY: reads a register.
+        unsafe { asm!("mov {}, cr2", out(reg) address, options(nomem, nostack, preserves_flags)) };
+        address
+    }
+
+    /// Ends the guest with the report that a trap without a handler gets. One exit.
+    pub fn report(&self) -> ! {
+        let (mut general, registers) = ([0; 16], self.general);
+        for (register, saved) in general.iter_mut().zip(registers.into_iter().rev()) {
+            *register = saved as u64;
+        }
+        general[block::Trap::STACK_POINTER] = self.stack_pointer() as u64;
+        hypercall::trap(&block::Trap {
+            vector: u32::try_from(self.vector).unwrap_or(u32::MAX),
+            has_error_code: self.error_code().is_some().into(),
+            error_code: self.error_code as u64,
+            cr2: self.fault_address() as u64,
+            ip: self.ip as u64,
+            flags: self.flags as u64,
+            cs: self.cs as u64,
+            ss: self.stack_segment(),
+            general,
+        })
+    }
+
+    #[cfg(target_pointer_width = "64")]
+    fn stack_pointer(&self) -> usize {
+        self.sp
+    }
+
+    /// The stack pointer was where the CPU's own words end.
+    #[cfg(not(target_pointer_width = "64"))]
+    fn stack_pointer(&self) -> usize {
+        core::ptr::from_ref(self).addr() + size_of::<Self>()
+    }
+
+    #[cfg(target_pointer_width = "64")]
+    fn stack_segment(&self) -> u64 {
+        self.ss as u64
+    }
+
+    /// The stack segment is the same all the time.
+    #[cfg(not(target_pointer_width = "64"))]
+    fn stack_segment(&self) -> u64 {
+        let selector: u16;
+        // SAFETY: reads a register.
+        unsafe { asm!("mov {:x}, ss", out(reg) selector, options(nomem, nostack, preserves_flags)) };
+        selector.into()
+    }
+}
+
+/// Set while the handler of an exception runs.
+static HANDLING: AtomicBool = AtomicBool::new(false);
+
+/// Called by the boot assembly for every trap, with interrupts off.
+#[cfg_attr(not(target_os = "none"), expect(dead_code, reason = "the boot code is the guest's"))]
+pub(crate) extern "C" fn entry(trap: &mut Trap) {
+    let handler = HANDLERS.get(trap.vector).map_or(core::ptr::null_mut(), |it| it.load(Ordering::Relaxed));
+    if handler.is_null() {
+        trap.report();
+    }
+    // SAFETY: what is not null was put there by `set_handler`, from a pointer of this type.
+    let handler = unsafe { core::mem::transmute::<*mut (), Handler>(handler) };
+    if trap.vector >= EXCEPTIONS as usize {
+        return handler(trap);
+    }
+    // In long mode the first exception's registers are lost by now: all have one stack.
+    if HANDLING.swap(true, Ordering::Relaxed) {
+        trap.report();
+    }
+    handler(trap);
+    HANDLING.store(false, Ordering::Relaxed);
+}

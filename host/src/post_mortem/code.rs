@@ -1,0 +1,171 @@
+//! The instruction at which a guest left, and those around it.
+
+use iced_x86::{
+    Decoder, DecoderOptions, Formatter, Instruction, InstructionInfoFactory, IntelFormatter, Mnemonic,
+    OpKind, Register, UsedMemory,
+};
+
+use crate::kvm::{Exit, Registers};
+
+/// The longest instruction in bytes (Intel SDM volume 2A, 2.3.11).
+const LONGEST: u64 = 15;
+
+/// The most instructions before and after the one that is shown with them.
+const BEFORE: usize = 3;
+const AFTER: usize = 2;
+
+/// The most bytes of a function that are decoded to find the instructions before one.
+const MOST_BYTES: u64 = 4096;
+
+/// Guest code, as it lies in memory.
+pub(super) struct Code<'a> {
+    /// 16, 32 or 64.
+    pub(super) bits: u32,
+    /// Copies as many bytes as there are from a linear address on.
+    pub(super) read: &'a dyn Fn(u64, usize) -> Vec<u8>,
+}
+
+/// An instruction, as a report shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) address: u64,
+    pub(super) text: String,
+}
+
+impl Code<'_> {
+    fn decode(&self, address: u64) -> Option<Instruction> {
+        let bytes = (self.read)(address, 15);
+        let mut decoder = Decoder::with_ip(self.bits, &bytes, address, DecoderOptions::NONE);
+        Some(decoder.decode()).filter(|instruction| !instruction.is_invalid())
+    }
+
+    /// The address of the instruction that caused an exit. After some exits the instruction pointer is
+    /// at it, after others behind it, and KVM modules differ: so the instruction at the pointer is
+    /// looked at, and the one that ends there. That is known where the function's `start` is;
+    /// otherwise it is one that can be the cause.
+    pub(super) fn culprit(
+        &self,
+        pointer: u64,
+        start: Option<u64>,
+        exit: &Exit,
+        registers: &Registers,
+    ) -> u64 {
+        let causes = |instruction: &Instruction| can_cause(instruction, exit, registers);
+        if self.decode(pointer).as_ref().is_some_and(causes) {
+            return pointer;
+        }
+        if let Some(last) = self.leading_to(pointer, start).last().filter(|last| causes(last)) {
+            return last.ip();
+        }
+        let before = (1..=LONGEST).filter_map(|len| self.decode(pointer.checked_sub(len)?));
+        let mut ending = before.filter(|instruction| instruction.next_ip() == pointer && causes(instruction));
+        ending.next().map_or(pointer, |instruction| instruction.ip())
+    }
+
+    /// The instructions of a function that begins at `start`, up to one at an address: none where it is
+    /// not known where it begins, or where they do not lead there, as with data between them.
+    fn leading_to(&self, address: u64, start: Option<u64>) -> Vec<Instruction> {
+        let mut instructions = Vec::new();
+        let Some(mut next) = start.filter(|&start| start < address && address - start <= MOST_BYTES) else {
+            return instructions;
+        };
+        while let Some(instruction) = self.decode(next).filter(|_| next < address) {
+            next = instruction.next_ip();
+            instructions.push(instruction);
+        }
+        if next == address { instructions } else { Vec::new() }
+    }
+
+    /// The instruction at an address and a few around it; those before it only where it is known
+    /// that the function begins at `start`.
+    pub(super) fn around(&self, address: u64, start: Option<u64>) -> Vec<Line> {
+        let mut before = self.leading_to(address, start);
+        let mut lines: Vec<Instruction> = before.split_off(before.len().saturating_sub(BEFORE));
+        let mut next = address;
+        for _ in 0..=AFTER {
+            let Some(instruction) = self.decode(next) else { break };
+            lines.push(instruction);
+            next = instruction.next_ip();
+        }
+        lines.iter().map(line).collect()
+    }
+}
+
+fn line(instruction: &Instruction) -> Line {
+    let mut formatter = IntelFormatter::new();
+    let options = formatter.options_mut();
+    options.set_hex_prefix("0x");
+    options.set_hex_suffix("");
+    options.set_uppercase_hex(false);
+    options.set_space_after_operand_separator(true);
+    let mut text = String::new();
+    formatter.format(instruction, &mut text);
+    Line { address: instruction.ip(), text }
+}
+
+/// Whether an instruction can be the cause of an exit.
+fn can_cause(instruction: &Instruction, exit: &Exit, registers: &Registers) -> bool {
+    match exit {
+        Exit::Out { port, width, .. } | Exit::In { port, width, .. } => {
+            let out = matches!(exit, Exit::Out { .. });
+            let mnemonic = match instruction.mnemonic() {
+                Mnemonic::Out | Mnemonic::Outsb | Mnemonic::Outsw | Mnemonic::Outsd => out,
+                Mnemonic::In | Mnemonic::Insb | Mnemonic::Insw | Mnemonic::Insd => !out,
+                _ => false,
+            };
+            mnemonic && port_of(instruction, registers) == *port && port_width(instruction) == width.bytes()
+        }
+        Exit::Mmio { address, len, .. } => touches(instruction, *address, (*len).into(), registers),
+        Exit::Halt { .. } => instruction.mnemonic() == Mnemonic::Hlt,
+        _ => true,
+    }
+}
+
+fn port_of(instruction: &Instruction, registers: &Registers) -> u16 {
+    let [dx_low, dx_high, ..] = registers.general[Registers::RDX].to_le_bytes();
+    let immediate = (0..instruction.op_count()).find(|&op| instruction.op_kind(op) == OpKind::Immediate8);
+    immediate.map_or(u16::from_le_bytes([dx_low, dx_high]), |_| instruction.immediate8().into())
+}
+
+fn port_width(instruction: &Instruction) -> usize {
+    let operands =
+        (0..instruction.op_count()).map(|op| (instruction.op_kind(op), instruction.op_register(op)));
+    let register = operands.filter(|(kind, _)| *kind == OpKind::Register).map(|(_, register)| register);
+    let accumulator =
+        register.into_iter().find(|register| [Register::AL, Register::AX, Register::EAX].contains(register));
+    accumulator.map_or_else(|| instruction.memory_size().size(), |register| register.size())
+}
+
+/// Whether an instruction reads or writes there, with these registers or, if it has moved the stack
+/// pointer, with those before it.
+fn touches(instruction: &Instruction, address: u64, len: u64, registers: &Registers) -> bool {
+    let mut factory = InstructionInfoFactory::new();
+    let info = factory.info(instruction);
+    let near = |linear: u64| {
+        let distance = linear.wrapping_sub(address);
+        // An access may be split in pieces, of which the exit is one.
+        distance < len || distance.wrapping_neg() < 16
+    };
+    let at_least = |memory: &&UsedMemory| memory.memory_size().size() as u64 >= len;
+    info.used_memory().iter().filter(at_least).any(|memory| {
+        let moved = i64::from(instruction.stack_pointer_increment()).unsigned_abs();
+        linear_address(memory, registers)
+            .is_some_and(|linear| near(linear) || near(linear.wrapping_add(moved)))
+    })
+}
+
+fn linear_address(memory: &UsedMemory, registers: &Registers) -> Option<u64> {
+    memory.virtual_address(0, |register, _, _| match register.is_segment_register() {
+        // Of no consequence to our guests, whose segments begin at 0.
+        true => Some(0),
+        false => {
+            let whole = register.full_register();
+            whole.is_gpr64().then(|| registers.general[whole.number()] & mask(register.size()))
+        }
+    })
+}
+
+/// The bits of a register of so many bytes.
+fn mask(bytes: usize) -> u64 {
+    if bytes >= 8 { u64::MAX } else { (1 << (8 * bytes)) - 1 }
+}

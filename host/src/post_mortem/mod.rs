@@ -1,0 +1,133 @@
+//! Why a guest ended other than it should: what is taken from its machine when it stops, and what can be
+//! said of it then.
+//!
+//! Taking [`Evidence`] copies a little of the guest's state and nothing more; names and instructions are
+//! looked up when somebody wants to read the [`Report`].
+
+mod code;
+mod report;
+mod stack;
+mod symbols;
+
+use std::{collections::VecDeque, sync::Arc};
+
+use guest_abi::mode::CpuMode;
+pub use report::{Frame, Report, Wanted};
+pub use symbols::Place;
+
+use crate::{
+    image::Image,
+    kvm::{Exit, Registers},
+};
+
+/// The number of exits that are remembered.
+const REMEMBERED: usize = 16;
+
+/// The bytes of code before and behind the instruction pointer that are kept.
+const CODE_BEFORE: u64 = 4096;
+const CODE_AFTER: usize = 64;
+
+/// The last exits of a machine, the newest last.
+#[derive(Clone, Debug, Default)]
+pub struct History(VecDeque<Exit>);
+
+impl History {
+    /// Remembers an exit, and forgets the oldest where there are too many.
+    pub fn push(&mut self, exit: &Exit) {
+        if self.0.len() == REMEMBERED {
+            self.0.pop_front();
+        }
+        self.0.push_back(exit.clone());
+    }
+
+    /// The newest.
+    pub fn last(&self) -> Option<&Exit> {
+        self.0.back()
+    }
+
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// What of an image is wanted after its guest's end.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    mode: CpuMode,
+    file: Arc<Vec<u8>>,
+    code: Vec<(u64, u64)>,
+}
+
+impl Origin {
+    /// What is wanted of this image.
+    pub fn of(image: &Image) -> Self {
+        Self { mode: image.start().mode(), file: Arc::clone(image.file()), code: image.ranges().collect() }
+    }
+
+    fn is_code(&self, address: u64) -> bool {
+        self.code.iter().any(|&(start, end)| (start..end).contains(&address))
+    }
+}
+
+/// What was taken from a machine when its guest ended.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    origin: Origin,
+    /// The registers, unless they are those of a CPU that was reset.
+    registers: Option<Registers>,
+    /// Where the kept code begins, and its bytes.
+    code: (u64, Vec<u8>),
+    /// Where callers go on, the innermost first.
+    callers: Vec<u64>,
+    /// The last exits, the newest last.
+    exits: Vec<Exit>,
+}
+
+impl Evidence {
+    /// Takes evidence. `read` copies a piece of the guest's memory from a linear address, all of it or
+    /// none; `registers` are left out where they say nothing.
+    pub fn take(
+        origin: &Origin,
+        registers: Option<Registers>,
+        history: &History,
+        read: impl Fn(u64, &mut [u8]) -> bool,
+    ) -> Self {
+        let (code, callers) = match &registers {
+            None => ((0, Vec::new()), Vec::new()),
+            Some(registers) => {
+                (code_around(registers.instruction(), &read), callers(origin, registers, &read))
+            }
+        };
+        Self { origin: origin.clone(), registers, code, callers, exits: history.0.iter().cloned().collect() }
+    }
+}
+
+/// As much code around an address as is memory: where it begins, and its bytes.
+fn code_around(address: u64, read: &impl Fn(u64, &mut [u8]) -> bool) -> (u64, Vec<u8>) {
+    let mut behind = [0; CODE_AFTER];
+    let len = (1..=CODE_AFTER).rev().find(|&len| read(address, &mut behind[..len])).unwrap_or(0);
+    let mut before = vec![0; usize::try_from(address.min(CODE_BEFORE)).unwrap_or(0)];
+    // In halves, since memory may begin anywhere.
+    while !before.is_empty() && !read(address - before.len() as u64, &mut before) {
+        before.truncate(before.len() / 2);
+    }
+    let start = address - before.len() as u64;
+    before.extend_from_slice(&behind[..len]);
+    (start, before)
+}
+
+fn callers(origin: &Origin, registers: &Registers, read: &impl Fn(u64, &mut [u8]) -> bool) -> Vec<u64> {
+    let word = if registers.mode() == CpuMode::Long { 8 } else { 4 };
+    let start = stack::Start {
+        instruction: registers.instruction(),
+        stack: registers.stack(),
+        frame: registers.frame(),
+        word,
+    };
+    let read = |address: u64| {
+        let mut bytes = [0; 8];
+        read(address, &mut bytes[..usize::try_from(word).ok()?]).then(|| u64::from_le_bytes(bytes))
+    };
+    stack::callers(start, read, |address| origin.is_code(address))
+}

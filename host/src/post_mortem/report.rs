@@ -1,0 +1,294 @@
+//! The report of a guest's end, as people and programs read it.
+
+use std::fmt;
+
+use guest_abi::port::Port;
+use serde::{Serialize, Serializer};
+
+use super::{
+    Evidence,
+    code::{Code, Line},
+    symbols::{Place, Symbols},
+};
+use crate::{
+    kvm::{Direction, Exit, Registers},
+    output::visible,
+};
+
+/// What the paths of Rust's library begin with in images: the name that xtask gives to the toolchain's
+/// folder when it builds them.
+const LIBRARY: &str = "/rust/";
+
+/// What the paths of guest-rt's own source begin with.
+const RUNTIME: &str = "guest-rt/src/";
+
+/// The most calls that are shown.
+const MOST_FRAMES: usize = 12;
+
+/// The most characters of a name that are shown: they are the image's to choose.
+const LONGEST_NAME: usize = 100;
+
+/// What a report is to say.
+#[derive(Clone, Copy, Debug)]
+pub enum Wanted<'a> {
+    /// All: the CPU was at fault, or what it was told to do.
+    All,
+    /// The calls: the guest itself asked for its end.
+    Calls,
+    /// The calls that led to a place in the source, by file and line: a panic's.
+    CallsTo(&'a str, u32),
+}
+
+/// What can be said of a guest's end.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    #[serde(skip)]
+    address: Option<u64>,
+    mode: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    instructions: Vec<ShownInstruction>,
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_map")]
+    registers: Vec<(&'static str, u64)>,
+    backtrace: Vec<Frame>,
+    /// The number of calls that are left out at the end.
+    #[serde(skip_serializing_if = "is_zero")]
+    more_calls: usize,
+    exits: Vec<String>,
+    /// The number of hexadecimal digits of an address.
+    #[serde(skip)]
+    digits: usize,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct ShownInstruction {
+    address: u64,
+    text: String,
+    /// Whether it is the one at which the guest left.
+    here: bool,
+}
+
+/// A call: where its function goes on, or for the first one where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Frame {
+    /// The address.
+    pub address: u64,
+    /// What stands there.
+    #[serde(flatten)]
+    pub place: Place,
+    /// How often such a call follows itself.
+    #[serde(skip_serializing_if = "is_one")]
+    pub times: usize,
+}
+
+impl Report {
+    /// Says what is wanted of what is there.
+    pub fn of(evidence: &Evidence, wanted: Wanted<'_>) -> Self {
+        let symbols = Symbols::of(&evidence.origin.file);
+        let (mut instructions, mut registers) = (Vec::new(), Vec::new());
+        let (mut address, mut backtrace) = (None, Vec::new());
+        let mode = evidence.registers.as_ref().map_or(evidence.origin.mode, Registers::mode);
+        if let Some(state) = &evidence.registers {
+            let code = Code { bits: state.bits(), read: &|address, len| evidence.code_at(address, len) };
+            let pointer = state.instruction();
+            let start = symbols.function_start(pointer.saturating_sub(1));
+            let culprit = |exit: &Exit| match exit {
+                // These are the registers of the instruction that was interrupted.
+                Exit::Out { port, .. } if *port == Port::Trap as u16 => pointer,
+                exit => code.culprit(pointer, start, exit, state),
+            };
+            let here = evidence.exits.last().map_or(pointer, culprit);
+            backtrace.extend(frames(here, symbols.places(here)));
+            if matches!(wanted, Wanted::All) {
+                let shown =
+                    |Line { address, text }| ShownInstruction { address, text, here: address == here };
+                instructions.extend(code.around(here, symbols.function_start(here)).into_iter().map(shown));
+                registers = state.named();
+                address = Some(here);
+            }
+        }
+        backtrace.extend(
+            evidence.callers.iter().flat_map(|&address| frames(address, symbols.places(address - 1))),
+        );
+        if let Wanted::CallsTo(file, line) = wanted {
+            let is_there = |frame: &Frame| {
+                frame.place.line == Some(line)
+                    && frame.place.file.as_deref().is_some_and(|it| same_file(it, file))
+            };
+            let first = backtrace.iter().position(is_there).unwrap_or(0);
+            backtrace.drain(..first);
+        }
+        leave_out(&mut backtrace, LIBRARY);
+        if matches!(wanted, Wanted::Calls) {
+            leave_out(&mut backtrace, RUNTIME);
+        }
+        let named = |frame: &Frame| frame.place != Place::default();
+        // Below the first function with a name is the boot code.
+        backtrace.truncate(backtrace.iter().rposition(named).map_or(1, |last| last + 1));
+        backtrace.dedup_by(|next, frame| {
+            let same = next.place == frame.place && next.place != Place::default();
+            frame.times += usize::from(same);
+            same
+        });
+        let more_calls = backtrace.len().saturating_sub(MOST_FRAMES);
+        backtrace.truncate(MOST_FRAMES);
+        let digits = if state_is_wide(evidence) { 16 } else { 8 };
+        Self {
+            address,
+            mode: mode.name(),
+            instructions,
+            registers,
+            backtrace,
+            more_calls,
+            exits: exits(&evidence.exits),
+            digits,
+        }
+    }
+
+    /// The address of the instruction at which the guest left, where that is of interest.
+    pub fn address(&self) -> Option<u64> {
+        self.address
+    }
+
+    /// The innermost call.
+    pub fn first_frame(&self) -> Option<&Frame> {
+        self.backtrace.first()
+    }
+}
+
+impl Evidence {
+    fn code_at(&self, address: u64, len: usize) -> Vec<u8> {
+        let (start, bytes) = &self.code;
+        let from = address.checked_sub(*start).and_then(|from| usize::try_from(from).ok());
+        let bytes = from.and_then(|from| bytes.get(from..)).unwrap_or(&[]);
+        bytes[..len.min(bytes.len())].to_vec()
+    }
+}
+
+fn state_is_wide(evidence: &Evidence) -> bool {
+    evidence.registers.as_ref().is_some_and(|state| state.bits() == 64)
+}
+
+/// The calls that an address stands for; one without a name, where nothing is known of it.
+fn frames(address: u64, places: Vec<Place>) -> impl Iterator<Item = Frame> {
+    let places = if places.is_empty() { vec![Place::default()] } else { places };
+    places.into_iter().map(move |place| Frame { address, place, times: 1 })
+}
+
+/// Begins with the guest's own code, if there is any: what it called of others' is of no help.
+fn leave_out(backtrace: &mut Vec<Frame>, others: &str) {
+    let is_own = |frame: &Frame| frame.place.file.as_deref().is_some_and(|file| !file.starts_with(others));
+    let own = backtrace.iter().position(is_own).unwrap_or(0);
+    backtrace.drain(..own);
+}
+
+/// Whether two names mean one file: folders may have been cut off.
+fn same_file(one: &str, other: &str) -> bool {
+    one.ends_with(other) || other.ends_with(one)
+}
+
+/// Exits in words; those that are alike and follow each other as one.
+fn exits(exits: &[Exit]) -> Vec<String> {
+    let mut counted: Vec<(usize, String)> = Vec::new();
+    for exit in exits {
+        let text = shown_exit(exit);
+        match counted.last_mut() {
+            Some((count, last)) if *last == text => *count += 1,
+            _ => counted.push((1, text)),
+        }
+    }
+    let shown = |(count, text)| if count == 1 { text } else { format!("{count} x {text}") };
+    counted.into_iter().map(shown).collect()
+}
+
+fn shown_exit(exit: &Exit) -> String {
+    let name = |port: u16| Port::try_from(port).map_or(String::new(), |port| format!(" ({port:?})"));
+    match *exit {
+        Exit::Out { port, .. } => format!("out {port:#x}{}", name(port)),
+        Exit::In { port, .. } => format!("in {port:#x}{}", name(port)),
+        Exit::Mmio { address, len, direction: Direction::In } => {
+            format!("read of {len} bytes at {address:#x}")
+        }
+        Exit::Mmio { address, len, direction: Direction::Out } => {
+            format!("write of {len} bytes at {address:#x}")
+        }
+        Exit::Halt { .. } => "hlt".into(),
+        Exit::InterruptWindow => "ready for an interrupt".into(),
+        Exit::Shutdown => "shutdown".into(),
+        Exit::FailEntry { reason } => format!("entry refused ({reason:#x})"),
+        Exit::InternalError { suberror } => format!("internal error ({suberror})"),
+        Exit::Debug { .. } => "stopped for the debugger".into(),
+        Exit::Interrupted => "interrupted by the host".into(),
+        Exit::Other { reason } => format!("KVM's exit reason {reason}"),
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\n  mode   {}", self.mode)?;
+        for (index, ShownInstruction { address, text, here }) in self.instructions.iter().enumerate() {
+            let label = if index == 0 { "code" } else { "" };
+            let mark = if *here { '>' } else { ' ' };
+            write!(f, "\n  {label:<5}{mark} {address:#0width$x}  {text}", width = self.digits + 2)?;
+        }
+        for (index, row) in self.registers.chunks(if self.digits == 16 { 4 } else { 6 }).enumerate() {
+            let label = if index == 0 { "regs" } else { "" };
+            let cells =
+                row.iter().map(|(name, value)| format!("{name} {value:0width$x}", width = self.digits));
+            write!(f, "\n  {label:<5}  {}", cells.collect::<Vec<_>>().join("  "))?;
+        }
+        let names: Vec<String> = self.backtrace.iter().map(name).collect();
+        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        for (index, (frame, name)) in self.backtrace.iter().zip(&names).enumerate() {
+            let label = if index == 0 { "calls" } else { "" };
+            write!(
+                f,
+                "\n  {label:<5}  {}",
+                visible(format!("{name:<width$}  {}", source(frame)).trim_end())
+            )?;
+        }
+        if self.more_calls > 0 {
+            write!(f, "\n         and {} more", self.more_calls)?;
+        }
+        match self.exits.is_empty() {
+            true => Ok(()),
+            false => write!(f, "\n  exits  {}", self.exits.join(", ")),
+        }
+    }
+}
+
+fn name(frame: &Frame) -> String {
+    match &frame.place.function {
+        Some(function) => cut(function),
+        None => format!("{:#x}", frame.address),
+    }
+}
+
+fn source(frame: &Frame) -> String {
+    let Place { file, line, .. } = &frame.place;
+    let file = file.as_deref().map_or(String::new(), cut);
+    let line = line.map_or(String::new(), |line| format!(":{line}"));
+    let times = if frame.times == 1 { String::new() } else { format!("  ({} times)", frame.times) };
+    file + &line + &times
+}
+
+fn cut(name: &str) -> String {
+    let mut cut: String = name.chars().take(LONGEST_NAME).collect();
+    if cut.len() < name.len() {
+        cut.push_str("...");
+    }
+    cut
+}
+
+fn as_map<S: Serializer>(registers: &[(&'static str, u64)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(registers.iter().copied())
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_one(number: &usize) -> bool {
+    *number == 1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
