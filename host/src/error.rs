@@ -130,6 +130,27 @@ pub enum Error {
         "{0}\n  but the same run again, with the same schedule, capacity and seed, goes well: the guest depends on something else, a clock perhaps"
     )]
     Unrepeatable(Box<GuestError>),
+    /// gdb cannot be awaited.
+    #[error("cannot wait for gdb at {address}: {source}; is another there, or a socket's file left over?")]
+    Gdb {
+        /// Where.
+        address: String,
+        /// The system's own error.
+        source: io::Error,
+    },
+    /// gdb's user ended the run.
+    #[error("the run was ended from gdb")]
+    Killed,
+    /// This machine's KVM does not step guests.
+    #[error(
+        "KVM here is {module}, which does not step guests in {mode} mode (KVM_SET_GUEST_DEBUG): there is no debugger and no trace without that"
+    )]
+    NoSteps {
+        /// The mode.
+        mode: &'static str,
+        /// The module behind KVM.
+        module: String,
+    },
     /// `doctor` found something that does not work; it has said what.
     #[error("this machine cannot run guests: see the lines above that say FAIL")]
     Doctor,
@@ -143,6 +164,7 @@ impl Error {
     pub fn status(&self) -> Status {
         match self {
             Self::Usage(_)
+            | Self::Gdb { .. }
             | Self::Record { .. }
             | Self::Recording(_)
             | Self::Schedule(_)
@@ -156,15 +178,19 @@ impl Error {
                 | MemoryError::Arguments { .. },
             )) => Status::BadInput,
             Self::Vcpu(VcpuError::Memory(MemoryError::Range { .. })) => Status::Bug,
-            Self::System(_) | Self::ModeMissing { .. } | Self::Vcpu(_) | Self::Os { .. } | Self::Doctor => {
-                Status::Machine
-            }
+            Self::System(_)
+            | Self::NoSteps { .. }
+            | Self::ModeMissing { .. }
+            | Self::Vcpu(_)
+            | Self::Os { .. }
+            | Self::Doctor => Status::Machine,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Status::Success,
             Self::Output(_) => Status::Machine,
             // The program itself has no status then: see `interrupt::die`.
             Self::OutputHeld { .. } | Self::Interrupted { .. } => Status::Limit,
             Self::Differs(_) => Status::GuestCrashed,
             Self::Guest(error) | Self::Unrepeatable(error) => error.end.status(),
+            Self::Killed => Status::Success,
             Self::Bug(_) => Status::Bug,
         }
     }

@@ -62,6 +62,9 @@ fn sentence(exit: &Exit) -> String {
                 "KVM_EXIT_INTERNAL_ERROR: KVM could not go on (suberror {suberror}; 1 is an instruction it cannot emulate)"
             )
         }
+        Exit::Debug { .. } => {
+            "KVM_EXIT_DEBUG: a breakpoint or the end of a step; the debugger's affair".into()
+        }
         Exit::Interrupted => "EINTR: a signal came; the guest did nothing, and goes on".into(),
         Exit::Other { reason } => format!("exit reason {reason}, which no guest of ours should cause"),
     }

@@ -181,6 +181,23 @@ fn multiboot_info(address: u32, size: u32) -> Vec<u8> {
     bytes
 }
 
+/// A guest of a few instructions, at 0 in its one page, to try things out.
+///
+/// # Errors
+///
+/// KVM refused to make that guest.
+pub fn tiny(system: &System, mode: CpuMode, code: &[u8], stack: u32) -> Result<Vcpu, VcpuError> {
+    let tables = paging::four_levels_size(PAGE_SIZE);
+    let memory = GuestMemory::flat(PAGE_SIZE, tables)?;
+    memory.write(0, code)?;
+    match mode {
+        CpuMode::Real | CpuMode::Protected => {}
+        CpuMode::Paged => memory.write(PAGE_SIZE, &paging::one_large_page())?,
+        CpuMode::Long => memory.write(PAGE_SIZE, &paging::four_levels(PAGE_SIZE, PAGE_SIZE))?,
+    }
+    Vcpu::new(system, memory, CpuState { mode, page_table: PAGE_SIZE, stack, ..CpuState::real(0) })
+}
+
 /// Whether this machine's KVM runs a mode, shown by a guest of one instruction, `hlt`.
 ///
 /// # Errors
@@ -192,11 +209,7 @@ pub fn mode_works(system: &System, mode: CpuMode) -> Result<bool, VcpuError> {
     system
         .explain()
         .call("probe", &format!("first a guest of one instruction, to see whether {name} mode works here"));
-    let memory = GuestMemory::flat(PAGE_SIZE, PAGE_SIZE)?;
-    memory.write(0, &HLT)?;
-    memory.write(PAGE_SIZE, &paging::one_large_page())?;
-    let cpu = CpuState { mode, page_table: PAGE_SIZE, ..CpuState::real(0) };
-    let mut vcpu = Vcpu::new(system, memory, cpu)?;
+    let mut vcpu = tiny(system, mode, &HLT, 0)?;
     loop {
         match vcpu.run()? {
             Exit::Interrupted => {}

@@ -1,6 +1,9 @@
 //! A machine: one guest in its VM, run from stop to stop.
 
-use std::time::Instant;
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use guest_abi::{
     block::{MailboxAttach, Trap},
@@ -11,6 +14,7 @@ use guest_abi::{
 
 use crate::{
     crash::Crash,
+    driver::{Driver, Order},
     explain::Explain,
     hypercall::{self, Reply, Services, Stop},
     image::{Image, Start},
@@ -29,7 +33,9 @@ use crate::{
 pub struct Machine {
     name: String,
     vm: u32,
-    vcpu: Vcpu,
+    mode: CpuMode,
+    file: PathBuf,
+    cpu: Box<dyn Driver>,
     foreign: bool,
     text: u32,
     mailbox: Option<MailboxAttach>,
@@ -69,6 +75,8 @@ pub enum Halt {
     Expired(Expiry),
     /// The guest had caused all the exits that it may.
     Exits(u64),
+    /// A debugger ended the run.
+    Killed,
 }
 
 impl Machine {
@@ -99,7 +107,9 @@ impl Machine {
         Ok(Self {
             name: image.name().into(),
             vm: parameters.vm,
-            vcpu,
+            mode: image.start().mode(),
+            file: image.path().into(),
+            cpu: Box::new(vcpu),
             foreign,
             text,
             mailbox: None,
@@ -134,9 +144,10 @@ impl Machine {
             *self = Self::new(system, image, parameters, self.secrets)?;
             return Ok(());
         }
-        self.vcpu.memory().clear()?;
-        Launch::new(self.vcpu.memory(), image, parameters)?;
-        self.vcpu.reset()?;
+        let vcpu = self.cpu.vcpu_mut();
+        vcpu.memory().clear()?;
+        Launch::new(vcpu.memory(), image, parameters)?;
+        vcpu.reset()?;
         self.mailbox = None;
         self.translation = 0;
         self.timer = Timer::default();
@@ -156,6 +167,22 @@ impl Machine {
         self.vm
     }
 
+    /// The mode that the guest runs in, once it has booted.
+    pub fn mode(&self) -> CpuMode {
+        self.mode
+    }
+
+    /// The image's file.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The same machine with a driver of its vCPU, unless it has one.
+    #[must_use]
+    pub fn driven_by(self, driver: impl FnOnce(Vcpu) -> Box<dyn Driver>) -> Self {
+        Self { cpu: self.cpu.alone().map_or_else(|driver| driver, driver), ..self }
+    }
+
     /// The exits so far.
     pub fn stats(&self) -> &ExitStats {
         &self.stats
@@ -172,7 +199,7 @@ impl Machine {
     ///
     /// KVM does not tell them.
     pub fn registers(&self) -> Result<String, VcpuError> {
-        self.vcpu.registers()
+        self.cpu.vcpu().registers()
     }
 
     /// Runs the guest until it stops, or is to by its thread's registration or the limits; `console`
@@ -187,7 +214,23 @@ impl Machine {
         limits: &Limits,
         console: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<Halt, VcpuError> {
+        let halt = self.run_to_halt(registration, limits, console)?;
+        match self.cpu.halted(&halt, registration)? {
+            Order::Run => Ok(halt),
+            Order::Kill => Ok(Halt::Killed),
+        }
+    }
+
+    fn run_to_halt(
+        &mut self,
+        registration: &Registration<'_>,
+        limits: &Limits,
+        console: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<Halt, VcpuError> {
         loop {
+            if self.cpu.enter(registration)? == Order::Kill {
+                return Ok(Halt::Killed);
+            }
             if let Some(expiry) = registration.expiry() {
                 return Ok(self.expired(expiry));
             }
@@ -196,22 +239,34 @@ impl Machine {
             }
             self.interrupt(registration)?;
             let entered = Instant::now();
-            let exit = self.vcpu.run()?;
+            let exit = self.cpu.vcpu_mut().run()?;
             let left = Instant::now();
+            let exit = self.cpu.left(exit);
             let reason = Reason::of(&exit);
             if let Some(reason) = reason {
                 self.stats.enter(reason, left - entered);
             }
             self.explain.exit(self.vm, &exit);
-            self.history.push(&exit);
-            let reply = self.serve(&exit, limits.max_output, console);
+            // Of a guest that is stepped it would remember nothing but steps.
+            if !matches!(exit, Exit::Debug { .. }) {
+                self.history.push(&exit);
+            }
+            let reply = self.serve(&exit, limits.max_output, &mut |text| {
+                // A write is not to be interrupted by what is to interrupt the guest.
+                registration.set_alarm(None);
+                console(text)
+            });
             if let Some(reason) = reason {
                 self.stats.served(reason, left);
             }
             match reply {
                 Ok(Reply::Resume) => {}
-                Ok(Reply::Answer(value)) => self.vcpu.answer(value),
-                Ok(Reply::Wait) => self.timer.due().into_iter().for_each(|due| registration.sleep_until(due)),
+                Ok(Reply::Answer(value)) => self.cpu.vcpu_mut().answer(value),
+                Ok(Reply::Wait) => {
+                    if self.wait(registration)? == Order::Kill {
+                        return Ok(Halt::Killed);
+                    }
+                }
                 Ok(Reply::Stop(stop)) => return Ok(Halt::Stop(stop)),
                 Err(crash) => {
                     self.crashed = true;
@@ -222,19 +277,33 @@ impl Machine {
     }
 
     /// Sees to the interrupt of the guest's timer: if it is due it is injected, as soon as the guest takes
-    /// one; otherwise the guest is left when it is due.
+    /// one; otherwise the guest is left when it is due, or when its driver wants to be asked.
     fn interrupt(&mut self, registration: &Registration<'_>) -> Result<(), VcpuError> {
-        if !self.timer.has_expired() {
-            registration.set_alarm(self.timer.due());
-            return Ok(());
-        }
-        registration.set_alarm(None);
-        if self.vcpu.inject(TIMER)? {
+        let is_due = self.timer.has_expired();
+        if is_due && !self.cpu.takes_interrupts()? {
+            self.cpu.vcpu_mut().hold();
+        } else if is_due && self.cpu.vcpu_mut().inject(TIMER)? {
             self.timer = Timer::default();
             self.explain
                 .call("KVM_INTERRUPT", "the timer's interrupt is due: the guest takes it as it enters");
         }
+        let due = self.timer.due().filter(|_| !is_due);
+        registration.set_alarm(due.into_iter().chain(self.cpu.wakes()).min());
         Ok(())
+    }
+
+    /// Waits until the timer's interrupt is due, asking the driver meanwhile as it wants.
+    fn wait(&mut self, registration: &Registration<'_>) -> Result<Order, VcpuError> {
+        while let Some(due) = self.timer.due().filter(|_| !self.timer.has_expired()) {
+            if self.cpu.enter(registration)? == Order::Kill {
+                return Ok(Order::Kill);
+            }
+            if registration.expiry().is_some() {
+                break;
+            }
+            registration.sleep_until(self.cpu.wakes().map_or(due, |wakes| wakes.min(due)));
+        }
+        Ok(Order::Run)
     }
 
     fn serve(
@@ -244,7 +313,8 @@ impl Machine {
         console: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<Reply, Crash> {
         let explain = self.explain;
-        let Self { vcpu, vm, secrets, printed, .. } = self;
+        let Self { cpu, vm, secrets, printed, .. } = self;
+        let vcpu = cpu.vcpu();
         let mut console = |text: &[u8]| {
             let admitted = printed.admit(text, max_output);
             admitted.is_empty() || console(admitted)
@@ -270,7 +340,7 @@ impl Machine {
             None => Halt::Expired(expiry),
             Some(crash) => {
                 self.crashed = true;
-                Halt::Crash(crash, self.vcpu.state().map(|state| state.ip))
+                Halt::Crash(crash, self.cpu.vcpu().state().map(|state| state.ip))
             }
         }
     }
@@ -280,9 +350,9 @@ impl Machine {
     fn push_off_stack(&self) -> Option<Crash> {
         /// Flags, CS, EIP and an error code.
         const PUSHED: u64 = 16;
-        let stack_pointer = self.vcpu.state().filter(|_| !self.foreign)?.stack();
+        let stack_pointer = self.cpu.vcpu().state().filter(|_| !self.foreign)?.stack();
         let lowest = stack_pointer.wrapping_sub(PUSHED);
-        let guard = self.vcpu.memory().place(lowest) == Place::StackGuard;
+        let guard = self.cpu.vcpu().memory().place(lowest) == Place::StackGuard;
         guard.then_some(Crash::PushOffStack { stack_pointer })
     }
 
@@ -298,14 +368,14 @@ impl Machine {
         let address = match &crash {
             Crash::TripleFault => None,
             Crash::Trap(report) => Some(report.record.ip),
-            _ => self.vcpu.state().map(|state| state.ip),
+            _ => self.cpu.vcpu().state().map(|state| state.ip),
         };
         match (&crash, address) {
             // Our own guests run with flat segments and identity-mapped: the pointer is an address.
             (Crash::Emulation { .. }, Some(address))
-                if !self.foreign && self.vcpu.memory().place(address) != Place::Memory =>
+                if !self.foreign && self.cpu.vcpu().memory().place(address) != Place::Memory =>
             {
-                let place = self.vcpu.memory().place(address);
+                let place = self.cpu.vcpu().memory().place(address);
                 Halt::Crash(Crash::BadJump { address, place }, None)
             }
             _ => Halt::Crash(crash, address),
@@ -317,11 +387,11 @@ impl Machine {
     pub fn evidence(&self, trap: Option<&Trap>) -> Evidence {
         let registers = match (self.history.last(), trap) {
             (Some(Exit::Shutdown | Exit::FailEntry { .. }), _) => None,
-            (_, None) => self.vcpu.state(),
-            (_, Some(trap)) => self.vcpu.state().map(|state| state.interrupted(trap)),
+            (_, None) => self.cpu.vcpu().state(),
+            (_, Some(trap)) => self.cpu.vcpu().state().map(|state| state.interrupted(trap)),
         };
         Evidence::take(&self.origin, registers, &self.history, |address, bytes| {
-            u32::try_from(address).is_ok_and(|address| self.vcpu.memory().read(address, bytes).is_ok())
+            u32::try_from(address).is_ok_and(|address| self.cpu.vcpu().memory().read(address, bytes).is_ok())
         })
     }
 
@@ -336,7 +406,7 @@ impl Machine {
     ///
     /// The guest has none. (Where it lies was checked when it was attached.)
     pub fn write_mailbox(&self, mailbox: &[u8]) -> Result<(), MemoryError> {
-        self.vcpu.memory().write(self.mailbox_address(), mailbox)
+        self.cpu.vcpu().memory().write(self.mailbox_address(), mailbox)
     }
 
     /// Copies the guest's mailbox, once.
@@ -345,7 +415,7 @@ impl Machine {
     ///
     /// As [`write_mailbox`](Self::write_mailbox).
     pub fn read_mailbox(&self, mailbox: &mut [u8]) -> Result<(), MemoryError> {
-        self.vcpu.memory().read(self.mailbox_address(), mailbox)
+        self.cpu.vcpu().memory().read(self.mailbox_address(), mailbox)
     }
 
     /// Without a mailbox this is the null page, where every access fails.
@@ -370,7 +440,8 @@ fn host_pages(image: &Image) -> Option<&'static str> {
 /// may be told at all.
 fn translate(vcpu: &Vcpu, vm: u32, secrets: &mut Secrets, explain: Explain, address: u32) -> u32 {
     explain.call("KVM_TRANSLATE", &format!("where {address:#x} is for the guest's own page tables"));
-    let host_address = vcpu.translate(address).and_then(|physical| vcpu.memory().host_address(physical));
+    let host_address =
+        vcpu.translate(address.into()).and_then(|physical| vcpu.memory().host_address(physical));
     match (host_address, *secrets) {
         (None, Secrets::Unspoken) => 0,
         (None, _) => {
@@ -420,7 +491,7 @@ pub fn serve(exit: &Exit, services: &mut Services<'_>) -> Result<Reply, Crash> {
         Exit::Shutdown => Err(Crash::TripleFault),
         Exit::FailEntry { reason } => Err(Crash::FailEntry { reason }),
         Exit::InternalError { suberror } => Err(Crash::Emulation { suberror }),
-        Exit::Interrupted | Exit::InterruptWindow => Ok(Reply::Resume),
+        Exit::Interrupted | Exit::InterruptWindow | Exit::Debug { .. } => Ok(Reply::Resume),
         Exit::Other { reason } => Err(Crash::Unexpected { reason }),
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     kvm::System,
     limits::Limits,
     machine::Secrets,
+    observe::Observe,
     output::{self, Sink},
     prodcons::{self, Guests, Plan},
     recording::{
@@ -107,6 +108,7 @@ fn plan(recording: &Recording, guests: Guests, turns: String, timeout: Duration)
         seed: recording.run.seed,
         limits: limits(&recording.options, timeout),
         stats: false,
+        observe: Observe::Nobody,
     }
 }
 

@@ -186,6 +186,7 @@ impl<'a> Session<'a> {
             Halt::Stop(Stop::Exited(status @ 1..)) => GuestEnd::Exited(status),
             Halt::Stop(stop) => return Ok(stop),
             Halt::Crash(crash, address) => GuestEnd::Crashed(crash, address),
+            Halt::Killed => return Err(Error::Killed),
             Halt::Expired(Expiry::Interrupted(signal)) => {
                 return Err(Error::Interrupted { signal, at: Some(place(machine, turn)) });
             }

@@ -13,6 +13,7 @@ use crate::{
     launch::Parameters,
     limits::Limits,
     machine::{Machine, Secrets},
+    observe::Observe,
     output::{self, Sink},
     session::{self, Session},
 };
@@ -34,6 +35,8 @@ pub struct Plan {
     pub secrets: Secrets,
     /// Whether the run ends with statistics.
     pub stats: bool,
+    /// Who looks on.
+    pub observe: Observe,
     /// Whether the run ends with the registers.
     pub dump_regs: bool,
 }
@@ -46,7 +49,8 @@ pub struct Plan {
 pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Error> {
     let image = admission::open(system, &plan.image, plan.request, plan.memory)?;
     let parameters = Parameters { vm: 1, seed: plan.seed, memory: plan.memory, arguments: &[] };
-    let mut machines = [Machine::new(system, &image, parameters, plan.secrets)?];
+    let machine = Machine::new(system, &image, parameters, plan.secrets)?;
+    let mut machines = plan.observe.attach(system, vec![machine])?;
     let session = Session::start(&plan.limits, sink)?;
     let outcome = run_to_exit(&mut machines[0], &session);
     let outcome = session.conclude(outcome, None, &machines, plan.stats);

@@ -37,7 +37,7 @@ impl Reason {
     pub fn of(exit: &Exit) -> Option<Self> {
         let bytes = |width: Width| width as u8;
         Some(match exit {
-            Exit::Interrupted | Exit::InterruptWindow => return None,
+            Exit::Interrupted | Exit::InterruptWindow | Exit::Debug { .. } => return None,
             Exit::Out { port, width, .. } => Self::Out(*port, bytes(*width)),
             Exit::In { port, width, .. } => Self::In(*port, bytes(*width)),
             Exit::Mmio { .. } => Self::Mmio,

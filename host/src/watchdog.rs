@@ -176,6 +176,18 @@ impl Registration<'_> {
         }
     }
 
+    /// Stops the clock until the pause is dropped: the run's deadline and this thread's are put off by as
+    /// long as it lasts. The thread has no alarm then.
+    pub fn pause(&self) -> Pause<'_> {
+        self.set_alarm(None);
+        let now = Instant::now();
+        let left = |deadline: &mut Option<Instant>| Some(deadline.take()?.saturating_duration_since(now));
+        let mut state = lock(&self.shared.state);
+        let run = left(&mut state.deadline);
+        let own = state.threads.iter_mut().find(|it| self.is_of(it)).and_then(|it| left(&mut it.deadline));
+        Pause { registration: self, run, own }
+    }
+
     /// Sleeps until then, or until this thread's time is up if that is sooner.
     pub fn sleep_until(&self, then: Instant) {
         let mut state = lock(&self.shared.state);
@@ -208,6 +220,30 @@ impl Drop for Registration<'_> {
         let mut state = lock(&self.shared.state);
         if let Some(index) = state.threads.iter().position(|it| self.is_of(it)) {
             state.threads.swap_remove(index);
+        }
+    }
+}
+
+/// A clock that stands still, with the time that is left of the run and of the thread's turn.
+pub struct Pause<'a> {
+    registration: &'a Registration<'a>,
+    run: Option<Duration>,
+    own: Option<Duration>,
+}
+
+impl Drop for Pause<'_> {
+    fn drop(&mut self) {
+        let Registration { shared, .. } = self.registration;
+        let now = Instant::now();
+        let [run, own] = [self.run, self.own].map(|left| left.and_then(|left| now.checked_add(left)));
+        let mut state = lock(&shared.state);
+        state.deadline = run;
+        if let Some(watched) = state.threads.iter_mut().find(|it| self.registration.is_of(it)) {
+            watched.deadline = own;
+        }
+        let sooner = [run, own].map(|deadline| state.is_sooner(deadline));
+        if sooner.contains(&true) {
+            shared.changed.notify_all();
         }
     }
 }
@@ -404,6 +440,20 @@ mod tests {
         watchdog.set(Duration::ZERO);
         watchdog.stop(false);
         assert_eq!(registration.expiry(), Some(Expiry::Run), "a deadline that has passed stays so");
+    }
+
+    #[test]
+    fn a_pause_stops_the_clocks_of_the_run_and_of_the_turn() {
+        let (long, short) = (Duration::from_secs(600), Duration::from_millis(20));
+        for (run, turn, expiry) in [(short, long, Expiry::Run), (long, short, Expiry::Turn)] {
+            let watchdog = Watchdog::start(run).expect("a watchdog");
+            let registration = watchdog.watch_this_thread(Some(turn));
+            let pause = registration.pause();
+            std::thread::sleep(3 * short);
+            assert_eq!(registration.expiry(), None);
+            drop(pause);
+            assert_eq!(wait(&registration), Some(expiry));
+        }
     }
 
     #[test]

@@ -74,6 +74,11 @@ impl GuestsArgs {
         }
     }
 
+    /// The number of VMs.
+    pub(super) fn vms(&self) -> usize {
+        usize::from(self.producers.unwrap_or(1)) + usize::from(self.consumers.unwrap_or(1))
+    }
+
     /// Whether one side is told to move nothing.
     pub(super) fn move_nothing(&self) -> bool {
         [self.produce, self.consume].contains(&Some(Quota::Items(0)))

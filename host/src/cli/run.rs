@@ -19,8 +19,10 @@ use super::{
 use crate::{
     error::Error,
     explain::Explain,
+    gdb,
     image::{ImageFormat, Request},
     machine::Secrets,
+    observe::Observe,
     output::Form,
     prodcons,
     relay::{self, Experiment, Vm, VmGuest},
@@ -71,6 +73,15 @@ pub struct RunArgs {
     /// Say on standard error, as it happens, what each KVM call and each exit is for.
     #[arg(long)]
     explain: bool,
+    /// Wait for gdb before the first instruction, at a PORT or HOST:PORT of this machine (port 0: any that
+    /// is free) or at a Unix socket (a path with a /), and print the command that connects. While gdb has
+    /// the guest stopped the deadline stands still. Detaching lets the run go on; `kill` ends it, with
+    /// status 0.
+    #[arg(long, value_name = "ADDRESS")]
+    gdb: Option<gdb::Address>,
+    /// The VM that gdb debugs, where there are several; the others wait for their turns [default: 1].
+    #[arg(long, value_name = "N", requires = "gdb", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
+    gdb_vm: Option<u32>,
     /// Print the registers at the end, on standard error.
     #[arg(long)]
     dump_regs: bool,
@@ -221,6 +232,14 @@ impl RunArgs {
             Some(seed) => seed,
             None => seed::draw().map_err(|source| Error::Os { what: "draw a seed", source })?,
         };
+        let vms = match &experiment {
+            Some(experiment) => experiment.vms.len(),
+            None if self.is_exchange() => self.exchange.guests.vms(),
+            None => 1,
+        };
+        if let Some(vm) = self.gdb_vm.filter(|&vm| vm as usize > vms) {
+            return Err(Error::Usage(format!("--gdb-vm {vm}: this run's VMs are 1 to {vms}")));
+        }
         if let Some(experiment) = experiment {
             return Ok(Plan::Relay(self.relay(experiment, seed)));
         }
@@ -245,6 +264,17 @@ impl RunArgs {
             seed,
             limits: self.limits.limits(None),
             stats: self.stats,
+            observe: self.observe(),
+        }
+    }
+
+    /// Who is to look on.
+    fn observe(&self) -> Observe {
+        match &self.gdb {
+            Some(address) => {
+                Observe::Gdb(gdb::Plan { address: address.clone(), vm: self.gdb_vm.unwrap_or(1) })
+            }
+            None => Observe::Nobody,
         }
     }
 
@@ -274,6 +304,7 @@ impl RunArgs {
             limits: self.limits.limits(experiment.timeout),
             secrets: self.secrets(),
             stats: self.stats,
+            observe: self.observe(),
             experiment,
         }
     }
@@ -287,8 +318,13 @@ impl RunArgs {
             limits: self.limits.limits(None),
             secrets: self.secrets(),
             stats: self.stats,
+            observe: self.observe(),
             dump_regs: self.dump_regs,
         }
+    }
+
+    fn is_exchange(&self) -> bool {
+        self.guest.as_deref() == Some(Self::PRODCONS)
     }
 
     fn memory(&self) -> u32 {
@@ -327,7 +363,7 @@ impl RunArgs {
                 "--load goes with --format flat: an ELF file says itself where it goes".into(),
             ));
         }
-        let is_exchange = self.guest.as_deref() == Some(Self::PRODCONS);
+        let is_exchange = self.is_exchange();
         if (is_exchange || self.experiment.is_some()) && self.dump_regs {
             return Err(Error::Usage("--dump-regs is for a guest that runs alone".into()));
         }
@@ -337,6 +373,12 @@ impl RunArgs {
             return Err(Error::Usage(format!("--{option} is an option of `run prodcons` only")));
         }
         let free = self.exchange.schedule == Some(ScheduleSpec::Free);
+        if self.gdb.is_some() && free {
+            return Err(Error::Usage(
+                "--gdb debugs VMs that take turns, and with --schedule free they run at once; name another schedule"
+                    .into(),
+            ));
+        }
         if self.exchange.items.is_some() && !free {
             return Err(Error::Usage("--items goes with --schedule free; --turns ends the others".into()));
         }

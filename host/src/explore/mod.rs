@@ -28,6 +28,7 @@ use crate::{
     files,
     kvm::System,
     limits::Limits,
+    observe::Observe,
     output::{Form, Silence},
     prodcons::{self, Cast},
     recording::Recorder,
@@ -203,6 +204,7 @@ fn exchange(plan: &Plan, trial: &Trial) -> prodcons::Plan {
         seed: trial.seed,
         limits: plan.limits.clone(),
         stats: false,
+        observe: Observe::Nobody,
     }
 }
 

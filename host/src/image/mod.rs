@@ -8,7 +8,11 @@ mod note;
 mod problem;
 mod source;
 
-use std::{fmt::Write, path::Path, sync::Arc};
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use guest_abi::{layout, mode::CpuMode};
 pub use problem::{ImageError, Problem};
@@ -50,6 +54,7 @@ pub enum ImageFormat {
 #[derive(Clone, Debug)]
 pub struct Image {
     name: String,
+    path: PathBuf,
     sha256: String,
     file: Arc<Vec<u8>>,
     contents: Contents,
@@ -124,6 +129,7 @@ impl Image {
         let file_name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
         let mut image = Self::parse(&file_name, bytes, request).map_err(error)?;
         image.name = guest_name(&file_name, image.start()).into();
+        image.path = path.into();
         Ok(image)
     }
 
@@ -137,12 +143,18 @@ impl Image {
             Some(ImageFormat::Flat) => flat::parse(&bytes, request)?,
             Some(ImageFormat::Elf) | None => elf::parse(&bytes, request)?,
         };
-        Ok(Self { name: name.into(), sha256: sha256(&bytes), file: Arc::new(bytes), contents })
+        let (name, path, sha256) = (name.into(), name.into(), sha256(&bytes));
+        Ok(Self { name, path, sha256, file: Arc::new(bytes), contents })
     }
 
     /// The guest's name: its file's, without the ending and the mode that xtask puts there.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The SHA-256 of the file, in hexadecimal.

@@ -55,6 +55,11 @@ pub enum Exit {
         /// KVM's suberror; 1 is an instruction that it cannot emulate.
         suberror: u32,
     },
+    /// A breakpoint, a watchpoint or the end of a step, for the debugger. Nothing of the guest's.
+    Debug {
+        /// Which of the points that the vCPU was armed with, a bit each, from DR6.
+        points: u8,
+    },
     /// A signal reached the thread. Nothing of the guest's.
     Interrupted,
     /// Any other reason, by its number in `linux/kvm.h`.
@@ -159,6 +164,7 @@ impl Seen {
             VcpuExit::IrqWindowOpen => Self::Whole(Exit::InterruptWindow),
             VcpuExit::Shutdown => Self::Whole(Exit::Shutdown),
             VcpuExit::FailEntry(reason, _) => Self::Whole(Exit::FailEntry { reason }),
+            VcpuExit::Debug(debug) => Self::Whole(Exit::Debug { points: point_bits(debug.dr6) }),
             VcpuExit::Intr => Self::Whole(Exit::Interrupted),
             VcpuExit::InternalError => Self::InternalError,
             _ => Self::Other,
@@ -211,6 +217,11 @@ pub(super) fn answer(run: &mut kvm_run, value: u32) {
     for access in data.chunks_exact_mut(width) {
         access.copy_from_slice(&value.to_le_bytes()[..width]);
     }
+}
+
+/// The bits of DR6 that say which breakpoint's condition was met (Intel SDM volume 3B, 17.2.3).
+fn point_bits(dr6: u64) -> u8 {
+    dr6.to_le_bytes()[0] & 0xF
 }
 
 /// A length that KVM's page-sized buffers bound.

@@ -3,11 +3,13 @@
 //! [`System`] is the open device; [`Vcpu`] is one VM with its one vCPU and its memory; [`Exit`]
 //! is what a run of the vCPU ends with.
 
+mod debug;
 mod exit;
 mod state;
 mod system;
 mod vcpu;
 
+pub use debug::{CpuRegisters, FloatRegisters, Pace, Point, PointKind};
 pub use exit::{Direction, Exit, Values, Width};
 pub use state::{CpuState, Registers};
 pub use system::{System, SystemError, module_name};

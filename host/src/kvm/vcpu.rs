@@ -30,7 +30,7 @@ const _: () = assert!(TSS_ADDRESS >= guest_abi::layout::MAX_MEMORY as usize);
 /// The fields are in the order in which they must be dropped: the vCPU and the VM before the
 /// memory that KVM was told of.
 pub struct Vcpu {
-    vcpu: VcpuFd,
+    pub(super) vcpu: VcpuFd,
     _vm: VmFd,
     memory: GuestMemory,
     initial: Registers,
@@ -76,18 +76,26 @@ impl Vcpu {
     ///
     /// The KVM call that failed.
     pub fn reset(&mut self) -> Result<(), VcpuError> {
-        // What the last exit left to be completed would be completed at the next entry, on top of
-        // the new state: an entry that leaves at once does that now (KVM API, 5. "The kvm_run
-        // structure", `immediate_exit`).
+        // What the last exit left to be completed would be completed on top of the new state.
+        self.complete()?;
+        self.initial.write(&self.vcpu)
+    }
+
+    /// Completes the instruction of the last exit, which is otherwise the next entry's to do: an entry
+    /// that leaves at once (KVM API, 5. "The kvm_run structure", `immediate_exit`).
+    ///
+    /// # Errors
+    ///
+    /// `KVM_RUN` failed.
+    pub fn complete(&mut self) -> Result<(), VcpuError> {
         self.vcpu.set_kvm_immediate_exit(1);
         let outcome = self.vcpu.run().map(drop);
         self.vcpu.set_kvm_immediate_exit(0);
-        self.vcpu.get_kvm_run().request_interrupt_window = 0;
+        self.hold();
         match outcome {
-            Err(error) if error.errno() != libc::EINTR => return Err(call("KVM_RUN")(error)),
-            _ => {}
+            Err(error) if error.errno() != libc::EINTR => Err(call("KVM_RUN")(error)),
+            _ => Ok(()),
         }
-        self.initial.write(&self.vcpu)
     }
 
     /// The guest's memory.
@@ -117,13 +125,22 @@ impl Vcpu {
     ///
     /// KVM refused the call.
     pub fn inject(&mut self, vector: u32) -> Result<bool, VcpuError> {
-        let run = self.vcpu.get_kvm_run();
-        let ready = run.ready_for_interrupt_injection != 0;
-        run.request_interrupt_window = u8::from(!ready);
+        let ready = self.is_ready();
+        self.vcpu.get_kvm_run().request_interrupt_window = u8::from(!ready);
         if ready {
             interrupt(&self.vcpu, vector)?;
         }
         Ok(ready)
+    }
+
+    /// Whether the guest takes an interrupt now.
+    pub fn is_ready(&mut self) -> bool {
+        self.vcpu.get_kvm_run().ready_for_interrupt_injection != 0
+    }
+
+    /// No longer asks KVM to leave the guest when it takes interrupts.
+    pub fn hold(&mut self) {
+        self.vcpu.get_kvm_run().request_interrupt_window = 0;
     }
 
     /// Answers an `in` exit: every access that it stands for reads `value`, cut to its width.
@@ -139,8 +156,8 @@ impl Vcpu {
 
     /// The guest-physical address behind a guest-virtual one, if it is mapped (KVM API, 4.15
     /// `KVM_TRANSLATE`).
-    pub fn translate(&self, address: u32) -> Option<u64> {
-        let translation = self.vcpu.translate_gva(address.into()).ok()?;
+    pub fn translate(&self, address: u64) -> Option<u64> {
+        let translation = self.vcpu.translate_gva(address).ok()?;
         (translation.valid != 0).then_some(translation.physical_address)
     }
 
@@ -236,7 +253,7 @@ fn interrupt(vcpu: &VcpuFd, vector: u32) -> Result<(), VcpuError> {
 }
 
 /// Names the KVM call that an error comes from.
-fn call(name: &'static str) -> impl Fn(kvm_ioctls::Error) -> VcpuError {
+pub(super) fn call(name: &'static str) -> impl Fn(kvm_ioctls::Error) -> VcpuError {
     move |error| VcpuError::Call { call: name, source: error.into() }
 }
 

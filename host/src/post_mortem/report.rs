@@ -216,6 +216,7 @@ fn shown_exit(exit: &Exit) -> String {
         Exit::Shutdown => "shutdown".into(),
         Exit::FailEntry { reason } => format!("entry refused ({reason:#x})"),
         Exit::InternalError { suberror } => format!("internal error ({suberror})"),
+        Exit::Debug { .. } => "stopped for the debugger".into(),
         Exit::Interrupted => "interrupted by the host".into(),
         Exit::Other { reason } => format!("KVM's exit reason {reason}"),
     }

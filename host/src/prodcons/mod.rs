@@ -17,6 +17,7 @@ use crate::{
     kvm::System,
     limits::Limits,
     machine::Secrets,
+    observe::Observe,
     output::Sink,
     schedule::{DEFAULT_TURNS, Schedule, ScheduleSpec},
     session::Session,
@@ -71,6 +72,8 @@ pub struct Plan {
     pub limits: Limits,
     /// Whether the run ends with statistics.
     pub stats: bool,
+    /// Who looks on.
+    pub observe: Observe,
 }
 
 /// How turns come about.
@@ -121,7 +124,7 @@ impl Play {
 pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Error> {
     let play = plan.play()?;
     let cast = Cast::open(system, &plan.guests)?;
-    let mut machines = cast.start(system, plan.seed)?;
+    let mut machines = plan.observe.attach(system, cast.start(system, plan.seed)?)?;
     let mut stage = Stage::new(&cast, plan.capacity);
 
     let session = Session::start(&plan.limits, sink)?;

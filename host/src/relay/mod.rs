@@ -19,6 +19,7 @@ use crate::{
     launch::Parameters,
     limits::Limits,
     machine::{Machine, Secrets},
+    observe::Observe,
     output::Sink,
     schedule::Schedule,
     session::{self, Session, TurnEnd},
@@ -39,6 +40,8 @@ pub struct Plan {
     pub secrets: Secrets,
     /// Whether the run ends with statistics.
     pub stats: bool,
+    /// Who looks on.
+    pub observe: Observe,
 }
 
 /// Runs an experiment to its end: after its turns, or when a guest exits with status 0.
@@ -54,7 +57,7 @@ pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Erro
         .zip(&plan.images)
         .map(|(vm, path)| admission::open_guest(system, path, vm.mode, vm.memory))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut machines = (1..)
+    let machines = (1..)
         .zip(vms.iter().zip(&images))
         .map(|(number, (vm, image))| {
             let Vm { memory, arguments, .. } = vm;
@@ -62,6 +65,7 @@ pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Erro
             Machine::new(system, image, parameters, plan.secrets)
         })
         .collect::<Result<Vec<_>, _>>()?;
+    let mut machines = plan.observe.attach(system, machines)?;
 
     let session = Session::start(&plan.limits, sink)?;
     session.event(&Event::Run(run_event(plan, &schedule, &images)))?;

@@ -1,0 +1,160 @@
+//! Where gdb is awaited: TCP on this machine only, or a Unix socket. Whoever connects reads and writes the
+//! guest's memory, so that nobody else is let in.
+
+use std::{
+    fmt, io,
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    os::{fd::AsRawFd, unix::net::UnixListener},
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use super::line::Line;
+use crate::interrupt;
+
+/// An address for gdb.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A port on the loopback interface; 0 is any that is free.
+    Tcp(SocketAddr),
+    /// A Unix socket, which is made, and removed at the end.
+    Unix(PathBuf),
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains('/') {
+            return Ok(Self::Unix(text.into()));
+        }
+        let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+        let port = port.parse().map_err(|_| {
+            "gdb's address is a PORT or HOST:PORT of this machine, as in localhost:1234, or the path of a Unix socket, with a /"
+        })?;
+        let host = match host.trim_start_matches('[').trim_end_matches(']') {
+            "" | "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            host => host.parse().map_err(|_| format!("{host:?} is no IP address; say localhost"))?,
+        };
+        if !host.is_loopback() {
+            return Err(format!(
+                "{host} can be reached from other machines, and whoever reaches gdb's port controls the guest; say localhost, and come from elsewhere by ssh -L"
+            ));
+        }
+        Ok(Self::Tcp(SocketAddr::new(host, port)))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// Waits for gdb at an address.
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener, SocketFile),
+}
+
+/// A Unix socket's file, which goes when this is dropped.
+pub(super) struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // If it is gone already, so much the better.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl Listener {
+    /// Takes the address. A Unix socket's file must not be there.
+    pub(super) fn bind(address: &Address) -> io::Result<Self> {
+        match address {
+            Address::Tcp(address) => TcpListener::bind(address).map(Self::Tcp),
+            Address::Unix(path) => {
+                UnixListener::bind(path).map(|listener| Self::Unix(listener, SocketFile(path.clone())))
+            }
+        }
+    }
+
+    /// The address, with the port that a free one turned out to be.
+    pub(super) fn address(&self) -> io::Result<Address> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().map(Address::Tcp),
+            Self::Unix(_, SocketFile(path)) => Ok(Address::Unix(Path::new(path).into())),
+        }
+    }
+
+    /// Waits for one connection, or for an interruption of the process.
+    pub(super) fn accept(&self) -> io::Result<Line> {
+        self.wait()?;
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept()?;
+                // Packets are small, and each waits for its answer.
+                stream.set_nodelay(true)?;
+                Ok(Line::new(stream))
+            }
+            Self::Unix(listener, _) => Ok(Line::new(listener.accept()?.0)),
+        }
+    }
+}
+
+impl Listener {
+    /// Waits until somebody connects. `accept` itself tries again whenever it is interrupted.
+    fn wait(&self) -> io::Result<()> {
+        let fd = match self {
+            Self::Tcp(listener) => listener.as_raw_fd(),
+            Self::Unix(listener, _) => listener.as_raw_fd(),
+        };
+        loop {
+            let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+            // SAFETY: it is one structure, and its file is open.
+            if unsafe { libc::poll(&raw mut poll, 1, -1) } > 0 {
+                return Ok(());
+            }
+            let error = io::Error::last_os_error();
+            if error.kind() != io::ErrorKind::Interrupted || interrupt::signal().is_some() {
+                return Err(error);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_this_machine_are_taken() {
+        for (text, shown) in [
+            ("1234", "127.0.0.1:1234"),
+            (":1234", "127.0.0.1:1234"),
+            ("localhost:1", "127.0.0.1:1"),
+            ("127.0.0.2:0", "127.0.0.2:0"),
+            ("[::1]:7", "[::1]:7"),
+            ("./gdb.sock", "./gdb.sock"),
+        ] {
+            assert_eq!(text.parse::<Address>().expect(text).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn others_are_refused_with_a_reason() {
+        for (text, reason) in [
+            ("0.0.0.0:1234", "from other machines"),
+            ("192.168.0.1:1234", "from other machines"),
+            ("[::]:1234", "from other machines"),
+            ("example:1234", "no IP address"),
+            ("localhost:70000", "a PORT"),
+            ("", "a PORT"),
+        ] {
+            let error = text.parse::<Address>().expect_err(text);
+            assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The guest's registers as gdb knows them: those of i386 and of x86-64.
+
+use gdbstub::arch::Arch;
+use gdbstub_arch::x86::{
+    X86_64_SSE, X86_SSE,
+    reg::{X86_64CoreRegs, X86CoreRegs, X86SegmentRegs, X87FpuInternalRegs},
+};
+
+use crate::kvm::{CpuRegisters, FloatRegisters};
+
+/// An architecture of gdb's that a guest can have.
+pub(super) trait GuestArch:
+    Arch<Usize: Send, Registers: Send, BreakpointKind: Send> + Send + 'static
+{
+    /// The registers as gdb has them.
+    fn to_gdb(registers: &CpuRegisters) -> Self::Registers;
+
+    /// Takes over what gdb has of the registers.
+    fn from_gdb(gdb: &Self::Registers, registers: &mut CpuRegisters);
+
+    /// An address of gdb's.
+    fn address(address: Self::Usize) -> u64;
+
+    /// An address for gdb.
+    fn to_usize(address: u64) -> Self::Usize;
+}
+
+impl GuestArch for X86_64_SSE {
+    fn to_gdb(registers: &CpuRegisters) -> X86_64CoreRegs {
+        let float = &registers.float;
+        X86_64CoreRegs {
+            regs: registers.general,
+            eflags: low(registers.rflags),
+            rip: registers.rip,
+            segments: segments(registers),
+            st: float.st.map(|st| std::array::from_fn(|i| st[i])),
+            fpu: fpu(float),
+            xmm: float.xmm.map(u128::from_le_bytes),
+            mxcsr: float.mxcsr,
+        }
+    }
+
+    fn from_gdb(gdb: &X86_64CoreRegs, registers: &mut CpuRegisters) {
+        registers.general = gdb.regs;
+        registers.rip = gdb.rip;
+        registers.rflags = gdb.eflags.into();
+        from_float(&gdb.st, &gdb.fpu, &gdb.xmm, gdb.mxcsr, &mut registers.float);
+    }
+
+    fn address(address: u64) -> u64 {
+        address
+    }
+
+    fn to_usize(address: u64) -> u64 {
+        address
+    }
+}
+
+impl GuestArch for X86_SSE {
+    fn to_gdb(registers: &CpuRegisters) -> X86CoreRegs {
+        let [eax, ebx, ecx, edx, esi, edi, ebp, esp, ..] = registers.general.map(low);
+        let float = &registers.float;
+        X86CoreRegs {
+            eax,
+            ecx,
+            edx,
+            ebx,
+            esp,
+            ebp,
+            esi,
+            edi,
+            eip: low(registers.rip),
+            eflags: low(registers.rflags),
+            segments: segments(registers),
+            st: float.st.map(|st| std::array::from_fn(|i| st[i])),
+            fpu: fpu(float),
+            xmm: std::array::from_fn(|i| u128::from_le_bytes(float.xmm[i])),
+            mxcsr: float.mxcsr,
+        }
+    }
+
+    fn from_gdb(gdb: &X86CoreRegs, registers: &mut CpuRegisters) {
+        let X86CoreRegs { eax, ebx, ecx, edx, esi, edi, ebp, esp, .. } = *gdb;
+        for (register, value) in registers.general.iter_mut().zip([eax, ebx, ecx, edx, esi, edi, ebp, esp]) {
+            *register = value.into();
+        }
+        registers.rip = gdb.eip.into();
+        registers.rflags = gdb.eflags.into();
+        from_float(&gdb.st, &gdb.fpu, &gdb.xmm, gdb.mxcsr, &mut registers.float);
+    }
+
+    fn address(address: u32) -> u64 {
+        address.into()
+    }
+
+    fn to_usize(address: u64) -> u32 {
+        low(address)
+    }
+}
+
+fn low(value: u64) -> u32 {
+    crate::seed::split(value).0
+}
+
+fn segments(registers: &CpuRegisters) -> X86SegmentRegs {
+    let [cs, ss, ds, es, fs, gs] = registers.segments.map(u32::from);
+    X86SegmentRegs { cs, ss, ds, es, fs, gs }
+}
+
+fn fpu(float: &FloatRegisters) -> X87FpuInternalRegs {
+    X87FpuInternalRegs {
+        fctrl: float.control.into(),
+        fstat: float.status.into(),
+        ftag: full_tags(float.tags),
+        fiseg: 0,
+        fioff: low(float.instruction),
+        foseg: 0,
+        fooff: low(float.operand),
+        fop: float.opcode.into(),
+    }
+}
+
+fn from_float(
+    st: &[[u8; 10]],
+    fpu: &X87FpuInternalRegs,
+    xmm: &[u128],
+    mxcsr: u32,
+    registers: &mut FloatRegisters,
+) {
+    let word = |value: u32| u16::try_from(value & 0xFFFF).unwrap_or_default();
+    for (register, value) in registers.st.iter_mut().zip(st) {
+        register[..value.len()].copy_from_slice(value);
+    }
+    for (register, value) in registers.xmm.iter_mut().zip(xmm) {
+        *register = value.to_le_bytes();
+    }
+    registers.control = word(fpu.fctrl);
+    registers.status = word(fpu.fstat);
+    registers.tags = short_tags(fpu.ftag);
+    registers.opcode = word(fpu.fop);
+    registers.mxcsr = mxcsr;
+}
+
+/// The tag word: two bits a register, 3 for an empty one, of one bit a register, 1 for one in use (Intel
+/// SDM volume 1, 8.1.7 and 10.5.1.1).
+fn full_tags(short: u8) -> u32 {
+    (0..8).filter(|i| short >> i & 1 == 0).map(|i| 3 << (2 * i)).sum()
+}
+
+fn short_tags(full: u32) -> u8 {
+    (0..8).filter(|i| full >> (2 * i) & 3 != 3).map(|i| 1 << i).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbered() -> CpuRegisters {
+        CpuRegisters {
+            general: std::array::from_fn(|i| i as u64 + 1),
+            rip: 0x7000,
+            rflags: 0x202,
+            float: FloatRegisters { tags: 0b101, mxcsr: 0x1F80, ..FloatRegisters::default() },
+            ..CpuRegisters::default()
+        }
+    }
+
+    #[test]
+    fn registers_come_back_as_they_went() {
+        let registers = numbered();
+        let mut back = CpuRegisters::default();
+        X86_64_SSE::from_gdb(&X86_64_SSE::to_gdb(&registers), &mut back);
+        assert_eq!(back, registers);
+        let mut back = registers.clone();
+        X86_SSE::from_gdb(&X86_SSE::to_gdb(&registers), &mut back);
+        assert_eq!(back, registers);
+    }
+
+    #[test]
+    fn names_and_places_agree() {
+        let gdb = X86_SSE::to_gdb(&numbered());
+        assert_eq!([gdb.eax, gdb.ebx, gdb.ecx, gdb.edx], [1, 2, 3, 4]);
+        assert_eq!([gdb.esi, gdb.edi, gdb.ebp, gdb.esp], [5, 6, 7, 8]);
+        assert_eq!(gdb.fpu.ftag, 0xFFCC);
+    }
+}

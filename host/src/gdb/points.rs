@@ -1,0 +1,216 @@
+//! Breakpoints and watchpoints. The debug registers have four; where these do not suffice, or this
+//! machine's KVM does not heed them, the guest is stepped and each instruction looked at instead, which is
+//! slower but has no limit. `INT3` in the guest's memory is no way: kvm_pvm does not interpret it, and nested
+//! kvm-amd gives no debug exit for it.
+
+use gdbstub::target::ext::breakpoints::WatchKind;
+use iced_x86::{InstructionInfoFactory, OpAccess, Register};
+
+use crate::{
+    kvm::{CpuRegisters, Pace, Point, PointKind},
+    step::Before,
+};
+
+/// What debug registers do on this machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ability {
+    /// They stop at an instruction.
+    pub(super) execute: bool,
+    /// They stop at an access to data.
+    pub(super) data: bool,
+}
+
+/// A breakpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Break {
+    pub(super) address: u64,
+    /// Whether gdb asked for a hardware breakpoint; the answer must say so.
+    pub(super) hardware: bool,
+}
+
+/// A watchpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Watch {
+    pub(super) address: u64,
+    pub(super) len: u64,
+    pub(super) kind: WatchKind,
+}
+
+impl Watch {
+    /// The watchpoint as a debug register has it: aligned, and of a size that there is. There is none for
+    /// reads only.
+    fn point(self) -> Option<Point> {
+        let len = u8::try_from(self.len).ok().filter(|len| matches!(len, 1 | 2 | 4 | 8))?;
+        let kind = match self.kind {
+            WatchKind::Write => PointKind::Write { len },
+            WatchKind::ReadWrite => PointKind::Access { len },
+            WatchKind::Read => return None,
+        };
+        self.address.is_multiple_of(self.len).then_some(Point { address: self.address, kind })
+    }
+
+    fn is_met_by(self, access: Access) -> bool {
+        let kind = match self.kind {
+            WatchKind::Write => access.writes,
+            WatchKind::Read => access.reads,
+            WatchKind::ReadWrite => true,
+        };
+        let apart = |a: u64, b: u64, len: u64| a.wrapping_sub(b) >= len;
+        kind && !(apart(self.address, access.address, access.len)
+            && apart(access.address, self.address, self.len))
+    }
+}
+
+/// An access to memory by an instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Access {
+    address: u64,
+    len: u64,
+    reads: bool,
+    writes: bool,
+}
+
+/// All that is set.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Points {
+    pub(super) breaks: Vec<Break>,
+    pub(super) watches: Vec<Watch>,
+}
+
+impl Points {
+    /// How far a guest goes that is to run until it meets one of these.
+    pub(super) fn pace(&self, ability: Ability) -> Pace {
+        if self.breaks.is_empty() && self.watches.is_empty() {
+            return Pace::Free;
+        }
+        let execute = self.breaks.iter().map(|b| Point { address: b.address, kind: PointKind::Execute });
+        let data: Option<Vec<_>> = self.watches.iter().map(|watch| watch.point()).collect();
+        let possible =
+            (ability.execute || self.breaks.is_empty()) && (ability.data || self.watches.is_empty());
+        match data.filter(|_| possible) {
+            Some(data) if self.breaks.len() + data.len() <= Pace::MAX_POINTS => {
+                Pace::To(execute.chain(data).collect())
+            }
+            _ => Pace::Step,
+        }
+    }
+
+    /// The watchpoint behind a set of bits, of those that [`pace`](Self::pace) gave to the debug registers.
+    pub(super) fn watch_of(&self, bits: u8) -> Option<Watch> {
+        let data = bits >> self.breaks.len().min(Pace::MAX_POINTS);
+        self.watches.get(data.trailing_zeros() as usize).copied().filter(|_| data != 0)
+    }
+
+    /// The breakpoint at an address.
+    pub(super) fn break_at(&self, address: u64) -> Option<Break> {
+        self.breaks.iter().copied().find(|b| b.address == address)
+    }
+
+    /// The watchpoint that an instruction meets.
+    pub(super) fn watch_met(&self, before: &Before) -> Option<Watch> {
+        if self.watches.is_empty() {
+            return None;
+        }
+        let accesses = accesses(before);
+        self.watches.iter().copied().find(|watch| accesses.iter().any(|&access| watch.is_met_by(access)))
+    }
+}
+
+/// The accesses of an instruction that is about to be executed.
+fn accesses(before: &Before) -> Vec<Access> {
+    let mut factory = InstructionInfoFactory::new();
+    let info = factory.info(&before.instruction);
+    info.used_memory()
+        .iter()
+        .filter_map(|memory| {
+            let access = memory.access();
+            let reads = matches!(
+                access,
+                OpAccess::Read | OpAccess::CondRead | OpAccess::ReadWrite | OpAccess::ReadCondWrite
+            );
+            let writes = matches!(
+                access,
+                OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite
+            );
+            let address = memory.virtual_address(0, |register, _, _| value(&before.registers, register))?;
+            let len = u64::try_from(memory.memory_size().size()).ok()?.max(1);
+            (reads || writes).then_some(Access { address, len, reads, writes })
+        })
+        .collect()
+}
+
+/// The value of a register, or the base of a segment.
+fn value(registers: &CpuRegisters, register: Register) -> Option<u64> {
+    let segment = |index: usize| Some(registers.bases[index]);
+    match register {
+        Register::CS => return segment(0),
+        Register::SS => return segment(1),
+        Register::DS => return segment(2),
+        Register::ES => return segment(3),
+        Register::FS => return segment(4),
+        Register::GS => return segment(5),
+        _ => {}
+    }
+    /// iced's order of the general registers: RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8...
+    const ORDER: [usize; 16] = [0, 2, 3, 1, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15];
+    if !register.is_gpr() {
+        return None;
+    }
+    let whole = registers.general[*ORDER.get(register.full_register().number())?];
+    Some(match register.size() {
+        1 => whole & 0xFF,
+        2 => whole & 0xFFFF,
+        4 => whole & 0xFFFF_FFFF,
+        _ => whole,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ABLE: Ability = Ability { execute: true, data: true };
+
+    fn points(breaks: u64, watches: &[Watch]) -> Points {
+        let breaks = (0..breaks).map(|address| Break { address, hardware: false }).collect();
+        Points { breaks, watches: watches.to_vec() }
+    }
+
+    #[test]
+    fn debug_registers_are_used_as_far_as_they_go() {
+        let watch = Watch { address: 0x1000, len: 4, kind: WatchKind::Write };
+        assert_eq!(points(0, &[]).pace(ABLE), Pace::Free);
+        assert!(matches!(points(3, &[watch]).pace(ABLE), Pace::To(points) if points.len() == 4));
+        assert_eq!(points(4, &[watch]).pace(ABLE), Pace::Step);
+        assert_eq!(points(1, &[]).pace(Ability::default()), Pace::Step);
+        let no_data = Ability { execute: true, data: false };
+        assert_eq!(points(1, &[watch]).pace(no_data), Pace::Step);
+        assert!(matches!(points(1, &[]).pace(no_data), Pace::To(_)));
+        for odd in [
+            Watch { len: 3, ..watch },
+            Watch { address: 0x1001, ..watch },
+            Watch { kind: WatchKind::Read, ..watch },
+        ] {
+            assert_eq!(points(0, &[odd]).pace(ABLE), Pace::Step, "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn a_bit_names_its_watchpoint() {
+        let watch = Watch { address: 0x1000, len: 4, kind: WatchKind::Write };
+        let points = points(1, &[watch, Watch { address: 0x2000, ..watch }]);
+        assert_eq!(points.watch_of(0b001), None);
+        assert_eq!(points.watch_of(0b100).map(|watch| watch.address), Some(0x2000));
+    }
+
+    #[test]
+    fn accesses_meet_what_they_overlap() {
+        let watch = Watch { address: 0x1000, len: 4, kind: WatchKind::Write };
+        let access = |address, len, writes: bool| Access { address, len, reads: !writes, writes };
+        assert!(watch.is_met_by(access(0x1003, 1, true)));
+        assert!(watch.is_met_by(access(0xFFD, 4, true)));
+        assert!(!watch.is_met_by(access(0x1003, 1, false)));
+        assert!(!watch.is_met_by(access(0x1004, 4, true)));
+        assert!(!watch.is_met_by(access(0xFFC, 4, true)));
+    }
+}

@@ -1,0 +1,211 @@
+//! The guest as gdb's target: what gdb asks for, asked of the vCPU.
+
+use gdbstub::{
+    common::Signal,
+    target::{
+        Target, TargetError, TargetResult,
+        ext::{
+            base::{
+                BaseOps,
+                singlethread::{
+                    SingleThreadBase, SingleThreadRangeStepping, SingleThreadRangeSteppingOps,
+                    SingleThreadResume, SingleThreadResumeOps, SingleThreadSingleStep,
+                    SingleThreadSingleStepOps,
+                },
+            },
+            breakpoints::{
+                Breakpoints, BreakpointsOps, HwBreakpoint, HwBreakpointOps, HwWatchpoint, HwWatchpointOps,
+                SwBreakpoint, SwBreakpointOps, WatchKind,
+            },
+        },
+    },
+};
+
+use super::{
+    arch::GuestArch,
+    points::{Break, Points, Watch},
+};
+use crate::kvm::{Vcpu, VcpuError};
+
+/// What gdb wants a guest that runs to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Resume {
+    /// Run until something happens.
+    Continue,
+    /// Execute one instruction.
+    Step,
+    /// Execute instructions until one is outside of these addresses.
+    Range(u64, u64),
+}
+
+/// A vCPU with what gdb has set.
+pub(super) struct Guest<A> {
+    pub(super) vcpu: Vcpu,
+    pub(super) points: Points,
+    /// What gdb asked for last, and whether the guest has yet to begin with it.
+    pub(super) resume: Resume,
+    pub(super) fresh: bool,
+    arch: std::marker::PhantomData<A>,
+}
+
+/// Error number of the remote protocol for an address that is not there.
+const EFAULT: u8 = 14;
+
+impl<A: GuestArch> Guest<A> {
+    pub(super) fn new(vcpu: Vcpu) -> Self {
+        let arch = std::marker::PhantomData;
+        Self { vcpu, points: Points::default(), resume: Resume::Continue, fresh: true, arch }
+    }
+
+    fn set(&mut self, resume: Resume) {
+        (self.resume, self.fresh) = (resume, true);
+    }
+
+    fn add_break(&mut self, address: A::Usize, hardware: bool) -> bool {
+        let new = Break { address: A::address(address), hardware };
+        if !self.points.breaks.contains(&new) {
+            self.points.breaks.push(new);
+        }
+        true
+    }
+
+    fn remove_break(&mut self, address: A::Usize, hardware: bool) -> bool {
+        let old = Break { address: A::address(address), hardware };
+        let count = self.points.breaks.len();
+        self.points.breaks.retain(|b| *b != old);
+        self.points.breaks.len() < count
+    }
+}
+
+impl<A: GuestArch> Target for Guest<A> {
+    type Arch = A;
+    type Error = VcpuError;
+
+    fn base_ops(&mut self) -> BaseOps<'_, A, VcpuError> {
+        BaseOps::SingleThread(self)
+    }
+
+    fn support_breakpoints(&mut self) -> Option<BreakpointsOps<'_, Self>> {
+        Some(self)
+    }
+}
+
+impl<A: GuestArch> SingleThreadBase for Guest<A> {
+    fn read_registers(&mut self, registers: &mut A::Registers) -> TargetResult<(), Self> {
+        *registers = A::to_gdb(&self.vcpu.all_registers().map_err(TargetError::Fatal)?);
+        Ok(())
+    }
+
+    fn write_registers(&mut self, gdb: &A::Registers) -> TargetResult<(), Self> {
+        let mut registers = self.vcpu.all_registers().map_err(TargetError::Fatal)?;
+        A::from_gdb(gdb, &mut registers);
+        // KVM refuses values that no CPU can have; that is gdb's user's to know.
+        self.vcpu.set_registers(&registers).map_err(|_| TargetError::NonFatal)
+    }
+
+    fn read_addrs(&mut self, start: A::Usize, data: &mut [u8]) -> TargetResult<usize, Self> {
+        match self.vcpu.read_linear(A::address(start), data) {
+            0 if !data.is_empty() => Err(TargetError::Errno(EFAULT)),
+            there => Ok(there),
+        }
+    }
+
+    fn write_addrs(&mut self, start: A::Usize, data: &[u8]) -> TargetResult<(), Self> {
+        match self.vcpu.write_linear(A::address(start), data) {
+            true => Ok(()),
+            false => Err(TargetError::Errno(EFAULT)),
+        }
+    }
+
+    fn support_resume(&mut self) -> Option<SingleThreadResumeOps<'_, Self>> {
+        Some(self)
+    }
+}
+
+impl<A: GuestArch> SingleThreadResume for Guest<A> {
+    fn resume(&mut self, _: Option<Signal>) -> Result<(), VcpuError> {
+        self.set(Resume::Continue);
+        Ok(())
+    }
+
+    fn support_single_step(&mut self) -> Option<SingleThreadSingleStepOps<'_, Self>> {
+        Some(self)
+    }
+
+    fn support_range_step(&mut self) -> Option<SingleThreadRangeSteppingOps<'_, Self>> {
+        Some(self)
+    }
+}
+
+impl<A: GuestArch> SingleThreadSingleStep for Guest<A> {
+    fn step(&mut self, _: Option<Signal>) -> Result<(), VcpuError> {
+        self.set(Resume::Step);
+        Ok(())
+    }
+}
+
+impl<A: GuestArch> SingleThreadRangeStepping for Guest<A> {
+    fn resume_range_step(&mut self, start: A::Usize, end: A::Usize) -> Result<(), VcpuError> {
+        self.set(Resume::Range(A::address(start), A::address(end)));
+        Ok(())
+    }
+}
+
+impl<A: GuestArch> Breakpoints for Guest<A> {
+    fn support_sw_breakpoint(&mut self) -> Option<SwBreakpointOps<'_, Self>> {
+        Some(self)
+    }
+
+    fn support_hw_breakpoint(&mut self) -> Option<HwBreakpointOps<'_, Self>> {
+        Some(self)
+    }
+
+    fn support_hw_watchpoint(&mut self) -> Option<HwWatchpointOps<'_, Self>> {
+        Some(self)
+    }
+}
+
+impl<A: GuestArch> SwBreakpoint for Guest<A> {
+    fn add_sw_breakpoint(&mut self, address: A::Usize, _: A::BreakpointKind) -> TargetResult<bool, Self> {
+        Ok(self.add_break(address, false))
+    }
+
+    fn remove_sw_breakpoint(&mut self, address: A::Usize, _: A::BreakpointKind) -> TargetResult<bool, Self> {
+        Ok(self.remove_break(address, false))
+    }
+}
+
+impl<A: GuestArch> HwBreakpoint for Guest<A> {
+    fn add_hw_breakpoint(&mut self, address: A::Usize, _: A::BreakpointKind) -> TargetResult<bool, Self> {
+        Ok(self.add_break(address, true))
+    }
+
+    fn remove_hw_breakpoint(&mut self, address: A::Usize, _: A::BreakpointKind) -> TargetResult<bool, Self> {
+        Ok(self.remove_break(address, true))
+    }
+}
+
+impl<A: GuestArch> HwWatchpoint for Guest<A> {
+    fn add_hw_watchpoint(
+        &mut self,
+        address: A::Usize,
+        len: A::Usize,
+        kind: WatchKind,
+    ) -> TargetResult<bool, Self> {
+        let new = Watch { address: A::address(address), len: A::address(len), kind };
+        self.points.watches.push(new);
+        Ok(true)
+    }
+
+    fn remove_hw_watchpoint(
+        &mut self,
+        address: A::Usize,
+        len: A::Usize,
+        kind: WatchKind,
+    ) -> TargetResult<bool, Self> {
+        let old = Watch { address: A::address(address), len: A::address(len), kind };
+        let index = self.points.watches.iter().position(|watch| *watch == old);
+        index.map(|index| self.points.watches.remove(index));
+        Ok(index.is_some())
+    }
+}

@@ -1,0 +1,33 @@
+//! Who looks on while guests run.
+
+use crate::{error::Error, gdb, kvm::System, machine::Machine};
+
+/// Who looks on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Observe {
+    /// Nobody.
+    #[default]
+    Nobody,
+    /// gdb, at one VM.
+    Gdb(gdb::Plan),
+}
+
+impl Observe {
+    /// Lets the one who looks on at the machines of a run.
+    ///
+    /// # Errors
+    ///
+    /// This machine cannot do it, or gdb's address cannot be had.
+    pub fn attach(&self, system: &System, machines: Vec<Machine>) -> Result<Vec<Machine>, Error> {
+        match self {
+            Self::Nobody => Ok(machines),
+            Self::Gdb(plan) => machines
+                .into_iter()
+                .map(|machine| match machine.vm() == plan.vm {
+                    true => gdb::debugged(system, plan, machine),
+                    false => Ok(machine),
+                })
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! The debugger, with the real gdb in batch mode, and with packets of our own where the moment matters.
+
+mod common;
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use common::{can_run_guests, expect, image, text};
+
+/// Whether the real gdb can be used. Where not, says that the test was skipped.
+fn has_gdb() -> bool {
+    let has = Command::new("gdb").arg("--version").stdout(Stdio::null()).status().is_ok();
+    if !has {
+        eprintln!("skipped: gdb is not installed (Debian: apt-get install gdb)");
+    }
+    has && can_run_guests()
+}
+
+/// A run that waits for gdb, and where.
+struct Run {
+    child: Child,
+    address: String,
+    err: BufReader<std::process::ChildStderr>,
+}
+
+impl Run {
+    fn start(args: &[&str], address: &str) -> Self {
+        let mut child = common::command(args)
+            .args(["--gdb", address])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("guestlab runs");
+        let mut err = BufReader::new(child.stderr.take().expect("a pipe"));
+        let mut line = String::new();
+        err.read_line(&mut line).expect("a line");
+        let address = line.split("'target remote ").nth(1).and_then(|rest| rest.split('\'').next());
+        let address = address.unwrap_or_else(|| panic!("no address in {line:?}")).to_owned();
+        Self { child, address, err }
+    }
+
+    /// Waits for the end: the status, and both outputs.
+    fn end(mut self) -> (Option<i32>, String, String) {
+        let mut err = String::new();
+        self.err.read_to_string(&mut err).expect("text");
+        let output = self.child.wait_with_output().expect("it ends");
+        (output.status.code(), text(&output.stdout), err)
+    }
+
+    /// Has gdb do these commands once it is connected, and returns what it prints.
+    fn gdb(&self, image: &Path, commands: &[&str]) -> String {
+        let connect = format!("target remote {}", self.address);
+        let mut gdb = Command::new("gdb");
+        gdb.args(["-nx", "-batch", "-ex", "set pagination off", "-ex", &connect]).arg(image);
+        for command in commands {
+            gdb.args(["-ex", command]);
+        }
+        let output = gdb.stdin(Stdio::null()).output().expect("gdb runs");
+        format!("{}{}", text(&output.stdout), text(&output.stderr))
+    }
+}
+
+/// The line of guest-producer at which it pushes an item.
+fn push_line() -> String {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-producer/src/main.rs");
+    let source = fs::read_to_string(source).expect("the source");
+    let line = source.lines().position(|line| line.contains("turn.push(")).expect("a push") + 1;
+    format!("break guest-producer/src/main.rs:{line}")
+}
+
+const EXCHANGE: [&str; 5] = ["run", "prodcons", "--seed=7", "--schedule=string:12211222", "--timeout=60"];
+
+/// The image of a guest in a mode.
+fn image_in(guest: &str, mode: &str) -> PathBuf {
+    image(&if mode == "protected" { guest.to_owned() } else { format!("{guest}.{mode}") })
+}
+
+fn break_read_step_and_continue(mode: &str) {
+    if !has_gdb() {
+        return;
+    }
+    let args = [&EXCHANGE[..], &["--mode", mode]].concat();
+    let (plain, _) = expect(&args, 0);
+    let run = Run::start(&args, "127.0.0.1:0");
+    let said = run.gdb(
+        &image_in("guest-producer", mode),
+        &[
+            &push_line(),
+            "continue",
+            "print guest_rt::ring::MAILBOX.pointers",
+            "print turn",
+            "info registers pc",
+            "stepi",
+            "next",
+            "step",
+            "delete",
+            "continue",
+        ],
+    );
+    assert!(said.contains("Breakpoint 1, guest_producer::main"), "{said}");
+    assert!(said.contains("capacity: 6, prod_p: 0, cons_p: 0, count: 0"), "{said}");
+    assert!(said.contains("$2 = guest_rt::ring::Turn"), "{said}");
+    assert!(said.contains("<guest_producer::main") || said.contains("<guest_producer::__guestlab"), "{said}");
+    assert!(said.contains("exited normally"), "{said}");
+    let (status, out, err) = run.end();
+    assert_eq!((status, out), (Some(0), plain), "{err}");
+}
+
+#[test]
+fn gdb_breaks_in_the_producers_loop_reads_a_variable_steps_and_continues_to_the_end() {
+    break_read_step_and_continue("protected");
+}
+
+#[test]
+fn so_it_does_in_real_mode() {
+    break_read_step_and_continue("real");
+}
+
+#[test]
+fn so_it_does_in_long_mode() {
+    break_read_step_and_continue("long");
+}
+
+#[test]
+fn watchpoints_registers_and_memory() {
+    if !has_gdb() {
+        return;
+    }
+    let run = Run::start(&EXCHANGE, "127.0.0.1:0");
+    let said = run.gdb(
+        &image("guest-producer"),
+        &[
+            "printf \"first %#x\\n\", $pc",
+            "thbreak guest_producer::main",
+            "continue",
+            "watch -l guest_rt::ring::MAILBOX.pointers.0.value.count",
+            "continue",
+            "delete",
+            "rwatch -l guest_rt::ring::MAILBOX.pointers.0.value.prod_p",
+            "continue",
+            "delete",
+            "set language c",
+            "set var $esi = 0x12345678",
+            "printf \"esi %#x\\n\", $esi",
+            "set var *(unsigned *)0x20000 = 0xcafe1234",
+            "printf \"memory %#x\\n\", *(unsigned *)0x20000",
+            "kill",
+        ],
+    );
+    assert!(said.contains("first 0x7000"), "{said}");
+    assert!(said.contains("Temporary breakpoint 1, ") || said.contains("Temporary breakpoint 1,"), "{said}");
+    assert!(said.contains("Old value = 0") && said.contains("New value = 6"), "{said}");
+    assert!(said.contains("Hardware read watchpoint"), "{said}");
+    assert!(said.contains("esi 0x12345678") && said.contains("memory 0xcafe1234"), "{said}");
+    let (status, _, err) = run.end();
+    assert_eq!(status, Some(0), "{err}");
+    assert!(err.contains("the run was ended from gdb"), "{err}");
+}
+
+#[test]
+fn memory_that_is_not_there_is_an_error_to_gdb_only() {
+    if !has_gdb() {
+        return;
+    }
+    for mode in ["protected", "long"] {
+        let run = Run::start(&["run", "hello", "--mode", mode], "127.0.0.1:0");
+        let said = run.gdb(&image_in("hello", mode), &["thbreak rust_entry", "continue", "x/4xb 0xf0000000"]);
+        assert!(said.contains("Cannot access memory at address 0xf0000000"), "{said}");
+        // That error ended the batch: gdb detached, and the guest ran on.
+        let (status, out, err) = run.end();
+        assert_eq!(status, Some(0), "{err}");
+        assert!(!out.is_empty());
+    }
+}
+
+#[test]
+fn the_consumer_can_be_debugged_through_a_unix_socket() {
+    if !has_gdb() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("gdb.sock");
+    let args = [&EXCHANGE[..], &["--gdb-vm", "2"]].concat();
+    let run = Run::start(&args, socket.to_str().expect("a plain path"));
+    let said = run.gdb(
+        &image("guest-consumer"),
+        &["break guest_consumer::main", "continue", "backtrace", "delete", "continue"],
+    );
+    assert!(said.contains("guest_consumer::main") && said.contains("exited normally"), "{said}");
+    assert_eq!(run.end().0, Some(0));
+    assert!(!socket.exists());
+}
+
+#[test]
+fn a_crash_can_be_looked_at_before_the_run_ends() {
+    if !has_gdb() {
+        return;
+    }
+    let run = Run::start(&["run", "null-pointer"], "127.0.0.1:0");
+    let said = run.gdb(&image("null-pointer"), &["continue", "continue"]);
+    assert!(said.contains("SIGSEGV"), "{said}");
+    let (status, _, err) = run.end();
+    assert_eq!(status, Some(3), "{err}");
+    assert!(err.contains("null pointer: read from address 0x0"), "{err}");
+}
+
+/// Sends a packet of the remote protocol.
+fn send(stream: &mut impl Write, packet: &str) {
+    let sum = packet.bytes().fold(0_u8, u8::wrapping_add);
+    stream.write_all(format!("${packet}#{sum:02x}").as_bytes()).expect("a connection");
+}
+
+/// Reads up to the end of a packet, and returns what it says.
+fn receive(stream: &mut impl Read) -> String {
+    let mut packet = Vec::new();
+    let mut byte = [0];
+    loop {
+        stream.read_exact(&mut byte).expect("a connection");
+        match byte {
+            [b'$'] => packet.clear(),
+            [b'#'] => return text(&packet),
+            [byte] => packet.push(byte),
+        }
+    }
+}
+
+#[test]
+fn a_guest_that_spins_is_interrupted_and_the_deadline_waits_while_it_is_stopped() {
+    if !can_run_guests() {
+        return;
+    }
+    let run = Run::start(&["run", "spins", "--timeout", "1"], "127.0.0.1:0");
+    let mut stream = TcpStream::connect(&run.address).expect("it listens");
+    // Longer than the deadline, were its clock running.
+    std::thread::sleep(Duration::from_millis(1300));
+    send(&mut stream, "?");
+    assert!(receive(&mut stream).contains("05"));
+    send(&mut stream, "c");
+    std::thread::sleep(Duration::from_millis(200));
+    stream.write_all(b"\x03").expect("a connection");
+    assert!(receive(&mut stream).contains("02"));
+    // It goes on, and is stopped by the deadline: SIGALRM.
+    send(&mut stream, "c");
+    assert!(receive(&mut stream).starts_with("X0e"));
+    assert_eq!(run.end().0, Some(4));
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_gdb_whether_it_has_come_or_not() {
+    if !can_run_guests() {
+        return;
+    }
+    for comes in [false, true] {
+        let run = Run::start(&["run", "hello"], "127.0.0.1:0");
+        let stream = comes.then(|| {
+            let mut stream = TcpStream::connect(&run.address).expect("it listens");
+            send(&mut stream, "?");
+            assert!(receive(&mut stream).contains("05"));
+            stream
+        });
+        let pid = run.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill runs").success());
+        let (status, out, err) = run.end();
+        assert_eq!((status, out.as_str()), (None, ""), "{err}");
+        assert!(err.contains("interrupted by SIGINT"), "{err}");
+        drop(stream);
+    }
+}
+
+#[test]
+fn a_timer_interrupts_a_guest_under_gdb() {
+    if !has_gdb() {
+        return;
+    }
+    let args = ["run", "timer", "--timeout", "60"];
+    let (plain, _) = expect(&args, 0);
+    let run = Run::start(&args, "127.0.0.1:0");
+    let said = run.gdb(&image("timer"), &["thbreak rust_entry", "continue", "continue"]);
+    assert!(said.contains("exited normally"), "{said}");
+    let (status, out, err) = run.end();
+    assert_eq!((status, out), (Some(0), plain), "{err}");
+}
+
+#[test]
+fn a_connection_that_breaks_lets_the_guest_run_on() {
+    if !can_run_guests() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("gdb.sock");
+    for words in ["", "$c", "nonsense", "+$?#3f$g#67", "$m0,10#xx"] {
+        let run = Run::start(&["run", "hello"], socket.to_str().expect("a plain path"));
+        let mut stream = UnixStream::connect(&socket).expect("it listens");
+        stream.write_all(words.as_bytes()).expect("a connection");
+        drop(stream);
+        let (status, out, err) = run.end();
+        assert_eq!(status, Some(0), "{words}: {err}");
+        assert!(err.contains("the conversation with gdb broke off"), "{err}");
+        assert!(!out.is_empty());
+    }
+}
+
+#[test]
+fn addresses_that_others_reach_and_options_without_sense_are_refused() {
+    for (args, reason) in [
+        (&["run", "hello", "--gdb", "0.0.0.0:1234"][..], "from other machines"),
+        (&["run", "hello", "--gdb", "nowhere:1"], "no IP address"),
+        (&["run", "hello", "--gdb", "0", "--gdb-vm", "2"], "this run's VMs are 1 to 1"),
+        (&["run", "hello", "--gdb-vm", "1"], "--gdb <ADDRESS>"),
+        (&["run", "prodcons", "--gdb", "0", "--schedule", "free"], "VMs that take turns"),
+    ] {
+        let (_, err) = expect(args, 2);
+        assert!(err.contains(reason), "{args:?}: {err}");
+    }
+}
+
+#[test]
+fn a_socket_that_is_there_is_not_taken_away() {
+    if !can_run_guests() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("gdb.sock");
+    fs::write(&socket, "mine").expect("a file");
+    let (_, err) = expect(&["run", "hello", "--gdb", socket.to_str().expect("a plain path")], 2);
+    assert!(err.contains("cannot wait for gdb at"), "{err}");
+    assert_eq!(fs::read_to_string(&socket).expect("still there"), "mine");
+}
