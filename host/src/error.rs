@@ -235,9 +235,9 @@ impl GuestError {
                 file = String::from_utf8_lossy(&report.file);
                 Wanted::CallsTo(&file, report.line)
             }
-            GuestEnd::Crashed(crash, _) if !crash.is_the_cpus() => Wanted::Calls,
+            GuestEnd::Crashed(crash) if !crash.is_the_cpus() => Wanted::Calls,
             GuestEnd::Exited(_) | GuestEnd::Exits(_) => Wanted::Calls,
-            GuestEnd::Crashed(..) | GuestEnd::Deadline(_) | GuestEnd::TurnTimeout(_) => Wanted::All,
+            GuestEnd::Crashed(_) | GuestEnd::Deadline(_) | GuestEnd::TurnTimeout(_) => Wanted::All,
         };
         self.evidence.as_ref().map(|evidence| Report::of(evidence, wanted))
     }
@@ -269,8 +269,8 @@ pub enum GuestEnd {
     Exited(u32),
     /// With a panic.
     Panicked(PanicReport),
-    /// With a crash; and the instruction pointer, where it means something.
-    Crashed(Crash, Option<u64>),
+    /// With a crash.
+    Crashed(Crash),
     /// Not at all, until this much time had passed.
     Deadline(Duration),
     /// Not at all, until it had run for this much time at a stretch.
@@ -289,7 +289,7 @@ impl GuestEnd {
     pub fn status(&self) -> Status {
         match self {
             Self::Exited(_) | Self::Panicked(_) => Status::GuestFailed,
-            Self::Crashed(..) => Status::GuestCrashed,
+            Self::Crashed(_) => Status::GuestCrashed,
             Self::Deadline(_) | Self::TurnTimeout(_) | Self::Exits(_) => Status::Limit,
         }
     }
@@ -299,7 +299,7 @@ impl GuestEnd {
         match self {
             Self::Exited(_) => "exit",
             Self::Panicked(_) => "panic",
-            Self::Crashed(crash, _) => crash.name(),
+            Self::Crashed(crash) => crash.name(),
             Self::Deadline(_) => "deadline",
             Self::TurnTimeout(_) => "turn-timeout",
             Self::Exits(_) => "max-exits",
@@ -311,7 +311,7 @@ impl GuestEnd {
         match self {
             Self::Exited(_) => "look at what the guest printed; its status is its own",
             Self::Panicked(_) => "look at that line of the guest",
-            Self::Crashed(crash, _) => crash.hint(),
+            Self::Crashed(crash) => crash.hint(),
             Self::Deadline(_) => "look for an endless loop, or give the run more time with --timeout",
             Self::TurnTimeout(_) => "look for an endless loop, or give a turn more time with --turn-timeout",
             Self::Exits(_) => {
@@ -330,7 +330,7 @@ impl fmt::Display for GuestEnd {
                 let (message, file) = (quoted(&message, 4096), quoted(&file, 256));
                 write!(f, "panicked at {file}:{line}:{column}: {message}")
             }
-            Self::Crashed(crash, _) => write!(f, "{crash}"),
+            Self::Crashed(crash) => write!(f, "{crash}"),
             Self::Deadline(timeout) => {
                 write!(f, "still running after {} s, the deadline", timeout.as_secs_f64())
             }
@@ -387,7 +387,7 @@ mod tests {
         let guest =
             |end| Error::Guest(Box::new(GuestError { at: at.clone(), end, evidence: None })).status() as u8;
         assert_eq!(guest(GuestEnd::Exited(7)), 1);
-        assert_eq!(guest(GuestEnd::Crashed(Crash::TripleFault, None)), 3);
+        assert_eq!(guest(GuestEnd::Crashed(Crash::TripleFault)), 3);
         assert_eq!(guest(GuestEnd::Deadline(Duration::from_secs(1))), 4);
         assert_eq!(guest(GuestEnd::TurnTimeout(Duration::from_secs(1))), 4);
         assert_eq!(guest(GuestEnd::Exits(1)), 4);

@@ -69,8 +69,8 @@ pub enum Secrets {
 pub enum Halt {
     /// The guest asked for it.
     Stop(Stop),
-    /// The guest did what it may not; with the instruction pointer, where that is meaningful.
-    Crash(Crash, Option<u64>),
+    /// The guest did what it may not.
+    Crash(Crash),
     /// Its time was up.
     Expired(Expiry),
     /// The guest had caused all the exits that it may.
@@ -270,7 +270,7 @@ impl Machine {
                 Ok(Reply::Stop(stop)) => return Ok(Halt::Stop(stop)),
                 Err(crash) => {
                     self.crashed = true;
-                    return Ok(self.crash(crash));
+                    return Ok(Halt::Crash(self.crash(crash)));
                 }
             }
         }
@@ -340,7 +340,7 @@ impl Machine {
             None => Halt::Expired(expiry),
             Some(crash) => {
                 self.crashed = true;
-                Halt::Crash(crash, self.cpu.vcpu().state().map(|state| state.ip))
+                Halt::Crash(crash)
             }
         }
     }
@@ -356,29 +356,22 @@ impl Machine {
         guard.then_some(Crash::PushOffStack { stack_pointer })
     }
 
-    /// What is known of a crash beyond its exit: the instruction, where registers still say so. After
-    /// a shutdown they may be those of a reset CPU and say nothing.
-    fn crash(&self, crash: Crash) -> Halt {
+    /// A crash by its better name, where registers give one.
+    fn crash(&self, crash: Crash) -> Crash {
+        if !matches!(crash, Crash::TripleFault | Crash::Emulation { .. }) {
+            return crash;
+        }
         // What the CPU pushed onto the stack's guard page: a triple fault on kvm_pvm; on others an internal
         // error, since the emulator of MMIO instructions does not know of pushes that are none.
-        let crash = match crash {
-            Crash::TripleFault | Crash::Emulation { .. } => self.push_off_stack().unwrap_or(crash),
-            other => other,
-        };
-        let address = match &crash {
-            Crash::TripleFault => None,
-            Crash::Trap(report) => Some(report.record.ip),
-            _ => self.cpu.vcpu().state().map(|state| state.ip),
-        };
-        match (&crash, address) {
-            // Our own guests run with flat segments and identity-mapped: the pointer is an address.
-            (Crash::Emulation { .. }, Some(address))
-                if !self.foreign && self.cpu.vcpu().memory().place(address) != Place::Memory =>
-            {
-                let place = self.cpu.vcpu().memory().place(address);
-                Halt::Crash(Crash::BadJump { address, place }, None)
-            }
-            _ => Halt::Crash(crash, address),
+        if let Some(off_stack) = self.push_off_stack() {
+            return off_stack;
+        }
+        // Our own guests run with flat segments and identity-mapped: the pointer is an address.
+        let vcpu = self.cpu.vcpu();
+        let own = matches!(crash, Crash::Emulation { .. }) && !self.foreign;
+        match vcpu.state().filter(|_| own).map(|state| (state.ip, vcpu.memory().place(state.ip))) {
+            None | Some((_, Place::Memory)) => crash,
+            Some((address, place)) => Crash::BadJump { address, place },
         }
     }
 

@@ -185,7 +185,7 @@ impl<'a> Session<'a> {
             Halt::Stop(Stop::Panicked(report)) => GuestEnd::Panicked(report),
             Halt::Stop(Stop::Exited(status @ 1..)) => GuestEnd::Exited(status),
             Halt::Stop(stop) => return Ok(stop),
-            Halt::Crash(crash, address) => GuestEnd::Crashed(crash, address),
+            Halt::Crash(crash) => GuestEnd::Crashed(crash),
             Halt::Killed => return Err(Error::Killed),
             Halt::Expired(Expiry::Interrupted(signal)) => {
                 return Err(Error::Interrupted { signal, at: Some(place(machine, turn)) });
@@ -212,7 +212,7 @@ pub struct TurnEnd {
 /// The error that a machine's guest ended this way.
 pub fn guest_error(machine: &Machine, turn: Option<u64>, end: GuestEnd) -> Error {
     let trap = match &end {
-        GuestEnd::Crashed(Crash::Trap(report), _) => Some(&report.record),
+        GuestEnd::Crashed(Crash::Trap(report)) => Some(&report.record),
         _ => None,
     };
     let evidence = Some(machine.evidence(trap));
@@ -225,7 +225,7 @@ fn place(machine: &Machine, turn: Option<u64>) -> Place {
 
 /// The error that a machine's guest did what the experiment does not allow.
 pub fn refuse(machine: &Machine, turn: Option<u64>, crash: Crash) -> Error {
-    guest_error(machine, turn, GuestEnd::Crashed(crash, None))
+    guest_error(machine, turn, GuestEnd::Crashed(crash))
 }
 
 /// The event of a guest's end.
@@ -253,7 +253,7 @@ pub fn crash_event(error: &GuestError) -> CrashEvent<'_> {
         location,
         hint: error.end.hint(),
         states: match &error.end {
-            GuestEnd::Crashed(Crash::Violation(refusal), _) => Some(&refusal.states),
+            GuestEnd::Crashed(Crash::Violation(refusal)) => Some(&refusal.states),
             _ => None,
         },
         report,

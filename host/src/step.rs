@@ -8,7 +8,7 @@ use x86_64::registers::rflags::RFlags;
 use crate::kvm::{CpuRegisters, Exit, Pace, Vcpu, VcpuError};
 
 /// The longest instruction in bytes (Intel SDM volume 2A, 2.3.11).
-const MAX_INSTRUCTION: usize = 15;
+pub const MAX_INSTRUCTION: usize = 15;
 
 /// An instruction, and the CPU just before it.
 #[derive(Clone, Debug)]

@@ -15,8 +15,7 @@ use guestlab::{
     watchdog::Watchdog,
 };
 
-/// Runs a machine to its next stop: what it printed, and how it stopped. The instruction pointer is
-/// left out, which after a shutdown means nothing.
+/// Runs a machine to its next stop: what it printed, and how it stopped.
 fn run(machine: &mut Machine) -> (String, Halt) {
     let limits = Limits::deadline(Duration::from_secs(10));
     let watchdog = Watchdog::start(limits.timeout).expect("a watchdog");

@@ -389,7 +389,7 @@ impl<A: GuestArch> Driver for Debugger<A> {
             Halt::Expired(_) => SingleThreadStopReason::Terminated(Signal::SIGALRM),
             Halt::Exits(_) => SingleThreadStopReason::Terminated(Signal::SIGXCPU),
             // The guest can still be looked at; whatever gdb says then, the run ends.
-            Halt::Crash(..) => SingleThreadStopReason::Signal(Signal::SIGSEGV),
+            Halt::Crash(_) => SingleThreadStopReason::Signal(Signal::SIGSEGV),
             Halt::Stop(_) | Halt::Killed => return Ok(Order::Run),
         };
         if matches!(self.talk, Talk::Awaited(_)) {

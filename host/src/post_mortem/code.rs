@@ -5,10 +5,10 @@ use iced_x86::{
     OpKind, Register, UsedMemory,
 };
 
-use crate::kvm::{Exit, Registers};
-
-/// The longest instruction in bytes (Intel SDM volume 2A, 2.3.11).
-const LONGEST: u64 = 15;
+use crate::{
+    kvm::{Exit, Registers},
+    step::MAX_INSTRUCTION,
+};
 
 /// The most instructions before and after the one that is shown with them.
 const BEFORE: usize = 3;
@@ -34,7 +34,7 @@ pub(super) struct Line {
 
 impl Code<'_> {
     fn decode(&self, address: u64) -> Option<Instruction> {
-        let bytes = (self.read)(address, 15);
+        let bytes = (self.read)(address, MAX_INSTRUCTION);
         let mut decoder = Decoder::with_ip(self.bits, &bytes, address, DecoderOptions::NONE);
         Some(decoder.decode()).filter(|instruction| !instruction.is_invalid())
     }
@@ -57,7 +57,7 @@ impl Code<'_> {
         if let Some(last) = self.leading_to(pointer, start).last().filter(|last| causes(last)) {
             return last.ip();
         }
-        let before = (1..=LONGEST).filter_map(|len| self.decode(pointer.checked_sub(len)?));
+        let before = (1..=MAX_INSTRUCTION as u64).filter_map(|len| self.decode(pointer.checked_sub(len)?));
         let mut ending = before.filter(|instruction| instruction.next_ip() == pointer && causes(instruction));
         ending.next().map_or(pointer, |instruction| instruction.ip())
     }

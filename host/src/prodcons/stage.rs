@@ -161,7 +161,7 @@ pub(super) fn take_turn(
 }
 
 fn is_violation(end: &GuestEnd) -> bool {
-    matches!(end, GuestEnd::Crashed(Crash::Violation(_), _))
+    matches!(end, GuestEnd::Crashed(Crash::Violation(_)))
 }
 
 /// The number of the VM of a party.
