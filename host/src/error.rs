@@ -15,6 +15,7 @@ use crate::{
     relay::FileError,
     replay::Difference,
     schedule::ScheduleError,
+    story::StoryError,
 };
 
 /// The exit status of the program. The numbers are a contract.
@@ -114,6 +115,9 @@ pub enum Error {
     /// A recording cannot be used.
     #[error(transparent)]
     Recording(#[from] RecordingError),
+    /// A file does not tell a run.
+    #[error(transparent)]
+    Story(#[from] StoryError),
     /// A recording cannot be made.
     #[error("cannot write the recording {}: {source}", path.display())]
     Record {
@@ -167,6 +171,7 @@ impl Error {
             | Self::Gdb { .. }
             | Self::Record { .. }
             | Self::Recording(_)
+            | Self::Story(_)
             | Self::Schedule(_)
             | Self::Experiment(_)
             | Self::Image(_)

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use guest_abi::{ring::Ring, transition::Role};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
     exchange::States,
@@ -185,7 +185,7 @@ pub struct End {
 }
 
 /// What moved through a ring.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// The number of items that were produced.
     pub produced: u64,
@@ -198,7 +198,7 @@ pub struct Account {
 }
 
 /// The audit's verdict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Audit {
     /// All that came out is what went in, in order; the rest is in the ring.

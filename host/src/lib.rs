@@ -45,6 +45,7 @@ pub mod session;
 pub mod solo;
 pub mod stats;
 pub mod step;
+pub mod story;
 pub mod timer;
 pub mod trap;
 pub mod values;

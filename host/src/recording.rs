@@ -525,15 +525,16 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// What serde says of a line, without the line's number, which is always 1.
     fn json(source: &serde_json::Error) -> Self {
-        let text = source.to_string();
-        let place = format!(" at line {} column {}", source.line(), source.column());
-        let text = text
-            .strip_suffix(&place)
-            .map_or(text.clone(), |text| format!("{text}, column {}", source.column()));
-        Self::Json(text)
+        Self::Json(json_problem(source))
     }
+}
+
+/// What serde says of a line, without the line's number, which is always 1.
+pub(crate) fn json_problem(source: &serde_json::Error) -> String {
+    let text = source.to_string();
+    let place = format!(" at line {} column {}", source.line(), source.column());
+    text.strip_suffix(&place).map_or(text.clone(), |text| format!("{text}, column {}", source.column()))
 }
 
 #[cfg(test)]
