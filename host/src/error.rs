@@ -118,9 +118,11 @@ pub enum Error {
     /// A file does not tell a run.
     #[error(transparent)]
     Story(#[from] StoryError),
-    /// A recording cannot be made.
-    #[error("cannot write the recording {}: {source}", path.display())]
-    Record {
+    /// A file that the run was to leave cannot be written.
+    #[error("cannot write the {what} {}: {source}", path.display())]
+    Write {
+        /// What the file is.
+        what: &'static str,
         /// The file.
         path: PathBuf,
         /// The system's own error.
@@ -169,7 +171,7 @@ impl Error {
         match self {
             Self::Usage(_)
             | Self::Gdb { .. }
-            | Self::Record { .. }
+            | Self::Write { .. }
             | Self::Recording(_)
             | Self::Story(_)
             | Self::Schedule(_)

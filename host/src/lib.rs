@@ -13,6 +13,7 @@
 
 pub mod admission;
 pub mod cli;
+pub mod compare;
 pub mod crash;
 pub mod doctor;
 pub mod driver;
@@ -46,6 +47,7 @@ pub mod solo;
 pub mod stats;
 pub mod step;
 pub mod story;
+pub mod timeline;
 pub mod timer;
 pub mod trap;
 pub mod values;

@@ -25,6 +25,7 @@ use crate::{
     output,
     post_mortem::{Evidence, History, Origin},
     stats::{ExitStats, Reason},
+    timeline::{Stay, Timeline},
     timer::Timer,
     watchdog::{Expiry, Registration},
 };
@@ -45,6 +46,7 @@ pub struct Machine {
     stats: ExitStats,
     printed: Printed,
     explain: Explain,
+    timeline: Timeline,
     /// Whether the guest ended with a crash.
     crashed: bool,
     origin: Origin,
@@ -119,6 +121,7 @@ impl Machine {
             stats: ExitStats::default(),
             printed: Printed::default(),
             explain,
+            timeline: system.timeline().clone(),
             crashed: false,
             origin: Origin::of(image),
             history: History::default(),
@@ -214,6 +217,7 @@ impl Machine {
         limits: &Limits,
         console: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<Halt, VcpuError> {
+        self.timeline.begin(self.vm, &self.name);
         let halt = self.run_to_halt(registration, limits, console)?;
         match self.cpu.halted(&halt, registration)? {
             Order::Run => Ok(halt),
@@ -259,6 +263,7 @@ impl Machine {
             if let Some(reason) = reason {
                 self.stats.served(reason, left);
             }
+            self.timeline.exit(self.vm, Stay { reason, entered, left });
             match reply {
                 Ok(Reply::Resume) => {}
                 Ok(Reply::Answer(value)) => self.cpu.vcpu_mut().answer(value),

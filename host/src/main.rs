@@ -6,14 +6,16 @@ use clap::Parser;
 use guest_abi::mode::CpuMode;
 use guestlab::{
     cli::{self, Cli, Command, ExploreArgs, Plan, ReplayArgs, RunArgs},
-    doctor,
+    compare, doctor,
     error::{Error, Status},
     explain::Explain,
     explore, interrupt,
     kvm::System,
-    output, prodcons,
+    output::{self, Sink},
+    prodcons,
     recording::Recorder,
     relay, replay, solo,
+    timeline::Teller,
 };
 
 fn main() -> ExitCode {
@@ -42,26 +44,34 @@ fn obey(command: Command) -> Result<(), Error> {
         Command::Explore(args) => explore(&args),
         Command::Replay(args) if args.needs => replay_needs(&args.file),
         Command::Replay(args) => replay(&args),
+        Command::Compare(args) if args.needs => Ok(()),
+        Command::Compare(args) => compare::run(&args.plan()),
         Command::Doctor(args) => doctor::run(&args.kvm),
     }
 }
 
 fn run(args: &RunArgs) -> Result<(), Error> {
     let plan = args.plan()?;
-    let system = System::open(&args.device().kvm, args.explain())?;
+    let timeline = args.timeline()?;
+    let system = System::open(&args.device().kvm, args.explain())?.with_timeline(&timeline);
     let (form, quiet) = args.output();
     let mut sink = output::stdout(form, quiet);
-    match &plan {
-        Plan::Prodcons(plan) => match args.record() {
-            None => prodcons::run(&system, plan, &mut *sink),
+    let outcome = perform(&system, &plan, args.record(), &mut Teller::new(&timeline, &mut *sink));
+    timeline.conclude(outcome)
+}
+
+fn perform(system: &System, plan: &Plan, record: Option<&Path>, sink: &mut dyn Sink) -> Result<(), Error> {
+    match plan {
+        Plan::Prodcons(plan) => match record {
+            None => prodcons::run(system, plan, sink),
             Some(path) => {
-                let mut recorder = Recorder::new(path, plan, &mut *sink);
-                let outcome = prodcons::run(&system, plan, &mut recorder);
+                let mut recorder = Recorder::new(path, plan, sink);
+                let outcome = prodcons::run(system, plan, &mut recorder);
                 recorder.conclude(outcome)
             }
         },
-        Plan::Relay(plan) => relay::run(&system, plan, &mut *sink),
-        Plan::Solo(plan) => solo::run(&system, plan, &mut *sink),
+        Plan::Relay(plan) => relay::run(system, plan, sink),
+        Plan::Solo(plan) => solo::run(system, plan, sink),
     }
 }
 

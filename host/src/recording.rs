@@ -289,7 +289,7 @@ impl<'a> Recorder<'a> {
     /// The run's; or the recording could not be written.
     pub fn conclude(self, outcome: Result<(), Error>) -> Result<(), Error> {
         match self.failure {
-            Some(source) => Err(Error::Record { path: self.path, source }),
+            Some(source) => Err(Error::Write { what: "recording", path: self.path, source }),
             None => outcome,
         }
     }

@@ -47,6 +47,12 @@ pub(crate) enum Command {
     #[command(disable_help_flag = true)]
     Replay(Handed),
 
+    /// Compare two runs, recorded or printed as JSON lines: where they part, and how their figures differ.
+    ///
+    /// Everything after `compare` goes to `guestlab compare` as it is.
+    #[command(disable_help_flag = true)]
+    Compare(Handed),
+
     /// Build the guests and run every test; `--nested` runs the host's on emulated hardware KVM.
     Test(Test),
 

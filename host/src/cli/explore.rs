@@ -16,7 +16,6 @@ use crate::{
     image::Source,
     limits::Limits,
     machine::Secrets,
-    output::Form,
     prodcons::Guests,
     values::{parse_memory, parse_seconds, parse_timeout},
 };
@@ -136,7 +135,7 @@ impl ExploreArgs {
             runs: self.runs,
             capacities: self.capacity,
             options: self.options(),
-            form: if self.format == VerdictForm::Jsonl { Form::JsonLines } else { Form::Text },
+            form: self.format.into(),
             quiet: self.quiet,
         }
     }

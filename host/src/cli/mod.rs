@@ -14,7 +14,9 @@ use guest_abi::mode::CpuMode;
 pub use explore::ExploreArgs;
 pub use run::{Plan, RunArgs};
 
-use crate::{kvm::System, values::parse_timeout};
+use choices::VerdictForm;
+
+use crate::{compare, kvm::System, values::parse_timeout};
 
 /// Guestlab runs bare-metal Rust guests in real virtual machines under Linux KVM.
 #[derive(Debug, Parser)]
@@ -34,6 +36,8 @@ pub enum Command {
     Explore(Box<ExploreArgs>),
     /// Run a recording again, in real VMs, and report the first difference.
     Replay(ReplayArgs),
+    /// Compare two runs, recorded or printed as JSON lines: where they part, and how their figures differ.
+    Compare(CompareArgs),
     /// Say whether this machine can run guests and, if not, what to do.
     Doctor(DeviceArgs),
 }
@@ -61,6 +65,30 @@ pub struct ReplayArgs {
     /// Where KVM is.
     #[command(flatten)]
     pub device: DeviceArgs,
+}
+
+/// Compare two runs.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// What `run --record FILE` or `run --format jsonl` wrote.
+    #[arg(value_name = "A")]
+    one: PathBuf,
+    /// Another such file.
+    #[arg(value_name = "B")]
+    other: PathBuf,
+    /// The form of the output.
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    format: VerdictForm,
+    /// As for `run`: a comparison needs no images.
+    #[arg(long, hide = true)]
+    pub needs: bool,
+}
+
+impl CompareArgs {
+    /// What to compare.
+    pub fn plan(&self) -> compare::Plan {
+        compare::Plan { files: [self.one.clone(), self.other.clone()], form: self.format.into() }
+    }
 }
 
 /// Where a guest's image is: in the images' folder.

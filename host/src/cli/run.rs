@@ -28,6 +28,7 @@ use crate::{
     relay::{self, Experiment, Vm, VmGuest},
     schedule::{DEFAULT_TURNS, ScheduleSpec},
     seed, solo,
+    timeline::Timeline,
     values::{is_guest_name, parse_address, parse_capacity, parse_memory},
 };
 
@@ -82,6 +83,10 @@ pub struct RunArgs {
     /// The VM that gdb debugs, where there are several; the others wait for their turns [default: 1].
     #[arg(long, value_name = "N", requires = "gdb", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     gdb_vm: Option<u32>,
+    /// Write what happens when to a file that Perfetto and chrome://tracing open: a track a VM, turns and
+    /// exits as slices, the ring's occupancy as a counter (Trace Event Format).
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
     /// Print the registers at the end, on standard error.
     #[arg(long)]
     dump_regs: bool,
@@ -162,6 +167,15 @@ impl RunArgs {
     /// The file to record to.
     pub fn record(&self) -> Option<&Path> {
         self.exchange.record.as_deref()
+    }
+
+    /// Where what happens when is told.
+    ///
+    /// # Errors
+    ///
+    /// Its file cannot be made.
+    pub fn timeline(&self) -> Result<Timeline, Error> {
+        self.trace.as_deref().map_or_else(|| Ok(Timeline::default()), Timeline::create)
     }
 
     /// The form of the output, and whether there is to be little of it.

@@ -86,7 +86,7 @@ pub fn run(system: &System, plan: &Plan) -> Result<(), Error> {
     verdict::announce(plan, &cast, short.len())?;
 
     // Before the search: nobody likes to lose what came of it.
-    let cannot = |source| Error::Record { path: plan.recording.clone(), source };
+    let cannot = |source| Error::Write { what: "recording", path: plan.recording.clone(), source };
     files::check_writable(&plan.recording).map_err(cannot)?;
 
     let mut silence = Silence;
@@ -186,7 +186,7 @@ fn pin_down(
     match record(system, &exchange(plan, &found.shrunk.trial), &plan.recording) {
         Err(Error::Guest(error)) => found.error = error,
         Ok(()) => found.repeats = false,
-        Err(Error::Record { .. }) => found.recorded = false,
+        Err(Error::Write { .. }) => found.recorded = false,
         Err(error) => return Err(error),
     }
     Ok(found)

@@ -18,6 +18,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Status, Error> {
         Command::Run(handed) => passthrough::run("run", &handed.arguments, cli.verbose),
         Command::Replay(handed) => passthrough::run("replay", &handed.arguments, cli.verbose),
         Command::Explore(handed) => passthrough::run("explore", &handed.arguments, cli.verbose),
+        Command::Compare(handed) => passthrough::run("compare", &handed.arguments, cli.verbose),
         Command::Test(wish) => test::run(&wish, cli.verbose),
         Command::Ci => ci::run(),
         Command::Docs => docs::run(),
