@@ -70,8 +70,8 @@ fn turns_exits_and_the_ring_are_those_of_the_run() {
             turns.iter().map(|turn| turn["count"].clone()).collect::<Vec<_>>()
         );
         let end = events.last().expect("an end");
-        for vm in ["1", "2"] {
-            let exits = named(&records, "X").filter(|slice| slice["tid"].to_string() == vm);
+        for (vm, track) in [("1", 1), ("2", 2)] {
+            let exits = named(&records, "X").filter(|slice| slice["tid"] == track);
             let exits =
                 exits.filter(|slice| slice["name"].as_str().is_some_and(|name| name.starts_with("out ")));
             assert_eq!(exits.count() as u64, end["exits"][vm]["total"], "VM {vm}");
