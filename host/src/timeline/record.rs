@@ -3,9 +3,6 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// The number of the one process.
-const PROCESS: u32 = 1;
-
 /// One record.
 #[derive(Serialize)]
 pub(super) struct Record<'a> {
@@ -44,7 +41,7 @@ enum Phase {
 
 impl<'a> Record<'a> {
     fn new(ph: Phase, name: &'a str, tid: Option<u32>, ts: f64, args: Value) -> Self {
-        Self { name, ph, pid: PROCESS, tid, ts, dur: None, s: None, args }
+        Self { name, ph, pid: std::process::id(), tid, ts, dur: None, s: None, args }
     }
 
     pub(super) fn slice(vm: u32, name: &'a str, (begin, duration): (f64, f64), args: Value) -> Self {
