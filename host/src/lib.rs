@@ -13,6 +13,7 @@
 
 pub mod admission;
 pub mod cli;
+pub mod clock;
 pub mod crash;
 pub mod doctor;
 pub mod driver;
@@ -29,6 +30,7 @@ pub mod interrupt;
 pub mod kvm;
 pub mod launch;
 pub mod limits;
+pub mod log_filter;
 pub mod machine;
 pub mod memory;
 pub mod observe;

@@ -37,7 +37,7 @@ pub mod trap;
 
 /// The version of this ABI. A guest built for another major version is refused; a higher minor
 /// version only adds.
-pub const VERSION: Version = Version { major: 1, minor: 0 };
+pub const VERSION: Version = Version { major: 1, minor: 1 };
 
 /// An ABI version, as an image's note carries it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

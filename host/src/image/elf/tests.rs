@@ -183,7 +183,7 @@ fn the_note_must_be_there_and_whole() {
 fn an_image_of_another_abi_is_refused_with_both_versions() {
     let descriptor = Descriptor { abi_major: 2, abi_minor: 3, ..Descriptor::new(CpuMode::Protected) };
     let text = Elf32::with_descriptor(descriptor).parse().expect_err("ABI 2.3").to_string();
-    assert!(text.starts_with("built for guest ABI 2.3, and this host has ABI 1.0"), "{text}");
+    assert!(text.starts_with("built for guest ABI 2.3, and this host has ABI 1.1"), "{text}");
 }
 
 #[test]
