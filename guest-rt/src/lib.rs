@@ -3,6 +3,7 @@
 //!
 //! ```ignore
 //! #![no_std]
+#![cfg_attr(all(feature = "heap", target_os = "none"), feature(alloc_error_handler))]
 //! #![no_main]
 //!
 //! guest_rt::entry!(main);
@@ -38,11 +39,16 @@ pub use zerocopy;
 
 pub mod arguments;
 pub mod boot;
+pub mod clock;
 pub mod console;
 pub mod entropy;
 pub mod exit;
+#[cfg(feature = "heap")]
+pub mod heap;
 pub mod hypercall;
 pub mod interrupts;
+pub mod lock;
+pub mod log;
 pub mod mailbox;
 pub mod panic;
 pub mod ring;
@@ -50,4 +56,5 @@ pub mod timer;
 pub mod traps;
 
 mod gdt;
+mod message;
 mod volatile;
