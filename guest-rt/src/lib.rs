@@ -52,6 +52,7 @@ pub mod log;
 pub mod mailbox;
 pub mod panic;
 pub mod ring;
+pub mod test;
 pub mod timer;
 pub mod traps;
 

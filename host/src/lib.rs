@@ -47,6 +47,7 @@ pub mod session;
 pub mod solo;
 pub mod stats;
 pub mod step;
+pub mod suite;
 pub mod timer;
 pub mod trap;
 pub mod values;

@@ -5,6 +5,7 @@
 //! | [`layout`] | the guest-physical memory map |
 //! | [`mode`] | the CPU modes a guest can run in |
 //! | [`note`] | the ELF note by which an image says its ABI version and its mode |
+//! | [`test`](mod@test) | the ELF notes by which an image says which tests it has |
 //! | [`boot`] | what the host tells a guest before its first instruction |
 //! | [`arguments`] | the arguments that a guest is started with |
 //! | [`port`] | the hypercalls: which port, which width, which direction |
@@ -32,6 +33,7 @@ pub mod mode;
 pub mod note;
 pub mod port;
 pub mod ring;
+pub mod test;
 pub mod transition;
 pub mod trap;
 
