@@ -106,10 +106,22 @@ macro_rules! tests {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __test_attribute {
-    (should_panic) => { "p\0" };
-    (should_panic(expected = $expected:literal)) => { concat!("p", $expected, "\0") };
-    (should_panic = $expected:literal) => { concat!("p", $expected, "\0") };
-    (ignore) => { "i\0" };
-    (ignore = $reason:literal) => { concat!("i", $reason, "\0") };
-    ($($other:tt)*) => { "" };
+    (should_panic) => {
+        "p\0"
+    };
+    (should_panic(expected = $expected:literal)) => {
+        concat!("p", $expected, "\0")
+    };
+    (should_panic = $expected:literal) => {
+        concat!("p", $expected, "\0")
+    };
+    (ignore) => {
+        "i\0"
+    };
+    (ignore = $reason:literal) => {
+        concat!("i", $reason, "\0")
+    };
+    ($($other:tt)*) => {
+        ""
+    };
 }

@@ -53,8 +53,7 @@ pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Erro
     if !plan.arguments.is_empty() && !matches!(image.start(), Start::Boot { .. }) {
         return Err(Error::Usage("arguments after -- reach only guests that are built with guest-rt".into()));
     }
-    let parameters =
-        Parameters { vm: 1, seed: plan.seed, memory: plan.memory, arguments: &plan.arguments };
+    let parameters = Parameters { vm: 1, seed: plan.seed, memory: plan.memory, arguments: &plan.arguments };
     let machine = Machine::new(system, &image, parameters, plan.secrets)?;
     let mut machines = plan.observe.attach(system, vec![machine])?;
     let session = Session::start(&plan.limits, sink)?;

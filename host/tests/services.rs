@@ -126,7 +126,10 @@ fn the_clock_shows_what_time_goes_by() {
         for mode in MODES {
             // The guest checks it itself.
             let Some(out) = run_in(mode, &["stopwatch"]) else { continue };
-            assert!(out.starts_with("the clock has 1000000000 ticks in a second, and shows "), "{mode}: {out}");
+            assert!(
+                out.starts_with("the clock has 1000000000 ticks in a second, and shows "),
+                "{mode}: {out}"
+            );
             assert!(out.contains("\nan interrupt asked for in 2ms came after "), "{mode}: {out}");
         }
     }

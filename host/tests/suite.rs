@@ -52,12 +52,17 @@ fn what_a_failing_test_said_and_where_it_failed_is_shown() {
             guest-rt/examples/misbehaving/failing-tests.rs:20:9: assertion `left == right` failed: arithmetic\n";
         assert!(failed.starts_with(said), "{failed}");
         assert!(failed.contains("failing-tests.rs:20\n"), "{failed}");
-        assert!(about("returns_an_error").starts_with("Error: \"no luck\"\nVM 1, failing-tests: exited with"));
+        assert!(
+            about("returns_an_error").starts_with("Error: \"no luck\"\nVM 1, failing-tests: exited with")
+        );
         assert!(about("returns_a_status").contains("exited with status 7"));
         assert!(about("crashes").contains("ended its turn without having attached a mailbox"));
         assert_eq!(about("does_not_panic"), "note: the test did not panic, as it should");
         let otherwise = about("panics_otherwise");
-        assert!(otherwise.ends_with("note: the panic's message should contain `of another kind`"), "{otherwise}");
+        assert!(
+            otherwise.ends_with("note: the panic's message should contain `of another kind`"),
+            "{otherwise}"
+        );
     }
 }
 

@@ -207,7 +207,8 @@ fn a_timer_is_set_and_cancelled() {
 #[test]
 fn a_record_has_its_level_target_and_message() {
     let text = b"netup\xFF";
-    for (number, level) in [(0, Level::Error), (1, Level::Error), (3, Level::Info), (u32::MAX, Level::Trace)] {
+    for (number, level) in [(0, Level::Error), (1, Level::Error), (3, Level::Info), (u32::MAX, Level::Trace)]
+    {
         let record = words(&[number, 0x8000, 3, 0x8003, 3]);
         let mut guest = Guest::new().with(0x8000, text).with(0x9000, &record);
         assert_eq!(guest.call(Hypercall::Log(0x9000)), Ok(Reply::Resume));

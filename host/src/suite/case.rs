@@ -68,7 +68,8 @@ fn complaint(outcome: Result<(), Error>, should_panic: Option<&str>) -> Result<O
         (GuestEnd::Panicked(panic), Some(expected)) => {
             let as_expected = String::from_utf8_lossy(&panic.message).contains(expected);
             let wanted = visible(expected);
-            (!as_expected).then(|| report() + &format!("note: the panic's message should contain `{wanted}`\n"))
+            (!as_expected)
+                .then(|| report() + &format!("note: the panic's message should contain `{wanted}`\n"))
         }
         (_, Some(_)) => Some(report() + "note: the test did not panic, as it should\n"),
         (_, None) => Some(report()),

@@ -32,8 +32,11 @@ pub(super) fn cases<'a>(images: &'a [Image], selection: &Selection) -> (Vec<Case
     let mut all = Vec::new();
     for (image, at) in images.iter().zip(0..) {
         let prefix = prefix(images, image);
-        let mut cases: Vec<Case<'_>> =
-            image.tests().iter().map(|test| Case { name: prefix.clone() + &test.name, image: at, test }).collect();
+        let mut cases: Vec<Case<'_>> = image
+            .tests()
+            .iter()
+            .map(|test| Case { name: prefix.clone() + &test.name, image: at, test })
+            .collect();
         // As cargo has them; the linker puts them in any order.
         cases.sort_by(|a, b| a.name.cmp(&b.name));
         all.extend(cases);

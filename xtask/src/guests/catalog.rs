@@ -144,7 +144,8 @@ fn stands_on_runtime(package: &Package) -> bool {
 /// The features of the runtime that a part of a package is built with: examples and tests have those of
 /// the dependencies that are for them only, as well.
 fn features(package: &Package, part: &Part) -> BTreeSet<String> {
-    let counts = |kind: Option<&str>| kind.is_none() || !matches!(part, Part::Binary(_)) && kind == Some("dev");
+    let counts =
+        |kind: Option<&str>| kind.is_none() || !matches!(part, Part::Binary(_)) && kind == Some("dev");
     let runtime = package.dependencies.iter().filter(|it| it.name == RUNTIME && counts(it.kind.as_deref()));
     runtime.flat_map(|it| it.features.iter().cloned()).collect()
 }

@@ -92,12 +92,11 @@ fn problem(change: impl FnOnce(&mut Elf32)) -> String {
 #[test]
 fn a_good_image_is_taken_apart() {
     let segment = Segment { address: 0x7000, bytes: CODE.to_vec(), size: 0x100 };
-    let contents =
-        Contents {
-            start: Start::Boot { mode: CpuMode::Protected, entry: 0x7000 },
-            segments: vec![segment],
-            tests: Vec::new(),
-        };
+    let contents = Contents {
+        start: Start::Boot { mode: CpuMode::Protected, entry: 0x7000 },
+        segments: vec![segment],
+        tests: Vec::new(),
+    };
     assert_eq!(Elf32::good().parse().expect("good"), contents);
 }
 
