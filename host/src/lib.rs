@@ -13,6 +13,7 @@
 
 pub mod admission;
 pub mod cli;
+pub mod clock;
 pub mod compare;
 pub mod crash;
 pub mod doctor;
@@ -30,6 +31,7 @@ pub mod interrupt;
 pub mod kvm;
 pub mod launch;
 pub mod limits;
+pub mod log_filter;
 pub mod machine;
 pub mod memory;
 pub mod observe;
@@ -47,6 +49,7 @@ pub mod solo;
 pub mod stats;
 pub mod step;
 pub mod story;
+pub mod suite;
 pub mod timeline;
 pub mod timer;
 pub mod trap;

@@ -35,6 +35,12 @@ pub(crate) struct Package {
 pub(crate) struct Dependency {
     /// The name of the package it depends on.
     pub(crate) name: String,
+    /// `dev` or `build`; nothing for what the package itself stands on.
+    #[serde(default)]
+    pub(crate) kind: Option<String>,
+    /// The features that it asks for.
+    #[serde(default)]
+    pub(crate) features: Vec<String>,
 }
 
 /// One thing that cargo can build of a package.
@@ -44,6 +50,8 @@ pub(crate) struct Target {
     pub(crate) name: String,
     /// `bin`, `lib`, `example` and so on.
     pub(crate) kind: Vec<String>,
+    /// The file that it begins with.
+    pub(crate) src_path: PathBuf,
 }
 
 /// Why the workspace could not be read.
@@ -88,6 +96,11 @@ impl Workspace {
     /// The folder of the finished guest images.
     pub(crate) fn images(&self) -> PathBuf {
         self.target.join("guests")
+    }
+
+    /// The folder of the finished images of guests' tests.
+    pub(crate) fn test_images(&self) -> PathBuf {
+        self.images().join("tests")
     }
 
     /// The guests' own target directory: no lock is shared with the host's build.

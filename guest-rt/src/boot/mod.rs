@@ -1,4 +1,5 @@
-//! From the first instruction to `main`.
+//! From the first instruction to `main`, which [`entry!`](crate::entry) names; and what the host says of this
+//! VM: [`info`]. No exit.
 //!
 //! 1. The host starts the image at its ELF entry, in 16-bit real mode with CS base 0.
 //! 2. The boot assembly sets up segments and stack, switches to the mode that the guest is built
@@ -29,8 +30,8 @@ pub fn info() -> BootInfo {
     unsafe { core::ptr::with_exposed_provenance::<BootInfo>(layout::BOOT_INFO as usize).read_volatile() }
 }
 
-/// Names the guest's main function: a function without parameters that returns `()` or an
-/// [`ExitStatus`](crate::exit::ExitStatus). Every guest has exactly one.
+/// Names the guest's main function: a function without parameters that returns `()`, an
+/// [`ExitStatus`](crate::exit::ExitStatus), or a `Result` of these. Every guest has exactly one.
 ///
 /// ```ignore
 /// guest_rt::entry!(main);
