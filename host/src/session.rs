@@ -9,7 +9,7 @@ use std::{
 use crate::{
     crash::Crash,
     error::{Error, GuestEnd, GuestError, Place},
-    event::{Console, CrashEvent, Dropped, End, Event, Exits, Location, StatsEvent, VmStats},
+    event::{Console, CrashEvent, Dropped, End, Event, Exits, Location, ProfileEvent, StatsEvent, VmStats},
     hypercall::Stop,
     limits::Limits,
     machine::{Halt, Machine},
@@ -95,7 +95,7 @@ impl<'a> Session<'a> {
     }
 
     /// Tells how a run ended: its crash, its `end`, if it came to one, what was dropped of guests' text,
-    /// and statistics, where they are wanted.
+    /// what a tracer counted, and statistics, where they are wanted.
     ///
     /// # Errors
     ///
@@ -127,6 +127,10 @@ impl<'a> Session<'a> {
             if bytes > 0 {
                 self.event(&Event::Dropped(Dropped { vm, name, bytes, limit }))?;
             }
+        }
+        let vms: Vec<_> = machines.iter().filter_map(Machine::profile).collect();
+        if !vms.is_empty() {
+            self.event(&Event::Profile(ProfileEvent { vms }))?;
         }
         if stats {
             self.event(&stats_event(machines))?;
