@@ -60,6 +60,11 @@ pub trait Driver: Send {
     /// As [`enter`](Self::enter).
     fn halted(&mut self, halt: &Halt, registration: &Registration<'_>) -> Result<Order, VcpuError>;
 
+    /// The number of instructions so far, if every one of them was a step.
+    fn stepped(&self) -> Option<u64> {
+        None
+    }
+
     /// What it counted, if it counts.
     fn profile(&self) -> Option<VmProfile> {
         None

@@ -194,6 +194,11 @@ impl Machine {
         &self.stats
     }
 
+    /// The number of instructions that the guest was stepped over, if it still is.
+    pub fn stepped(&self) -> Option<u64> {
+        self.cpu.stepped()
+    }
+
     /// What its driver has counted, if it counts.
     pub fn profile(&self) -> Option<VmProfile> {
         Some(VmProfile { vm: self.vm, name: self.name.clone(), ..self.cpu.profile()? })

@@ -300,7 +300,7 @@ fn a_guest_that_is_stepped_for_its_watchpoints_gets_its_interrupts() {
         // Nothing is ever read only there, and no debug register stops at reads only: the guest is stepped.
         let said = run.gdb(
             &image_in("timer", mode),
-            &["thbreak timer::main", "continue", "rwatch *(char *) 0x20000", "continue"],
+            &["thbreak timer::main", "continue", "set language c", "rwatch *(char *) 0x20000", "continue"],
         );
         assert!(said.contains("Hardware read watchpoint") && said.contains("exited normally"), "{said}");
         let (status, out, err) = run.end();

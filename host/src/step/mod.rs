@@ -89,9 +89,24 @@ impl Before {
         sti || self.loads_stack()
     }
 
-    /// The instruction behind it, as if it had changed no register.
-    fn next(&self, vcpu: &Vcpu) -> Self {
-        Self::look(vcpu, self.registers.at(self.instruction.next_ip()))
+    /// Whether it returns from an interrupt or exception: kvm_pvm ends that step one instruction later in 64-bit code.
+    fn returns_from_handler(&self) -> bool {
+        matches!(self.instruction.mnemonic(), Mnemonic::Iret | Mnemonic::Iretd | Mnemonic::Iretq)
+    }
+
+    /// The instruction pointer behind it, as far as that can be told of one that does not branch; an interrupt's
+    /// return goes where the stack says.
+    fn goes_on_at(&self, vcpu: &Vcpu) -> Option<u64> {
+        let size = match self.instruction.mnemonic() {
+            _ if self.branches() && !self.returns_from_handler() => return None,
+            Mnemonic::Iret => 2,
+            Mnemonic::Iretd => 4,
+            Mnemonic::Iretq => 8,
+            _ => return Some(self.instruction.next_ip()),
+        };
+        let mut ip = [0; 8];
+        let there = vcpu.read_linear(self.registers.stack(), &mut ip[..size]);
+        (there == size).then(|| u64::from_le_bytes(ip))
     }
 }
 
@@ -219,9 +234,13 @@ impl Stepper {
 
     /// A step ended behind its instruction, or behind the one after that.
     fn stepped(&mut self, before: Box<Before>, exit: Exit, vcpu: &Vcpu) -> Result<Exit, VcpuError> {
-        let is_behind = vcpu.registers()?.ip == before.instruction.next_ip();
-        self.shadow = is_behind && before.shadows_next();
-        let second = (before.loads_stack() && !is_behind).then(|| before.next(vcpu));
+        let ends_late = before.loads_stack() || before.returns_from_handler();
+        let next = before.goes_on_at(vcpu).filter(|_| ends_late);
+        let ip = vcpu.registers()?.ip;
+        let next = next.filter(|next| *next != ip);
+        self.shadow = next.is_none() && before.shadows_next();
+        // As if the first had changed no other register.
+        let second = next.map(|next| Before::look(vcpu, before.registers.at(next)));
         self.step = Step::Over([*before].into_iter().chain(second).collect());
         Ok(exit)
     }

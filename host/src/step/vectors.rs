@@ -207,10 +207,10 @@ pub(super) fn clear_pushed_trap_flag(vcpu: &Vcpu, before: &Before) -> Result<(),
     let top = registers.stack();
     let frame = [top, top.wrapping_add(size)].into_iter().find(is_frame);
     let at = frame.map(|frame| frame.wrapping_add(2 * size));
-    if let Some((at, flags)) = at.and_then(|at| Some((at, read(at)?))) {
-        if before.registers.flags & trap_flag == 0 && flags & trap_flag != 0 {
-            vcpu.write_linear(at, &(flags & !trap_flag).to_le_bytes()[..word]);
-        }
+    let pushed = at.and_then(|at| Some((at, read(at)?)));
+    let is_the_steps = |(_, flags): &(u64, u64)| (flags & !before.registers.flags) & trap_flag != 0;
+    if let Some((at, flags)) = pushed.filter(is_the_steps) {
+        vcpu.write_linear(at, &(flags & !trap_flag).to_le_bytes()[..word]);
     }
     Ok(())
 }

@@ -20,7 +20,6 @@ use crate::{
     hypercall::Stop,
     kvm::{Exit, Pace, Registers, System, Vcpu, VcpuError},
     machine::{Halt, Machine},
-    output,
     post_mortem::Piece,
     step::{Before, Passed, Stepper, probe},
     watchdog::Registration,
@@ -56,7 +55,6 @@ pub fn traced(system: &System, plan: &Plan, machines: Vec<Machine>) -> Result<Ve
     let tracer = |machine: Machine| {
         let pieces = machine.origin().pieces();
         let tracer = Tracer {
-            who: format!("VM {}, {}", machine.vm(), machine.name()),
             label: if many { format!("VM {:<2} ", machine.vm()) } else { String::new() },
             lines: lines.clone(),
             count: plan.profile.then(|| Count::new(&pieces)),
@@ -79,8 +77,6 @@ struct Traced {
 }
 
 struct Tracer {
-    /// The VM and its guest.
-    who: String,
     /// What lines begin with.
     label: String,
     lines: Option<Arc<Mutex<Lines>>>,
@@ -222,13 +218,11 @@ impl Driver for Traced {
                 _ => {}
             }
         }
-        if matches!(halt, Halt::Expired(_)) && !tracer.is_over {
-            output::complain(&format!(
-                "{} was stepped, which is slow, and came to {} instructions; --timeout SECONDS gives it longer",
-                tracer.who, tracer.stepped
-            ));
-        }
         Ok(Order::Run)
+    }
+
+    fn stepped(&self) -> Option<u64> {
+        (!self.tracer.is_over).then_some(self.tracer.stepped)
     }
 
     fn profile(&self) -> Option<VmProfile> {
