@@ -72,7 +72,7 @@ impl Host {
             return Err(Error::DoesNotCompile);
         }
         let binary = workspace.target.join("release/guestlab");
-        Ok(Host { binary, images: workspace.images() })
+        Ok(Host { binary, images: workspace.images.clone() })
     }
 
     /// Asks which images these arguments need; where it refuses them, it has said why itself and

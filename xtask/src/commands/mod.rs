@@ -4,6 +4,8 @@ mod build_guests;
 mod ci;
 mod docs;
 mod doctor;
+mod elsewhere;
+mod new;
 mod passthrough;
 mod test;
 
@@ -14,6 +16,7 @@ use crate::status::Status;
 /// Runs the command that was asked for.
 pub(crate) fn dispatch(cli: Cli) -> Result<Status, Error> {
     match cli.command {
+        Command::New(wish) => new::run(&wish),
         Command::BuildGuests(wish) => build_guests::run(&wish),
         Command::Run(handed) => passthrough::run("run", &handed.arguments, cli.verbose),
         Command::Replay(handed) => passthrough::run("replay", &handed.arguments, cli.verbose),

@@ -22,7 +22,7 @@ pub(crate) fn run(wish: &Test, verbose: bool) -> Result<Status, Error> {
     }
     build_all_guests(&workspace, verbose)?;
     let mut test = cargo::for_host(&workspace.root);
-    test.arg("test").args(&wish.arguments).env("GUESTLAB_IMAGES", workspace.images());
+    test.arg("test").args(&wish.arguments).env("GUESTLAB_IMAGES", workspace.images);
     Ok(process::status(&mut test)?)
 }
 

@@ -70,7 +70,7 @@ pub(crate) fn test(
     fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
     let _lock = lock(&folder)?;
     let archive = folder.join("initramfs.cpio");
-    let plan = Plan::new(&programs, &workspace.images(), words);
+    let plan = Plan::new(&programs, &workspace.images, words);
     pack(&archive, &contents(parts, &programs, images, &plan)?)?;
     let report = Machine::start(parts, &archive, &folder)?.run_to_the_end()?;
     Ok(conclude(&report))
