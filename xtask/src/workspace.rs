@@ -107,8 +107,10 @@ impl Workspace {
     }
 }
 
-/// Guestlab's own folder: xtask was built from a folder in it.
+/// Guestlab's own folder: xtask is a package in it. Cargo says where, when it runs xtask; one that is run
+/// without cargo takes the folder that it was built from.
 pub(crate) fn root() -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.parent().unwrap_or(own).to_path_buf()
+    let said = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let own = said.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    own.parent().unwrap_or(&own).to_path_buf()
 }
