@@ -3,6 +3,7 @@
 //!
 //! ```ignore
 //! #![no_std]
+#![cfg_attr(all(feature = "heap", target_os = "none"), feature(alloc_error_handler))]
 //! #![no_main]
 //!
 //! guest_rt::entry!(main);
@@ -38,17 +39,24 @@ pub use zerocopy;
 
 pub mod arguments;
 pub mod boot;
+pub mod clock;
 pub mod console;
 pub mod entropy;
 pub mod exit;
+#[cfg(feature = "heap")]
+pub mod heap;
 pub mod hypercall;
 pub mod interrupts;
+pub mod lock;
+pub mod log;
 pub mod mailbox;
 pub mod panic;
 pub mod ring;
+pub mod test;
 pub mod timer;
 pub mod traps;
 
 #[cfg_attr(not(target_os = "none"), expect(dead_code, reason = "the boot code is the guest's"))]
 mod gdt;
+mod message;
 mod volatile;

@@ -151,6 +151,9 @@ pub enum Error {
         /// The module behind KVM.
         module: String,
     },
+    /// Tests of a guest failed; their report has said how.
+    #[error("{0} of the tests failed: see above")]
+    Tests(usize),
     /// `doctor` found something that does not work; it has said what.
     #[error("this machine cannot run guests: see the lines above that say FAIL")]
     Doctor,
@@ -190,6 +193,7 @@ impl Error {
             Self::OutputHeld { .. } | Self::Interrupted { .. } => Status::Limit,
             Self::Differs(_) => Status::GuestCrashed,
             Self::Guest(error) | Self::Unrepeatable(error) => error.end.status(),
+            Self::Tests(_) => Status::GuestFailed,
             Self::Killed => Status::Success,
             Self::Bug(_) => Status::Bug,
         }

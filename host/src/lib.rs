@@ -13,6 +13,7 @@
 
 pub mod admission;
 pub mod cli;
+pub mod clock;
 pub mod crash;
 pub mod doctor;
 pub mod driver;
@@ -29,6 +30,7 @@ pub mod interrupt;
 pub mod kvm;
 pub mod launch;
 pub mod limits;
+pub mod log_filter;
 pub mod machine;
 pub mod memory;
 pub mod observe;
@@ -45,6 +47,7 @@ pub mod session;
 pub mod solo;
 pub mod stats;
 pub mod step;
+pub mod suite;
 pub mod timer;
 pub mod trap;
 pub mod values;

@@ -13,10 +13,11 @@ use guest_abi::{
 };
 
 use crate::{
+    clock::Clock,
     crash::Crash,
     driver::{Driver, Order},
     explain::Explain,
-    hypercall::{self, Reply, Services, Stop},
+    hypercall::{self, Reply, Said, Services, Stop},
     image::{Image, Start},
     kvm::{Direction, Exit, System, Vcpu, VcpuError},
     launch::{Launch, Parameters},
@@ -41,6 +42,7 @@ pub struct Machine {
     mailbox: Option<MailboxAttach>,
     translation: u32,
     timer: Timer,
+    clock: Clock,
     secrets: Secrets,
     stats: ExitStats,
     printed: Printed,
@@ -115,6 +117,7 @@ impl Machine {
             mailbox: None,
             translation: 0,
             timer: Timer::default(),
+            clock: Clock::start(),
             secrets,
             stats: ExitStats::default(),
             printed: Printed::default(),
@@ -151,6 +154,7 @@ impl Machine {
         self.mailbox = None;
         self.translation = 0;
         self.timer = Timer::default();
+        self.clock = Clock::start();
         self.stats = ExitStats::default();
         self.history.clear();
         self.printed = Printed::default();
@@ -203,7 +207,7 @@ impl Machine {
     }
 
     /// Runs the guest until it stops, or is to by its thread's registration or the limits; `console`
-    /// takes what it prints.
+    /// takes what it says.
     ///
     /// # Errors
     ///
@@ -212,7 +216,7 @@ impl Machine {
         &mut self,
         registration: &Registration<'_>,
         limits: &Limits,
-        console: &mut dyn FnMut(&[u8]) -> bool,
+        console: &mut dyn FnMut(Said<'_>) -> bool,
     ) -> Result<Halt, VcpuError> {
         let halt = self.run_to_halt(registration, limits, console)?;
         match self.cpu.halted(&halt, registration)? {
@@ -225,7 +229,7 @@ impl Machine {
         &mut self,
         registration: &Registration<'_>,
         limits: &Limits,
-        console: &mut dyn FnMut(&[u8]) -> bool,
+        console: &mut dyn FnMut(Said<'_>) -> bool,
     ) -> Result<Halt, VcpuError> {
         loop {
             if self.cpu.enter(registration)? == Order::Kill {
@@ -251,10 +255,10 @@ impl Machine {
             if !matches!(exit, Exit::Debug { .. }) {
                 self.history.push(&exit);
             }
-            let reply = self.serve(&exit, limits.max_output, &mut |text| {
+            let reply = self.serve(&exit, limits, &mut |said| {
                 // A write is not to be interrupted by what is to interrupt the guest.
                 registration.set_alarm(None);
-                console(text)
+                console(said)
             });
             if let Some(reason) = reason {
                 self.stats.served(reason, left);
@@ -309,15 +313,22 @@ impl Machine {
     fn serve(
         &mut self,
         exit: &Exit,
-        max_output: u64,
-        console: &mut dyn FnMut(&[u8]) -> bool,
+        limits: &Limits,
+        console: &mut dyn FnMut(Said<'_>) -> bool,
     ) -> Result<Reply, Crash> {
         let explain = self.explain;
         let Self { cpu, vm, secrets, printed, .. } = self;
         let vcpu = cpu.vcpu();
-        let mut console = |text: &[u8]| {
-            let admitted = printed.admit(text, max_output);
-            admitted.is_empty() || console(admitted)
+        let mut console = |said: Said<'_>| match said {
+            Said::Text(text) => {
+                let admitted = printed.admit(text, limits.max_output);
+                admitted.is_empty() || console(Said::Text(admitted))
+            }
+            Said::Record(record) => {
+                let shown = limits.log.lets_through(record.level, record.target)
+                    && printed.admit_whole(record.size(), limits.max_output);
+                !shown || console(said)
+            }
         };
         let mut services = Services {
             memory: vcpu.memory(),
@@ -326,6 +337,7 @@ impl Machine {
             text: self.text,
             translation: &mut self.translation,
             timer: &mut self.timer,
+            clock: self.clock,
             translate: &mut |address| translate(vcpu, *vm, secrets, explain, address),
             foreign: self.foreign,
             console: &mut console,

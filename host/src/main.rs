@@ -5,7 +5,7 @@ use std::{panic, path::Path, process::ExitCode};
 use clap::Parser;
 use guest_abi::mode::CpuMode;
 use guestlab::{
-    cli::{self, Cli, Command, ExploreArgs, Plan, ReplayArgs, RunArgs},
+    cli::{self, Cli, Command, ExploreArgs, Plan, ReplayArgs, RunArgs, TestArgs},
     doctor,
     error::{Error, Status},
     explain::Explain,
@@ -13,7 +13,7 @@ use guestlab::{
     kvm::System,
     output, prodcons,
     recording::Recorder,
-    relay, replay, solo,
+    relay, replay, solo, suite,
 };
 
 fn main() -> ExitCode {
@@ -40,6 +40,7 @@ fn obey(command: Command) -> Result<(), Error> {
         Command::Run(args) => run(&args),
         Command::Explore(args) if args.asks_for_needs() => print_needs(args.needs()),
         Command::Explore(args) => explore(&args),
+        Command::Test(args) => test(&args),
         Command::Replay(args) if args.needs => replay_needs(&args.file),
         Command::Replay(args) => replay(&args),
         Command::Doctor(args) => doctor::run(&args.kvm),
@@ -68,6 +69,15 @@ fn run(args: &RunArgs) -> Result<(), Error> {
 fn explore(args: &ExploreArgs) -> Result<(), Error> {
     let system = System::open(&args.device().kvm, Explain::default())?;
     explore::run(&system, &args.plan())
+}
+
+fn test(args: &TestArgs) -> Result<(), Error> {
+    let plan = args.plan();
+    if args.list() {
+        return suite::list(&plan);
+    }
+    let system = System::open(&args.device().kvm, Explain::default())?;
+    suite::run(&system, &plan)
 }
 
 fn replay(args: &ReplayArgs) -> Result<(), Error> {

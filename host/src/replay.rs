@@ -115,7 +115,7 @@ fn plan(recording: &Recording, guests: Guests, turns: String, timeout: Duration)
 /// The limit of the recorded run that may be what ended it, and is no clock's. Nobody sees what guests
 /// print, so that there is nothing to be cut off.
 fn limits(options: &Options, timeout: Duration) -> Limits {
-    Limits { timeout, turn_timeout: None, max_exits: options.max_exits, max_output: u64::MAX }
+    Limits { max_exits: options.max_exits, max_output: u64::MAX, ..Limits::deadline(timeout) }
 }
 
 /// A sink that compares events with a recording, and stops the run at the first difference.

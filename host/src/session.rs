@@ -9,8 +9,8 @@ use std::{
 use crate::{
     crash::Crash,
     error::{Error, GuestEnd, GuestError, Place},
-    event::{Console, CrashEvent, Dropped, End, Event, Exits, Location, StatsEvent, VmStats},
-    hypercall::Stop,
+    event::{Console, CrashEvent, Dropped, End, Event, Exits, Location, Log, StatsEvent, VmStats},
+    hypercall::{Said, Stop},
     limits::Limits,
     machine::{Halt, Machine},
     output::Sink,
@@ -123,7 +123,7 @@ impl<'a> Session<'a> {
     fn write_rest(&self, machines: &[Machine], stats: bool) -> Result<(), Error> {
         let limit = self.limits.max_output;
         for machine in machines {
-            let (vm, name, bytes) = (machine.vm(), machine.name(), machine.printed().dropped(limit));
+            let (vm, name, bytes) = (machine.vm(), machine.name(), machine.printed().dropped());
             if bytes > 0 {
                 self.event(&Event::Dropped(Dropped { vm, name, bytes, limit }))?;
             }
@@ -175,8 +175,11 @@ impl<'a> Session<'a> {
         let (vm, name) = (machine.vm(), machine.name().to_owned());
         let mut written = Ok(());
         let registration = self.watchdog.watch_this_thread(self.limits.turn_timeout);
-        let halt = machine.run(&registration, &self.limits, &mut |text| {
-            written = self.sink().event(&Event::Console(Console { vm, name: &name, text }));
+        let halt = machine.run(&registration, &self.limits, &mut |said| {
+            written = self.sink().event(&match said {
+                Said::Text(text) => Event::Console(Console { vm, name: &name, text }),
+                Said::Record(record) => Event::Log(Log::new(vm, &name, record)),
+            });
             written.is_ok()
         });
         written.map_err(|error| self.output_error(error, registration.expiry()))?;

@@ -163,7 +163,7 @@ fn the_text_says_what_to_do_next() {
         let lines: Vec<&str> = out.lines().collect();
         assert_eq!(
             lines[0],
-            "explore prodcons: capacities 1 to 64, every schedule of up to 6 turns (4096 runs), then random ones for 20 s; seed 1 (guest ABI 1.0)"
+            "explore prodcons: capacities 1 to 64, every schedule of up to 6 turns (4096 runs), then random ones for 20 s; seed 1 (guest ABI 1.1)"
         );
         assert!(lines[1].starts_with("  VM 1  overfills, producer, sha256 "), "{out}");
         assert_eq!(lines[3], "found in run 1: capacity 1, seed 1, schedule 11");

@@ -54,7 +54,8 @@ pub(crate) enum Command {
     #[command(disable_help_flag = true)]
     Replay(Handed),
 
-    /// Build the guests and run every test; `--nested` runs the host's on emulated hardware KVM.
+    /// Build the guests and run every test, the host's and those inside guests; `--guests` runs these only,
+    /// and `--nested` all that boot guests on emulated hardware KVM.
     Test(Test),
 
     /// Check format, lints (host and guests), documentation and tests; list all failures together.
@@ -108,7 +109,17 @@ pub(crate) struct Test {
     #[arg(long)]
     pub(crate) nested: bool,
 
-    /// Handed on to `cargo test` as it is; with `--nested`, to each of the test programs, which
+    /// Run only the tests that run inside guests, each in a VM of its own, in every CPU mode that this
+    /// machine can do; must come first.
+    #[arg(long, conflicts_with = "nested")]
+    pub(crate) guests: bool,
+
+    /// With `--guests`: only in this mode.
+    #[arg(long, value_enum, requires = "guests")]
+    pub(crate) mode: Option<Mode>,
+
+    /// Handed on to `cargo test` as it is; with `--guests` to `guestlab test`, whose help lists its options
+    /// and takes words for parts of tests' names; with `--nested`, to each of the test programs, which
     /// take it for names of tests.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     pub(crate) arguments: Vec<OsString>,
@@ -140,6 +151,13 @@ mod tests {
             assert!(!test.nested, "{line}");
             assert_eq!(test.arguments, line.split_whitespace().collect::<Vec<_>>(), "{line}");
         }
+    }
+
+    #[test]
+    fn guests_comes_first_and_its_mode_second() {
+        let test = test("--guests --mode long heap --exact");
+        assert!(test.guests && test.mode == Some(Mode::Long));
+        assert_eq!(test.arguments, ["heap", "--exact"]);
     }
 
     #[test]

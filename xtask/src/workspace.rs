@@ -40,6 +40,12 @@ pub(crate) struct Package {
 pub(crate) struct Dependency {
     /// The name of the package it depends on.
     pub(crate) name: String,
+    /// `dev` or `build`; nothing for what the package itself stands on.
+    #[serde(default)]
+    pub(crate) kind: Option<String>,
+    /// The features that it asks for.
+    #[serde(default)]
+    pub(crate) features: Vec<String>,
 }
 
 /// One thing that cargo can build of a package.
@@ -49,6 +55,8 @@ pub(crate) struct Target {
     pub(crate) name: String,
     /// `bin`, `lib`, `example` and so on.
     pub(crate) kind: Vec<String>,
+    /// The file that it begins with.
+    pub(crate) src_path: PathBuf,
 }
 
 /// Why the workspace could not be read.
@@ -99,6 +107,11 @@ impl Workspace {
     /// Whether this is Guestlab's own.
     pub(crate) fn is_own(&self) -> bool {
         self.root == root()
+    }
+
+    /// The folder of the finished images of guests' tests.
+    pub(crate) fn test_images(&self) -> PathBuf {
+        self.images.join("tests")
     }
 
     /// The guests' own target directory: no lock is shared with the host's build.

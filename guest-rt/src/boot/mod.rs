@@ -29,8 +29,8 @@ pub fn info() -> BootInfo {
     unsafe { core::ptr::with_exposed_provenance::<BootInfo>(layout::BOOT_INFO as usize).read_volatile() }
 }
 
-/// Names the guest's main function: a function without parameters that returns `()` or an
-/// [`ExitStatus`](crate::exit::ExitStatus). Every guest has exactly one.
+/// Names the guest's main function: a function without parameters that returns `()`, an
+/// [`ExitStatus`](crate::exit::ExitStatus), or a `Result` of these. Every guest has exactly one.
 ///
 /// ```ignore
 /// guest_rt::entry!(main);

@@ -5,6 +5,7 @@ mod explore;
 mod guests;
 mod limits;
 mod run;
+mod test;
 
 use std::{env, path::PathBuf, time::Duration};
 
@@ -13,6 +14,7 @@ use guest_abi::mode::CpuMode;
 
 pub use explore::ExploreArgs;
 pub use run::{Plan, RunArgs};
+pub use test::TestArgs;
 
 use crate::{kvm::System, values::parse_timeout};
 
@@ -32,6 +34,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Look for a schedule, a capacity and a seed at which a guest of the exchange fails.
     Explore(Box<ExploreArgs>),
+    /// Run the tests that images hold, each in a VM of its own.
+    Test(Box<TestArgs>),
     /// Run a recording again, in real VMs, and report the first difference.
     Replay(ReplayArgs),
     /// Say whether this machine can run guests and, if not, what to do.

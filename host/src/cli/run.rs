@@ -52,6 +52,9 @@ pub struct RunArgs {
     /// here, too, and then win: --schedule, --turns, --seed, --timeout, --memory, --mode.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["guest", "image"])]
     experiment: Option<PathBuf>,
+    /// What a guest that runs alone is started with, after a `--`: `guest_rt::arguments` has it.
+    #[arg(last = true, value_name = "ARG")]
+    arguments: Vec<String>,
     /// Where a flat binary is loaded to [default: 0].
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     load: Option<u32>,
@@ -316,6 +319,7 @@ impl RunArgs {
         solo::Plan {
             image,
             request: self.request(),
+            arguments: self.arguments.clone(),
             seed,
             memory: self.memory(),
             limits: self.limits.limits(None),
@@ -375,6 +379,12 @@ impl RunArgs {
         let is_exchange = self.is_exchange();
         if (is_exchange || self.experiment.is_some()) && self.dump_regs {
             return Err(Error::Usage("--dump-regs is for a guest that runs alone".into()));
+        }
+        if (is_exchange || self.experiment.is_some()) && !self.arguments.is_empty() {
+            return Err(Error::Usage(
+                "arguments after -- are for a guest that runs alone; an experiment's file has those of its guests"
+                    .into(),
+            ));
         }
         let scheduled = |option: &str| matches!(option, "schedule" | "turns") && self.experiment.is_some();
         let mut given = self.exchange.given().into_iter().filter(|option| !scheduled(option));
@@ -492,6 +502,7 @@ mod tests {
             &["prodcons", "--entry", "5"],
             &["hello", "--entry", "5"],
             &["--image", "x", "--schedule", "random"],
+            &["prodcons", "--", "argument"],
             &[],
         ] {
             assert!(matches!(parse(args).plan(), Err(Error::Usage(_))), "{args:?}");
@@ -509,6 +520,17 @@ mod tests {
         assert_eq!(needs(&["hello"]), ["hello"]);
         assert_eq!(needs(&["prodcons"]), ["guest-producer", "guest-consumer"]);
         assert!(needs(&["--image", "x"]).is_empty());
+    }
+
+    #[test]
+    fn what_follows_two_dashes_is_the_guests() {
+        for args in [
+            &["hello", "--quiet", "--", "--turns", "-x", "", "--"][..],
+            &["--image", "x", "--", "--turns", "-x", "", "--"],
+        ] {
+            let Plan::Solo(plan) = parse(args).plan().expect("a plan") else { panic!("{args:?}") };
+            assert_eq!(plan.arguments, ["--turns", "-x", "", "--"]);
+        }
     }
 
     #[test]
@@ -530,6 +552,7 @@ mod tests {
             ("--max-exits", "0"),
             ("--max-exits", "-1"),
             ("--max-output", "lots"),
+            ("--log", "net=loud"),
             ("--schedule", "burst:0"),
             ("--turns", "-1"),
             ("--producers", "0"),

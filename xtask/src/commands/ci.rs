@@ -71,6 +71,7 @@ fn lint_guests(workspace: &Workspace) -> Result<Status, Error> {
             "--lib",
             "--bins",
             "--examples",
+            "--tests",
             "--",
             "-D",
             "warnings",
