@@ -64,6 +64,9 @@ pub(crate) enum Command {
     /// Typeset the analysis (PDF and HTML) and make the reference, below `target`.
     Docs,
 
+    /// Draw docs/run.svg anew, the run that README shows.
+    Picture,
+
     /// Say whether this machine can build and run guests, and what to do where it cannot.
     Doctor,
 }

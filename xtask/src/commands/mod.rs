@@ -7,6 +7,7 @@ mod doctor;
 mod elsewhere;
 mod new;
 mod passthrough;
+mod picture;
 mod test;
 
 use crate::cli::{Cli, Command};
@@ -24,6 +25,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Status, Error> {
         Command::Test(wish) => test::run(&wish, cli.verbose),
         Command::Ci => ci::run(),
         Command::Docs => docs::run(),
+        Command::Picture => picture::run(),
         Command::Doctor => doctor::run(),
     }
 }
