@@ -1,5 +1,6 @@
 //! A mailbox for experiments of any kind: a message of the guest's own type, which the host relays
-//! from one VM to the next after each turn. (The exchange's mailbox is [`ring`](crate::ring)'s, and
+//! from one VM to the next after each turn. It is the way for VMs to talk to each other: they share no
+//! memory. (The exchange's mailbox is [`ring`](crate::ring)'s, and
 //! the host checks what a guest does to it; this one the host only copies.)
 //!
 //! ```ignore

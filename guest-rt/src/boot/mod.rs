@@ -1,4 +1,5 @@
-//! From the first instruction to `main`.
+//! From the first instruction to `main`, which [`entry!`](crate::entry) names; and what the host says of this
+//! VM: [`info`]. No exit.
 //!
 //! 1. The host starts the image at its ELF entry, in 16-bit real mode with CS base 0.
 //! 2. The boot assembly sets up segments and stack, switches to the mode that the guest is built

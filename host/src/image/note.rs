@@ -41,7 +41,7 @@ pub(super) fn find<Elf: FileHeader<Endian = Endianness>>(
     endian: Endianness,
     file: &[u8],
 ) -> Result<Option<Vec<u8>>, Problem> {
-    Ok(ours::<Elf>(headers, endian, file, TYPE)?.into_iter().next().map(<[u8]>::to_vec))
+    Ok(ours::<Elf>(headers, endian, file, TYPE, 1)?.into_iter().next().map(<[u8]>::to_vec))
 }
 
 /// The tests that an image has, in the order of their notes.
@@ -50,16 +50,18 @@ pub(super) fn tests<Elf: FileHeader<Endian = Endianness>>(
     endian: Endianness,
     file: &[u8],
 ) -> Result<Vec<Test>, Problem> {
-    let notes = ours::<Elf>(headers, endian, file, test::TYPE)?;
+    let notes = ours::<Elf>(headers, endian, file, test::TYPE, usize::MAX)?;
     notes.into_iter().map(|note| test::Test::parse(note).map(Test::from).ok_or(Problem::BadNote)).collect()
 }
 
-/// The descriptors of all notes that are ours and of a type.
+/// The descriptors of the notes that are ours and of a type, up to a number of them: what comes after is
+/// not looked at.
 fn ours<'a, Elf: FileHeader<Endian = Endianness>>(
     headers: &[Elf::ProgramHeader],
     endian: Endianness,
     file: &'a [u8],
     wanted: u32,
+    at_most: usize,
 ) -> Result<Vec<&'a [u8]>, Problem> {
     let mut descriptors = Vec::new();
     for header in headers {
@@ -67,6 +69,9 @@ fn ours<'a, Elf: FileHeader<Endian = Endianness>>(
         while let Some(note) = notes.next().map_err(super::elf::damaged)? {
             if note.name_bytes() == NAME && note.n_type(endian).0 == wanted {
                 descriptors.push(note.desc());
+            }
+            if descriptors.len() == at_most {
+                return Ok(descriptors);
             }
         }
     }
