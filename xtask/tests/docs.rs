@@ -16,18 +16,21 @@ use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 
 use common::{root, text, write};
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "docs/guide/README.md",
     "docs/guide/first-guest.md",
+    "docs/guide/services.md",
     "docs/guide/boot.md",
     "docs/guide/hypercalls.md",
     "docs/guide/two-vms.md",
     "docs/guide/debugging.md",
     "docs/guide/porting.md",
+    "docs/guide/commands.md",
 ];
 
 const NOT_RUN: &str = "not run: ";
@@ -46,6 +49,9 @@ struct Step {
     status: i32,
 }
 
+/// There is one checkout, and one test at a time may have it.
+static CHECKOUTS: Mutex<()> = Mutex::new(());
+
 /// A user's copy of the repository, so that nothing is left in the real one: the files are the real ones,
 /// by symbolic links, and only the manifest and the lock file are its own.
 struct Checkout {
@@ -58,6 +64,7 @@ fn commands_do_what_the_documents_say() {
     let documents = DOCUMENTS.map(|name| (name, read(&root().join(name))));
     let Some(guestlab) = guestlab() else { return };
     let checkout = Checkout { folder: Path::new(env!("CARGO_TARGET_TMPDIR")).join("checkout"), guestlab };
+    let _checkouts = CHECKOUTS.lock();
     let (mut run, mut not_run) = (0, Vec::new());
     for (name, document) in &documents {
         checkout.lay_anew();
@@ -78,6 +85,26 @@ fn commands_do_what_the_documents_say() {
     println!("{run} commands were run; these were not:\n{}", not_run.join("\n"));
     assert!(run >= 30, "only {run} commands in the documents were run");
     assert!(not_run.len() <= 12, "too much is not run");
+}
+
+#[test]
+fn the_picture_is_of_what_is_printed() {
+    let picture = read(&root().join("docs/run.svg"));
+    let texts = picture.lines().filter_map(|line| line.split_once("\">")?.1.strip_suffix("</text>"));
+    let mut texts = texts.map(|text| text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"));
+    let command = texts.next().expect("a command");
+    let step = Step {
+        command: command.strip_prefix("$ ").expect("a command").to_owned(),
+        output: texts.collect(),
+        status: 0,
+    };
+    assert!(step.output.len() > 10, "{step:?}");
+    let Some(guestlab) = guestlab() else { return };
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("checkout");
+    let _checkouts = CHECKOUTS.lock();
+    let checkout = Checkout { folder, guestlab };
+    checkout.lay_anew();
+    checkout.follow("docs/run.svg", &step);
 }
 
 #[test]

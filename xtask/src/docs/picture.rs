@@ -23,9 +23,11 @@ const COLOURS: [(&str, &str); 5] = [
 /// Draws a terminal in which this command has printed this.
 pub(crate) fn draw(command: &str, output: &str) -> String {
     let typed = format!("$ {command}");
-    let lines: Vec<String> = std::iter::once(typed.as_str()).chain(output.trim_end().lines()).map(cut).collect();
+    let lines: Vec<String> =
+        std::iter::once(typed.as_str()).chain(output.trim_end().lines()).map(cut).collect();
     let longest = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
-    let (width, height) = ((longest as f64 * LETTER).ceil() as usize + 2 * MARGIN, lines.len() * LINE + 2 * MARGIN);
+    let (width, height) =
+        ((longest as f64 * LETTER).ceil() as usize + 2 * MARGIN, lines.len() * LINE + 2 * MARGIN);
     let text = lines.iter().enumerate().map(|(row, line)| {
         let y = MARGIN + (row + 1) * LINE - LINE / 4;
         let colour = COLOURS.iter().find(|(word, _)| line.contains(word)).map_or("", |(_, colour)| colour);
