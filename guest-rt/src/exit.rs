@@ -28,6 +28,11 @@ impl ExitStatus {
 }
 
 /// What a guest's main function may return.
+#[diagnostic::on_unimplemented(
+    message = "a guest's main function cannot return `{Self}`",
+    label = "this function returns `{Self}`",
+    note = "it returns nothing, an exit status, or a `Result` of these: `fn main()`, `fn main() -> guest_rt::exit::ExitStatus`"
+)]
 pub trait Termination {
     /// The exit status that the value stands for.
     fn status(self) -> ExitStatus;
@@ -40,6 +45,24 @@ impl Termination for () {
 }
 
 impl Termination for ExitStatus {
+    fn status(self) -> ExitStatus {
+        self
+    }
+}
+
+/// The type of what a function returns.
+#[doc(hidden)]
+pub trait Returns {
+    /// It.
+    type Type;
+}
+
+impl<T> Returns for fn() -> T {
+    type Type = T;
+}
+
+/// A function that does not return is one, too. (Its type, `!`, has no name of its own yet.)
+impl Termination for <fn() -> ! as Returns>::Type {
     fn status(self) -> ExitStatus {
         self
     }

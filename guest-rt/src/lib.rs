@@ -68,6 +68,7 @@ pub mod test;
 pub mod timer;
 pub mod traps;
 
+#[cfg_attr(not(target_os = "none"), expect(dead_code, reason = "the boot code is the guest's"))]
 mod gdt;
 mod message;
 mod volatile;

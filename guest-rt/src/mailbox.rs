@@ -67,11 +67,23 @@ pub(crate) unsafe fn attach<M: ?Sized>(memory: &'static M) {
 
 /// This guest's mailbox, with a message of type `T`: the same type in all VMs of an experiment. Its
 /// size is a multiple of 4 bytes, up to [`MAX_MESSAGE_SIZE`]; any other does not compile.
-pub struct Mailbox<T> {
+pub struct Mailbox<T: Message> {
     message: PhantomData<T>,
 }
 
-impl<T: Copy + FromBytes + IntoBytes + Immutable> Mailbox<T> {
+/// What can be a message: plain data, of which every byte means the same in every VM.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the message of a mailbox: it is not plain data",
+    label = "not plain data",
+    note = "a message is a number, an array of messages, or a `#[repr(C)]` struct of messages without padding that derives `Clone, Copy, FromBytes, Immutable, IntoBytes` (see `guest_rt::mailbox`)",
+    note = "references, `bool`, `char` and enums are none: another VM may leave any bytes"
+)]
+pub trait Message: Copy + FromBytes + IntoBytes + Immutable {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Copy + FromBytes + IntoBytes + Immutable> Message for T {}
+
+impl<T: Message> Mailbox<T> {
     /// The number of words in a message.
     const WORDS: usize = {
         assert!(size_of::<T>() > 0, "a mailbox's message cannot be empty");

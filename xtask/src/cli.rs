@@ -1,10 +1,12 @@
 //! The command line, as clap reads it. What each command does is in the file of its name.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::guests::Mode;
+use crate::scaffold::Template;
 
 /// Builds Guestlab's guests, runs its experiments and checks everything.
 ///
@@ -25,19 +27,24 @@ pub(crate) struct Cli {
 /// The commands, one a file of `commands/`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Make a guest of your own: a folder here that builds and runs at once.
+    New(New),
+
     /// Build all guests, or the named ones, and print each image's path, mode and size.
     BuildGuests(BuildGuests),
 
     /// Run an experiment or a guest in a virtual machine; builds whatever that needs first.
     ///
     /// Everything after `run` goes to `guestlab run` as it is: `cargo xtask run --help` shows
-    /// that command's own help.
+    /// that command's own help. Only `--manifest-path PATH` is xtask's: guests are taken from the
+    /// workspace of that Cargo.toml first, and where it has one guest, that one goes without saying.
     #[command(disable_help_flag = true)]
     Run(Handed),
 
     /// Look for a schedule, a capacity and a seed at which a guest of the exchange fails.
     ///
-    /// Everything after `explore` goes to `guestlab explore` as it is.
+    /// Everything after `explore` goes to `guestlab explore` as it is, but for `--manifest-path PATH`,
+    /// which is as for `run`.
     #[command(disable_help_flag = true)]
     Explore(Handed),
 
@@ -63,8 +70,23 @@ pub(crate) enum Command {
     /// Typeset the analysis (PDF and HTML) and make the reference, below `target`.
     Docs,
 
+    /// Draw docs/run.svg anew, the run that README shows.
+    Picture,
+
     /// Say whether this machine can build and run guests, and what to do where it cannot.
     Doctor,
+}
+
+/// What to make.
+#[derive(Debug, Args)]
+pub(crate) struct New {
+    /// The guest's name: lower case letters, digits, `-` and `_`.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+
+    /// What it does at first.
+    #[arg(long, value_enum, default_value_t = Template::Hello)]
+    pub(crate) template: Template,
 }
 
 /// Which guests to build, and for which CPU mode.
@@ -77,6 +99,11 @@ pub(crate) struct BuildGuests {
     /// The CPU mode that the guests' Rust code is compiled for.
     #[arg(long, value_enum, default_value_t = Mode::Protected)]
     pub(crate) mode: Mode,
+
+    /// Build guests from elsewhere: packages in the workspace of this Cargo.toml that depend on guest-rt.
+    /// Their images go to its target folder, as `guests/NAME.elf`.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) manifest_path: Option<PathBuf>,
 }
 
 /// Which tests to run, and where.

@@ -17,6 +17,7 @@ mod hush;
 mod nested;
 mod output;
 mod process;
+mod scaffold;
 mod status;
 mod toolchain;
 mod workspace;

@@ -43,10 +43,23 @@ pub fn info() -> BootInfo {
 #[macro_export]
 macro_rules! entry {
     ($main:path) => {
+        // Of two in one module the compiler says that this name is defined twice.
         #[unsafe(export_name = "__guestlab_main")]
-        extern "Rust" fn __guestlab_main() -> $crate::exit::ExitStatus {
-            let main: fn() -> _ = $main;
-            $crate::exit::Termination::status(main())
+        #[allow(unreachable_code, reason = "a main function may be one that does not return")]
+        extern "Rust" fn a_guest_has_only_one_entry() -> $crate::exit::ExitStatus {
+            $crate::exit::Termination::status($crate::boot::main_without_parameters($main)())
         }
     };
+    ($($other:tt)*) => {
+        ::core::compile_error!(
+            "`entry!` takes the name of the guest's main function: `guest_rt::entry!(main);`"
+        );
+    };
+}
+
+/// What [`entry!`](crate::entry) makes of a function's name. The compiler shows this line for a function
+/// that has parameters.
+#[doc(hidden)]
+pub fn main_without_parameters<T>(main: fn() -> T) -> fn() -> T {
+    main
 }

@@ -44,6 +44,9 @@ pub struct RunArgs {
     /// `prodcons`, or a guest's name.
     #[arg(value_name = "EXPERIMENT|GUEST", conflicts_with = "image")]
     guest: Option<String>,
+    /// The guest to run where no other is named: for xtask, which knows whose workspace has only one.
+    #[arg(long, hide = true, value_name = "GUEST")]
+    default_guest: Option<String>,
     /// The image of one guest to run: guest-rt's or anybody's.
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
@@ -242,9 +245,9 @@ impl RunArgs {
             });
             return Ok(names.collect());
         }
-        let names = match &self.guest {
-            Some(name) if name == Self::PRODCONS => self.exchange.guests.needs(mode),
-            Some(name) => vec![name.clone()],
+        let names = match self.guest() {
+            Some(Self::PRODCONS) => self.exchange.guests.needs(mode),
+            Some(name) => vec![name.to_owned()],
             None => Vec::new(),
         };
         Ok(names.into_iter().map(|name| (name, mode)).collect())
@@ -273,8 +276,8 @@ impl RunArgs {
         if let Some(experiment) = experiment {
             return Ok(Plan::Relay(self.relay(experiment, seed)));
         }
-        match (&self.guest, &self.image) {
-            (Some(name), _) if name == Self::PRODCONS => Ok(Plan::Prodcons(self.prodcons(seed))),
+        match (self.guest(), &self.image) {
+            (Some(Self::PRODCONS), _) => Ok(Plan::Prodcons(self.prodcons(seed))),
             (Some(name), _) => Ok(Plan::Solo(self.solo(self.image_path(name), seed))),
             (None, Some(image)) => Ok(Plan::Solo(self.solo(image.clone(), seed))),
             (None, None) => unreachable!("check() refuses a run of nothing"),
@@ -360,7 +363,13 @@ impl RunArgs {
     }
 
     fn is_exchange(&self) -> bool {
-        self.guest.as_deref() == Some(Self::PRODCONS)
+        self.guest() == Some(Self::PRODCONS)
+    }
+
+    /// The guest or experiment that is named, or goes without saying.
+    fn guest(&self) -> Option<&str> {
+        let is_open = self.image.is_none() && self.experiment.is_none();
+        self.guest.as_deref().or(self.default_guest.as_deref().filter(|_| is_open))
     }
 
     fn memory(&self) -> u32 {
@@ -377,13 +386,13 @@ impl RunArgs {
 
     /// Refuses options that do not go together.
     fn check(&self) -> Result<(), Error> {
-        if self.guest.is_none() && self.image.is_none() && self.experiment.is_none() {
+        if self.guest().is_none() && self.image.is_none() && self.experiment.is_none() {
             return Err(Error::Usage(
                 "name what to run: `prodcons`, a guest, --image FILE, or --experiment FILE (--help lists the options)"
                     .into(),
             ));
         }
-        if let Some(name) = self.guest.as_ref().filter(|name| !is_guest_name(name)) {
+        if let Some(name) = self.guest().filter(|name| !is_guest_name(name)) {
             return Err(Error::Usage(format!(
                 "{name:?} is no guest's name; `cargo xtask build-guests` lists them"
             )));
@@ -537,6 +546,18 @@ mod tests {
             assert!(matches!(parse(args).plan(), Err(Error::Usage(_))), "{args:?}");
             assert!(matches!(parse(args).needs(), Err(Error::Usage(_))), "{args:?}");
         }
+    }
+
+    #[test]
+    fn what_goes_without_saying_is_run_where_nothing_else_is_named() {
+        let needs = |args: &[&str]| {
+            let needs = parse(&[&["--default-guest", "demo"], args].concat()).needs().expect("needs");
+            needs.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+        };
+        assert_eq!(needs(&[]), ["demo"]);
+        assert_eq!(needs(&["hello"]), ["hello"]);
+        assert_eq!(needs(&["prodcons"]), ["guest-producer", "guest-consumer"]);
+        assert!(needs(&["--image", "x"]).is_empty());
     }
 
     #[test]

@@ -4,7 +4,10 @@ mod build_guests;
 mod ci;
 mod docs;
 mod doctor;
+mod elsewhere;
+mod new;
 mod passthrough;
+mod picture;
 mod test;
 
 use crate::cli::{Cli, Command};
@@ -14,6 +17,7 @@ use crate::status::Status;
 /// Runs the command that was asked for.
 pub(crate) fn dispatch(cli: Cli) -> Result<Status, Error> {
     match cli.command {
+        Command::New(wish) => new::run(&wish),
         Command::BuildGuests(wish) => build_guests::run(&wish),
         Command::Run(handed) => passthrough::run("run", &handed.arguments, cli.verbose),
         Command::Replay(handed) => passthrough::run("replay", &handed.arguments, cli.verbose),
@@ -22,6 +26,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Status, Error> {
         Command::Test(wish) => test::run(&wish, cli.verbose),
         Command::Ci => ci::run(),
         Command::Docs => docs::run(),
+        Command::Picture => picture::run(),
         Command::Doctor => doctor::run(),
     }
 }

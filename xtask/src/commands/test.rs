@@ -27,7 +27,7 @@ pub(crate) fn run(wish: &Test, verbose: bool) -> Result<Status, Error> {
     }
     build_all_guests(&workspace, verbose)?;
     let mut test = cargo::for_host(&workspace.root);
-    test.arg("test").args(&wish.arguments).env("GUESTLAB_IMAGES", workspace.images());
+    test.arg("test").args(&wish.arguments).env("GUESTLAB_IMAGES", &workspace.images);
     let status = process::status(&mut test)?;
     if !status.is_success() || !wish.arguments.is_empty() {
         return Ok(status);

@@ -10,7 +10,7 @@ use super::catalog::Part;
 use super::{Error, Guest, Image, Mode};
 use crate::cargo::{self, Talk};
 use crate::toolchain::Toolchain;
-use crate::workspace::{Target, Workspace};
+use crate::workspace::{self, Target, Workspace};
 
 /// `core` and `alloc` have no ready-made build for our targets, and a target in JSON is not stable yet.
 const BUILD_STD: [&str; 3] = [
@@ -18,6 +18,9 @@ const BUILD_STD: [&str; 3] = [
     "-Zbuild-std-features=compiler-builtins-mem",
     "-Zjson-target-spec",
 ];
+
+/// Where the profile `guest` is defined, from Guestlab's root.
+const PROFILE: &str = "guest-rt/targets/profile.toml";
 
 /// Separates flags in `CARGO_ENCODED_RUSTFLAGS`, where a space may be part of a flag.
 const FLAG_SEPARATOR: &str = "\x1f";
@@ -67,6 +70,7 @@ pub(crate) fn configure(
     mode: Mode,
 ) -> Result<(), Error> {
     check_mode(mode)?;
+    command.arg("--config").arg(workspace::root().join(PROFILE));
     command.args(BUILD_STD).args(["--profile", "guest", "--target"]).arg(mode.target_file());
     command.arg("--target-dir").arg(build_folder(workspace, mode));
     command.env("CARGO_ENCODED_RUSTFLAGS", flags(mode, &renamed_folders(workspace, toolchain)));
@@ -90,11 +94,17 @@ fn flags(mode: Mode, renamed: &[(PathBuf, &str)]) -> String {
     flags.into_iter().chain(renamed).collect::<Vec<String>>().join(FLAG_SEPARATOR)
 }
 
-/// Folders that have other names in images, so that an image is the same wherever it is built.
-fn renamed_folders(workspace: &Workspace, toolchain: &Toolchain) -> [(PathBuf, &'static str); 3] {
+/// Folders that have other names in images, so that an image is the same wherever it is built. Of two
+/// that fit a path the last wins: a workspace may be in Guestlab's folder.
+fn renamed_folders(workspace: &Workspace, toolchain: &Toolchain) -> Vec<(PathBuf, &'static str)> {
     let home = std::env::home_dir().unwrap_or_default();
     let cargo_home = std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
-    [(cargo_home, "/cargo"), (toolchain.sysroot.path().into(), "/rust"), (workspace.root.clone(), ".")]
+    let mut renamed = vec![(cargo_home, "/cargo"), (toolchain.sysroot.path().into(), "/rust")];
+    if !workspace.is_own() {
+        renamed.push((workspace::root(), "/guestlab"));
+    }
+    renamed.push((workspace.root.clone(), "."));
+    renamed
 }
 
 /// Cargo's arguments that name these guests and nothing else.
@@ -132,7 +142,7 @@ fn place(
 ) -> Result<Image, Error> {
     let from = built.get(&guest.source).ok_or_else(|| Error::NoImage { name: guest.name.clone() })?;
     let folder = match guest.part {
-        Part::Binary(_) | Part::Example(_) => workspace.images(),
+        Part::Binary(_) | Part::Example(_) => workspace.images.clone(),
         Part::Test(_) => workspace.test_images(),
     };
     Image::place(from, folder.join(mode.image_name(&guest.name)), mode)

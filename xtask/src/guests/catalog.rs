@@ -10,6 +10,9 @@ use crate::workspace::{Package, Target, Workspace};
 /// The package that guests stand on, and whose examples are guests themselves.
 const RUNTIME: &str = "guest-rt";
 
+/// Names that `guestlab run` knows without their being guests; they are worth suggesting.
+pub(crate) const EXPERIMENTS: [&str; 1] = ["prodcons"];
+
 /// Names that are less alike than this are not what the user meant.
 const ALIKE: f64 = 0.5;
 
@@ -81,16 +84,27 @@ impl Catalog {
         if names.is_empty() {
             return Ok(self.guests.clone());
         }
-        names.iter().map(|name| self.find(name, &[]).cloned()).collect()
+        let find = |name: &String| self.get(name).cloned().ok_or_else(|| self.unknown(name, &[]));
+        names.iter().map(find).collect()
     }
 
-    /// The guest of this name. Where there is none, the user may have meant one of `others`, too.
-    pub(crate) fn find(&self, name: &str, others: &[&str]) -> Result<&Guest, Error> {
-        self.guests.iter().find(|guest| guest.name == name).ok_or_else(|| Error::Unknown {
+    /// The guest of this name.
+    pub(crate) fn get(&self, name: &str) -> Option<&Guest> {
+        self.guests.iter().find(|guest| guest.name == name)
+    }
+
+    /// The guest that goes without saying: the only one.
+    pub(crate) fn only(&self) -> Option<&Guest> {
+        self.guests.first().filter(|_| self.guests.len() == 1)
+    }
+
+    /// The error for a name that no guest has; the user may have meant one of `others`, too.
+    pub(crate) fn unknown(&self, name: &str, others: &[&str]) -> Error {
+        Error::Unknown {
             name: name.to_owned(),
             nearest: self.nearest(name, others),
             known: self.guests.iter().map(|guest| guest.name.clone()).collect(),
-        })
+        }
     }
 
     fn nearest(&self, name: &str, others: &[&str]) -> Option<String> {
@@ -213,7 +227,7 @@ mod tests {
             features: BTreeSet::from(["heap".into()]),
         };
         assert_eq!(catalog().tests(), [expected]);
-        assert!(catalog().find("guest-rt-heap", &[]).is_err());
+        assert!(catalog().get("guest-rt-heap").is_none());
     }
 
     #[test]
@@ -224,7 +238,7 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_answered_with_the_nearest_and_the_list() {
-        let text = catalog().find("helo", &[]).unwrap_err().to_string();
+        let text = catalog().unknown("helo", &[]).to_string();
         assert!(text.contains("`helo`") && text.contains("did you mean `hello`?"), "{text}");
         assert!(text.contains("guest-producer, hello"), "{text}");
     }
