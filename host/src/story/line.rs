@@ -21,6 +21,12 @@ pub(super) enum Line {
         vm: u32,
         text: String,
     },
+    Log {
+        vm: u32,
+        level: String,
+        target: String,
+        message: String,
+    },
     Crash(Crash),
     End(End),
     Exit {
@@ -119,7 +125,7 @@ pub(super) struct Moved {
     pub(super) count: u32,
 }
 
-/// What a guest printed.
+/// What a guest printed, or a record of its log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
     /// How many turns were over then.

@@ -117,8 +117,11 @@ impl Story {
                 return Err(Problem::Contradiction("a second beginning"));
             }
             Line::Turn(turn) => self.turn(turn)?,
-            Line::Console { vm, text } => {
-                self.outputs.push(Output { turns: self.turns.len(), vm, text });
+            Line::Console { vm, text } => self.output(vm, text),
+            // A record is one line, as the transcript has it.
+            Line::Log { vm, level, target, message } => {
+                let line = format!("{:<5} {target}: {message}", level.to_uppercase()).replace('\n', "\\n");
+                self.output(vm, line + "\n");
             }
             Line::Crash(crash) => self.crash = Some(crash),
             Line::End(end) => self.end(end)?,
@@ -129,6 +132,10 @@ impl Story {
             Line::Other => {}
         }
         Ok(())
+    }
+
+    fn output(&mut self, vm: u32, text: String) {
+        self.outputs.push(Output { turns: self.turns.len(), vm, text });
     }
 
     fn begins(&self) -> bool {

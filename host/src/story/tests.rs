@@ -58,8 +58,10 @@ fn an_experiment_without_a_ring_leaves_words() {
 #[test]
 fn what_guests_printed_has_its_place_between_turns() {
     let console = r#"{"event":"console","vm":2,"name":"c","text":"hi\u001b\n"}"#;
-    let story = parse(&[RUN, TURNS[0], console]).expect("a story");
-    assert_eq!(story.outputs(), [Output { turns: 1, vm: 2, text: "hi\x1b\n".into() }]);
+    let log = r#"{"event":"log","vm":1,"name":"p","level":"warn","target":"disk","message":"two\nlines"}"#;
+    let story = parse(&[RUN, TURNS[0], console, log]).expect("a story");
+    let output = |vm, text: &str| Output { turns: 1, vm, text: text.into() };
+    assert_eq!(story.outputs(), [output(2, "hi\x1b\n"), output(1, "WARN  disk: two\\nlines\n")]);
 }
 
 #[test]

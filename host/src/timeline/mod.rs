@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::{
     error::Error,
-    event::{Console, CrashEvent, Event, Relay, Run, Turn},
+    event::{Console, CrashEvent, Event, Log, Relay, Run, Turn},
     files,
     output::Sink,
     stats::{Reason, microseconds},
@@ -193,6 +193,10 @@ impl TraceFile {
             Event::Console(Console { vm, text, .. }) => {
                 let text = String::from_utf8_lossy(text);
                 self.write(&Record::instant(*vm, "print", self.since(now), json!({ "text": text })));
+            }
+            Event::Log(Log { vm, level, target, message, .. }) => {
+                let args = json!({ "level": level.as_str(), "target": target, "message": message });
+                self.write(&Record::instant(*vm, "log", self.since(now), args));
             }
             Event::Turn(Turn { turn, vm, role, items, count, .. }) => {
                 let name = format!("turn {turn} {}", role.name());
