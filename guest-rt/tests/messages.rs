@@ -59,7 +59,7 @@ guest_rt::tests! {
     fn a_mailbox_may_be_as_large_as_can_be() {
         const SIZE: usize = MAX_MESSAGE_SIZE as usize;
         let mut mailbox = Mailbox::<[u8; SIZE]>::attach();
-        let message = core::array::from_fn(|at| at as u8);
+        let message = core::array::from_fn(|at| at.to_le_bytes()[0]);
         mailbox.write(message);
         mailbox.end_turn();
         assert_eq!(mailbox.read(), message);
