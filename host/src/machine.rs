@@ -305,9 +305,10 @@ impl Machine {
     /// one; otherwise the guest is left when it is due, or when its driver wants to be asked.
     fn interrupt(&mut self, registration: &Registration<'_>) -> Result<(), VcpuError> {
         let is_due = self.timer.has_expired();
-        if is_due && !self.cpu.takes_interrupt()? {
+        if !is_due || !self.cpu.takes_interrupt()? {
+            // A guest that cancels a timer that was due would be left at every instruction.
             self.cpu.vcpu_mut().hold();
-        } else if is_due && self.cpu.vcpu_mut().inject(TIMER)? {
+        } else if self.cpu.vcpu_mut().inject(TIMER)? {
             self.timer = Timer::default();
             self.explain
                 .call("KVM_INTERRUPT", "the timer's interrupt is due: the guest takes it as it enters");
