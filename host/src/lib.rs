@@ -12,6 +12,7 @@
 //! ([`hypercall`], [`exchange`], [`schedule`]) is pure and is tested without KVM.
 
 pub mod admission;
+pub mod clerk;
 pub mod cli;
 pub mod crash;
 pub mod doctor;
@@ -26,6 +27,7 @@ pub mod gdb;
 pub mod hypercall;
 pub mod image;
 pub mod interrupt;
+pub mod jail;
 pub mod kvm;
 pub mod launch;
 pub mod limits;

@@ -10,6 +10,7 @@ use guestlab::{
     error::{Error, Status},
     explain::Explain,
     explore, interrupt,
+    jail::{self, Jail},
     kvm::System,
     output, prodcons,
     recording::Recorder,
@@ -34,7 +35,8 @@ fn main() -> ExitCode {
 }
 
 fn obey(command: Command) -> Result<(), Error> {
-    interrupt::listen().map_err(|source| Error::Os { what: "listen for signals", source })?;
+    jail::shed_set_user_id()
+        .map_err(|source| Error::Os { what: "give up the rights of another user", source })?;
     match command {
         Command::Run(args) if args.asks_for_needs() => needs(&args),
         Command::Run(args) => run(&args),
@@ -46,33 +48,43 @@ fn obey(command: Command) -> Result<(), Error> {
     }
 }
 
+/// Has signals end what runs, and the jail ready.
+fn prepare(jail: Jail) -> Result<Jail, Error> {
+    let failed = |source| Error::Os { what: "listen for signals", source };
+    jail.prepare().and_then(|()| interrupt::listen(&jail)).map_err(failed)?;
+    Ok(jail)
+}
+
 fn run(args: &RunArgs) -> Result<(), Error> {
+    let jail = prepare(args.jail())?;
     let plan = args.plan()?;
     let system = System::open(&args.device().kvm, args.explain())?;
     let (form, quiet) = args.output();
     let mut sink = output::stdout(form, quiet);
     match &plan {
         Plan::Prodcons(plan) => match args.record() {
-            None => prodcons::run(&system, plan, &mut *sink),
+            None => prodcons::run(system, &jail, plan, &mut *sink),
             Some(path) => {
                 let mut recorder = Recorder::new(path, plan, &mut *sink);
-                let outcome = prodcons::run(&system, plan, &mut recorder);
+                let outcome = prodcons::run(system, &jail, plan, &mut recorder);
                 recorder.conclude(outcome)
             }
         },
-        Plan::Relay(plan) => relay::run(&system, plan, &mut *sink),
-        Plan::Solo(plan) => solo::run(&system, plan, &mut *sink),
+        Plan::Relay(plan) => relay::run(system, &jail, plan, &mut *sink),
+        Plan::Solo(plan) => solo::run(system, &jail, plan, &mut *sink),
     }
 }
 
 fn explore(args: &ExploreArgs) -> Result<(), Error> {
+    let jail = prepare(args.jail())?;
     let system = System::open(&args.device().kvm, Explain::default())?;
-    explore::run(&system, &args.plan())
+    explore::run(&system, &jail, &args.plan())
 }
 
 fn replay(args: &ReplayArgs) -> Result<(), Error> {
+    let jail = prepare(args.jail.jail())?;
     let system = System::open(&args.device.kvm, Explain::default())?;
-    replay::run(&system, &args.file, args.timeout, cli::image_path)
+    replay::run(system, &jail, &args.file, args.timeout, cli::image_path)
 }
 
 fn replay_needs(file: &Path) -> Result<(), Error> {

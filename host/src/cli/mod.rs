@@ -3,6 +3,7 @@
 mod choices;
 mod explore;
 mod guests;
+mod jail;
 mod limits;
 mod run;
 
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use guest_abi::mode::CpuMode;
 
 pub use explore::ExploreArgs;
+pub use jail::JailArgs;
 pub use run::{Plan, RunArgs};
 
 use crate::{kvm::System, values::parse_timeout};
@@ -58,6 +60,9 @@ pub struct ReplayArgs {
     /// As for `run`.
     #[arg(long, hide = true)]
     pub needs: bool,
+    /// How it is confined.
+    #[command(flatten)]
+    pub jail: JailArgs,
     /// Where KVM is.
     #[command(flatten)]
     pub device: DeviceArgs,

@@ -5,6 +5,7 @@
 
 mod debug;
 mod exit;
+pub mod request;
 mod state;
 mod system;
 mod vcpu;
