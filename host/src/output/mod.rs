@@ -20,6 +20,15 @@ pub(crate) use patient::Patient;
 
 /// Takes the events of a run, in order, from whichever thread they come.
 pub trait Sink: Send {
+    /// Opens the files that it writes: once guests run none can be opened.
+    ///
+    /// # Errors
+    ///
+    /// One cannot be opened.
+    fn prepare(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Takes one event.
     ///
     /// # Errors
