@@ -21,7 +21,7 @@ use crate::{
     kvm::{Direction, Exit, System, Vcpu, VcpuError},
     launch::{Launch, Parameters},
     limits::{Limits, Printed},
-    memory::{MemoryError, Place},
+    memory::{GuestMemory, MemoryError, Place},
     output,
     post_mortem::{Evidence, History, Origin},
     stats::{ExitStats, Reason},
@@ -191,6 +191,11 @@ impl Machine {
     /// What the guest has printed so far.
     pub fn printed(&self) -> Printed {
         self.printed
+    }
+
+    /// The guest's memory.
+    pub fn memory(&self) -> &GuestMemory {
+        self.cpu.vcpu().memory()
     }
 
     /// The registers, for a person to read.

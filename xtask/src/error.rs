@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::status::Status;
-use crate::{docs, guests, host, nested, process, toolchain, workspace};
+use crate::{bench, docs, guests, host, nested, process, toolchain, workspace};
 
 /// Why a command ended early.
 #[derive(Debug, Error)]
@@ -23,6 +23,10 @@ pub(crate) enum Error {
     /// There is no toolchain that can build guests.
     #[error(transparent)]
     Toolchain(#[from] toolchain::Error),
+
+    /// Something could not be measured.
+    #[error(transparent)]
+    Bench(#[from] bench::Error),
 
     /// The documents could not be made.
     #[error(transparent)]
@@ -44,6 +48,7 @@ impl Error {
             Error::Workspace(error) => error.status(),
             Error::Host(error) => error.status(),
             Error::Guests(error) => error.status(),
+            Error::Bench(error) => error.status(),
             Error::Docs(error) => error.status(),
             Error::Nested(error) => error.status(),
             Error::Toolchain(_) | Error::Process(_) => Status::CANNOT_RUN,

@@ -13,4 +13,4 @@ pub use debug::{CpuRegisters, FloatRegisters, Pace, Point, PointKind};
 pub use exit::{Direction, Exit, Values, Width};
 pub use state::{CpuState, Registers};
 pub use system::{System, SystemError, module_name};
-pub use vcpu::{Vcpu, VcpuError};
+pub use vcpu::{EmptyVm, Vcpu, VcpuError, Vm};
