@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Instant,
 };
 
@@ -31,7 +32,7 @@ use crate::{
 
 /// A guest in its VM.
 pub struct Machine {
-    name: String,
+    name: Arc<str>,
     vm: u32,
     mode: CpuMode,
     file: PathBuf,
@@ -160,6 +161,11 @@ impl Machine {
     /// The guest's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The guest's name, to be kept.
+    pub fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
     }
 
     /// The VM's number, from 1.

@@ -45,11 +45,11 @@ struct image *read_image(const char *path) {
     return image;
 }
 
-static void start(struct vm *vm, int kvm, const char *path, uint64_t seed, int number) {
+static void start(struct vm *vm, int kvm, enum mode mode, const char *path, uint64_t seed, int number) {
     struct image *image = read_image(path);
     create_vm(vm, kvm);
     create_memory(vm);
-    create_vcpu(vm, kvm, PROTECTED);
+    create_vcpu(vm, kvm, mode);
     load(vm, image->bytes, image->size);
     free(image);
     uint64_t state = stream(seed, number);
@@ -108,8 +108,9 @@ static unsigned take_turn(struct exchange *exchange, int role) {
     return moved;
 }
 
-static void play(struct exchange *exchange, unsigned long turns, uint64_t seed) {
-    uint64_t schedule = stream(seed, 0);
+static void play(struct exchange *exchange, const struct plan *plan) {
+    unsigned long turns = plan->turns;
+    uint64_t schedule = stream(plan->seed, 0);
     int width = snprintf(NULL, 0, "%lu", turns);
     for (unsigned long turn = 1; turn <= turns; turn++) {
         int role = next(&schedule) >> 63;
@@ -120,40 +121,39 @@ static void play(struct exchange *exchange, unsigned long turns, uint64_t seed) 
     }
 }
 
-static void begin(struct exchange *exchange, const char *const paths[VMS], unsigned capacity, uint64_t seed) {
-    if (capacity < 1 || capacity > MAX_CAPACITY)
+static void begin(struct exchange *exchange, const struct plan *plan) {
+    const char *paths[VMS] = { plan->producer, plan->consumer };
+    if (plan->capacity < 1 || plan->capacity > MAX_CAPACITY)
         die("a capacity is 1 to %d", MAX_CAPACITY);
     int kvm = open_kvm();
-    exchange->ring.capacity = capacity;
+    exchange->ring.capacity = plan->capacity;
     exchange->ring.orders = RANDOM_ORDERS;
     for (int role = 0; role < VMS; role++)
-        start(&exchange->vms[role], kvm, paths[role], seed, role + 1);
+        start(&exchange->vms[role], kvm, plan->mode, paths[role], plan->seed, role + 1);
 }
 
-void measure_exchange(const char *producer, const char *consumer, unsigned capacity, unsigned long turns,
-                      unsigned long seed, const char *text) {
+void measure_exchange(const struct plan *plan, const char *text) {
     struct exchange exchange = { 0 };
     double began = cpu_time();
     if (text && !(exchange.text = fopen(text, "w")))
         die("%s cannot be written", text);
-    begin(&exchange, (const char *const[]){ producer, consumer }, capacity, seed);
-    play(&exchange, turns, seed);
+    begin(&exchange, plan);
+    play(&exchange, plan);
     if (exchange.text && fclose(exchange.text) != 0)
         die("%s cannot be written", text);
     double spent = cpu_time() - began;
     unsigned long items = exchange.moved[PRODUCER] + exchange.moved[CONSUMER];
     unsigned long exits = exchange.vms[PRODUCER].exits + exchange.vms[CONSUMER].exits;
     printf("{\"turns_per_second\": %.3f, \"items_per_second\": %.3f, \"exits_per_turn\": %.4f}\n",
-           turns / spent, items / spent, (double)exits / turns);
+           plan->turns / spent, items / spent, (double)exits / plan->turns);
 }
 
-void count_instructions(const char *producer, const char *consumer, unsigned capacity, unsigned long turns,
-                        unsigned long seed) {
+void count_instructions(const struct plan *plan) {
     struct exchange exchange = { 0 };
-    begin(&exchange, (const char *const[]){ producer, consumer }, capacity, seed);
+    begin(&exchange, plan);
     for (int role = 0; role < VMS; role++)
         exchange.vms[role].stepping = 1;
-    play(&exchange, turns, seed);
+    play(&exchange, plan);
     printf("{");
     for (int role = 0; role < VMS; role++) {
         double steps = exchange.vms[role].steps;

@@ -3,7 +3,6 @@
 #include "vm.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <sys/ioctl.h>
 
 #include "measure.h"
@@ -11,12 +10,12 @@
 /* again: out %eax, $0xEB; jmp again. The same bytes in both modes. */
 static const unsigned char LOOP[] = { 0xE7, 0xEB, 0xEB, 0xFC };
 
-void measure_exits(const char *mode, unsigned long exits) {
+void measure_exits(enum mode mode, unsigned long exits) {
     int kvm = open_kvm();
     struct vm vm;
     create_vm(&vm, kvm);
     create_memory(&vm);
-    create_vcpu(&vm, kvm, strcmp(mode, "long") == 0 ? LONG : PROTECTED);
+    create_vcpu(&vm, kvm, mode);
     load(&vm, LOOP, sizeof LOOP);
     run_to_port(&vm, 0xEB, KVM_EXIT_IO_OUT);
     double began = cpu_time();

@@ -12,7 +12,7 @@ enum stage { CREATE_VM, MEMORY, VCPU, LOAD, FIRST_EXIT, DROP, STAGES };
 static const char *const NAMES[STAGES] = { "create_vm_us", "memory_us", "vcpu_us", "load_us", "first_exit_us", "drop_us" };
 
 /* Lives once, and adds what each stage took. */
-static void live(int kvm, const struct image *image, double spent[STAGES]) {
+static void live(int kvm, enum mode mode, const struct image *image, double spent[STAGES]) {
     struct vm vm;
     double at[STAGES + 1];
     at[CREATE_VM] = now();
@@ -20,7 +20,7 @@ static void live(int kvm, const struct image *image, double spent[STAGES]) {
     at[MEMORY] = now();
     create_memory(&vm);
     at[VCPU] = now();
-    create_vcpu(&vm, kvm, PROTECTED);
+    create_vcpu(&vm, kvm, mode);
     at[LOAD] = now();
     load(&vm, image->bytes, image->size);
     at[FIRST_EXIT] = now();
@@ -32,13 +32,13 @@ static void live(int kvm, const struct image *image, double spent[STAGES]) {
         spent[stage] += at[stage + 1] - at[stage];
 }
 
-void measure_life(const char *producer, unsigned long vms) {
+void measure_life(enum mode mode, const char *producer, unsigned long vms) {
     int kvm = open_kvm();
     const struct image *image = read_image(producer);
     double warm_up[STAGES] = { 0 }, spent[STAGES] = { 0 }, started = 0;
-    live(kvm, image, warm_up);
+    live(kvm, mode, image, warm_up);
     for (unsigned long i = 0; i < vms; i++)
-        live(kvm, image, spent);
+        live(kvm, mode, image, spent);
     for (int stage = 0; stage < STAGES; stage++) {
         printf("%s\"%s\": %.3f", stage == 0 ? "{" : ", ", NAMES[stage], spent[stage] * 1e6 / vms);
         if (stage != DROP)

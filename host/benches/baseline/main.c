@@ -20,19 +20,36 @@ static unsigned long number(const char *text) {
     return value;
 }
 
+static enum mode mode(const char *name) {
+    if (strcmp(name, "protected") != 0 && strcmp(name, "long") != 0)
+        die("the modes are protected and long");
+    return strcmp(name, "long") == 0 ? LONG : PROTECTED;
+}
+
+/* The plan that begins with these words. */
+static struct plan plan(char **words) {
+    return (struct plan){
+        .mode = mode(words[0]), .producer = words[1], .consumer = words[2],
+        .capacity = number(words[3]), .turns = number(words[4]), .seed = number(words[5]),
+    };
+}
+
 int main(int count, char **words) {
     const char *what = count > 1 ? words[1] : "";
     alarm(DEADLINE);
-    if (strcmp(what, "exit") == 0 && count == 4)
-        measure_exits(words[2], number(words[3]));
-    else if (strcmp(what, "life") == 0 && count == 4)
-        measure_life(words[2], number(words[3]));
-    else if (strcmp(what, "prodcons") == 0 && (count == 7 || count == 8))
-        measure_exchange(words[2], words[3], number(words[4]), number(words[5]), number(words[6]),
-                         count == 8 ? words[7] : NULL);
-    else if (strcmp(what, "instructions") == 0 && count == 7)
-        count_instructions(words[2], words[3], number(words[4]), number(words[5]), number(words[6]));
-    else
-        die("exit MODE EXITS | life PRODUCER VMS | prodcons PRODUCER CONSUMER CAPACITY TURNS SEED [FILE] | instructions PRODUCER CONSUMER CAPACITY TURNS SEED");
+    if (strcmp(what, "exit") == 0 && count == 4) {
+        measure_exits(mode(words[2]), number(words[3]));
+    } else if (strcmp(what, "life") == 0 && count == 5) {
+        measure_life(mode(words[2]), words[3], number(words[4]));
+    } else if (strcmp(what, "prodcons") == 0 && (count == 8 || count == 9)) {
+        struct plan run = plan(words + 2);
+        measure_exchange(&run, count == 9 ? words[8] : NULL);
+    } else if (strcmp(what, "instructions") == 0 && count == 8) {
+        struct plan run = plan(words + 2);
+        count_instructions(&run);
+    } else {
+        die("exit MODE EXITS | life MODE PRODUCER VMS | prodcons MODE PRODUCER CONSUMER CAPACITY TURNS SEED [FILE] | "
+            "instructions MODE PRODUCER CONSUMER CAPACITY TURNS SEED");
+    }
     return 0;
 }

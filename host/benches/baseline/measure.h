@@ -8,16 +8,22 @@ struct image {
 
 struct image *read_image(const char *path);
 
-/* exit protected|long EXITS */
-void measure_exits(const char *mode, unsigned long exits);
+/* exit MODE EXITS */
+void measure_exits(enum mode mode, unsigned long exits);
 
-/* life PRODUCER VMS */
-void measure_life(const char *producer, unsigned long vms);
+/* life MODE PRODUCER VMS */
+void measure_life(enum mode mode, const char *producer, unsigned long vms);
 
-/* prodcons PRODUCER CONSUMER CAPACITY TURNS SEED [FILE]: the text goes to the file, if there is one. */
-void measure_exchange(const char *producer, const char *consumer, unsigned capacity, unsigned long turns,
-                      unsigned long seed, const char *text);
+/* What an exchange depends on. */
+struct plan {
+    enum mode mode;
+    const char *producer, *consumer;
+    unsigned capacity;
+    unsigned long turns, seed;
+};
 
-/* instructions PRODUCER CONSUMER CAPACITY TURNS SEED: the same run, stepped. */
-void count_instructions(const char *producer, const char *consumer, unsigned capacity, unsigned long turns,
-                        unsigned long seed);
+/* prodcons MODE PRODUCER CONSUMER CAPACITY TURNS SEED [FILE]: the text goes to the file, if there is one. */
+void measure_exchange(const struct plan *plan, const char *text);
+
+/* instructions MODE PRODUCER CONSUMER CAPACITY TURNS SEED: the same run, stepped. */
+void count_instructions(const struct plan *plan);

@@ -113,7 +113,7 @@ void create_vcpu(struct vm *vm, int kvm, enum mode mode) {
 }
 
 void load(struct vm *vm, const void *image, size_t size) {
-    if (size > RING_ADDRESS)
+    if (size > PML4)
         die("the image does not fit");
     memcpy(vm->memory, image, size);
 }

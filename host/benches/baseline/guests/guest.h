@@ -8,7 +8,7 @@ typedef unsigned u32;
 static inline struct ring *fetch(void) {
     u32 address;
     asm volatile("inl %1, %0" : "=a"(address) : "Nd"((unsigned short)PORT_FETCH) : "memory");
-    return (struct ring *)address;
+    return (struct ring *)(unsigned long)address;
 }
 
 static inline void done(void) {
