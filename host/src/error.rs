@@ -122,6 +122,14 @@ pub enum Error {
         /// The system's own error.
         source: io::Error,
     },
+    /// A trace's file cannot be made.
+    #[error("cannot write the trace {}: {source}", path.display())]
+    Trace {
+        /// The file.
+        path: PathBuf,
+        /// The system's own error.
+        source: io::Error,
+    },
     /// A replay went another way than its recording.
     #[error("the replay differs from the recording: {0}")]
     Differs(Difference),
@@ -166,6 +174,7 @@ impl Error {
             Self::Usage(_)
             | Self::Gdb { .. }
             | Self::Record { .. }
+            | Self::Trace { .. }
             | Self::Recording(_)
             | Self::Schedule(_)
             | Self::Experiment(_)

@@ -33,6 +33,8 @@ pub enum Event<'a> {
     Exit(ExitEvent<'a>),
     /// A guest printed more than it may, and the rest was dropped.
     Dropped(Dropped<'a>),
+    /// How many instructions guests executed, and in which functions.
+    Profile(ProfileEvent),
     /// Where the exits and the time of a run went. Times differ from run to run.
     Stats(StatsEvent<'a>),
 }
@@ -260,6 +262,54 @@ pub struct VmStats<'a> {
     /// Its exits.
     #[serde(serialize_with = "stats_rows", rename = "exits")]
     pub stats: &'a ExitStats,
+}
+
+/// See [`Event::Profile`].
+#[derive(Debug, Serialize)]
+pub struct ProfileEvent {
+    /// The VMs in order.
+    pub vms: Vec<VmProfile>,
+}
+
+/// The instructions that one VM's guest executed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct VmProfile {
+    /// The VM's number.
+    pub vm: u32,
+    /// The guest's name.
+    pub name: String,
+    /// All.
+    pub instructions: u64,
+    /// Those up to where it attached its mailbox, if it did.
+    pub boot: Option<u64>,
+    /// Those of its turns, if it had any.
+    pub turns: Option<TurnsProfile>,
+    /// By function, the greatest number first.
+    pub functions: Vec<FunctionProfile>,
+}
+
+/// What turns cost in instructions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TurnsProfile {
+    /// The number of turns that were finished.
+    pub count: u64,
+    /// The instructions of all of them.
+    pub instructions: u64,
+    /// Those of the cheapest.
+    pub min: u64,
+    /// Half of the turns cost at most so many.
+    pub median: u64,
+    /// Those of the dearest.
+    pub max: u64,
+}
+
+/// What a function cost in instructions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FunctionProfile {
+    /// Its name; `None` is code without a symbol.
+    pub function: Option<String>,
+    /// The instructions in it, without those of functions that it calls.
+    pub instructions: u64,
 }
 
 fn stats_rows<S: Serializer>(stats: &ExitStats, serializer: S) -> Result<S::Ok, S::Error> {

@@ -16,6 +16,7 @@ use guest_abi::{
 use crate::{
     crash::Crash,
     driver::{Driver, Order},
+    event::VmProfile,
     explain::Explain,
     hypercall::{self, Reply, Services, Stop},
     image::{Image, Start},
@@ -178,6 +179,11 @@ impl Machine {
         self.mode
     }
 
+    /// What reports know of the image.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
     /// The image's file.
     pub fn file(&self) -> &Path {
         &self.file
@@ -192,6 +198,16 @@ impl Machine {
     /// The exits so far.
     pub fn stats(&self) -> &ExitStats {
         &self.stats
+    }
+
+    /// The number of instructions that the guest was stepped over, if it still is.
+    pub fn stepped(&self) -> Option<u64> {
+        self.cpu.stepped()
+    }
+
+    /// What its driver has counted, if it counts.
+    pub fn profile(&self) -> Option<VmProfile> {
+        Some(VmProfile { vm: self.vm, name: self.name().into(), ..self.cpu.profile()? })
     }
 
     /// What the guest has printed so far.
@@ -210,7 +226,7 @@ impl Machine {
     ///
     /// KVM does not tell them.
     pub fn registers(&self) -> Result<String, VcpuError> {
-        self.cpu.vcpu().registers()
+        self.cpu.vcpu().description()
     }
 
     /// Runs the guest until it stops, or is to by its thread's registration or the limits; `console`
@@ -252,7 +268,7 @@ impl Machine {
             let entered = Instant::now();
             let exit = self.cpu.vcpu_mut().run()?;
             let left = Instant::now();
-            let exit = self.cpu.left(exit);
+            let exit = self.cpu.left(exit)?;
             let reason = Reason::of(&exit);
             if let Some(reason) = reason {
                 self.stats.enter(reason, left - entered);
@@ -291,7 +307,7 @@ impl Machine {
     /// one; otherwise the guest is left when it is due, or when its driver wants to be asked.
     fn interrupt(&mut self, registration: &Registration<'_>) -> Result<(), VcpuError> {
         let is_due = self.timer.has_expired();
-        if is_due && !self.cpu.takes_interrupts()? {
+        if is_due && !self.cpu.takes_interrupt()? {
             self.cpu.vcpu_mut().hold();
         } else if is_due && self.cpu.vcpu_mut().inject(TIMER)? {
             self.timer = Timer::default();
@@ -361,7 +377,7 @@ impl Machine {
     fn push_off_stack(&self) -> Option<Crash> {
         /// Flags, CS, EIP and an error code.
         const PUSHED: u64 = 16;
-        let stack_pointer = self.cpu.vcpu().state().filter(|_| !self.foreign)?.stack();
+        let stack_pointer = self.cpu.vcpu().registers().ok().filter(|_| !self.foreign)?.stack();
         let lowest = stack_pointer.wrapping_sub(PUSHED);
         let guard = self.cpu.vcpu().memory().place(lowest) == Place::StackGuard;
         guard.then_some(Crash::PushOffStack { stack_pointer })
@@ -380,7 +396,7 @@ impl Machine {
         // Our own guests run with flat segments and identity-mapped: the pointer is an address.
         let vcpu = self.cpu.vcpu();
         let own = matches!(crash, Crash::Emulation { .. }) && !self.foreign;
-        match vcpu.state().filter(|_| own).map(|state| (state.ip, vcpu.memory().place(state.ip))) {
+        match vcpu.registers().ok().filter(|_| own).map(|state| (state.ip, vcpu.memory().place(state.ip))) {
             None | Some((_, Place::Memory)) => crash,
             Some((address, place)) => Crash::BadJump { address, place },
         }
@@ -391,8 +407,8 @@ impl Machine {
     pub fn evidence(&self, trap: Option<&Trap>) -> Evidence {
         let registers = match (self.history.last(), trap) {
             (Some(Exit::Shutdown | Exit::FailEntry { .. }), _) => None,
-            (_, None) => self.cpu.vcpu().state(),
-            (_, Some(trap)) => self.cpu.vcpu().state().map(|state| state.interrupted(trap)),
+            (_, None) => self.cpu.vcpu().registers().ok(),
+            (_, Some(trap)) => self.cpu.vcpu().registers().ok().map(|state| state.interrupted(trap)),
         };
         Evidence::take(&self.origin, registers, &self.history, |address, bytes| {
             u32::try_from(address).is_ok_and(|address| self.cpu.vcpu().memory().read(address, bytes).is_ok())

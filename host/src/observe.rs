@@ -1,6 +1,6 @@
 //! Who looks on while guests run.
 
-use crate::{error::Error, gdb, kvm::System, machine::Machine};
+use crate::{error::Error, gdb, kvm::System, machine::Machine, trace};
 
 /// Who looks on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -10,6 +10,8 @@ pub enum Observe {
     Nobody,
     /// gdb, at one VM.
     Gdb(gdb::Plan),
+    /// A tracer, at all VMs.
+    Trace(trace::Plan),
 }
 
 impl Observe {
@@ -21,6 +23,7 @@ impl Observe {
     pub fn attach(&self, system: &System, machines: Vec<Machine>) -> Result<Vec<Machine>, Error> {
         match self {
             Self::Nobody => Ok(machines),
+            Self::Trace(plan) => trace::traced(system, plan, machines),
             Self::Gdb(plan) => machines
                 .into_iter()
                 .map(|machine| match machine.vm() == plan.vm {

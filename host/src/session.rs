@@ -9,11 +9,11 @@ use std::{
 use crate::{
     crash::Crash,
     error::{Error, GuestEnd, GuestError, Place},
-    event::{Console, CrashEvent, Dropped, End, Event, Exits, Location, StatsEvent, VmStats},
+    event::{Console, CrashEvent, Dropped, End, Event, Exits, Location, ProfileEvent, StatsEvent, VmStats},
     hypercall::Stop,
     limits::Limits,
     machine::{Halt, Machine},
-    output::Sink,
+    output::{self, Sink},
     post_mortem::Report,
     stats::ExitStats,
     watchdog::{Expiry, Watchdog},
@@ -95,7 +95,7 @@ impl<'a> Session<'a> {
     }
 
     /// Tells how a run ended: its crash, its `end`, if it came to one, what was dropped of guests' text,
-    /// and statistics, where they are wanted.
+    /// what a tracer counted, and statistics, where they are wanted.
     ///
     /// # Errors
     ///
@@ -110,6 +110,7 @@ impl<'a> Session<'a> {
         let tell = || {
             if let Err(Error::Guest(error)) = &outcome {
                 self.event(&Event::Crash(crash_event(error)))?;
+                mention_steps(error, machines);
             }
             if let Some(end) = end.filter(|_| matches!(outcome, Ok(()) | Err(Error::Guest(_)))) {
                 self.event(&Event::End(end))?;
@@ -127,6 +128,10 @@ impl<'a> Session<'a> {
             if bytes > 0 {
                 self.event(&Event::Dropped(Dropped { vm, name, bytes, limit }))?;
             }
+        }
+        let vms: Vec<_> = machines.iter().filter_map(Machine::profile).collect();
+        if !vms.is_empty() {
+            self.event(&Event::Profile(ProfileEvent { vms }))?;
         }
         if stats {
             self.event(&stats_event(machines))?;
@@ -257,6 +262,18 @@ pub fn crash_event(error: &GuestError) -> CrashEvent<'_> {
             _ => None,
         },
         report,
+    }
+}
+
+/// Says of a guest whose time was up that it was stepped, if it was: it may be slow, and not wrong.
+fn mention_steps(error: &GuestError, machines: &[Machine]) {
+    let machine = machines.iter().find(|machine| machine.vm() == error.at.vm);
+    let is_late = matches!(error.end, GuestEnd::Deadline(_) | GuestEnd::TurnTimeout(_));
+    if let Some(stepped) = machine.filter(|_| is_late).and_then(Machine::stepped) {
+        let Place { vm, name, .. } = &error.at;
+        output::complain(&format!(
+            "VM {vm}, {name} was stepped, which is slow, and came to {stepped} instructions; --timeout SECONDS gives it longer"
+        ));
     }
 }
 

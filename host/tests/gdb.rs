@@ -289,6 +289,26 @@ fn a_timer_interrupts_a_guest_under_gdb() {
 }
 
 #[test]
+fn a_guest_that_is_stepped_for_its_watchpoints_gets_its_interrupts() {
+    if !has_gdb() {
+        return;
+    }
+    for mode in ["real", "protected", "long"] {
+        let args = ["run", "timer", "--mode", mode, "--timeout", "60"];
+        let (plain, _) = expect(&args, 0);
+        let run = Run::start(&args, "127.0.0.1:0");
+        // Nothing is ever read only there, and no debug register stops at reads only: the guest is stepped.
+        let said = run.gdb(
+            &image_in("timer", mode),
+            &["thbreak timer::main", "continue", "set language c", "rwatch *(char *) 0x20000", "continue"],
+        );
+        assert!(said.contains("Hardware read watchpoint") && said.contains("exited normally"), "{said}");
+        let (status, out, err) = run.end();
+        assert_eq!((status, out), (Some(0), plain), "{mode}: {err}");
+    }
+}
+
+#[test]
 fn a_connection_that_breaks_lets_the_guest_run_on() {
     if !can_run_guests() {
         return;

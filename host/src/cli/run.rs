@@ -28,6 +28,7 @@ use crate::{
     relay::{self, Experiment, Vm, VmGuest},
     schedule::{DEFAULT_TURNS, ScheduleSpec},
     seed, solo,
+    trace::{self, Shown},
     values::{is_guest_name, parse_address, parse_capacity, parse_memory},
 };
 
@@ -82,6 +83,18 @@ pub struct RunArgs {
     /// The VM that gdb debugs, where there are several; the others wait for their turns [default: 1].
     #[arg(long, value_name = "N", requires = "gdb", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     gdb_vm: Option<u32>,
+    /// Show each instruction that guests execute, up to N of the run, on standard error: address, function,
+    /// bytes, instruction, and the registers that it changed, x87 and SSE left out. Guests are stepped, which is
+    /// slow; after N instructions they go on at full speed.
+    #[arg(long, value_name = "N", num_args = 0..=1, value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
+    trace_instructions: Option<Option<u64>>,
+    /// Show them in a file instead.
+    #[arg(long, value_name = "FILE", requires = "trace_instructions")]
+    trace_file: Option<PathBuf>,
+    /// End with a table of the instructions that guests executed, by function, at boot and by turn. Guests are
+    /// stepped, which is slow. A string instruction counts once, however often it is repeated.
+    #[arg(long)]
+    profile: bool,
     /// Print the registers at the end, on standard error.
     #[arg(long)]
     dump_regs: bool,
@@ -270,9 +283,13 @@ impl RunArgs {
 
     /// Who is to look on.
     fn observe(&self) -> Observe {
+        let shown = self.trace_instructions.map(|limit| Shown { limit, file: self.trace_file.clone() });
         match &self.gdb {
             Some(address) => {
                 Observe::Gdb(gdb::Plan { address: address.clone(), vm: self.gdb_vm.unwrap_or(1) })
+            }
+            None if shown.is_some() || self.profile => {
+                Observe::Trace(trace::Plan { shown, profile: self.profile })
             }
             None => Observe::Nobody,
         }
@@ -376,6 +393,12 @@ impl RunArgs {
         if self.gdb.is_some() && free {
             return Err(Error::Usage(
                 "--gdb debugs VMs that take turns, and with --schedule free they run at once; name another schedule"
+                    .into(),
+            ));
+        }
+        if self.gdb.is_some() && (self.trace_instructions.is_some() || self.profile) {
+            return Err(Error::Usage(
+                "--gdb steps guests itself: take --trace-instructions and --profile for a run without it"
                     .into(),
             ));
         }

@@ -33,11 +33,11 @@ pub struct Vcpu {
     pub(super) vcpu: VcpuFd,
     _vm: VmFd,
     memory: GuestMemory,
-    initial: Registers,
+    initial: Initial,
 }
 
 /// What of a vCPU's state a reset puts back.
-struct Registers {
+struct Initial {
     general: kvm_regs,
     system: kvm_sregs,
     fpu: kvm_fpu,
@@ -101,7 +101,7 @@ impl Vm {
         explain.call("KVM_SET_CPUID2", "the guest sees the features that this CPU and KVM have");
         vcpu.set_cpuid2(&system.cpuid).map_err(call("KVM_SET_CPUID2"))?;
         set_state(&vcpu, state, explain)?;
-        let initial = Registers::read(&vcpu)?;
+        let initial = Initial::read(&vcpu)?;
         Ok(Vcpu { vcpu, _vm: vm, memory, initial })
     }
 }
@@ -197,12 +197,6 @@ impl Vcpu {
         super::exit::answer(self.vcpu.get_kvm_run(), value);
     }
 
-    /// The registers, where they can be had.
-    pub fn state(&self) -> Option<state::Registers> {
-        let (regs, sregs) = (self.vcpu.get_regs().ok()?, self.vcpu.get_sregs().ok()?);
-        Some(state::Registers::of(&regs, &sregs))
-    }
-
     /// The guest-physical address behind a guest-virtual one, if it is mapped (KVM API, 4.15
     /// `KVM_TRANSLATE`).
     pub fn translate(&self, address: u64) -> Option<u64> {
@@ -215,14 +209,14 @@ impl Vcpu {
     /// # Errors
     ///
     /// The KVM call that failed.
-    pub fn registers(&self) -> Result<String, VcpuError> {
+    pub fn description(&self) -> Result<String, VcpuError> {
         let regs = self.vcpu.get_regs().map_err(call("KVM_GET_REGS"))?;
         let sregs = self.vcpu.get_sregs().map_err(call("KVM_GET_SREGS"))?;
         Ok(state::describe(&regs, &sregs))
     }
 }
 
-impl Registers {
+impl Initial {
     fn read(vcpu: &VcpuFd) -> Result<Self, VcpuError> {
         Ok(Self {
             general: vcpu.get_regs().map_err(call("KVM_GET_REGS"))?,

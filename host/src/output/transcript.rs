@@ -12,7 +12,8 @@ use guest_abi::{ring::Ring, transition::Role};
 use super::{Sink, Utf8Stream, visible};
 use crate::{
     event::{
-        Account, Audit, Console, Dropped, End, Event, Exits, Guest, Relay, Run, StatsEvent, Turn, VmStats,
+        Account, Audit, Console, Dropped, End, Event, Exits, FunctionProfile, Guest, ProfileEvent, Relay,
+        Run, StatsEvent, Turn, TurnsProfile, VmProfile, VmStats,
     },
     stats::{Row, microseconds},
 };
@@ -244,6 +245,38 @@ impl<W: Write + Send> Transcript<W> {
         Ok(())
     }
 
+    /// A table of instructions: at boot, a turn, and in the functions with the most.
+    fn profile(&mut self, profile: &ProfileEvent) -> io::Result<()> {
+        /// The most functions that are listed.
+        const MOST_FUNCTIONS: usize = 20;
+        for VmProfile { vm, name, instructions, boot, turns, functions } in &profile.vms {
+            write!(self.writer, "\nVM {vm}, {}: {instructions} instructions", visible(name))?;
+            if let Some(boot) = boot {
+                write!(self.writer, ", {boot} of them to boot")?;
+            }
+            writeln!(self.writer)?;
+            if let Some(TurnsProfile { count, min, median, max, .. }) = turns {
+                let turns = number_of_turns(*count);
+                writeln!(self.writer, "  {turns}, of {min} to {max} instructions each, median {median}")?;
+            }
+            writeln!(self.writer, "  {:>12}  {:>6}  function", "instructions", "%")?;
+            for FunctionProfile { function, instructions: own } in functions.iter().take(MOST_FUNCTIONS) {
+                let function = function.as_deref().unwrap_or("(no symbol)");
+                let percent = *own as f64 * 100.0 / *instructions as f64;
+                writeln!(self.writer, "  {own:>12}  {percent:>6.1}  {}", visible(function))?;
+            }
+            let rest: u64 = functions.iter().skip(MOST_FUNCTIONS).map(|function| function.instructions).sum();
+            if rest > 0 {
+                writeln!(
+                    self.writer,
+                    "  {rest:>12}          in {} others",
+                    functions.len() - MOST_FUNCTIONS
+                )?;
+            }
+        }
+        Ok(())
+    }
+
     /// A guest's own text: as it is where the guest runs alone, beside its name in an exchange.
     fn console(&mut self, console: &Console<'_>) -> io::Result<()> {
         let text = self.consoles.entry(console.vm).or_default().push(console.text);
@@ -320,6 +353,7 @@ impl<W: Write + Send> Sink for Transcript<W> {
             Event::End(end) => self.end(end),
             Event::Dropped(dropped) => self.dropped(dropped),
             Event::Stats(stats) => self.stats(stats),
+            Event::Profile(profile) => self.profile(profile),
             // How a guest ended is an error's to say, on standard error, or nothing to speak of.
             Event::Crash(_) | Event::Exit(_) => Ok(()),
         }

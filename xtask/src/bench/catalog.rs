@@ -134,7 +134,7 @@ fn exit(name: &'static str, mode: &'static str) -> Group {
 
 fn exchange(name: &'static str, capacity: &'static str, has_text: bool) -> Group {
     let turns = if capacity == "64" { "1500" } else { "4000" };
-    let mut words = vec!["prodcons", "@producer", "@consumer", capacity, turns, "7"];
+    let mut words = vec!["prodcons", "protected", "@producer", "@consumer", capacity, turns, "7"];
     words.extend(has_text.then_some("@text"));
     let c = Beside::Baseline("C pair");
     let turns_per_second = yield_of("turns a second", "turns_per_second", "/s", c);
@@ -153,7 +153,7 @@ fn exchange(name: &'static str, capacity: &'static str, has_text: bool) -> Group
 }
 
 fn instruction_counts(name: &'static str, capacity: &'static str, baseline: Program) -> Group {
-    let words = ["instructions", "@producer", "@consumer", capacity, "1000", "7"];
+    let words = ["instructions", "protected", "@producer", "@consumer", capacity, "1000", "7"];
     let beside = Beside::Baseline(if baseline == Program::Plain { "plain C" } else { "C, same work" });
     let row = |name, key| match baseline {
         Program::SameWork => cost(name, key, "", beside).target(Target::RatioAtMost(1.0)),
@@ -174,7 +174,7 @@ fn instruction_counts(name: &'static str, capacity: &'static str, baseline: Prog
 }
 
 fn life() -> Group {
-    let words = ["life", "@producer", "20"];
+    let words = ["life", "protected", "@producer", "20"];
     let c = Beside::Baseline("C");
     let stage = |name, key| cost(name, key, "µs", c);
     let new = Beside::Own("a new VM", "started_us");

@@ -30,7 +30,14 @@ pub(super) fn guests(producer: &str, consumer: &str, of_each: usize) -> Guests {
     }
 }
 
-fn plan(guests: Guests, schedule: ScheduleSpec, capacity: Capacity, turns: u64, seed: u64) -> Plan {
+/// An exchange that nobody looks at.
+pub(super) fn plan(
+    guests: Guests,
+    schedule: ScheduleSpec,
+    capacity: Capacity,
+    turns: u64,
+    seed: u64,
+) -> Plan {
     Plan {
         guests,
         schedule,

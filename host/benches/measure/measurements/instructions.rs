@@ -1,103 +1,57 @@
-//! The instructions of guests: the exchange once more, every instruction a step.
+//! The instructions of guests: the exchange as `run prodcons --profile` has it, every instruction a step.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::io;
 
 use guest_abi::{ring::Capacity, transition::Role};
 use guestlab::{
-    driver::{Driver, Order},
-    kvm::{Exit, Vcpu, VcpuError},
-    machine::Halt,
-    output::Silence,
-    prodcons::{Cast, Guests, Stage, boot},
-    schedule::{Schedule, ScheduleSpec},
-    session::Session,
-    step::Stepper,
-    watchdog::Registration,
+    event::{Account, End, Event, VmProfile},
+    observe::Observe,
+    output::Sink,
+    prodcons::{self, Guests, Plan},
+    schedule::ScheduleSpec,
+    trace,
 };
 
-use super::{Outcome, Values, as_f64, limits, system};
+use super::{Outcome, Values, as_f64, exchange, system};
 
-/// Counts from the guests' first turns on.
-pub(super) fn count(guests: &Guests, capacity: u32, turns: u64, seed: u64) -> Outcome {
+/// Counts the instructions of the guests' turns.
+pub(super) fn count(guests: Guests, capacity: u32, turns: u64, seed: u64) -> Outcome {
     let capacity = Capacity::new(capacity).ok_or("a capacity is 1 to 64")?;
-    let system = system()?;
-    let cast = Cast::open(&system, guests)?;
-    let mut silence = Silence;
-    let session = Session::start(&limits(), &mut silence)?;
-    let mut machines = cast.start(&system, seed)?;
-    machines.iter_mut().try_for_each(|machine| boot(&session, machine))?;
-
-    let counts = [Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0))];
-    let mut machines: Vec<_> = machines
-        .into_iter()
-        .zip(&counts)
-        .map(|(machine, count)| machine.driven_by(|vcpu| Box::new(Counter::new(vcpu, Arc::clone(count)))))
-        .collect();
-    let mut stage = Stage::new(&cast, capacity);
-    let mut turns_of = [0, 0];
-    for vm in Schedule::new(&ScheduleSpec::Random, guests.vms(), Some(turns), seed)?.into_turns() {
-        stage.turn(&session, &mut machines[vm], vm)?;
-        turns_of[vm] += 1;
-    }
-    let ledger = stage.exchange().ledger();
-    let items_of = [ledger.produced(), ledger.consumed()];
+    let plan = exchange::plan(guests, ScheduleSpec::Random, capacity, turns, seed);
+    let plan =
+        Plan { observe: Observe::Trace(trace::Plan { shown: None, profile: true }), stats: false, ..plan };
+    let mut found = Found::default();
+    prodcons::run(&system()?, &plan, &mut found)?;
+    let account = found.account.ok_or("an exchange without an account")?;
     let mut values = Values::new();
-    for (vm, role) in [Role::Producer, Role::Consumer].into_iter().enumerate() {
-        let count = as_f64(counts[vm].load(Ordering::Relaxed));
-        values.insert(format!("{}_per_turn", role.name()), (count / as_f64(turns_of[vm])).into());
-        values.insert(format!("{}_per_item", role.name()), (count / as_f64(items_of[vm])).into());
+    let roles = [(Role::Producer, account.produced), (Role::Consumer, account.consumed)];
+    for ((role, items), profile) in roles.into_iter().zip(found.profiles) {
+        let turns = profile.turns.ok_or("a guest without turns")?;
+        let instructions = as_f64(turns.instructions);
+        values.insert(format!("{}_per_turn", role.name()), (instructions / as_f64(turns.count)).into());
+        values.insert(format!("{}_per_item", role.name()), (instructions / as_f64(items)).into());
     }
     Ok(values)
 }
 
-/// Steps a guest and counts.
-struct Counter {
-    vcpu: Vcpu,
-    stepper: Stepper,
-    count: Arc<AtomicU64>,
+/// What a run's events say of it.
+#[derive(Default)]
+struct Found {
+    account: Option<Account>,
+    profiles: Vec<VmProfile>,
 }
 
-impl Counter {
-    fn new(vcpu: Vcpu, count: Arc<AtomicU64>) -> Self {
-        Self { vcpu, stepper: Stepper::default(), count }
-    }
-
-    fn end(&mut self) -> Result<(), VcpuError> {
-        if self.stepper.end(&mut self.vcpu)?.is_some() {
-            self.count.fetch_add(1, Ordering::Relaxed);
+impl Sink for Found {
+    fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
+        match event {
+            Event::End(End { account, .. }) => self.account = *account,
+            Event::Profile(profile) => self.profiles = profile.vms.clone(),
+            _ => {}
         }
         Ok(())
     }
-}
 
-impl Driver for Counter {
-    fn vcpu(&self) -> &Vcpu {
-        &self.vcpu
-    }
-
-    fn vcpu_mut(&mut self) -> &mut Vcpu {
-        &mut self.vcpu
-    }
-
-    fn alone(self: Box<Self>) -> Result<Vcpu, Box<dyn Driver>> {
-        Err(self)
-    }
-
-    fn enter(&mut self, _: &Registration<'_>) -> Result<Order, VcpuError> {
-        self.end()?;
-        self.stepper.begin(&self.vcpu)?;
-        Ok(Order::Run)
-    }
-
-    fn left(&mut self, exit: Exit) -> Exit {
-        self.stepper.left(exit, &self.vcpu)
-    }
-
-    fn halted(&mut self, _: &Halt, _: &Registration<'_>) -> Result<Order, VcpuError> {
-        self.end()?;
-        Ok(Order::Run)
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
