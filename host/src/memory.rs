@@ -3,7 +3,7 @@
 //! All access copies, through `vm-memory`; there is never a reference into guest memory. An
 //! address that comes from a guest is an allegation, and every method here checks it.
 
-use std::{io, ops::Range};
+use std::{io, ops::Range, sync::OnceLock};
 
 use guest_abi::layout::{
     BOOT_INFO, IMAGE_BASE, MAX_ARGUMENTS_SIZE, MAX_MEMORY, PAGE_SIZE, STACK_BOTTOM, STACK_GUARD,
@@ -225,7 +225,10 @@ pub fn check_size(size: u64) -> Result<u32, MemoryError> {
         Ok(checked @ 1..=MAX_MEMORY) if checked.is_multiple_of(PAGE_SIZE) => checked,
         _ => return Err(MemoryError::Size { size }),
     };
-    match std::fs::read_to_string("/proc/meminfo").ok().and_then(|meminfo| total_ram(&meminfo)) {
+    // It is asked for once: reading that file takes as long as some of the calls that make a VM.
+    static RAM: OnceLock<Option<u64>> = OnceLock::new();
+    let ask = || std::fs::read_to_string("/proc/meminfo").ok().and_then(|meminfo| total_ram(&meminfo));
+    match *RAM.get_or_init(ask) {
         Some(ram) if size > ram => Err(MemoryError::Ram { size, ram }),
         _ => Ok(checked),
     }

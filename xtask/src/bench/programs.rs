@@ -19,25 +19,6 @@ use crate::workspace::{Target, Workspace};
 /// What a program measured: names and numbers.
 pub(crate) type Values = BTreeMap<String, f64>;
 
-/// The baseline's guests: 32-bit code without a library, a flat binary that begins at 0.
-const GUEST_FLAGS: [&str; 15] = [
-    "-m32",
-    "-ffreestanding",
-    "-fno-pic",
-    "-no-pie",
-    "-nostdlib",
-    "-static",
-    "-fno-stack-protector",
-    "-mno-sse",
-    "-fno-asynchronous-unwind-tables",
-    "-Wl,--build-id=none",
-    "-Wl,-z,noexecstack",
-    "-Wl,-Ttext=0",
-    "-Wl,--oformat=binary",
-    "-Wl,-e,_start",
-    "-Wall",
-];
-
 /// The two guests of an exchange.
 #[derive(Debug)]
 struct Pair {
@@ -133,11 +114,12 @@ fn compile_baseline(sources: &Path, folder: &Path) -> Result<PathBuf, Error> {
 }
 
 fn compile_guests(sources: &Path, folder: &Path, name: &str, flags: &[&str]) -> Result<Pair, Error> {
+    let guests = sources.join("guests");
     let compile = |guest: &str| -> Result<PathBuf, Error> {
         let image = folder.join(format!("{guest}.{name}.bin"));
-        let source = sources.join("guests").join(guest).with_extension("c");
         let mut gcc = Command::new("gcc");
-        process::output(gcc.arg("-O2").args(GUEST_FLAGS).args(flags).arg("-o").arg(&image).arg(source))?;
+        gcc.arg(format!("@{}", guests.join("flags").display())).args(flags).arg("-o").arg(&image);
+        process::output(gcc.arg(guests.join(guest).with_extension("c")))?;
         Ok(image)
     };
     Ok(Pair { producer: compile("producer")?, consumer: compile("consumer")? })
