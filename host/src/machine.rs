@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Instant,
 };
 
@@ -23,7 +24,7 @@ use crate::{
     kvm::{Direction, Exit, System, Vcpu, VcpuError},
     launch::{Launch, Parameters},
     limits::{Limits, Printed},
-    memory::{MemoryError, Place},
+    memory::{GuestMemory, MemoryError, Place},
     output,
     post_mortem::{Evidence, History, Origin},
     stats::{ExitStats, Reason},
@@ -34,7 +35,7 @@ use crate::{
 
 /// A guest in its VM.
 pub struct Machine {
-    name: String,
+    name: Arc<str>,
     vm: u32,
     mode: CpuMode,
     file: PathBuf,
@@ -170,6 +171,11 @@ impl Machine {
         &self.name
     }
 
+    /// The guest's name, to be kept.
+    pub fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
     /// The VM's number, from 1.
     pub fn vm(&self) -> u32 {
         self.vm
@@ -208,12 +214,17 @@ impl Machine {
 
     /// What its driver has counted, if it counts.
     pub fn profile(&self) -> Option<VmProfile> {
-        Some(VmProfile { vm: self.vm, name: self.name.clone(), ..self.cpu.profile()? })
+        Some(VmProfile { vm: self.vm, name: self.name().into(), ..self.cpu.profile()? })
     }
 
     /// What the guest has printed so far.
     pub fn printed(&self) -> Printed {
         self.printed
+    }
+
+    /// The guest's memory.
+    pub fn memory(&self) -> &GuestMemory {
+        self.cpu.vcpu().memory()
     }
 
     /// The registers, for a person to read.

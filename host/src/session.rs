@@ -203,7 +203,7 @@ impl<'a> Session<'a> {
     /// The guest crashed, panicked, exited with a status that is not 0, or ran into a limit; the
     /// process was interrupted; or KVM or the output failed.
     pub fn run(&self, machine: &mut Machine, turn: Option<u64>) -> Result<Stop, Error> {
-        let (vm, name) = (machine.vm(), machine.name().to_owned());
+        let (vm, name) = (machine.vm(), machine.shared_name());
         let mut written = Ok(());
         let registration = self.watchdog.watch_this_thread(self.limits.turn_timeout);
         let halt = machine.run(&registration, &self.limits, &mut |said| {

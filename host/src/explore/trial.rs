@@ -1,5 +1,7 @@
 //! Trials: runs that are only asked whether a guest fails.
 
+use std::time::Duration;
+
 use guest_abi::ring::Capacity;
 
 use crate::{
@@ -56,6 +58,8 @@ pub(super) struct Effort {
     pub(super) runs: u64,
     /// The number of their turns.
     pub(super) turns: u64,
+    /// The time in guests: inside of `KVM_RUN`.
+    pub(super) guest: Duration,
 }
 
 impl<'a> Lab<'a> {
@@ -96,6 +100,7 @@ impl<'a> Lab<'a> {
         let outcome = play(&self.session, &mut stage, &mut self.machines, &trial.turns);
         self.effort.runs += 1;
         self.effort.turns += stage.turns();
+        self.effort.guest += self.machines.iter().map(|machine| machine.stats().guest()).sum::<Duration>();
         match outcome {
             Ok(()) => Ok(None),
             Err(Error::Guest(error)) => {

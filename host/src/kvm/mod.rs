@@ -16,4 +16,4 @@ pub use exit::{Direction, Exit, Values, Width};
 pub use registers::{FloatRegisters, Registers};
 pub use state::CpuState;
 pub use system::{System, SystemError, module_name};
-pub use vcpu::{Vcpu, VcpuError};
+pub use vcpu::{EmptyVm, Vcpu, VcpuError, Vm};
