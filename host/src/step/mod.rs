@@ -2,8 +2,8 @@
 //! for the host to serve that is completed afterwards; kvm_pvm reports no debug exit for the latter.
 //!
 //! Where an exception or an interrupt calls a handler, the step's own trap flag is among the flags that are
-//! pushed, and the handler would run unseen. So the guest is [stopped](Stops) at the
-//! handler's first instruction.
+//! pushed, and the handler would run unseen. So the guest is stopped at the first instruction of the handler
+//! (`vectors.rs`).
 
 pub mod probe;
 mod vectors;
@@ -94,8 +94,8 @@ impl Before {
         matches!(self.instruction.mnemonic(), Mnemonic::Iret | Mnemonic::Iretd | Mnemonic::Iretq)
     }
 
-    /// Whether a step over it may end one instruction later: one over `sti` does so under QEMU's emulation, and one
-    /// over `iretq` on kvm_pvm.
+    /// Whether a step over it may end one instruction later: one over `sti` does so under QEMU's emulation,
+    /// and one over `iretq` on kvm_pvm.
     fn may_end_late(&self) -> bool {
         self.shadows_next() || self.returns_from_handler()
     }
@@ -106,8 +106,8 @@ impl Before {
         Some(Self::look(vcpu, self.registers.at(next)))
     }
 
-    /// The instruction pointer behind it, as far as that can be told of one that does not branch; an interrupt's
-    /// return goes where the stack says.
+    /// The instruction pointer behind it, as far as that can be told of one that does not branch; an
+    /// interrupt's return goes where the stack says.
     fn goes_on_at(&self, vcpu: &Vcpu) -> Option<u64> {
         let size = match self.instruction.mnemonic() {
             _ if self.branches() && !self.returns_from_handler() => return None,
@@ -260,8 +260,8 @@ impl Stepper {
         Ok(registers.ip != next && self.stops.has(registers.instruction()))
     }
 
-    /// Whether a guest that left for an output did so at a stop; then it is set back to the instruction that is
-    /// there.
+    /// Whether a guest that left for an output did so at a stop; then it is set back to the instruction
+    /// that is there.
     fn arrive_by_output(&self, vcpu: &mut Vcpu) -> Result<bool, VcpuError> {
         let registers = vcpu.registers()?;
         let (at, before) = (registers.instruction(), registers.at(registers.ip.wrapping_sub(1)));
@@ -320,8 +320,8 @@ impl Stepper {
         }
     }
 
-    /// The instructions with which the guest's run ended, for now or for good. The last is not completed, so that
-    /// the guest can be looked at as it left.
+    /// The instructions with which the guest's run ended, for now or for good. The last is not completed,
+    /// so that the guest can be looked at as it left.
     pub fn last(&mut self, vcpu: &Vcpu) -> Vec<Before> {
         self.stops.lift(vcpu);
         match std::mem::take(&mut self.step) {
