@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::status::Status;
-use crate::{docs, guests, host, nested, process, toolchain, workspace};
+use crate::{docs, fuzz, guests, host, nested, process, toolchain, workspace};
 
 /// Why a command ended early.
 #[derive(Debug, Error)]
@@ -32,6 +32,10 @@ pub(crate) enum Error {
     #[error(transparent)]
     Nested(#[from] nested::Error),
 
+    /// Nothing could be fuzzed.
+    #[error(transparent)]
+    Fuzz(#[from] fuzz::Error),
+
     /// A program could not be run.
     #[error(transparent)]
     Process(#[from] process::Error),
@@ -46,6 +50,7 @@ impl Error {
             Error::Guests(error) => error.status(),
             Error::Docs(error) => error.status(),
             Error::Nested(error) => error.status(),
+            Error::Fuzz(error) => error.status(),
             Error::Toolchain(_) | Error::Process(_) => Status::CANNOT_RUN,
         }
     }

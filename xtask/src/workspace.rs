@@ -77,7 +77,11 @@ struct Metadata {
 impl Workspace {
     /// Asks cargo; it takes some hundredths of a second.
     pub(crate) fn load() -> Result<Workspace, Error> {
-        let root = root();
+        Workspace::at(root())
+    }
+
+    /// The workspace whose root this folder is.
+    pub(crate) fn at(root: PathBuf) -> Result<Workspace, Error> {
         let manifest = root.join("Cargo.toml");
         let mut ask = cargo::for_host(Path::new("."));
         ask.args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"]).arg(manifest);

@@ -8,6 +8,8 @@ guest_rt::entry!(main);
 
 fn main() {
     // SAFETY: the null page has no memory; the read leaves the guest and never comes back.
-    unsafe { core::arch::asm!("fld tbyte ptr [{null}]", null = in(reg) core::ptr::null::<u8>(), out("st(0)") _) }
+    unsafe {
+        core::arch::asm!("fld tbyte ptr [{null}]", null = in(reg) core::ptr::null::<u8>(), out("st(0)") _)
+    }
     guest_rt::println!("loaded");
 }

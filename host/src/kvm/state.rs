@@ -97,13 +97,13 @@ pub struct Registers {
     /// CR2, the address of the last page fault.
     pub cr2: u64,
     /// The mode.
-    mode: CpuMode,
+    pub mode: CpuMode,
     /// The width of code in bits: 16, 32 or 64.
-    bits: u32,
+    pub bits: u32,
     /// Where the code segment begins.
-    code_base: u64,
+    pub code_base: u64,
     /// Where the stack segment begins.
-    stack_base: u64,
+    pub stack_base: u64,
 }
 
 impl Registers {

@@ -109,7 +109,10 @@ impl Report {
             }
         }
         backtrace.extend(
-            evidence.callers.iter().flat_map(|&address| frames(address, symbols.places(address.saturating_sub(1)))),
+            evidence
+                .callers
+                .iter()
+                .flat_map(|&address| frames(address, symbols.places(address.saturating_sub(1)))),
         );
         if let Wanted::CallsTo(file, line) = wanted {
             let is_there = |frame: &Frame| {

@@ -4,6 +4,7 @@ mod build_guests;
 mod ci;
 mod docs;
 mod doctor;
+mod fuzz;
 mod passthrough;
 mod test;
 
@@ -19,6 +20,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Status, Error> {
         Command::Replay(handed) => passthrough::run("replay", &handed.arguments, cli.verbose),
         Command::Explore(handed) => passthrough::run("explore", &handed.arguments, cli.verbose),
         Command::Test(wish) => test::run(&wish, cli.verbose),
+        Command::Fuzz(wish) => fuzz::run(&wish),
         Command::Ci => ci::run(),
         Command::Docs => docs::run(),
         Command::Doctor => doctor::run(),
