@@ -38,6 +38,17 @@ pub enum Status {
     Bug = 70,
 }
 
+impl Status {
+    /// The status of a run that ended with a guest's end of this [name](GuestEnd::name).
+    pub fn of_end(name: &str) -> Self {
+        match name {
+            "exit" | "panic" => Self::GuestFailed,
+            "deadline" | "turn-timeout" | "max-exits" => Self::Limit,
+            _ => Self::GuestCrashed,
+        }
+    }
+}
+
 /// A command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -126,6 +137,14 @@ pub enum Error {
         /// The system's own error.
         source: io::Error,
     },
+    /// A report cannot be written.
+    #[error("cannot write the report {}: {source}", path.display())]
+    Report {
+        /// The file.
+        path: PathBuf,
+        /// The system's own error.
+        source: io::Error,
+    },
     /// A replay went another way than its recording.
     #[error("the replay differs from the recording: {0}")]
     Differs(Difference),
@@ -170,6 +189,7 @@ impl Error {
             Self::Usage(_)
             | Self::Gdb { .. }
             | Self::Record { .. }
+            | Self::Report { .. }
             | Self::Recording(_)
             | Self::Story(_)
             | Self::Schedule(_)
@@ -292,11 +312,7 @@ impl GuestEnd {
 
     /// The exit status that stands for this end.
     pub fn status(&self) -> Status {
-        match self {
-            Self::Exited(_) | Self::Panicked(_) => Status::GuestFailed,
-            Self::Crashed(_) => Status::GuestCrashed,
-            Self::Deadline(_) | Self::TurnTimeout(_) | Self::Exits(_) => Status::Limit,
-        }
+        Status::of_end(self.name())
     }
 
     /// The end's name for machines.
@@ -396,6 +412,7 @@ mod tests {
         assert_eq!(guest(GuestEnd::Deadline(Duration::from_secs(1))), 4);
         assert_eq!(guest(GuestEnd::TurnTimeout(Duration::from_secs(1))), 4);
         assert_eq!(guest(GuestEnd::Exits(1)), 4);
+        assert_eq!(Status::of_end("violation") as u8, 3);
         assert_eq!(Error::OutputHeld { limit: Duration::from_secs(1) }.status() as u8, 4);
         assert_eq!(Error::Usage(String::new()).status() as u8, 2);
         assert_eq!(Error::Doctor.status() as u8, 5);

@@ -13,6 +13,7 @@
 
 pub mod admission;
 pub mod cli;
+pub mod command;
 pub mod crash;
 pub mod doctor;
 pub mod driver;
@@ -39,6 +40,7 @@ pub mod prodcons;
 pub mod recording;
 pub mod relay;
 pub mod replay;
+pub mod report;
 pub mod schedule;
 pub mod seed;
 pub mod session;

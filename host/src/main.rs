@@ -1,19 +1,24 @@
 //! `guestlab`: runs guests under KVM. `guestlab --help` says how.
 
-use std::{panic, path::Path, process::ExitCode};
+use std::{env, panic, path::Path, process::ExitCode};
 
 use clap::Parser;
 use guest_abi::mode::CpuMode;
 use guestlab::{
     cli::{self, Cli, Command, ExploreArgs, Plan, ReplayArgs, RunArgs},
+    command::CommandLine,
     doctor,
     error::{Error, Status},
     explain::Explain,
     explore, interrupt,
     kvm::System,
-    output, prodcons,
+    output::{self, Sink},
+    prodcons,
     recording::Recorder,
-    relay, replay, solo,
+    relay, replay,
+    report::{self, Report},
+    solo,
+    story::Narrator,
 };
 
 fn main() -> ExitCode {
@@ -23,7 +28,7 @@ fn main() -> ExitCode {
     let status = match outcome {
         Ok(()) => Status::Success,
         Err(error) => {
-            report(&error);
+            complain(&error);
             if let Some(signal) = error.signal() {
                 interrupt::die(signal);
             }
@@ -42,6 +47,8 @@ fn obey(command: Command) -> Result<(), Error> {
         Command::Explore(args) => explore(&args),
         Command::Replay(args) if args.needs => replay_needs(&args.file),
         Command::Replay(args) => replay(&args),
+        Command::Report(args) if args.needs => print_needs(Vec::new()),
+        Command::Report(args) => report::of_file(&args.file, &args.page),
         Command::Doctor(args) => doctor::run(&args.kvm),
     }
 }
@@ -51,18 +58,47 @@ fn run(args: &RunArgs) -> Result<(), Error> {
     let system = System::open(&args.device().kvm, args.explain())?;
     let (form, quiet) = args.output();
     let mut sink = output::stdout(form, quiet);
-    match &plan {
-        Plan::Prodcons(plan) => match args.record() {
-            None => prodcons::run(&system, plan, &mut *sink),
+    match args.report() {
+        None => play(&system, &plan, args.record(), &mut *sink),
+        Some(path) => {
+            let report = Report::create(path)?;
+            let mut narrator = Narrator::new(&mut *sink).keeping_stats(!args.stats());
+            origin(&plan, &mut narrator)?;
+            let outcome = play(&system, &plan, args.record(), &mut narrator);
+            report.conclude(narrator.story(), outcome)
+        }
+    }
+}
+
+/// Runs what is planned.
+fn play(system: &System, plan: &Plan, record: Option<&Path>, sink: &mut dyn Sink) -> Result<(), Error> {
+    match plan {
+        Plan::Prodcons(plan) => match record {
+            None => prodcons::run(system, plan, sink),
             Some(path) => {
-                let mut recorder = Recorder::new(path, plan, &mut *sink);
-                let outcome = prodcons::run(&system, plan, &mut recorder);
+                let mut recorder = Recorder::new(path, plan, sink);
+                let outcome = prodcons::run(system, plan, &mut recorder);
                 recorder.conclude(outcome)
             }
         },
-        Plan::Relay(plan) => relay::run(&system, plan, &mut *sink),
-        Plan::Solo(plan) => solo::run(&system, plan, &mut *sink),
+        Plan::Relay(plan) => relay::run(system, plan, sink),
+        Plan::Solo(plan) => solo::run(system, plan, sink),
     }
+}
+
+/// Begins a story with what its events do not say: how the run can be had again.
+fn origin(plan: &Plan, narrator: &mut Narrator<'_>) -> Result<(), Error> {
+    let seed = match plan {
+        Plan::Prodcons(plan) => {
+            return narrator.begin(plan).map_err(|problem| Error::Bug(problem.to_string()));
+        }
+        Plan::Relay(plan) => plan.seed,
+        Plan::Solo(plan) => plan.seed,
+    };
+    // What follows the program's name and `run`.
+    let given = env::args_os().skip(2).map(|word| word.to_string_lossy().into_owned());
+    narrator.story_mut().set_command(&CommandLine::again(given, seed));
+    Ok(())
 }
 
 fn explore(args: &ExploreArgs) -> Result<(), Error> {
@@ -92,7 +128,7 @@ fn print_needs(needs: Vec<(String, CpuMode)>) -> Result<(), Error> {
 
 /// Says what went wrong, in which nothing of a guest's or of a file's can drive the terminal. A reader
 /// of the output that has gone is nothing to speak of.
-fn report(error: &Error) {
+fn complain(error: &Error) {
     if !error.is_closed_output() {
         let text = error.to_string();
         let text = match error.has_lines() {

@@ -47,6 +47,12 @@ pub(crate) enum Command {
     #[command(disable_help_flag = true)]
     Replay(Handed),
 
+    /// Write a page about a run that is in a file, of `--record FILE` or `--format jsonl`: `report FILE OUT.html`.
+    ///
+    /// Everything after `report` goes to `guestlab report` as it is.
+    #[command(disable_help_flag = true)]
+    Report(Handed),
+
     /// Build the guests and run every test; `--nested` runs the host's on emulated hardware KVM.
     Test(Test),
 

@@ -34,6 +34,8 @@ pub enum Command {
     Explore(Box<ExploreArgs>),
     /// Run a recording again, in real VMs, and report the first difference.
     Replay(ReplayArgs),
+    /// Write a page about a run that is in a file; nothing is run again.
+    Report(ReportArgs),
     /// Say whether this machine can run guests and, if not, what to do.
     Doctor(DeviceArgs),
 }
@@ -61,6 +63,20 @@ pub struct ReplayArgs {
     /// Where KVM is.
     #[command(flatten)]
     pub device: DeviceArgs,
+}
+
+/// Write a page about a run that is in a file.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// What `run ... --record FILE` or `run ... --format jsonl` wrote.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The page: one HTML file that needs nothing else.
+    #[arg(value_name = "OUT.html")]
+    pub page: PathBuf,
+    /// As for `run`.
+    #[arg(long, hide = true)]
+    pub needs: bool,
 }
 
 /// Where a guest's image is: in the images' folder.

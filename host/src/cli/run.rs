@@ -70,6 +70,9 @@ pub struct RunArgs {
     /// End with a table of exits: how often, why, and where the time went.
     #[arg(long)]
     stats: bool,
+    /// Write a page about the run when it is over, however it ended: one HTML file that needs nothing else.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Say on standard error, as it happens, what each KVM call and each exit is for.
     #[arg(long)]
     explain: bool,
@@ -162,6 +165,16 @@ impl RunArgs {
     /// The file to record to.
     pub fn record(&self) -> Option<&Path> {
         self.exchange.record.as_deref()
+    }
+
+    /// The file of the page about the run.
+    pub fn report(&self) -> Option<&Path> {
+        self.report.as_deref()
+    }
+
+    /// Whether statistics are asked for.
+    pub fn stats(&self) -> bool {
+        self.stats
     }
 
     /// The form of the output, and whether there is to be little of it.
@@ -263,7 +276,7 @@ impl RunArgs {
             capacity: capacity.unwrap_or(Capacity::DEFAULT),
             seed,
             limits: self.limits.limits(None),
-            stats: self.stats,
+            stats: self.stats || self.report.is_some(),
             observe: self.observe(),
         }
     }
@@ -303,7 +316,7 @@ impl RunArgs {
             seed,
             limits: self.limits.limits(experiment.timeout),
             secrets: self.secrets(),
-            stats: self.stats,
+            stats: self.stats || self.report.is_some(),
             observe: self.observe(),
             experiment,
         }
@@ -317,7 +330,7 @@ impl RunArgs {
             memory: self.memory(),
             limits: self.limits.limits(None),
             secrets: self.secrets(),
-            stats: self.stats,
+            stats: self.stats || self.report.is_some(),
             observe: self.observe(),
             dump_regs: self.dump_regs,
         }

@@ -23,10 +23,8 @@ pub(super) enum Line {
     },
     Crash(Crash),
     End(End),
-    Exit {
-        vm: u32,
-        exits: ExitCounts,
-    },
+    Exit(Exited),
+    Dropped(Dropped),
     Stats {
         vms: Vec<VmStats>,
     },
@@ -172,6 +170,29 @@ fn by_vm<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u32, Exi
     texts.into_iter().map(number).collect()
 }
 
+/// How a guest that ran alone ended: see [`ExitEvent`](crate::event::ExitEvent).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Exited {
+    /// The VM's number.
+    pub vm: u32,
+    /// The guest's name.
+    pub name: String,
+    /// Its exit status.
+    pub status: u32,
+    pub(super) exits: ExitCounts,
+}
+
+/// What of a guest's text is missing: see [`event::Dropped`](crate::event::Dropped).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Dropped {
+    /// The VM's number.
+    pub vm: u32,
+    /// The number of bytes that were dropped.
+    pub bytes: u64,
+    /// The number of bytes that it may print.
+    pub limit: u64,
+}
+
 /// A VM's exits: by kind, and `total`.
 pub type ExitCounts = BTreeMap<String, u64>;
 
@@ -195,6 +216,8 @@ pub struct StatsRow {
     pub port: Option<u16>,
     /// `in` or `out`, for a port access.
     pub direction: Option<String>,
+    /// The size in bytes, for a port access.
+    pub size: Option<u8>,
     /// How often it happened.
     pub count: u64,
     /// The time in the guest that ended with such an exit.

@@ -17,11 +17,11 @@ use guest_abi::{
 };
 
 pub use items::{Item, Items};
-pub use line::{Crash, End, ExitCounts, Guest, Output, Run, StatsRow, VmStats};
+pub use line::{Crash, Dropped, End, ExitCounts, Exited, Guest, Output, Run, StatsRow, VmStats};
 pub use narrator::Narrator;
 pub use problem::{Problem, StoryError};
 
-use crate::{files, recording::Options};
+use crate::{command::CommandLine, error::Status, event::Audit, files, recording::Options};
 use line::Line;
 
 /// The largest file that is read, in bytes.
@@ -39,6 +39,9 @@ pub struct Story {
     end: Option<End>,
     exits: BTreeMap<u32, ExitCounts>,
     stats: Vec<VmStats>,
+    exited: Option<Exited>,
+    dropped: Vec<Dropped>,
+    command: Option<String>,
 }
 
 /// A turn that is over.
@@ -88,9 +91,9 @@ impl Story {
         let error = |line, problem| StoryError { path: path.into(), line, problem };
         let bytes = files::read(path, MAX_FILE_SIZE).map_err(|source| error(None, Problem::Read(source)))?;
         let story = Self::parse(&bytes).map_err(|(line, problem)| error(Some(line), problem))?;
-        match story.run.is_none() && story.exits.is_empty() && story.crash.is_none() {
-            true => Err(error(None, Problem::Nothing)),
-            false => Ok(story),
+        match story.is_told() {
+            true => Ok(story),
+            false => Err(error(None, Problem::Nothing)),
         }
     }
 
@@ -117,14 +120,14 @@ impl Story {
                 return Err(Problem::Contradiction("a second beginning"));
             }
             Line::Turn(turn) => self.turn(turn)?,
-            Line::Console { vm, text } => {
-                self.outputs.push(Output { turns: self.turns.len(), vm, text });
-            }
+            Line::Console { vm, text } => self.console(vm, &text),
             Line::Crash(crash) => self.crash = Some(crash),
             Line::End(end) => self.end(end)?,
-            Line::Exit { vm, exits } => {
-                self.exits.insert(vm, exits);
+            Line::Exit(exited) => {
+                self.exits.insert(exited.vm, exited.exits.clone());
+                self.exited = Some(exited);
             }
+            Line::Dropped(dropped) => self.dropped.push(dropped),
             Line::Stats { vms } => self.stats = vms,
             Line::Other => {}
         }
@@ -165,6 +168,15 @@ impl Story {
         Ok(())
     }
 
+    /// A guest that prints byte by byte makes one output of it, not a million.
+    fn console(&mut self, vm: u32, text: &str) {
+        let turns = self.turns.len();
+        match self.outputs.last_mut().filter(|last| (last.vm, last.turns) == (vm, turns)) {
+            Some(last) => last.text.push_str(text),
+            None => self.outputs.push(Output { turns, vm, text: text.into() }),
+        }
+    }
+
     fn end(&mut self, end: End) -> Result<(), Problem> {
         let account = end.account.is_none_or(|account| {
             let (produced, consumed) = (self.items.produced(), self.items.consumed());
@@ -177,6 +189,11 @@ impl Story {
         self.exits.extend(end.exits.clone());
         self.end = Some(end);
         Ok(())
+    }
+
+    /// Whether anything of a run is told.
+    pub fn is_told(&self) -> bool {
+        self.run.is_some() || !self.exits.is_empty() || self.crash.is_some() || !self.outputs.is_empty()
     }
 
     /// The options of the run, where it is a recording's.
@@ -222,6 +239,51 @@ impl Story {
     /// Exits and times of each VM, where the run was asked for statistics.
     pub fn stats(&self) -> &[VmStats] {
         &self.stats
+    }
+
+    /// How the guest ended, where it ran alone.
+    pub fn exited(&self) -> Option<&Exited> {
+        self.exited.as_ref()
+    }
+
+    /// What of guests' text is missing.
+    pub fn dropped(&self) -> &[Dropped] {
+        &self.dropped
+    }
+
+    /// The exit status of the run; `None` where it did not come to an end.
+    pub fn status(&self) -> Option<Status> {
+        let audit = |end: &End| match end.account.map(|account| account.audit) {
+            None | Some(Audit::Ok) => Status::Success,
+            Some(Audit::Failed) => Status::Bug,
+        };
+        let crash = self.crash.as_ref().map(|crash| Status::of_end(&crash.reason));
+        let exited = self.exited.as_ref().map(|exited| match exited.status {
+            0 => Status::Success,
+            _ => Status::GuestFailed,
+        });
+        crash.or(exited).or(self.end.as_ref().map(audit))
+    }
+
+    /// Whoever ran it says which command repeats the run.
+    pub fn set_command(&mut self, command: &CommandLine) {
+        self.command = Some(command.to_string());
+    }
+
+    /// The command that repeats the run, where that is known: said by whoever ran it, or made of the
+    /// options of an exchange.
+    pub fn command(&self) -> Option<String> {
+        let of_options =
+            || Some(CommandLine::exchange(self.options.as_ref()?, self.run.as_ref()?).to_string());
+        self.command.clone().or_else(of_options)
+    }
+
+    /// How many items turn `turn`, from 1, could have moved: as many as there was room for, or as there
+    /// were.
+    pub fn possible(&self, turn: usize) -> Option<u32> {
+        let role = self.turns.get(turn.checked_sub(1)?)?.deed.role()?;
+        let Pointers { capacity, count, .. } = self.pointers(turn - 1)?;
+        Some(if role == Role::Producer { capacity - count } else { count })
     }
 
     /// The VM's exits up to and with turn `turns`, its boot left out.
