@@ -11,9 +11,10 @@ use guestlab::{
     explain::Explain,
     explore, interrupt,
     kvm::System,
-    output, prodcons,
+    output::{self, Sink},
+    prodcons,
     recording::Recorder,
-    relay, replay, solo,
+    relay, replay, solo, view,
 };
 
 fn main() -> ExitCode {
@@ -42,6 +43,8 @@ fn obey(command: Command) -> Result<(), Error> {
         Command::Explore(args) => explore(&args),
         Command::Replay(args) if args.needs => replay_needs(&args.file),
         Command::Replay(args) => replay(&args),
+        Command::View(args) if args.asks_for_needs() => print_needs(Vec::new()),
+        Command::View(args) => view::open(&args.plan()),
         Command::Doctor(args) => doctor::run(&args.kvm),
     }
 }
@@ -49,19 +52,25 @@ fn obey(command: Command) -> Result<(), Error> {
 fn run(args: &RunArgs) -> Result<(), Error> {
     let plan = args.plan()?;
     let system = System::open(&args.device().kvm, args.explain())?;
+    if args.has_view() {
+        return view::live(|sink| play(&system, &plan, args.record(), sink));
+    }
     let (form, quiet) = args.output();
-    let mut sink = output::stdout(form, quiet);
-    match &plan {
-        Plan::Prodcons(plan) => match args.record() {
-            None => prodcons::run(&system, plan, &mut *sink),
+    play(&system, &plan, args.record(), &mut *output::stdout(form, quiet))
+}
+
+fn play(system: &System, plan: &Plan, record: Option<&Path>, sink: &mut dyn Sink) -> Result<(), Error> {
+    match plan {
+        Plan::Prodcons(plan) => match record {
+            None => prodcons::run(system, plan, sink),
             Some(path) => {
-                let mut recorder = Recorder::new(path, plan, &mut *sink);
-                let outcome = prodcons::run(&system, plan, &mut recorder);
+                let mut recorder = Recorder::new(path, plan, sink);
+                let outcome = prodcons::run(system, plan, &mut recorder);
                 recorder.conclude(outcome)
             }
         },
-        Plan::Relay(plan) => relay::run(&system, plan, &mut *sink),
-        Plan::Solo(plan) => solo::run(&system, plan, &mut *sink),
+        Plan::Relay(plan) => relay::run(system, plan, sink),
+        Plan::Solo(plan) => solo::run(system, plan, sink),
     }
 }
 

@@ -19,12 +19,16 @@ pub(super) enum Line {
     Turn(Turn),
     Console {
         vm: u32,
+        #[serde(default)]
+        name: String,
         text: String,
     },
     Crash(Crash),
     End(End),
     Exit {
         vm: u32,
+        #[serde(default)]
+        name: String,
         exits: ExitCounts,
     },
     Stats {

@@ -8,6 +8,7 @@ mod items;
 mod line;
 mod narrator;
 mod problem;
+mod tally;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -18,11 +19,13 @@ use guest_abi::{
 
 pub use items::{Item, Items};
 pub use line::{Crash, End, ExitCounts, Guest, Output, Run, StatsRow, VmStats};
-pub use narrator::Narrator;
+pub use narrator::{Listener, Narrator};
 pub use problem::{Problem, StoryError};
+pub use tally::Counts;
 
 use crate::{files, recording::Options};
 use line::Line;
+use tally::Tally;
 
 /// The largest file that is read, in bytes.
 const MAX_FILE_SIZE: u64 = 1 << 30;
@@ -32,8 +35,11 @@ const MAX_FILE_SIZE: u64 = 1 << 30;
 pub struct Story {
     options: Option<Options>,
     run: Option<Run>,
+    /// The first guest that was named other than by the run.
+    soloist: Option<String>,
     turns: Vec<Turn>,
     items: Items,
+    tallies: BTreeMap<u32, Tally>,
     outputs: Vec<Output>,
     crash: Option<Crash>,
     end: Option<End>,
@@ -88,7 +94,7 @@ impl Story {
         let error = |line, problem| StoryError { path: path.into(), line, problem };
         let bytes = files::read(path, MAX_FILE_SIZE).map_err(|source| error(None, Problem::Read(source)))?;
         let story = Self::parse(&bytes).map_err(|(line, problem)| error(Some(line), problem))?;
-        match story.run.is_none() && story.exits.is_empty() && story.crash.is_none() {
+        match story.is_empty() {
             true => Err(error(None, Problem::Nothing)),
             false => Ok(story),
         }
@@ -117,18 +123,28 @@ impl Story {
                 return Err(Problem::Contradiction("a second beginning"));
             }
             Line::Turn(turn) => self.turn(turn)?,
-            Line::Console { vm, text } => {
-                self.outputs.push(Output { turns: self.turns.len(), vm, text });
+            Line::Console { vm, name, text } => {
+                self.soloist.get_or_insert(name);
+                self.console(vm, &text);
             }
-            Line::Crash(crash) => self.crash = Some(crash),
+            Line::Crash(crash) => {
+                self.soloist.get_or_insert_with(|| crash.name.clone());
+                self.crash = Some(crash);
+            }
             Line::End(end) => self.end(end)?,
-            Line::Exit { vm, exits } => {
+            Line::Exit { vm, name, exits } => {
+                self.soloist.get_or_insert(name);
                 self.exits.insert(vm, exits);
             }
             Line::Stats { vms } => self.stats = vms,
             Line::Other => {}
         }
         Ok(())
+    }
+
+    /// Whether nothing of a run was told yet.
+    pub fn is_empty(&self) -> bool {
+        self.run.is_none() && self.exits.is_empty() && self.crash.is_none() && self.outputs.is_empty()
     }
 
     fn begins(&self) -> bool {
@@ -161,8 +177,22 @@ impl Story {
             (None, None, line::Deed::Left { mailbox }) => Deed::Left(mailbox),
             _ => return Err(Problem::Contradiction("a turn of another experiment")),
         };
+        let items = match deed {
+            Deed::Moved { items, .. } => items,
+            Deed::Left(_) => 0,
+        };
         self.turns.push(Turn { vm, exits, deed });
+        self.tallies.entry(vm).or_default().enter(self.turns.len(), items, exits);
         Ok(())
+    }
+
+    /// Guests that print character by character are no reason to keep as many texts.
+    fn console(&mut self, vm: u32, text: &str) {
+        let turns = self.turns.len();
+        match self.outputs.last_mut() {
+            Some(last) if (last.turns, last.vm) == (turns, vm) => last.text.push_str(text),
+            _ => self.outputs.push(Output { turns, vm, text: text.into() }),
+        }
     }
 
     fn end(&mut self, end: End) -> Result<(), Problem> {
@@ -189,9 +219,24 @@ impl Story {
         self.run.as_ref()
     }
 
+    /// The name of a guest that runs alone, once it is known.
+    pub fn soloist(&self) -> Option<&str> {
+        self.soloist.as_deref().filter(|name| self.run.is_none() && !name.is_empty())
+    }
+
     /// The turns that are over, in order.
     pub fn turns(&self) -> &[Turn] {
         &self.turns
+    }
+
+    /// How many steps the run has taken: its turns, and the crash that ended it.
+    pub fn steps(&self) -> usize {
+        self.turns.len() + usize::from(self.crash.is_some())
+    }
+
+    /// The crash, if step number `step`, from 1, is that.
+    pub fn crash_at(&self, step: usize) -> Option<&Crash> {
+        self.crash.as_ref().filter(|_| step > self.turns.len())
     }
 
     /// All items that were made, and what became of them.
@@ -224,9 +269,14 @@ impl Story {
         &self.stats
     }
 
+    /// What a VM had done after `turns` turns.
+    pub fn counts(&self, vm: u32, turns: usize) -> Counts {
+        self.tallies.get(&vm).map_or(Counts::default(), |tally| tally.after(turns))
+    }
+
     /// The VM's exits up to and with turn `turns`, its boot left out.
     pub fn exits_in_turns(&self, vm: u32, turns: usize) -> u64 {
-        self.turns.iter().take(turns).filter(|turn| turn.vm == vm).map(|turn| turn.exits).sum()
+        self.counts(vm, turns).exits
     }
 
     /// The ring's pointers after `turns` turns; `None` where there is no ring.
