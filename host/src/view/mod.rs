@@ -11,6 +11,8 @@ mod picture;
 mod show;
 mod state;
 mod terminal;
+#[cfg(test)]
+mod testing;
 mod way;
 
 use std::{
@@ -132,19 +134,18 @@ pub fn live(run: impl FnOnce(&mut dyn Sink) -> Result<(), Error> + Send) -> Resu
         let run = run.map_err(|source| Error::Os { what: "start the run's thread", source })?;
         let stage = Stage { story, is_over: Some(is_over) };
         let closed = if has_begun(&stage) { show(&stage, View::following()).map(Some) } else { Ok(None) };
-        let is_early = !is_over.load(Ordering::Acquire);
-        if is_early {
+        if !is_over.load(Ordering::Acquire) {
             interrupt::interrupt();
         }
         let outcome = run.join().unwrap_or_else(|_| Err(Error::Bug("the run's thread panicked".into())));
-        let closed = closed.map_err(terminal_error)?;
-        Ok::<_, Error>((outcome, closed.filter(|_| is_early)))
+        Ok::<_, Error>((outcome, closed))
     })?;
     drop(silence);
     let said = afterwards.say().map_err(Error::Output);
     match (outcome, closed) {
         // The run was interrupted because the view was closed.
-        (Err(Error::Interrupted { at, .. }), Some(Closed::Quit)) => Err(Error::ViewClosed { at }),
+        (Err(Error::Interrupted { at, .. }), Ok(Some(Closed::Quit))) => Err(Error::ViewClosed { at }),
+        (Ok(()) | Err(Error::Interrupted { .. }), Err(source)) => Err(terminal_error(source)),
         (outcome, _) => outcome.and(said),
     }
 }

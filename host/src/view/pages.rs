@@ -1,10 +1,15 @@
 //! Pages that lie above the view: the keys, and the report of a crash.
 
+use std::collections::BTreeMap;
+
 use ratatui::text::{Line, Span};
 use serde_json::Value;
 
 use super::{
-    draw::theme::{BAD, FAINT, STRONG, clean},
+    draw::{
+        LEAST,
+        theme::{BAD, FAINT, STRONG, clean},
+    },
     state::Page,
 };
 use crate::story::{Crash, Story};
@@ -30,6 +35,9 @@ const KEYS: [(&str, &str); 17] = [
     ("", "a colour is a VM; what is filled was made by it"),
 ];
 
+/// The most characters of a line: those of the smallest terminal but the frame.
+const LINE: usize = LEAST.width as usize - 8;
+
 /// The lines of a page.
 pub(super) fn lines(page: Page, story: &Story) -> Vec<Line<'static>> {
     match page {
@@ -47,13 +55,9 @@ fn report(crash: &Crash) -> Vec<Line<'static>> {
     let Crash { vm, name, turn, reason, message, hint, rest } = crash;
     let turn = turn.map_or("outside of a turn".into(), |turn| format!("in turn {turn}"));
     let mut lines = vec![Line::styled(format!(" VM {vm}, {}, {turn}: {}", clean(name), clean(reason)), BAD)];
-    lines.extend(message.lines().map(|line| Line::raw(format!(" {}", clean(line)))));
+    lines.extend(message.lines().flat_map(wrapped));
     if !hint.is_empty() {
-        lines.push(Line::raw(format!(" try: {}", clean(hint))));
-    }
-    if let Some(states) = rest.get("states") {
-        lines.extend(section("the ring"));
-        lines.extend(["old", "claimed"].map(|which| item(format!("{which}: {}", state(&states[which])))));
+        lines.extend(wrapped(&format!("try: {hint}")));
     }
     lines.extend(list(rest, "instructions", "instructions", instruction));
     lines.extend(registers(rest.get("registers")));
@@ -66,19 +70,28 @@ fn section(title: &str) -> [Line<'static>; 2] {
     [Line::raw(""), Line::styled(format!(" {title}"), FAINT)]
 }
 
-fn item(text: String) -> Line<'static> {
-    Line::raw(format!("   {}", clean(&text)))
+/// A text as lines that have room in the smallest terminal.
+fn wrapped(text: &str) -> Vec<Line<'static>> {
+    let mut lines = vec![String::new()];
+    for word in clean(text).split(' ') {
+        let last = lines.last_mut().expect("there is one");
+        match last.chars().count() + word.chars().count() < LINE || last.trim().is_empty() {
+            true => *last += &format!("{word} "),
+            false => lines.push(format!("  {word} ")),
+        }
+    }
+    lines.into_iter().map(|line| Line::raw(format!(" {}", line.trim_end()))).collect()
 }
 
 /// A section with an item for each element of an array, if there is one.
 fn list(
-    rest: &std::collections::BTreeMap<String, Value>,
+    rest: &BTreeMap<String, Value>,
     field: &str,
     title: &str,
     text: impl Fn(&Value) -> String,
 ) -> Vec<Line<'static>> {
     let elements = rest.get(field).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let items = elements.iter().map(|element| item(text(element)));
+    let items = elements.iter().flat_map(|element| wrapped(&format!("  {}", text(element))));
     match elements.is_empty() {
         true => Vec::new(),
         false => section(title).into_iter().chain(items).collect(),
@@ -97,7 +110,9 @@ fn registers(value: Option<&Value>) -> Vec<Line<'static>> {
         .iter()
         .map(|(name, value)| format!("{name:<6} {:#x}", value.as_u64().unwrap_or(0)))
         .collect();
-    let rows = named.chunks(3).map(|row| item(row.iter().map(|it| format!("{it:<26}")).collect()));
+    let rows = named
+        .chunks(3)
+        .flat_map(|row| wrapped(&row.iter().map(|it| format!("  {it:<21}")).collect::<String>()));
     section("registers").into_iter().chain(rows).collect()
 }
 
@@ -109,12 +124,4 @@ fn call(value: &Value) -> String {
     };
     let name = text("function").unwrap_or("?");
     format!("{:#010x}  {name}{place}", value["address"].as_u64().unwrap_or(0))
-}
-
-fn state(value: &Value) -> String {
-    let number = |field: &str| value[field].as_u64().map_or("?".into(), |number| number.to_string());
-    let slots = value["slots"].as_array().map_or(&[][..], Vec::as_slice);
-    let slots: Vec<String> = slots.iter().map(Value::to_string).collect();
-    let (cons_p, prod_p, count) = (number("cons_p"), number("prod_p"), number("count"));
-    format!("cons_p={cons_p} prod_p={prod_p} count={count} slots [{}]", slots.join(" "))
 }

@@ -328,3 +328,6 @@ impl Default for View {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,8 +77,10 @@ impl Screen {
     ///
     /// The terminal's size cannot be had.
     pub(super) fn draw(&mut self, scene: &Scene<'_>) -> io::Result<()> {
-        let _taken = lock();
+        let taken = lock();
         self.terminal.autoresize()?;
+        // A panic must not find it locked: its message would be lost.
+        drop(taken);
         scene.draw(self.terminal.get_frame().buffer_mut());
         Ok(())
     }

@@ -12,7 +12,7 @@ mod vms;
 use ratatui::{
     buffer::Buffer,
     layout::{Constraint, Layout, Rect, Size},
-    style::Style,
+    style::{Color, Style},
     text::{Line, Span},
     widgets::{Block, BorderType, Clear, Paragraph, Widget},
 };
@@ -26,6 +26,9 @@ use theme::{BAD, FAINT, GOOD, HERE, STRONG, clean};
 
 /// The smallest terminal in which everything has its place.
 pub(super) const LEAST: Size = Size::new(80, 24);
+
+/// The largest part of a terminal that is drawn into.
+const MOST: Rect = Rect::new(0, 0, 1000, 1000);
 
 /// How the story that is shown comes about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,12 +82,12 @@ impl<'a> Scene<'a> {
 
     /// Draws it all.
     pub fn draw(&self, buffer: &mut Buffer) {
-        let area = buffer.area;
+        let area = buffer.area.intersection(MOST);
         if area.width < LEAST.width || area.height < LEAST.height {
             return too_small(buffer, area);
         }
         let vms = vms::rows(self.story).min(area.height / 4 + 1) + 2;
-        let timeline = if self.story.beginning().is_some() { timeline::height(area) } else { 0 };
+        let timeline = if self.story.beginning().is_some() { timeline::height(area, self) } else { 0 };
         let [head, vm_area, middle, line, foot] = Layout::vertical([
             Constraint::Length(1),
             Constraint::Length(vms),
@@ -109,16 +112,8 @@ impl<'a> Scene<'a> {
     fn middle(&self, buffer: &mut Buffer, area: Rect) {
         let texts = if self.story.beginning().is_some() { 34.max(area.width * 2 / 5) } else { area.width };
         let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Length(texts)]).areas(area);
-        let step = match (self.story.beginning(), self.story.crash()) {
-            (None, None) => 0,
-            (None, Some(_)) => 6,
-            (Some(_), _) => (area.height / 3).max(if self.view.way().is_some() { 8 } else { 6 }),
-        };
-        let [step, printed] = Layout::vertical([
-            Constraint::Length(step.min(area.height.saturating_sub(3))),
-            Constraint::Fill(1),
-        ])
-        .areas(right);
+        let [step, printed] = self.texts(area.height).map(Constraint::Length);
+        let [step, printed] = Layout::vertical([step, printed]).areas(right);
         if let Some(pointers) = self.story.pointers(self.turn()) {
             let facts = format!(
                 " cons_p {}  prod_p {}  count {} of {} ",
@@ -130,12 +125,29 @@ impl<'a> Scene<'a> {
             within(buffer, left, block(" mailbox "), |buffer, inside| mailbox::draw(buffer, inside, self));
         }
         if step.height > 0 {
-            within(buffer, step, block(&self.step_title()), |buffer, inside| {
-                turn::draw(buffer, inside, self)
-            });
+            let is_crash = self.story.crash_at(self.view.step()).is_some();
+            let more = if is_crash { " r shows the report " } else { "" };
+            let title = self.step_title();
+            let block = block(&title).title_bottom(Line::styled(more, FAINT).right_aligned());
+            within(buffer, step, block, |buffer, inside| turn::draw(buffer, inside, self));
         }
-        let whose = self.view.console_of().map_or(" printed ".into(), |vm| format!(" printed by VM {vm} "));
-        within(buffer, printed, block(&whose), |buffer, inside| console::draw(buffer, inside, self));
+        if printed.height > 0 {
+            let whose =
+                self.view.console_of().map_or(" printed ".into(), |vm| format!(" printed by VM {vm} "));
+            within(buffer, printed, block(&whose), |buffer, inside| console::draw(buffer, inside, self));
+        }
+    }
+
+    /// The heights of what the step did and of what was printed, out of a whole.
+    fn texts(&self, height: u16) -> [u16; 2] {
+        let is_told = self.view.way().is_some() || self.story.crash_at(self.view.step()).is_some();
+        let step = match (self.story.beginning(), self.story.crash()) {
+            (None, None) => 0,
+            (Some(_), _) if self.story.outputs().is_empty() && (is_told || height < 10) => height,
+            _ if is_told => (height / 3).max(height.saturating_sub(4).min(10)),
+            _ => (height / 3).max(6).min(height.saturating_sub(3)),
+        };
+        [step, height - step]
     }
 
     fn step_title(&self) -> String {
@@ -170,16 +182,16 @@ impl<'a> Scene<'a> {
     }
 
     fn place(&self) -> Vec<Span<'static>> {
-        let last = self.story.turns().len();
+        let (step, last) = (self.turn(), self.story.turns().len());
         let whole = self.story.beginning().and_then(|run| run.turns);
-        let of = match (self.origin, whole) {
-            (Origin::Running, Some(whole)) => format!("{last} of {whole}"),
-            _ => last.to_string(),
-        };
-        let turn = match (self.story.crash_at(self.view.step()), self.story.beginning()) {
-            (_, None) => String::new(),
-            (Some(_), _) => format!("crash after turn {last} "),
-            (None, _) => format!("turn {} of {of} ", self.turn()),
+        let turn = match (self.story.crash_at(self.view.step()), self.story.beginning(), whole) {
+            (_, None, _) => String::new(),
+            (Some(_), ..) => format!("crash after turn {last} "),
+            (.., Some(whole)) if self.origin == Origin::Running && step == last => {
+                format!("turn {step} of {whole} ")
+            }
+            _ if self.origin == Origin::Running => format!("turn {step}, the run is at {last} "),
+            _ => format!("turn {step} of {last} "),
         };
         let state = match (self.origin, self.story.ending(), self.story.crash()) {
             (Origin::Running, ..) => Span::styled("running ", GOOD),
@@ -232,7 +244,8 @@ fn too_small(buffer: &mut Buffer, area: Rect) {
 }
 
 fn block(title: &str) -> Block<'_> {
-    Block::bordered().border_type(BorderType::Rounded).border_style(FAINT).title(Span::styled(title, STRONG))
+    let title = Span::styled(title, STRONG.fg(Color::Reset));
+    Block::bordered().border_type(BorderType::Rounded).border_style(FAINT).title(title)
 }
 
 /// Draws a frame, and what is inside.

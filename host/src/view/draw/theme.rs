@@ -19,8 +19,11 @@ pub(in crate::view) const STRONG: Style = Style::new().add_modifier(Modifier::BO
 /// The step that is shown.
 pub(in crate::view) const HERE: Style = Style::new().add_modifier(Modifier::REVERSED);
 /// The item that is followed.
-pub(in crate::view) const FOLLOWED: Style =
-    Style::new().fg(Color::Black).bg(Color::LightYellow).add_modifier(Modifier::BOLD);
+pub(in crate::view) const FOLLOWED: Style = Style::new()
+    .fg(Color::Black)
+    .bg(Color::LightYellow)
+    .add_modifier(Modifier::BOLD)
+    .remove_modifier(Modifier::REVERSED);
 
 /// A VM's colour.
 pub(in crate::view) fn vm(vm: u32) -> Style {

@@ -21,8 +21,14 @@ const BARS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "
 const TALL: u16 = 30;
 
 /// How high its frame is to be in a terminal.
-pub(super) fn height(area: Rect) -> u16 {
-    (area.height / 4 + 1).clamp(7, 14)
+pub(super) fn height(area: Rect, scene: &Scene<'_>) -> u16 {
+    let most = (area.height / 4 + 1).clamp(7, 14);
+    let vms = scene.story.beginning().map_or(0, |run| run.guests.len());
+    match scene.story.pointers(0) {
+        Some(_) => most,
+        // A row a VM and the ruler; in one row if there are too many.
+        None => u16::try_from(vms + 3).ok().filter(|&height| height <= most + 1).unwrap_or(4),
+    }
 }
 
 /// Draws it with its frame.
@@ -76,14 +82,15 @@ impl<'a> Chart<'a> {
         let shown = usize::from(inside.width / pitch);
         let steps = scene.story.steps();
         let first = scene.view.step().saturating_sub(shown / 2 + 1).min(steps.saturating_sub(shown));
-        // The ruler has the last row, and the whole run the one before.
-        let rows = inside.height - 1 - u16::from(is_tall);
+        // The last rows are the ruler's and the whole run's.
         let has_ring = scene.story.pointers(0).is_some();
+        let is_tall = is_tall && has_ring;
+        let rows = inside.height - 1 - u16::from(is_tall);
         let lanes = u16::try_from(vms).unwrap_or(u16::MAX);
         let has_lane_each = lanes < rows || (!has_ring && lanes <= rows);
         let lanes = if has_lane_each { lanes } else { 1 + u16::from(has_ring) };
         let bars = if has_ring { (rows - lanes).min(MOST_BARS) } else { 0 };
-        let whole = (is_tall && has_ring).then(|| inside.bottom() - 2);
+        let whole = is_tall.then(|| inside.bottom() - 1);
         Self { scene, inside, pitch, first, shown, lanes, has_lane_each, bars, whole }
     }
 
@@ -112,7 +119,7 @@ impl<'a> Chart<'a> {
     }
 
     fn ruler(&self) -> u16 {
-        self.inside.bottom() - 1
+        self.inside.bottom() - 1 - u16::from(self.whole.is_some())
     }
 
     /// The first column of a step that is shown.
@@ -124,7 +131,7 @@ impl<'a> Chart<'a> {
     /// The row of what a VM did.
     fn lane(&self, vm: u32) -> u16 {
         let lane = u16::try_from(vm).unwrap_or(u16::MAX).saturating_sub(1);
-        let lane = if self.has_lane_each { lane.min(self.lanes - 1) } else { 0 };
+        let lane = if self.has_lane_each { lane.min(self.lanes.saturating_sub(1)) } else { 0 };
         self.inside.y + lane
     }
 
@@ -139,8 +146,9 @@ impl<'a> Chart<'a> {
             (None, None) => {}
         }
         if step == self.scene.view.step() {
-            let column = Rect::new(x, self.inside.y, self.pitch - 1, self.lanes + self.bars);
-            buffer.set_style(column, HERE);
+            let lane = self.scene.actor().map_or(self.inside.y, |vm| self.lane(vm));
+            let rows = if self.has_lane_each { 1 } else { self.lanes };
+            buffer.set_style(Rect::new(x, lane, self.pitch - 1, rows), HERE);
             buffer.set_string(x, self.ruler(), "▲", STRONG);
             let number = step.to_string();
             let at =

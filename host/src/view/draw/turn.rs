@@ -94,7 +94,6 @@ fn crash_lines(crash: &Crash) -> Vec<Line<'static>> {
     let turn = crash.turn.map_or(String::new(), |turn| format!(", turn {turn}"));
     let mut lines = vec![Line::styled(format!("VM {}, {}{turn}:", crash.vm, clean(&crash.name)), BAD)];
     lines.extend(crash.message.lines().map(|line| Line::raw(clean(line))));
-    lines.push(Line::styled("r shows the report", FAINT));
     lines
 }
 

@@ -48,7 +48,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>) {
     let shown = usize::from(area.height.saturating_sub(1));
     // Where they are more than there is room for, the one whose turn it is must be among them.
     let current = scene.actor().and_then(|vm| vms.iter().position(|it| it.number == vm)).unwrap_or(0);
-    let first = (current + 1).saturating_sub(shown);
+    let first = (current + 1).saturating_sub(shown).min(vms.len());
     let lines = vms[first..].iter().map(|vm| table.row(vm));
     for (row, line) in area.rows().zip([table.head()].into_iter().chain(lines)) {
         line.render(row, buffer);
