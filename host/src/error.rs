@@ -164,6 +164,12 @@ pub enum Error {
     /// gdb's user ended the run.
     #[error("the run was ended from gdb")]
     Killed,
+    /// The view of a run was closed, and the run ended with it.
+    #[error("the view was closed, and the run ended{}", at.as_ref().map_or(String::new(), |at| format!(": {at}")))]
+    ViewClosed {
+        /// What ran at that time, if a guest did.
+        at: Option<Place>,
+    },
     /// This machine's KVM does not step guests.
     #[error(
         "KVM here is {module}, which does not step guests in {mode} mode (KVM_SET_GUEST_DEBUG): there is no debugger and no trace without that"
@@ -215,7 +221,7 @@ impl Error {
             Self::OutputHeld { .. } | Self::Interrupted { .. } => Status::Limit,
             Self::Differs(_) => Status::GuestCrashed,
             Self::Guest(error) | Self::Unrepeatable(error) => error.end.status(),
-            Self::Killed => Status::Success,
+            Self::Killed | Self::ViewClosed { .. } => Status::Success,
             Self::Bug(_) => Status::Bug,
         }
     }

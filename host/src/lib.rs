@@ -51,4 +51,5 @@ pub mod story;
 pub mod timer;
 pub mod trap;
 pub mod values;
+pub mod view;
 pub mod watchdog;

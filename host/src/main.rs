@@ -14,11 +14,12 @@ use guestlab::{
     kvm::System,
     output::{self, Sink},
     prodcons,
-    recording::Recorder,
+    recording::{Options, Recorder},
     relay, replay,
     report::{self, Report},
     solo,
-    story::Narrator,
+    story::{Narrator, Story},
+    view,
 };
 
 fn main() -> ExitCode {
@@ -49,6 +50,8 @@ fn obey(command: Command) -> Result<(), Error> {
         Command::Replay(args) => replay(&args),
         Command::Report(args) if args.needs => print_needs(Vec::new()),
         Command::Report(args) => report::of_file(&args.file, &args.page),
+        Command::View(args) if args.asks_for_needs() => print_needs(Vec::new()),
+        Command::View(args) => view::open(&args.plan()),
         Command::Doctor(args) => doctor::run(&args.kvm),
     }
 }
@@ -56,17 +59,22 @@ fn obey(command: Command) -> Result<(), Error> {
 fn run(args: &RunArgs) -> Result<(), Error> {
     let plan = args.plan()?;
     let system = System::open(&args.device().kvm, args.explain())?;
+    if args.has_view() {
+        return view::live(|sink| play(&system, &plan, args.record(), sink));
+    }
     let (form, quiet) = args.output();
-    let mut sink = output::stdout(form, quiet);
-    match args.report() {
-        None => play(&system, &plan, args.record(), &mut *sink),
+    let perform = |sink: &mut dyn Sink| match args.report() {
+        None => play(&system, &plan, args.record(), sink),
         Some(path) => {
             let report = Report::create(path)?;
-            let mut narrator = Narrator::new(&mut *sink).keeping_stats(!args.stats());
-            origin(&plan, &mut narrator)?;
+            let mut narrator = Narrator::to(beginning(&plan), sink).keeping_stats(!args.stats());
             let outcome = play(&system, &plan, args.record(), &mut narrator);
             report.conclude(narrator.story(), outcome)
         }
+    };
+    match args.has_view() {
+        true => view::live(perform),
+        false => perform(&mut *output::stdout(form, quiet)),
     }
 }
 
@@ -86,19 +94,16 @@ fn play(system: &System, plan: &Plan, record: Option<&Path>, sink: &mut dyn Sink
     }
 }
 
-/// Begins a story with what its events do not say: how the run can be had again.
-fn origin(plan: &Plan, narrator: &mut Narrator<'_>) -> Result<(), Error> {
+/// A story that begins with what its events will not say: how the run can be had again.
+fn beginning(plan: &Plan) -> Story {
     let seed = match plan {
-        Plan::Prodcons(plan) => {
-            return narrator.begin(plan).map_err(|problem| Error::Bug(problem.to_string()));
-        }
+        Plan::Prodcons(plan) => return Story::recorded(Options::of(plan)),
         Plan::Relay(plan) => plan.seed,
         Plan::Solo(plan) => plan.seed,
     };
     // What follows the program's name and `run`.
     let given = env::args_os().skip(2).map(|word| word.to_string_lossy().into_owned());
-    narrator.story_mut().set_command(&CommandLine::again(given, seed));
-    Ok(())
+    Story::repeated_by(&CommandLine::again(given, seed))
 }
 
 fn explore(args: &ExploreArgs) -> Result<(), Error> {

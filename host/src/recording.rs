@@ -47,13 +47,6 @@ pub struct Header {
     pub options: Options,
 }
 
-impl Header {
-    /// The first line of a recording of this run.
-    pub fn of(plan: &Plan) -> Self {
-        Self { event: HEADER.into(), version: VERSION, options: Options::of(plan) }
-    }
-}
-
 /// The options of a run that its `run` event does not have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
@@ -79,7 +72,8 @@ pub struct Options {
 }
 
 impl Options {
-    fn of(Plan { guests, limits, .. }: &Plan) -> Self {
+    /// The options of a run.
+    pub fn of(Plan { guests, limits, .. }: &Plan) -> Self {
         let items = |quota| match quota {
             Quota::Random => None,
             Quota::Items(items) => Some(items),
@@ -285,7 +279,13 @@ pub struct Recorder<'a> {
 impl<'a> Recorder<'a> {
     /// The recorder of a run, to a file.
     pub fn new(path: &Path, plan: &Plan, next: &'a mut dyn Sink) -> Self {
-        Self { path: path.into(), header: Header::of(plan), file: None, failure: None, next }
+        Self {
+            path: path.into(),
+            header: Header { event: HEADER.into(), version: VERSION, options: Options::of(plan) },
+            file: None,
+            failure: None,
+            next,
+        }
     }
 
     /// The outcome of the run that was recorded.

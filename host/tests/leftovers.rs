@@ -49,7 +49,7 @@ fn obey(args: &[&str]) -> Result<(), Error> {
             let system = System::open(&args.device.kvm, Explain::default())?;
             replay::run(&system, &args.file, args.timeout, |_, _| PathBuf::new())
         }
-        Command::Doctor(_) => unreachable!("it is not among them"),
+        Command::View(_) | Command::Doctor(_) => unreachable!("they are not among them"),
     }
 }
 

@@ -53,6 +53,12 @@ pub(crate) enum Command {
     #[command(disable_help_flag = true)]
     Report(Handed),
 
+    /// Show a run in the terminal, forwards and backwards: a recording, or what `--format jsonl` wrote.
+    ///
+    /// Everything after `view` goes to `guestlab view` as it is.
+    #[command(disable_help_flag = true)]
+    View(Handed),
+
     /// Build the guests and run every test; `--nested` runs the host's on emulated hardware KVM.
     Test(Test),
 

@@ -5,6 +5,7 @@ mod explore;
 mod guests;
 mod limits;
 mod run;
+mod view;
 
 use std::{env, path::PathBuf, time::Duration};
 
@@ -13,6 +14,7 @@ use guest_abi::mode::CpuMode;
 
 pub use explore::ExploreArgs;
 pub use run::{Plan, RunArgs};
+pub use view::ViewArgs;
 
 use crate::{kvm::System, values::parse_timeout};
 
@@ -36,6 +38,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Write a page about a run that is in a file; nothing is run again.
     Report(ReportArgs),
+    /// Show a run in the terminal, forwards and backwards: a recording, or what `--format jsonl` wrote.
+    View(ViewArgs),
     /// Say whether this machine can run guests and, if not, what to do.
     Doctor(DeviceArgs),
 }

@@ -29,6 +29,7 @@ use crate::{
     schedule::{DEFAULT_TURNS, ScheduleSpec},
     seed, solo,
     values::{is_guest_name, parse_address, parse_capacity, parse_memory},
+    view,
 };
 
 /// Run an experiment or a guest.
@@ -91,6 +92,10 @@ pub struct RunArgs {
     /// Tell guests that ask where the host has their memory: a secret worth keeping.
     #[arg(long)]
     allow_hva: bool,
+    /// Show the run in the terminal while it goes on, forwards and backwards; `?` shows the keys. The view
+    /// stays when the run is over; closing it before ends the run.
+    #[arg(long, conflicts_with_all = ["gdb", "explain", "dump_regs", "quiet"])]
+    tui: bool,
     /// Print guests' own text and the end of the run only.
     #[arg(long)]
     quiet: bool,
@@ -155,6 +160,11 @@ impl RunArgs {
     /// Whether only the needed images are asked for.
     pub fn asks_for_needs(&self) -> bool {
         self.needs
+    }
+
+    /// Whether the run is to be shown in the terminal.
+    pub fn has_view(&self) -> bool {
+        self.tui
     }
 
     /// Where KVM is.
@@ -240,6 +250,12 @@ impl RunArgs {
     /// Options that do not go together, or no seed could be drawn.
     pub fn plan(&self) -> Result<Plan, Error> {
         self.check()?;
+        if self.tui && !view::has_terminal() {
+            return Err(Error::Usage(
+                "--tui needs a terminal, and standard output is none; without it the run is a transcript"
+                    .into(),
+            ));
+        }
         let experiment = self.experiment()?;
         let seed = match self.seed.or(experiment.as_ref().and_then(|experiment| experiment.seed)) {
             Some(seed) => seed,
@@ -374,6 +390,12 @@ impl RunArgs {
         if self.load.is_some() && self.request().format != Some(ImageFormat::Flat) {
             return Err(Error::Usage(
                 "--load goes with --format flat: an ELF file says itself where it goes".into(),
+            ));
+        }
+        if self.tui && self.output().0 == Form::JsonLines {
+            return Err(Error::Usage(
+                "--tui has the terminal, and --format jsonl wants it, too; --record FILE keeps the run beside a view"
+                    .into(),
             ));
         }
         let is_exchange = self.is_exchange();

@@ -60,6 +60,11 @@ impl<W: Write + Send> Transcript<W> {
         }
     }
 
+    /// What was written to.
+    pub(super) fn into_writer(self) -> W {
+        self.writer
+    }
+
     /// The text in the style, where there is colour.
     fn paint(&self, style: Style, text: &str) -> String {
         if self.color { format!("{style}{text}{style:#}") } else { text.into() }

@@ -51,10 +51,10 @@ impl Report {
     ///
     /// The run's; or the page cannot be written.
     pub fn conclude(self, story: &Story, outcome: Result<(), Error>) -> Result<(), Error> {
-        let written = match story.is_told() {
-            true => self.write(story),
+        let written = match story.is_empty() {
+            false => self.write(story),
             // It did not begin, and there is an error that says why.
-            false => fs::remove_file(&self.path).map_err(|source| cannot(&self.path, source)),
+            true => fs::remove_file(&self.path).map_err(|source| cannot(&self.path, source)),
         };
         match (outcome, written) {
             (Err(error), Err(other)) => {

@@ -7,7 +7,7 @@ use super::number::{counted, grouped};
 use crate::{
     error::Status,
     event::Audit,
-    story::{Deed, Guest, Run, Story},
+    story::{Counts, Guest, Run, Story},
 };
 
 /// The class of a role's colour; the form differs, too, wherever it is used.
@@ -17,9 +17,8 @@ pub(super) fn side(role: Option<Role>) -> &'static str {
 
 /// What was run.
 pub(super) fn name(story: &Story) -> &str {
-    let alone = || story.exited().map(|exited| exited.name.as_str());
-    let failed = || story.crash().map(|crash| crash.name.as_str());
-    story.beginning().map(|run| run.experiment.as_str()).or_else(alone).or_else(failed).unwrap_or("a guest")
+    let experiment = story.beginning().map(|run| run.experiment.as_str());
+    experiment.or(story.soloist()).unwrap_or("a guest")
 }
 
 /// How it ended, in a few words, and whether that is well.
@@ -133,26 +132,6 @@ fn facts(story: &Story) -> Vec<Fact> {
     facts
 }
 
-/// What one VM did.
-#[derive(Clone, Copy, Default)]
-struct Deeds {
-    turns: u64,
-    items: u64,
-}
-
-fn deeds(story: &Story, run: &Run) -> Vec<Deeds> {
-    let mut all = vec![Deeds::default(); run.guests.len()];
-    for turn in story.turns() {
-        if let Some(deeds) = (turn.vm as usize).checked_sub(1).and_then(|index| all.get_mut(index)) {
-            deeds.turns += 1;
-            if let Deed::Moved { items, .. } = turn.deed {
-                deeds.items += items as u64;
-            }
-        }
-    }
-    all
-}
-
 fn guests(story: &Story, run: &Run) -> Markup {
     let ring = run.ring().is_some();
     html! {
@@ -165,23 +144,22 @@ fn guests(story: &Story, run: &Run) -> Markup {
                 @if ring { th scope="col" { "items" } }
                 th scope="col" { "exits" } th.text scope="col" { "SHA-256 of the image" }
             } }
-            tbody { @for (guest, deeds) in run.guests.iter().zip(deeds(story, run)) {
-                (row(story, guest, deeds, ring))
-            } }
+            tbody { @for guest in &run.guests { (row(story, guest, ring)) } }
         } }
     }
 }
 
-fn row(story: &Story, guest: &Guest, deeds: Deeds, ring: bool) -> Markup {
+fn row(story: &Story, guest: &Guest, ring: bool) -> Markup {
+    let Counts { turns, items, .. } = story.counts(guest.vm, story.turns().len());
     let exits = story.exits().get(&guest.vm).and_then(|kinds| kinds.get("total"));
     let role = guest.role();
     html! {
-        tr data-vm=(guest.vm) data-turns=(deeds.turns) data-items=(deeds.items) data-exits=[exits] {
+        tr data-vm=(guest.vm) data-turns=(turns) data-items=(items) data-exits=[exits] {
             td { (guest.vm) }
             td.text { (guest.name) }
             @if ring { td.text { i class=(side(role)) {} " " (role.map_or("", Role::name)) } }
-            td { (grouped(deeds.turns)) }
-            @if ring { td { (grouped(deeds.items)) } }
+            td { (grouped(turns as u64)) }
+            @if ring { td { (grouped(items as u64)) } }
             td { (exits.map_or("–".into(), |exits| grouped(*exits))) }
             td.text { code.hash { (guest.sha256) } }
         }

@@ -19,6 +19,8 @@ pub(super) enum Line {
     Turn(Turn),
     Console {
         vm: u32,
+        #[serde(default)]
+        name: String,
         text: String,
     },
     Crash(Crash),
@@ -176,6 +178,7 @@ pub struct Exited {
     /// The VM's number.
     pub vm: u32,
     /// The guest's name.
+    #[serde(default)]
     pub name: String,
     /// Its exit status.
     pub status: u32,

@@ -8,6 +8,7 @@ mod items;
 mod line;
 mod narrator;
 mod problem;
+mod tally;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -18,11 +19,13 @@ use guest_abi::{
 
 pub use items::{Item, Items};
 pub use line::{Crash, Dropped, End, ExitCounts, Exited, Guest, Output, Run, StatsRow, VmStats};
-pub use narrator::Narrator;
+pub use narrator::{Listener, Narrator};
 pub use problem::{Problem, StoryError};
+pub use tally::Counts;
 
 use crate::{command::CommandLine, error::Status, event::Audit, files, recording::Options};
 use line::Line;
+use tally::Tally;
 
 /// The largest file that is read, in bytes.
 const MAX_FILE_SIZE: u64 = 1 << 30;
@@ -32,8 +35,11 @@ const MAX_FILE_SIZE: u64 = 1 << 30;
 pub struct Story {
     options: Option<Options>,
     run: Option<Run>,
+    /// The first guest that was named other than by the run.
+    soloist: Option<String>,
     turns: Vec<Turn>,
     items: Items,
+    tallies: BTreeMap<u32, Tally>,
     outputs: Vec<Output>,
     crash: Option<Crash>,
     end: Option<End>,
@@ -82,6 +88,16 @@ impl Deed {
 }
 
 impl Story {
+    /// A story that begins as a recording does, with the options of an exchange.
+    pub fn recorded(options: Options) -> Self {
+        Self { options: Some(options), ..Self::default() }
+    }
+
+    /// A story of which it is known which command repeats it.
+    pub fn repeated_by(command: &CommandLine) -> Self {
+        Self { command: Some(command.to_string()), ..Self::default() }
+    }
+
     /// Reads a recording, or what `--format jsonl` wrote. Of a file that was cut off the whole lines count.
     ///
     /// # Errors
@@ -91,9 +107,9 @@ impl Story {
         let error = |line, problem| StoryError { path: path.into(), line, problem };
         let bytes = files::read(path, MAX_FILE_SIZE).map_err(|source| error(None, Problem::Read(source)))?;
         let story = Self::parse(&bytes).map_err(|(line, problem)| error(Some(line), problem))?;
-        match story.is_told() {
-            true => Ok(story),
-            false => Err(error(None, Problem::Nothing)),
+        match story.is_empty() {
+            true => Err(error(None, Problem::Nothing)),
+            false => Ok(story),
         }
     }
 
@@ -120,10 +136,17 @@ impl Story {
                 return Err(Problem::Contradiction("a second beginning"));
             }
             Line::Turn(turn) => self.turn(turn)?,
-            Line::Console { vm, text } => self.console(vm, &text),
-            Line::Crash(crash) => self.crash = Some(crash),
+            Line::Console { vm, name, text } => {
+                self.soloist.get_or_insert(name);
+                self.console(vm, &text);
+            }
+            Line::Crash(crash) => {
+                self.soloist.get_or_insert_with(|| crash.name.clone());
+                self.crash = Some(crash);
+            }
             Line::End(end) => self.end(end)?,
             Line::Exit(exited) => {
+                self.soloist.get_or_insert_with(|| exited.name.clone());
                 self.exits.insert(exited.vm, exited.exits.clone());
                 self.exited = Some(exited);
             }
@@ -132,6 +155,11 @@ impl Story {
             Line::Other => {}
         }
         Ok(())
+    }
+
+    /// Whether nothing of a run was told yet.
+    pub fn is_empty(&self) -> bool {
+        self.run.is_none() && self.exits.is_empty() && self.crash.is_none() && self.outputs.is_empty()
     }
 
     fn begins(&self) -> bool {
@@ -164,16 +192,21 @@ impl Story {
             (None, None, line::Deed::Left { mailbox }) => Deed::Left(mailbox),
             _ => return Err(Problem::Contradiction("a turn of another experiment")),
         };
+        let items = match deed {
+            Deed::Moved { items, .. } => items,
+            Deed::Left(_) => 0,
+        };
         self.turns.push(Turn { vm, exits, deed });
+        self.tallies.entry(vm).or_default().enter(self.turns.len(), items, exits);
         Ok(())
     }
 
-    /// A guest that prints byte by byte makes one output of it, not a million.
+    /// Guests that print character by character are no reason to keep as many texts.
     fn console(&mut self, vm: u32, text: &str) {
         let turns = self.turns.len();
-        match self.outputs.last_mut().filter(|last| (last.vm, last.turns) == (vm, turns)) {
-            Some(last) => last.text.push_str(text),
-            None => self.outputs.push(Output { turns, vm, text: text.into() }),
+        match self.outputs.last_mut() {
+            Some(last) if (last.turns, last.vm) == (turns, vm) => last.text.push_str(text),
+            _ => self.outputs.push(Output { turns, vm, text: text.into() }),
         }
     }
 
@@ -191,11 +224,6 @@ impl Story {
         Ok(())
     }
 
-    /// Whether anything of a run is told.
-    pub fn is_told(&self) -> bool {
-        self.run.is_some() || !self.exits.is_empty() || self.crash.is_some() || !self.outputs.is_empty()
-    }
-
     /// The options of the run, where it is a recording's.
     pub fn options(&self) -> Option<&Options> {
         self.options.as_ref()
@@ -206,9 +234,24 @@ impl Story {
         self.run.as_ref()
     }
 
+    /// The name of a guest that runs alone, once it is known.
+    pub fn soloist(&self) -> Option<&str> {
+        self.soloist.as_deref().filter(|name| self.run.is_none() && !name.is_empty())
+    }
+
     /// The turns that are over, in order.
     pub fn turns(&self) -> &[Turn] {
         &self.turns
+    }
+
+    /// How many steps the run has taken: its turns, and the crash that ended it.
+    pub fn steps(&self) -> usize {
+        self.turns.len() + usize::from(self.crash.is_some())
+    }
+
+    /// The crash, if step number `step`, from 1, is that.
+    pub fn crash_at(&self, step: usize) -> Option<&Crash> {
+        self.crash.as_ref().filter(|_| step > self.turns.len())
     }
 
     /// All items that were made, and what became of them.
@@ -265,11 +308,6 @@ impl Story {
         crash.or(exited).or(self.end.as_ref().map(audit))
     }
 
-    /// Whoever ran it says which command repeats the run.
-    pub fn set_command(&mut self, command: &CommandLine) {
-        self.command = Some(command.to_string());
-    }
-
     /// The command that repeats the run, where that is known: said by whoever ran it, or made of the
     /// options of an exchange.
     pub fn command(&self) -> Option<String> {
@@ -286,9 +324,14 @@ impl Story {
         Some(if role == Role::Producer { capacity - count } else { count })
     }
 
+    /// What a VM had done after `turns` turns.
+    pub fn counts(&self, vm: u32, turns: usize) -> Counts {
+        self.tallies.get(&vm).map_or(Counts::default(), |tally| tally.after(turns))
+    }
+
     /// The VM's exits up to and with turn `turns`, its boot left out.
     pub fn exits_in_turns(&self, vm: u32, turns: usize) -> u64 {
-        self.turns.iter().take(turns).filter(|turn| turn.vm == vm).map(|turn| turn.exits).sum()
+        self.counts(vm, turns).exits
     }
 
     /// The ring's pointers after `turns` turns; `None` where there is no ring.

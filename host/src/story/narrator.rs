@@ -1,19 +1,42 @@
-//! A story of a run that goes on: a sink that tells it, line by line, as JSON lines would.
+//! A story of a run that goes on: a sink that tells it, in the very lines that `--format jsonl` writes.
 
-use std::{collections::BTreeMap, io};
+use std::{
+    io::{self, Write},
+    sync::{Mutex, PoisonError},
+};
 
 use super::{Problem, Story};
 use crate::{
-    event::{Console, CrashEvent, Event, ExitEvent},
-    output::{Sink, Utf8Stream},
-    prodcons::Plan,
-    recording::Header,
+    event::Event,
+    output::{JsonLines, Sink},
 };
 
+/// Who is told.
+pub trait Listener: Send {
+    /// Takes one more line: see [`Story::tell`].
+    ///
+    /// # Errors
+    ///
+    /// The line is none of a run's, or contradicts those before it.
+    fn hear(&mut self, line: &[u8]) -> Result<(), Problem>;
+}
+
+impl Listener for Story {
+    fn hear(&mut self, line: &[u8]) -> Result<(), Problem> {
+        self.tell(line)
+    }
+}
+
+/// A story that others look at while it is told.
+impl Listener for &Mutex<Story> {
+    fn hear(&mut self, line: &[u8]) -> Result<(), Problem> {
+        self.lock().unwrap_or_else(PoisonError::into_inner).tell(line)
+    }
+}
+
 /// Tells a story, and hands every event on.
-pub struct Narrator<'a> {
-    story: Story,
-    consoles: BTreeMap<u32, Utf8Stream>,
+pub struct Narrator<'a, L = Story> {
+    lines: JsonLines<Teller<L>>,
     keeps_stats: bool,
     next: &'a mut dyn Sink,
 }
@@ -21,7 +44,20 @@ pub struct Narrator<'a> {
 impl<'a> Narrator<'a> {
     /// A narrator in front of another sink.
     pub fn new(next: &'a mut dyn Sink) -> Self {
-        Self { story: Story::default(), consoles: BTreeMap::new(), keeps_stats: false, next }
+        Self::to(Story::default(), next)
+    }
+
+    /// The story so far.
+    pub fn story(&self) -> &Story {
+        &self.lines.writer().listener
+    }
+}
+
+impl<'a, L: Listener> Narrator<'a, L> {
+    /// A narrator that tells somebody, in front of another sink.
+    pub fn to(listener: L, next: &'a mut dyn Sink) -> Self {
+        let lines = JsonLines::new(Teller { listener, line: Vec::new() }, false);
+        Self { lines, keeps_stats: false, next }
     }
 
     /// Whether it keeps statistics to itself, because nobody else asked for them.
@@ -29,61 +65,11 @@ impl<'a> Narrator<'a> {
     pub fn keeping_stats(self, keeps_stats: bool) -> Self {
         Self { keeps_stats, ..self }
     }
-
-    /// Begins with the options of an exchange, as a recording does.
-    ///
-    /// # Errors
-    ///
-    /// The story has begun.
-    pub fn begin(&mut self, plan: &Plan) -> Result<(), Problem> {
-        self.tell(&Header::of(plan))
-    }
-
-    /// The story so far.
-    pub fn story(&self) -> &Story {
-        &self.story
-    }
-
-    /// The story so far, to be added to.
-    pub fn story_mut(&mut self) -> &mut Story {
-        &mut self.story
-    }
-
-    /// A character whose bytes come in several exits is one character all the same.
-    fn console(&mut self, console: &Console<'_>) -> Result<(), Problem> {
-        let text = self.consoles.entry(console.vm).or_default().push(console.text);
-        self.print(console.vm, console.name, &text)
-    }
-
-    fn print(&mut self, vm: u32, name: &str, text: &str) -> Result<(), Problem> {
-        match text.is_empty() {
-            true => Ok(()),
-            false => self.tell(&Event::Console(Console { vm, name, text: text.as_bytes() })),
-        }
-    }
-
-    fn tell(&mut self, line: &impl serde::Serialize) -> Result<(), Problem> {
-        let line = serde_json::to_vec(line).map_err(|source| Problem::json(&source))?;
-        self.story.tell(&line)
-    }
-
-    fn narrate(&mut self, event: &Event<'_>) -> Result<(), Problem> {
-        match event {
-            Event::Console(console) => return self.console(console),
-            Event::Exit(ExitEvent { vm, name, .. }) | Event::Crash(CrashEvent { vm, name, .. }) => {
-                let rest = self.consoles.entry(*vm).or_default().finish();
-                self.print(*vm, name, rest)?;
-            }
-            _ => {}
-        }
-        self.tell(event)
-    }
 }
 
-impl Sink for Narrator<'_> {
+impl<L: Listener> Sink for Narrator<'_, L> {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
-        // An event that contradicts those before it would be a bug of ours.
-        self.narrate(event).map_err(io::Error::other)?;
+        self.lines.event(event)?;
         match event {
             Event::Stats(_) if self.keeps_stats => Ok(()),
             event => self.next.event(event),
@@ -92,5 +78,50 @@ impl Sink for Narrator<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.next.flush()
+    }
+}
+
+/// Makes lines of what is written.
+struct Teller<L> {
+    listener: L,
+    /// What there is of the next line.
+    line: Vec<u8>,
+}
+
+impl<L: Listener> Write for Teller<L> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for part in bytes.split_inclusive(|&byte| byte == b'\n') {
+            match part.split_last() {
+                Some((b'\n', rest)) => {
+                    self.line.extend_from_slice(rest);
+                    let line = std::mem::take(&mut self.line);
+                    // An event that contradicts those before it would be a bug of ours.
+                    self.listener.hear(&line).map_err(io::Error::other)?;
+                }
+                _ => self.line.extend_from_slice(part),
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{event::Console, output::Silence};
+
+    #[test]
+    fn a_character_that_comes_in_bytes_is_told_as_one() {
+        let mut silence = Silence;
+        let mut narrator = Narrator::new(&mut silence);
+        for byte in "é!\n".as_bytes().chunks(1) {
+            narrator.event(&Event::Console(Console { vm: 1, name: "g", text: byte })).expect("told");
+        }
+        let texts: Vec<&str> = narrator.story().outputs().iter().map(|it| it.text.as_str()).collect();
+        assert_eq!(texts, ["é!\n"]);
     }
 }

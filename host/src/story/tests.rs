@@ -40,6 +40,11 @@ fn items_can_be_followed_from_vm_to_vm() {
     assert_eq!(items[0], Item { value: 5, maker: 1, made: 1, taken: Some((2, 2)) });
     assert_eq!(items[2], Item { value: 7, maker: 1, made: 3, taken: None });
     assert_eq!((story.exits_in_turns(1, 2), story.exits_in_turns(1, 4)), (1, 4));
+    assert_eq!(story.counts(1, 0), Counts::default());
+    assert_eq!(story.counts(1, 3), Counts { turns: 2, items: 3, exits: 4 });
+    assert_eq!(story.counts(2, usize::MAX), Counts { turns: 2, items: 1, exits: 6 });
+    assert_eq!(story.counts(3, 4), Counts::default());
+    assert_eq!(items.iter().map(|item| item.value).max(), Some(story.items().largest()));
     assert_eq!(story.exits()[&2]["total"], 6);
 }
 
@@ -58,8 +63,9 @@ fn an_experiment_without_a_ring_leaves_words() {
 #[test]
 fn what_guests_printed_has_its_place_between_turns() {
     let console = r#"{"event":"console","vm":2,"name":"c","text":"hi\u001b\n"}"#;
-    let story = parse(&[RUN, TURNS[0], console]).expect("a story");
-    assert_eq!(story.outputs(), [Output { turns: 1, vm: 2, text: "hi\x1b\n".into() }]);
+    let story = parse(&[RUN, TURNS[0], console, console, TURNS[1], console]).expect("a story");
+    let output = |turns, text: &str| Output { turns, vm: 2, text: text.into() };
+    assert_eq!(story.outputs(), [output(1, "hi\x1b\nhi\x1b\n"), output(2, "hi\x1b\n")]);
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Status, Error> {
         Command::Run(handed) => passthrough::run("run", &handed.arguments, cli.verbose),
         Command::Replay(handed) => passthrough::run("replay", &handed.arguments, cli.verbose),
         Command::Report(handed) => passthrough::run("report", &handed.arguments, cli.verbose),
+        Command::View(handed) => passthrough::run("view", &handed.arguments, cli.verbose),
         Command::Explore(handed) => passthrough::run("explore", &handed.arguments, cli.verbose),
         Command::Test(wish) => test::run(&wish, cli.verbose),
         Command::Ci => ci::run(),
