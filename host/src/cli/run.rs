@@ -427,6 +427,9 @@ impl RunArgs {
                 "--record is for runs that can be repeated, and one with --schedule free cannot".into(),
             ));
         }
+        if self.report.is_some() && self.report == self.exchange.record {
+            return Err(Error::Usage("--report and --record name one file; each needs its own".into()));
+        }
         Ok(())
     }
 }
@@ -517,6 +520,7 @@ mod tests {
             &["hello", "--turns", "3"][..],
             &["prodcons", "--entry", "5"],
             &["hello", "--entry", "5"],
+            &["prodcons", "--record", "x", "--report", "x"],
             &["--image", "x", "--schedule", "random"],
             &[],
         ] {

@@ -62,7 +62,7 @@ pub(super) fn hostile() -> Story {
         &text(
             r#"{"event":"crash","vm":1,"name":"EVIL","turn":2,"reason":"EVIL","message":"EVIL","hint":"EVIL","instructions":[{"address":1,"text":"EVIL"}],"registers":{"EVIL":42},"backtrace":[{"address":4096,"function":"EVIL","file":"EVIL","line":7}],"exits":["EVIL"]}"#,
         ),
-        &text(r#"{"event":"exit","vm":1,"name":"EVIL","exits":{"EVIL":3,"total":3}}"#),
+        &text(r#"{"event":"exit","vm":1,"name":"EVIL","status":0,"exits":{"EVIL":3,"total":3}}"#),
     ])
 }
 
