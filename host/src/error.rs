@@ -38,6 +38,17 @@ pub enum Status {
     Bug = 70,
 }
 
+impl Status {
+    /// The status of a run that ended with a guest's end of this [name](GuestEnd::name).
+    pub fn of_end(name: &str) -> Self {
+        match name {
+            "exit" | "panic" => Self::GuestFailed,
+            "deadline" | "turn-timeout" | "max-exits" => Self::Limit,
+            _ => Self::GuestCrashed,
+        }
+    }
+}
+
 /// A command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -147,6 +158,12 @@ pub enum Error {
     /// gdb's user ended the run.
     #[error("the run was ended from gdb")]
     Killed,
+    /// The view of a run was closed, and the run ended with it.
+    #[error("the view was closed, and the run ended{}", at.as_ref().map_or(String::new(), |at| format!(": {at}")))]
+    ViewClosed {
+        /// What ran at that time, if a guest did.
+        at: Option<Place>,
+    },
     /// This machine's KVM does not step guests.
     #[error(
         "KVM here is {module}, which does not step guests in {mode} mode (KVM_SET_GUEST_DEBUG): there is no debugger and no trace without that"
@@ -205,7 +222,7 @@ impl Error {
             Self::Differs(_) => Status::GuestCrashed,
             Self::Guest(error) | Self::Unrepeatable(error) => error.end.status(),
             Self::Tests(_) => Status::GuestFailed,
-            Self::Killed => Status::Success,
+            Self::Killed | Self::ViewClosed { .. } => Status::Success,
             Self::Bug(_) => Status::Bug,
         }
     }
@@ -302,11 +319,7 @@ impl GuestEnd {
 
     /// The exit status that stands for this end.
     pub fn status(&self) -> Status {
-        match self {
-            Self::Exited(_) | Self::Panicked(_) => Status::GuestFailed,
-            Self::Crashed(_) => Status::GuestCrashed,
-            Self::Deadline(_) | Self::TurnTimeout(_) | Self::Exits(_) => Status::Limit,
-        }
+        Status::of_end(self.name())
     }
 
     /// The end's name for machines.
@@ -406,6 +419,7 @@ mod tests {
         assert_eq!(guest(GuestEnd::Deadline(Duration::from_secs(1))), 4);
         assert_eq!(guest(GuestEnd::TurnTimeout(Duration::from_secs(1))), 4);
         assert_eq!(guest(GuestEnd::Exits(1)), 4);
+        assert_eq!(Status::of_end("violation") as u8, 3);
         assert_eq!(Error::OutputHeld { limit: Duration::from_secs(1) }.status() as u8, 4);
         assert_eq!(Error::Usage(String::new()).status() as u8, 2);
         assert_eq!(Error::Doctor.status() as u8, 5);

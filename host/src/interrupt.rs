@@ -8,7 +8,10 @@ use std::{
     ffi::c_int,
     fmt, io,
     mem::MaybeUninit,
-    sync::atomic::{AtomicI32, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicI32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -29,6 +32,9 @@ const ECHO: Duration = Duration::from_millis(200);
 
 /// The signal that interrupted the process; 0 is none. Like signals, it is the process's.
 static INTERRUPTED: AtomicI32 = AtomicI32::new(0);
+
+/// What is done before the process ends by a signal.
+static LAST_ACT: OnceLock<fn()> = OnceLock::new();
 
 /// A signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +85,23 @@ pub fn listen(jail: &Jail) -> io::Result<()> {
     Ok(())
 }
 
+/// Interrupts all runs, as SIGINT does. A terminal in raw mode does not send that.
+pub fn interrupt() {
+    // A signal that came before it stays the one.
+    let _ = INTERRUPTED.compare_exchange(0, SIGINT, Ordering::Relaxed, Ordering::Relaxed);
+    watchdog::wake_all();
+}
+
+/// Has something done before the process ends by a signal. There is one such thing.
+pub fn before_death(last_act: fn()) {
+    LAST_ACT.get_or_init(|| last_act);
+}
+
 /// Ends the process by a signal, so that its parent sees what it was.
 pub fn die(Signal(signal): Signal) -> ! {
+    if let Some(last_act) = LAST_ACT.get() {
+        last_act();
+    }
     // It comes back only if the system refuses, and then the status that shells use must do.
     let _ = low_level::emulate_default_handler(signal);
     std::process::exit(128 + signal)

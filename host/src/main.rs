@@ -1,11 +1,12 @@
 //! `guestlab`: runs guests under KVM. `guestlab --help` says how.
 
-use std::{panic, path::Path, process::ExitCode};
+use std::{env, panic, path::Path, process::ExitCode};
 
 use clap::Parser;
 use guest_abi::mode::CpuMode;
 use guestlab::{
-    cli::{self, Cli, Command, ExploreArgs, Plan, ReplayArgs, RunArgs, TestArgs},
+    cli::{self, Cli, Command, ExploreArgs, Plan, ReplayArgs, RunArgs, TestArgs, ViewArgs},
+    command::CommandLine,
     compare, doctor,
     error::{Error, Status},
     explain::Explain,
@@ -14,9 +15,14 @@ use guestlab::{
     kvm::System,
     output::{self, Sink},
     prodcons,
-    recording::Recorder,
-    relay, replay, solo, suite,
+    recording::{Options, Recorder},
+    relay, replay,
+    report::{self, Report},
+    solo,
+    story::{Narrator, Story},
+    suite,
     timeline::Teller,
+    view,
 };
 
 fn main() -> ExitCode {
@@ -26,7 +32,7 @@ fn main() -> ExitCode {
     let status = match outcome {
         Ok(()) => Status::Success,
         Err(error) => {
-            report(&error);
+            complain(&error);
             if let Some(signal) = error.signal() {
                 interrupt::die(signal);
             }
@@ -49,6 +55,10 @@ fn obey(command: Command) -> Result<(), Error> {
         Command::Replay(args) => replay(&args),
         Command::Compare(args) if args.needs => Ok(()),
         Command::Compare(args) => compare::run(&args.plan()),
+        Command::Report(args) if args.needs => Ok(()),
+        Command::Report(args) => report::of_file(&args.file, &args.page),
+        Command::View(args) if args.asks_for_needs() => Ok(()),
+        Command::View(args) => view(&args),
         Command::Doctor(args) => doctor::run(&args.kvm),
     }
 }
@@ -66,12 +76,27 @@ fn run(args: &RunArgs) -> Result<(), Error> {
     let timeline = args.timeline()?;
     let system = System::open(&args.device().kvm, args.explain())?.with_timeline(&timeline);
     let (form, quiet) = args.output();
-    let mut sink = output::stdout(form, quiet);
-    let outcome = perform(system, &jail, &plan, args.record(), &mut Teller::new(&timeline, &mut *sink));
-    timeline.conclude(outcome)
+    let perform = |sink: &mut dyn Sink| {
+        let outcome = tell(system, &jail, &plan, args, &mut Teller::new(&timeline, sink));
+        timeline.conclude(outcome)
+    };
+    match args.has_view() {
+        true => view::live(perform),
+        false => perform(&mut *output::stdout(form, quiet)),
+    }
 }
 
-fn perform(
+/// Runs what is planned, and makes the page about it, if one is wanted.
+fn tell(system: System, jail: &Jail, plan: &Plan, args: &RunArgs, sink: &mut dyn Sink) -> Result<(), Error> {
+    let Some(path) = args.report() else { return play(system, jail, plan, args.record(), sink) };
+    let report = Report::create(path)?;
+    let mut narrator = Narrator::to(beginning(plan), sink).keeping_stats(!args.stats());
+    let outcome = play(system, jail, plan, args.record(), &mut narrator);
+    report.conclude(narrator.story(), outcome)
+}
+
+/// Runs what is planned.
+fn play(
     system: System,
     jail: &Jail,
     plan: &Plan,
@@ -90,6 +115,24 @@ fn perform(
         Plan::Relay(plan) => relay::run(system, jail, plan, sink),
         Plan::Solo(plan) => solo::run(system, jail, plan, sink),
     }
+}
+
+/// A story that begins with what its events will not say: how the run can be had again.
+fn beginning(plan: &Plan) -> Story {
+    let seed = match plan {
+        Plan::Prodcons(plan) => return Story::recorded(Options::of(plan)),
+        Plan::Relay(plan) => plan.seed,
+        Plan::Solo(plan) => plan.seed,
+    };
+    // What follows the program's name and `run`.
+    let given = env::args_os().skip(2).map(|word| word.to_string_lossy().into_owned());
+    Story::repeated_by(&CommandLine::again(given, seed))
+}
+
+/// A view runs no guest, but a signal ends it in good order, too.
+fn view(args: &ViewArgs) -> Result<(), Error> {
+    prepare(Jail::Open)?;
+    view::open(&args.plan())
 }
 
 fn explore(args: &ExploreArgs) -> Result<(), Error> {
@@ -131,7 +174,7 @@ fn print_needs(needs: Vec<(String, CpuMode)>) -> Result<(), Error> {
 
 /// Says what went wrong, in which nothing of a guest's or of a file's can drive the terminal. A reader
 /// of the output that has gone is nothing to speak of.
-fn report(error: &Error) {
+fn complain(error: &Error) {
     if !error.is_closed_output() {
         let text = error.to_string();
         let text = match error.has_lines() {

@@ -71,7 +71,8 @@ pub struct Options {
 }
 
 impl Options {
-    fn of(Plan { guests, limits, .. }: &Plan) -> Self {
+    /// The options of a run.
+    pub fn of(Plan { guests, limits, .. }: &Plan) -> Self {
         let items = |quota| match quota {
             Quota::Random => None,
             Quota::Items(items) => Some(items),

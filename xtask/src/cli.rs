@@ -60,6 +60,18 @@ pub(crate) enum Command {
     #[command(disable_help_flag = true)]
     Compare(Handed),
 
+    /// Write a page about a run that is in a file, of `--record FILE` or `--format jsonl`: `report FILE OUT.html`.
+    ///
+    /// Everything after `report` goes to `guestlab report` as it is.
+    #[command(disable_help_flag = true)]
+    Report(Handed),
+
+    /// Show a run in the terminal, forwards and backwards: a recording, or what `--format jsonl` wrote.
+    ///
+    /// Everything after `view` goes to `guestlab view` as it is.
+    #[command(disable_help_flag = true)]
+    View(Handed),
+
     /// Build the guests and run every test, the host's and those inside guests; `--guests` runs these only,
     /// and `--nested` all that boot guests on emulated hardware KVM.
     Test(Test),

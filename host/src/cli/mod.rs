@@ -7,6 +7,7 @@ mod jail;
 mod limits;
 mod run;
 mod test;
+mod view;
 
 use std::{env, path::PathBuf, time::Duration};
 
@@ -17,6 +18,7 @@ pub use explore::ExploreArgs;
 pub use jail::JailArgs;
 pub use run::{Plan, RunArgs};
 pub use test::TestArgs;
+pub use view::ViewArgs;
 
 use choices::VerdictForm;
 
@@ -44,6 +46,10 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Compare two runs, recorded or printed as JSON lines: where they part, and how their figures differ.
     Compare(CompareArgs),
+    /// Write a page about a run that is in a file; nothing is run again.
+    Report(ReportArgs),
+    /// Show a run in the terminal, forwards and backwards: a recording, or what `--format jsonl` wrote.
+    View(ViewArgs),
     /// Say whether this machine can run guests and, if not, what to do.
     Doctor(DeviceArgs),
 }
@@ -89,6 +95,20 @@ pub struct CompareArgs {
     #[arg(long, value_name = "FORM", default_value = "text")]
     format: VerdictForm,
     /// As for `run`: a comparison needs no images.
+    #[arg(long, hide = true)]
+    pub needs: bool,
+}
+
+/// Write a page about a run that is in a file.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// What `run ... --record FILE` or `run ... --format jsonl` wrote.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The page: one HTML file that needs nothing else.
+    #[arg(value_name = "OUT.html")]
+    pub page: PathBuf,
+    /// As for `run`.
     #[arg(long, hide = true)]
     pub needs: bool,
 }

@@ -32,6 +32,7 @@ use crate::{
     timeline::Timeline,
     trace::{self, Shown},
     values::{is_guest_name, parse_address, parse_capacity, parse_memory},
+    view,
 };
 
 /// Run an experiment or a guest.
@@ -79,6 +80,9 @@ pub struct RunArgs {
     /// End with a table of exits: how often, why, and where the time went.
     #[arg(long)]
     stats: bool,
+    /// Write a page about the run when it is over, however it ended: one HTML file that needs nothing else.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Say on standard error, as it happens, what each KVM call and each exit is for.
     #[arg(long)]
     explain: bool,
@@ -113,6 +117,10 @@ pub struct RunArgs {
     /// Tell guests that ask where the host has their memory: a secret worth keeping.
     #[arg(long)]
     allow_hva: bool,
+    /// Show the run in the terminal while it goes on, forwards and backwards; `?` shows the keys. The view
+    /// stays when the run is over; closing it before ends the run.
+    #[arg(long, conflicts_with_all = ["gdb", "explain", "dump_regs", "quiet"])]
+    tui: bool,
     /// Print guests' own text and the end of the run only.
     #[arg(long)]
     quiet: bool,
@@ -181,6 +189,11 @@ impl RunArgs {
         self.needs
     }
 
+    /// Whether the run is to be shown in the terminal.
+    pub fn has_view(&self) -> bool {
+        self.tui
+    }
+
     /// Where KVM is.
     pub fn device(&self) -> &DeviceArgs {
         &self.device
@@ -203,6 +216,16 @@ impl RunArgs {
     /// Its file cannot be made.
     pub fn timeline(&self) -> Result<Timeline, Error> {
         self.trace.as_deref().map_or_else(|| Ok(Timeline::default()), Timeline::create)
+    }
+
+    /// The file of the page about the run.
+    pub fn report(&self) -> Option<&Path> {
+        self.report.as_deref()
+    }
+
+    /// Whether statistics are asked for.
+    pub fn stats(&self) -> bool {
+        self.stats
     }
 
     /// The form of the output, and whether there is to be little of it.
@@ -268,6 +291,12 @@ impl RunArgs {
     /// Options that do not go together, or no seed could be drawn.
     pub fn plan(&self) -> Result<Plan, Error> {
         self.check()?;
+        if self.tui && !view::has_terminal() {
+            return Err(Error::Usage(
+                "--tui needs a terminal, and standard output is none; without it the run is a transcript"
+                    .into(),
+            ));
+        }
         let experiment = self.experiment()?;
         let seed = match self.seed.or(experiment.as_ref().and_then(|experiment| experiment.seed)) {
             Some(seed) => seed,
@@ -304,7 +333,7 @@ impl RunArgs {
             capacity: capacity.unwrap_or(Capacity::DEFAULT),
             seed,
             limits: self.limits.limits(None),
-            stats: self.stats,
+            stats: self.stats || self.report.is_some(),
             observe: self.observe(),
         }
     }
@@ -349,7 +378,7 @@ impl RunArgs {
             seed,
             limits: self.limits.limits(experiment.timeout),
             secrets: self.secrets(),
-            stats: self.stats,
+            stats: self.stats || self.report.is_some(),
             observe: self.observe(),
             experiment,
         }
@@ -364,7 +393,7 @@ impl RunArgs {
             memory: self.memory(),
             limits: self.limits.limits(None),
             secrets: self.secrets(),
-            stats: self.stats,
+            stats: self.stats || self.report.is_some(),
             observe: self.observe(),
             dump_regs: self.dump_regs,
         }
@@ -416,6 +445,12 @@ impl RunArgs {
                 "--load goes with --format flat: an ELF file says itself where it goes".into(),
             ));
         }
+        if self.tui && self.output().0 == Form::JsonLines {
+            return Err(Error::Usage(
+                "--tui has the terminal, and --format jsonl wants it, too; --record FILE keeps the run beside a view"
+                    .into(),
+            ));
+        }
         let is_exchange = self.is_exchange();
         if (is_exchange || self.experiment.is_some()) && self.dump_regs {
             return Err(Error::Usage("--dump-regs is for a guest that runs alone".into()));
@@ -456,6 +491,9 @@ impl RunArgs {
             return Err(Error::Usage(
                 "--record is for runs that can be repeated, and one with --schedule free cannot".into(),
             ));
+        }
+        if self.report.is_some() && self.report == self.exchange.record {
+            return Err(Error::Usage("--report and --record name one file; each needs its own".into()));
         }
         Ok(())
     }
@@ -547,6 +585,7 @@ mod tests {
             &["hello", "--turns", "3"][..],
             &["prodcons", "--entry", "5"],
             &["hello", "--entry", "5"],
+            &["prodcons", "--record", "x", "--report", "x"],
             &["--image", "x", "--schedule", "random"],
             &["prodcons", "--", "argument"],
             &[],

@@ -1,7 +1,9 @@
 //! Where events go: a transcript for people, or JSON lines for programs.
 
+mod afterwards;
 mod jsonl;
 mod patient;
+mod silenced;
 mod terminal;
 mod transcript;
 
@@ -13,9 +15,12 @@ use std::{
 
 use anstream::AutoStream;
 
+pub use afterwards::Afterwards;
+pub use silenced::hold_complaints;
 pub use terminal::{Utf8Stream, visible};
 
 use crate::event::Event;
+pub(crate) use jsonl::JsonLines;
 pub(crate) use patient::Patient;
 
 /// Takes the events of a run, in order, from whichever thread they come.
@@ -118,7 +123,7 @@ pub fn file(file: File, form: Form, quiet: bool) -> Box<dyn Sink> {
 fn sink(writer: Box<dyn Write + Send>, form: Form, color: bool, quiet: bool) -> Box<dyn Sink> {
     match form {
         Form::Text => Box::new(transcript::Transcript::new(writer, color, quiet)),
-        Form::JsonLines => Box::new(jsonl::JsonLines::new(writer, quiet)),
+        Form::JsonLines => Box::new(JsonLines::new(writer, quiet)),
     }
 }
 
@@ -149,6 +154,9 @@ pub fn complain(text: &str) {
 /// Writes a line that may have colours to standard error. Where that cannot be written there is
 /// nobody to be told.
 pub fn complain_styled(text: &str) {
+    if silenced::holds(text) {
+        return;
+    }
     let mut line = AutoStream::new(Vec::new(), AutoStream::choice(&io::stderr()));
     let _ = writeln!(line, "{text}").and_then(|()| Patient::new(io::stderr()).write_all(&line.into_inner()));
 }

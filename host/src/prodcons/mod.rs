@@ -24,6 +24,12 @@ use crate::{
     session::Session,
 };
 
+/// The guest that produces where no other is named.
+pub const PRODUCER: &str = "guest-producer";
+
+/// The guest that consumes where no other is named.
+pub const CONSUMER: &str = "guest-consumer";
+
 /// Who is to take part.
 #[derive(Clone, Debug)]
 pub struct Guests {

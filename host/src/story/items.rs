@@ -26,6 +26,7 @@ pub struct Item {
 pub struct Items {
     items: Vec<Item>,
     consumed: usize,
+    largest: u32,
     /// After each turn: how many were made, how many taken.
     history: Vec<(usize, usize)>,
 }
@@ -42,6 +43,7 @@ impl Items {
     ) -> Result<Pointers, Problem> {
         let pointers = self.check(role, moved, capacity)?;
         let number = turn + 1;
+        self.largest = moved.items.iter().fold(self.largest, |largest, &value| largest.max(value));
         match role {
             Role::Producer => self.items.extend(moved.items.iter().map(|&value| Item {
                 value,
@@ -98,6 +100,11 @@ impl Items {
     /// All of them, in order.
     pub fn as_slice(&self) -> &[Item] {
         &self.items
+    }
+
+    /// The largest value.
+    pub fn largest(&self) -> u32 {
+        self.largest
     }
 
     /// How many were made.

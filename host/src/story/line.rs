@@ -19,20 +19,22 @@ pub(super) enum Line {
     Turn(Turn),
     Console {
         vm: u32,
+        #[serde(default)]
+        name: String,
         text: String,
     },
     Log {
         vm: u32,
+        #[serde(default)]
+        name: String,
         level: String,
         target: String,
         message: String,
     },
     Crash(Crash),
     End(End),
-    Exit {
-        vm: u32,
-        exits: ExitCounts,
-    },
+    Exit(Exited),
+    Dropped(Dropped),
     Stats {
         vms: Vec<VmStats>,
     },
@@ -178,6 +180,30 @@ fn by_vm<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u32, Exi
     texts.into_iter().map(number).collect()
 }
 
+/// How a guest that ran alone ended: see [`ExitEvent`](crate::event::ExitEvent).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Exited {
+    /// The VM's number.
+    pub vm: u32,
+    /// The guest's name.
+    #[serde(default)]
+    pub name: String,
+    /// Its exit status.
+    pub status: u32,
+    pub(super) exits: ExitCounts,
+}
+
+/// What of a guest's text is missing: see [`event::Dropped`](crate::event::Dropped).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Dropped {
+    /// The VM's number.
+    pub vm: u32,
+    /// The number of bytes that were dropped.
+    pub bytes: u64,
+    /// The number of bytes that it may print.
+    pub limit: u64,
+}
+
 /// A VM's exits: by kind, and `total`.
 pub type ExitCounts = BTreeMap<String, u64>;
 
@@ -201,6 +227,8 @@ pub struct StatsRow {
     pub port: Option<u16>,
     /// `in` or `out`, for a port access.
     pub direction: Option<String>,
+    /// The size in bytes, for a port access.
+    pub size: Option<u8>,
     /// How often it happened.
     pub count: u64,
     /// The time in the guest that ended with such an exit.

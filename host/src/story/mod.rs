@@ -8,6 +8,7 @@ mod items;
 mod line;
 mod narrator;
 mod problem;
+mod tally;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -17,12 +18,14 @@ use guest_abi::{
 };
 
 pub use items::{Item, Items};
-pub use line::{Crash, End, ExitCounts, Guest, Output, Run, StatsRow, VmStats};
-pub use narrator::Narrator;
+pub use line::{Crash, Dropped, End, ExitCounts, Exited, Guest, Output, Run, StatsRow, VmStats};
+pub use narrator::{Listener, Narrator};
 pub use problem::{Problem, StoryError};
+pub use tally::Counts;
 
-use crate::{files, recording::Options};
+use crate::{command::CommandLine, error::Status, event::Audit, files, recording::Options};
 use line::Line;
+use tally::Tally;
 
 /// The largest file that is read, in bytes.
 const MAX_FILE_SIZE: u64 = 1 << 30;
@@ -32,13 +35,19 @@ const MAX_FILE_SIZE: u64 = 1 << 30;
 pub struct Story {
     options: Option<Options>,
     run: Option<Run>,
+    /// The first guest that was named other than by the run.
+    soloist: Option<String>,
     turns: Vec<Turn>,
     items: Items,
+    tallies: BTreeMap<u32, Tally>,
     outputs: Vec<Output>,
     crash: Option<Crash>,
     end: Option<End>,
     exits: BTreeMap<u32, ExitCounts>,
     stats: Vec<VmStats>,
+    exited: Option<Exited>,
+    dropped: Vec<Dropped>,
+    command: Option<String>,
 }
 
 /// A turn that is over.
@@ -79,6 +88,16 @@ impl Deed {
 }
 
 impl Story {
+    /// A story that begins as a recording does, with the options of an exchange.
+    pub fn recorded(options: Options) -> Self {
+        Self { options: Some(options), ..Self::default() }
+    }
+
+    /// A story of which it is known which command repeats it.
+    pub fn repeated_by(command: &CommandLine) -> Self {
+        Self { command: Some(command.to_string()), ..Self::default() }
+    }
+
     /// Reads a recording, or what `--format jsonl` wrote. Of a file that was cut off the whole lines count.
     ///
     /// # Errors
@@ -88,7 +107,7 @@ impl Story {
         let error = |line, problem| StoryError { path: path.into(), line, problem };
         let bytes = files::read(path, MAX_FILE_SIZE).map_err(|source| error(None, Problem::Read(source)))?;
         let story = Self::parse(&bytes).map_err(|(line, problem)| error(Some(line), problem))?;
-        match story.run.is_none() && story.exits.is_empty() && story.crash.is_none() {
+        match story.is_empty() {
             true => Err(error(None, Problem::Nothing)),
             false => Ok(story),
         }
@@ -117,25 +136,36 @@ impl Story {
                 return Err(Problem::Contradiction("a second beginning"));
             }
             Line::Turn(turn) => self.turn(turn)?,
-            Line::Console { vm, text } => self.output(vm, text),
+            Line::Console { vm, name, text } => {
+                self.soloist.get_or_insert(name);
+                self.output(vm, &text);
+            }
             // A record is one line, as the transcript has it.
-            Line::Log { vm, level, target, message } => {
+            Line::Log { vm, name, level, target, message } => {
+                self.soloist.get_or_insert(name);
                 let line = format!("{:<5} {target}: {message}", level.to_uppercase()).replace('\n', "\\n");
-                self.output(vm, line + "\n");
+                self.output(vm, &(line + "\n"));
             }
-            Line::Crash(crash) => self.crash = Some(crash),
+            Line::Crash(crash) => {
+                self.soloist.get_or_insert_with(|| crash.name.clone());
+                self.crash = Some(crash);
+            }
             Line::End(end) => self.end(end)?,
-            Line::Exit { vm, exits } => {
-                self.exits.insert(vm, exits);
+            Line::Exit(exited) => {
+                self.soloist.get_or_insert_with(|| exited.name.clone());
+                self.exits.insert(exited.vm, exited.exits.clone());
+                self.exited = Some(exited);
             }
+            Line::Dropped(dropped) => self.dropped.push(dropped),
             Line::Stats { vms } => self.stats = vms,
             Line::Other => {}
         }
         Ok(())
     }
 
-    fn output(&mut self, vm: u32, text: String) {
-        self.outputs.push(Output { turns: self.turns.len(), vm, text });
+    /// Whether nothing of a run was told yet.
+    pub fn is_empty(&self) -> bool {
+        self.run.is_none() && self.exits.is_empty() && self.crash.is_none() && self.outputs.is_empty()
     }
 
     fn begins(&self) -> bool {
@@ -168,8 +198,22 @@ impl Story {
             (None, None, line::Deed::Left { mailbox }) => Deed::Left(mailbox),
             _ => return Err(Problem::Contradiction("a turn of another experiment")),
         };
+        let items = match deed {
+            Deed::Moved { items, .. } => items,
+            Deed::Left(_) => 0,
+        };
         self.turns.push(Turn { vm, exits, deed });
+        self.tallies.entry(vm).or_default().enter(self.turns.len(), items, exits);
         Ok(())
+    }
+
+    /// Guests that print character by character are no reason to keep as many texts.
+    fn output(&mut self, vm: u32, text: &str) {
+        let turns = self.turns.len();
+        match self.outputs.last_mut() {
+            Some(last) if (last.turns, last.vm) == (turns, vm) => last.text.push_str(text),
+            _ => self.outputs.push(Output { turns, vm, text: text.into() }),
+        }
     }
 
     fn end(&mut self, end: End) -> Result<(), Problem> {
@@ -196,9 +240,24 @@ impl Story {
         self.run.as_ref()
     }
 
+    /// The name of a guest that runs alone, once it is known.
+    pub fn soloist(&self) -> Option<&str> {
+        self.soloist.as_deref().filter(|name| self.run.is_none() && !name.is_empty())
+    }
+
     /// The turns that are over, in order.
     pub fn turns(&self) -> &[Turn] {
         &self.turns
+    }
+
+    /// How many steps the run has taken: its turns, and the crash that ended it.
+    pub fn steps(&self) -> usize {
+        self.turns.len() + usize::from(self.crash.is_some())
+    }
+
+    /// The crash, if step number `step`, from 1, is that.
+    pub fn crash_at(&self, step: usize) -> Option<&Crash> {
+        self.crash.as_ref().filter(|_| step > self.turns.len())
     }
 
     /// All items that were made, and what became of them.
@@ -231,9 +290,54 @@ impl Story {
         &self.stats
     }
 
+    /// How the guest ended, where it ran alone.
+    pub fn exited(&self) -> Option<&Exited> {
+        self.exited.as_ref()
+    }
+
+    /// What of guests' text is missing.
+    pub fn dropped(&self) -> &[Dropped] {
+        &self.dropped
+    }
+
+    /// The exit status of the run; `None` where it did not come to an end.
+    pub fn status(&self) -> Option<Status> {
+        let audit = |end: &End| match end.account.map(|account| account.audit) {
+            None | Some(Audit::Ok) => Status::Success,
+            Some(Audit::Failed) => Status::Bug,
+        };
+        let crash = self.crash.as_ref().map(|crash| Status::of_end(&crash.reason));
+        let exited = self.exited.as_ref().map(|exited| match exited.status {
+            0 => Status::Success,
+            _ => Status::GuestFailed,
+        });
+        crash.or(exited).or(self.end.as_ref().map(audit))
+    }
+
+    /// The command that repeats the run, where that is known: said by whoever ran it, or made of the
+    /// options of an exchange.
+    pub fn command(&self) -> Option<String> {
+        let of_options =
+            || Some(CommandLine::exchange(self.options.as_ref()?, self.run.as_ref()?).to_string());
+        self.command.clone().or_else(of_options)
+    }
+
+    /// How many items turn `turn`, from 1, could have moved: as many as there was room for, or as there
+    /// were.
+    pub fn possible(&self, turn: usize) -> Option<u32> {
+        let role = self.turns.get(turn.checked_sub(1)?)?.deed.role()?;
+        let Pointers { capacity, count, .. } = self.pointers(turn - 1)?;
+        Some(if role == Role::Producer { capacity - count } else { count })
+    }
+
+    /// What a VM had done after `turns` turns.
+    pub fn counts(&self, vm: u32, turns: usize) -> Counts {
+        self.tallies.get(&vm).map_or(Counts::default(), |tally| tally.after(turns))
+    }
+
     /// The VM's exits up to and with turn `turns`, its boot left out.
     pub fn exits_in_turns(&self, vm: u32, turns: usize) -> u64 {
-        self.turns.iter().take(turns).filter(|turn| turn.vm == vm).map(|turn| turn.exits).sum()
+        self.counts(vm, turns).exits
     }
 
     /// The ring's pointers after `turns` turns; `None` where there is no ring.

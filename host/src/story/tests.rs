@@ -40,6 +40,11 @@ fn items_can_be_followed_from_vm_to_vm() {
     assert_eq!(items[0], Item { value: 5, maker: 1, made: 1, taken: Some((2, 2)) });
     assert_eq!(items[2], Item { value: 7, maker: 1, made: 3, taken: None });
     assert_eq!((story.exits_in_turns(1, 2), story.exits_in_turns(1, 4)), (1, 4));
+    assert_eq!(story.counts(1, 0), Counts::default());
+    assert_eq!(story.counts(1, 3), Counts { turns: 2, items: 3, exits: 4 });
+    assert_eq!(story.counts(2, usize::MAX), Counts { turns: 2, items: 1, exits: 6 });
+    assert_eq!(story.counts(3, 4), Counts::default());
+    assert_eq!(items.iter().map(|item| item.value).max(), Some(story.items().largest()));
     assert_eq!(story.exits()[&2]["total"], 6);
 }
 
@@ -59,9 +64,14 @@ fn an_experiment_without_a_ring_leaves_words() {
 fn what_guests_printed_has_its_place_between_turns() {
     let console = r#"{"event":"console","vm":2,"name":"c","text":"hi\u001b\n"}"#;
     let log = r#"{"event":"log","vm":1,"name":"p","level":"warn","target":"disk","message":"two\nlines"}"#;
-    let story = parse(&[RUN, TURNS[0], console, log]).expect("a story");
-    let output = |vm, text: &str| Output { turns: 1, vm, text: text.into() };
-    assert_eq!(story.outputs(), [output(2, "hi\x1b\n"), output(1, "WARN  disk: two\\nlines\n")]);
+    let story = parse(&[RUN, TURNS[0], console, console, log, TURNS[1], console]).expect("a story");
+    let output = |turns, vm, text: &str| Output { turns, vm, text: text.into() };
+    let expected = [
+        output(1, 2, "hi\x1b\nhi\x1b\n"),
+        output(1, 1, "WARN  disk: two\\nlines\n"),
+        output(2, 2, "hi\x1b\n"),
+    ];
+    assert_eq!(story.outputs(), expected);
 }
 
 #[test]

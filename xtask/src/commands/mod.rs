@@ -23,6 +23,8 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Status, Error> {
         Command::BuildGuests(wish) => build_guests::run(&wish),
         Command::Run(handed) => passthrough::run("run", &handed.arguments, cli.verbose),
         Command::Replay(handed) => passthrough::run("replay", &handed.arguments, cli.verbose),
+        Command::Report(handed) => passthrough::run("report", &handed.arguments, cli.verbose),
+        Command::View(handed) => passthrough::run("view", &handed.arguments, cli.verbose),
         Command::Explore(handed) => passthrough::run("explore", &handed.arguments, cli.verbose),
         Command::Compare(handed) => passthrough::run("compare", &handed.arguments, cli.verbose),
         Command::Test(wish) => test::run(&wish, cli.verbose),

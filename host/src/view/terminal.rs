@@ -1,0 +1,185 @@
+//! The terminal while a view has it: in raw mode, on its other screen; and given back on every way out.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, IsTerminal, Read},
+    os::fd::{AsFd, AsRawFd},
+    panic,
+    sync::{Mutex, MutexGuard, PoisonError, TryLockError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use ratatui::{
+    Terminal,
+    backend::CrosstermBackend,
+    crossterm::{
+        cursor, execute,
+        terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
+    },
+};
+
+use super::{Key, draw::Scene, keys::Decoder};
+use crate::{interrupt, output::Patient};
+
+/// How long the terminal is waited for when it is to be given back: somebody may be writing to it, or it may
+/// not be read.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Whether the process has its terminal. It is locked while something is written there.
+static TAKEN: Mutex<bool> = Mutex::new(false);
+
+/// The terminal. Dropping it gives it back; so do a panic and [`interrupt::die`].
+pub(super) struct Screen {
+    terminal: Terminal<CrosstermBackend<BufWriter<Patient<File>>>>,
+    input: File,
+    decoder: Decoder,
+}
+
+/// What came from the terminal.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// Keys, perhaps none.
+    Keys(Vec<Key>),
+    /// It has gone.
+    Gone,
+}
+
+impl Screen {
+    /// Takes the terminal that standard output is.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be taken.
+    pub(super) fn open() -> io::Result<Self> {
+        let input = match io::stdin().is_terminal() {
+            true => File::from(io::stdin().as_fd().try_clone_to_owned()?),
+            false => File::open("/dev/tty")?,
+        };
+        let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        let mut terminal = Terminal::new(CrosstermBackend::new(BufWriter::new(Patient::new(output))))?;
+        interrupt::before_death(give_back);
+        let mut taken = lock();
+        *taken = true;
+        let outcome = enable_raw_mode()
+            .and_then(|()| execute!(terminal.backend_mut(), EnterAlternateScreen, cursor::Hide))
+            .and_then(|()| terminal.clear());
+        drop(taken);
+        give_back_on_panic();
+        // With it the terminal is given back, if it could not be taken wholly.
+        let screen = Self { terminal, input, decoder: Decoder::default() };
+        outcome.map(|()| screen)
+    }
+
+    /// Draws, in memory.
+    ///
+    /// # Errors
+    ///
+    /// The terminal's size cannot be had.
+    pub(super) fn draw(&mut self, scene: &Scene<'_>) -> io::Result<()> {
+        let taken = lock();
+        self.terminal.autoresize()?;
+        // A panic must not find it locked: its message would be lost.
+        drop(taken);
+        scene.draw(self.terminal.get_frame().buffer_mut());
+        Ok(())
+    }
+
+    /// Writes what was drawn to the terminal, as far as it is new there.
+    ///
+    /// # Errors
+    ///
+    /// The terminal cannot be written to, or was given back meanwhile.
+    pub(super) fn put(&mut self) -> io::Result<()> {
+        match *lock() {
+            true => self.terminal.apply_buffer().map(drop),
+            false => Err(io::Error::other("the terminal was given back")),
+        }
+    }
+
+    /// Whether it has another size than when it was drawn.
+    pub(super) fn is_resized(&mut self) -> bool {
+        let area = self.terminal.get_frame().area().as_size();
+        self.terminal.size().is_ok_and(|size| size != area)
+    }
+
+    /// Waits so long for keys. A signal ends the wait.
+    pub(super) fn wait(&mut self, most: Duration) -> io::Result<Input> {
+        match self.poll(most)? {
+            0 => Ok(Input::Keys(self.decoder.pause().into_iter().collect())),
+            events if events & libc::POLLIN == 0 => Ok(Input::Gone),
+            _ => self.read(),
+        }
+    }
+
+    fn poll(&self, most: Duration) -> io::Result<libc::c_short> {
+        let mut file = libc::pollfd { fd: self.input.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let wait = libc::c_int::try_from(most.as_millis()).unwrap_or(libc::c_int::MAX);
+        // SAFETY: the pointer is to one pollfd, and its file is open.
+        match unsafe { libc::poll(&raw mut file, 1, wait) } {
+            -1 => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+                error => Err(error),
+            },
+            _ => Ok(file.revents),
+        }
+    }
+
+    fn read(&mut self) -> io::Result<Input> {
+        let mut bytes = [0; 1024];
+        match self.input.read(&mut bytes) {
+            // A terminal has no end but when it goes; a background process that reads gets EIO, too.
+            Ok(0) => Ok(Input::Gone),
+            Ok(length) => Ok(Input::Keys(self.decoder.push(&bytes[..length]))),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Input::Keys(Vec::new())),
+            Err(error) if error.raw_os_error() == Some(libc::EIO) => Ok(Input::Gone),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        give_back();
+        if !thread::panicking() {
+            // The hook that was set; what was there before it was the standard one.
+            drop(panic::take_hook());
+        }
+    }
+}
+
+fn lock() -> MutexGuard<'static, bool> {
+    TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Gives the terminal back, if it was taken: as it was before, with the cursor.
+fn give_back() {
+    let begin = Instant::now();
+    let taken = loop {
+        match TAKEN.try_lock() {
+            Ok(taken) => break Some(taken),
+            Err(TryLockError::Poisoned(taken)) => break Some(taken.into_inner()),
+            Err(TryLockError::WouldBlock) if begin.elapsed() > PATIENCE => break None,
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(1)),
+        }
+    };
+    if taken.as_deref() == Some(&false) {
+        return;
+    }
+    // Where the terminal has gone or does not take anything, there is nobody to be told.
+    let _ = disable_raw_mode();
+    // Whoever still writes does so because nobody reads.
+    if let Some(mut taken) = taken {
+        *taken = false;
+        let _ = execute!(Patient::new(io::stdout()), LeaveAlternateScreen, cursor::Show);
+    }
+}
+
+/// A panic's message is to be read, and on the screen where it stays.
+fn give_back_on_panic() {
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        give_back();
+        usual(info);
+    }));
+}
