@@ -105,23 +105,10 @@ impl Screen {
 
     /// Waits so long for keys. A signal ends the wait.
     pub(super) fn wait(&mut self, most: Duration) -> io::Result<Input> {
-        match self.poll(most)? {
+        match poll(&self.input, libc::POLLIN, most)? {
             0 => Ok(Input::Keys(self.decoder.pause().into_iter().collect())),
             events if events & libc::POLLIN == 0 => Ok(Input::Gone),
             _ => self.read(),
-        }
-    }
-
-    fn poll(&self, most: Duration) -> io::Result<libc::c_short> {
-        let mut file = libc::pollfd { fd: self.input.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        let wait = libc::c_int::try_from(most.as_millis()).unwrap_or(libc::c_int::MAX);
-        // SAFETY: the pointer is to one pollfd, and its file is open.
-        match unsafe { libc::poll(&raw mut file, 1, wait) } {
-            -1 => match io::Error::last_os_error() {
-                error if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-                error => Err(error),
-            },
-            _ => Ok(file.revents),
         }
     }
 
@@ -171,7 +158,36 @@ fn give_back() {
     // Whoever still writes does so because nobody reads.
     if let Some(mut taken) = taken {
         *taken = false;
-        let _ = execute!(Patient::new(io::stdout()), LeaveAlternateScreen, cursor::Show);
+        let _ = leave();
+    }
+}
+
+/// Leaves the other screen, if the terminal takes anything.
+fn leave() -> io::Result<()> {
+    // Past io::Stdout, whose buffer retries a write that is interrupted for ever.
+    let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let begin = Instant::now();
+    // The watchdog interrupts it again and again once a signal came.
+    while poll(&output, libc::POLLOUT, PATIENCE)? == 0 {
+        if begin.elapsed() >= PATIENCE {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+    }
+    let mut output = Patient::new(output);
+    execute!(output, LeaveAlternateScreen, cursor::Show)
+}
+
+/// Waits so long until something of this can be done with a file, or it is interrupted; what it is.
+fn poll(file: &File, events: libc::c_short, most: Duration) -> io::Result<libc::c_short> {
+    let mut file = libc::pollfd { fd: file.as_raw_fd(), events, revents: 0 };
+    let wait = libc::c_int::try_from(most.as_millis()).unwrap_or(libc::c_int::MAX);
+    // SAFETY: the pointer is to one pollfd, and its file is open.
+    match unsafe { libc::poll(&raw mut file, 1, wait) } {
+        -1 => match io::Error::last_os_error() {
+            error if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+            error => Err(error),
+        },
+        _ => Ok(file.revents),
     }
 }
 
