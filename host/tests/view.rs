@@ -7,7 +7,7 @@ use std::{
     io::Read,
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -314,7 +314,11 @@ fn a_terminal_that_is_not_read_does_not_hold_an_interruption() {
         let long = ["run", "prodcons", "--tui", "--turns", "900000", "--timeout", "1000"];
         let mut command = common::command(&long);
         let copy = || theirs.try_clone().expect("a copy");
-        let mut child = command.stdin(copy()).stdout(copy()).stderr(copy()).spawn().expect("guestlab runs");
+        // What is said at last waits for its reader.
+        command.stdin(copy()).stdout(copy()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("guestlab runs");
+        // With ours the program's are the last: its end is that of the output.
+        drop((command, theirs));
         let (mut shown, mut bytes) = (String::new(), [0; 4096]);
         while !shown.contains("live") {
             let length = ours.read(&mut bytes).expect("output");
