@@ -34,9 +34,10 @@ const MOST_TURNS: usize = 5_000_000;
 impl Listener for &Mutex<Story> {
     fn hear(&mut self, line: &[u8]) -> Result<(), Problem> {
         let mut story = self.lock().unwrap_or_else(PoisonError::into_inner);
-        match story.turns().len() < MOST_TURNS {
-            true => story.tell(line),
-            false => Err(Problem::TooLong(MOST_TURNS)),
+        story.tell(line)?;
+        match story.turns().len() > MOST_TURNS {
+            true => Err(Problem::TooLong(MOST_TURNS)),
+            false => Ok(()),
         }
     }
 }
