@@ -113,7 +113,7 @@ fn every_kind_of_run_is_interrupted() {
 #[test]
 fn the_line_that_shows_progress_is_cleared() {
     if can_run_guests() {
-        let Some((mut terminal, end)) = terminal() else {
+        let Some((mut terminal, end)) = terminal(80, 24) else {
             eprintln!("skipped: there is no terminal to be had here");
             return;
         };

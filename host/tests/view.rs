@@ -4,8 +4,10 @@ mod common;
 
 use std::{
     env, fs,
+    io::Read,
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -298,6 +300,41 @@ fn a_run_that_is_over_stays_and_then_says_how_it_ended() {
         // What the host had to say waited for its screen.
         terminal.expect("VM 1 asks where its memory is");
         terminal.expect_restored("0");
+    }
+}
+
+/// As much as a terminal takes is written to it, and then nothing can be.
+#[test]
+fn a_terminal_that_is_not_read_does_not_hold_an_interruption() {
+    if can_run_guests() {
+        let Some((mut ours, theirs)) = common::terminal(200, 60) else {
+            eprintln!("skipped: there is no terminal to be had here");
+            return;
+        };
+        let long = ["run", "prodcons", "--tui", "--turns", "900000", "--timeout", "1000"];
+        let mut command = common::command(&long);
+        let copy = || theirs.try_clone().expect("a copy");
+        // What is said at last waits for its reader.
+        command.stdin(copy()).stdout(copy()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("guestlab runs");
+        // With ours the program's are the last: its end is that of the output.
+        drop((command, theirs));
+        let (mut shown, mut bytes) = (String::new(), [0; 4096]);
+        while !shown.contains("live") {
+            let length = ours.read(&mut bytes).expect("output");
+            shown += &String::from_utf8_lossy(&bytes[..length]);
+        }
+        // Time to fill what is between the two; without that the test is easier to pass.
+        thread::sleep(Duration::from_secs(3));
+        let status = Command::new("kill").arg(child.id().to_string()).status().expect("kill runs");
+        assert!(status.success());
+        let begin = Instant::now();
+        while child.try_wait().expect("it is our child").is_none() {
+            assert!(begin.elapsed() < PATIENCE, "it is held by its terminal");
+            thread::sleep(Duration::from_millis(20));
+        }
+        let status = child.wait().expect("it has ended");
+        assert_eq!(status.signal(), Some(libc::SIGTERM));
     }
 }
 

@@ -27,10 +27,18 @@ impl Listener for Story {
     }
 }
 
+/// The most turns of a story that is told while others look at it: about a gigabyte.
+const MOST_TURNS: usize = 5_000_000;
+
 /// A story that others look at while it is told.
 impl Listener for &Mutex<Story> {
     fn hear(&mut self, line: &[u8]) -> Result<(), Problem> {
-        self.lock().unwrap_or_else(PoisonError::into_inner).tell(line)
+        let mut story = self.lock().unwrap_or_else(PoisonError::into_inner);
+        story.tell(line)?;
+        match story.turns().len() > MOST_TURNS {
+            true => Err(Problem::TooLong(MOST_TURNS)),
+            false => Ok(()),
+        }
     }
 }
 

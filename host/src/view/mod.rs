@@ -2,7 +2,7 @@
 //!
 //! What is shown is a [`Story`], and there is no other source: [`View`] says which step of it, [`Scene`]
 //! draws it into a buffer of characters, and `show` is the loop that has the terminal. The first two know
-//! of no terminal; [`picture`] makes an SVG of what they draw.
+//! of no terminal; [`svg`] makes a picture of what they draw.
 
 mod draw;
 mod keys;

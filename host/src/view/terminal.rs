@@ -11,12 +11,13 @@ use std::{
 };
 
 use ratatui::{
-    Terminal,
-    backend::CrosstermBackend,
+    backend::{Backend, ClearType, CrosstermBackend},
+    buffer::Buffer,
     crossterm::{
         cursor, execute,
         terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
     },
+    layout::{Position, Rect},
 };
 
 use super::{Key, draw::Scene, keys::Decoder};
@@ -31,7 +32,13 @@ static TAKEN: Mutex<bool> = Mutex::new(false);
 
 /// The terminal. Dropping it gives it back; so do a panic and [`interrupt::die`].
 pub(super) struct Screen {
-    terminal: Terminal<CrosstermBackend<BufWriter<Patient<File>>>>,
+    /// ratatui's `Terminal` would do, but when it is dropped it complains on standard error, which may be the
+    /// terminal that does not take anything.
+    backend: CrosstermBackend<BufWriter<Patient<File>>>,
+    /// What is on it; `None` if that is not known.
+    shown: Option<Buffer>,
+    /// What is to be on it.
+    next: Buffer,
     input: File,
     decoder: Decoder,
 }
@@ -57,17 +64,16 @@ impl Screen {
             false => File::open("/dev/tty")?,
         };
         let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-        let mut terminal = Terminal::new(CrosstermBackend::new(BufWriter::new(Patient::new(output))))?;
+        let mut backend = CrosstermBackend::new(BufWriter::new(Patient::new(output)));
         interrupt::before_death(give_back);
         let mut taken = lock();
         *taken = true;
-        let outcome = enable_raw_mode()
-            .and_then(|()| execute!(terminal.backend_mut(), EnterAlternateScreen, cursor::Hide))
-            .and_then(|()| terminal.clear());
+        let outcome = enable_raw_mode().and_then(|()| execute!(backend, EnterAlternateScreen, cursor::Hide));
         drop(taken);
         give_back_on_panic();
         // With it the terminal is given back, if it could not be taken wholly.
-        let screen = Self { terminal, input, decoder: Decoder::default() };
+        let next = Buffer::empty(Rect::ZERO);
+        let screen = Self { backend, shown: None, next, input, decoder: Decoder::default() };
         outcome.map(|()| screen)
     }
 
@@ -77,11 +83,9 @@ impl Screen {
     ///
     /// The terminal's size cannot be had.
     pub(super) fn draw(&mut self, scene: &Scene<'_>) -> io::Result<()> {
-        let taken = lock();
-        self.terminal.autoresize()?;
-        // A panic must not find it locked: its message would be lost.
-        drop(taken);
-        scene.draw(self.terminal.get_frame().buffer_mut());
+        self.next.resize(Rect::from((Position::ORIGIN, self.backend.size()?)));
+        self.next.reset();
+        scene.draw(&mut self.next);
         Ok(())
     }
 
@@ -91,37 +95,36 @@ impl Screen {
     ///
     /// The terminal cannot be written to, or was given back meanwhile.
     pub(super) fn put(&mut self) -> io::Result<()> {
-        match *lock() {
-            true => self.terminal.apply_buffer().map(drop),
-            false => Err(io::Error::other("the terminal was given back")),
+        let taken = lock();
+        if !*taken {
+            return Err(io::Error::other("the terminal was given back"));
         }
+        let mut shown = match self.shown.take().filter(|shown| shown.area == self.next.area) {
+            Some(shown) => shown,
+            None => {
+                self.backend.clear_region(ClearType::All)?;
+                Buffer::empty(self.next.area)
+            }
+        };
+        self.backend.draw(shown.diff_iter(&self.next))?;
+        Backend::flush(&mut self.backend)?;
+        std::mem::swap(&mut shown, &mut self.next);
+        self.shown = Some(shown);
+        Ok(())
     }
 
-    /// Whether it has another size than when it was drawn.
-    pub(super) fn is_resized(&mut self) -> bool {
-        let area = self.terminal.get_frame().area().as_size();
-        self.terminal.size().is_ok_and(|size| size != area)
+    /// Whether it has another size than what is on it.
+    pub(super) fn is_resized(&self) -> bool {
+        let shown = self.shown.as_ref().map(|shown| shown.area.as_size());
+        self.backend.size().is_ok_and(|size| shown != Some(size))
     }
 
     /// Waits so long for keys. A signal ends the wait.
     pub(super) fn wait(&mut self, most: Duration) -> io::Result<Input> {
-        match self.poll(most)? {
+        match poll(&self.input, libc::POLLIN, most)? {
             0 => Ok(Input::Keys(self.decoder.pause().into_iter().collect())),
             events if events & libc::POLLIN == 0 => Ok(Input::Gone),
             _ => self.read(),
-        }
-    }
-
-    fn poll(&self, most: Duration) -> io::Result<libc::c_short> {
-        let mut file = libc::pollfd { fd: self.input.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        let wait = libc::c_int::try_from(most.as_millis()).unwrap_or(libc::c_int::MAX);
-        // SAFETY: the pointer is to one pollfd, and its file is open.
-        match unsafe { libc::poll(&raw mut file, 1, wait) } {
-            -1 => match io::Error::last_os_error() {
-                error if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-                error => Err(error),
-            },
-            _ => Ok(file.revents),
         }
     }
 
@@ -171,7 +174,36 @@ fn give_back() {
     // Whoever still writes does so because nobody reads.
     if let Some(mut taken) = taken {
         *taken = false;
-        let _ = execute!(Patient::new(io::stdout()), LeaveAlternateScreen, cursor::Show);
+        let _ = leave();
+    }
+}
+
+/// Leaves the other screen, if the terminal takes anything.
+fn leave() -> io::Result<()> {
+    // Past io::Stdout, whose buffer retries a write that is interrupted for ever.
+    let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let begin = Instant::now();
+    // The watchdog interrupts it again and again once a signal came.
+    while poll(&output, libc::POLLOUT, PATIENCE)? == 0 {
+        if begin.elapsed() >= PATIENCE {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+    }
+    let mut output = Patient::new(output);
+    execute!(output, LeaveAlternateScreen, cursor::Show)
+}
+
+/// Waits so long until something of this can be done with a file, or it is interrupted; what it is.
+fn poll(file: &File, events: libc::c_short, most: Duration) -> io::Result<libc::c_short> {
+    let mut file = libc::pollfd { fd: file.as_raw_fd(), events, revents: 0 };
+    let wait = libc::c_int::try_from(most.as_millis()).unwrap_or(libc::c_int::MAX);
+    // SAFETY: the pointer is to one pollfd, and its file is open.
+    match unsafe { libc::poll(&raw mut file, 1, wait) } {
+        -1 => match io::Error::last_os_error() {
+            error if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+            error => Err(error),
+        },
+        _ => Ok(file.revents),
     }
 }
 

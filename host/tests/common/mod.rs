@@ -112,10 +112,10 @@ pub(crate) fn full_pipe() -> (PipeReader, PipeWriter) {
 }
 
 /// A terminal: our end, and the one that programs get. `None` where there is none to be had.
-pub(crate) fn terminal() -> Option<(File, OwnedFd)> {
+pub(crate) fn terminal(columns: u16, rows: u16) -> Option<(File, OwnedFd)> {
     let (mut ours, mut theirs) = (-1, -1);
     let (name, modes) = (ptr::null_mut(), ptr::null());
-    let size = libc::winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+    let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: two point to numbers and one to a size; the others are not wanted.
     if unsafe { libc::openpty(&raw mut ours, &raw mut theirs, name, modes, &raw const size) } != 0 {
         return None;

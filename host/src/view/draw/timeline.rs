@@ -211,9 +211,7 @@ impl<'a> Chart<'a> {
         }
         for (vm, turn) in [Some((maker, made)), taken].into_iter().flatten() {
             if let Some(x) = self.x(turn) {
-                for row in [self.lane(vm), self.ruler()] {
-                    buffer.set_style(Rect::new(x, row, self.pitch - 1, 1), FOLLOWED);
-                }
+                buffer.set_style(Rect::new(x, self.lane(vm), self.pitch - 1, 1), FOLLOWED);
                 buffer.set_string(x, self.ruler(), "●", FOLLOWED);
             }
         }
