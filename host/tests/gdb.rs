@@ -258,7 +258,8 @@ fn a_signal_ends_the_wait_for_gdb_whether_it_has_come_or_not() {
         return;
     }
     for comes in [false, true] {
-        let run = Run::start(&["run", "hello"], "127.0.0.1:0");
+        let mut run = Run::start(&["run", "hello"], "127.0.0.1:0");
+        common::await_run(&mut run.child);
         let stream = comes.then(|| {
             let mut stream = TcpStream::connect(&run.address).expect("it listens");
             send(&mut stream, "?");

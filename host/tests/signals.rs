@@ -13,28 +13,14 @@ use std::{
     time::Duration,
 };
 
-use common::{can_run_guests, command, expect, full_pipe, image, pingpong, terminal, text};
+use common::{
+    await_run, can_run_guests, command, expect, full_pipe, image, is_running, pingpong, terminal, text,
+};
 use libc::{SIGHUP, SIGINT, SIGTERM};
 
 fn send(child: &Child, signal: c_int) {
     // SAFETY: the child has not been waited for, so that its process number is its own.
     unsafe { libc::kill(child.id().cast_signed(), signal) };
-}
-
-/// Whether a process has a run: its watchdog runs.
-fn is_running(child: &Child) -> bool {
-    let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).expect("its threads");
-    let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    names.into_iter().any(|name| name.trim_end() == "watchdog")
-}
-
-/// Waits until a process has a run.
-#[track_caller]
-fn await_run(child: &mut Child) {
-    while !is_running(child) {
-        assert_eq!(child.try_wait().expect("it is our child"), None, "it is over before it is signalled");
-        thread::sleep(Duration::from_millis(1));
-    }
 }
 
 /// Starts a run, signals it so long after it has begun, and returns what it said on standard error.

@@ -9,7 +9,7 @@ use std::{
     io::{self, PipeReader, PipeWriter, Write},
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     ptr,
     sync::OnceLock,
 };
@@ -83,6 +83,22 @@ pub(crate) fn expect(args: &[&str], status: i32) -> (String, String) {
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(status), "{args:?}\nstdout: {out}\nstderr: {err}");
     (out, err)
+}
+
+/// Whether a process has a run: its watchdog runs.
+pub(crate) fn is_running(child: &Child) -> bool {
+    let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).expect("its threads");
+    let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.into_iter().any(|name| name.trim_end() == "watchdog")
+}
+
+/// Waits until a process has a run.
+#[track_caller]
+pub(crate) fn await_run(child: &mut Child) {
+    while !is_running(child) {
+        assert_eq!(child.try_wait().expect("it is our child"), None, "it is over before it is signalled");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
 }
 
 /// The experiment `pingpong`.
