@@ -204,24 +204,35 @@ mod tests {
         };
         let debug = debug(section, &budget);
         assert!(debug.is_some());
-        Symbols { elf: None, debug, functions: Vec::new() }.places(0x7010)
+        Symbols { elf: None, debug, functions: Vec::new() }.places(0x7022)
     }
+
+    /// A line program (DWARF version 4, 6.2.4) without files: an address (extended opcode 2), rows of the same
+    /// line 16 bytes apart, and how it ends.
+    fn lines(rows: usize, end: &[u8]) -> Vec<u8> {
+        const HEAD: [u8; 26] =
+            [4, 0, 20, 0, 0, 0, 1, 1, 1, 0xFB, 14, 13, 0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1, 0, 0];
+        let program = [&HEAD[..], &[0, 5, 2, 0, 0x70, 0, 0], &vec![0xF2; rows], end].concat();
+        [&u32::try_from(program.len()).expect("short").to_le_bytes(), &program[..]].concat()
+    }
+
+    /// The end of a sequence of rows, without which they do not count (extended opcode 1).
+    const END: [u8; 3] = [0, 1, 1];
 
     #[test]
     fn functions_nested_without_end_are_given_up() {
         let root = [&[1][..], &[0; 4], &ADDRESSES, &[2], &ADDRESSES].concat();
-        let nested = |depth: usize| unit(&[&root[..], &vec![3; depth]].concat());
-        assert!(places(&nested(1_000_000), &[]).is_empty());
+        let nested = |depth: usize| unit(&[&root[..], &vec![3; depth], &vec![0; depth + 2]].concat());
+        assert_eq!(places(&nested(2), &lines(20, &END)).len(), 1, "it is sound in all else");
+        places(&nested(1_000_000), &lines(20, &END));
     }
 
     #[test]
     fn units_that_share_their_lines_are_given_up() {
-        // A line program of version 4 without files: an address (extended opcode 2), and a million rows.
-        let head = [4, 0, 19, 0, 0, 0, 1, 1, 1, 0xFB, 14, 13, 0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0];
-        let program = [&head[..], &[0, 5, 2, 0, 0x70, 0, 0], &vec![0xFF; 1_000_000]].concat();
-        let lines = [&u32::try_from(program.len()).expect("short").to_le_bytes(), &program[..]].concat();
-        let info = unit(&[&[1][..], &[0; 4], &ADDRESSES, &[0]].concat()).repeat(20_000);
-        places(&info, &lines);
+        let info = |address: u8| unit(&[&[1][..], &[0; 4], &[0, address], &ADDRESSES[2..], &[0]].concat());
+        assert_eq!(places(&info(0x70), &lines(20, &END)).len(), 1, "it is sound in all else");
+        // None of them has a line for the address, so that all are asked.
+        places(&info(0x70).repeat(20_000), &lines(1_000_000, &[]));
     }
 
     proptest! {
