@@ -6,8 +6,10 @@ mod targets;
 
 use std::{fs, path::Path};
 
-/// The targets by name.
-const TARGETS: [(&str, fn(&[u8])); 8] = [
+/// A target's name, and what it does with some bytes.
+type Target = (&'static str, fn(&[u8]));
+
+const TARGETS: [Target; 8] = [
     ("experiment", targets::experiment::run),
     ("hypercall", targets::hypercall::run),
     ("image", targets::image::run),

@@ -38,7 +38,7 @@ fn mode(mut notes: &[u8]) -> Option<CpuMode> {
             let version = (half(descriptor)?, half(descriptor.get(2..)?)?);
             let modes = (word(descriptor.get(4..)?)?, word(descriptor.get(8..)?)?);
             let mode = CpuMode::try_from(modes.1).ok()?;
-            let good = version.0 == VERSION.major && version.1 <= VERSION.minor;
+            let good = version.0 == VERSION.major && version <= (VERSION.major, VERSION.minor);
             return Some(mode)
                 .filter(|&mode| good && modes.0 == CpuMode::Real as u32 && mode != CpuMode::Long);
         }
