@@ -182,7 +182,10 @@ pub unsafe fn mailbox_attach(address: u32, size: usize) {
 
 /// Ends this guest's turn; returns when its next turn has begun.
 pub fn end_turn() {
-    out32::<{ Port::EndTurn as u16 }>(0);
+    // SAFETY: as in `out32`; the call has no argument, and whatever EAX holds does.
+    unsafe {
+        asm!("out {port}, eax", port = const Port::EndTurn as u16, options(nostack, preserves_flags));
+    }
 }
 
 /// The host does not let a guest go on after its end; should it ever, the guest stays here.

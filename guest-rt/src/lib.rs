@@ -20,7 +20,7 @@
 //! | [`log`](mod@log) | records with level and target, which the host filters | one a record |
 //! | [`mod@exit`] | ending the guest with a status | one |
 //! | [`panic`](mod@panic) | reporting a panic: message, file, line, calls | one |
-//! | `heap` | `Box`, `Vec`, `String`: the crate `alloc`; with the feature `heap` | none |
+//! | [`heap`](heap/index.html) | `Box`, `Vec`, `String`: the crate `alloc`; with the feature `heap` | none |
 //! | [`entropy`] | random numbers, seeded by the host | none |
 //! | [`clock`] | how long the guest has been running | one a reading |
 //! | [`timer`] | an interrupt after some time | one to set |

@@ -163,6 +163,9 @@ pub enum Error {
     /// `doctor` found something that does not work; it has said what.
     #[error("this machine cannot run guests: see the lines above that say FAIL")]
     Doctor,
+    /// The system does not let us confine ourselves.
+    #[error("cannot enter the jail, in which guests run: {0}; --no-seccomp runs them without it")]
+    Jail(#[source] io::Error),
     /// What must not happen.
     #[error("a bug of guestlab's, please report it: {0}")]
     Bug(String),
@@ -193,6 +196,7 @@ impl Error {
             | Self::ModeMissing { .. }
             | Self::Vcpu(_)
             | Self::Os { .. }
+            | Self::Jail(_)
             | Self::Doctor => Status::Machine,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Status::Success,
             Self::Output(_) => Status::Machine,

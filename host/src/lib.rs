@@ -12,6 +12,7 @@
 //! ([`hypercall`], [`exchange`], [`schedule`]) is pure and is tested without KVM.
 
 pub mod admission;
+pub mod clerk;
 pub mod cli;
 pub mod clock;
 pub mod compare;
@@ -29,6 +30,7 @@ pub mod hypercall;
 pub mod image;
 pub mod instruction;
 pub mod interrupt;
+pub mod jail;
 pub mod kvm;
 pub mod launch;
 pub mod limits;

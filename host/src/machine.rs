@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Instant,
 };
 
@@ -23,7 +24,7 @@ use crate::{
     kvm::{Direction, Exit, System, Vcpu, VcpuError},
     launch::{Launch, Parameters},
     limits::{Limits, Printed},
-    memory::{MemoryError, Place},
+    memory::{GuestMemory, MemoryError, Place},
     output,
     post_mortem::{Evidence, History, Origin},
     stats::{ExitStats, Reason},
@@ -34,7 +35,7 @@ use crate::{
 
 /// A guest in its VM.
 pub struct Machine {
-    name: String,
+    name: Arc<str>,
     vm: u32,
     mode: CpuMode,
     file: PathBuf,
@@ -170,6 +171,11 @@ impl Machine {
         &self.name
     }
 
+    /// The guest's name, to be kept.
+    pub fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
     /// The VM's number, from 1.
     pub fn vm(&self) -> u32 {
         self.vm
@@ -208,12 +214,17 @@ impl Machine {
 
     /// What its driver has counted, if it counts.
     pub fn profile(&self) -> Option<VmProfile> {
-        Some(VmProfile { vm: self.vm, name: self.name.clone(), ..self.cpu.profile()? })
+        Some(VmProfile { vm: self.vm, name: self.name().into(), ..self.cpu.profile()? })
     }
 
     /// What the guest has printed so far.
     pub fn printed(&self) -> Printed {
         self.printed
+    }
+
+    /// The guest's memory.
+    pub fn memory(&self) -> &GuestMemory {
+        self.cpu.vcpu().memory()
     }
 
     /// The registers, for a person to read.
@@ -305,9 +316,10 @@ impl Machine {
     /// one; otherwise the guest is left when it is due, or when its driver wants to be asked.
     fn interrupt(&mut self, registration: &Registration<'_>) -> Result<(), VcpuError> {
         let is_due = self.timer.has_expired();
-        if is_due && !self.cpu.takes_interrupt()? {
+        if !is_due || !self.cpu.takes_interrupt()? {
+            // A guest that cancels a timer that was due would be left at every instruction.
             self.cpu.vcpu_mut().hold();
-        } else if is_due && self.cpu.vcpu_mut().inject(TIMER)? {
+        } else if self.cpu.vcpu_mut().inject(TIMER)? {
             self.timer = Timer::default();
             self.explain
                 .call("KVM_INTERRUPT", "the timer's interrupt is due: the guest takes it as it enters");

@@ -10,6 +10,7 @@ use guestlab::{
     error::{Error, Status},
     explain::Explain,
     explore, interrupt,
+    jail::{self, Jail},
     kvm::System,
     output::{self, Sink},
     prodcons,
@@ -36,7 +37,8 @@ fn main() -> ExitCode {
 }
 
 fn obey(command: Command) -> Result<(), Error> {
-    interrupt::listen().map_err(|source| Error::Os { what: "listen for signals", source })?;
+    jail::shed_set_user_id()
+        .map_err(|source| Error::Os { what: "give up the rights of another user", source })?;
     match command {
         Command::Run(args) if args.asks_for_needs() => needs(&args),
         Command::Run(args) => run(&args),
@@ -51,34 +53,49 @@ fn obey(command: Command) -> Result<(), Error> {
     }
 }
 
+/// Has signals end what runs, and the jail ready.
+fn prepare(jail: Jail) -> Result<Jail, Error> {
+    let failed = |source| Error::Os { what: "listen for signals", source };
+    jail.prepare().and_then(|()| interrupt::listen(&jail)).map_err(failed)?;
+    Ok(jail)
+}
+
 fn run(args: &RunArgs) -> Result<(), Error> {
+    let jail = prepare(args.jail())?;
     let plan = args.plan()?;
     let timeline = args.timeline()?;
     let system = System::open(&args.device().kvm, args.explain())?.with_timeline(&timeline);
     let (form, quiet) = args.output();
     let mut sink = output::stdout(form, quiet);
-    let outcome = perform(&system, &plan, args.record(), &mut Teller::new(&timeline, &mut *sink));
+    let outcome = perform(system, &jail, &plan, args.record(), &mut Teller::new(&timeline, &mut *sink));
     timeline.conclude(outcome)
 }
 
-fn perform(system: &System, plan: &Plan, record: Option<&Path>, sink: &mut dyn Sink) -> Result<(), Error> {
+fn perform(
+    system: System,
+    jail: &Jail,
+    plan: &Plan,
+    record: Option<&Path>,
+    sink: &mut dyn Sink,
+) -> Result<(), Error> {
     match plan {
         Plan::Prodcons(plan) => match record {
-            None => prodcons::run(system, plan, sink),
+            None => prodcons::run(system, jail, plan, sink),
             Some(path) => {
                 let mut recorder = Recorder::new(path, plan, sink);
-                let outcome = prodcons::run(system, plan, &mut recorder);
+                let outcome = prodcons::run(system, jail, plan, &mut recorder);
                 recorder.conclude(outcome)
             }
         },
-        Plan::Relay(plan) => relay::run(system, plan, sink),
-        Plan::Solo(plan) => solo::run(system, plan, sink),
+        Plan::Relay(plan) => relay::run(system, jail, plan, sink),
+        Plan::Solo(plan) => solo::run(system, jail, plan, sink),
     }
 }
 
 fn explore(args: &ExploreArgs) -> Result<(), Error> {
+    let jail = prepare(args.jail())?;
     let system = System::open(&args.device().kvm, Explain::default())?;
-    explore::run(&system, &args.plan())
+    explore::run(&system, &jail, &args.plan())
 }
 
 fn test(args: &TestArgs) -> Result<(), Error> {
@@ -86,13 +103,15 @@ fn test(args: &TestArgs) -> Result<(), Error> {
     if args.list() {
         return suite::list(&plan);
     }
+    let jail = prepare(args.jail())?;
     let system = System::open(&args.device().kvm, Explain::default())?;
-    suite::run(&system, &plan)
+    suite::run(&system, &jail, &plan)
 }
 
 fn replay(args: &ReplayArgs) -> Result<(), Error> {
+    let jail = prepare(args.jail.jail())?;
     let system = System::open(&args.device.kvm, Explain::default())?;
-    replay::run(&system, &args.file, args.timeout, cli::image_path)
+    replay::run(system, &jail, &args.file, args.timeout, cli::image_path)
 }
 
 fn replay_needs(file: &Path) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
         Console, CrashEvent, Dropped, End, Event, Exits, Location, Log, ProfileEvent, StatsEvent, VmStats,
     },
     hypercall::{Said, Stop},
+    jail::{Jail, Needs, Thread},
     limits::Limits,
     machine::{Halt, Machine},
     output::{self, Sink},
@@ -24,20 +25,43 @@ use crate::{
 /// The limits and the output of one run. Threads that run machines share it.
 pub struct Session<'a> {
     limits: Limits,
-    watchdog: Watchdog,
+    jail: Jail,
+    needs: Needs,
+    watchdog: Arc<Watchdog>,
     sink: Mutex<&'a mut dyn Sink>,
 }
 
 impl<'a> Session<'a> {
-    /// Starts the run's clock.
+    /// Starts the run's clock, and has the output open what it needs: the threads that run guests are to be
+    /// [confined](Self::confine) next.
     ///
     /// # Errors
     ///
-    /// The system gave no thread.
-    pub fn start(limits: &Limits, sink: &'a mut dyn Sink) -> Result<Self, Error> {
-        let watchdog = Watchdog::start(limits.timeout)
+    /// The system gave no thread, or a file cannot be written.
+    pub fn start(limits: &Limits, jail: &Jail, needs: Needs, sink: &'a mut dyn Sink) -> Result<Self, Error> {
+        sink.prepare().map_err(Error::Output)?;
+        let watchdog = Watchdog::start_in(jail, limits.timeout)
             .map_err(|source| Error::Os { what: "start the watchdog thread", source })?;
-        Ok(Self { limits: limits.clone(), watchdog, sink: Mutex::new(sink) })
+        let (limits, jail, watchdog) = (limits.clone(), jail.clone(), Arc::new(watchdog));
+        Ok(Self { limits, jail, needs, watchdog, sink: Mutex::new(sink) })
+    }
+
+    /// Puts the calling thread into the jail, which it does not leave again. No guest may have run yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Jail`]: the system refused it.
+    pub fn confine(&self) -> Result<(), Error> {
+        self.jail.enter(Thread::Vcpu(self.needs)).map_err(Error::Jail)
+    }
+
+    /// A session with the same limits and another output, for one more run of the same threads. Its clock
+    /// begins anew, and is also this one's.
+    pub fn next<'b>(&self, sink: &'b mut dyn Sink) -> Session<'b> {
+        self.restart_clock();
+        let (limits, watchdog) = (self.limits.clone(), Arc::clone(&self.watchdog));
+        // Its threads are in the jail already.
+        Session { limits, jail: Jail::Open, needs: self.needs, watchdog, sink: Mutex::new(sink) }
     }
 
     /// Starts the clock anew, for the next run of a session that has many.
@@ -179,7 +203,7 @@ impl<'a> Session<'a> {
     /// The guest crashed, panicked, exited with a status that is not 0, or ran into a limit; the
     /// process was interrupted; or KVM or the output failed.
     pub fn run(&self, machine: &mut Machine, turn: Option<u64>) -> Result<Stop, Error> {
-        let (vm, name) = (machine.vm(), machine.name().to_owned());
+        let (vm, name) = (machine.vm(), machine.shared_name());
         let mut written = Ok(());
         let registration = self.watchdog.watch_this_thread(self.limits.turn_timeout);
         let halt = machine.run(&registration, &self.limits, &mut |said| {

@@ -9,6 +9,7 @@ use crate::{
     event::{Event, ExitEvent},
     hypercall::Stop,
     image::{Request, Start},
+    jail::Jail,
     kvm::System,
     launch::Parameters,
     limits::Limits,
@@ -48,15 +49,18 @@ pub struct Plan {
 /// # Errors
 ///
 /// The image or the machine cannot be used, or the guest did not end well.
-pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Error> {
-    let image = admission::open(system, &plan.image, plan.request, plan.memory)?;
+pub fn run(system: System, jail: &Jail, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Error> {
+    let image = admission::open(&system, &plan.image, plan.request, plan.memory)?;
     if !plan.arguments.is_empty() && !matches!(image.start(), Start::Boot { .. }) {
         return Err(Error::Usage("arguments after -- reach only guests that are built with guest-rt".into()));
     }
     let parameters = Parameters { vm: 1, seed: plan.seed, memory: plan.memory, arguments: &plan.arguments };
-    let machine = Machine::new(system, &image, parameters, plan.secrets)?;
-    let mut machines = plan.observe.attach(system, vec![machine])?;
-    let session = Session::start(&plan.limits, sink)?;
+    let machine = Machine::new(&system, &image, parameters, plan.secrets)?;
+    let mut machines = plan.observe.attach(&system, vec![machine])?;
+    // No VM is to be made any more: KVM's device is closed.
+    drop(system);
+    let session = Session::start(&plan.limits, jail, plan.observe.needs(), sink)?;
+    session.confine()?;
     let outcome = run_to_exit(&mut machines[0], &session);
     let outcome = session.conclude(outcome, None, &machines, plan.stats);
     if plan.dump_regs {

@@ -122,6 +122,11 @@ impl ExitStats {
         self.total
     }
 
+    /// The time in the guest: inside of `KVM_RUN`, but for entries that a signal ended.
+    pub fn guest(&self) -> Duration {
+        self.rows.values().map(|row| row.guest).sum()
+    }
+
     /// The rows, in the order of their reasons.
     pub fn rows(&self) -> impl Iterator<Item = (Reason, Row)> {
         self.rows.iter().map(|(reason, row)| (*reason, *row))

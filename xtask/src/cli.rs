@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::guests::Mode;
 use crate::scaffold::Template;
@@ -63,6 +63,9 @@ pub(crate) enum Command {
     /// Build the guests and run every test, the host's and those inside guests; `--guests` runs these only,
     /// and `--nested` all that boot guests on emulated hardware KVM.
     Test(Test),
+
+    /// Measure what everything costs, beside a hypervisor in plain C (needs gcc).
+    Bench(Bench),
 
     /// Check format, lints (host and guests), documentation and tests; list all failures together.
     Ci,
@@ -132,6 +135,43 @@ pub(crate) struct Test {
     /// take it for names of tests.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     pub(crate) arguments: Vec<OsString>,
+}
+
+/// What to measure, and what to do with it.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Bench {
+    /// Measure only what has this in its name, such as `exit`, `turns`, `instructions`, `life`, `vms`,
+    /// `free`, `explore` or `builds`.
+    #[arg(value_name = "FILTER")]
+    pub(crate) filter: Option<String>,
+
+    /// Take fewer rounds, and do not build from nothing.
+    #[arg(long)]
+    pub(crate) quick: bool,
+
+    /// The form of what is printed.
+    #[arg(long, value_enum, default_value_t = BenchFormat::Text)]
+    pub(crate) format: BenchFormat,
+
+    /// Keep the results under this name, in target/bench.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) save: Option<String>,
+
+    /// Say what has changed since the results of this name.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) against: Option<String>,
+}
+
+/// The form in which results are printed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(crate) enum BenchFormat {
+    /// A table.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+    /// The table of docs/performance.md.
+    Markdown,
 }
 
 /// Arguments that are another program's to understand.

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::status::Status;
-use crate::{docs, guests, host, nested, process, scaffold, toolchain, workspace};
+use crate::{bench, docs, guests, host, nested, process, scaffold, toolchain, workspace};
 
 /// Why a command ended early.
 #[derive(Debug, Error)]
@@ -27,6 +27,10 @@ pub(crate) enum Error {
     /// There is no toolchain that can build guests.
     #[error(transparent)]
     Toolchain(#[from] toolchain::Error),
+
+    /// Something could not be measured.
+    #[error(transparent)]
+    Bench(#[from] bench::Error),
 
     /// The documents could not be made.
     #[error(transparent)]
@@ -54,6 +58,7 @@ impl Error {
             Error::Guests(error) => error.status(),
             Error::Scaffold(error) => error.status(),
             Error::Usage(_) => Status::BAD_INPUT,
+            Error::Bench(error) => error.status(),
             Error::Docs(error) => error.status(),
             Error::Nested(error) => error.status(),
             Error::Toolchain(_) | Error::Process(_) => Status::CANNOT_RUN,

@@ -105,7 +105,8 @@ impl Host {
         process::cannot_start(&command, source).into()
     }
 
-    fn command(&self, arguments: &[OsString]) -> Command {
+    /// The binary, to be run.
+    pub(crate) fn command(&self, arguments: &[OsString]) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(arguments).env("GUESTLAB_IMAGES", &self.images);
         command

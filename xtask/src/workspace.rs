@@ -114,6 +114,11 @@ impl Workspace {
         self.images.join("tests")
     }
 
+    /// The folder of the measurements: their programs, and results that were saved.
+    pub(crate) fn bench(&self) -> PathBuf {
+        self.target.join("bench")
+    }
+
     /// The guests' own target directory: no lock is shared with the host's build.
     pub(crate) fn guest_build(&self) -> PathBuf {
         self.target.join("guests/build")

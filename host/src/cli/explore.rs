@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use guest_abi::{layout::DEFAULT_MEMORY, mailbox::Quota, mode::CpuMode, ring::MAX_CAPACITY};
 
 use super::{
-    DeviceArgs,
+    DeviceArgs, JailArgs,
     choices::{Mode, VerdictForm},
     guests::GuestsArgs,
     recordings_folder,
@@ -14,6 +14,7 @@ use super::{
 use crate::{
     explore::{Capacities, Plan},
     image::Source,
+    jail::Jail,
     limits::Limits,
     machine::Secrets,
     prodcons::Guests,
@@ -67,6 +68,8 @@ pub struct ExploreArgs {
     #[arg(long, hide = true)]
     needs: bool,
     #[command(flatten)]
+    jail: JailArgs,
+    #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
     guests: GuestsArgs,
@@ -109,6 +112,11 @@ impl ExploreArgs {
     /// Where KVM is.
     pub fn device(&self) -> &DeviceArgs {
         &self.device
+    }
+
+    /// How the search is confined.
+    pub fn jail(&self) -> Jail {
+        self.jail.jail()
     }
 
     /// The images that the search takes from the images' folder: each a name and a mode.

@@ -3,6 +3,7 @@
 mod choices;
 mod explore;
 mod guests;
+mod jail;
 mod limits;
 mod run;
 mod test;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand};
 use guest_abi::mode::CpuMode;
 
 pub use explore::ExploreArgs;
+pub use jail::JailArgs;
 pub use run::{Plan, RunArgs};
 pub use test::TestArgs;
 
@@ -66,6 +68,9 @@ pub struct ReplayArgs {
     /// As for `run`.
     #[arg(long, hide = true)]
     pub needs: bool,
+    /// How it is confined.
+    #[command(flatten)]
+    pub jail: JailArgs,
     /// Where KVM is.
     #[command(flatten)]
     pub device: DeviceArgs,

@@ -10,7 +10,7 @@ use guest_abi::{
 };
 
 use super::{
-    DeviceArgs,
+    DeviceArgs, JailArgs,
     choices::{Format, Mode, Preset},
     guests::GuestsArgs,
     image_path,
@@ -21,6 +21,7 @@ use crate::{
     explain::Explain,
     gdb,
     image::{ImageFormat, Request},
+    jail::Jail,
     machine::Secrets,
     observe::Observe,
     output::Form,
@@ -120,6 +121,8 @@ pub struct RunArgs {
     #[arg(long, hide = true)]
     needs: bool,
     #[command(flatten)]
+    jail: JailArgs,
+    #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
     limits: LimitArgs,
@@ -181,6 +184,11 @@ impl RunArgs {
     /// Where KVM is.
     pub fn device(&self) -> &DeviceArgs {
         &self.device
+    }
+
+    /// How the run is confined.
+    pub fn jail(&self) -> Jail {
+        self.jail.jail()
     }
 
     /// The file to record to.

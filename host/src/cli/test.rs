@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use guest_abi::layout::DEFAULT_MEMORY;
 
-use super::{DeviceArgs, limits::LimitArgs};
+use super::{DeviceArgs, JailArgs, limits::LimitArgs};
 use crate::{
+    jail::Jail,
     suite::{Plan, Selection},
     values::parse_memory,
 };
@@ -46,6 +47,8 @@ pub struct TestArgs {
     #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true)]
     seed: u64,
     #[command(flatten)]
+    jail: JailArgs,
+    #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
     limits: LimitArgs,
@@ -60,6 +63,11 @@ impl TestArgs {
     /// Where KVM is.
     pub fn device(&self) -> &DeviceArgs {
         &self.device
+    }
+
+    /// How the tests are confined.
+    pub fn jail(&self) -> Jail {
+        self.jail.jail()
     }
 
     /// What to run. The limits are those of each test.

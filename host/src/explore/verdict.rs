@@ -151,6 +151,7 @@ impl Verdict<'_> {
             runs: self.spent.effort.runs,
             turns: self.spent.effort.turns,
             seconds: self.spent.time.as_secs_f64(),
+            guest_seconds: self.spent.effort.guest.as_secs_f64(),
             runs_per_second: self.runs_per_second(),
             failure: self.found.map(|found| JsonFailure {
                 trial: JsonTrial::from(&found.shrunk.trial),
@@ -197,6 +198,8 @@ struct Json<'a> {
     runs: u64,
     turns: u64,
     seconds: f64,
+    /// Of these, those in guests: inside of `KVM_RUN`.
+    guest_seconds: f64,
     runs_per_second: f64,
     failure: Option<JsonFailure<'a>>,
 }

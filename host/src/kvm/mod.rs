@@ -6,6 +6,7 @@
 mod debug;
 mod exit;
 mod registers;
+pub mod request;
 mod state;
 mod system;
 mod vcpu;
@@ -15,4 +16,4 @@ pub use exit::{Direction, Exit, Values, Width};
 pub use registers::{FloatRegisters, Registers};
 pub use state::CpuState;
 pub use system::{System, SystemError, module_name};
-pub use vcpu::{Vcpu, VcpuError};
+pub use vcpu::{EmptyVm, Vcpu, VcpuError, Vm};

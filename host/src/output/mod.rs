@@ -20,6 +20,15 @@ pub(crate) use patient::Patient;
 
 /// Takes the events of a run, in order, from whichever thread they come.
 pub trait Sink: Send {
+    /// Opens the files that it writes: once guests run none can be opened.
+    ///
+    /// # Errors
+    ///
+    /// One cannot be opened.
+    fn prepare(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Takes one event.
     ///
     /// # Errors
@@ -98,6 +107,15 @@ pub fn stdout(form: Form, quiet: bool) -> Box<dyn Sink> {
         true => Box::new(LineWriter::new(file)),
         false => Box::new(BufWriter::new(file)),
     };
+    sink(writer, form, color, quiet)
+}
+
+/// The sink that writes to a file, as [`stdout`] does where that is one.
+pub fn file(file: File, form: Form, quiet: bool) -> Box<dyn Sink> {
+    sink(Box::new(BufWriter::new(Patient::new(file))), form, false, quiet)
+}
+
+fn sink(writer: Box<dyn Write + Send>, form: Form, color: bool, quiet: bool) -> Box<dyn Sink> {
     match form {
         Form::Text => Box::new(transcript::Transcript::new(writer, color, quiet)),
         Form::JsonLines => Box::new(jsonl::JsonLines::new(writer, quiet)),

@@ -12,6 +12,9 @@ type Slice<'a> = EndianSlice<'a, LittleEndian>;
 /// The most functions that are told to be inlined into one another at one address.
 const MOST_INLINED: usize = 32;
 
+/// The most characters of the name of a piece of code: they are the image's to choose.
+const LONGEST_NAME: usize = 200;
+
 /// What an image says of its addresses. An image that says nothing has no names.
 pub(super) struct Symbols<'a> {
     debug: Option<Context<Slice<'a>>>,
@@ -133,7 +136,11 @@ pub(super) fn pieces(file: &[u8]) -> Vec<Piece> {
     let next = starts.iter().skip(1).map(|(start, ..)| *start).chain([u64::MAX]);
     let cut = starts.iter().zip(next).map(|(&(start, end, name), next)| (start, end.min(next), name));
     cut.filter(|(start, end, _)| start < end)
-        .map(|(start, end, name)| Piece { start, end, name: demangled(name) })
+        .map(|(start, end, name)| Piece {
+            start,
+            end,
+            name: demangled(name).chars().take(LONGEST_NAME).collect(),
+        })
         .collect()
 }
 

@@ -24,6 +24,10 @@ impl<'a> Narrator<'a> {
 }
 
 impl Sink for Narrator<'_> {
+    fn prepare(&mut self) -> io::Result<()> {
+        self.next.prepare()
+    }
+
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         let line = serde_json::to_vec(event)?;
         // An event that contradicts those before it would be a bug of ours.

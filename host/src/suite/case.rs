@@ -28,12 +28,18 @@ pub(super) enum Verdict {
 /// # Errors
 ///
 /// It is not the test that failed.
-pub(super) fn run(system: &System, plan: &Plan, image: &Image, test: &Test) -> Result<Verdict, Error> {
+pub(super) fn run(
+    system: &System,
+    plan: &Plan,
+    session: &Session<'_>,
+    image: &Image,
+    test: &Test,
+) -> Result<Verdict, Error> {
     let arguments = [test.name.clone()];
     let parameters = Parameters { vm: 1, seed: plan.seed, memory: plan.memory, arguments: &arguments };
     let machine = Machine::new(system, image, parameters, Secrets::Unspoken)?;
     let mut capture = Capture::default();
-    let session = Session::start(&plan.limits, &mut capture)?;
+    let session = session.next(&mut capture);
     let outcome = run_to_end(&session, machine);
     drop(session);
     match complaint(outcome, test.should_panic.as_deref())? {

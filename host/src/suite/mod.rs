@@ -17,8 +17,11 @@ use crate::{
     admission,
     error::Error,
     image::{Image, Request},
+    jail::{Jail, Needs},
     kvm::{System, module_name},
     limits::Limits,
+    output::Silence,
+    session::Session,
 };
 
 /// What to run.
@@ -51,18 +54,23 @@ pub fn list(plan: &Plan) -> Result<(), Error> {
 /// # Errors
 ///
 /// A test failed; or an image or the machine cannot be used.
-pub fn run(system: &System, plan: &Plan) -> Result<(), Error> {
+pub fn run(system: &System, jail: &Jail, plan: &Plan) -> Result<(), Error> {
     let started = Instant::now();
     let images = open(plan)?;
     let missing = missing_modes(system, plan, &images)?;
     let (cases, filtered_out) = select::cases(&images, &plan.selection);
+    let mut silence = Silence;
+    // Each test has a new VM, as the explorer's trials have where they must.
+    let needs = Needs { explores: true, ..Needs::default() };
+    let session = Session::start(&plan.limits, jail, needs, &mut silence)?;
+    session.confine()?;
     let mut report = Report::begin(cases.len(), filtered_out)?;
     for case in &cases {
         report.begin_case(case)?;
         let verdict = match (&missing[case.image], case.ignored(&plan.selection)) {
             (Some(why), _) => Verdict::Ignored(why.clone()),
             (None, Some(why)) => Verdict::Ignored(why.into()),
-            (None, None) => case::run(system, plan, &images[case.image], case.test)?,
+            (None, None) => case::run(system, plan, &session, &images[case.image], case.test)?,
         };
         report.end_case(case, verdict)?;
     }

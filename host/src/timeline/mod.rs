@@ -101,6 +101,10 @@ impl<'a> Teller<'a> {
 }
 
 impl Sink for Teller<'_> {
+    fn prepare(&mut self) -> io::Result<()> {
+        self.next.prepare()
+    }
+
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         if let Some(mut file) = self.timeline.lock() {
             file.event(event, Instant::now());

@@ -1,5 +1,6 @@
 //! The commands, one a file.
 
+mod bench;
 mod build_guests;
 mod ci;
 mod docs;
@@ -24,6 +25,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Status, Error> {
         Command::Explore(handed) => passthrough::run("explore", &handed.arguments, cli.verbose),
         Command::Compare(handed) => passthrough::run("compare", &handed.arguments, cli.verbose),
         Command::Test(wish) => test::run(&wish, cli.verbose),
+        Command::Bench(wish) => bench::run(&wish),
         Command::Ci => ci::run(),
         Command::Docs => docs::run(),
         Command::Picture => picture::run(),
