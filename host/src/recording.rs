@@ -368,8 +368,12 @@ impl Recording {
         Self::parse(&bytes).map_err(|(line, problem)| error(Some(line), problem))
     }
 
-    /// Parses a recording; an error comes with its line, from 1.
-    fn parse(bytes: &[u8]) -> Result<Self, (usize, Problem)> {
+    /// Parses a recording.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), with the line, from 1.
+    pub fn parse(bytes: &[u8]) -> Result<Self, (usize, Problem)> {
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(&[][..], |end| &bytes[..end]);
         let mut lines = (1..).zip(whole.split(|&byte| byte == b'\n')).filter(|_| !whole.is_empty());
         let header: Value = first(&mut lines, 1, "the line that begins a recording")?;

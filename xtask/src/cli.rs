@@ -67,6 +67,12 @@ pub(crate) enum Command {
     /// Measure what everything costs, beside a hypervisor in plain C (needs gcc).
     Bench(Bench),
 
+    /// Fuzz all that reads what others wrote (images, recordings, hypercalls, ...), or the named targets of it.
+    ///
+    /// Needs a C++ compiler. What is found new stays below `target`; the exit status is 1 where a target
+    /// failed, with the command that repeats it.
+    Fuzz(Fuzz),
+
     /// Check format, lints (host and guests), documentation and tests; list all failures together.
     Ci,
 
@@ -172,6 +178,26 @@ pub(crate) enum BenchFormat {
     Json,
     /// The table of docs/performance.md.
     Markdown,
+}
+
+/// What to fuzz, and for how long.
+#[derive(Debug, Args)]
+pub(crate) struct Fuzz {
+    /// Targets by name: those of `host/fuzz/fuzz_targets`. All of them without a name.
+    #[arg(value_name = "TARGET")]
+    pub(crate) targets: Vec<String>,
+
+    /// How long each of the targets runs.
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) seconds: u32,
+
+    /// Take what is found new into the corpus under version control, which stays small.
+    #[arg(long)]
+    pub(crate) keep: bool,
+
+    /// Run the target on this input only.
+    #[arg(long, value_name = "FILE", requires = "targets", conflicts_with_all = ["seconds", "keep"])]
+    pub(crate) repeat: Option<std::path::PathBuf>,
 }
 
 /// Arguments that are another program's to understand.

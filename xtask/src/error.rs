@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::status::Status;
-use crate::{bench, docs, guests, host, nested, process, scaffold, toolchain, workspace};
+use crate::{bench, docs, fuzz, guests, host, nested, process, scaffold, toolchain, workspace};
 
 /// Why a command ended early.
 #[derive(Debug, Error)]
@@ -44,6 +44,10 @@ pub(crate) enum Error {
     #[error("{0}")]
     Usage(&'static str),
 
+    /// Nothing could be fuzzed.
+    #[error(transparent)]
+    Fuzz(#[from] fuzz::Error),
+
     /// A program could not be run.
     #[error(transparent)]
     Process(#[from] process::Error),
@@ -61,6 +65,7 @@ impl Error {
             Error::Bench(error) => error.status(),
             Error::Docs(error) => error.status(),
             Error::Nested(error) => error.status(),
+            Error::Fuzz(error) => error.status(),
             Error::Toolchain(_) | Error::Process(_) => Status::CANNOT_RUN,
         }
     }

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::{
     Evidence,
+    budget::Budget,
     code::{Code, Line},
     symbols::{Place, Symbols},
 };
@@ -83,7 +84,8 @@ pub struct Frame {
 impl Report {
     /// Says what is wanted of what is there.
     pub fn of(evidence: &Evidence, wanted: Wanted<'_>) -> Self {
-        let symbols = Symbols::of(&evidence.origin.file);
+        let budget = Budget::new();
+        let symbols = Symbols::of(&evidence.origin.file, &budget);
         let (mut instructions, mut registers) = (Vec::new(), Vec::new());
         let (mut address, mut backtrace) = (None, Vec::new());
         let mode = evidence.registers.as_ref().map_or(evidence.origin.mode, Registers::mode);
@@ -107,7 +109,10 @@ impl Report {
             }
         }
         backtrace.extend(
-            evidence.callers.iter().flat_map(|&address| frames(address, symbols.places(address - 1))),
+            evidence
+                .callers
+                .iter()
+                .flat_map(|&address| frames(address, symbols.places(address.saturating_sub(1)))),
         );
         if let Wanted::CallsTo(file, line) = wanted {
             let is_there = |frame: &Frame| {

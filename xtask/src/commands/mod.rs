@@ -6,6 +6,7 @@ mod ci;
 mod docs;
 mod doctor;
 mod elsewhere;
+mod fuzz;
 mod new;
 mod passthrough;
 mod picture;
@@ -26,6 +27,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Status, Error> {
         Command::Compare(handed) => passthrough::run("compare", &handed.arguments, cli.verbose),
         Command::Test(wish) => test::run(&wish, cli.verbose),
         Command::Bench(wish) => bench::run(&wish),
+        Command::Fuzz(wish) => fuzz::run(&wish),
         Command::Ci => ci::run(),
         Command::Docs => docs::run(),
         Command::Picture => picture::run(),

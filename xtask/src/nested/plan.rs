@@ -63,7 +63,9 @@ pub(crate) fn module_path(module: &Path) -> PathBuf {
 
 fn environment(images: &Path, inherited: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
     let handed_on = inherited.filter(|(name, _)| HANDED_ON.iter().any(|prefix| name.starts_with(prefix)));
-    let own = [("GUESTLAB_IMAGES".to_owned(), text(images))];
+    // Emulated, what is only much of the same takes too long (host/tests/hostile.rs).
+    let brief = ("GUESTLAB_TEST_BRIEF".to_owned(), "1".to_owned());
+    let own = [("GUESTLAB_IMAGES".to_owned(), text(images)), brief];
     own.into_iter().chain(handed_on).collect()
 }
 
@@ -108,7 +110,8 @@ mod tests {
     fn only_what_means_the_tests_is_handed_on() {
         let inherited = [("PATH", "/bin"), ("RUST_TEST_THREADS", "1"), ("GUESTLAB_IMAGES", "/other")];
         let inherited = inherited.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let expected = [("GUESTLAB_IMAGES", "/images"), ("RUST_TEST_THREADS", "1")];
+        let expected =
+            [("GUESTLAB_IMAGES", "/images"), ("GUESTLAB_TEST_BRIEF", "1"), ("RUST_TEST_THREADS", "1")];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(environment(Path::new("/images"), inherited), expected);
     }
