@@ -18,8 +18,9 @@ use crate::{
     error::Error,
     image::{Image, Request},
     jail::{Jail, Needs},
-    kvm::{System, module_name},
+    kvm::{System, VcpuError, module_name},
     limits::Limits,
+    memory::check_size,
     output::Silence,
     session::Session,
 };
@@ -56,6 +57,8 @@ pub fn list(plan: &Plan) -> Result<(), Error> {
 /// A test failed; or an image or the machine cannot be used.
 pub fn run(system: &System, jail: &Jail, plan: &Plan) -> Result<(), Error> {
     let started = Instant::now();
+    // Reads how much memory this machine has, too, which the jail would not let the tests' VMs do.
+    check_size(plan.memory.into()).map_err(VcpuError::from)?;
     let images = open(plan)?;
     let missing = missing_modes(system, plan, &images)?;
     let (cases, filtered_out) = select::cases(&images, &plan.selection);

@@ -1,9 +1,10 @@
 //! The picture of a run: a command and what it prints, as a drawing of a terminal.
 
-/// The size of the letters, and the room that each takes, in the drawing's units.
-const FONT_SIZE: f64 = 13.0;
-const LETTER: f64 = 7.83;
+/// The size of the letters, and the room that a line takes, in the drawing's units; and the width of a
+/// letter, in hundredths of one.
+const FONT_SIZE: usize = 13;
 const LINE: usize = 18;
+const LETTER: usize = 783;
 
 /// The room around the text.
 const MARGIN: usize = 16;
@@ -26,8 +27,7 @@ pub(crate) fn draw(command: &str, output: &str) -> String {
     let lines: Vec<String> =
         std::iter::once(typed.as_str()).chain(output.trim_end().lines()).map(cut).collect();
     let longest = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
-    let (width, height) =
-        ((longest as f64 * LETTER).ceil() as usize + 2 * MARGIN, lines.len() * LINE + 2 * MARGIN);
+    let (width, height) = ((longest * LETTER).div_ceil(100) + 2 * MARGIN, lines.len() * LINE + 2 * MARGIN);
     let text = lines.iter().enumerate().map(|(row, line)| {
         let y = MARGIN + (row + 1) * LINE - LINE / 4;
         let colour = COLOURS.iter().find(|(word, _)| line.contains(word)).map_or("", |(_, colour)| colour);
