@@ -1,5 +1,6 @@
 //! The ring of the producer-consumer exchange, as a guest sees it: a mailbox that the host fills
-//! before each turn and reads after it.
+//! before each turn and reads after it. It is for guests of `run prodcons`; for messages of any other kind there
+//! is [`mailbox`](mod@crate::mailbox).
 //!
 //! ```ignore
 //! let mut mailbox = RingMailbox::attach();

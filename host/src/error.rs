@@ -15,6 +15,7 @@ use crate::{
     relay::FileError,
     replay::Difference,
     schedule::ScheduleError,
+    story::StoryError,
 };
 
 /// The exit status of the program. The numbers are a contract.
@@ -114,17 +115,14 @@ pub enum Error {
     /// A recording cannot be used.
     #[error(transparent)]
     Recording(#[from] RecordingError),
-    /// A recording cannot be made.
-    #[error("cannot write the recording {}: {source}", path.display())]
-    Record {
-        /// The file.
-        path: PathBuf,
-        /// The system's own error.
-        source: io::Error,
-    },
-    /// A trace's file cannot be made.
-    #[error("cannot write the trace {}: {source}", path.display())]
-    Trace {
+    /// A file does not tell a run.
+    #[error(transparent)]
+    Story(#[from] StoryError),
+    /// A file that the run was to leave cannot be written.
+    #[error("cannot write the {what} {}: {source}", path.display())]
+    Write {
+        /// What the file is.
+        what: &'static str,
         /// The file.
         path: PathBuf,
         /// The system's own error.
@@ -159,9 +157,15 @@ pub enum Error {
         /// The module behind KVM.
         module: String,
     },
+    /// Tests of a guest failed; their report has said how.
+    #[error("{0} of the tests failed: see above")]
+    Tests(usize),
     /// `doctor` found something that does not work; it has said what.
     #[error("this machine cannot run guests: see the lines above that say FAIL")]
     Doctor,
+    /// The system does not let us confine ourselves.
+    #[error("cannot enter the jail, in which guests run: {0}; --no-seccomp runs them without it")]
+    Jail(#[source] io::Error),
     /// What must not happen.
     #[error("a bug of guestlab's, please report it: {0}")]
     Bug(String),
@@ -173,9 +177,9 @@ impl Error {
         match self {
             Self::Usage(_)
             | Self::Gdb { .. }
-            | Self::Record { .. }
-            | Self::Trace { .. }
+            | Self::Write { .. }
             | Self::Recording(_)
+            | Self::Story(_)
             | Self::Schedule(_)
             | Self::Experiment(_)
             | Self::Image(_)
@@ -192,6 +196,7 @@ impl Error {
             | Self::ModeMissing { .. }
             | Self::Vcpu(_)
             | Self::Os { .. }
+            | Self::Jail(_)
             | Self::Doctor => Status::Machine,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Status::Success,
             Self::Output(_) => Status::Machine,
@@ -199,6 +204,7 @@ impl Error {
             Self::OutputHeld { .. } | Self::Interrupted { .. } => Status::Limit,
             Self::Differs(_) => Status::GuestCrashed,
             Self::Guest(error) | Self::Unrepeatable(error) => error.end.status(),
+            Self::Tests(_) => Status::GuestFailed,
             Self::Killed => Status::Success,
             Self::Bug(_) => Status::Bug,
         }

@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 
 use guest_abi::{ring::Ring, transition::Role};
-use serde::{Serialize, Serializer};
+use log::Level;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
     exchange::States,
+    hypercall::Record,
     post_mortem::Report,
     stats::{ExitStats, JsonRow},
 };
@@ -20,6 +22,8 @@ pub enum Event<'a> {
     Run(Run<'a>),
     /// A guest printed something.
     Console(Console<'a>),
+    /// A guest logged something that `--log` lets through.
+    Log(Log<'a>),
     /// A turn is over and its items are adopted.
     Turn(Turn<'a>),
     /// A turn of an experiment without a ring is over: as JSON a `turn`, too.
@@ -89,6 +93,29 @@ pub struct Console<'a> {
     /// What it printed, as text; what is no UTF-8 is replaced.
     #[serde(serialize_with = "lossy_text")]
     pub text: &'a [u8],
+}
+
+/// See [`Event::Log`].
+#[derive(Debug, Serialize)]
+pub struct Log<'a> {
+    /// The VM's number.
+    pub vm: u32,
+    /// The guest's name.
+    pub name: &'a str,
+    /// How grave it is: `error`, `warn`, `info`, `debug` or `trace`.
+    #[serde(serialize_with = "level_name")]
+    pub level: Level,
+    /// What it is about.
+    pub target: &'a str,
+    /// The record itself.
+    pub message: &'a str,
+}
+
+impl<'a> Log<'a> {
+    /// The event of a guest's record.
+    pub fn new(vm: u32, name: &'a str, Record { level, target, message }: Record<'a>) -> Self {
+        Self { vm, name, level, target, message }
+    }
 }
 
 /// See [`Event::Turn`].
@@ -187,7 +214,7 @@ pub struct End {
 }
 
 /// What moved through a ring.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// The number of items that were produced.
     pub produced: u64,
@@ -200,7 +227,7 @@ pub struct Account {
 }
 
 /// The audit's verdict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Audit {
     /// All that came out is what went in, in order; the rest is in the ring.
@@ -324,6 +351,11 @@ fn role_name<S: Serializer>(role: &Role, serializer: S) -> Result<S::Ok, S::Erro
 #[expect(clippy::ref_option, reason = "serde passes fields by reference")]
 fn optional_role_name<S: Serializer>(role: &Option<Role>, serializer: S) -> Result<S::Ok, S::Error> {
     role.map(Role::name).serialize(serializer)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn level_name<S: Serializer>(level: &Level, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&level.as_str().to_lowercase())
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]

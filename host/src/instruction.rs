@@ -59,8 +59,9 @@ pub fn accesses(instruction: &Instruction, registers: &Registers) -> Vec<Access>
         .collect()
 }
 
-/// Whether an instruction that is about to be executed with these registers is one that raises no exception: one
-/// of the common ones, on general registers, whose accesses the segments allow. Of any other it is not known.
+/// Whether an instruction that is about to be executed with these registers is one that raises no
+/// exception: one of the common ones, on general registers, whose accesses the segments allow. Of any other
+/// it is not known.
 pub fn raises_nothing(instruction: &Instruction, registers: &Registers) -> bool {
     use Mnemonic::{
         Adc, Add, And, Call, Cld, Cmp, Dec, Imul, Inc, Jmp, Lea, Loop, Mov, Movsx, Movsxd, Movzx, Mul, Neg,
@@ -118,7 +119,8 @@ mod tests {
         for bytes in [&[0x89, 0xE8][..], &[0x83, 0xF8, 1], &[0x75, 0], &[0xF3, 0x90]] {
             assert!(raises_nothing(bytes), "{bytes:x?}");
         }
-        // div ecx; ud2; mov ss, ax; mov cr0, eax; a far jump; hlt; and with segments that allow nothing: push, mov
+        // div ecx; ud2; mov ss, ax; mov cr0, eax; a far jump; hlt; and with segments that allow nothing:
+        // push, mov
         for bytes in [
             &[0xF7, 0xF1][..],
             &[0x0F, 0x0B],

@@ -18,7 +18,10 @@ use signal_hook::{
     low_level,
 };
 
-use crate::watchdog;
+use crate::{
+    jail::{self, Jail},
+    watchdog,
+};
 
 /// Signals that come so soon after the first are the same one again: `timeout` and service managers
 /// signal a process, and then its whole group.
@@ -49,15 +52,15 @@ pub fn signal() -> Option<Signal> {
 }
 
 /// From now on, for the rest of the process, signals interrupt runs. One that is ignored, as `nohup` has
-/// it, stays so.
+/// it, stays so. The thread that hears them is in the jail.
 ///
 /// # Errors
 ///
-/// The system gave no handler or no thread.
-pub fn listen() -> io::Result<()> {
+/// The system gave no handler or no thread, or refused the jail.
+pub fn listen(jail: &Jail) -> io::Result<()> {
     let heard = [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|&signal| !is_ignored(signal));
     let mut signals = Signals::new(heard)?;
-    std::thread::Builder::new().name("signals".into()).spawn(move || {
+    jail::spawn(jail, jail::Thread::Signals, move || {
         let mut first: Option<Instant> = None;
         for signal in signals.forever() {
             match first {

@@ -12,7 +12,10 @@
 //! ([`hypercall`], [`exchange`], [`schedule`]) is pure and is tested without KVM.
 
 pub mod admission;
+pub mod clerk;
 pub mod cli;
+pub mod clock;
+pub mod compare;
 pub mod crash;
 pub mod doctor;
 pub mod driver;
@@ -27,9 +30,11 @@ pub mod hypercall;
 pub mod image;
 pub mod instruction;
 pub mod interrupt;
+pub mod jail;
 pub mod kvm;
 pub mod launch;
 pub mod limits;
+pub mod log_filter;
 pub mod machine;
 pub mod memory;
 pub mod observe;
@@ -46,6 +51,9 @@ pub mod session;
 pub mod solo;
 pub mod stats;
 pub mod step;
+pub mod story;
+pub mod suite;
+pub mod timeline;
 pub mod timer;
 pub mod trace;
 pub mod trap;

@@ -14,11 +14,12 @@ use guest_abi::{
 };
 
 use crate::{
+    clock::Clock,
     crash::Crash,
     driver::{Driver, Order},
     event::VmProfile,
     explain::Explain,
-    hypercall::{self, Reply, Services, Stop},
+    hypercall::{self, Reply, Said, Services, Stop},
     image::{Image, Start},
     kvm::{Direction, Exit, System, Vcpu, VcpuError},
     launch::{Launch, Parameters},
@@ -27,6 +28,7 @@ use crate::{
     output,
     post_mortem::{Evidence, History, Origin},
     stats::{ExitStats, Reason},
+    timeline::{Stay, Timeline},
     timer::Timer,
     watchdog::{Expiry, Registration},
 };
@@ -43,10 +45,12 @@ pub struct Machine {
     mailbox: Option<MailboxAttach>,
     translation: u32,
     timer: Timer,
+    clock: Clock,
     secrets: Secrets,
     stats: ExitStats,
     printed: Printed,
     explain: Explain,
+    timeline: Timeline,
     /// Whether the guest ended with a crash.
     crashed: bool,
     origin: Origin,
@@ -117,10 +121,12 @@ impl Machine {
             mailbox: None,
             translation: 0,
             timer: Timer::default(),
+            clock: Clock::start(),
             secrets,
             stats: ExitStats::default(),
             printed: Printed::default(),
             explain,
+            timeline: system.timeline().clone(),
             crashed: false,
             origin: Origin::of(image),
             history: History::default(),
@@ -153,6 +159,7 @@ impl Machine {
         self.mailbox = None;
         self.translation = 0;
         self.timer = Timer::default();
+        self.clock = Clock::start();
         self.stats = ExitStats::default();
         self.history.clear();
         self.printed = Printed::default();
@@ -230,7 +237,7 @@ impl Machine {
     }
 
     /// Runs the guest until it stops, or is to by its thread's registration or the limits; `console`
-    /// takes what it prints.
+    /// takes what it says.
     ///
     /// # Errors
     ///
@@ -239,8 +246,9 @@ impl Machine {
         &mut self,
         registration: &Registration<'_>,
         limits: &Limits,
-        console: &mut dyn FnMut(&[u8]) -> bool,
+        console: &mut dyn FnMut(Said<'_>) -> bool,
     ) -> Result<Halt, VcpuError> {
+        self.timeline.begin(self.vm, &self.name);
         let halt = self.run_to_halt(registration, limits, console)?;
         match self.cpu.halted(&halt, registration)? {
             Order::Run => Ok(halt),
@@ -252,7 +260,7 @@ impl Machine {
         &mut self,
         registration: &Registration<'_>,
         limits: &Limits,
-        console: &mut dyn FnMut(&[u8]) -> bool,
+        console: &mut dyn FnMut(Said<'_>) -> bool,
     ) -> Result<Halt, VcpuError> {
         loop {
             if self.cpu.enter(registration)? == Order::Kill {
@@ -278,14 +286,15 @@ impl Machine {
             if !matches!(exit, Exit::Debug { .. }) {
                 self.history.push(&exit);
             }
-            let reply = self.serve(&exit, limits.max_output, &mut |text| {
+            let reply = self.serve(&exit, limits, &mut |said| {
                 // A write is not to be interrupted by what is to interrupt the guest.
                 registration.set_alarm(None);
-                console(text)
+                console(said)
             });
             if let Some(reason) = reason {
                 self.stats.served(reason, left);
             }
+            self.timeline.exit(self.vm, Stay { reason, entered, left });
             match reply {
                 Ok(Reply::Resume) => {}
                 Ok(Reply::Answer(value)) => self.cpu.vcpu_mut().answer(value),
@@ -307,9 +316,10 @@ impl Machine {
     /// one; otherwise the guest is left when it is due, or when its driver wants to be asked.
     fn interrupt(&mut self, registration: &Registration<'_>) -> Result<(), VcpuError> {
         let is_due = self.timer.has_expired();
-        if is_due && !self.cpu.takes_interrupt()? {
+        if !is_due || !self.cpu.takes_interrupt()? {
+            // A guest that cancels a timer that was due would be left at every instruction.
             self.cpu.vcpu_mut().hold();
-        } else if is_due && self.cpu.vcpu_mut().inject(TIMER)? {
+        } else if self.cpu.vcpu_mut().inject(TIMER)? {
             self.timer = Timer::default();
             self.explain
                 .call("KVM_INTERRUPT", "the timer's interrupt is due: the guest takes it as it enters");
@@ -336,15 +346,22 @@ impl Machine {
     fn serve(
         &mut self,
         exit: &Exit,
-        max_output: u64,
-        console: &mut dyn FnMut(&[u8]) -> bool,
+        limits: &Limits,
+        console: &mut dyn FnMut(Said<'_>) -> bool,
     ) -> Result<Reply, Crash> {
         let explain = self.explain;
         let Self { cpu, vm, secrets, printed, .. } = self;
         let vcpu = cpu.vcpu();
-        let mut console = |text: &[u8]| {
-            let admitted = printed.admit(text, max_output);
-            admitted.is_empty() || console(admitted)
+        let mut console = |said: Said<'_>| match said {
+            Said::Text(text) => {
+                let admitted = printed.admit(text, limits.max_output);
+                admitted.is_empty() || console(Said::Text(admitted))
+            }
+            Said::Record(record) => {
+                let shown = limits.log.lets_through(record.level, record.target)
+                    && printed.admit_whole(record.size(), limits.max_output);
+                !shown || console(said)
+            }
         };
         let mut services = Services {
             memory: vcpu.memory(),
@@ -353,6 +370,7 @@ impl Machine {
             text: self.text,
             translation: &mut self.translation,
             timer: &mut self.timer,
+            clock: self.clock,
             translate: &mut |address| translate(vcpu, *vm, secrets, explain, address),
             foreign: self.foreign,
             console: &mut console,

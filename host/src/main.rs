@@ -5,15 +5,18 @@ use std::{panic, path::Path, process::ExitCode};
 use clap::Parser;
 use guest_abi::mode::CpuMode;
 use guestlab::{
-    cli::{self, Cli, Command, ExploreArgs, Plan, ReplayArgs, RunArgs},
-    doctor,
+    cli::{self, Cli, Command, ExploreArgs, Plan, ReplayArgs, RunArgs, TestArgs},
+    compare, doctor,
     error::{Error, Status},
     explain::Explain,
     explore, interrupt,
+    jail::{self, Jail},
     kvm::System,
-    output, prodcons,
+    output::{self, Sink},
+    prodcons,
     recording::Recorder,
-    relay, replay, solo,
+    relay, replay, solo, suite,
+    timeline::Teller,
 };
 
 fn main() -> ExitCode {
@@ -34,45 +37,81 @@ fn main() -> ExitCode {
 }
 
 fn obey(command: Command) -> Result<(), Error> {
-    interrupt::listen().map_err(|source| Error::Os { what: "listen for signals", source })?;
+    jail::shed_set_user_id()
+        .map_err(|source| Error::Os { what: "give up the rights of another user", source })?;
     match command {
         Command::Run(args) if args.asks_for_needs() => needs(&args),
         Command::Run(args) => run(&args),
         Command::Explore(args) if args.asks_for_needs() => print_needs(args.needs()),
         Command::Explore(args) => explore(&args),
+        Command::Test(args) => test(&args),
         Command::Replay(args) if args.needs => replay_needs(&args.file),
         Command::Replay(args) => replay(&args),
+        Command::Compare(args) if args.needs => Ok(()),
+        Command::Compare(args) => compare::run(&args.plan()),
         Command::Doctor(args) => doctor::run(&args.kvm),
     }
 }
 
+/// Has signals end what runs, and the jail ready.
+fn prepare(jail: Jail) -> Result<Jail, Error> {
+    let failed = |source| Error::Os { what: "listen for signals", source };
+    jail.prepare().and_then(|()| interrupt::listen(&jail)).map_err(failed)?;
+    Ok(jail)
+}
+
 fn run(args: &RunArgs) -> Result<(), Error> {
+    let jail = prepare(args.jail())?;
     let plan = args.plan()?;
-    let system = System::open(&args.device().kvm, args.explain())?;
+    let timeline = args.timeline()?;
+    let system = System::open(&args.device().kvm, args.explain())?.with_timeline(&timeline);
     let (form, quiet) = args.output();
     let mut sink = output::stdout(form, quiet);
-    match &plan {
-        Plan::Prodcons(plan) => match args.record() {
-            None => prodcons::run(&system, plan, &mut *sink),
+    let outcome = perform(system, &jail, &plan, args.record(), &mut Teller::new(&timeline, &mut *sink));
+    timeline.conclude(outcome)
+}
+
+fn perform(
+    system: System,
+    jail: &Jail,
+    plan: &Plan,
+    record: Option<&Path>,
+    sink: &mut dyn Sink,
+) -> Result<(), Error> {
+    match plan {
+        Plan::Prodcons(plan) => match record {
+            None => prodcons::run(system, jail, plan, sink),
             Some(path) => {
-                let mut recorder = Recorder::new(path, plan, &mut *sink);
-                let outcome = prodcons::run(&system, plan, &mut recorder);
+                let mut recorder = Recorder::new(path, plan, sink);
+                let outcome = prodcons::run(system, jail, plan, &mut recorder);
                 recorder.conclude(outcome)
             }
         },
-        Plan::Relay(plan) => relay::run(&system, plan, &mut *sink),
-        Plan::Solo(plan) => solo::run(&system, plan, &mut *sink),
+        Plan::Relay(plan) => relay::run(system, jail, plan, sink),
+        Plan::Solo(plan) => solo::run(system, jail, plan, sink),
     }
 }
 
 fn explore(args: &ExploreArgs) -> Result<(), Error> {
+    let jail = prepare(args.jail())?;
     let system = System::open(&args.device().kvm, Explain::default())?;
-    explore::run(&system, &args.plan())
+    explore::run(&system, &jail, &args.plan())
+}
+
+fn test(args: &TestArgs) -> Result<(), Error> {
+    let plan = args.plan();
+    if args.list() {
+        return suite::list(&plan);
+    }
+    let jail = prepare(args.jail())?;
+    let system = System::open(&args.device().kvm, Explain::default())?;
+    suite::run(&system, &jail, &plan)
 }
 
 fn replay(args: &ReplayArgs) -> Result<(), Error> {
+    let jail = prepare(args.jail.jail())?;
     let system = System::open(&args.device.kvm, Explain::default())?;
-    replay::run(&system, &args.file, args.timeout, cli::image_path)
+    replay::run(system, &jail, &args.file, args.timeout, cli::image_path)
 }
 
 fn replay_needs(file: &Path) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! Who looks on while guests run.
 
-use crate::{error::Error, gdb, kvm::System, machine::Machine, trace};
+use crate::{error::Error, gdb, jail::Needs, kvm::System, machine::Machine, trace};
 
 /// Who looks on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +15,20 @@ pub enum Observe {
 }
 
 impl Observe {
+    /// The system calls that it takes, beyond those of every run.
+    pub fn needs(&self) -> Needs {
+        match self {
+            Self::Nobody => Needs::default(),
+            Self::Trace(_) => Needs { steps: true, ..Needs::default() },
+            Self::Gdb(plan) => Needs {
+                steps: true,
+                gdb: true,
+                gdb_file: matches!(plan.address, gdb::Address::Unix(_)),
+                ..Needs::default()
+            },
+        }
+    }
+
     /// Lets the one who looks on at the machines of a run.
     ///
     /// # Errors

@@ -182,7 +182,9 @@ impl From<(Reason, Row)> for JsonRow {
 
 /// A time in microseconds, to the nanosecond.
 pub fn microseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e6
+    #[expect(clippy::cast_precision_loss, reason = "it is exact for a hundred days")]
+    let nanoseconds = time.as_nanos() as f64;
+    nanoseconds / 1e3
 }
 
 #[cfg(test)]

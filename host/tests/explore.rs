@@ -9,12 +9,15 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// The wrong guests of guest-rt's examples, which side each is, and the status of its failure.
-const WRONG: [(&str, &str, i32); 11] = [
+const WRONG: [(&str, &str, i32); 14] = [
+    ("counts-its-own", "--producer", 3),
     ("drops-at-wrap", "--producer", 3),
     ("forgets-count", "--producer", 3),
     ("forgets-its-account", "--producer", 3),
     ("full-and-turned", "--consumer", 3),
+    ("grows-the-ring", "--producer", 3),
     ("makes-room", "--producer", 3),
+    ("never-wraps", "--consumer", 3),
     ("overdraws", "--consumer", 3),
     ("overfills", "--producer", 3),
     ("panics-at-three", "--consumer", 1),
@@ -90,6 +93,7 @@ fn minimal_schedules_are_as_long_as_the_guests_need() {
         for (guest, side, expected) in [
             ("forgets-its-account", "--producer", "11111"),
             ("full-and-turned", "--consumer", "1212"),
+            ("never-wraps", "--consumer", "12"),
             ("overdraws", "--consumer", "2"),
         ] {
             let status = 3;
@@ -163,7 +167,7 @@ fn the_text_says_what_to_do_next() {
         let lines: Vec<&str> = out.lines().collect();
         assert_eq!(
             lines[0],
-            "explore prodcons: capacities 1 to 64, every schedule of up to 6 turns (4096 runs), then random ones for 20 s; seed 1 (guest ABI 1.0)"
+            "explore prodcons: capacities 1 to 64, every schedule of up to 6 turns (4096 runs), then random ones for 20 s; seed 1 (guest ABI 1.1)"
         );
         assert!(lines[1].starts_with("  VM 1  overfills, producer, sha256 "), "{out}");
         assert_eq!(lines[3], "found in run 1: capacity 1, seed 1, schedule 11");

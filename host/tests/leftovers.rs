@@ -11,6 +11,7 @@ use guestlab::{
     error::Error,
     explain::Explain,
     explore,
+    jail::Jail,
     kvm::System,
     output::Silence,
     prodcons,
@@ -34,22 +35,22 @@ fn obey(args: &[&str]) -> Result<(), Error> {
                 (Plan::Prodcons(plan), Some(path)) => {
                     let mut silence = Silence;
                     let mut recorder = Recorder::new(path, &plan, &mut silence);
-                    prodcons::run(&system, &plan, &mut recorder)
+                    prodcons::run(system, &Jail::Open, &plan, &mut recorder)
                 }
-                (Plan::Prodcons(plan), None) => prodcons::run(&system, &plan, &mut Silence),
-                (Plan::Relay(plan), _) => relay::run(&system, &plan, &mut Silence),
-                (Plan::Solo(plan), _) => solo::run(&system, &plan, &mut Silence),
+                (Plan::Prodcons(plan), None) => prodcons::run(system, &Jail::Open, &plan, &mut Silence),
+                (Plan::Relay(plan), _) => relay::run(system, &Jail::Open, &plan, &mut Silence),
+                (Plan::Solo(plan), _) => solo::run(system, &Jail::Open, &plan, &mut Silence),
             }
         }
         Command::Explore(args) => {
             let system = System::open(&args.device().kvm, Explain::default())?;
-            explore::run(&system, &args.plan())
+            explore::run(&system, &Jail::Open, &args.plan())
         }
         Command::Replay(args) => {
             let system = System::open(&args.device.kvm, Explain::default())?;
-            replay::run(&system, &args.file, args.timeout, |_, _| PathBuf::new())
+            replay::run(system, &Jail::Open, &args.file, args.timeout, |_, _| PathBuf::new())
         }
-        Command::Doctor(_) => unreachable!("it is not among them"),
+        Command::Test(_) | Command::Compare(_) | Command::Doctor(_) => unreachable!("it is not among them"),
     }
 }
 

@@ -6,17 +6,14 @@ use std::{
     ffi::c_int,
     fs::{self, File},
     io::{self, Read},
-    os::{
-        fd::{FromRawFd, OwnedFd},
-        unix::process::{CommandExt, ExitStatusExt},
-    },
+    os::unix::process::{CommandExt, ExitStatusExt},
     path::Path,
     process::{Child, Command, Stdio},
-    ptr, thread,
+    thread,
     time::Duration,
 };
 
-use common::{can_run_guests, command, expect, full_pipe, image, pingpong, text};
+use common::{can_run_guests, command, expect, full_pipe, image, pingpong, terminal, text};
 use libc::{SIGHUP, SIGINT, SIGTERM};
 
 fn send(child: &Child, signal: c_int) {
@@ -111,21 +108,6 @@ fn every_kind_of_run_is_interrupted() {
         }
         assert!(!Path::new(record).exists());
     }
-}
-
-/// A terminal: our end, and the one that programs get. `None` where there is none to be had.
-fn terminal() -> Option<(File, OwnedFd)> {
-    let (mut ours, mut theirs) = (-1, -1);
-    let (name, modes) = (ptr::null_mut(), ptr::null());
-    let size = libc::winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
-    // SAFETY: two point to numbers and one to a size; the others are not wanted.
-    if unsafe { libc::openpty(&raw mut ours, &raw mut theirs, name, modes, &raw const size) } != 0 {
-        return None;
-    }
-    // SAFETY: it was just opened, and nobody else has it.
-    let ours = unsafe { File::from_raw_fd(ours) };
-    // SAFETY: likewise.
-    Some((ours, unsafe { OwnedFd::from_raw_fd(theirs) }))
 }
 
 #[test]

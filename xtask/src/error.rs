@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::status::Status;
-use crate::{bench, docs, guests, host, nested, process, toolchain, workspace};
+use crate::{bench, docs, fuzz, guests, host, nested, process, scaffold, toolchain, workspace};
 
 /// Why a command ended early.
 #[derive(Debug, Error)]
@@ -19,6 +19,10 @@ pub(crate) enum Error {
     /// The guests could not be built.
     #[error(transparent)]
     Guests(#[from] guests::Error),
+
+    /// A guest could not be made.
+    #[error(transparent)]
+    Scaffold(#[from] scaffold::Error),
 
     /// There is no toolchain that can build guests.
     #[error(transparent)]
@@ -36,6 +40,14 @@ pub(crate) enum Error {
     #[error(transparent)]
     Nested(#[from] nested::Error),
 
+    /// An option of ours was not given as it must be.
+    #[error("{0}")]
+    Usage(&'static str),
+
+    /// Nothing could be fuzzed.
+    #[error(transparent)]
+    Fuzz(#[from] fuzz::Error),
+
     /// A program could not be run.
     #[error(transparent)]
     Process(#[from] process::Error),
@@ -48,9 +60,12 @@ impl Error {
             Error::Workspace(error) => error.status(),
             Error::Host(error) => error.status(),
             Error::Guests(error) => error.status(),
+            Error::Scaffold(error) => error.status(),
+            Error::Usage(_) => Status::BAD_INPUT,
             Error::Bench(error) => error.status(),
             Error::Docs(error) => error.status(),
             Error::Nested(error) => error.status(),
+            Error::Fuzz(error) => error.status(),
             Error::Toolchain(_) | Error::Process(_) => Status::CANNOT_RUN,
         }
     }

@@ -5,9 +5,12 @@ mod measurements;
 
 use std::process::ExitCode;
 
+use guestlab::jail::Jail;
+
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    match measurements::measure(&words) {
+    // In the jail, as guests run.
+    match measurements::measure(&words, &Jail::new(true, None)) {
         Ok(values) => {
             println!("{}", serde_json::Value::from(values));
             ExitCode::SUCCESS

@@ -6,6 +6,7 @@
 mod debug;
 mod exit;
 mod registers;
+pub mod request;
 mod state;
 mod system;
 mod vcpu;

@@ -89,6 +89,15 @@ impl Registers {
         }
     }
 
+    /// The same, in a mode and with code of so many bits, whose segments of code and stack begin there: what any
+    /// guest could have. Debug information and stacks are read along them, which is to be tried out.
+    #[must_use]
+    pub fn in_segments(self, mode: CpuMode, bits: u32, code_base: u64, stack_base: u64) -> Self {
+        let mut segments = self.segments;
+        (segments[Self::CS].base, segments[Self::SS].base) = (code_base, stack_base);
+        Self { segments, mode, bits, ..self }
+    }
+
     /// The general registers, instruction pointer and flags, as KVM takes them.
     pub(super) fn write(&self) -> kvm_regs {
         let [rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15] = self.general;

@@ -3,15 +3,14 @@
 use std::{io, os::fd::AsRawFd};
 
 use kvm_bindings::{
-    KVMIO, kvm_debugregs, kvm_fpu, kvm_interrupt, kvm_regs, kvm_sregs, kvm_userspace_memory_region,
-    kvm_vcpu_events,
+    kvm_debugregs, kvm_fpu, kvm_interrupt, kvm_regs, kvm_sregs, kvm_userspace_memory_region, kvm_vcpu_events,
 };
 use kvm_ioctls::{VcpuFd, VmFd};
 
 use super::{
     CpuState, System,
     exit::{Exit, Seen},
-    state,
+    request, state,
 };
 use crate::{
     explain::Explain,
@@ -283,13 +282,11 @@ fn set_state(vcpu: &VcpuFd, state: CpuState, explain: Explain) -> Result<(), Vcp
     vcpu.set_regs(&state.regs(regs)).map_err(call("KVM_SET_REGS"))
 }
 
-/// Queues an interrupt for the next entry (KVM API, 4.16 `KVM_INTERRUPT`).
+/// Queues an interrupt for the next entry (KVM API, 4.16 `KVM_INTERRUPT`), for which kvm-ioctls has no call.
 fn interrupt(vcpu: &VcpuFd, vector: u32) -> Result<(), VcpuError> {
-    /// `_IOW(KVMIO, 0x86, struct kvm_interrupt)` of linux/kvm.h, for which kvm-ioctls has no call.
-    const KVM_INTERRUPT: libc::Ioctl = libc::_IOW::<kvm_interrupt>(KVMIO, 0x86);
     let interrupt = kvm_interrupt { irq: vector };
     // SAFETY: the file is a vCPU's, and the call reads one structure of that type.
-    match unsafe { libc::ioctl(vcpu.as_raw_fd(), KVM_INTERRUPT, &raw const interrupt) } {
+    match unsafe { libc::ioctl(vcpu.as_raw_fd(), request::INTERRUPT, &raw const interrupt) } {
         0 => Ok(()),
         _ => Err(VcpuError::Call { call: "KVM_INTERRUPT", source: io::Error::last_os_error() }),
     }

@@ -43,6 +43,10 @@ impl<W: Write + Send> Sink for JsonLines<W> {
                 self.console(*vm, name, &text)?;
                 self.flush()
             }
+            Event::Log(_) => {
+                self.line(event)?;
+                self.flush()
+            }
             Event::Exit(ExitEvent { vm, name, .. }) | Event::Crash(CrashEvent { vm, name, .. }) => {
                 let rest = self.consoles.entry(*vm).or_default().finish();
                 self.console(*vm, name, rest)?;

@@ -20,6 +20,15 @@ pub(crate) use patient::Patient;
 
 /// Takes the events of a run, in order, from whichever thread they come.
 pub trait Sink: Send {
+    /// Opens the files that it writes: once guests run none can be opened.
+    ///
+    /// # Errors
+    ///
+    /// One cannot be opened.
+    fn prepare(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Takes one event.
     ///
     /// # Errors
@@ -45,6 +54,32 @@ impl Sink for Silence {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// A transcript that is kept, to be shown later or not at all.
+pub struct Capture(transcript::Transcript<Vec<u8>>);
+
+impl Default for Capture {
+    fn default() -> Self {
+        Self(transcript::Transcript::new(Vec::new(), false, false))
+    }
+}
+
+impl Capture {
+    /// What it holds, in which nothing drives a terminal.
+    pub fn into_text(self) -> String {
+        String::from_utf8_lossy(&self.0.into_writer()).into_owned()
+    }
+}
+
+impl Sink for Capture {
+    fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
+        self.0.event(event)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 
@@ -94,6 +129,16 @@ fn sink(writer: Box<dyn Write + Send>, form: Form, color: bool, quiet: bool) -> 
 /// The output cannot be written.
 pub fn line(text: &str) -> Result<(), crate::error::Error> {
     writeln!(anstream::stdout(), "{text}").map_err(crate::error::Error::Output)
+}
+
+/// Writes the beginning of a line to standard output, for a person to see at once.
+///
+/// # Errors
+///
+/// The output cannot be written.
+pub fn begin_line(text: &str) -> Result<(), crate::error::Error> {
+    let mut stdout = anstream::stdout();
+    write!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(crate::error::Error::Output)
 }
 
 /// Writes a line about a guest to standard error.

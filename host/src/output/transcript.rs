@@ -8,12 +8,13 @@ use std::{
 
 use anstyle::{AnsiColor, Style};
 use guest_abi::{ring::Ring, transition::Role};
+use log::Level;
 
 use super::{Sink, Utf8Stream, visible};
 use crate::{
     event::{
-        Account, Audit, Console, Dropped, End, Event, Exits, FunctionProfile, Guest, ProfileEvent, Relay,
-        Run, StatsEvent, Turn, TurnsProfile, VmProfile, VmStats,
+        Account, Audit, Console, Dropped, End, Event, Exits, FunctionProfile, Guest, Log, ProfileEvent,
+        Relay, Run, StatsEvent, Turn, TurnsProfile, VmProfile, VmStats,
     },
     stats::{Row, microseconds},
 };
@@ -62,6 +63,11 @@ impl<W: Write + Send> Transcript<W> {
             items_width: 0,
             line: String::new(),
         }
+    }
+
+    /// Where it was written to.
+    pub(super) fn into_writer(self) -> W {
+        self.writer
     }
 
     /// The text in the style, where there is colour.
@@ -293,6 +299,20 @@ impl<W: Write + Send> Transcript<W> {
         self.write_lines(console.vm, &whole)
     }
 
+    /// A record of a guest's log, for example `INFO  demo::net: up`; in an experiment beside its name.
+    fn log(&mut self, log: &Log<'_>) -> io::Result<()> {
+        let Log { vm, level, target, message, .. } = log;
+        let level = self.paint(level_style(*level), &format!("{level:<5}"));
+        // A record is one line: a guest that puts newlines into it does not forge others.
+        let line = visible(&format!("{target}: {message}")).to_string().replace('\n', "\\n");
+        let name = match self.names.is_empty() {
+            true => String::new(),
+            false => self.paint(FAINT, &format!("{}|", visible(&self.label(*vm)))) + " ",
+        };
+        writeln!(self.writer, "{name}{level} {line}")?;
+        self.flush()
+    }
+
     /// What a VM's lines begin with: its guest's name, with its number where others have that name, too.
     fn label(&self, vm: u32) -> String {
         let name = self.names.get(&vm).map_or("", String::as_str);
@@ -347,6 +367,7 @@ impl<W: Write + Send> Sink for Transcript<W> {
         match event {
             Event::Run(run) => self.run(run),
             Event::Console(console) => self.console(console),
+            Event::Log(log) => self.log(log),
             Event::Turn(_) | Event::Relay(_) if self.quiet => Ok(()),
             Event::Turn(turn) => self.turn(turn),
             Event::Relay(turn) => self.relay(turn),
@@ -361,6 +382,16 @@ impl<W: Write + Send> Sink for Transcript<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.writer.flush()
+    }
+}
+
+fn level_style(level: Level) -> Style {
+    match level {
+        Level::Error => BAD,
+        Level::Warn => AnsiColor::Yellow.on_default(),
+        Level::Info => AnsiColor::Green.on_default(),
+        Level::Debug => AnsiColor::Blue.on_default(),
+        Level::Trace => FAINT,
     }
 }
 

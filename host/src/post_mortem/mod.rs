@@ -4,6 +4,7 @@
 //! Taking [`Evidence`] copies a little of the guest's state and nothing more; names and instructions are
 //! looked up when somebody wants to read the [`Report`].
 
+mod budget;
 mod code;
 mod report;
 mod stack;

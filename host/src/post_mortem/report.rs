@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::{
     Evidence,
+    budget::Budget,
     code::{Code, Line},
     symbols::{Place, Symbols},
 };
@@ -19,7 +20,7 @@ use crate::{
 /// folder when it builds them.
 const LIBRARY: &str = "/rust/";
 
-/// What the paths of guest-rt's own source begin with.
+/// What the paths of guest-rt's own source have in them, wherever a guest takes it from.
 const RUNTIME: &str = "guest-rt/src/";
 
 /// The most calls that are shown.
@@ -83,7 +84,8 @@ pub struct Frame {
 impl Report {
     /// Says what is wanted of what is there.
     pub fn of(evidence: &Evidence, wanted: Wanted<'_>) -> Self {
-        let symbols = Symbols::of(&evidence.origin.file);
+        let budget = Budget::new();
+        let symbols = Symbols::of(&evidence.origin.file, &budget);
         let (mut instructions, mut registers) = (Vec::new(), Vec::new());
         let (mut address, mut backtrace) = (None, Vec::new());
         let mode = evidence.registers.as_ref().map_or(evidence.origin.mode, Registers::mode);
@@ -107,7 +109,10 @@ impl Report {
             }
         }
         backtrace.extend(
-            evidence.callers.iter().flat_map(|&address| frames(address, symbols.places(address - 1))),
+            evidence
+                .callers
+                .iter()
+                .flat_map(|&address| frames(address, symbols.places(address.saturating_sub(1)))),
         );
         if let Wanted::CallsTo(file, line) = wanted {
             let is_there = |frame: &Frame| {
@@ -117,9 +122,9 @@ impl Report {
             let first = backtrace.iter().position(is_there).unwrap_or(0);
             backtrace.drain(..first);
         }
-        leave_out(&mut backtrace, LIBRARY);
+        leave_out(&mut backtrace, |file| file.starts_with(LIBRARY));
         if matches!(wanted, Wanted::Calls) {
-            leave_out(&mut backtrace, RUNTIME);
+            leave_out(&mut backtrace, |file| file.contains(RUNTIME));
         }
         let named = |frame: &Frame| frame.place != Place::default();
         // Below the first function with a name is the boot code.
@@ -175,8 +180,8 @@ fn frames(address: u64, places: Vec<Place>) -> impl Iterator<Item = Frame> {
 }
 
 /// Begins with the guest's own code, if there is any: what it called of others' is of no help.
-fn leave_out(backtrace: &mut Vec<Frame>, others: &str) {
-    let is_own = |frame: &Frame| frame.place.file.as_deref().is_some_and(|file| !file.starts_with(others));
+fn leave_out(backtrace: &mut Vec<Frame>, is_others: impl Fn(&str) -> bool) {
+    let is_own = |frame: &Frame| frame.place.file.as_deref().is_some_and(|file| !is_others(file));
     let own = backtrace.iter().position(is_own).unwrap_or(0);
     backtrace.drain(..own);
 }

@@ -1,25 +1,35 @@
 //! Names for addresses, from an image's debug information (DWARF) or its symbol table.
 
+use std::{
+    cmp::Reverse,
+    fmt::{self, Write},
+};
+
 use addr2line::{
     Context,
-    gimli::{Dwarf, EndianSlice, Error as DwarfError, LittleEndian},
+    gimli::{Dwarf, Error as DwarfError},
 };
-use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind, read::File};
+use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolIndex, SymbolKind, read};
 use serde::Serialize;
 
-type Slice<'a> = EndianSlice<'a, LittleEndian>;
+use super::budget::{Budget, File, Section};
 
 /// The most functions that are told to be inlined into one another at one address.
 const MOST_INLINED: usize = 32;
 
+/// The most bytes of a name that are kept: a few bytes of an image can stand for a name without end.
+const LONGEST_NAME: usize = 1000;
+
+/// An image's file, read within a budget.
+type Elf<'a> = read::File<'a, File<'a>>;
+
 /// What an image says of its addresses. An image that says nothing has no names.
 pub(super) struct Symbols<'a> {
-    debug: Option<Context<Slice<'a>>>,
-    functions: Functions<'a>,
+    elf: Option<Elf<'a>>,
+    debug: Option<Context<Section<'a>>>,
+    /// Functions of the symbol table: start, end and where in the table, by start.
+    functions: Vec<(u64, u64, SymbolIndex)>,
 }
-
-/// The functions of an image's symbol table: start, end and name, by start.
-struct Functions<'a>(Vec<(u64, u64, &'a str)>);
 
 /// A place in a guest's source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -39,28 +49,28 @@ pub struct Place {
 }
 
 impl<'a> Symbols<'a> {
-    /// The symbols of an image's file, whatever is in it.
-    pub(super) fn of(file: &'a [u8]) -> Self {
-        let Ok(elf) = File::parse(file) else {
-            return Self { debug: None, functions: Functions(Vec::new()) };
+    /// The symbols of an image's file, whatever is in it, as far as the budget goes.
+    pub(super) fn of(bytes: &'a [u8], budget: &'a Budget) -> Self {
+        let Ok(elf) = read::File::parse(File { bytes, budget }) else {
+            return Self { elf: None, debug: None, functions: Vec::new() };
         };
         let section = |name: &str| elf.section_by_name(name).and_then(|section| section.data().ok());
-        let dwarf = Dwarf::load(|id| {
-            Ok::<_, DwarfError>(Slice::new(section(id.name()).unwrap_or(&[]), LittleEndian))
-        });
-        Self {
-            debug: dwarf.ok().and_then(|dwarf| Context::from_dwarf(dwarf).ok()),
-            functions: Functions::of(&elf),
-        }
+        let debug = debug(|name| section(name).unwrap_or(&[]), budget);
+        let functions = functions(&elf);
+        Self { elf: Some(elf), debug, functions }
     }
 
     /// The places that an address stands for: more than one where functions were inlined, the innermost
     /// first. None is known: none.
     pub(super) fn places(&self, address: u64) -> Vec<Place> {
         let places = self.debug_places(address);
-        match self.functions.at(address) {
-            Some((_, _, name)) if places.is_empty() => {
-                vec![Place { function: Some(demangled(name)), ..Place::default() }]
+        match self.function(address) {
+            Some((_, index)) if places.is_empty() => {
+                let symbol = self.elf.as_ref().and_then(|elf| elf.symbol_by_index(index).ok());
+                let name = symbol.and_then(|symbol| symbol.name().ok());
+                name.map(|name| Place { function: Some(demangled(name)), ..Place::default() })
+                    .into_iter()
+                    .collect()
             }
             _ => places,
         }
@@ -77,7 +87,7 @@ impl<'a> Symbols<'a> {
                 function: function.map(|name| demangled(&name)),
                 file: location
                     .and_then(|location| location.file)
-                    .map(|file| file.trim_start_matches("./").into()),
+                    .map(|file| cut(file.trim_start_matches("./")).into()),
                 line: location.and_then(|location| location.line),
                 column: location.and_then(|location| location.column),
             });
@@ -88,28 +98,29 @@ impl<'a> Symbols<'a> {
 
     /// Where the function begins that an address is in.
     pub(super) fn function_start(&self, address: u64) -> Option<u64> {
-        self.functions.at(address).map(|(start, _, _)| start)
+        self.function(address).map(|(start, _)| start)
+    }
+
+    fn function(&self, address: u64) -> Option<(u64, SymbolIndex)> {
+        let after = self.functions.partition_point(|(start, _, _)| *start <= address);
+        let mut candidates = self.functions[..after].iter().rev().take(8);
+        // One without a size has its first byte.
+        let found = candidates.find(|(start, end, _)| address < *end || address == *start);
+        found.map(|&(start, _, index)| (start, index))
     }
 }
 
-impl<'a> Functions<'a> {
-    fn of(elf: &File<'a>) -> Self {
-        let mut functions: Vec<(u64, u64, &str)> = elf
-            .symbols()
-            .filter(|symbol| symbol.kind() == SymbolKind::Text)
-            .filter_map(|symbol| {
-                Some((symbol.address(), symbol.address().checked_add(symbol.size())?, symbol.name().ok()?))
-            })
-            .collect();
-        functions.sort_unstable();
-        Self(functions)
-    }
-
-    fn at(&self, address: u64) -> Option<(u64, u64, &'a str)> {
-        let after = self.0.partition_point(|(start, _, _)| *start <= address);
-        let candidates = self.0[..after].iter().rev().take(8);
-        candidates.copied().find(|(start, end, _)| (*start..(*end).max(start + 1)).contains(&address))
-    }
+/// The functions of an image's symbol table: start, end and where in the table, by start.
+fn functions(elf: &Elf<'_>) -> Vec<(u64, u64, SymbolIndex)> {
+    let mut functions: Vec<_> = elf
+        .symbols()
+        .filter(|symbol| symbol.kind() == SymbolKind::Text)
+        .filter_map(|symbol| {
+            Some((symbol.address(), symbol.address().checked_add(symbol.size())?, symbol.index()))
+        })
+        .collect();
+    functions.sort_unstable_by_key(|&(start, end, index)| (start, end, index.0));
+    functions
 }
 
 /// A piece of an image's code that has a name: a function, or in assembly what follows a label.
@@ -124,33 +135,62 @@ pub struct Piece {
 }
 
 /// All pieces of an image's code that have a name, by their addresses; they do not overlap.
-pub(super) fn pieces(file: &[u8]) -> Vec<Piece> {
-    let Ok(elf) = File::parse(file) else { return Vec::new() };
-    let mut starts: Vec<(u64, u64, &str)> = Functions::of(&elf).0;
+pub(super) fn pieces(bytes: &[u8]) -> Vec<Piece> {
+    let budget = Budget::new();
+    let Ok(elf) = read::File::parse(File { bytes, budget: &budget }) else { return Vec::new() };
+    let name =
+        |index| Some(demangled(elf.symbol_by_index(index).ok()?.name().ok().filter(|it| !it.is_empty())?));
+    let mut starts = functions(&elf);
     starts.extend(labels(&elf));
-    starts.sort_by_key(|&(start, end, _)| (start, std::cmp::Reverse(end)));
+    starts.sort_by_key(|&(start, end, index)| (start, Reverse(end), index.0));
     starts.dedup_by_key(|(start, ..)| *start);
     let next = starts.iter().skip(1).map(|(start, ..)| *start).chain([u64::MAX]);
-    let cut = starts.iter().zip(next).map(|(&(start, end, name), next)| (start, end.min(next), name));
+    let cut = starts.iter().zip(next).map(|(&(start, end, index), next)| (start, end.min(next), index));
     cut.filter(|(start, end, _)| start < end)
-        .map(|(start, end, name)| Piece { start, end, name: demangled(name) })
+        .filter_map(|(start, end, index)| Some(Piece { start, end, name: name(index)? }))
         .collect()
 }
 
 /// The labels of assembly, which have no size: each goes to the end of its section, or to the next symbol.
-fn labels<'a>(elf: &File<'a>) -> Vec<(u64, u64, &'a str)> {
-    let label = |symbol: object::Symbol<'a, '_>| {
+fn labels(elf: &Elf<'_>) -> Vec<(u64, u64, SymbolIndex)> {
+    let label = |symbol: object::Symbol<'_, '_, File<'_>>| {
         let section = elf.section_by_index(symbol.section_index()?).ok()?;
         let is_label = symbol.kind() == SymbolKind::Unknown && section.kind() == SectionKind::Text;
+        let is_named = symbol.name().is_ok_and(|name| !name.is_empty());
         let end = section.address().checked_add(section.size())?;
-        is_label.then_some((symbol.address(), end, symbol.name().ok()?))
+        (is_label && is_named).then_some((symbol.address(), end, symbol.index()))
     };
-    elf.symbols().filter_map(label).filter(|(.., name)| !name.is_empty()).collect()
+    elf.symbols().filter_map(label).collect()
+}
+
+/// The debug information of these sections.
+fn debug<'a>(section: impl Fn(&str) -> &'a [u8], budget: &'a Budget) -> Option<Context<Section<'a>>> {
+    let dwarf = Dwarf::load(|id| Ok::<_, DwarfError>(Section::new(section(id.name()), budget)));
+    Context::from_dwarf(dwarf.ok()?).ok()
 }
 
 /// A name as it stands in the source, without the hash that the compiler adds.
 fn demangled(name: &str) -> String {
-    format!("{:#}", rustc_demangle::demangle(name))
+    let mut text = Short(String::new());
+    // What does not fit is left out.
+    let _ = write!(text, "{:#}", rustc_demangle::demangle(name));
+    text.0
+}
+
+/// As much of a name as is kept.
+fn cut(name: &str) -> &str {
+    &name[..name.floor_char_boundary(LONGEST_NAME)]
+}
+
+/// A text that takes no more than is kept of a name.
+struct Short(String);
+
+impl Write for Short {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = LONGEST_NAME - self.0.len();
+        self.0.push_str(&text[..text.floor_char_boundary(room)]);
+        if text.len() > room { Err(fmt::Error) } else { Ok(()) }
+    }
 }
 
 #[cfg(test)]
@@ -168,16 +208,93 @@ mod tests {
     #[test]
     fn an_image_without_symbols_has_no_names() {
         for file in [&b""[..], b"\x7fELF", &[0; 4096]] {
-            assert!(Symbols::of(file).places(0x7000).is_empty());
+            assert!(Symbols::of(file, &Budget::new()).places(0x7000).is_empty());
             assert!(pieces(file).is_empty());
         }
+    }
+
+    #[test]
+    fn a_long_name_is_cut() {
+        let name = "é".repeat(LONGEST_NAME);
+        assert!(demangled(&name).len() <= LONGEST_NAME && name.starts_with(&demangled(&name)));
+        assert_eq!(cut(&name), demangled(&name));
+        assert_eq!(cut("x"), "x");
+    }
+
+    #[test]
+    fn a_symbol_at_the_end_of_all_addresses_is_found() {
+        let functions = vec![(8, 16, SymbolIndex(1)), (u64::MAX, u64::MAX, SymbolIndex(2))];
+        let symbols = Symbols { elf: None, debug: None, functions };
+        let starts = [7, 8, 15, 16, u64::MAX - 1, u64::MAX].map(|address| symbols.function_start(address));
+        assert_eq!(starts, [None, Some(8), Some(8), None, None, Some(u64::MAX)]);
+    }
+
+    /// The abbreviations of hostile debug information (DWARF version 4, 7.5.3), each with children: a unit
+    /// (1) that says where its lines are, of addresses from 0x7000 up to 0x8000, a function (2) of the same
+    /// addresses, and a function (3) inlined there of which nothing is said.
+    const ABBREVIATIONS: [u8; 32] = [
+        1, 0x11, 1, 0x10, 0x17, 0x11, 0x01, 0x12, 0x06, 0, 0, // DW_AT_stmt_list, low_pc, high_pc
+        2, 0x2E, 1, 0x11, 0x01, 0x12, 0x06, 0, 0, // DW_AT_low_pc, high_pc
+        3, 0x1D, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    ];
+
+    /// The addresses of units and functions, as the abbreviations have them.
+    const ADDRESSES: [u8; 8] = [0, 0x70, 0, 0, 0, 0x10, 0, 0];
+
+    /// A unit of 32-bit DWARF, version 4, with these entries: its length comes first.
+    fn unit(entries: &[u8]) -> Vec<u8> {
+        let rest = [&[4, 0, 0, 0, 0, 0, 4], entries].concat();
+        [&u32::try_from(rest.len()).expect("short").to_le_bytes(), &rest[..]].concat()
+    }
+
+    /// The places of an address in debug information of these units and lines.
+    fn places(info: &[u8], lines: &[u8]) -> Vec<Place> {
+        let budget = Budget::new();
+        let section = |name: &str| match name {
+            ".debug_abbrev" => &ABBREVIATIONS,
+            ".debug_info" => info,
+            ".debug_line" => lines,
+            _ => &[],
+        };
+        let debug = debug(section, &budget);
+        assert!(debug.is_some());
+        Symbols { elf: None, debug, functions: Vec::new() }.places(0x7022)
+    }
+
+    /// A line program (DWARF version 4, 6.2.4) without files: an address (extended opcode 2), rows of the same
+    /// line 16 bytes apart, and how it ends.
+    fn lines(rows: usize, end: &[u8]) -> Vec<u8> {
+        const HEAD: [u8; 26] =
+            [4, 0, 20, 0, 0, 0, 1, 1, 1, 0xFB, 14, 13, 0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1, 0, 0];
+        let program = [&HEAD[..], &[0, 5, 2, 0, 0x70, 0, 0], &vec![0xF2; rows], end].concat();
+        [&u32::try_from(program.len()).expect("short").to_le_bytes(), &program[..]].concat()
+    }
+
+    /// The end of a sequence of rows, without which they do not count (extended opcode 1).
+    const END: [u8; 3] = [0, 1, 1];
+
+    #[test]
+    fn functions_nested_without_end_are_given_up() {
+        let root = [&[1][..], &[0; 4], &ADDRESSES, &[2], &ADDRESSES].concat();
+        let nested = |depth: usize| unit(&[&root[..], &vec![3; depth], &vec![0; depth + 2]].concat());
+        assert_eq!(places(&nested(2), &lines(20, &END)).len(), 1, "it is sound in all else");
+        places(&nested(1_000_000), &lines(20, &END));
+    }
+
+    #[test]
+    fn units_that_share_their_lines_are_given_up() {
+        let info = |address: u8| unit(&[&[1][..], &[0; 4], &[0, address], &ADDRESSES[2..], &[0]].concat());
+        assert_eq!(places(&info(0x70), &lines(20, &END)).len(), 1, "it is sound in all else");
+        // None of them has a line for the address, so that all are asked.
+        places(&info(0x70).repeat(20_000), &lines(1_000_000, &[]));
     }
 
     proptest! {
         #[test]
         fn any_file_is_read(bytes in proptest::collection::vec(any::<u8>(), 0..512), address in any::<u64>()) {
             let file = [&b"\x7fELF\x01\x01\x01"[..], &bytes].concat();
-            let symbols = Symbols::of(&file);
+            let budget = Budget::new();
+            let symbols = Symbols::of(&file, &budget);
             symbols.places(address);
             symbols.function_start(address);
             assert!(pieces(&file).is_sorted_by(|one, next| one.end <= next.start));

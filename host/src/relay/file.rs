@@ -92,9 +92,16 @@ impl Experiment {
         let error = |(place, problem)| FileError { path: path.into(), place, problem };
         let text = files::read_text(path, MAX_FILE_SIZE)
             .map_err(|source| error((None, format!("cannot read it: {source}"))))?;
-        let folder = path.parent().unwrap_or(Path::new(""));
-        parse(&text, folder)
-            .map_err(|Wrong(span, problem)| error((span.map(|span| Place::of(&text, span)), problem)))
+        Self::parse(&text, path.parent().unwrap_or(Path::new(""))).map_err(error)
+    }
+
+    /// Parses an experiment's text; `folder` is where its paths begin.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, and where.
+    pub fn parse(text: &str, folder: &Path) -> Result<Self, (Option<Place>, String)> {
+        parse(text, folder).map_err(|Wrong(span, problem)| (span.map(|span| Place::of(text, span)), problem))
     }
 }
 

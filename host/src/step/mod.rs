@@ -2,8 +2,8 @@
 //! for the host to serve that is completed afterwards; kvm_pvm reports no debug exit for the latter.
 //!
 //! Where an exception or an interrupt calls a handler, the step's own trap flag is among the flags that are
-//! pushed, and the handler would run unseen. So the guest is [stopped](Stops) at the
-//! handler's first instruction.
+//! pushed, and the handler would run unseen. So the guest is stopped at the first instruction of the handler
+//! (`vectors.rs`).
 
 pub mod probe;
 mod vectors;
@@ -76,8 +76,8 @@ impl Before {
         )
     }
 
-    /// Whether it is one that nothing may come behind: it loads SS, so that not even a step ends there (SDM
-    /// volume 3A, 6.8.3 "Masking Exceptions and Interrupts When Switching Stacks").
+    /// Whether it loads SS, so that not even a step ends there (SDM volume 3A, 6.8.3 "Masking Exceptions and
+    /// Interrupts When Switching Stacks").
     fn loads_stack(&self) -> bool {
         let loads = matches!(self.instruction.mnemonic(), Mnemonic::Mov | Mnemonic::Pop);
         loads && self.instruction.op0_register() == Register::SS
@@ -89,13 +89,25 @@ impl Before {
         sti || self.loads_stack()
     }
 
-    /// Whether it returns from an interrupt or exception: kvm_pvm ends that step one instruction later in 64-bit code.
+    /// Whether it returns from an interrupt or exception.
     fn returns_from_handler(&self) -> bool {
         matches!(self.instruction.mnemonic(), Mnemonic::Iret | Mnemonic::Iretd | Mnemonic::Iretq)
     }
 
-    /// The instruction pointer behind it, as far as that can be told of one that does not branch; an interrupt's
-    /// return goes where the stack says.
+    /// Whether a step over it may end one instruction later: one over `sti` does so under QEMU's emulation,
+    /// and one over `iretq` on kvm_pvm.
+    fn may_end_late(&self) -> bool {
+        self.shadows_next() || self.returns_from_handler()
+    }
+
+    /// The instruction behind one whose step may end late, as if that had changed no other register.
+    fn follower(&self, vcpu: &Vcpu) -> Option<Self> {
+        let next = self.goes_on_at(vcpu).filter(|_| self.may_end_late())?;
+        Some(Self::look(vcpu, self.registers.at(next)))
+    }
+
+    /// The instruction pointer behind it, as far as that can be told of one that does not branch; an
+    /// interrupt's return goes where the stack says.
     fn goes_on_at(&self, vcpu: &Vcpu) -> Option<u64> {
         let size = match self.instruction.mnemonic() {
             _ if self.branches() && !self.returns_from_handler() => return None,
@@ -138,8 +150,8 @@ enum Step {
     None,
     /// The entry that comes is one step.
     Begun(Box<Before>),
-    /// The instruction was executed up to an exit, and is to be completed.
-    Left(Box<Before>),
+    /// The instructions were executed up to an exit, and the last is to be completed.
+    Left(Vec<Before>),
     /// As [`Left`](Self::Left), but it has been told already.
     Told,
     /// The instructions were executed.
@@ -210,11 +222,18 @@ impl Stepper {
     }
 
     fn left_step(&mut self, before: Box<Before>, exit: Exit, vcpu: &mut Vcpu) -> Result<Exit, VcpuError> {
-        let is_called = match exit {
+        let second = match exit {
             // It came before the instruction.
             Exit::Interrupted | Exit::InterruptWindow => return Ok(exit),
+            Exit::Debug { .. } | Exit::Out { .. } | Exit::In { .. } | Exit::Halt { .. } => {
+                before.follower(vcpu)
+            }
+            _ => None,
+        };
+        let is_output = [Some(&*before), second.as_ref()].into_iter().flatten().any(Before::is_output);
+        let is_called = match exit {
             Exit::Debug { .. } => !before.branches() && self.arrive(before.instruction.next_ip(), vcpu)?,
-            Exit::Out { .. } => !before.is_output() && self.arrive_by_output(vcpu)?,
+            Exit::Out { .. } => !is_output && self.arrive_by_output(vcpu)?,
             _ => false,
         };
         self.shadow = false;
@@ -223,24 +242,14 @@ impl Stepper {
             self.step = Step::Over(vec![*before]);
             return Ok(Exit::Debug { points: 0 });
         }
-        match exit {
-            Exit::Debug { .. } => self.stepped(before, exit, vcpu),
-            _ => {
-                self.step = Step::Left(before);
-                Ok(exit)
-            }
+        if !matches!(exit, Exit::Debug { .. }) {
+            self.step = Step::Left([*before].into_iter().chain(second).collect());
+            return Ok(exit);
         }
-    }
-
-    /// A step ended behind its instruction, or behind the one after that.
-    fn stepped(&mut self, before: Box<Before>, exit: Exit, vcpu: &Vcpu) -> Result<Exit, VcpuError> {
-        let ends_late = before.loads_stack() || before.returns_from_handler();
-        let next = before.goes_on_at(vcpu).filter(|_| ends_late);
+        // A step that ended in time did so where the second instruction begins.
         let ip = vcpu.registers()?.ip;
-        let next = next.filter(|next| *next != ip);
-        self.shadow = next.is_none() && before.shadows_next();
-        // As if the first had changed no other register.
-        let second = next.map(|next| Before::look(vcpu, before.registers.at(next)));
+        let second = second.filter(|second| second.registers.ip != ip);
+        self.shadow = second.is_none() && before.shadows_next();
         self.step = Step::Over([*before].into_iter().chain(second).collect());
         Ok(exit)
     }
@@ -251,8 +260,8 @@ impl Stepper {
         Ok(registers.ip != next && self.stops.has(registers.instruction()))
     }
 
-    /// Whether a guest that left for an output did so at a stop; then it is set back to the instruction that is
-    /// there.
+    /// Whether a guest that left for an output did so at a stop; then it is set back to the instruction
+    /// that is there.
     fn arrive_by_output(&self, vcpu: &mut Vcpu) -> Result<bool, VcpuError> {
         let registers = vcpu.registers()?;
         let (at, before) = (registers.instruction(), registers.at(registers.ip.wrapping_sub(1)));
@@ -306,20 +315,20 @@ impl Stepper {
             }
             Step::Interrupted => Ok(Passed::Interrupt),
             Step::Over(instructions) => Ok(Passed::Instructions(instructions)),
-            Step::Left(before) => vcpu.complete().map(|()| Passed::Instructions(vec![*before])),
+            Step::Left(instructions) => vcpu.complete().map(|()| Passed::Instructions(instructions)),
             Step::Told => vcpu.complete().map(|()| Passed::Nothing),
         }
     }
 
-    /// The instructions with which the guest's run ended, for now or for good. The last is not completed, so that
-    /// the guest can be looked at as it left.
+    /// The instructions with which the guest's run ended, for now or for good. The last is not completed,
+    /// so that the guest can be looked at as it left.
     pub fn last(&mut self, vcpu: &Vcpu) -> Vec<Before> {
         self.stops.lift(vcpu);
         match std::mem::take(&mut self.step) {
             Step::Over(instructions) => instructions,
-            Step::Left(before) => {
+            Step::Left(instructions) => {
                 self.step = Step::Told;
-                vec![*before]
+                instructions
             }
             step => {
                 self.step = step;

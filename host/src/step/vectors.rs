@@ -107,9 +107,9 @@ impl Handlers {
     }
 }
 
-/// Stops at instructions: `out dx, al`, which every KVM module leaves a guest for, in place of their first bytes.
-/// The guest does not see them: they stand there for one entry. (`hlt` would do, but kvm_pvm remembers one that it
-/// stepped over.)
+/// Stops at instructions: `out dx, al`, which every KVM module leaves a guest for, in place of their first
+/// bytes. The guest does not see them: they stand there for one entry. (`hlt` would do, but kvm_pvm
+/// remembers one that it stepped over.)
 #[derive(Default)]
 pub(super) struct Stops {
     linear: Vec<u64>,
@@ -118,8 +118,8 @@ pub(super) struct Stops {
 
 const OUT: u8 = 0xEE;
 
-/// A piece of memory with stops, which is written as a whole: where others translate the guest's code, each write
-/// there is dear.
+/// A piece of memory with stops, which is written as a whole: where others translate the guest's code, each
+/// write there is dear.
 #[derive(Default)]
 struct StopPiece {
     /// The addresses of the stops, in order.
@@ -181,9 +181,9 @@ impl Stops {
     }
 }
 
-/// Clears the trap flag among the flags that the CPU has pushed on its way to a handler, whose first instruction
-/// comes next: the step's own, unless the guest had set it. The frame is known by the instruction
-/// pointer in it, below which there may be an error code.
+/// Clears the trap flag among the flags that the CPU has pushed on its way to a handler, whose first
+/// instruction comes next: the step's own, unless the guest had set it. The frame is known by the
+/// instruction pointer in it, below which there may be an error code.
 ///
 /// # Errors
 ///

@@ -1,14 +1,12 @@
 //! Where the lines of a trace go: to standard error or a file, up to a number of instructions. All VMs of a
 //! run share it.
 
-use std::{
-    fs::File,
-    io::{self, BufWriter, Write},
-};
+use std::io::{self, BufWriter, Write};
 
 use super::Shown;
 use crate::{
     error::Error,
+    files,
     output::{self, Patient, visible},
 };
 
@@ -29,8 +27,11 @@ impl Lines {
         let writer: Box<dyn Write + Send> = match &shown.file {
             None => Box::new(Patient::new(io::stderr())),
             Some(path) => {
-                let file =
-                    File::create(path).map_err(|source| Error::Trace { path: path.clone(), source })?;
+                let file = files::create(path).map_err(|source| Error::Write {
+                    what: "trace",
+                    path: path.clone(),
+                    source,
+                })?;
                 Box::new(Patient::new(file))
             }
         };

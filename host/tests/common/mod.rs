@@ -4,11 +4,13 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::{
-    env, fs,
+    env,
+    fs::{self, File},
     io::{self, PipeReader, PipeWriter, Write},
-    os::fd::AsRawFd,
+    os::fd::{AsRawFd, FromRawFd, OwnedFd},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    ptr,
     sync::OnceLock,
 };
 
@@ -107,4 +109,19 @@ pub(crate) fn full_pipe() -> (PipeReader, PipeWriter) {
     let size = unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_GETPIPE_SZ) };
     writer.write_all(&vec![0; usize::try_from(size).expect("a size")]).expect("so much fits");
     (reader, writer)
+}
+
+/// A terminal: our end, and the one that programs get. `None` where there is none to be had.
+pub(crate) fn terminal() -> Option<(File, OwnedFd)> {
+    let (mut ours, mut theirs) = (-1, -1);
+    let (name, modes) = (ptr::null_mut(), ptr::null());
+    let size = libc::winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: two point to numbers and one to a size; the others are not wanted.
+    if unsafe { libc::openpty(&raw mut ours, &raw mut theirs, name, modes, &raw const size) } != 0 {
+        return None;
+    }
+    // SAFETY: it was just opened, and nobody else has it.
+    let ours = unsafe { File::from_raw_fd(ours) };
+    // SAFETY: likewise.
+    Some((ours, unsafe { OwnedFd::from_raw_fd(theirs) }))
 }

@@ -129,7 +129,7 @@ fn build_guests(workspace: &Workspace) -> Result<Pair, Error> {
     let toolchain = toolchain::find(&workspace.root)?;
     let guests = Catalog::of(workspace).select(&["guest-producer".into(), "guest-consumer".into()])?;
     guests::build(workspace, &toolchain, &guests, Mode::Protected, Talk::IfWorking)?;
-    let image = |name| workspace.images().join(Mode::Protected.image_name(name));
+    let image = |name| workspace.images.join(Mode::Protected.image_name(name));
     Ok(Pair { producer: image("guest-producer"), consumer: image("guest-consumer") })
 }
 

@@ -19,18 +19,24 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// The tests, each with these words, after `doctor`: where that fails, the rest is in vain.
-    pub(crate) fn new(programs: &Programs, images: &Path, words: &[String]) -> Plan {
+    /// The tests, each with these words, after `doctor`: where that fails, the rest is in vain. The last are
+    /// those inside guests, in these images.
+    pub(crate) fn new(programs: &Programs, images: &Path, tests: &[&Path], words: &[String]) -> Plan {
         let colour = if output::coloured(&std::io::stdout()) { "--color=always" } else { "--color=never" };
         let doctor = ("guestlab doctor".to_owned(), vec![text(&programs.guestlab), "doctor".to_owned()]);
-        let tests = programs.tests.iter().map(|test| {
+        let host = programs.tests.iter().map(|test| {
             let command = [text(&test.program), colour.to_owned()];
             (test.name.clone(), command.into_iter().chain(words.iter().cloned()).collect())
+        });
+        let guests = (!tests.is_empty()).then(|| {
+            let images = tests.iter().flat_map(|path| ["--image".to_owned(), text(path)]);
+            let command = [text(&programs.guestlab), "test".to_owned()].into_iter().chain(images);
+            ("tests inside guests".to_owned(), command.chain(words.iter().cloned()).collect())
         });
         Plan {
             folder: programs.folder.clone(),
             environment: environment(images, env::vars_os().filter_map(texts)),
-            runs: std::iter::once(doctor).chain(tests).collect(),
+            runs: [doctor].into_iter().chain(host).chain(guests).collect(),
         }
     }
 
@@ -57,7 +63,9 @@ pub(crate) fn module_path(module: &Path) -> PathBuf {
 
 fn environment(images: &Path, inherited: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
     let handed_on = inherited.filter(|(name, _)| HANDED_ON.iter().any(|prefix| name.starts_with(prefix)));
-    let own = [("GUESTLAB_IMAGES".to_owned(), text(images))];
+    // Emulated, what is only much of the same takes too long (host/tests/hostile.rs).
+    let brief = ("GUESTLAB_TEST_BRIEF".to_owned(), "1".to_owned());
+    let own = [("GUESTLAB_IMAGES".to_owned(), text(images)), brief];
     own.into_iter().chain(handed_on).collect()
 }
 
@@ -102,7 +110,8 @@ mod tests {
     fn only_what_means_the_tests_is_handed_on() {
         let inherited = [("PATH", "/bin"), ("RUST_TEST_THREADS", "1"), ("GUESTLAB_IMAGES", "/other")];
         let inherited = inherited.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let expected = [("GUESTLAB_IMAGES", "/images"), ("RUST_TEST_THREADS", "1")];
+        let expected =
+            [("GUESTLAB_IMAGES", "/images"), ("GUESTLAB_TEST_BRIEF", "1"), ("RUST_TEST_THREADS", "1")];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(environment(Path::new("/images"), inherited), expected);
     }

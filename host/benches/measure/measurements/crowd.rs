@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, error::Error, fs, ops::Range, time::Instant};
 
 use guest_abi::{mailbox::Quota, ring::Capacity};
 use guestlab::{
+    jail::{Jail, Needs},
     kvm::System,
     machine::Machine,
     output::Silence,
@@ -44,7 +45,7 @@ fn crowd(system: &System, guests: Guests, turns: usize) -> Result<Crowd, Box<dyn
     let vms = guests.vms();
     let cast = Cast::open(system, &guests)?;
     let mut silence = Silence;
-    let session = Session::start(&limits(), &mut silence)?;
+    let session = Session::start(&limits(), &Jail::Open, Needs::default(), &mut silence)?;
     let mut stage = Stage::new(&cast, Capacity::DEFAULT);
 
     let before = Resident::now()?.total();

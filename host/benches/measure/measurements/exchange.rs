@@ -6,6 +6,7 @@ use guest_abi::{layout::DEFAULT_MEMORY, mailbox::Quota, ring::Capacity};
 use guestlab::{
     event::{End, Event},
     image::Source,
+    jail::Jail,
     machine::Secrets,
     observe::Observe,
     output::{self, Form, Silence, Sink},
@@ -53,7 +54,14 @@ pub(super) fn plan(
 
 /// A random schedule, the text to a file if there is one: turns and items a second from the opening of
 /// the images to the last byte of the text, and exits a turn.
-pub(super) fn measure(guests: Guests, capacity: u32, turns: u64, seed: u64, text: Option<&str>) -> Outcome {
+pub(super) fn measure(
+    guests: Guests,
+    capacity: u32,
+    turns: u64,
+    seed: u64,
+    text: Option<&str>,
+    jail: &Jail,
+) -> Outcome {
     let capacity = Capacity::new(capacity).ok_or("a capacity is 1 to 64")?;
     let plan = plan(guests, ScheduleSpec::Random, capacity, turns, seed);
     let began = cpu_time();
@@ -61,7 +69,7 @@ pub(super) fn measure(guests: Guests, capacity: u32, turns: u64, seed: u64, text
         Some(path) => output::file(File::create(path)?, Form::Text, false),
         None => Box::new(Silence),
     };
-    let Totals { items, exits } = run(&plan, inner)?;
+    let Totals { items, exits } = run(&plan, jail, inner)?;
     let spent = cpu_time() - began;
     Ok(values([
         ("turns_per_second", rate(turns, spent)),
@@ -75,10 +83,10 @@ pub(super) fn measure(guests: Guests, capacity: u32, turns: u64, seed: u64, text
 pub(super) fn measure_free(guests: Guests, turns: u64) -> Outcome {
     let along = |schedule| plan(guests.clone(), schedule, Capacity::DEFAULT, turns, 1);
     let began = Instant::now();
-    run(&along(ScheduleSpec::Alternate), Box::new(Silence))?;
+    run(&along(ScheduleSpec::Alternate), &Jail::Open, Box::new(Silence))?;
     let alternate = began.elapsed();
     let (began, cpu) = (Instant::now(), cpu_time());
-    run(&along(ScheduleSpec::Free), Box::new(Silence))?;
+    run(&along(ScheduleSpec::Free), &Jail::Open, Box::new(Silence))?;
     let (free, cpu) = (began.elapsed(), cpu_time() - cpu);
     Ok(values([
         ("alternate_turns_per_second", rate(turns, alternate)),
@@ -87,9 +95,9 @@ pub(super) fn measure_free(guests: Guests, turns: u64) -> Outcome {
     ]))
 }
 
-fn run(plan: &Plan, inner: Box<dyn Sink>) -> Result<Totals, Box<dyn Error>> {
+fn run(plan: &Plan, jail: &Jail, inner: Box<dyn Sink>) -> Result<Totals, Box<dyn Error>> {
     let mut sink = Totaling { inner, totals: Totals::default() };
-    prodcons::run(&system()?, plan, &mut sink)?;
+    prodcons::run(system()?, jail, plan, &mut sink)?;
     Ok(sink.totals)
 }
 

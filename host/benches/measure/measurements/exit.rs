@@ -3,6 +3,7 @@
 use guest_abi::{layout::DEFAULT_MEMORY, mode::CpuMode};
 use guestlab::{
     image::{Image, ImageFormat, Request},
+    jail::{Jail, Needs, Thread},
     launch::Parameters,
     limits::Limits,
     machine::{Halt, Machine, Secrets},
@@ -15,7 +16,7 @@ use super::{Outcome, clock::cpu_time, limits, mean_us, system, values};
 /// it and does nothing (`guest_abi::port`).
 const LOOP: [u8; 4] = [0xE7, 0xEB, 0xEB, 0xFC];
 
-pub(super) fn measure(mode: &str, exits: u64) -> Outcome {
+pub(super) fn measure(mode: &str, exits: u64, jail: &Jail) -> Outcome {
     let mode = CpuMode::ALL.into_iter().find(|known| known.name() == mode).ok_or("no such mode")?;
     let system = system()?;
     let request =
@@ -24,7 +25,8 @@ pub(super) fn measure(mode: &str, exits: u64) -> Outcome {
     let parameters = Parameters { vm: 1, seed: 0, memory: DEFAULT_MEMORY, arguments: &[] };
     let mut machine = Machine::new(&system, &image, parameters, Secrets::Unspoken)?;
 
-    let watchdog = Watchdog::start(limits().timeout)?;
+    let watchdog = Watchdog::start_in(jail, limits().timeout)?;
+    jail.enter(Thread::Vcpu(Needs::default()))?;
     let registration = watchdog.watch_this_thread(None);
     let mut run_to = |exits| {
         let limits = Limits { max_exits: Some(exits), ..limits() };

@@ -10,6 +10,7 @@ use std::{
 use guest_abi::layout::DEFAULT_MEMORY;
 use guestlab::{
     image::{Image, Request},
+    jail::{Jail, Needs},
     kvm::{EmptyVm, Exit, System},
     launch::{Launch, Parameters},
     machine::{Machine, Secrets},
@@ -101,7 +102,7 @@ fn live_in_stages(system: &System, image: &Image, stages: &mut Stages) -> Result
 
 fn live(system: &System, image: &Image, lives: &mut Lives) -> Result<(), Box<dyn Error>> {
     let mut silence = Silence;
-    let session = Session::start(&limits(), &mut silence)?;
+    let session = Session::start(&limits(), &Jail::Open, Needs::default(), &mut silence)?;
     let mut watch = Watch(Instant::now());
     let mut machine = Machine::new(system, image, PARAMETERS, Secrets::Unspoken)?;
     session.attach(&mut machine)?;

@@ -11,6 +11,7 @@ use std::{error::Error, path::Path, time::Duration};
 
 use guestlab::{
     explain::Explain,
+    jail::Jail,
     kvm::{System, SystemError},
     limits::Limits,
 };
@@ -32,15 +33,17 @@ const USAGE: &str = "what is to be measured? (`cargo xtask bench` says it)
   vms PRODUCER CONSUMER VMS TURNS";
 
 /// Makes the measurement that the words name. The baseline takes the same; that of our images' modes is
-/// for its sake, since ours say what they are.
-pub(crate) fn measure(words: &[String]) -> Outcome {
+/// for its sake, since ours say what they are. What is one run is made in this jail, which the calling thread
+/// does not leave again; the others are several.
+pub(crate) fn measure(words: &[String], jail: &Jail) -> Outcome {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
-        ["exit", mode, exits] => exit::measure(mode, exits.parse()?),
+        ["exit", mode, exits] => exit::measure(mode, exits.parse()?, jail),
         ["life", _, image, vms] => life::measure(Path::new(image), vms.parse()?),
         ["prodcons", _, producer, consumer, capacity, turns, seed, ref text @ ..] if text.len() < 2 => {
             let guests = exchange::guests(producer, consumer, 1);
-            exchange::measure(guests, capacity.parse()?, turns.parse()?, seed.parse()?, text.first().copied())
+            let (capacity, turns, seed) = (capacity.parse()?, turns.parse()?, seed.parse()?);
+            exchange::measure(guests, capacity, turns, seed, text.first().copied(), jail)
         }
         ["instructions", _, producer, consumer, capacity, turns, seed] => {
             let guests = exchange::guests(producer, consumer, 1);

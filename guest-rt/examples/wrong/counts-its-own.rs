@@ -1,0 +1,26 @@
+//! A producer that leaves as the count what it added in its turn, and not what the ring holds.
+
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+
+use guest_rt::{
+    entropy::{self, Below},
+    ring::RingMailbox,
+};
+
+guest_rt::entry!(main);
+
+fn main() {
+    let mut random = entropy::generator();
+    let mut mailbox = RingMailbox::attach();
+    loop {
+        let mut turn = mailbox.turn();
+        let share = turn.share(turn.free(), &mut random);
+        for _ in 0..share {
+            turn.push(random.below(100)).expect("the share is no more than what is free");
+        }
+        turn.pointers_mut().count = share;
+        turn.end();
+    }
+}

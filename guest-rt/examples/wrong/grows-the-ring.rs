@@ -1,0 +1,27 @@
+//! A producer that makes the ring larger when it is full, as a vector does.
+
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+
+use guest_rt::{
+    entropy::{self, Below},
+    ring::RingMailbox,
+};
+
+guest_rt::entry!(main);
+
+fn main() {
+    let mut random = entropy::generator();
+    let mut mailbox = RingMailbox::attach();
+    loop {
+        let mut turn = mailbox.turn();
+        for _ in 0..turn.share(turn.free(), &mut random) {
+            turn.push(random.below(100)).expect("the share is no more than what is free");
+        }
+        if turn.free() == 0 {
+            turn.pointers_mut().capacity += 1;
+        }
+        turn.end();
+    }
+}

@@ -1,0 +1,282 @@
+//! Port accesses of a guest that chooses ports, widths, values and memory as it likes.
+
+use std::time::Duration;
+
+use arbitrary::{Arbitrary, Unstructured};
+use guest_abi::{
+    block::{self, MailboxAttach, Text},
+    layout::{BOOT_INFO, EXIT_TEXT, IMAGE_BASE, PAGE_SIZE, STACK_BOTTOM, STACK_GUARD},
+    port,
+};
+use guestlab::{
+    clock::Clock,
+    crash::Crash,
+    hypercall::{Reply, Said, Services, Stop},
+    kvm::{Exit, Values, Width},
+    machine::serve,
+    memory::GuestMemory,
+    stats::{ExitStats, Reason},
+    timer::Timer,
+};
+
+/// The size of the guest's memory: room for a text that is longer than the host takes, and little more.
+const SIZE: u32 = IMAGE_BASE + Text::MAX_LEN + 2 * PAGE_SIZE;
+
+/// The room that the host has in guest memory for the text of the exit counts.
+const EXIT_TEXT_SIZE: u32 = BOOT_INFO + PAGE_SIZE - EXIT_TEXT;
+
+/// The most bytes that one call says: a record's target and message, of which each byte may be replaced by
+/// a character of three.
+const MOST_SAID: usize = 2 * 3 * Text::MAX_LEN as usize;
+
+/// What a guest does.
+#[derive(Arbitrary, Clone, Debug)]
+pub enum Action {
+    /// Words are written to its memory.
+    Write(Address, Vec<Word>),
+    /// A port is accessed.
+    Access {
+        /// One of the hypercalls' more often than another.
+        port: Port,
+        /// 8, 16 or 32 bits, by its remainder.
+        width: u8,
+        /// Whether it is written.
+        out: bool,
+        /// The value, or the values of a string instruction.
+        values: Vec<Word>,
+    },
+}
+
+/// A port.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Port {
+    /// A hypercall's.
+    Call(u8),
+    /// Near those of hypercalls.
+    Near(u8),
+    /// Any.
+    Any(u16),
+}
+
+/// An address: at an edge or near one, or any.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Address {
+    /// So far from an edge.
+    Near(u8, i8),
+    /// Any in the first 64 KiB.
+    Within(u16),
+}
+
+/// A word that a guest writes or passes.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Word {
+    /// An address.
+    Address(Address),
+    /// A small number, as lengths are.
+    Small(u8),
+    /// Text without an end.
+    Text,
+    /// Any.
+    Any(u32),
+}
+
+impl Address {
+    fn number(self) -> u32 {
+        const EDGES: [u32; 8] =
+            [0, BOOT_INFO, EXIT_TEXT, STACK_GUARD, STACK_BOTTOM, IMAGE_BASE, SIZE, 0x8000_0000];
+        match self {
+            Self::Near(edge, offset) => {
+                EDGES[usize::from(edge) % EDGES.len()].wrapping_add_signed(offset.into())
+            }
+            Self::Within(address) => address.into(),
+        }
+    }
+}
+
+impl Word {
+    fn number(self) -> u32 {
+        match self {
+            Self::Address(address) => address.number(),
+            Self::Small(number) => number.into(),
+            Self::Text => u32::from_le_bytes(*b"text"),
+            Self::Any(number) => number,
+        }
+    }
+}
+
+/// A guest, its memory, and what the host knows of it.
+pub struct Guest {
+    memory: GuestMemory,
+    mailbox: Option<MailboxAttach>,
+    stats: ExitStats,
+    translation: u32,
+    timer: Timer,
+    /// What its memory should hold.
+    model: Vec<u8>,
+}
+
+impl Guest {
+    /// A guest whose memory is all zero.
+    ///
+    /// # Panics
+    ///
+    /// If the system gives no memory.
+    pub fn new() -> Self {
+        let memory = GuestMemory::guarded(SIZE).expect("100 KiB");
+        let model = vec![0; SIZE as usize];
+        Self {
+            memory,
+            mailbox: None,
+            stats: ExitStats::default(),
+            translation: 0,
+            timer: Timer::default(),
+            model,
+        }
+    }
+
+    /// Its memory.
+    pub fn memory(&self) -> &GuestMemory {
+        &self.memory
+    }
+
+    /// Does what the guest does; returns how that ends the guest, if it does.
+    ///
+    /// # Panics
+    ///
+    /// If the host breaks a rule of its own.
+    pub fn act(&mut self, action: &Action) -> Option<Result<Stop, Crash>> {
+        match action {
+            Action::Write(address, words) => {
+                let bytes: Vec<u8> = words.iter().flat_map(|word| word.number().to_le_bytes()).collect();
+                let start = address.number() as usize;
+                // The guest writes a page at a time, and nothing where there is no memory.
+                if !bytes.is_empty() && self.memory.write(address.number(), &bytes).is_ok() {
+                    self.model[start..start + bytes.len()].copy_from_slice(&bytes);
+                }
+                None
+            }
+            Action::Access { port, width, out, values } => {
+                let exit = exit(*port, *width, *out, values);
+                let reason = Reason::of(&exit).expect("an exit of the guest's");
+                self.stats.enter(reason, Duration::ZERO);
+                self.serve(&exit, values.len().max(1))
+            }
+        }
+    }
+
+    /// Serves an exit that stands for so many accesses.
+    fn serve(&mut self, exit: &Exit, accesses: usize) -> Option<Result<Stop, Crash>> {
+        let mut printed = 0;
+        let mut services = Services {
+            memory: &self.memory,
+            mailbox: &mut self.mailbox,
+            stats: &self.stats,
+            text: EXIT_TEXT,
+            translation: &mut self.translation,
+            translate: &mut |address| address,
+            timer: &mut self.timer,
+            clock: Clock::start(),
+            foreign: false,
+            console: &mut |said| {
+                printed += match said {
+                    Said::Text(text) => text.len(),
+                    Said::Record(record) => record.target.len() + record.message.len(),
+                };
+                true
+            },
+        };
+        let reply = serve(exit, &mut services);
+        assert!(printed <= accesses * MOST_SAID, "{printed} bytes of output");
+        if reply.is_ok() {
+            self.accept_times(exit);
+        }
+        match reply {
+            Ok(Reply::Resume | Reply::Answer(_) | Reply::Wait) => None,
+            Ok(Reply::Stop(stop)) => {
+                if let (Stop::Attached, Some(mailbox)) = (&stop, self.mailbox) {
+                    assert!(self.memory.contains(mailbox.address, mailbox.size));
+                }
+                Some(Ok(stop))
+            }
+            Err(crash) => {
+                assert!(!crash.to_string().is_empty() && !crash.hint().is_empty());
+                // The next one finds its memory.
+                (self.mailbox, self.stats) = (None, ExitStats::default());
+                Some(Err(crash))
+            }
+        }
+    }
+
+    /// Takes the times that the guest asked for into the model: nothing else can know them.
+    fn accept_times(&mut self, exit: &Exit) {
+        let Exit::Out { port, values, .. } = exit else { return };
+        if *port == port::Port::Clock as u16 {
+            for &address in values.as_slice() {
+                let time = &mut self.model[address as usize..][..size_of::<block::Clock>()];
+                self.memory.read(address, time).expect("where the host has written");
+            }
+        }
+    }
+
+    /// Fills its memory from an address on, as far as there is any.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    pub fn fill(&mut self, start: u32, byte: u8) {
+        let bytes = vec![byte; (SIZE - start) as usize];
+        self.memory.write(start, &bytes).expect("memory");
+        self.model[start as usize..].copy_from_slice(&bytes);
+    }
+
+    /// The host has written nothing but the text of the exit counts, where that belongs.
+    ///
+    /// # Panics
+    ///
+    /// If it has written anything else.
+    pub fn check_memory(&mut self) {
+        for (start, end) in [(BOOT_INFO, STACK_GUARD), (STACK_BOTTOM, SIZE)] {
+            let mut bytes = vec![0; (end - start) as usize];
+            self.memory.read(start, &mut bytes).expect("memory");
+            let mut expected = self.model[start as usize..end as usize].to_vec();
+            if start == BOOT_INFO {
+                let text =
+                    (EXIT_TEXT - BOOT_INFO) as usize..(EXIT_TEXT - BOOT_INFO + EXIT_TEXT_SIZE) as usize;
+                expected[text.clone()].copy_from_slice(&bytes[text]);
+            }
+            assert!(bytes == expected, "the host wrote into the guest's memory from {start:#x} on");
+        }
+    }
+}
+
+impl Default for Guest {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn exit(port: Port, width: u8, out: bool, values: &[Word]) -> Exit {
+    let port = match port {
+        Port::Call(number) => port::Port::ALL[usize::from(number) % port::Port::ALL.len()] as u16,
+        Port::Near(number) => 0xE8 + u16::from(number % 24),
+        Port::Any(port) => port,
+    };
+    let width = [Width::Byte, Width::Word, Width::Long, Width::Long][usize::from(width) % 4];
+    // So many that they fit into KVM's page.
+    let mut numbers = values.iter().take(1024).map(|word| word.number());
+    match (out, values.len()) {
+        (false, count) => Exit::In { port, width, count: u32::try_from(count.max(1)).unwrap_or(1) },
+        (true, 0 | 1) => Exit::Out { port, width, values: Values::One(numbers.next().unwrap_or(0)) },
+        (true, _) => Exit::Out { port, width, values: Values::Many(numbers.collect()) },
+    }
+}
+
+/// Lets a guest act until it ends, and a little longer.
+pub fn run(data: &[u8]) {
+    let mut data = Unstructured::new(data);
+    let mut guest = Guest::new();
+    while let (false, Ok(action)) = (data.is_empty(), Action::arbitrary(&mut data)) {
+        guest.act(&action);
+    }
+    guest.check_memory();
+}

@@ -1,0 +1,33 @@
+//! Recordings, which `replay` believes once they are read.
+
+use guestlab::{
+    recording::{Recording, Step},
+    schedule::ScheduleSpec,
+};
+
+/// Reads a recording.
+pub fn run(data: &[u8]) {
+    let Ok(mut recording) = Recording::parse(data) else { return };
+    let vms = recording.options.producers + recording.options.consumers;
+    assert_eq!(recording.run.guests.len(), vms);
+    assert!((1..=64).contains(&recording.run.capacity));
+    let mut turns = 0;
+    for (index, step) in recording.steps.iter().enumerate() {
+        let rest = recording.steps.len() - index - 1;
+        match step {
+            Step::Turn(turn) => {
+                turns += 1;
+                assert!(turn.turn == turns && (1..=vms).contains(&(turn.vm as usize)));
+            }
+            // After a crash nothing but the end can come.
+            Step::Crash(crash) => assert!(rest <= 1 && (1..=vms).contains(&(crash.vm as usize))),
+            Step::End(end) => assert!(rest == 0 && end.turns == turns),
+        }
+    }
+    if !matches!(recording.run.schedule, ScheduleSpec::File(_)) {
+        assert!(recording.schedule().len() as u64 <= recording.run.turns);
+    }
+    let before = recording.steps.len();
+    let cut = recording.cut_deadline();
+    assert_eq!(cut, recording.steps.len() < before);
+}

@@ -1,0 +1,207 @@
+//! How much reading of an image's debug information may cost. A hostile image can have debug information
+//! that is read for ever, into all memory there is, or nested deeper than the stack: whoever reads it does so
+//! through this, and finds that it ends when it has cost too much.
+
+use std::{
+    borrow::Cow,
+    cell::Cell,
+    ops::Range,
+    time::{Duration, Instant},
+};
+
+use addr2line::gimli::{EndianSlice, Error as DwarfError, LittleEndian, Reader, ReaderOffsetId};
+use object::ReadRef;
+
+/// The most steps, of which each reads something, or goes through a byte of a text. The report
+/// of one of our guests takes some ten thousand, that of a deep recursion some hundred thousand.
+const MOST_STEPS: u64 = 2 << 20;
+
+/// The most bytes of stack that the readers' recursion may take. The smallest stack that a thread has here
+/// has 2 MiB.
+const MOST_STACK: usize = 512 << 10;
+
+/// The most time that reading may take, some hundred times what it takes: there are steps that read nothing,
+/// such as going through attributes without a value, of which each abbreviation can have a million.
+const MOST_TIME: Duration = Duration::from_secs(10);
+
+/// The steps from one look at the clock to the next.
+const STEPS_A_LOOK: u64 = 64;
+
+/// What may still be spent.
+#[derive(Debug)]
+pub(super) struct Budget {
+    steps: Cell<u64>,
+    calls: Cell<u64>,
+    stack: usize,
+    begun: Instant,
+}
+
+impl Budget {
+    /// All of it; the stack counts from the caller's frame on.
+    pub(super) fn new() -> Self {
+        let (steps, calls) = (Cell::new(MOST_STEPS), Cell::new(0));
+        Self { steps, calls, stack: stack_pointer(), begun: Instant::now() }
+    }
+
+    /// Takes so many steps, if that is possible.
+    fn spend(&self, steps: usize) -> Option<()> {
+        let calls = self.calls.get() + 1;
+        self.calls.set(calls);
+        let late = calls.is_multiple_of(STEPS_A_LOOK) && self.begun.elapsed() > MOST_TIME;
+        let deep = self.stack.abs_diff(stack_pointer()) > MOST_STACK;
+        let left = self.steps.get().checked_sub(steps as u64).filter(|_| !late);
+        // What is exhausted stays so: a short step does not fit in where a long one did not.
+        self.steps.set(left.unwrap_or(0));
+        left.filter(|_| !deep).map(drop)
+    }
+}
+
+/// About where the stack is.
+fn stack_pointer() -> usize {
+    let here = 0_u8;
+    (&raw const here).addr()
+}
+
+/// A file that is read within a budget.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct File<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) budget: &'a Budget,
+}
+
+impl<'a> ReadRef<'a> for File<'a> {
+    fn len(self) -> Result<u64, ()> {
+        ReadRef::len(self.bytes)
+    }
+
+    fn read_bytes_at(self, offset: u64, size: u64) -> Result<&'a [u8], ()> {
+        self.budget.spend(1).ok_or(())?;
+        self.bytes.read_bytes_at(offset, size)
+    }
+
+    fn read_bytes_at_until(self, range: Range<u64>, delimiter: u8) -> Result<&'a [u8], ()> {
+        let found = self.bytes.read_bytes_at_until(range.clone(), delimiter);
+        let looked_at = found.map_or(range.end.saturating_sub(range.start), |found| found.len() as u64);
+        self.budget.spend(usize::try_from(looked_at).unwrap_or(usize::MAX).saturating_add(1)).ok_or(())?;
+        found
+    }
+}
+
+/// A section of debug information that is read within a budget.
+#[derive(Clone, Debug)]
+pub(super) struct Section<'a> {
+    rest: EndianSlice<'a, LittleEndian>,
+    budget: &'a Budget,
+}
+
+impl<'a> Section<'a> {
+    /// All of a section.
+    pub(super) fn new(bytes: &'a [u8], budget: &'a Budget) -> Self {
+        Self { rest: EndianSlice::new(bytes, LittleEndian), budget }
+    }
+
+    fn spend(&self, steps: usize) -> Result<(), DwarfError> {
+        // To a reader it is a section that has ended.
+        self.budget.spend(steps).ok_or_else(|| DwarfError::UnexpectedEof(self.rest.offset_id()))
+    }
+}
+
+impl Reader for Section<'_> {
+    type Endian = LittleEndian;
+    type Offset = usize;
+
+    fn endian(&self) -> LittleEndian {
+        LittleEndian
+    }
+
+    fn len(&self) -> usize {
+        self.rest.len()
+    }
+
+    fn empty(&mut self) {
+        self.rest.empty();
+    }
+
+    fn truncate(&mut self, len: usize) -> Result<(), DwarfError> {
+        self.rest.truncate(len)
+    }
+
+    fn offset_from(&self, base: &Self) -> usize {
+        self.rest.offset_from(base.rest)
+    }
+
+    fn offset_id(&self) -> ReaderOffsetId {
+        self.rest.offset_id()
+    }
+
+    fn lookup_offset_id(&self, id: ReaderOffsetId) -> Option<usize> {
+        self.rest.lookup_offset_id(id)
+    }
+
+    fn find(&self, byte: u8) -> Result<usize, DwarfError> {
+        let found = Reader::find(&self.rest, byte);
+        self.spend(found.unwrap_or(self.rest.len()))?;
+        found
+    }
+
+    fn skip(&mut self, len: usize) -> Result<(), DwarfError> {
+        self.spend(1)?;
+        self.rest.skip(len)
+    }
+
+    fn split(&mut self, len: usize) -> Result<Self, DwarfError> {
+        self.spend(1)?;
+        Ok(Self { rest: self.rest.split(len)?, budget: self.budget })
+    }
+
+    fn to_slice(&self) -> Result<Cow<'_, [u8]>, DwarfError> {
+        self.spend(1)?;
+        self.rest.to_slice()
+    }
+
+    fn to_string(&self) -> Result<Cow<'_, str>, DwarfError> {
+        self.spend(self.rest.len())?;
+        Reader::to_string(&self.rest)
+    }
+
+    fn to_string_lossy(&self) -> Result<Cow<'_, str>, DwarfError> {
+        self.spend(self.rest.len())?;
+        Reader::to_string_lossy(&self.rest)
+    }
+
+    fn read_slice(&mut self, buffer: &mut [u8]) -> Result<(), DwarfError> {
+        self.spend(1)?;
+        Reader::read_slice(&mut self.rest, buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_exhausted_stays_so() {
+        let budget = Budget::new();
+        let steps = usize::try_from(MOST_STEPS).expect("a usize");
+        assert!(budget.spend(steps - 1).is_some() && budget.spend(2).is_none() && budget.spend(1).is_none());
+    }
+
+    #[test]
+    fn recursion_ends_before_the_stack_does() {
+        fn deeper(budget: &Budget, depth: u32) -> u32 {
+            let here = std::hint::black_box([depth; 256]);
+            if budget.spend(1).is_none() { here[0] } else { deeper(budget, depth + 1) + here[1] - depth }
+        }
+        assert!((10..2000).contains(&deeper(&Budget::new(), 0)));
+    }
+
+    #[test]
+    fn a_search_costs_what_it_goes_through() {
+        let budget = Budget::new();
+        let text = vec![b'x'; 1 << 20];
+        let section = Section::new(&text, &budget);
+        assert!(section.find(0).is_err() && budget.spend(1).is_some());
+        let file = File { bytes: &text, budget: &budget };
+        assert!(file.read_bytes_at_until(0..1 << 20, 0).is_err() && budget.spend(1).is_none());
+    }
+}

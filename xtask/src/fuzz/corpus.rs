@@ -1,0 +1,71 @@
+//! The corpus under version control, which is to stay small.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::error::{Error, file};
+
+/// The most bytes of a target's corpus that come from the fuzzer.
+const SIZE: u64 = 8 << 10;
+
+/// The length of the names that libFuzzer gives, which are SHA-1 hashes in hexadecimal.
+const HASH: usize = 40;
+
+/// Replaces what the fuzzer found earlier by files of another folder, the smallest first, as many as there is room
+/// for. Files that were named by people stay. How many there are then.
+pub(super) fn replace(corpus: &Path, by: &Path) -> Result<usize, Error> {
+    for (path, _) in found(corpus)? {
+        fs::remove_file(&path).map_err(file(&path))?;
+    }
+    let mut size = 0;
+    for (path, len) in found(by)? {
+        size += len;
+        if size <= SIZE {
+            let to = corpus.join(path.file_name().unwrap_or_default());
+            fs::copy(&path, &to).map_err(file(&to))?;
+        }
+    }
+    Ok(files(corpus)?.len())
+}
+
+/// The files that the fuzzer named, the smallest first.
+fn found(folder: &Path) -> Result<Vec<(PathBuf, u64)>, Error> {
+    let is_hash = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        name.len() == HASH && name.iter().all(u8::is_ascii_hexdigit)
+    };
+    let mut found = files(folder)?;
+    found.retain(|(path, _)| is_hash(path));
+    found.sort_by_key(|(path, len)| (*len, path.clone()));
+    Ok(found)
+}
+
+/// The files of a folder, with their sizes.
+fn files(folder: &Path) -> Result<Vec<(PathBuf, u64)>, Error> {
+    let entries = fs::read_dir(folder).map_err(file(folder))?;
+    let file = |entry: std::io::Result<fs::DirEntry>| {
+        let entry = entry.map_err(file(folder))?;
+        Ok((entry.path(), entry.metadata().map_err(file(folder))?.len()))
+    };
+    entries.map(file).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_named_stays_and_the_smallest_come() {
+        let (corpus, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let name = |digit: &str| digit.repeat(HASH);
+        fs::write(corpus.path().join("seed"), "1").unwrap();
+        fs::write(corpus.path().join(name("a")), "2").unwrap();
+        for (digit, len) in [("b", 5000), ("c", 3000), ("d", 1000)] {
+            fs::write(new.path().join(name(digit)), vec![0; len]).unwrap();
+        }
+        assert_eq!(replace(corpus.path(), new.path()).unwrap(), 3);
+        let there = |name: String| corpus.path().join(name).exists();
+        assert!(there("seed".into()) && there(name("c")) && there(name("d")));
+        assert!(!there(name("a")) && !there(name("b")));
+    }
+}
