@@ -6,9 +6,9 @@
 //! let mut mailbox = RingMailbox::attach();
 //! loop {
 //!     let mut turn = mailbox.turn();
-//!     while let Some(item) = turn.take() {
+//!     turn.take_each(turn.count(), |item| {
 //!         // ...
-//!     }
+//!     });
 //!     turn.end();
 //! }
 //! ```
@@ -206,10 +206,6 @@ impl Turn<'_> {
 
     /// Appends this many items, each as `make` makes it. There must be room for them: the host checks it
     /// after the turn.
-    ///
-    /// # Panics
-    ///
-    /// If the host's ring is none.
     pub fn push_each(&mut self, items: u32, mut make: impl FnMut() -> u32) {
         if items == 0 {
             return;
@@ -228,10 +224,6 @@ impl Turn<'_> {
 
     /// Takes this many items from the front and hands each to `with`. There must be so many: the host
     /// checks it after the turn.
-    ///
-    /// # Panics
-    ///
-    /// As [`push_each`](Self::push_each).
     pub fn take_each(&mut self, items: u32, mut with: impl FnMut(u32)) {
         if items == 0 {
             return;

@@ -115,7 +115,7 @@ fn our_guests_survive_and_the_search_is_the_same_for_the_same_seed() {
         let verdict = |options: &[&str]| {
             let (mut verdict, _) =
                 explore(&folder, &[&["--depth", "3", "--runs", "200"], options].concat(), 0);
-            for clocked in ["seconds", "runs_per_second"] {
+            for clocked in ["seconds", "guest_seconds", "runs_per_second"] {
                 assert!(verdict.as_object_mut().expect("an object").remove(clocked).is_some());
             }
             verdict

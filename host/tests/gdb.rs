@@ -67,12 +67,12 @@ impl Run {
     }
 }
 
-/// The line of guest-producer at which it pushes an item.
-fn push_line() -> String {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-producer/src/main.rs");
+/// The line of the loop in which the producer fills slots.
+fn loop_line() -> String {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-rt/src/ring.rs");
     let source = fs::read_to_string(source).expect("the source");
-    let line = source.lines().position(|line| line.contains("turn.push_each(")).expect("a push") + 1;
-    format!("break guest-producer/src/main.rs:{line}")
+    let line = source.lines().position(|line| line.contains("let mut slot = first")).expect("the loop") + 1;
+    format!("break guest-rt/src/ring.rs:{line}")
 }
 
 const EXCHANGE: [&str; 5] = ["run", "prodcons", "--seed=7", "--schedule=string:12211222", "--timeout=60"];
@@ -92,10 +92,11 @@ fn break_read_step_and_continue(mode: &str) {
     let said = run.gdb(
         &image_in("guest-producer", mode),
         &[
-            &push_line(),
+            &loop_line(),
             "continue",
             "print guest_rt::ring::MAILBOX.pointers.capacity.0.value",
-            "print turn",
+            "print items",
+            "backtrace",
             "info registers pc",
             "stepi",
             "next",
@@ -104,9 +105,10 @@ fn break_read_step_and_continue(mode: &str) {
             "continue",
         ],
     );
-    assert!(said.contains("Breakpoint 1, guest_producer::main"), "{said}");
+    assert!(said.contains("Breakpoint 1, guest_rt::ring::go_round"), "{said}");
     assert!(said.contains("$1 = 6"), "{said}");
-    assert!(said.contains("$2 = guest_rt::ring::Turn"), "{said}");
+    assert!(said.contains("$2 = 6"), "{said}");
+    assert!(said.contains("guest_producer::main () at guest-producer/src/main.rs"), "{said}");
     assert!(said.contains("<guest_producer::main") || said.contains("<guest_producer::__guestlab"), "{said}");
     assert!(said.contains("exited normally"), "{said}");
     let (status, out, err) = run.end();
