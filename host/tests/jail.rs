@@ -421,7 +421,7 @@ fn explore(without: &str) -> (Option<i32>, String) {
 
 /// The same from a folder that is not the path's, on a terminal.
 fn explore_on_a_terminal(without: &str) -> (Option<i32>, String) {
-    let Some((mut terminal, end)) = common::terminal() else { return (None, String::new()) };
+    let Some((mut terminal, end)) = common::terminal(80, 24) else { return (None, String::new()) };
     let mut command =
         command(&["explore", "prodcons", "--runs", "3", "--depth", "1", "--jail-without", without]);
     command.env("TERM", "xterm").stdout(Stdio::null()).stderr(end);

@@ -10,7 +10,7 @@ use seccompiler::{
 use super::calls::{Argument, Call, Test, Thread};
 
 /// The filter of a kind of thread; `without` is left out of it. A call that does not pass raises SIGSYS,
-/// which no thread survives (see [`alarm`](super::alarm)).
+/// which no thread survives (see `alarm.rs`).
 ///
 /// # Errors
 ///

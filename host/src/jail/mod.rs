@@ -1,6 +1,6 @@
 //! The jail: before a guest's first instruction each thread gives up what it does not need any more. A
 //! guest that had found a way to take over a thread would find it without rights, and with the few system
-//! calls that are listed in [`calls`].
+//! calls that are listed in `calls.rs`.
 //!
 //! What is needed later is opened before; threads are started before. `docs/security.md` says what this
 //! protects from, and what not.
