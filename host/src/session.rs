@@ -57,7 +57,7 @@ impl<'a> Session<'a> {
 
     /// A session with the same limits and another output, for one more run of the same threads. Its clock
     /// begins anew, and is also this one's.
-    pub fn next<'b>(&self, sink: &'b mut dyn Sink) -> Session<'b> {
+    pub fn once_more<'b>(&self, sink: &'b mut dyn Sink) -> Session<'b> {
         self.restart_clock();
         let (limits, watchdog) = (self.limits.clone(), Arc::clone(&self.watchdog));
         // Its threads are in the jail already.

@@ -85,7 +85,7 @@ impl<'a> Lab<'a> {
     ///
     /// A guest failed, or the machine or the output did.
     pub(super) fn run_again(&self, exchange: &prodcons::Plan, sink: &mut dyn Sink) -> Result<(), Error> {
-        prodcons::run_again(self.system, exchange, self.cast, &self.session.next(sink))
+        prodcons::run_again(self.system, exchange, self.cast, &self.session.once_more(sink))
     }
 
     /// Makes a trial; `None` if no guest failed.

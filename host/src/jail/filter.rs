@@ -14,7 +14,7 @@ use super::calls::{Argument, Call, Test, Thread};
 ///
 /// # Errors
 ///
-/// A bug of ours: a list that does not make a filter, or `without` is not in it.
+/// A bug of ours: a list that does not make a filter.
 pub fn program(thread: Thread, without: Option<&str>) -> io::Result<BpfProgram> {
     let without = without.and_then(|name| name.strip_prefix(thread.name())?.strip_prefix('/'));
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();

@@ -15,7 +15,7 @@ use std::{io, sync::mpsc, thread::JoinHandle};
 pub use alarm::VIOLATION;
 pub use calls::{Argument, Call, Needs, Test, Thread};
 pub use filter::program;
-pub use rights::{confine as give_up_rights, shed as shed_set_user_id};
+pub use rights::shed as shed_set_user_id;
 
 /// How a process is confined while guests run.
 #[derive(Clone, Debug, PartialEq, Eq)]

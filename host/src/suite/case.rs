@@ -39,7 +39,7 @@ pub(super) fn run(
     let parameters = Parameters { vm: 1, seed: plan.seed, memory: plan.memory, arguments: &arguments };
     let machine = Machine::new(system, image, parameters, Secrets::Unspoken)?;
     let mut capture = Capture::default();
-    let session = session.next(&mut capture);
+    let session = session.once_more(&mut capture);
     let outcome = run_to_end(&session, machine);
     drop(session);
     match complaint(outcome, test.should_panic.as_deref())? {

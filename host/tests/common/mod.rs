@@ -141,3 +141,20 @@ pub(crate) fn terminal(columns: u16, rows: u16) -> Option<(File, OwnedFd)> {
     // SAFETY: likewise.
     Some((ours, unsafe { OwnedFd::from_raw_fd(theirs) }))
 }
+
+/// What `/proc` says of each thread of a process, by the name of the line.
+pub(crate) fn threads(child: &Child, line: &str) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).expect("its threads");
+    let of = |text: String| {
+        text.lines().find_map(|it| Some(it.strip_prefix(line)?.strip_prefix(':')?.trim().to_owned()))
+    };
+    tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("status")).ok().and_then(of)).collect()
+}
+
+/// What `/proc` says of capabilities where there are none.
+pub(crate) const NO_CAPABILITIES: &str = "0000000000000000";
+
+/// The number of a process's threads that have given up their rights.
+pub(crate) fn confined(child: &Child) -> usize {
+    threads(child, "CapEff").iter().filter(|set| *set == NO_CAPABILITIES).count()
+}
