@@ -91,7 +91,7 @@ pub(crate) enum Command {
     /// Typeset the analysis (PDF and HTML) and make the reference, below `target`.
     Docs,
 
-    /// Draw docs/run.svg anew, the run that README shows.
+    /// Draw the pictures that README shows, below `docs`: a run as printed, in the terminal, and as a page.
     Picture,
 
     /// Say whether this machine can build and run guests, and what to do where it cannot.

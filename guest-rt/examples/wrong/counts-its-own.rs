@@ -20,7 +20,9 @@ fn main() {
         for _ in 0..share {
             turn.push(random.below(100)).expect("the share is no more than what is free");
         }
-        turn.pointers_mut().count = share;
+        let mut pointers = turn.pointers();
+        pointers.count = share;
+        turn.set_pointers(pointers);
         turn.end();
     }
 }

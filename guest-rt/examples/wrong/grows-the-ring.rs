@@ -20,7 +20,9 @@ fn main() {
             turn.push(random.below(100)).expect("the share is no more than what is free");
         }
         if turn.free() == 0 {
-            turn.pointers_mut().capacity += 1;
+            let mut pointers = turn.pointers();
+            pointers.capacity += 1;
+            turn.set_pointers(pointers);
         }
         turn.end();
     }

@@ -17,9 +17,10 @@ fn main() {
         for _ in 0..share {
             turn.take().expect("the share is no more than what is there");
         }
-        let pointers = turn.pointers_mut();
+        let mut pointers = turn.pointers();
         if share > 0 && pointers.cons_p == 0 {
             pointers.cons_p = pointers.capacity;
+            turn.set_pointers(pointers);
         }
         turn.end();
     }

@@ -1,4 +1,9 @@
-//! `picture`: draws the run that README shows.
+//! `picture`: draws the pictures that README shows: a run as it is printed, in the terminal's view, and as a
+//! page.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use crate::docs;
 use crate::error::Error;
@@ -7,19 +12,67 @@ use crate::process;
 use crate::status::Status;
 use crate::workspace;
 
-/// The run, as it is typed; the words are what follows `cargo`.
-const RUN: &str = "xtask run prodcons --seed 7 --schedule string:12211222";
+/// The run that is shown as it is printed; the words are what follows `cargo`.
+const PRINTED: &str = "xtask run prodcons --seed 7 --schedule string:12211222";
 
-/// Where the picture is, from Guestlab's folder.
-const PICTURE: &str = "docs/run.svg";
+/// The run that is looked at.
+const RECORDED: &str = "xtask run prodcons --seed 7 --producers 3 --consumers 2 --turns 60 --quiet";
 
-/// Runs the command, and draws what it printed.
+/// The view of it: the turn and the size in columns and rows.
+const VIEW: [&str; 4] = ["--at", "24", "--size", "110x36"];
+
+/// The browsers that can make a picture of a page without a screen.
+const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+
+/// Draws each picture below `docs`.
 pub(crate) fn run() -> Result<Status, Error> {
     let root = workspace::root();
-    let mut command = crate::cargo::for_host(&root);
-    let printed = process::output(command.args(RUN.split(' ')))?;
-    let path = root.join(PICTURE);
-    docs::write(&path, &docs::draw(&format!("cargo {RUN}"), &printed))?;
-    output::line(short(&path));
+    let (docs, scratch) = (root.join("docs"), root.join("target/pictures"));
+    fs::create_dir_all(&scratch).map_err(docs::Error::file("make", &scratch))?;
+    printed(&root, &docs.join("run.svg"))?;
+    let recording = scratch.join("run.jsonl");
+    cargo(&root, RECORDED.split(' ').map(Path::new).chain([Path::new("--record"), &recording]))?;
+    viewed(&root, &recording, &docs.join("view.svg"))?;
+    page(&root, &recording, &scratch.join("page.html"), &docs.join("page.png"))?;
     Ok(Status::SUCCESS)
+}
+
+/// The run as it is printed.
+fn printed(root: &Path, picture: &Path) -> Result<(), Error> {
+    let text = cargo(root, PRINTED.split(' ').map(Path::new))?;
+    docs::write(picture, &docs::draw(&format!("cargo {PRINTED}"), &text))?;
+    output::line(short(picture));
+    Ok(())
+}
+
+/// A turn of it in the terminal's view.
+fn viewed(root: &Path, recording: &Path, picture: &Path) -> Result<(), Error> {
+    let words = [Path::new("xtask"), Path::new("view"), recording, Path::new("--svg"), picture];
+    cargo(root, words.into_iter().chain(VIEW.map(Path::new)))?;
+    output::line(short(picture));
+    Ok(())
+}
+
+/// The page about it, as a browser shows its top; where there is no browser the picture stays as it is.
+fn page(root: &Path, recording: &Path, page: &Path, picture: &Path) -> Result<(), Error> {
+    cargo(root, [Path::new("xtask"), Path::new("report"), recording, page])?;
+    let Some(browser) = BROWSERS.into_iter().find_map(process::on_path) else {
+        output::note(format_args!("{} stays as it is: no Chromium on PATH", short(picture)));
+        return Ok(());
+    };
+    let profile = page.with_file_name("profile");
+    let _ = fs::remove_dir_all(&profile);
+    let mut show = Command::new(browser);
+    show.args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"]);
+    show.args(["--disable-background-networking", "--window-size=1000,1250"]);
+    show.arg(format!("--user-data-dir={}", profile.display()));
+    show.arg(format!("--screenshot={}", picture.display())).arg(page);
+    process::output(&mut show)?;
+    output::line(short(picture));
+    Ok(())
+}
+
+/// What a command of cargo's prints.
+fn cargo<'a>(root: &Path, words: impl IntoIterator<Item = &'a Path>) -> Result<String, Error> {
+    Ok(process::output(crate::cargo::for_host(root).args(words))?)
 }

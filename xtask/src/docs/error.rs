@@ -71,7 +71,7 @@ pub(crate) enum Error {
 
 impl Error {
     /// For `map_err`: what was to be done with which file.
-    pub(super) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
         let path = path.to_path_buf();
         move |source| Error::File { action, path, source }
     }
