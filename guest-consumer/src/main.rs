@@ -14,9 +14,8 @@ fn main() {
     let mut mailbox = RingMailbox::attach();
     loop {
         let mut turn = mailbox.turn();
-        for _ in 0..turn.share(turn.count(), &mut random) {
-            turn.take().expect("the share is no more than what is there");
-        }
+        let share = turn.share(turn.count(), &mut random);
+        turn.take_each(share, drop);
         turn.end();
     }
 }

@@ -20,9 +20,9 @@ fn main() {
     let mut mailbox = RingMailbox::attach();
     loop {
         let mut turn = mailbox.turn();
-        for _ in 0..turn.share(turn.free(), &mut random) {
-            turn.push(random.below(ITEMS_BELOW)).expect("the share is no more than what is free");
-        }
+        let share = turn.share(turn.free(), &mut random);
+        let item = || random.below(ITEMS_BELOW);
+        turn.push_each(share, item);
         turn.end();
     }
 }

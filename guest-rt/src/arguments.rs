@@ -1,10 +1,13 @@
-//! The arguments that this guest was started with.
+//! The arguments that this guest was started with: text, such as a size or a name, that is not to be
+//! compiled into it.
 //!
 //! ```ignore
 //! let name = arguments().next().unwrap_or("nobody");
 //! ```
 //!
-//! The host has written them into memory before the first instruction: no exit.
+//! `cargo xtask run NAME -- ARGUMENT...` gives them to a guest that runs alone; an experiment's file has those of
+//! its guests. They are what a run can be told; what comes during a run is a [mailbox](crate::mailbox)'s. The
+//! host has written them into memory before the first instruction: no exit.
 
 pub use guest_abi::arguments::Arguments;
 use guest_abi::layout;

@@ -1,9 +1,15 @@
-//! The guest's console: [`print!`](crate::print) and [`println!`](crate::println).
+//! The guest's console: [`print!`](crate::print) and [`println!`](crate::println), for what a guest has to
+//! say. What is of interest sometimes only is a record of the [log](mod@crate::log).
+//!
+//! ```ignore
+//! println!("hello from VM {}", guest_rt::boot::info().vm);
+//! ```
 //!
 //! Text is gathered in a buffer and leaves the guest once a call, or whenever the buffer is
 //! full. What prints while something is being printed, a value's own formatting or the handler of an
 //! [interrupt](crate::interrupts), does not wait for the buffer that is held below it: its text goes out
-//! by itself.
+//! by itself. One exit a call, and one more for every 256 bytes; text without anything to format goes out in
+//! one exit up to 64 KiB. The host shows control characters rather than obeying them.
 
 use core::fmt::{self, Write};
 

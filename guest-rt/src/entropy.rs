@@ -1,7 +1,14 @@
 //! Random numbers. All of a guest's chance comes from the seed that the host gave it, so that a
 //! run can be repeated; nothing here is fit for secrets.
 //!
-//! A [`Generator`] implements `rand_core`'s traits, so that crates over them work. No exit.
+//! ```ignore
+//! let mut random = entropy::generator();
+//! let dice = random.below(6) + 1;
+//! ```
+//!
+//! A [`Generator`] implements `rand_core`'s traits, so that crates over them work: with `rand`
+//! (`default-features = false`) there are ranges, shuffles and other generators, as in the example `dice`. No
+//! exit.
 
 pub use rand_core;
 use rand_core::{Rng, SeedableRng};

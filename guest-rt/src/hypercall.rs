@@ -1,7 +1,9 @@
 //! The hypercalls: one port instruction each (`guest_abi::port` says what they mean).
 //!
-//! Guests rarely need this module: [`console`](crate::console), [`mod@exit`](crate::exit),
-//! [`panic`](mod@crate::panic), [`timer`](crate::timer), [`mailbox`](crate::mailbox) and [`ring`](crate::ring) are what they call.
+//! Guests rarely need this module: [`console`](crate::console), [`log`](mod@crate::log),
+//! [`mod@exit`](crate::exit), [`panic`](mod@crate::panic), [`clock`](crate::clock), [`timer`](crate::timer),
+//! [`mailbox`](crate::mailbox) and [`ring`](crate::ring) are what they call. What is here only are the calls
+//! of the course that this workbench follows. One exit a call, where it does not say otherwise.
 
 use core::arch::asm;
 
@@ -9,6 +11,8 @@ use guest_abi::{
     block::{self, Text},
     port::Port,
 };
+
+use crate::volatile::Volatile;
 
 /// `out` of 32 bits to a port below 0x100.
 ///
@@ -151,6 +155,19 @@ pub fn timer_set(microseconds: u32) {
     out32::<{ Port::TimerSet as u16 }>(microseconds);
 }
 
+/// Hands a record of this guest's log to the host.
+pub fn log(level: log::Level, target: &str, message: &[u8]) {
+    let record = block::Log { level: level as u32, target: text(target.as_bytes()), message: text(message) };
+    out32::<{ Port::Log as u16 }>(address_of(&record));
+}
+
+/// What the host's clock shows: the ticks since this guest was started, and their frequency.
+pub fn clock() -> block::Clock {
+    let clock = Volatile::new(block::Clock::default());
+    out32::<{ Port::Clock as u16 }>(address_of(&clock));
+    clock.get()
+}
+
 /// Tells the host where this guest's mailbox is: `size` bytes at a guest-physical address.
 ///
 /// # Safety
@@ -165,7 +182,10 @@ pub unsafe fn mailbox_attach(address: u32, size: usize) {
 
 /// Ends this guest's turn; returns when its next turn has begun.
 pub fn end_turn() {
-    out32::<{ Port::EndTurn as u16 }>(0);
+    // SAFETY: as in `out32`; the call has no argument, and whatever EAX holds does.
+    unsafe {
+        asm!("out {port}, eax", port = const Port::EndTurn as u16, options(nostack, preserves_flags));
+    }
 }
 
 /// The host does not let a guest go on after its end; should it ever, the guest stays here.

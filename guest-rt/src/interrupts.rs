@@ -1,7 +1,9 @@
 //! Interrupts: off and on, and waiting for one.
 //!
 //! A guest starts with interrupts off, and the one interrupt that the host has for it is that of the
-//! [`timer`](crate::timer). While its handler runs, interrupts are off, too.
+//! [`timer`](crate::timer). While its handler runs, interrupts are off, too. A guest without a timer needs
+//! nothing of this; one whose handler shares more than an atomic with the rest uses a [`lock`](crate::lock)
+//! rather than turning interrupts off itself. No exit, but for [`wait`].
 
 use core::arch::asm;
 

@@ -1,5 +1,6 @@
 //! A mailbox for experiments of any kind: a message of the guest's own type, which the host relays
-//! from one VM to the next after each turn. (The exchange's mailbox is [`ring`](crate::ring)'s, and
+//! from one VM to the next after each turn. It is the way for VMs to talk to each other: they share no
+//! memory. (The exchange's mailbox is [`ring`](crate::ring)'s, and
 //! the host checks what a guest does to it; this one the host only copies.)
 //!
 //! ```ignore
@@ -66,11 +67,23 @@ pub(crate) unsafe fn attach<M: ?Sized>(memory: &'static M) {
 
 /// This guest's mailbox, with a message of type `T`: the same type in all VMs of an experiment. Its
 /// size is a multiple of 4 bytes, up to [`MAX_MESSAGE_SIZE`]; any other does not compile.
-pub struct Mailbox<T> {
+pub struct Mailbox<T: Message> {
     message: PhantomData<T>,
 }
 
-impl<T: Copy + FromBytes + IntoBytes + Immutable> Mailbox<T> {
+/// What can be a message: plain data, of which every byte means the same in every VM.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the message of a mailbox: it is not plain data",
+    label = "not plain data",
+    note = "a message is a number, an array of messages, or a `#[repr(C)]` struct of messages without padding that derives `Clone, Copy, FromBytes, Immutable, IntoBytes` (see `guest_rt::mailbox`)",
+    note = "references, `bool`, `char` and enums are none: another VM may leave any bytes"
+)]
+pub trait Message: Copy + FromBytes + IntoBytes + Immutable {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Copy + FromBytes + IntoBytes + Immutable> Message for T {}
+
+impl<T: Message> Mailbox<T> {
     /// The number of words in a message.
     const WORDS: usize = {
         assert!(size_of::<T>() > 0, "a mailbox's message cannot be empty");

@@ -1,13 +1,14 @@
 //! The ring of the producer-consumer exchange, as a guest sees it: a mailbox that the host fills
-//! before each turn and reads after it.
+//! before each turn and reads after it. It is for guests of `run prodcons`; for messages of any other kind there
+//! is [`mailbox`](mod@crate::mailbox).
 //!
 //! ```ignore
 //! let mut mailbox = RingMailbox::attach();
 //! loop {
 //!     let mut turn = mailbox.turn();
-//!     while let Some(item) = turn.take() {
+//!     turn.take_each(turn.count(), |item| {
 //!         // ...
-//!     }
+//!     });
 //!     turn.end();
 //! }
 //! ```
@@ -30,8 +31,17 @@ use crate::{entropy::Below, hypercall, mailbox, volatile::Volatile};
 struct Shared {
     quota: Volatile<u32>,
     digest: Volatile<Digest>,
-    pointers: Volatile<Pointers>,
+    pointers: SharedPointers,
     slots: [Volatile<u32>; MAX_CAPACITY as usize],
+}
+
+/// [`Pointers`], each by itself: whole, they would go through a copy on the stack.
+#[repr(C)]
+struct SharedPointers {
+    capacity: Volatile<u32>,
+    prod_p: Volatile<u32>,
+    cons_p: Volatile<u32>,
+    count: Volatile<u32>,
 }
 
 const _: () = assert!(size_of::<Shared>() == size_of::<Mailbox>());
@@ -39,13 +49,23 @@ const _: () = assert!(offset_of!(Shared, quota) == offset_of!(Mailbox, quota));
 const _: () = assert!(offset_of!(Shared, digest) == offset_of!(Mailbox, digest));
 const _: () = assert!(offset_of!(Shared, pointers) == offset_of!(Mailbox, pointers));
 const _: () = assert!(offset_of!(Shared, slots) == offset_of!(Mailbox, slots));
+const _: () = assert!(size_of::<SharedPointers>() == size_of::<Pointers>());
+const _: () = assert!(offset_of!(SharedPointers, capacity) == offset_of!(Pointers, capacity));
+const _: () = assert!(offset_of!(SharedPointers, prod_p) == offset_of!(Pointers, prod_p));
+const _: () = assert!(offset_of!(SharedPointers, cons_p) == offset_of!(Pointers, cons_p));
+const _: () = assert!(offset_of!(SharedPointers, count) == offset_of!(Pointers, count));
 
 /// The mailbox. Only the [`RingMailbox`] that attached it touches it, and the host while the
 /// guest is stopped.
 static MAILBOX: Shared = Shared {
     quota: Volatile::new(0),
     digest: Volatile::new(Digest { items: 0, hash: 0 }),
-    pointers: Volatile::new(Pointers { capacity: 0, prod_p: 0, cons_p: 0, count: 0 }),
+    pointers: SharedPointers {
+        capacity: Volatile::new(0),
+        prod_p: Volatile::new(0),
+        cons_p: Volatile::new(0),
+        count: Volatile::new(0),
+    },
     slots: [const { Volatile::new(0) }; MAX_CAPACITY as usize],
 };
 
@@ -68,7 +88,7 @@ impl RingMailbox {
 
     /// The turn that has begun.
     pub fn turn(&mut self) -> Turn<'_> {
-        Turn { pointers: self.pointers(), mailbox: self }
+        Turn { mailbox: self }
     }
 
     /// How many items this turn is to move.
@@ -78,12 +98,16 @@ impl RingMailbox {
 
     /// Where the ring in the mailbox stands.
     pub fn pointers(&self) -> Pointers {
-        MAILBOX.pointers.get()
+        let SharedPointers { capacity, prod_p, cons_p, count } = &MAILBOX.pointers;
+        Pointers { capacity: capacity.get(), prod_p: prod_p.get(), cons_p: cons_p.get(), count: count.get() }
     }
 
     /// Sets where the ring in the mailbox stands. The host checks it after the turn.
     pub fn set_pointers(&mut self, pointers: Pointers) {
-        MAILBOX.pointers.set(pointers);
+        MAILBOX.pointers.capacity.set(pointers.capacity);
+        MAILBOX.pointers.prod_p.set(pointers.prod_p);
+        MAILBOX.pointers.cons_p.set(pointers.cons_p);
+        MAILBOX.pointers.count.set(pointers.count);
     }
 
     /// The item in a slot.
@@ -125,18 +149,17 @@ impl RingMailbox {
 /// One turn: the ring's operations, on the mailbox.
 pub struct Turn<'a> {
     mailbox: &'a mut RingMailbox,
-    pointers: Pointers,
 }
 
 impl Turn<'_> {
     /// The number of items in the ring.
     pub fn count(&self) -> u32 {
-        self.pointers.count
+        MAILBOX.pointers.count.get()
     }
 
     /// The number of items that the ring has room for.
     pub fn free(&self) -> u32 {
-        self.pointers.free()
+        MAILBOX.pointers.capacity.get() - self.count()
     }
 
     /// How many of the `possible` items this turn is to move: as many as it was told to, or a
@@ -148,10 +171,15 @@ impl Turn<'_> {
         }
     }
 
-    /// Where the ring stands by now, to be changed otherwise than by pushing and taking. The host
-    /// checks it after the turn.
-    pub fn pointers_mut(&mut self) -> &mut Pointers {
-        &mut self.pointers
+    /// Where the ring stands by now.
+    pub fn pointers(&self) -> Pointers {
+        self.mailbox.pointers()
+    }
+
+    /// Sets where the ring stands, otherwise than by pushing and taking. The host checks it after the
+    /// turn.
+    pub fn set_pointers(&mut self, pointers: Pointers) {
+        self.mailbox.set_pointers(pointers);
     }
 
     /// Appends an item.
@@ -160,22 +188,72 @@ impl Turn<'_> {
     ///
     /// [`Full`] if the ring has no room; nothing has changed.
     pub fn push(&mut self, item: u32) -> Result<(), Full> {
-        let slot = self.pointers.push().ok_or(Full)?;
-        self.mailbox.set_slot(slot, item);
-        self.mailbox.count(item);
+        if self.free() == 0 {
+            return Err(Full);
+        }
+        self.push_each(1, || item);
         Ok(())
     }
 
     /// Takes the item at the front, if there is one.
     pub fn take(&mut self) -> Option<u32> {
-        let item = self.mailbox.slot(self.pointers.take()?);
-        self.mailbox.count(item);
-        Some(item)
+        let mut taken = None;
+        if self.count() > 0 {
+            self.take_each(1, |item| taken = Some(item));
+        }
+        taken
+    }
+
+    /// Appends this many items, each as `make` makes it. There must be room for them: the host checks it
+    /// after the turn.
+    pub fn push_each(&mut self, items: u32, mut make: impl FnMut() -> u32) {
+        if items == 0 {
+            return;
+        }
+        let SharedPointers { capacity, prod_p, count, .. } = &MAILBOX.pointers;
+        let mut account = self.mailbox.account;
+        let next = go_round(capacity.get(), prod_p.get(), items, |slot| {
+            let item = make();
+            slot.set(item);
+            account = account.with(item);
+        });
+        prod_p.set(next);
+        count.set(count.get() + items);
+        self.mailbox.account = account;
+    }
+
+    /// Takes this many items from the front and hands each to `with`. There must be so many: the host
+    /// checks it after the turn.
+    pub fn take_each(&mut self, items: u32, mut with: impl FnMut(u32)) {
+        if items == 0 {
+            return;
+        }
+        let SharedPointers { capacity, cons_p, count, .. } = &MAILBOX.pointers;
+        let mut account = self.mailbox.account;
+        let next = go_round(capacity.get(), cons_p.get(), items, |slot| {
+            let item = slot.get();
+            with(item);
+            account = account.with(item);
+        });
+        cons_p.set(next);
+        count.set(count.get() - items);
+        self.mailbox.account = account;
     }
 
     /// Ends the turn; returns when this guest's next turn has begun.
     pub fn end(self) {
-        self.mailbox.set_pointers(self.pointers);
         self.mailbox.end_turn();
     }
+}
+
+/// Goes through this many slots of a ring, from slot `first` on and round, and returns the slot behind them.
+fn go_round(capacity: u32, first: u32, items: u32, mut with: impl FnMut(&Volatile<u32>)) -> u32 {
+    // The remainders are for the compiler, which does not know that a slot is below the capacity.
+    let mut slot = first % MAX_CAPACITY;
+    for _ in 0..items {
+        with(&MAILBOX.slots[slot as usize]);
+        slot = (slot + 1) % MAX_CAPACITY;
+        slot = if slot == capacity { 0 } else { slot };
+    }
+    slot
 }

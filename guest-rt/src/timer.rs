@@ -1,4 +1,5 @@
-//! A timer: the host interrupts the guest once, after some time.
+//! A timer: the host interrupts the guest once, after some time. For what is to happen later, or to end a
+//! loop that would take too long; to measure there is the [`clock`](crate::clock).
 //!
 //! ```ignore
 //! static TICKED: AtomicBool = AtomicBool::new(false);
@@ -10,8 +11,9 @@
 //! }
 //! ```
 //!
-//! Time is the host's, and no two runs have the same: a guest that sets the timer gives up that its run
-//! can be repeated.
+//! One exit to set it, and none that is counted for its interrupt, but for that of
+//! [waiting](crate::interrupts::wait). Time is the host's, and no two runs have the same: a guest that sets
+//! the timer gives up that its run can be repeated.
 
 use crate::hypercall;
 

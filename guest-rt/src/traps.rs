@@ -1,6 +1,7 @@
 //! Traps: exceptions, which the CPU raises, and interrupts, which the host injects.
 //!
-//! A trap that has no handler is reported to the host in one exit, with its registers, and ends the
+//! A guest needs nothing of this to be told of its mistakes, only to mend them, or to be woken by the
+//! [`timer`](crate::timer). A trap that has no handler is reported to the host in one exit, with its registers, and ends the
 //! guest. A handler costs no exit:
 //!
 //! ```ignore
@@ -11,10 +12,9 @@
 //! ```
 //!
 //! Handlers run with interrupts off, and between any two instructions of the guest: what they share
-//! with it lies in atomics, or behind locks that are taken with
-//! [interrupts off](crate::interrupts::without). They may print. A handler of an exception has 4 KiB of
-//! stack in long mode, and what is left of the guest's stack in the other modes. An exception in the
-//! handler of an exception is not handled, but reported.
+//! with it lies in atomics, or behind a [`Lock`](crate::lock::Lock). They may print. A handler of an
+//! exception has 4 KiB of stack in long mode, and what is left of the guest's stack in the other modes. An
+//! exception in the handler of an exception is not handled, but reported.
 
 use core::{
     arch::asm,

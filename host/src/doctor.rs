@@ -7,6 +7,7 @@ use guest_abi::layout::{DEFAULT_MEMORY, IMAGE_BASE};
 use crate::{
     error::Error,
     explain::Explain,
+    jail::{Jail, Needs, Thread},
     kvm::{CpuState, Exit, System, Values, Vcpu, Width, module_name},
     memory::GuestMemory,
     output,
@@ -50,7 +51,12 @@ fn findings(device: &Path) -> Vec<(&'static str, Finding)> {
     };
     findings.push(("KVM", finding));
     if let Some(system) = system {
-        findings.push(("guest", run_two_instructions(&system)));
+        let finding = run_two_instructions(&system, &Jail::Open);
+        let works = finding.is_ok();
+        findings.push(("guest", finding));
+        if works {
+            findings.push(("jail", try_jail(&system)));
+        }
     }
     findings
 }
@@ -77,14 +83,29 @@ fn find_module() -> String {
     }
 }
 
+/// Runs the same guest in a thread that is in the jail: with it that thread ends.
+fn try_jail(system: &System) -> Finding {
+    let jail = Jail::new(true, None);
+    if jail == Jail::Rights {
+        return Ok("this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER): guests run without".into());
+    }
+    jail.prepare().map_err(|error| error.to_string())?;
+    let thread = || run_two_instructions(system, &jail);
+    let outcome = std::thread::scope(|scope| scope.spawn(thread).join());
+    outcome.unwrap_or_else(|_| Err("its thread panicked; please report it".into()))?;
+    Ok("guests run with the system calls that they need".into())
+}
+
 /// Makes a VM and a vCPU and runs a guest in it.
-fn run_two_instructions(system: &System) -> Finding {
+fn run_two_instructions(system: &System, jail: &Jail) -> Finding {
     let error = |error: &dyn std::fmt::Display| format!("{error}; look into the kernel's log (dmesg)");
     let memory = GuestMemory::guarded(DEFAULT_MEMORY).map_err(|e| error(&e))?;
     memory.write(IMAGE_BASE, &TWO_INSTRUCTIONS).map_err(|e| error(&e))?;
     let entry = u16::try_from(IMAGE_BASE).map_err(|e| error(&e))?;
     let mut vcpu = Vcpu::new(system, memory, CpuState::real(entry)).map_err(|e| error(&e))?;
-    let watchdog = Watchdog::start(TIMEOUT).map_err(|e| error(&e))?;
+    let watchdog = Watchdog::start_in(jail, TIMEOUT).map_err(|e| error(&e))?;
+    jail.enter(Thread::Vcpu(Needs::default()))
+        .map_err(|e| format!("it cannot be entered ({e}); --no-seccomp runs guests without it"))?;
     let registration = watchdog.watch_this_thread(None);
     let mut exits = Vec::new();
     while exits.len() < 2 {

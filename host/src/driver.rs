@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::{
+    event::VmProfile,
     kvm::{Exit, Vcpu, VcpuError},
     machine::Halt,
     watchdog::Registration,
@@ -41,12 +42,16 @@ pub trait Driver: Send {
     /// # Errors
     ///
     /// As [`enter`](Self::enter).
-    fn takes_interrupts(&mut self) -> Result<bool, VcpuError> {
+    fn takes_interrupt(&mut self) -> Result<bool, VcpuError> {
         Ok(true)
     }
 
     /// The guest left; returns what that is to the host.
-    fn left(&mut self, exit: Exit) -> Exit;
+    ///
+    /// # Errors
+    ///
+    /// As [`enter`](Self::enter).
+    fn left(&mut self, exit: Exit) -> Result<Exit, VcpuError>;
 
     /// The guest's run is over, for now or for good.
     ///
@@ -54,6 +59,16 @@ pub trait Driver: Send {
     ///
     /// As [`enter`](Self::enter).
     fn halted(&mut self, halt: &Halt, registration: &Registration<'_>) -> Result<Order, VcpuError>;
+
+    /// The number of instructions so far, if every one of them was a step.
+    fn stepped(&self) -> Option<u64> {
+        None
+    }
+
+    /// What it counted, if it counts.
+    fn profile(&self) -> Option<VmProfile> {
+        None
+    }
 }
 
 /// What is to be done with a guest.
@@ -83,8 +98,8 @@ impl Driver for Vcpu {
         Ok(Order::Run)
     }
 
-    fn left(&mut self, exit: Exit) -> Exit {
-        exit
+    fn left(&mut self, exit: Exit) -> Result<Exit, VcpuError> {
+        Ok(exit)
     }
 
     fn halted(&mut self, _: &Halt, _: &Registration<'_>) -> Result<Order, VcpuError> {

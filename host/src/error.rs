@@ -15,6 +15,7 @@ use crate::{
     relay::FileError,
     replay::Difference,
     schedule::ScheduleError,
+    story::StoryError,
 };
 
 /// The exit status of the program. The numbers are a contract.
@@ -35,6 +36,17 @@ pub enum Status {
     Machine = 5,
     /// A bug of ours.
     Bug = 70,
+}
+
+impl Status {
+    /// The status of a run that ended with a guest's end of this [name](GuestEnd::name).
+    pub fn of_end(name: &str) -> Self {
+        match name {
+            "exit" | "panic" => Self::GuestFailed,
+            "deadline" | "turn-timeout" | "max-exits" => Self::Limit,
+            _ => Self::GuestCrashed,
+        }
+    }
 }
 
 /// A command failed.
@@ -114,9 +126,14 @@ pub enum Error {
     /// A recording cannot be used.
     #[error(transparent)]
     Recording(#[from] RecordingError),
-    /// A recording cannot be made.
-    #[error("cannot write the recording {}: {source}", path.display())]
-    Record {
+    /// A file does not tell a run.
+    #[error(transparent)]
+    Story(#[from] StoryError),
+    /// A file that the run was to leave cannot be written.
+    #[error("cannot write the {what} {}: {source}", path.display())]
+    Write {
+        /// What the file is.
+        what: &'static str,
         /// The file.
         path: PathBuf,
         /// The system's own error.
@@ -141,6 +158,12 @@ pub enum Error {
     /// gdb's user ended the run.
     #[error("the run was ended from gdb")]
     Killed,
+    /// The view of a run was closed, and the run ended with it.
+    #[error("the view was closed, and the run ended{}", at.as_ref().map_or(String::new(), |at| format!(": {at}")))]
+    ViewClosed {
+        /// What ran at that time, if a guest did.
+        at: Option<Place>,
+    },
     /// This machine's KVM does not step guests.
     #[error(
         "KVM here is {module}, which does not step guests in {mode} mode (KVM_SET_GUEST_DEBUG): there is no debugger and no trace without that"
@@ -151,9 +174,15 @@ pub enum Error {
         /// The module behind KVM.
         module: String,
     },
+    /// Tests of a guest failed; their report has said how.
+    #[error("{0} of the tests failed: see above")]
+    Tests(usize),
     /// `doctor` found something that does not work; it has said what.
     #[error("this machine cannot run guests: see the lines above that say FAIL")]
     Doctor,
+    /// The system does not let us confine ourselves.
+    #[error("cannot enter the jail, in which guests run: {0}; --no-seccomp runs them without it")]
+    Jail(#[source] io::Error),
     /// What must not happen.
     #[error("a bug of guestlab's, please report it: {0}")]
     Bug(String),
@@ -165,8 +194,9 @@ impl Error {
         match self {
             Self::Usage(_)
             | Self::Gdb { .. }
-            | Self::Record { .. }
+            | Self::Write { .. }
             | Self::Recording(_)
+            | Self::Story(_)
             | Self::Schedule(_)
             | Self::Experiment(_)
             | Self::Image(_)
@@ -183,6 +213,7 @@ impl Error {
             | Self::ModeMissing { .. }
             | Self::Vcpu(_)
             | Self::Os { .. }
+            | Self::Jail(_)
             | Self::Doctor => Status::Machine,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Status::Success,
             Self::Output(_) => Status::Machine,
@@ -190,7 +221,8 @@ impl Error {
             Self::OutputHeld { .. } | Self::Interrupted { .. } => Status::Limit,
             Self::Differs(_) => Status::GuestCrashed,
             Self::Guest(error) | Self::Unrepeatable(error) => error.end.status(),
-            Self::Killed => Status::Success,
+            Self::Tests(_) => Status::GuestFailed,
+            Self::Killed | Self::ViewClosed { .. } => Status::Success,
             Self::Bug(_) => Status::Bug,
         }
     }
@@ -287,11 +319,7 @@ impl GuestEnd {
 
     /// The exit status that stands for this end.
     pub fn status(&self) -> Status {
-        match self {
-            Self::Exited(_) | Self::Panicked(_) => Status::GuestFailed,
-            Self::Crashed(_) => Status::GuestCrashed,
-            Self::Deadline(_) | Self::TurnTimeout(_) | Self::Exits(_) => Status::Limit,
-        }
+        Status::of_end(self.name())
     }
 
     /// The end's name for machines.
@@ -391,6 +419,7 @@ mod tests {
         assert_eq!(guest(GuestEnd::Deadline(Duration::from_secs(1))), 4);
         assert_eq!(guest(GuestEnd::TurnTimeout(Duration::from_secs(1))), 4);
         assert_eq!(guest(GuestEnd::Exits(1)), 4);
+        assert_eq!(Status::of_end("violation") as u8, 3);
         assert_eq!(Error::OutputHeld { limit: Duration::from_secs(1) }.status() as u8, 4);
         assert_eq!(Error::Usage(String::new()).status() as u8, 2);
         assert_eq!(Error::Doctor.status() as u8, 5);

@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 
 use guest_abi::{ring::Ring, transition::Role};
-use serde::{Serialize, Serializer};
+use log::Level;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
     exchange::States,
+    hypercall::Record,
     post_mortem::Report,
     stats::{ExitStats, JsonRow},
 };
@@ -20,6 +22,8 @@ pub enum Event<'a> {
     Run(Run<'a>),
     /// A guest printed something.
     Console(Console<'a>),
+    /// A guest logged something that `--log` lets through.
+    Log(Log<'a>),
     /// A turn is over and its items are adopted.
     Turn(Turn<'a>),
     /// A turn of an experiment without a ring is over: as JSON a `turn`, too.
@@ -33,6 +37,8 @@ pub enum Event<'a> {
     Exit(ExitEvent<'a>),
     /// A guest printed more than it may, and the rest was dropped.
     Dropped(Dropped<'a>),
+    /// How many instructions guests executed, and in which functions.
+    Profile(ProfileEvent),
     /// Where the exits and the time of a run went. Times differ from run to run.
     Stats(StatsEvent<'a>),
 }
@@ -87,6 +93,29 @@ pub struct Console<'a> {
     /// What it printed, as text; what is no UTF-8 is replaced.
     #[serde(serialize_with = "lossy_text")]
     pub text: &'a [u8],
+}
+
+/// See [`Event::Log`].
+#[derive(Debug, Serialize)]
+pub struct Log<'a> {
+    /// The VM's number.
+    pub vm: u32,
+    /// The guest's name.
+    pub name: &'a str,
+    /// How grave it is: `error`, `warn`, `info`, `debug` or `trace`.
+    #[serde(serialize_with = "level_name")]
+    pub level: Level,
+    /// What it is about.
+    pub target: &'a str,
+    /// The record itself.
+    pub message: &'a str,
+}
+
+impl<'a> Log<'a> {
+    /// The event of a guest's record.
+    pub fn new(vm: u32, name: &'a str, Record { level, target, message }: Record<'a>) -> Self {
+        Self { vm, name, level, target, message }
+    }
 }
 
 /// See [`Event::Turn`].
@@ -185,7 +214,7 @@ pub struct End {
 }
 
 /// What moved through a ring.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// The number of items that were produced.
     pub produced: u64,
@@ -198,7 +227,7 @@ pub struct Account {
 }
 
 /// The audit's verdict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Audit {
     /// All that came out is what went in, in order; the rest is in the ring.
@@ -262,6 +291,54 @@ pub struct VmStats<'a> {
     pub stats: &'a ExitStats,
 }
 
+/// See [`Event::Profile`].
+#[derive(Debug, Serialize)]
+pub struct ProfileEvent {
+    /// The VMs in order.
+    pub vms: Vec<VmProfile>,
+}
+
+/// The instructions that one VM's guest executed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct VmProfile {
+    /// The VM's number.
+    pub vm: u32,
+    /// The guest's name.
+    pub name: String,
+    /// All.
+    pub instructions: u64,
+    /// Those up to where it attached its mailbox, if it did.
+    pub boot: Option<u64>,
+    /// Those of its turns, if it had any.
+    pub turns: Option<TurnsProfile>,
+    /// By function, the greatest number first.
+    pub functions: Vec<FunctionProfile>,
+}
+
+/// What turns cost in instructions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TurnsProfile {
+    /// The number of turns that were finished.
+    pub count: u64,
+    /// The instructions of all of them.
+    pub instructions: u64,
+    /// Those of the cheapest.
+    pub min: u64,
+    /// Half of the turns cost at most so many.
+    pub median: u64,
+    /// Those of the dearest.
+    pub max: u64,
+}
+
+/// What a function cost in instructions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FunctionProfile {
+    /// Its name; `None` is code without a symbol.
+    pub function: Option<String>,
+    /// The instructions in it, without those of functions that it calls.
+    pub instructions: u64,
+}
+
 fn stats_rows<S: Serializer>(stats: &ExitStats, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(stats.rows().map(JsonRow::from))
 }
@@ -274,6 +351,11 @@ fn role_name<S: Serializer>(role: &Role, serializer: S) -> Result<S::Ok, S::Erro
 #[expect(clippy::ref_option, reason = "serde passes fields by reference")]
 fn optional_role_name<S: Serializer>(role: &Option<Role>, serializer: S) -> Result<S::Ok, S::Error> {
     role.map(Role::name).serialize(serializer)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn level_name<S: Serializer>(level: &Level, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&level.as_str().to_lowercase())
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]

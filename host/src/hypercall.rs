@@ -4,12 +4,14 @@
 //! is not trusted: what it passes is copied once and checked.
 
 use guest_abi::{
-    block::{MailboxAttach, Panic, Text, Trap},
+    block::{Log, MailboxAttach, Panic, Text, Trap},
     port::Port,
 };
+use log::Level;
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::{
+    clock::Clock,
     crash::Crash,
     kvm::{Direction, Width},
     memory::{GuestMemory, Place},
@@ -52,6 +54,10 @@ pub enum Hypercall {
     Trap(u32),
     /// Interrupt the guest after this many microseconds; 0 is never.
     TimerSet(u32),
+    /// Take the record that the block at this address is.
+    Log(u32),
+    /// Write the time to this address.
+    Clock(u32),
 }
 
 /// Decodes a port access; `value` is what was written, of no meaning for a read. `known` says which
@@ -94,6 +100,8 @@ pub fn decode(
         (Port::EndTurn, _) => Hypercall::EndTurn,
         (Port::Trap, _) => Hypercall::Trap(value),
         (Port::TimerSet, _) => Hypercall::TimerSet(value),
+        (Port::Log, _) => Hypercall::Log(value),
+        (Port::Clock, _) => Hypercall::Clock(value),
     })
 }
 
@@ -113,10 +121,39 @@ pub struct Services<'a> {
     pub translate: &'a mut dyn FnMut(u32) -> u32,
     /// When the guest wants to be interrupted.
     pub timer: &'a mut Timer,
+    /// The guest's clock.
+    pub clock: Clock,
     /// Whether others built the guest: it has the course's hypercalls only, and ends with `hlt`.
     pub foreign: bool,
-    /// Takes what the guest prints; says whether there is still somebody to take it.
-    pub console: &'a mut dyn FnMut(&[u8]) -> bool,
+    /// Takes what the guest says; says whether there is still somebody to take it.
+    pub console: &'a mut dyn FnMut(Said<'_>) -> bool,
+}
+
+/// What a guest says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said<'a> {
+    /// Text that it prints.
+    Text(&'a [u8]),
+    /// A record of its log.
+    Record(Record<'a>),
+}
+
+/// A record of a guest's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// How grave it is.
+    pub level: Level,
+    /// What it is about; what is no UTF-8 is replaced.
+    pub target: &'a str,
+    /// What the guest wrote; what is no UTF-8 is replaced.
+    pub message: &'a str,
+}
+
+impl Record<'_> {
+    /// What its line takes of the output, in bytes.
+    pub fn size(&self) -> u64 {
+        (self.level.as_str().len() + self.target.len() + self.message.len()) as u64
+    }
 }
 
 /// What the host does next.
@@ -191,11 +228,17 @@ pub fn handle(call: Hypercall, services: &mut Services<'_>) -> Result<Reply, Cra
             services.timer.set(microseconds);
             Ok(Reply::Resume)
         }
+        Hypercall::Log(address) => log_record(services, address),
+        Hypercall::Clock(address) => clock(services, address),
     }
 }
 
 fn print(services: &mut Services<'_>, text: &[u8]) -> Result<Reply, Crash> {
-    match (services.console)(text) {
+    say(services, Said::Text(text))
+}
+
+fn say(services: &mut Services<'_>, said: Said<'_>) -> Result<Reply, Crash> {
+    match (services.console)(said) {
         true => Ok(Reply::Resume),
         false => Ok(Reply::Stop(Stop::Unheard)),
     }
@@ -213,6 +256,29 @@ fn print_text(services: &mut Services<'_>, address: u32) -> Result<Reply, Crash>
     let text: Text = block(services.memory, Port::Print, address)?;
     let text = read_text(services.memory, Port::Print, text)?;
     print(services, &text)
+}
+
+fn log_record(services: &mut Services<'_>, address: u32) -> Result<Reply, Crash> {
+    let record: Log = block(services.memory, Port::Log, address)?;
+    let target = read_text(services.memory, Port::Log, record.target)?;
+    let message = read_text(services.memory, Port::Log, record.message)?;
+    let level = match record.level {
+        0 | 1 => Level::Error,
+        2 => Level::Warn,
+        3 => Level::Info,
+        4 => Level::Debug,
+        5.. => Level::Trace,
+    };
+    let (target, message) = (String::from_utf8_lossy(&target), String::from_utf8_lossy(&message));
+    say(services, Said::Record(Record { level, target: &target, message: &message }))
+}
+
+fn clock(services: &Services<'_>, address: u32) -> Result<Reply, Crash> {
+    let reading = services.clock.read();
+    let len = u32::try_from(size_of_val(&reading)).unwrap_or(u32::MAX);
+    let bad = |_| Crash::BadAddress { call: Port::Clock, what: "room for the time", address, len };
+    services.memory.write_record(address, &reading).map_err(bad)?;
+    Ok(Reply::Resume)
 }
 
 /// The text lies in memory that the host keeps for it, wherever the guest is.
@@ -269,6 +335,10 @@ fn block<T: FromBytes + IntoBytes>(memory: &GuestMemory, call: Port, address: u3
 fn read_text(memory: &GuestMemory, call: Port, Text { address, len }: Text) -> Result<Vec<u8>, Crash> {
     if len > Text::MAX_LEN {
         return Err(Crash::TextTooLong { call, len });
+    }
+    // An empty text is one wherever it is said to lie.
+    if len == 0 {
+        return Ok(Vec::new());
     }
     let mut text = vec![0; len as usize];
     memory.read(address, &mut text).map_err(|_| Crash::BadAddress { call, what: "text", address, len })?;

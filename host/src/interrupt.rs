@@ -8,7 +8,10 @@ use std::{
     ffi::c_int,
     fmt, io,
     mem::MaybeUninit,
-    sync::atomic::{AtomicI32, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicI32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -18,7 +21,10 @@ use signal_hook::{
     low_level,
 };
 
-use crate::watchdog;
+use crate::{
+    jail::{self, Jail},
+    watchdog,
+};
 
 /// Signals that come so soon after the first are the same one again: `timeout` and service managers
 /// signal a process, and then its whole group.
@@ -26,6 +32,9 @@ const ECHO: Duration = Duration::from_millis(200);
 
 /// The signal that interrupted the process; 0 is none. Like signals, it is the process's.
 static INTERRUPTED: AtomicI32 = AtomicI32::new(0);
+
+/// What is done before the process ends by a signal.
+static LAST_ACT: OnceLock<fn()> = OnceLock::new();
 
 /// A signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,15 +58,15 @@ pub fn signal() -> Option<Signal> {
 }
 
 /// From now on, for the rest of the process, signals interrupt runs. One that is ignored, as `nohup` has
-/// it, stays so.
+/// it, stays so. The thread that hears them is in the jail.
 ///
 /// # Errors
 ///
-/// The system gave no handler or no thread.
-pub fn listen() -> io::Result<()> {
+/// The system gave no handler or no thread, or refused the jail.
+pub fn listen(jail: &Jail) -> io::Result<()> {
     let heard = [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|&signal| !is_ignored(signal));
     let mut signals = Signals::new(heard)?;
-    std::thread::Builder::new().name("signals".into()).spawn(move || {
+    jail::spawn(jail, jail::Thread::Signals, move || {
         let mut first: Option<Instant> = None;
         for signal in signals.forever() {
             match first {
@@ -76,8 +85,23 @@ pub fn listen() -> io::Result<()> {
     Ok(())
 }
 
+/// Interrupts all runs, as SIGINT does. A terminal in raw mode does not send that.
+pub fn interrupt() {
+    // A signal that came before it stays the one.
+    let _ = INTERRUPTED.compare_exchange(0, SIGINT, Ordering::Relaxed, Ordering::Relaxed);
+    watchdog::wake_all();
+}
+
+/// Has something done before the process ends by a signal. There is one such thing.
+pub fn before_death(last_act: fn()) {
+    LAST_ACT.get_or_init(|| last_act);
+}
+
 /// Ends the process by a signal, so that its parent sees what it was.
 pub fn die(Signal(signal): Signal) -> ! {
+    if let Some(last_act) = LAST_ACT.get() {
+        last_act();
+    }
     // It comes back only if the system refuses, and then the status that shells use must do.
     let _ = low_level::emulate_default_handler(signal);
     std::process::exit(128 + signal)

@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Instant,
 };
 
@@ -13,25 +14,28 @@ use guest_abi::{
 };
 
 use crate::{
+    clock::Clock,
     crash::Crash,
     driver::{Driver, Order},
+    event::VmProfile,
     explain::Explain,
-    hypercall::{self, Reply, Services, Stop},
+    hypercall::{self, Reply, Said, Services, Stop},
     image::{Image, Start},
     kvm::{Direction, Exit, System, Vcpu, VcpuError},
     launch::{Launch, Parameters},
     limits::{Limits, Printed},
-    memory::{MemoryError, Place},
+    memory::{GuestMemory, MemoryError, Place},
     output,
     post_mortem::{Evidence, History, Origin},
     stats::{ExitStats, Reason},
+    timeline::{Stay, Timeline},
     timer::Timer,
     watchdog::{Expiry, Registration},
 };
 
 /// A guest in its VM.
 pub struct Machine {
-    name: String,
+    name: Arc<str>,
     vm: u32,
     mode: CpuMode,
     file: PathBuf,
@@ -41,10 +45,12 @@ pub struct Machine {
     mailbox: Option<MailboxAttach>,
     translation: u32,
     timer: Timer,
+    clock: Clock,
     secrets: Secrets,
     stats: ExitStats,
     printed: Printed,
     explain: Explain,
+    timeline: Timeline,
     /// Whether the guest ended with a crash.
     crashed: bool,
     origin: Origin,
@@ -115,10 +121,12 @@ impl Machine {
             mailbox: None,
             translation: 0,
             timer: Timer::default(),
+            clock: Clock::start(),
             secrets,
             stats: ExitStats::default(),
             printed: Printed::default(),
             explain,
+            timeline: system.timeline().clone(),
             crashed: false,
             origin: Origin::of(image),
             history: History::default(),
@@ -151,6 +159,7 @@ impl Machine {
         self.mailbox = None;
         self.translation = 0;
         self.timer = Timer::default();
+        self.clock = Clock::start();
         self.stats = ExitStats::default();
         self.history.clear();
         self.printed = Printed::default();
@@ -162,6 +171,11 @@ impl Machine {
         &self.name
     }
 
+    /// The guest's name, to be kept.
+    pub fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
     /// The VM's number, from 1.
     pub fn vm(&self) -> u32 {
         self.vm
@@ -170,6 +184,11 @@ impl Machine {
     /// The mode that the guest runs in, once it has booted.
     pub fn mode(&self) -> CpuMode {
         self.mode
+    }
+
+    /// What reports know of the image.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// The image's file.
@@ -188,9 +207,24 @@ impl Machine {
         &self.stats
     }
 
+    /// The number of instructions that the guest was stepped over, if it still is.
+    pub fn stepped(&self) -> Option<u64> {
+        self.cpu.stepped()
+    }
+
+    /// What its driver has counted, if it counts.
+    pub fn profile(&self) -> Option<VmProfile> {
+        Some(VmProfile { vm: self.vm, name: self.name().into(), ..self.cpu.profile()? })
+    }
+
     /// What the guest has printed so far.
     pub fn printed(&self) -> Printed {
         self.printed
+    }
+
+    /// The guest's memory.
+    pub fn memory(&self) -> &GuestMemory {
+        self.cpu.vcpu().memory()
     }
 
     /// The registers, for a person to read.
@@ -199,11 +233,11 @@ impl Machine {
     ///
     /// KVM does not tell them.
     pub fn registers(&self) -> Result<String, VcpuError> {
-        self.cpu.vcpu().registers()
+        self.cpu.vcpu().description()
     }
 
     /// Runs the guest until it stops, or is to by its thread's registration or the limits; `console`
-    /// takes what it prints.
+    /// takes what it says.
     ///
     /// # Errors
     ///
@@ -212,8 +246,9 @@ impl Machine {
         &mut self,
         registration: &Registration<'_>,
         limits: &Limits,
-        console: &mut dyn FnMut(&[u8]) -> bool,
+        console: &mut dyn FnMut(Said<'_>) -> bool,
     ) -> Result<Halt, VcpuError> {
+        self.timeline.begin(self.vm, &self.name);
         let halt = self.run_to_halt(registration, limits, console)?;
         match self.cpu.halted(&halt, registration)? {
             Order::Run => Ok(halt),
@@ -225,7 +260,7 @@ impl Machine {
         &mut self,
         registration: &Registration<'_>,
         limits: &Limits,
-        console: &mut dyn FnMut(&[u8]) -> bool,
+        console: &mut dyn FnMut(Said<'_>) -> bool,
     ) -> Result<Halt, VcpuError> {
         loop {
             if self.cpu.enter(registration)? == Order::Kill {
@@ -241,7 +276,7 @@ impl Machine {
             let entered = Instant::now();
             let exit = self.cpu.vcpu_mut().run()?;
             let left = Instant::now();
-            let exit = self.cpu.left(exit);
+            let exit = self.cpu.left(exit)?;
             let reason = Reason::of(&exit);
             if let Some(reason) = reason {
                 self.stats.enter(reason, left - entered);
@@ -251,14 +286,15 @@ impl Machine {
             if !matches!(exit, Exit::Debug { .. }) {
                 self.history.push(&exit);
             }
-            let reply = self.serve(&exit, limits.max_output, &mut |text| {
+            let reply = self.serve(&exit, limits, &mut |said| {
                 // A write is not to be interrupted by what is to interrupt the guest.
                 registration.set_alarm(None);
-                console(text)
+                console(said)
             });
             if let Some(reason) = reason {
                 self.stats.served(reason, left);
             }
+            self.timeline.exit(self.vm, Stay { reason, entered, left });
             match reply {
                 Ok(Reply::Resume) => {}
                 Ok(Reply::Answer(value)) => self.cpu.vcpu_mut().answer(value),
@@ -280,9 +316,10 @@ impl Machine {
     /// one; otherwise the guest is left when it is due, or when its driver wants to be asked.
     fn interrupt(&mut self, registration: &Registration<'_>) -> Result<(), VcpuError> {
         let is_due = self.timer.has_expired();
-        if is_due && !self.cpu.takes_interrupts()? {
+        if !is_due || !self.cpu.takes_interrupt()? {
+            // A guest that cancels a timer that was due would be left at every instruction.
             self.cpu.vcpu_mut().hold();
-        } else if is_due && self.cpu.vcpu_mut().inject(TIMER)? {
+        } else if self.cpu.vcpu_mut().inject(TIMER)? {
             self.timer = Timer::default();
             self.explain
                 .call("KVM_INTERRUPT", "the timer's interrupt is due: the guest takes it as it enters");
@@ -309,15 +346,22 @@ impl Machine {
     fn serve(
         &mut self,
         exit: &Exit,
-        max_output: u64,
-        console: &mut dyn FnMut(&[u8]) -> bool,
+        limits: &Limits,
+        console: &mut dyn FnMut(Said<'_>) -> bool,
     ) -> Result<Reply, Crash> {
         let explain = self.explain;
         let Self { cpu, vm, secrets, printed, .. } = self;
         let vcpu = cpu.vcpu();
-        let mut console = |text: &[u8]| {
-            let admitted = printed.admit(text, max_output);
-            admitted.is_empty() || console(admitted)
+        let mut console = |said: Said<'_>| match said {
+            Said::Text(text) => {
+                let admitted = printed.admit(text, limits.max_output);
+                admitted.is_empty() || console(Said::Text(admitted))
+            }
+            Said::Record(record) => {
+                let shown = limits.log.lets_through(record.level, record.target)
+                    && printed.admit_whole(record.size(), limits.max_output);
+                !shown || console(said)
+            }
         };
         let mut services = Services {
             memory: vcpu.memory(),
@@ -326,6 +370,7 @@ impl Machine {
             text: self.text,
             translation: &mut self.translation,
             timer: &mut self.timer,
+            clock: self.clock,
             translate: &mut |address| translate(vcpu, *vm, secrets, explain, address),
             foreign: self.foreign,
             console: &mut console,
@@ -350,7 +395,7 @@ impl Machine {
     fn push_off_stack(&self) -> Option<Crash> {
         /// Flags, CS, EIP and an error code.
         const PUSHED: u64 = 16;
-        let stack_pointer = self.cpu.vcpu().state().filter(|_| !self.foreign)?.stack();
+        let stack_pointer = self.cpu.vcpu().registers().ok().filter(|_| !self.foreign)?.stack();
         let lowest = stack_pointer.wrapping_sub(PUSHED);
         let guard = self.cpu.vcpu().memory().place(lowest) == Place::StackGuard;
         guard.then_some(Crash::PushOffStack { stack_pointer })
@@ -369,7 +414,7 @@ impl Machine {
         // Our own guests run with flat segments and identity-mapped: the pointer is an address.
         let vcpu = self.cpu.vcpu();
         let own = matches!(crash, Crash::Emulation { .. }) && !self.foreign;
-        match vcpu.state().filter(|_| own).map(|state| (state.ip, vcpu.memory().place(state.ip))) {
+        match vcpu.registers().ok().filter(|_| own).map(|state| (state.ip, vcpu.memory().place(state.ip))) {
             None | Some((_, Place::Memory)) => crash,
             Some((address, place)) => Crash::BadJump { address, place },
         }
@@ -380,8 +425,8 @@ impl Machine {
     pub fn evidence(&self, trap: Option<&Trap>) -> Evidence {
         let registers = match (self.history.last(), trap) {
             (Some(Exit::Shutdown | Exit::FailEntry { .. }), _) => None,
-            (_, None) => self.cpu.vcpu().state(),
-            (_, Some(trap)) => self.cpu.vcpu().state().map(|state| state.interrupted(trap)),
+            (_, None) => self.cpu.vcpu().registers().ok(),
+            (_, Some(trap)) => self.cpu.vcpu().registers().ok().map(|state| state.interrupted(trap)),
         };
         Evidence::take(&self.origin, registers, &self.history, |address, bytes| {
             u32::try_from(address).is_ok_and(|address| self.cpu.vcpu().memory().read(address, bytes).is_ok())

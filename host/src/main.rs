@@ -1,19 +1,28 @@
 //! `guestlab`: runs guests under KVM. `guestlab --help` says how.
 
-use std::{panic, path::Path, process::ExitCode};
+use std::{env, panic, path::Path, process::ExitCode};
 
 use clap::Parser;
 use guest_abi::mode::CpuMode;
 use guestlab::{
-    cli::{self, Cli, Command, ExploreArgs, Plan, ReplayArgs, RunArgs},
-    doctor,
+    cli::{self, Cli, Command, ExploreArgs, Plan, ReplayArgs, RunArgs, TestArgs, ViewArgs},
+    command::CommandLine,
+    compare, doctor,
     error::{Error, Status},
     explain::Explain,
     explore, interrupt,
+    jail::{self, Jail},
     kvm::System,
-    output, prodcons,
-    recording::Recorder,
-    relay, replay, solo,
+    output::{self, Sink},
+    prodcons,
+    recording::{Options, Recorder},
+    relay, replay,
+    report::{self, Report},
+    solo,
+    story::{Narrator, Story},
+    suite,
+    timeline::Teller,
+    view,
 };
 
 fn main() -> ExitCode {
@@ -23,7 +32,7 @@ fn main() -> ExitCode {
     let status = match outcome {
         Ok(()) => Status::Success,
         Err(error) => {
-            report(&error);
+            complain(&error);
             if let Some(signal) = error.signal() {
                 interrupt::die(signal);
             }
@@ -34,45 +43,118 @@ fn main() -> ExitCode {
 }
 
 fn obey(command: Command) -> Result<(), Error> {
-    interrupt::listen().map_err(|source| Error::Os { what: "listen for signals", source })?;
+    jail::shed_set_user_id()
+        .map_err(|source| Error::Os { what: "give up the rights of another user", source })?;
     match command {
         Command::Run(args) if args.asks_for_needs() => needs(&args),
         Command::Run(args) => run(&args),
         Command::Explore(args) if args.asks_for_needs() => print_needs(args.needs()),
         Command::Explore(args) => explore(&args),
+        Command::Test(args) => test(&args),
         Command::Replay(args) if args.needs => replay_needs(&args.file),
         Command::Replay(args) => replay(&args),
+        Command::Compare(args) if args.needs => Ok(()),
+        Command::Compare(args) => compare::run(&args.plan()),
+        Command::Report(args) if args.needs => Ok(()),
+        Command::Report(args) => report::of_file(&args.file, &args.page),
+        Command::View(args) if args.asks_for_needs() => Ok(()),
+        Command::View(args) => view(&args),
         Command::Doctor(args) => doctor::run(&args.kvm),
     }
 }
 
+/// Has signals end what runs, and the jail ready.
+fn prepare(jail: Jail) -> Result<Jail, Error> {
+    let failed = |source| Error::Os { what: "listen for signals", source };
+    jail.prepare().and_then(|()| interrupt::listen(&jail)).map_err(failed)?;
+    Ok(jail)
+}
+
 fn run(args: &RunArgs) -> Result<(), Error> {
+    let jail = prepare(args.jail())?;
     let plan = args.plan()?;
-    let system = System::open(&args.device().kvm, args.explain())?;
+    let timeline = args.timeline()?;
+    let system = System::open(&args.device().kvm, args.explain())?.with_timeline(&timeline);
     let (form, quiet) = args.output();
-    let mut sink = output::stdout(form, quiet);
-    match &plan {
-        Plan::Prodcons(plan) => match args.record() {
-            None => prodcons::run(&system, plan, &mut *sink),
-            Some(path) => {
-                let mut recorder = Recorder::new(path, plan, &mut *sink);
-                let outcome = prodcons::run(&system, plan, &mut recorder);
-                recorder.conclude(outcome)
-            }
-        },
-        Plan::Relay(plan) => relay::run(&system, plan, &mut *sink),
-        Plan::Solo(plan) => solo::run(&system, plan, &mut *sink),
+    let perform = |sink: &mut dyn Sink| {
+        let outcome = tell(system, &jail, &plan, args, &mut Teller::new(&timeline, sink));
+        timeline.conclude(outcome)
+    };
+    match args.has_view() {
+        true => view::live(perform),
+        false => perform(&mut *output::stdout(form, quiet)),
     }
 }
 
+/// Runs what is planned, and makes the page about it, if one is wanted.
+fn tell(system: System, jail: &Jail, plan: &Plan, args: &RunArgs, sink: &mut dyn Sink) -> Result<(), Error> {
+    let Some(path) = args.report() else { return play(system, jail, plan, args.record(), sink) };
+    let report = Report::create(path)?;
+    let mut narrator = Narrator::to(beginning(plan), sink).keeping_stats(!args.stats());
+    let outcome = play(system, jail, plan, args.record(), &mut narrator);
+    report.conclude(narrator.story(), outcome)
+}
+
+/// Runs what is planned.
+fn play(
+    system: System,
+    jail: &Jail,
+    plan: &Plan,
+    record: Option<&Path>,
+    sink: &mut dyn Sink,
+) -> Result<(), Error> {
+    match plan {
+        Plan::Prodcons(plan) => match record {
+            None => prodcons::run(system, jail, plan, sink),
+            Some(path) => {
+                let mut recorder = Recorder::new(path, plan, sink);
+                let outcome = prodcons::run(system, jail, plan, &mut recorder);
+                recorder.conclude(outcome)
+            }
+        },
+        Plan::Relay(plan) => relay::run(system, jail, plan, sink),
+        Plan::Solo(plan) => solo::run(system, jail, plan, sink),
+    }
+}
+
+/// A story that begins with what its events will not say: how the run can be had again.
+fn beginning(plan: &Plan) -> Story {
+    let seed = match plan {
+        Plan::Prodcons(plan) => return Story::recorded(Options::of(plan)),
+        Plan::Relay(plan) => plan.seed,
+        Plan::Solo(plan) => plan.seed,
+    };
+    // What follows the program's name and `run`.
+    let given = env::args_os().skip(2).map(|word| word.to_string_lossy().into_owned());
+    Story::repeated_by(&CommandLine::again(given, seed))
+}
+
+/// A view runs no guest, but a signal ends it in good order, too.
+fn view(args: &ViewArgs) -> Result<(), Error> {
+    prepare(Jail::Open)?;
+    view::open(&args.plan())
+}
+
 fn explore(args: &ExploreArgs) -> Result<(), Error> {
+    let jail = prepare(args.jail())?;
     let system = System::open(&args.device().kvm, Explain::default())?;
-    explore::run(&system, &args.plan())
+    explore::run(&system, &jail, &args.plan())
+}
+
+fn test(args: &TestArgs) -> Result<(), Error> {
+    let plan = args.plan();
+    if args.list() {
+        return suite::list(&plan);
+    }
+    let jail = prepare(args.jail())?;
+    let system = System::open(&args.device().kvm, Explain::default())?;
+    suite::run(&system, &jail, &plan)
 }
 
 fn replay(args: &ReplayArgs) -> Result<(), Error> {
+    let jail = prepare(args.jail.jail())?;
     let system = System::open(&args.device.kvm, Explain::default())?;
-    replay::run(&system, &args.file, args.timeout, cli::image_path)
+    replay::run(system, &jail, &args.file, args.timeout, cli::image_path)
 }
 
 fn replay_needs(file: &Path) -> Result<(), Error> {
@@ -92,7 +174,7 @@ fn print_needs(needs: Vec<(String, CpuMode)>) -> Result<(), Error> {
 
 /// Says what went wrong, in which nothing of a guest's or of a file's can drive the terminal. A reader
 /// of the output that has gone is nothing to speak of.
-fn report(error: &Error) {
+fn complain(error: &Error) {
     if !error.is_closed_output() {
         let text = error.to_string();
         let text = match error.has_lines() {

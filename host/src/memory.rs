@@ -3,7 +3,7 @@
 //! All access copies, through `vm-memory`; there is never a reference into guest memory. An
 //! address that comes from a guest is an allegation, and every method here checks it.
 
-use std::{io, ops::Range};
+use std::{io, ops::Range, sync::LazyLock};
 
 use guest_abi::layout::{
     BOOT_INFO, IMAGE_BASE, MAX_ARGUMENTS_SIZE, MAX_MEMORY, PAGE_SIZE, STACK_BOTTOM, STACK_GUARD,
@@ -225,11 +225,15 @@ pub fn check_size(size: u64) -> Result<u32, MemoryError> {
         Ok(checked @ 1..=MAX_MEMORY) if checked.is_multiple_of(PAGE_SIZE) => checked,
         _ => return Err(MemoryError::Size { size }),
     };
-    match std::fs::read_to_string("/proc/meminfo").ok().and_then(|meminfo| total_ram(&meminfo)) {
+    match *RAM {
         Some(ram) if size > ram => Err(MemoryError::Ram { size, ram }),
         _ => Ok(checked),
     }
 }
+
+/// The memory of this machine in bytes, if it is known: read once, since the jail has no files.
+static RAM: LazyLock<Option<u64>> =
+    LazyLock::new(|| total_ram(&std::fs::read_to_string("/proc/meminfo").ok()?));
 
 /// The memory of this machine in bytes, as `/proc/meminfo` has it: `MemTotal: 16384 kB`.
 fn total_ram(meminfo: &str) -> Option<u64> {

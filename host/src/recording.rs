@@ -5,7 +5,6 @@
 //! recording without an end, and perhaps with half a line as its last; what is whole counts.
 
 use std::{
-    fs::File,
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -72,7 +71,8 @@ pub struct Options {
 }
 
 impl Options {
-    fn of(Plan { guests, limits, .. }: &Plan) -> Self {
+    /// The options of a run.
+    pub fn of(Plan { guests, limits, .. }: &Plan) -> Self {
         let items = |quota| match quota {
             Quota::Random => None,
             Quota::Items(items) => Some(items),
@@ -269,7 +269,9 @@ impl RecordedEnd {
 pub struct Recorder<'a> {
     path: PathBuf,
     header: Header,
-    file: Option<File>,
+    file: Option<Box<dyn Write + Send + 'a>>,
+    /// Whether it has begun.
+    begun: bool,
     /// Why it could not be written.
     failure: Option<io::Error>,
     next: &'a mut dyn Sink,
@@ -279,7 +281,13 @@ impl<'a> Recorder<'a> {
     /// The recorder of a run, to a file.
     pub fn new(path: &Path, plan: &Plan, next: &'a mut dyn Sink) -> Self {
         let header = Header { event: HEADER.into(), version: VERSION, options: Options::of(plan) };
-        Self { path: path.into(), header, file: None, failure: None, next }
+        Self { path: path.into(), header, file: None, begun: false, failure: None, next }
+    }
+
+    /// The same, to what takes the file's bytes, since it cannot be opened any more.
+    #[must_use]
+    pub fn through(self, writer: &'a mut (dyn Write + Send)) -> Self {
+        Self { file: Some(Box::new(writer)), ..self }
     }
 
     /// The outcome of the run that was recorded.
@@ -289,22 +297,25 @@ impl<'a> Recorder<'a> {
     /// The run's; or the recording could not be written.
     pub fn conclude(self, outcome: Result<(), Error>) -> Result<(), Error> {
         match self.failure {
-            Some(source) => Err(Error::Record { path: self.path, source }),
+            Some(source) => Err(Error::Write { what: "recording", path: self.path, source }),
             None => outcome,
         }
     }
 
     fn record(&mut self, event: &Event<'_>) -> io::Result<()> {
         let mut lines = Vec::new();
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => {
-                append_line(&mut lines, &self.header)?;
-                self.file.insert(files::create(&self.path)?)
-            }
-        };
+        if !std::mem::replace(&mut self.begun, true) {
+            append_line(&mut lines, &self.header)?;
+        }
         append_line(&mut lines, event)?;
-        file.write_all(&lines)
+        self.file.as_mut().map_or(Ok(()), |file| file.write_all(&lines))
+    }
+
+    /// Remembers why the recording cannot be written: those that follow from it are not of interest.
+    fn fail(&mut self, error: io::Error) -> io::Error {
+        let kind = error.kind();
+        self.failure.get_or_insert(error);
+        kind.into()
     }
 }
 
@@ -315,13 +326,17 @@ fn append_line(lines: &mut Vec<u8>, record: &impl Serialize) -> io::Result<()> {
 }
 
 impl Sink for Recorder<'_> {
+    fn prepare(&mut self) -> io::Result<()> {
+        if self.file.is_none() {
+            let file = files::create(&self.path).map_err(|error| self.fail(error))?;
+            self.file = Some(Box::new(file));
+        }
+        self.next.prepare()
+    }
+
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         if matches!(event, Event::Run(_) | Event::Turn(_) | Event::Crash(_) | Event::End(_)) {
-            self.record(event).map_err(|error| {
-                let kind = error.kind();
-                self.failure.get_or_insert(error);
-                io::Error::from(kind)
-            })?;
+            self.record(event).map_err(|error| self.fail(error))?;
         }
         self.next.event(event)
     }
@@ -529,15 +544,16 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// What serde says of a line, without the line's number, which is always 1.
     fn json(source: &serde_json::Error) -> Self {
-        let text = source.to_string();
-        let place = format!(" at line {} column {}", source.line(), source.column());
-        let text = text
-            .strip_suffix(&place)
-            .map_or(text.clone(), |text| format!("{text}, column {}", source.column()));
-        Self::Json(text)
+        Self::Json(json_problem(source))
     }
+}
+
+/// What serde says of a line, without the line's number, which is always 1.
+pub(crate) fn json_problem(source: &serde_json::Error) -> String {
+    let text = source.to_string();
+    let place = format!(" at line {} column {}", source.line(), source.column());
+    text.strip_suffix(&place).map_or(text.clone(), |text| format!("{text}, column {}", source.column()))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::{
     error::Error,
     event::{Event, Run},
     image::Source,
+    jail::Jail,
     kvm::System,
     limits::Limits,
     machine::Secrets,
@@ -32,7 +33,8 @@ use crate::{
 ///
 /// The recording, an image or the machine cannot be used, or [`Error::Differs`].
 pub fn run(
-    system: &System,
+    system: System,
+    jail: &Jail,
     path: &Path,
     timeout: Duration,
     own: impl Fn(&str, CpuMode) -> PathBuf,
@@ -45,7 +47,7 @@ pub fn run(
     let turns = recording.schedule();
     let plan = plan(&recording, guests, turns, timeout);
     let mut checker = Checker { recording: &recording, next: 0, timed_out: false, stopped: None };
-    let outcome = prodcons::run(system, &plan, &mut checker);
+    let outcome = prodcons::run(system, jail, &plan, &mut checker);
     match checker.stopped {
         Some(Stopped::OtherImage(problem)) => {
             Err(RecordingError { path: path.into(), line: Some(2), problem }.into())
@@ -115,7 +117,7 @@ fn plan(recording: &Recording, guests: Guests, turns: String, timeout: Duration)
 /// The limit of the recorded run that may be what ended it, and is no clock's. Nobody sees what guests
 /// print, so that there is nothing to be cut off.
 fn limits(options: &Options, timeout: Duration) -> Limits {
-    Limits { timeout, turn_timeout: None, max_exits: options.max_exits, max_output: u64::MAX }
+    Limits { max_exits: options.max_exits, max_output: u64::MAX, ..Limits::deadline(timeout) }
 }
 
 /// A sink that compares events with a recording, and stops the run at the first difference.

@@ -3,17 +3,20 @@
 
 use std::{
     io,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use crate::{
     crash::Crash,
     error::{Error, GuestEnd, GuestError, Place},
-    event::{Console, CrashEvent, Dropped, End, Event, Exits, Location, StatsEvent, VmStats},
-    hypercall::Stop,
+    event::{
+        Console, CrashEvent, Dropped, End, Event, Exits, Location, Log, ProfileEvent, StatsEvent, VmStats,
+    },
+    hypercall::{Said, Stop},
+    jail::{Jail, Needs, Thread},
     limits::Limits,
     machine::{Halt, Machine},
-    output::Sink,
+    output::{self, Sink},
     post_mortem::Report,
     stats::ExitStats,
     watchdog::{Expiry, Watchdog},
@@ -22,20 +25,43 @@ use crate::{
 /// The limits and the output of one run. Threads that run machines share it.
 pub struct Session<'a> {
     limits: Limits,
-    watchdog: Watchdog,
+    jail: Jail,
+    needs: Needs,
+    watchdog: Arc<Watchdog>,
     sink: Mutex<&'a mut dyn Sink>,
 }
 
 impl<'a> Session<'a> {
-    /// Starts the run's clock.
+    /// Starts the run's clock, and has the output open what it needs: the threads that run guests are to be
+    /// [confined](Self::confine) next.
     ///
     /// # Errors
     ///
-    /// The system gave no thread.
-    pub fn start(limits: &Limits, sink: &'a mut dyn Sink) -> Result<Self, Error> {
-        let watchdog = Watchdog::start(limits.timeout)
+    /// The system gave no thread, or a file cannot be written.
+    pub fn start(limits: &Limits, jail: &Jail, needs: Needs, sink: &'a mut dyn Sink) -> Result<Self, Error> {
+        sink.prepare().map_err(Error::Output)?;
+        let watchdog = Watchdog::start_in(jail, limits.timeout)
             .map_err(|source| Error::Os { what: "start the watchdog thread", source })?;
-        Ok(Self { limits: limits.clone(), watchdog, sink: Mutex::new(sink) })
+        let (limits, jail, watchdog) = (limits.clone(), jail.clone(), Arc::new(watchdog));
+        Ok(Self { limits, jail, needs, watchdog, sink: Mutex::new(sink) })
+    }
+
+    /// Puts the calling thread into the jail, which it does not leave again. No guest may have run yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Jail`]: the system refused it.
+    pub fn confine(&self) -> Result<(), Error> {
+        self.jail.enter(Thread::Vcpu(self.needs)).map_err(Error::Jail)
+    }
+
+    /// A session with the same limits and another output, for one more run of the same threads. Its clock
+    /// begins anew, and is also this one's.
+    pub fn once_more<'b>(&self, sink: &'b mut dyn Sink) -> Session<'b> {
+        self.restart_clock();
+        let (limits, watchdog) = (self.limits.clone(), Arc::clone(&self.watchdog));
+        // Its threads are in the jail already.
+        Session { limits, jail: Jail::Open, needs: self.needs, watchdog, sink: Mutex::new(sink) }
     }
 
     /// Starts the clock anew, for the next run of a session that has many.
@@ -95,7 +121,7 @@ impl<'a> Session<'a> {
     }
 
     /// Tells how a run ended: its crash, its `end`, if it came to one, what was dropped of guests' text,
-    /// and statistics, where they are wanted.
+    /// what a tracer counted, and statistics, where they are wanted.
     ///
     /// # Errors
     ///
@@ -110,6 +136,7 @@ impl<'a> Session<'a> {
         let tell = || {
             if let Err(Error::Guest(error)) = &outcome {
                 self.event(&Event::Crash(crash_event(error)))?;
+                mention_steps(error, machines);
             }
             if let Some(end) = end.filter(|_| matches!(outcome, Ok(()) | Err(Error::Guest(_)))) {
                 self.event(&Event::End(end))?;
@@ -123,10 +150,14 @@ impl<'a> Session<'a> {
     fn write_rest(&self, machines: &[Machine], stats: bool) -> Result<(), Error> {
         let limit = self.limits.max_output;
         for machine in machines {
-            let (vm, name, bytes) = (machine.vm(), machine.name(), machine.printed().dropped(limit));
+            let (vm, name, bytes) = (machine.vm(), machine.name(), machine.printed().dropped());
             if bytes > 0 {
                 self.event(&Event::Dropped(Dropped { vm, name, bytes, limit }))?;
             }
+        }
+        let vms: Vec<_> = machines.iter().filter_map(Machine::profile).collect();
+        if !vms.is_empty() {
+            self.event(&Event::Profile(ProfileEvent { vms }))?;
         }
         if stats {
             self.event(&stats_event(machines))?;
@@ -172,11 +203,14 @@ impl<'a> Session<'a> {
     /// The guest crashed, panicked, exited with a status that is not 0, or ran into a limit; the
     /// process was interrupted; or KVM or the output failed.
     pub fn run(&self, machine: &mut Machine, turn: Option<u64>) -> Result<Stop, Error> {
-        let (vm, name) = (machine.vm(), machine.name().to_owned());
+        let (vm, name) = (machine.vm(), machine.shared_name());
         let mut written = Ok(());
         let registration = self.watchdog.watch_this_thread(self.limits.turn_timeout);
-        let halt = machine.run(&registration, &self.limits, &mut |text| {
-            written = self.sink().event(&Event::Console(Console { vm, name: &name, text }));
+        let halt = machine.run(&registration, &self.limits, &mut |said| {
+            written = self.sink().event(&match said {
+                Said::Text(text) => Event::Console(Console { vm, name: &name, text }),
+                Said::Record(record) => Event::Log(Log::new(vm, &name, record)),
+            });
             written.is_ok()
         });
         written.map_err(|error| self.output_error(error, registration.expiry()))?;
@@ -257,6 +291,18 @@ pub fn crash_event(error: &GuestError) -> CrashEvent<'_> {
             _ => None,
         },
         report,
+    }
+}
+
+/// Says of a guest whose time was up that it was stepped, if it was: it may be slow, and not wrong.
+fn mention_steps(error: &GuestError, machines: &[Machine]) {
+    let machine = machines.iter().find(|machine| machine.vm() == error.at.vm);
+    let is_late = matches!(error.end, GuestEnd::Deadline(_) | GuestEnd::TurnTimeout(_));
+    if let Some(stepped) = machine.filter(|_| is_late).and_then(Machine::stepped) {
+        let Place { vm, name, .. } = &error.at;
+        output::complain(&format!(
+            "VM {vm}, {name} was stepped, which is slow, and came to {stepped} instructions; --timeout SECONDS gives it longer"
+        ));
     }
 }
 

@@ -8,7 +8,8 @@ use crate::{
     error::Error,
     event::{Event, ExitEvent},
     hypercall::Stop,
-    image::Request,
+    image::{Request, Start},
+    jail::Jail,
     kvm::System,
     launch::Parameters,
     limits::Limits,
@@ -25,6 +26,8 @@ pub struct Plan {
     pub image: PathBuf,
     /// What was asked for of it.
     pub request: Request,
+    /// What the guest is started with.
+    pub arguments: Vec<String>,
     /// The seed of all chance.
     pub seed: u64,
     /// The guest's memory in bytes.
@@ -46,12 +49,18 @@ pub struct Plan {
 /// # Errors
 ///
 /// The image or the machine cannot be used, or the guest did not end well.
-pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Error> {
-    let image = admission::open(system, &plan.image, plan.request, plan.memory)?;
-    let parameters = Parameters { vm: 1, seed: plan.seed, memory: plan.memory, arguments: &[] };
-    let machine = Machine::new(system, &image, parameters, plan.secrets)?;
-    let mut machines = plan.observe.attach(system, vec![machine])?;
-    let session = Session::start(&plan.limits, sink)?;
+pub fn run(system: System, jail: &Jail, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Error> {
+    let image = admission::open(&system, &plan.image, plan.request, plan.memory)?;
+    if !plan.arguments.is_empty() && !matches!(image.start(), Start::Boot { .. }) {
+        return Err(Error::Usage("arguments after -- reach only guests that are built with guest-rt".into()));
+    }
+    let parameters = Parameters { vm: 1, seed: plan.seed, memory: plan.memory, arguments: &plan.arguments };
+    let machine = Machine::new(&system, &image, parameters, plan.secrets)?;
+    let mut machines = plan.observe.attach(&system, vec![machine])?;
+    // No VM is to be made any more: KVM's device is closed.
+    drop(system);
+    let session = Session::start(&plan.limits, jail, plan.observe.needs(), sink)?;
+    session.confine()?;
     let outcome = run_to_exit(&mut machines[0], &session);
     let outcome = session.conclude(outcome, None, &machines, plan.stats);
     if plan.dump_regs {

@@ -9,6 +9,8 @@ use guest_abi::{
     ring::{Capacity, MAX_CAPACITY},
 };
 
+use ratatui::layout::Size;
+
 use crate::memory::check_size;
 
 /// A ring's capacity in items.
@@ -58,6 +60,20 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift)).ok_or_else(|| {
         format!("a size is a number of bytes, or one with K, M or G, as in {}K", DEFAULT_MEMORY >> 10)
     })
+}
+
+/// The size of a screen, in columns and rows.
+///
+/// # Errors
+///
+/// What the text should be, in words.
+pub fn parse_screen(text: &str) -> Result<Size, String> {
+    let size = text
+        .split_once('x')
+        .and_then(|(columns, rows)| Some(Size::new(columns.parse().ok()?, rows.parse().ok()?)));
+    let is_sound = |size: &Size| (1..=1000).contains(&size.width) && (1..=1000).contains(&size.height);
+    size.filter(is_sound)
+        .ok_or_else(|| "a screen's size is COLUMNSxROWS, each 1 to 1000, as in 100x30".into())
 }
 
 /// A guest-physical address, in decimal or with 0x.

@@ -17,7 +17,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::interrupt::{self, Signal};
+use crate::{
+    interrupt::{self, Signal},
+    jail::{self, Jail},
+};
 
 /// How often threads are signalled once their time is up.
 const KICK_INTERVAL: Duration = Duration::from_millis(2);
@@ -94,14 +97,21 @@ impl Watchdog {
     ///
     /// The system gave no thread or no signal handler.
     pub fn start(timeout: Duration) -> io::Result<Self> {
+        Self::start_in(&Jail::Open, timeout)
+    }
+
+    /// The same, with its thread in the jail.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start); or the jail cannot be entered.
+    pub fn start_in(jail: &Jail, timeout: Duration) -> io::Result<Self> {
         install_handler()?;
         let shared = Arc::new(Shared::default());
         shared.set(timeout);
         lock(&RUNNING).push(Arc::downgrade(&shared));
-        let thread = std::thread::Builder::new().name("watchdog".into()).spawn({
-            let shared = Arc::clone(&shared);
-            move || shared.watch()
-        })?;
+        let watching = Arc::clone(&shared);
+        let thread = jail::spawn(jail, jail::Thread::Watchdog, move || watching.watch())?;
         Ok(Self { shared, thread: Some(thread) })
     }
 

@@ -93,7 +93,7 @@ fn an_image_of_another_abi_is_refused_with_both_versions() {
     fs::write(file.path(), bytes).expect("written");
     if can_run_guests() {
         let args = ["run", "--image", file.path().to_str().expect("text")];
-        refused(&args, 2, "built for guest ABI 9.0, and this host has ABI 1.0");
+        refused(&args, 2, "built for guest ABI 9.1, and this host has ABI 1.1");
     }
 }
 

@@ -157,7 +157,7 @@ fn the_transcript_shows_the_run() {
         let (out, err) = expect(&["run", "prodcons", "--seed", "7", "--turns", "2"], 0);
         assert_eq!(err, "");
         let lines: Vec<&str> = out.lines().collect();
-        assert_eq!(lines[0], "prodcons: ring of 6, schedule random, 2 turns, seed 7 (guest ABI 1.0)");
+        assert_eq!(lines[0], "prodcons: ring of 6, schedule random, 2 turns, seed 7 (guest ABI 1.1)");
         assert!(lines[1].starts_with("  VM 1  guest-producer, producer, sha256 "), "{out}");
         assert_eq!(
             lines[4],

@@ -115,7 +115,7 @@ fn our_guests_survive_and_the_search_is_the_same_for_the_same_seed() {
         let verdict = |options: &[&str]| {
             let (mut verdict, _) =
                 explore(&folder, &[&["--depth", "3", "--runs", "200"], options].concat(), 0);
-            for clocked in ["seconds", "runs_per_second"] {
+            for clocked in ["seconds", "guest_seconds", "runs_per_second"] {
                 assert!(verdict.as_object_mut().expect("an object").remove(clocked).is_some());
             }
             verdict
@@ -167,7 +167,7 @@ fn the_text_says_what_to_do_next() {
         let lines: Vec<&str> = out.lines().collect();
         assert_eq!(
             lines[0],
-            "explore prodcons: capacities 1 to 64, every schedule of up to 6 turns (4096 runs), then random ones for 20 s; seed 1 (guest ABI 1.0)"
+            "explore prodcons: capacities 1 to 64, every schedule of up to 6 turns (4096 runs), then random ones for 20 s; seed 1 (guest ABI 1.1)"
         );
         assert!(lines[1].starts_with("  VM 1  overfills, producer, sha256 "), "{out}");
         assert_eq!(lines[3], "found in run 1: capacity 1, seed 1, schedule 11");

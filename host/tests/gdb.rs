@@ -67,12 +67,12 @@ impl Run {
     }
 }
 
-/// The line of guest-producer at which it pushes an item.
-fn push_line() -> String {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-producer/src/main.rs");
+/// The line of the loop in which the producer fills slots.
+fn loop_line() -> String {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-rt/src/ring.rs");
     let source = fs::read_to_string(source).expect("the source");
-    let line = source.lines().position(|line| line.contains("turn.push(")).expect("a push") + 1;
-    format!("break guest-producer/src/main.rs:{line}")
+    let line = source.lines().position(|line| line.contains("let mut slot = first")).expect("the loop") + 1;
+    format!("break guest-rt/src/ring.rs:{line}")
 }
 
 const EXCHANGE: [&str; 5] = ["run", "prodcons", "--seed=7", "--schedule=string:12211222", "--timeout=60"];
@@ -92,10 +92,11 @@ fn break_read_step_and_continue(mode: &str) {
     let said = run.gdb(
         &image_in("guest-producer", mode),
         &[
-            &push_line(),
+            &loop_line(),
             "continue",
-            "print guest_rt::ring::MAILBOX.pointers",
-            "print turn",
+            "print guest_rt::ring::MAILBOX.pointers.capacity.0.value",
+            "print items",
+            "backtrace",
             "info registers pc",
             "stepi",
             "next",
@@ -104,9 +105,10 @@ fn break_read_step_and_continue(mode: &str) {
             "continue",
         ],
     );
-    assert!(said.contains("Breakpoint 1, guest_producer::main"), "{said}");
-    assert!(said.contains("capacity: 6, prod_p: 0, cons_p: 0, count: 0"), "{said}");
-    assert!(said.contains("$2 = guest_rt::ring::Turn"), "{said}");
+    assert!(said.contains("Breakpoint 1, guest_rt::ring::go_round"), "{said}");
+    assert!(said.contains("$1 = 6"), "{said}");
+    assert!(said.contains("$2 = 6"), "{said}");
+    assert!(said.contains("guest_producer::main () at guest-producer/src/main.rs"), "{said}");
     assert!(said.contains("<guest_producer::main") || said.contains("<guest_producer::__guestlab"), "{said}");
     assert!(said.contains("exited normally"), "{said}");
     let (status, out, err) = run.end();
@@ -140,10 +142,10 @@ fn watchpoints_registers_and_memory() {
             "printf \"first %#x\\n\", $pc",
             "thbreak guest_producer::main",
             "continue",
-            "watch -l guest_rt::ring::MAILBOX.pointers.0.value.count",
+            "watch -l guest_rt::ring::MAILBOX.pointers.count.0.value",
             "continue",
             "delete",
-            "rwatch -l guest_rt::ring::MAILBOX.pointers.0.value.prod_p",
+            "rwatch -l guest_rt::ring::MAILBOX.pointers.prod_p.0.value",
             "continue",
             "delete",
             "set language c",
@@ -258,15 +260,16 @@ fn a_signal_ends_the_wait_for_gdb_whether_it_has_come_or_not() {
         return;
     }
     for comes in [false, true] {
-        let run = Run::start(&["run", "hello"], "127.0.0.1:0");
+        let mut run = Run::start(&["run", "hello"], "127.0.0.1:0");
+        common::await_run(&mut run.child);
         let stream = comes.then(|| {
             let mut stream = TcpStream::connect(&run.address).expect("it listens");
             send(&mut stream, "?");
             assert!(receive(&mut stream).contains("05"));
             stream
         });
-        let pid = run.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill runs").success());
+        // SAFETY: it is our own child, and has not been waited for.
+        assert_eq!(unsafe { libc::kill(run.child.id().cast_signed(), libc::SIGINT) }, 0);
         let (status, out, err) = run.end();
         assert_eq!((status, out.as_str()), (None, ""), "{err}");
         assert!(err.contains("interrupted by SIGINT"), "{err}");
@@ -286,6 +289,26 @@ fn a_timer_interrupts_a_guest_under_gdb() {
     assert!(said.contains("exited normally"), "{said}");
     let (status, out, err) = run.end();
     assert_eq!((status, out), (Some(0), plain), "{err}");
+}
+
+#[test]
+fn a_guest_that_is_stepped_for_its_watchpoints_gets_its_interrupts() {
+    if !has_gdb() {
+        return;
+    }
+    for mode in ["real", "protected", "long"] {
+        let args = ["run", "timer", "--mode", mode, "--timeout", "60"];
+        let (plain, _) = expect(&args, 0);
+        let run = Run::start(&args, "127.0.0.1:0");
+        // Nothing is ever read only there, and no debug register stops at reads only: the guest is stepped.
+        let said = run.gdb(
+            &image_in("timer", mode),
+            &["thbreak timer::main", "continue", "set language c", "rwatch *(char *) 0x20000", "continue"],
+        );
+        assert!(said.contains("Hardware read watchpoint") && said.contains("exited normally"), "{said}");
+        let (status, out, err) = run.end();
+        assert_eq!((status, out), (Some(0), plain), "{mode}: {err}");
+    }
 }
 
 #[test]

@@ -28,6 +28,7 @@ use guestlab::{
     explain::Explain,
     hypercall::Stop,
     image::{Image, ImageFormat, Request},
+    jail::{Jail, Needs},
     kvm::System,
     launch::Parameters,
     limits::Limits,
@@ -183,7 +184,7 @@ fn boot(system: &System, image: &Image, memory: u32) -> String {
 /// Runs a machine to its end, which must be one of those that there are, with a report that fits on a screen.
 fn end(machine: &mut Machine, limits: &Limits) -> String {
     let mut silence = Silence;
-    let session = Session::start(limits, &mut silence).expect("a session");
+    let session = Session::start(limits, &Jail::Open, Needs::default(), &mut silence).expect("a session");
     match session.run(machine, None) {
         Ok(Stop::Exited(_)) => "exit".into(),
         Ok(Stop::Halted) => "hlt".into(),

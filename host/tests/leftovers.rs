@@ -11,11 +11,12 @@ use guestlab::{
     error::Error,
     explain::Explain,
     explore,
+    jail::Jail,
     kvm::System,
     output::Silence,
     prodcons,
     recording::Recorder,
-    relay, replay, solo,
+    relay, replay, report, solo,
 };
 
 /// What a process has: threads, open files, and temporary files.
@@ -34,22 +35,25 @@ fn obey(args: &[&str]) -> Result<(), Error> {
                 (Plan::Prodcons(plan), Some(path)) => {
                     let mut silence = Silence;
                     let mut recorder = Recorder::new(path, &plan, &mut silence);
-                    prodcons::run(&system, &plan, &mut recorder)
+                    prodcons::run(system, &Jail::Open, &plan, &mut recorder)
                 }
-                (Plan::Prodcons(plan), None) => prodcons::run(&system, &plan, &mut Silence),
-                (Plan::Relay(plan), _) => relay::run(&system, &plan, &mut Silence),
-                (Plan::Solo(plan), _) => solo::run(&system, &plan, &mut Silence),
+                (Plan::Prodcons(plan), None) => prodcons::run(system, &Jail::Open, &plan, &mut Silence),
+                (Plan::Relay(plan), _) => relay::run(system, &Jail::Open, &plan, &mut Silence),
+                (Plan::Solo(plan), _) => solo::run(system, &Jail::Open, &plan, &mut Silence),
             }
         }
         Command::Explore(args) => {
             let system = System::open(&args.device().kvm, Explain::default())?;
-            explore::run(&system, &args.plan())
+            explore::run(&system, &Jail::Open, &args.plan())
         }
         Command::Replay(args) => {
             let system = System::open(&args.device.kvm, Explain::default())?;
-            replay::run(&system, &args.file, args.timeout, |_, _| PathBuf::new())
+            replay::run(system, &Jail::Open, &args.file, args.timeout, |_, _| PathBuf::new())
         }
-        Command::Doctor(_) => unreachable!("it is not among them"),
+        Command::Report(args) => report::of_file(&args.file, &args.page),
+        Command::View(_) | Command::Test(_) | Command::Compare(_) | Command::Doctor(_) => {
+            unreachable!("they are not among them")
+        }
     }
 }
 
@@ -71,15 +75,16 @@ fn runs_leave_no_thread_no_file_and_no_temporary_file() {
     let toml = fs::read_to_string(pingpong()).expect("an experiment");
     let toml = toml.replace("guest = \"pingpong\"", &format!("image = {:?}", guest("pingpong")));
     fs::write(path("pingpong.toml"), toml).expect("written");
-    let (relay, recording) = (path("pingpong.toml"), path("run.jsonl"));
+    let (relay, recording, page) = (path("pingpong.toml"), path("run.jsonl"), path("page.html"));
 
     let exchange = ["run", "prodcons", "--producer", &producer, "--consumer"];
     let free = ["--schedule", "free", "--producers", "4", "--timeout", "0.3"];
     let explore = ["explore", "prodcons", "--quiet", "--depth", "2", "--capacity", "1-3", "--runs", "20"];
     let explore = [&explore[..], &["--format", "jsonl", "--timeout", "0.3", "--record", &recording]].concat();
-    let runs: [(&[&[&str]], u8); 17] = [
+    let runs: [(&[&[&str]], u8); 18] = [
         (&[&exchange, &[&consumer, "--record", &recording]], 0),
         (&[&["replay", &recording]], 0),
+        (&[&["report", &recording, &page]], 0),
         (&[&exchange, &[&panics]], 1),
         (&[&exchange, &[&overfills]], 3),
         (&[&exchange, &[&spins, "--timeout", "0.1"]], 4),

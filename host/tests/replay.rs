@@ -76,9 +76,9 @@ fn a_recording_of_another_image_is_refused() {
         let (_, err) = expect(&["replay", &path], 2);
         assert!(err.contains("line 2: VM 1 ran mine with sha256 "), "{err}");
         let text = fs::read_to_string(&path).expect("a recording");
-        fs::write(&path, text.replace("\"abi\":\"1.0\"", "\"abi\":\"2.0\"")).expect("written");
+        fs::write(&path, text.replace("\"abi\":\"1.1\"", "\"abi\":\"2.0\"")).expect("written");
         let (_, err) = expect(&["replay", &path], 2);
-        assert!(err.contains("it was made with guest ABI 2.0, and this host has 1.0"), "{err}");
+        assert!(err.contains("it was made with guest ABI 2.0, and this host has 1.1"), "{err}");
     }
 }
 

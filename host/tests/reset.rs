@@ -7,6 +7,7 @@ use std::{path::Path, time::Duration};
 use common::{can_run_guests, image};
 use guestlab::{
     explain::Explain,
+    hypercall::Said,
     image::{Image, Request},
     kvm::System,
     launch::Parameters,
@@ -22,8 +23,10 @@ fn run(machine: &mut Machine) -> (String, Halt) {
     let registration = watchdog.watch_this_thread(None);
     let mut console = Vec::new();
     let halt = machine
-        .run(&registration, &limits, &mut |text| {
-            console.extend_from_slice(text);
+        .run(&registration, &limits, &mut |said| {
+            if let Said::Text(text) = said {
+                console.extend_from_slice(text);
+            }
             true
         })
         .expect("KVM runs it");

@@ -6,38 +6,21 @@ use std::{
     ffi::c_int,
     fs::{self, File},
     io::{self, Read},
-    os::{
-        fd::{FromRawFd, OwnedFd},
-        unix::process::{CommandExt, ExitStatusExt},
-    },
+    os::unix::process::{CommandExt, ExitStatusExt},
     path::Path,
     process::{Child, Command, Stdio},
-    ptr, thread,
+    thread,
     time::Duration,
 };
 
-use common::{can_run_guests, command, expect, full_pipe, image, pingpong, text};
+use common::{
+    await_run, can_run_guests, command, expect, full_pipe, image, is_running, pingpong, terminal, text,
+};
 use libc::{SIGHUP, SIGINT, SIGTERM};
 
 fn send(child: &Child, signal: c_int) {
     // SAFETY: the child has not been waited for, so that its process number is its own.
     unsafe { libc::kill(child.id().cast_signed(), signal) };
-}
-
-/// Whether a process has a run: its watchdog runs.
-fn is_running(child: &Child) -> bool {
-    let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).expect("its threads");
-    let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    names.into_iter().any(|name| name.trim_end() == "watchdog")
-}
-
-/// Waits until a process has a run.
-#[track_caller]
-fn await_run(child: &mut Child) {
-    while !is_running(child) {
-        assert_eq!(child.try_wait().expect("it is our child"), None, "it is over before it is signalled");
-        thread::sleep(Duration::from_millis(1));
-    }
 }
 
 /// Starts a run, signals it so long after it has begun, and returns what it said on standard error.
@@ -113,25 +96,10 @@ fn every_kind_of_run_is_interrupted() {
     }
 }
 
-/// A terminal: our end, and the one that programs get. `None` where there is none to be had.
-fn terminal() -> Option<(File, OwnedFd)> {
-    let (mut ours, mut theirs) = (-1, -1);
-    let (name, modes) = (ptr::null_mut(), ptr::null());
-    let size = libc::winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
-    // SAFETY: two point to numbers and one to a size; the others are not wanted.
-    if unsafe { libc::openpty(&raw mut ours, &raw mut theirs, name, modes, &raw const size) } != 0 {
-        return None;
-    }
-    // SAFETY: it was just opened, and nobody else has it.
-    let ours = unsafe { File::from_raw_fd(ours) };
-    // SAFETY: likewise.
-    Some((ours, unsafe { OwnedFd::from_raw_fd(theirs) }))
-}
-
 #[test]
 fn the_line_that_shows_progress_is_cleared() {
     if can_run_guests() {
-        let Some((mut terminal, end)) = terminal() else {
+        let Some((mut terminal, end)) = terminal(80, 24) else {
             eprintln!("skipped: there is no terminal to be had here");
             return;
         };

@@ -1,10 +1,12 @@
 //! The command line, as clap reads it. What each command does is in the file of its name.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::guests::Mode;
+use crate::scaffold::Template;
 
 /// Builds Guestlab's guests, runs its experiments and checks everything.
 ///
@@ -25,19 +27,24 @@ pub(crate) struct Cli {
 /// The commands, one a file of `commands/`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Make a guest of your own: a folder here that builds and runs at once.
+    New(New),
+
     /// Build all guests, or the named ones, and print each image's path, mode and size.
     BuildGuests(BuildGuests),
 
     /// Run an experiment or a guest in a virtual machine; builds whatever that needs first.
     ///
     /// Everything after `run` goes to `guestlab run` as it is: `cargo xtask run --help` shows
-    /// that command's own help.
+    /// that command's own help. Only `--manifest-path PATH` is xtask's: guests are taken from the
+    /// workspace of that Cargo.toml first, and where it has one guest, that one goes without saying.
     #[command(disable_help_flag = true)]
     Run(Handed),
 
     /// Look for a schedule, a capacity and a seed at which a guest of the exchange fails.
     ///
-    /// Everything after `explore` goes to `guestlab explore` as it is.
+    /// Everything after `explore` goes to `guestlab explore` as it is, but for `--manifest-path PATH`,
+    /// which is as for `run`.
     #[command(disable_help_flag = true)]
     Explore(Handed),
 
@@ -47,8 +54,30 @@ pub(crate) enum Command {
     #[command(disable_help_flag = true)]
     Replay(Handed),
 
-    /// Build the guests and run every test; `--nested` runs the host's on emulated hardware KVM.
+    /// Compare two runs, recorded or printed as JSON lines: where they part, and how their figures differ.
+    ///
+    /// Everything after `compare` goes to `guestlab compare` as it is.
+    #[command(disable_help_flag = true)]
+    Compare(Handed),
+
+    /// Write a page about a run that is in a file, of `--record FILE` or `--format jsonl`: `report FILE OUT.html`.
+    ///
+    /// Everything after `report` goes to `guestlab report` as it is.
+    #[command(disable_help_flag = true)]
+    Report(Handed),
+
+    /// Show a run in the terminal, forwards and backwards: a recording, or what `--format jsonl` wrote.
+    ///
+    /// Everything after `view` goes to `guestlab view` as it is.
+    #[command(disable_help_flag = true)]
+    View(Handed),
+
+    /// Build the guests and run every test, the host's and those inside guests; `--guests` runs these only,
+    /// and `--nested` all that boot guests on emulated hardware KVM.
     Test(Test),
+
+    /// Measure what everything costs, beside a hypervisor in plain C (needs gcc).
+    Bench(Bench),
 
     /// Fuzz all that reads what others wrote (images, recordings, hypercalls, ...), or the named targets of it.
     ///
@@ -62,8 +91,23 @@ pub(crate) enum Command {
     /// Typeset the analysis (PDF and HTML) and make the reference, below `target`.
     Docs,
 
+    /// Draw docs/run.svg anew, the run that README shows.
+    Picture,
+
     /// Say whether this machine can build and run guests, and what to do where it cannot.
     Doctor,
+}
+
+/// What to make.
+#[derive(Debug, Args)]
+pub(crate) struct New {
+    /// The guest's name: lower case letters, digits, `-` and `_`.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+
+    /// What it does at first.
+    #[arg(long, value_enum, default_value_t = Template::Hello)]
+    pub(crate) template: Template,
 }
 
 /// Which guests to build, and for which CPU mode.
@@ -76,6 +120,11 @@ pub(crate) struct BuildGuests {
     /// The CPU mode that the guests' Rust code is compiled for.
     #[arg(long, value_enum, default_value_t = Mode::Protected)]
     pub(crate) mode: Mode,
+
+    /// Build guests from elsewhere: packages in the workspace of this Cargo.toml that depend on guest-rt.
+    /// Their images go to its target folder, as `guests/NAME.elf`.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) manifest_path: Option<PathBuf>,
 }
 
 /// Which tests to run, and where.
@@ -90,10 +139,57 @@ pub(crate) struct Test {
     #[arg(long)]
     pub(crate) nested: bool,
 
-    /// Handed on to `cargo test` as it is; with `--nested`, to each of the test programs, which
+    /// Run only the tests that run inside guests, each in a VM of its own, in every CPU mode that this
+    /// machine can do; must come first.
+    #[arg(long, conflicts_with = "nested")]
+    pub(crate) guests: bool,
+
+    /// With `--guests`: only in this mode.
+    #[arg(long, value_enum, requires = "guests")]
+    pub(crate) mode: Option<Mode>,
+
+    /// Handed on to `cargo test` as it is; with `--guests` to `guestlab test`, whose help lists its options
+    /// and takes words for parts of tests' names; with `--nested`, to each of the test programs, which
     /// take it for names of tests.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     pub(crate) arguments: Vec<OsString>,
+}
+
+/// What to measure, and what to do with it.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Bench {
+    /// Measure only what has this in its name, such as `exit`, `turns`, `instructions`, `life`, `vms`,
+    /// `free`, `explore` or `builds`.
+    #[arg(value_name = "FILTER")]
+    pub(crate) filter: Option<String>,
+
+    /// Take fewer rounds, and do not build from nothing.
+    #[arg(long)]
+    pub(crate) quick: bool,
+
+    /// The form of what is printed.
+    #[arg(long, value_enum, default_value_t = BenchFormat::Text)]
+    pub(crate) format: BenchFormat,
+
+    /// Keep the results under this name, in target/bench.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) save: Option<String>,
+
+    /// Say what has changed since the results of this name.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) against: Option<String>,
+}
+
+/// The form in which results are printed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(crate) enum BenchFormat {
+    /// A table.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+    /// The table of docs/performance.md.
+    Markdown,
 }
 
 /// What to fuzz, and for how long.
@@ -142,6 +238,13 @@ mod tests {
             assert!(!test.nested, "{line}");
             assert_eq!(test.arguments, line.split_whitespace().collect::<Vec<_>>(), "{line}");
         }
+    }
+
+    #[test]
+    fn guests_comes_first_and_its_mode_second() {
+        let test = test("--guests --mode long heap --exact");
+        assert!(test.guests && test.mode == Some(Mode::Long));
+        assert_eq!(test.arguments, ["heap", "--exact"]);
     }
 
     #[test]

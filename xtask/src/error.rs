@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::status::Status;
-use crate::{docs, fuzz, guests, host, nested, process, toolchain, workspace};
+use crate::{bench, docs, fuzz, guests, host, nested, process, scaffold, toolchain, workspace};
 
 /// Why a command ended early.
 #[derive(Debug, Error)]
@@ -20,9 +20,17 @@ pub(crate) enum Error {
     #[error(transparent)]
     Guests(#[from] guests::Error),
 
+    /// A guest could not be made.
+    #[error(transparent)]
+    Scaffold(#[from] scaffold::Error),
+
     /// There is no toolchain that can build guests.
     #[error(transparent)]
     Toolchain(#[from] toolchain::Error),
+
+    /// Something could not be measured.
+    #[error(transparent)]
+    Bench(#[from] bench::Error),
 
     /// The documents could not be made.
     #[error(transparent)]
@@ -31,6 +39,10 @@ pub(crate) enum Error {
     /// The nested machine could not be made or run.
     #[error(transparent)]
     Nested(#[from] nested::Error),
+
+    /// An option of ours was not given as it must be.
+    #[error("{0}")]
+    Usage(&'static str),
 
     /// Nothing could be fuzzed.
     #[error(transparent)]
@@ -48,6 +60,9 @@ impl Error {
             Error::Workspace(error) => error.status(),
             Error::Host(error) => error.status(),
             Error::Guests(error) => error.status(),
+            Error::Scaffold(error) => error.status(),
+            Error::Usage(_) => Status::BAD_INPUT,
+            Error::Bench(error) => error.status(),
             Error::Docs(error) => error.status(),
             Error::Nested(error) => error.status(),
             Error::Fuzz(error) => error.status(),

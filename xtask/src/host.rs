@@ -63,8 +63,12 @@ impl Error {
 }
 
 impl Host {
-    /// Builds the binary, or finds that there is nothing to build.
+    /// Builds the binary, or finds that there is nothing to build. One that is named by `GUESTLAB_BINARY` is
+    /// taken as it is.
     pub(crate) fn build(workspace: &Workspace) -> Result<Host, Error> {
+        if let Some(binary) = std::env::var_os("GUESTLAB_BINARY") {
+            return Ok(Host { binary: binary.into(), images: workspace.images.clone() });
+        }
         let mut build = cargo::for_host(&workspace.root);
         build.args(["build", "--release", "--package", "guestlab", "--bin", "guestlab"]);
         build.arg("--target-dir").arg(&workspace.target);
@@ -72,7 +76,7 @@ impl Host {
             return Err(Error::DoesNotCompile);
         }
         let binary = workspace.target.join("release/guestlab");
-        Ok(Host { binary, images: workspace.images() })
+        Ok(Host { binary, images: workspace.images.clone() })
     }
 
     /// Asks which images these arguments need; where it refuses them, it has said why itself and
@@ -101,7 +105,8 @@ impl Host {
         process::cannot_start(&command, source).into()
     }
 
-    fn command(&self, arguments: &[OsString]) -> Command {
+    /// The binary, to be run.
+    pub(crate) fn command(&self, arguments: &[OsString]) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(arguments).env("GUESTLAB_IMAGES", &self.images);
         command

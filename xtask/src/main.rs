@@ -3,6 +3,7 @@
 //! It depends on no other member of the workspace. Cargo and the `guestlab` binary are driven as
 //! processes, so that guests, host and tool can each be built with what suits them.
 
+mod bench;
 mod cache;
 mod cargo;
 mod cli;
@@ -18,6 +19,7 @@ mod hush;
 mod nested;
 mod output;
 mod process;
+mod scaffold;
 mod status;
 mod toolchain;
 mod workspace;

@@ -8,13 +8,18 @@ use thiserror::Error;
 use crate::status::Status;
 use crate::{cargo, process};
 
-/// What xtask needs to know of the workspace.
+/// The file that makes a folder a package, or the root of a workspace.
+pub(crate) const MANIFEST: &str = "Cargo.toml";
+
+/// What xtask needs to know of a workspace: Guestlab's own, or one whose guests are to be built.
 #[derive(Debug)]
 pub(crate) struct Workspace {
     /// The folder of the workspace's `Cargo.toml`.
     pub(crate) root: PathBuf,
     /// Cargo's target directory, wherever environment or configuration put it.
     pub(crate) target: PathBuf,
+    /// The folder of the finished guest images.
+    pub(crate) images: PathBuf,
     /// The members.
     pub(crate) packages: Vec<Package>,
 }
@@ -35,6 +40,12 @@ pub(crate) struct Package {
 pub(crate) struct Dependency {
     /// The name of the package it depends on.
     pub(crate) name: String,
+    /// `dev` or `build`; nothing for what the package itself stands on.
+    #[serde(default)]
+    pub(crate) kind: Option<String>,
+    /// The features that it asks for.
+    #[serde(default)]
+    pub(crate) features: Vec<String>,
 }
 
 /// One thing that cargo can build of a package.
@@ -44,13 +55,15 @@ pub(crate) struct Target {
     pub(crate) name: String,
     /// `bin`, `lib`, `example` and so on.
     pub(crate) kind: Vec<String>,
+    /// The file that it begins with.
+    pub(crate) src_path: PathBuf,
 }
 
 /// Why the workspace could not be read.
 #[derive(Debug, Error)]
 pub(crate) enum Error {
     /// Cargo refuses the workspace.
-    #[error("cargo cannot read this workspace: {0}")]
+    #[error("cargo cannot read the workspace: {0}")]
     Refused(#[from] process::Error),
 
     /// Cargo's answer is not what it promises.
@@ -72,36 +85,50 @@ impl Error {
 struct Metadata {
     packages: Vec<Package>,
     target_directory: PathBuf,
+    workspace_root: PathBuf,
 }
 
 impl Workspace {
-    /// Asks cargo; it takes some hundredths of a second.
+    /// Asks cargo about Guestlab's own workspace; it takes some hundredths of a second.
     pub(crate) fn load() -> Result<Workspace, Error> {
-        Workspace::at(root())
+        Workspace::of(&root().join(MANIFEST))
     }
 
-    /// The workspace whose root this folder is.
-    pub(crate) fn at(root: PathBuf) -> Result<Workspace, Error> {
-        let manifest = root.join("Cargo.toml");
+    /// Asks cargo about the workspace that this manifest, or the one in this folder, belongs to.
+    pub(crate) fn of(manifest: &Path) -> Result<Workspace, Error> {
+        let manifest = if manifest.is_dir() { manifest.join(MANIFEST) } else { manifest.to_path_buf() };
         let mut ask = cargo::for_host(Path::new("."));
         ask.args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"]).arg(manifest);
         let metadata: Metadata = serde_json::from_str(&process::output(&mut ask)?)?;
-        Ok(Workspace { root, target: metadata.target_directory, packages: metadata.packages })
+        let Metadata { packages, target_directory: target, workspace_root: root } = metadata;
+        Ok(Workspace { root, images: target.join("guests"), target, packages })
     }
 
-    /// The folder of the finished guest images.
-    pub(crate) fn images(&self) -> PathBuf {
-        self.target.join("guests")
+    /// Whether this is Guestlab's own.
+    pub(crate) fn is_own(&self) -> bool {
+        self.root == root()
+    }
+
+    /// The folder of the finished images of guests' tests.
+    pub(crate) fn test_images(&self) -> PathBuf {
+        self.images.join("tests")
+    }
+
+    /// The folder of the measurements: their programs, and results that were saved.
+    pub(crate) fn bench(&self) -> PathBuf {
+        self.target.join("bench")
     }
 
     /// The guests' own target directory: no lock is shared with the host's build.
     pub(crate) fn guest_build(&self) -> PathBuf {
-        self.images().join("build")
+        self.target.join("guests/build")
     }
 }
 
-/// The folder that xtask was built from is in the workspace that it works on.
+/// Guestlab's own folder: xtask is a package in it. Cargo says where, when it runs xtask; one that is run
+/// without cargo takes the folder that it was built from.
 pub(crate) fn root() -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.parent().unwrap_or(own).to_path_buf()
+    let said = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let own = said.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    own.parent().unwrap_or(&own).to_path_buf()
 }

@@ -78,7 +78,32 @@ impl Trap {
     pub const STACK_POINTER: usize = 4;
 }
 
+/// What [`Port::Log`](crate::port::Port::Log) carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Log {
+    /// How grave it is, by the `log` crate's numbers: 1 error, 2 warning, 3 information, 4 debugging,
+    /// 5 tracing. The host takes any other for the nearest of these.
+    pub level: u32,
+    /// What it is about: as a rule a module's path.
+    pub target: Text,
+    /// The record itself.
+    pub message: Text,
+}
+
+/// What [`Port::Clock`](crate::port::Port::Clock) is answered with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Clock {
+    /// The ticks since the guest was started. They never go back.
+    pub ticks: u64,
+    /// The number of ticks in a second: the same for as long as a guest runs, and never 0.
+    pub frequency: u64,
+}
+
 const _: () = assert!(size_of::<Text>() == 8);
 const _: () = assert!(size_of::<Panic>() == 24);
 const _: () = assert!(size_of::<MailboxAttach>() == 8);
 const _: () = assert!(size_of::<Trap>() == 184);
+const _: () = assert!(size_of::<Log>() == 20);
+const _: () = assert!(size_of::<Clock>() == 16);

@@ -5,6 +5,7 @@
 //! | [`layout`] | the guest-physical memory map |
 //! | [`mode`] | the CPU modes a guest can run in |
 //! | [`note`] | the ELF note by which an image says its ABI version and its mode |
+//! | [`test`](mod@test) | the ELF notes by which an image says which tests it has |
 //! | [`boot`] | what the host tells a guest before its first instruction |
 //! | [`arguments`] | the arguments that a guest is started with |
 //! | [`port`] | the hypercalls: which port, which width, which direction |
@@ -32,12 +33,13 @@ pub mod mode;
 pub mod note;
 pub mod port;
 pub mod ring;
+pub mod test;
 pub mod transition;
 pub mod trap;
 
 /// The version of this ABI. A guest built for another major version is refused; a higher minor
 /// version only adds.
-pub const VERSION: Version = Version { major: 1, minor: 0 };
+pub const VERSION: Version = Version { major: 1, minor: 1 };
 
 /// An ABI version, as an image's note carries it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

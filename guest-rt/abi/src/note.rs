@@ -10,7 +10,8 @@ use crate::{Version, mode::CpuMode};
 /// The note's owner, with the zero byte that ends it.
 pub const NAME: [u8; 9] = *b"Guestlab\0";
 
-const NAME_SIZE: u32 = 9;
+/// Its length.
+pub(crate) const NAME_SIZE: u32 = 9;
 const DESCRIPTOR_SIZE: u32 = 12;
 
 /// The note's type.

@@ -42,11 +42,17 @@ pub enum Port {
     /// `out`, 32 bits: interrupt me once, with vector [`TIMER`](crate::trap::TIMER), after this many
     /// microseconds; 0 is never. It takes the place of what was set before.
     TimerSet = 0xF6,
+    /// `out`, 32 bits: a record of the guest's log; the address of a [`Log`](crate::block::Log). Since
+    /// version 1.1.
+    Log = 0xF7,
+    /// `out`, 32 bits: what time is it; the host writes a [`Clock`](crate::block::Clock) to this guest
+    /// address. Since version 1.1.
+    Clock = 0xF8,
 }
 
 impl Port {
     /// Every hypercall.
-    pub const ALL: [Port; 13] = [
+    pub const ALL: [Port; 15] = [
         Self::PrintByte,
         Self::PrintDecimal,
         Self::ExitCount,
@@ -60,6 +66,8 @@ impl Port {
         Self::EndTurn,
         Self::Trap,
         Self::TimerSet,
+        Self::Log,
+        Self::Clock,
     ];
 
     /// The width of the port's accesses in bytes: 1 or 4.
@@ -104,6 +112,8 @@ impl TryFrom<u16> for Port {
             0xF4 => Ok(Self::EndTurn),
             0xF5 => Ok(Self::Trap),
             0xF6 => Ok(Self::TimerSet),
+            0xF7 => Ok(Self::Log),
+            0xF8 => Ok(Self::Clock),
             _ => Err(UnknownPort(raw)),
         }
     }

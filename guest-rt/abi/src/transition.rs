@@ -42,8 +42,10 @@ impl Items {
     /// The `len` items of `slots` that begin at slot `first` and wrap around at `capacity`.
     fn from_ring(slots: &Slots, first: u32, len: u32, capacity: u32) -> Self {
         let mut items = Self { slots: [0; _], len: len as usize };
-        for (place, item) in (0..len).zip(&mut items.slots) {
-            *item = slots[((first + place) % capacity) as usize];
+        let mut slot = first;
+        for item in &mut items.slots[..len as usize] {
+            *item = slots[slot as usize];
+            slot = if slot + 1 == capacity { 0 } else { slot + 1 };
         }
         items
     }
@@ -250,9 +252,10 @@ fn check_slots(role: Role, before: &Ring, new: &Slots, moved: u32) -> Result<(),
         Role::Consumer => old.cons_p,
     };
     for slot in 0..old.capacity {
-        let touched = (slot + old.capacity - first) % old.capacity < moved;
+        // How far the slot lies behind the first one, around the ring's end.
+        let distance = if slot >= first { slot - first } else { slot + old.capacity - first };
         let claimed = new[slot as usize];
-        if !touched && claimed != before.slots()[slot as usize] {
+        if distance >= moved && claimed != before.slots()[slot as usize] {
             return Err(Violation::Slot { slot, claimed });
         }
     }

@@ -21,7 +21,9 @@ fn main() {
             turn.push(random.below(100)).expect("the share is no more than what is free");
         }
         if share > 1 {
-            turn.pointers_mut().count -= 1;
+            let mut pointers = turn.pointers();
+            pointers.count -= 1;
+            turn.set_pointers(pointers);
         }
         turn.end();
     }

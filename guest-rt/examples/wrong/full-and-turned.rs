@@ -15,7 +15,9 @@ fn main() {
     loop {
         let mut turn = mailbox.turn();
         if turn.free() == 0 {
-            turn.pointers_mut().cons_p = 0;
+            let mut pointers = turn.pointers();
+            pointers.cons_p = 0;
+            turn.set_pointers(pointers);
         }
         for _ in 0..turn.share(turn.count(), &mut random) {
             turn.take().expect("the share is no more than what is there");

@@ -18,7 +18,9 @@ fn main() {
     loop {
         let mut turn = mailbox.turn();
         if turn.free() == 0 {
-            turn.pointers_mut().take();
+            let mut pointers = turn.pointers();
+            pointers.take();
+            turn.set_pointers(pointers);
         }
         for _ in 0..turn.share(turn.free(), &mut random) {
             turn.push(random.below(100)).expect("the share is no more than what is free");

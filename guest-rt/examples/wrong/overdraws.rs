@@ -14,7 +14,9 @@ fn main() {
     loop {
         let mut turn = mailbox.turn();
         if turn.count() == 0 {
-            turn.pointers_mut().count = 1;
+            let mut pointers = turn.pointers();
+            pointers.count = 1;
+            turn.set_pointers(pointers);
             turn.take();
         }
         for _ in 0..turn.share(turn.count(), &mut random) {

@@ -19,9 +19,10 @@ fn main() {
         for _ in 0..turn.share(turn.free(), &mut random) {
             turn.push(random.below(100)).expect("the share is no more than what is free");
         }
-        let pointers = turn.pointers_mut();
+        let mut pointers = turn.pointers();
         if pointers.capacity == 37 {
             pointers.count += 1;
+            turn.set_pointers(pointers);
         }
         turn.end();
     }

@@ -1,4 +1,5 @@
-//! From the first instruction to `main`.
+//! From the first instruction to `main`, which [`entry!`](crate::entry) names; and what the host says of this
+//! VM: [`info`]. No exit.
 //!
 //! 1. The host starts the image at its ELF entry, in 16-bit real mode with CS base 0.
 //! 2. The boot assembly sets up segments and stack, switches to the mode that the guest is built
@@ -29,8 +30,8 @@ pub fn info() -> BootInfo {
     unsafe { core::ptr::with_exposed_provenance::<BootInfo>(layout::BOOT_INFO as usize).read_volatile() }
 }
 
-/// Names the guest's main function: a function without parameters that returns `()` or an
-/// [`ExitStatus`](crate::exit::ExitStatus). Every guest has exactly one.
+/// Names the guest's main function: a function without parameters that returns `()`, an
+/// [`ExitStatus`](crate::exit::ExitStatus), or a `Result` of these. Every guest has exactly one.
 ///
 /// ```ignore
 /// guest_rt::entry!(main);
@@ -42,10 +43,23 @@ pub fn info() -> BootInfo {
 #[macro_export]
 macro_rules! entry {
     ($main:path) => {
+        // Of two in one module the compiler says that this name is defined twice.
         #[unsafe(export_name = "__guestlab_main")]
-        extern "Rust" fn __guestlab_main() -> $crate::exit::ExitStatus {
-            let main: fn() -> _ = $main;
-            $crate::exit::Termination::status(main())
+        #[allow(unreachable_code, reason = "a main function may be one that does not return")]
+        extern "Rust" fn a_guest_has_only_one_entry() -> $crate::exit::ExitStatus {
+            $crate::exit::Termination::status($crate::boot::main_without_parameters($main)())
         }
     };
+    ($($other:tt)*) => {
+        ::core::compile_error!(
+            "`entry!` takes the name of the guest's main function: `guest_rt::entry!(main);`"
+        );
+    };
+}
+
+/// What [`entry!`](crate::entry) makes of a function's name. The compiler shows this line for a function
+/// that has parameters.
+#[doc(hidden)]
+pub fn main_without_parameters<T>(main: fn() -> T) -> fn() -> T {
+    main
 }

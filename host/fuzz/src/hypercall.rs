@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 use guest_abi::{
-    block::{MailboxAttach, Text},
+    block::{self, MailboxAttach, Text},
     layout::{BOOT_INFO, EXIT_TEXT, IMAGE_BASE, PAGE_SIZE, STACK_BOTTOM, STACK_GUARD},
     port,
 };
 use guestlab::{
+    clock::Clock,
     crash::Crash,
-    hypercall::{Reply, Services, Stop},
+    hypercall::{Reply, Said, Services, Stop},
     kvm::{Exit, Values, Width},
     machine::serve,
     memory::GuestMemory,
@@ -23,6 +24,10 @@ const SIZE: u32 = IMAGE_BASE + Text::MAX_LEN + 2 * PAGE_SIZE;
 
 /// The room that the host has in guest memory for the text of the exit counts.
 const EXIT_TEXT_SIZE: u32 = BOOT_INFO + PAGE_SIZE - EXIT_TEXT;
+
+/// The most bytes that one call says: a record's target and message, of which each byte may be replaced by
+/// a character of three.
+const MOST_SAID: usize = 2 * 3 * Text::MAX_LEN as usize;
 
 /// What a guest does.
 #[derive(Arbitrary, Clone, Debug)]
@@ -170,14 +175,21 @@ impl Guest {
             translation: &mut self.translation,
             translate: &mut |address| address,
             timer: &mut self.timer,
+            clock: Clock::start(),
             foreign: false,
-            console: &mut |text| {
-                printed += text.len();
+            console: &mut |said| {
+                printed += match said {
+                    Said::Text(text) => text.len(),
+                    Said::Record(record) => record.target.len() + record.message.len(),
+                };
                 true
             },
         };
         let reply = serve(exit, &mut services);
-        assert!(printed <= accesses * Text::MAX_LEN as usize, "{printed} bytes of output");
+        assert!(printed <= accesses * MOST_SAID, "{printed} bytes of output");
+        if reply.is_ok() {
+            self.accept_times(exit);
+        }
         match reply {
             Ok(Reply::Resume | Reply::Answer(_) | Reply::Wait) => None,
             Ok(Reply::Stop(stop)) => {
@@ -191,6 +203,17 @@ impl Guest {
                 // The next one finds its memory.
                 (self.mailbox, self.stats) = (None, ExitStats::default());
                 Some(Err(crash))
+            }
+        }
+    }
+
+    /// Takes the times that the guest asked for into the model: nothing else can know them.
+    fn accept_times(&mut self, exit: &Exit) {
+        let Exit::Out { port, values, .. } = exit else { return };
+        if *port == port::Port::Clock as u16 {
+            for &address in values.as_slice() {
+                let time = &mut self.model[address as usize..][..size_of::<block::Clock>()];
+                self.memory.read(address, time).expect("where the host has written");
             }
         }
     }

@@ -149,16 +149,10 @@ impl State {
             Ip::Any(ip) => ip,
         };
         let [code_base, stack_base] = self.bases.map(|base| u64::from(base & 0xF0));
-        Registers {
-            general,
-            ip,
-            flags: 2,
-            cr2: 0,
-            mode: self.mode(),
-            bits: [16, 32, 64][usize::from(self.bits % 3)],
-            code_base,
-            stack_base,
-        }
+        let bits = [16, 32, 64][usize::from(self.bits % 3)];
+        let mut registers = Registers::default();
+        (registers.general, registers.ip, registers.flags) = (general, ip, 2);
+        registers.in_segments(self.mode(), bits, code_base, stack_base)
     }
 
     fn exit(&self) -> Exit {

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use guest_abi::{mailbox::Quota, mode::CpuMode};
 
-use crate::schedule::ScheduleSpec;
+use crate::{output::Form, schedule::ScheduleSpec};
 
 /// A form of output, or of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -18,13 +18,22 @@ pub(super) enum Format {
     Flat,
 }
 
-/// The form of a verdict.
+/// The form of a verdict or of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum VerdictForm {
     /// For people.
     Text,
     /// One JSON object.
     Jsonl,
+}
+
+impl From<VerdictForm> for Form {
+    fn from(form: VerdictForm) -> Self {
+        match form {
+            VerdictForm::Text => Self::Text,
+            VerdictForm::Jsonl => Self::JsonLines,
+        }
+    }
 }
 
 /// A CPU mode.

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use guest_abi::{layout::DEFAULT_MEMORY, mailbox::Quota, mode::CpuMode, ring::MAX_CAPACITY};
 
 use super::{
-    DeviceArgs,
+    DeviceArgs, JailArgs,
     choices::{Mode, VerdictForm},
     guests::GuestsArgs,
     recordings_folder,
@@ -14,9 +14,9 @@ use super::{
 use crate::{
     explore::{Capacities, Plan},
     image::Source,
+    jail::Jail,
     limits::Limits,
     machine::Secrets,
-    output::Form,
     prodcons::Guests,
     values::{parse_memory, parse_seconds, parse_timeout},
 };
@@ -68,6 +68,8 @@ pub struct ExploreArgs {
     #[arg(long, hide = true)]
     needs: bool,
     #[command(flatten)]
+    jail: JailArgs,
+    #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
     guests: GuestsArgs,
@@ -112,6 +114,11 @@ impl ExploreArgs {
         &self.device
     }
 
+    /// How the search is confined.
+    pub fn jail(&self) -> Jail {
+        self.jail.jail()
+    }
+
     /// The images that the search takes from the images' folder: each a name and a mode.
     pub fn needs(&self) -> Vec<(String, CpuMode)> {
         let mode = self.mode.map_or(CpuMode::Protected, CpuMode::from);
@@ -136,7 +143,7 @@ impl ExploreArgs {
             runs: self.runs,
             capacities: self.capacity,
             options: self.options(),
-            form: if self.format == VerdictForm::Jsonl { Form::JsonLines } else { Form::Text },
+            form: self.format.into(),
             quiet: self.quiet,
         }
     }

@@ -39,11 +39,11 @@ pub(super) struct GuestsArgs {
 
 impl GuestsArgs {
     fn producer(&self, mode: CpuMode) -> Source {
-        source(self.producer.as_deref(), "guest-producer", mode)
+        source(self.producer.as_deref(), prodcons::PRODUCER, mode)
     }
 
     fn consumer(&self, mode: CpuMode) -> Source {
-        source(self.consumer.as_deref(), "guest-consumer", mode)
+        source(self.consumer.as_deref(), prodcons::CONSUMER, mode)
     }
 
     /// The guests whose images are taken from the images' folder.

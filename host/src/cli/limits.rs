@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::{
     limits::Limits,
+    log_filter::LogFilter,
     values::{parse_size, parse_timeout},
 };
 
@@ -27,6 +28,10 @@ pub(super) struct LimitArgs {
     /// at the end it is said how much that was [default: 16M].
     #[arg(long, value_name = "SIZE", value_parser = parse_size, allow_negative_numbers = true)]
     max_output: Option<u64>,
+    /// Which records of guests' logs are shown, as in RUST_LOG: a level (error, warn, info, debug, trace,
+    /// off), or TARGET=LEVEL, with commas between [default: info].
+    #[arg(long, value_name = "FILTER")]
+    log: Option<LogFilter>,
 }
 
 impl LimitArgs {
@@ -37,6 +42,7 @@ impl LimitArgs {
             turn_timeout: self.turn_timeout,
             max_exits: self.max_exits,
             max_output: self.max_output.unwrap_or(Limits::DEFAULT_MAX_OUTPUT),
+            log: self.log.clone().unwrap_or_default(),
         }
     }
 }

@@ -3,8 +3,11 @@
 mod choices;
 mod explore;
 mod guests;
+mod jail;
 mod limits;
 mod run;
+mod test;
+mod view;
 
 use std::{env, path::PathBuf, time::Duration};
 
@@ -12,9 +15,14 @@ use clap::{Args, Parser, Subcommand};
 use guest_abi::mode::CpuMode;
 
 pub use explore::ExploreArgs;
+pub use jail::JailArgs;
 pub use run::{Plan, RunArgs};
+pub use test::TestArgs;
+pub use view::ViewArgs;
 
-use crate::{kvm::System, values::parse_timeout};
+use choices::VerdictForm;
+
+use crate::{compare, kvm::System, values::parse_timeout};
 
 /// Guestlab runs bare-metal Rust guests in real virtual machines under Linux KVM.
 #[derive(Debug, Parser)]
@@ -32,8 +40,16 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Look for a schedule, a capacity and a seed at which a guest of the exchange fails.
     Explore(Box<ExploreArgs>),
+    /// Run the tests that images hold, each in a VM of its own.
+    Test(Box<TestArgs>),
     /// Run a recording again, in real VMs, and report the first difference.
     Replay(ReplayArgs),
+    /// Compare two runs, recorded or printed as JSON lines: where they part, and how their figures differ.
+    Compare(CompareArgs),
+    /// Write a page about a run that is in a file; nothing is run again.
+    Report(ReportArgs),
+    /// Show a run in the terminal, forwards and backwards: a recording, or what `--format jsonl` wrote.
+    View(ViewArgs),
     /// Say whether this machine can run guests and, if not, what to do.
     Doctor(DeviceArgs),
 }
@@ -58,9 +74,50 @@ pub struct ReplayArgs {
     /// As for `run`.
     #[arg(long, hide = true)]
     pub needs: bool,
+    /// How it is confined.
+    #[command(flatten)]
+    pub jail: JailArgs,
     /// Where KVM is.
     #[command(flatten)]
     pub device: DeviceArgs,
+}
+
+/// Compare two runs.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// What `run --record FILE` or `run --format jsonl` wrote.
+    #[arg(value_name = "A")]
+    one: PathBuf,
+    /// Another such file.
+    #[arg(value_name = "B")]
+    other: PathBuf,
+    /// The form of the output.
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    format: VerdictForm,
+    /// As for `run`: a comparison needs no images.
+    #[arg(long, hide = true)]
+    pub needs: bool,
+}
+
+/// Write a page about a run that is in a file.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// What `run ... --record FILE` or `run ... --format jsonl` wrote.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The page: one HTML file that needs nothing else.
+    #[arg(value_name = "OUT.html")]
+    pub page: PathBuf,
+    /// As for `run`.
+    #[arg(long, hide = true)]
+    pub needs: bool,
+}
+
+impl CompareArgs {
+    /// What to compare.
+    pub fn plan(&self) -> compare::Plan {
+        compare::Plan { files: [self.one.clone(), self.other.clone()], form: self.format.into() }
+    }
 }
 
 /// Where a guest's image is: in the images' folder.

@@ -10,7 +10,7 @@ use guest_abi::{
 };
 
 use super::{
-    DeviceArgs,
+    DeviceArgs, JailArgs,
     choices::{Format, Mode, Preset},
     guests::GuestsArgs,
     image_path,
@@ -21,6 +21,7 @@ use crate::{
     explain::Explain,
     gdb,
     image::{ImageFormat, Request},
+    jail::Jail,
     machine::Secrets,
     observe::Observe,
     output::Form,
@@ -28,7 +29,10 @@ use crate::{
     relay::{self, Experiment, Vm, VmGuest},
     schedule::{DEFAULT_TURNS, ScheduleSpec},
     seed, solo,
+    timeline::Timeline,
+    trace::{self, Shown},
     values::{is_guest_name, parse_address, parse_capacity, parse_memory},
+    view,
 };
 
 /// Run an experiment or a guest.
@@ -42,6 +46,9 @@ pub struct RunArgs {
     /// `prodcons`, or a guest's name.
     #[arg(value_name = "EXPERIMENT|GUEST", conflicts_with = "image")]
     guest: Option<String>,
+    /// The guest to run where no other is named: for xtask, which knows whose workspace has only one.
+    #[arg(long, hide = true, value_name = "GUEST")]
+    default_guest: Option<String>,
     /// The image of one guest to run: guest-rt's or anybody's.
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
@@ -49,6 +56,9 @@ pub struct RunArgs {
     /// here, too, and then win: --schedule, --turns, --seed, --timeout, --memory, --mode.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["guest", "image"])]
     experiment: Option<PathBuf>,
+    /// What a guest that runs alone is started with, after a `--`: `guest_rt::arguments` has it.
+    #[arg(last = true, value_name = "ARG")]
+    arguments: Vec<String>,
     /// Where a flat binary is loaded to [default: 0].
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     load: Option<u32>,
@@ -70,6 +80,9 @@ pub struct RunArgs {
     /// End with a table of exits: how often, why, and where the time went.
     #[arg(long)]
     stats: bool,
+    /// Write a page about the run when it is over, however it ended: one HTML file that needs nothing else.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Say on standard error, as it happens, what each KVM call and each exit is for.
     #[arg(long)]
     explain: bool,
@@ -82,12 +95,32 @@ pub struct RunArgs {
     /// The VM that gdb debugs, where there are several; the others wait for their turns [default: 1].
     #[arg(long, value_name = "N", requires = "gdb", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     gdb_vm: Option<u32>,
+    /// Write what happens when to a file that Perfetto and chrome://tracing open: a track a VM, turns and
+    /// exits as slices, the ring's occupancy as a counter (Trace Event Format).
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Show each instruction that guests execute, up to N of the run, on standard error: address, function,
+    /// bytes, instruction, and the registers that it changed, x87 and SSE left out. Guests are stepped, which is
+    /// slow; after N instructions they go on at full speed.
+    #[arg(long, value_name = "N", num_args = 0..=1, value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
+    trace_instructions: Option<Option<u64>>,
+    /// Show them in a file instead.
+    #[arg(long, value_name = "FILE", requires = "trace_instructions")]
+    trace_instructions_to: Option<PathBuf>,
+    /// End with a table of the instructions that guests executed, by function, at boot and by turn. Guests are
+    /// stepped, which is slow. A string instruction counts once, however often it is repeated.
+    #[arg(long)]
+    profile: bool,
     /// Print the registers at the end, on standard error.
     #[arg(long)]
     dump_regs: bool,
     /// Tell guests that ask where the host has their memory: a secret worth keeping.
     #[arg(long)]
     allow_hva: bool,
+    /// Show the run in the terminal while it goes on, forwards and backwards; `?` shows the keys. The view
+    /// stays when the run is over; closing it before ends the run.
+    #[arg(long, conflicts_with_all = ["gdb", "explain", "dump_regs", "quiet"])]
+    tui: bool,
     /// Print guests' own text and the end of the run only.
     #[arg(long)]
     quiet: bool,
@@ -95,6 +128,8 @@ pub struct RunArgs {
     /// do nothing else: for xtask, which builds them.
     #[arg(long, hide = true)]
     needs: bool,
+    #[command(flatten)]
+    jail: JailArgs,
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
@@ -154,14 +189,43 @@ impl RunArgs {
         self.needs
     }
 
+    /// Whether the run is to be shown in the terminal.
+    pub fn has_view(&self) -> bool {
+        self.tui
+    }
+
     /// Where KVM is.
     pub fn device(&self) -> &DeviceArgs {
         &self.device
     }
 
+    /// How the run is confined.
+    pub fn jail(&self) -> Jail {
+        self.jail.jail()
+    }
+
     /// The file to record to.
     pub fn record(&self) -> Option<&Path> {
         self.exchange.record.as_deref()
+    }
+
+    /// Where what happens when is told.
+    ///
+    /// # Errors
+    ///
+    /// Its file cannot be made.
+    pub fn timeline(&self) -> Result<Timeline, Error> {
+        self.trace.as_deref().map_or_else(|| Ok(Timeline::default()), Timeline::create)
+    }
+
+    /// The file of the page about the run.
+    pub fn report(&self) -> Option<&Path> {
+        self.report.as_deref()
+    }
+
+    /// Whether statistics are asked for.
+    pub fn stats(&self) -> bool {
+        self.stats
     }
 
     /// The form of the output, and whether there is to be little of it.
@@ -212,9 +276,9 @@ impl RunArgs {
             });
             return Ok(names.collect());
         }
-        let names = match &self.guest {
-            Some(name) if name == Self::PRODCONS => self.exchange.guests.needs(mode),
-            Some(name) => vec![name.clone()],
+        let names = match self.guest() {
+            Some(Self::PRODCONS) => self.exchange.guests.needs(mode),
+            Some(name) => vec![name.to_owned()],
             None => Vec::new(),
         };
         Ok(names.into_iter().map(|name| (name, mode)).collect())
@@ -227,6 +291,12 @@ impl RunArgs {
     /// Options that do not go together, or no seed could be drawn.
     pub fn plan(&self) -> Result<Plan, Error> {
         self.check()?;
+        if self.tui && !view::has_terminal() {
+            return Err(Error::Usage(
+                "--tui needs a terminal, and standard output is none; without it the run is a transcript"
+                    .into(),
+            ));
+        }
         let experiment = self.experiment()?;
         let seed = match self.seed.or(experiment.as_ref().and_then(|experiment| experiment.seed)) {
             Some(seed) => seed,
@@ -243,8 +313,8 @@ impl RunArgs {
         if let Some(experiment) = experiment {
             return Ok(Plan::Relay(self.relay(experiment, seed)));
         }
-        match (&self.guest, &self.image) {
-            (Some(name), _) if name == Self::PRODCONS => Ok(Plan::Prodcons(self.prodcons(seed))),
+        match (self.guest(), &self.image) {
+            (Some(Self::PRODCONS), _) => Ok(Plan::Prodcons(self.prodcons(seed))),
             (Some(name), _) => Ok(Plan::Solo(self.solo(self.image_path(name), seed))),
             (None, Some(image)) => Ok(Plan::Solo(self.solo(image.clone(), seed))),
             (None, None) => unreachable!("check() refuses a run of nothing"),
@@ -263,16 +333,21 @@ impl RunArgs {
             capacity: capacity.unwrap_or(Capacity::DEFAULT),
             seed,
             limits: self.limits.limits(None),
-            stats: self.stats,
+            stats: self.stats || self.report.is_some(),
             observe: self.observe(),
         }
     }
 
     /// Who is to look on.
     fn observe(&self) -> Observe {
+        let shown =
+            self.trace_instructions.map(|limit| Shown { limit, file: self.trace_instructions_to.clone() });
         match &self.gdb {
             Some(address) => {
                 Observe::Gdb(gdb::Plan { address: address.clone(), vm: self.gdb_vm.unwrap_or(1) })
+            }
+            None if shown.is_some() || self.profile => {
+                Observe::Trace(trace::Plan { shown, profile: self.profile })
             }
             None => Observe::Nobody,
         }
@@ -303,7 +378,7 @@ impl RunArgs {
             seed,
             limits: self.limits.limits(experiment.timeout),
             secrets: self.secrets(),
-            stats: self.stats,
+            stats: self.stats || self.report.is_some(),
             observe: self.observe(),
             experiment,
         }
@@ -313,18 +388,25 @@ impl RunArgs {
         solo::Plan {
             image,
             request: self.request(),
+            arguments: self.arguments.clone(),
             seed,
             memory: self.memory(),
             limits: self.limits.limits(None),
             secrets: self.secrets(),
-            stats: self.stats,
+            stats: self.stats || self.report.is_some(),
             observe: self.observe(),
             dump_regs: self.dump_regs,
         }
     }
 
     fn is_exchange(&self) -> bool {
-        self.guest.as_deref() == Some(Self::PRODCONS)
+        self.guest() == Some(Self::PRODCONS)
+    }
+
+    /// The guest or experiment that is named, or goes without saying.
+    fn guest(&self) -> Option<&str> {
+        let is_open = self.image.is_none() && self.experiment.is_none();
+        self.guest.as_deref().or(self.default_guest.as_deref().filter(|_| is_open))
     }
 
     fn memory(&self) -> u32 {
@@ -341,13 +423,13 @@ impl RunArgs {
 
     /// Refuses options that do not go together.
     fn check(&self) -> Result<(), Error> {
-        if self.guest.is_none() && self.image.is_none() && self.experiment.is_none() {
+        if self.guest().is_none() && self.image.is_none() && self.experiment.is_none() {
             return Err(Error::Usage(
                 "name what to run: `prodcons`, a guest, --image FILE, or --experiment FILE (--help lists the options)"
                     .into(),
             ));
         }
-        if let Some(name) = self.guest.as_ref().filter(|name| !is_guest_name(name)) {
+        if let Some(name) = self.guest().filter(|name| !is_guest_name(name)) {
             return Err(Error::Usage(format!(
                 "{name:?} is no guest's name; `cargo xtask build-guests` lists them"
             )));
@@ -363,9 +445,21 @@ impl RunArgs {
                 "--load goes with --format flat: an ELF file says itself where it goes".into(),
             ));
         }
+        if self.tui && self.output().0 == Form::JsonLines {
+            return Err(Error::Usage(
+                "--tui has the terminal, and --format jsonl wants it, too; --record FILE keeps the run beside a view"
+                    .into(),
+            ));
+        }
         let is_exchange = self.is_exchange();
         if (is_exchange || self.experiment.is_some()) && self.dump_regs {
             return Err(Error::Usage("--dump-regs is for a guest that runs alone".into()));
+        }
+        if (is_exchange || self.experiment.is_some()) && !self.arguments.is_empty() {
+            return Err(Error::Usage(
+                "arguments after -- are for a guest that runs alone; an experiment's file has those of its guests"
+                    .into(),
+            ));
         }
         let scheduled = |option: &str| matches!(option, "schedule" | "turns") && self.experiment.is_some();
         let mut given = self.exchange.given().into_iter().filter(|option| !scheduled(option));
@@ -376,6 +470,12 @@ impl RunArgs {
         if self.gdb.is_some() && free {
             return Err(Error::Usage(
                 "--gdb debugs VMs that take turns, and with --schedule free they run at once; name another schedule"
+                    .into(),
+            ));
+        }
+        if self.gdb.is_some() && (self.trace_instructions.is_some() || self.profile) {
+            return Err(Error::Usage(
+                "--gdb steps guests itself: take --trace-instructions and --profile for a run without it"
                     .into(),
             ));
         }
@@ -391,6 +491,9 @@ impl RunArgs {
             return Err(Error::Usage(
                 "--record is for runs that can be repeated, and one with --schedule free cannot".into(),
             ));
+        }
+        if self.report.is_some() && self.report == self.exchange.record {
+            return Err(Error::Usage("--report and --record name one file; each needs its own".into()));
         }
         Ok(())
     }
@@ -482,11 +585,36 @@ mod tests {
             &["hello", "--turns", "3"][..],
             &["prodcons", "--entry", "5"],
             &["hello", "--entry", "5"],
+            &["prodcons", "--record", "x", "--report", "x"],
             &["--image", "x", "--schedule", "random"],
+            &["prodcons", "--", "argument"],
             &[],
         ] {
             assert!(matches!(parse(args).plan(), Err(Error::Usage(_))), "{args:?}");
             assert!(matches!(parse(args).needs(), Err(Error::Usage(_))), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn what_goes_without_saying_is_run_where_nothing_else_is_named() {
+        let needs = |args: &[&str]| {
+            let needs = parse(&[&["--default-guest", "demo"], args].concat()).needs().expect("needs");
+            needs.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+        };
+        assert_eq!(needs(&[]), ["demo"]);
+        assert_eq!(needs(&["hello"]), ["hello"]);
+        assert_eq!(needs(&["prodcons"]), ["guest-producer", "guest-consumer"]);
+        assert!(needs(&["--image", "x"]).is_empty());
+    }
+
+    #[test]
+    fn what_follows_two_dashes_is_the_guests() {
+        for args in [
+            &["hello", "--quiet", "--", "--turns", "-x", "", "--"][..],
+            &["--image", "x", "--", "--turns", "-x", "", "--"],
+        ] {
+            let Plan::Solo(plan) = parse(args).plan().expect("a plan") else { panic!("{args:?}") };
+            assert_eq!(plan.arguments, ["--turns", "-x", "", "--"]);
         }
     }
 
@@ -509,6 +637,7 @@ mod tests {
             ("--max-exits", "0"),
             ("--max-exits", "-1"),
             ("--max-output", "lots"),
+            ("--log", "net=loud"),
             ("--schedule", "burst:0"),
             ("--turns", "-1"),
             ("--producers", "0"),

@@ -24,8 +24,10 @@ pub use search::Capacities;
 pub use trial::Trial;
 
 use crate::{
+    clerk::Clerk,
     error::{Error, GuestError},
     files,
+    jail::{Jail, Needs},
     kvm::System,
     limits::Limits,
     observe::Observe,
@@ -76,7 +78,7 @@ pub struct Plan {
 ///
 /// [`Error::Guest`] if a guest fails, once that has been shrunk and recorded; otherwise it is not
 /// the guests that failed.
-pub fn run(system: &System, plan: &Plan) -> Result<(), Error> {
+pub fn run(system: &System, jail: &Jail, plan: &Plan) -> Result<(), Error> {
     let vms = plan.guests.vms();
     let space = Space { capacities: plan.capacities, vms, seed: plan.seed };
     let short = space.short(plan.depth).ok_or_else(|| {
@@ -86,16 +88,19 @@ pub fn run(system: &System, plan: &Plan) -> Result<(), Error> {
     verdict::announce(plan, &cast, short.len())?;
 
     // Before the search: nobody likes to lose what came of it.
-    let cannot = |source| Error::Record { path: plan.recording.clone(), source };
+    let cannot = |source| Error::Write { what: "recording", path: plan.recording.clone(), source };
     files::check_writable(&plan.recording).map_err(cannot)?;
+    let clerk = Clerk::hire(&plan.recording).map_err(cannot)?;
 
     let mut silence = Silence;
-    let mut lab = Lab::new(system, &cast, Session::start(&plan.limits, &mut silence)?);
+    let needs = Needs { explores: true, ..Needs::default() };
+    let session = Session::start(&plan.limits, jail, needs, &mut silence)?;
+    let mut lab = Lab::new(system, &cast, session)?;
     let progress = Progress::new(plan.quiet);
     let began = Instant::now();
     let mut searched = Searched { short: 0, of: short.len(), random: 0 };
     let found = match search(&mut lab, plan, space, short, &mut searched, &progress)? {
-        Some(first) => Some(pin_down(system, &mut lab, plan, first, &progress)?),
+        Some(first) => Some(pin_down(&mut lab, plan, clerk, first, &progress)?),
         None => None,
     };
     drop(progress);
@@ -146,9 +151,9 @@ fn search(
 
 /// Shrinks a failure, and records a run that shows it.
 fn pin_down(
-    system: &System,
     lab: &mut Lab<'_>,
     plan: &Plan,
+    clerk: Clerk,
     first: Failure,
     progress: &Progress,
 ) -> Result<Found, Error> {
@@ -183,10 +188,10 @@ fn pin_down(
         error: first.error,
         recorded: true,
     };
-    match record(system, &exchange(plan, &found.shrunk.trial), &plan.recording) {
+    match record(lab, &exchange(plan, &found.shrunk.trial), clerk, &plan.recording) {
         Err(Error::Guest(error)) => found.error = error,
         Ok(()) => found.repeats = false,
-        Err(Error::Record { .. }) => found.recorded = false,
+        Err(Error::Write { .. }) => found.recorded = false,
         Err(error) => return Err(error),
     }
     Ok(found)
@@ -208,11 +213,14 @@ fn exchange(plan: &Plan, trial: &Trial) -> prodcons::Plan {
     }
 }
 
-fn record(system: &System, exchange: &prodcons::Plan, path: &Path) -> Result<(), Error> {
+/// Runs an exchange once more and has the clerk record it.
+fn record(lab: &Lab<'_>, exchange: &prodcons::Plan, mut clerk: Clerk, path: &Path) -> Result<(), Error> {
     let mut silence = Silence;
-    let mut recorder = Recorder::new(path, exchange, &mut silence);
-    let outcome = prodcons::run(system, exchange, &mut recorder);
-    recorder.conclude(outcome)
+    let mut recorder = Recorder::new(path, exchange, &mut silence).through(&mut clerk);
+    let outcome = lab.run_again(exchange, &mut recorder);
+    let outcome = recorder.conclude(outcome);
+    clerk.dismiss().map_err(|source| Error::Write { what: "recording", path: path.into(), source })?;
+    outcome
 }
 
 /// How far the search has come.

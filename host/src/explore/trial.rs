@@ -1,11 +1,14 @@
 //! Trials: runs that are only asked whether a guest fails.
 
+use std::time::Duration;
+
 use guest_abi::ring::Capacity;
 
 use crate::{
     error::{Error, GuestError},
     kvm::System,
     machine::Machine,
+    output::Sink,
     prodcons::{self, Cast, Stage},
     schedule,
     session::Session,
@@ -43,7 +46,7 @@ pub(super) struct Lab<'a> {
     system: &'a System,
     cast: &'a Cast,
     session: Session<'a>,
-    /// The machines of the last trial, if there was one.
+    /// The machines of the last trial.
     machines: Vec<Machine>,
     effort: Effort,
 }
@@ -55,16 +58,34 @@ pub(super) struct Effort {
     pub(super) runs: u64,
     /// The number of their turns.
     pub(super) turns: u64,
+    /// The time in guests: inside of `KVM_RUN`.
+    pub(super) guest: Duration,
 }
 
 impl<'a> Lab<'a> {
-    pub(super) fn new(system: &'a System, cast: &'a Cast, session: Session<'a>) -> Self {
-        Self { system, cast, session, machines: Vec::new(), effort: Effort::default() }
+    /// Makes the VMs for the first trial, and goes into the jail with them.
+    ///
+    /// # Errors
+    ///
+    /// KVM refused a call, or the system the jail.
+    pub(super) fn new(system: &'a System, cast: &'a Cast, session: Session<'a>) -> Result<Self, Error> {
+        let machines = cast.start(system, 0)?;
+        session.confine()?;
+        Ok(Self { system, cast, session, machines, effort: Effort::default() })
     }
 
     /// What the trials so far have cost.
     pub(super) fn effort(&self) -> Effort {
         self.effort
+    }
+
+    /// Runs an exchange once more, in new VMs and with this output.
+    ///
+    /// # Errors
+    ///
+    /// A guest failed, or the machine or the output did.
+    pub(super) fn run_again(&self, exchange: &prodcons::Plan, sink: &mut dyn Sink) -> Result<(), Error> {
+        prodcons::run_again(self.system, exchange, self.cast, &self.session.once_more(sink))
     }
 
     /// Makes a trial; `None` if no guest failed.
@@ -73,15 +94,13 @@ impl<'a> Lab<'a> {
     ///
     /// It is not the guests that failed.
     pub(super) fn fails(&mut self, trial: &Trial) -> Result<Option<Failure>, Error> {
-        match self.machines.is_empty() {
-            true => self.machines = self.cast.start(self.system, trial.seed)?,
-            false => self.cast.restart(self.system, &mut self.machines, trial.seed)?,
-        }
+        self.cast.restart(self.system, &mut self.machines, trial.seed)?;
         let mut stage = Stage::new(self.cast, trial.capacity);
         self.session.restart_clock();
         let outcome = play(&self.session, &mut stage, &mut self.machines, &trial.turns);
         self.effort.runs += 1;
         self.effort.turns += stage.turns();
+        self.effort.guest += self.machines.iter().map(|machine| machine.stats().guest()).sum::<Duration>();
         match outcome {
             Ok(()) => Ok(None),
             Err(Error::Guest(error)) => {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Found, Plan, Searched, Shrunk, Spent, Trial};
 use crate::{
+    command::CommandLine,
     error::{Error, GuestEnd},
     event::{CrashEvent, Guest},
     output::{self, Form},
@@ -120,20 +121,15 @@ impl Verdict<'_> {
     /// The command that shows a failure.
     fn command(&self, Found { shrunk: Shrunk { trial, .. }, error, .. }: &Found) -> String {
         let exchange = super::exchange(self.plan, trial);
-        let mut words: Vec<String> = ["cargo", "xtask", "run", "prodcons"].map(String::from).into();
-        words.extend(self.plan.options.iter().cloned());
-        words.extend(["--capacity".into(), trial.capacity.items().to_string()]);
-        words.extend(["--seed".into(), trial.seed.to_string()]);
-        words.extend(["--schedule".into(), exchange.schedule.to_string()]);
-        if let Some(turns) = exchange.turns {
-            words.extend(["--turns".into(), turns.to_string()]);
-        }
-        if matches!(error.end, GuestEnd::Deadline(_)) {
-            words.extend(["--timeout".into(), exchange.limits.timeout.as_secs_f64().to_string()]);
-        }
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        // A word with a NUL cannot have come from a command line.
-        shlex::try_join(words.iter().copied()).unwrap_or_else(|_| words.join(" "))
+        let timeout = || exchange.limits.timeout.as_secs_f64();
+        CommandLine::run(["prodcons".to_owned()])
+            .words(&self.plan.options)
+            .option("--capacity", trial.capacity.items())
+            .option("--seed", trial.seed)
+            .option("--schedule", &exchange.schedule)
+            .maybe("--turns", exchange.turns)
+            .maybe("--timeout", matches!(error.end, GuestEnd::Deadline(_)).then(timeout))
+            .to_string()
     }
 
     fn json(&self) -> Json<'_> {
@@ -151,6 +147,7 @@ impl Verdict<'_> {
             runs: self.spent.effort.runs,
             turns: self.spent.effort.turns,
             seconds: self.spent.time.as_secs_f64(),
+            guest_seconds: self.spent.effort.guest.as_secs_f64(),
             runs_per_second: self.runs_per_second(),
             failure: self.found.map(|found| JsonFailure {
                 trial: JsonTrial::from(&found.shrunk.trial),
@@ -197,6 +194,8 @@ struct Json<'a> {
     runs: u64,
     turns: u64,
     seconds: f64,
+    /// Of these, those in guests: inside of `KVM_RUN`.
+    guest_seconds: f64,
     runs_per_second: f64,
     failure: Option<JsonFailure<'a>>,
 }

@@ -6,17 +6,21 @@ use gdbstub_arch::x86::{
     reg::{X86_64CoreRegs, X86CoreRegs, X86SegmentRegs, X87FpuInternalRegs},
 };
 
-use crate::kvm::{CpuRegisters, FloatRegisters};
+use crate::kvm::{FloatRegisters, Registers};
+
+/// The places of gdb's general registers, RAX, RBX, RCX, RDX, RSI, RDI, RBP, RSP and R8 to R15, in the order
+/// in which instructions encode them.
+const ORDER: [usize; 16] = [0, 3, 1, 2, 6, 7, 5, 4, 8, 9, 10, 11, 12, 13, 14, 15];
 
 /// An architecture of gdb's that a guest can have.
 pub(super) trait GuestArch:
     Arch<Usize: Send, Registers: Send, BreakpointKind: Send> + Send + 'static
 {
     /// The registers as gdb has them.
-    fn to_gdb(registers: &CpuRegisters) -> Self::Registers;
+    fn to_gdb(registers: &Registers, float: &FloatRegisters) -> Self::Registers;
 
     /// Takes over what gdb has of the registers.
-    fn from_gdb(gdb: &Self::Registers, registers: &mut CpuRegisters);
+    fn from_gdb(gdb: &Self::Registers, registers: &mut Registers, float: &mut FloatRegisters);
 
     /// An address of gdb's.
     fn address(address: Self::Usize) -> u64;
@@ -26,12 +30,11 @@ pub(super) trait GuestArch:
 }
 
 impl GuestArch for X86_64_SSE {
-    fn to_gdb(registers: &CpuRegisters) -> X86_64CoreRegs {
-        let float = &registers.float;
+    fn to_gdb(registers: &Registers, float: &FloatRegisters) -> X86_64CoreRegs {
         X86_64CoreRegs {
-            regs: registers.general,
-            eflags: low(registers.rflags),
-            rip: registers.rip,
+            regs: ORDER.map(|place| registers.general[place]),
+            eflags: low(registers.flags),
+            rip: registers.ip,
             segments: segments(registers),
             st: float.st.map(|st| std::array::from_fn(|i| st[i])),
             fpu: fpu(float),
@@ -40,11 +43,13 @@ impl GuestArch for X86_64_SSE {
         }
     }
 
-    fn from_gdb(gdb: &X86_64CoreRegs, registers: &mut CpuRegisters) {
-        registers.general = gdb.regs;
-        registers.rip = gdb.rip;
-        registers.rflags = gdb.eflags.into();
-        from_float(&gdb.st, &gdb.fpu, &gdb.xmm, gdb.mxcsr, &mut registers.float);
+    fn from_gdb(gdb: &X86_64CoreRegs, registers: &mut Registers, float: &mut FloatRegisters) {
+        for (place, value) in ORDER.into_iter().zip(gdb.regs) {
+            registers.general[place] = value;
+        }
+        registers.ip = gdb.rip;
+        registers.flags = gdb.eflags.into();
+        from_float(&gdb.st, &gdb.fpu, &gdb.xmm, gdb.mxcsr, float);
     }
 
     fn address(address: u64) -> u64 {
@@ -57,9 +62,8 @@ impl GuestArch for X86_64_SSE {
 }
 
 impl GuestArch for X86_SSE {
-    fn to_gdb(registers: &CpuRegisters) -> X86CoreRegs {
-        let [eax, ebx, ecx, edx, esi, edi, ebp, esp, ..] = registers.general.map(low);
-        let float = &registers.float;
+    fn to_gdb(registers: &Registers, float: &FloatRegisters) -> X86CoreRegs {
+        let [eax, ecx, edx, ebx, esp, ebp, esi, edi, ..] = registers.general.map(low);
         X86CoreRegs {
             eax,
             ecx,
@@ -69,8 +73,8 @@ impl GuestArch for X86_SSE {
             ebp,
             esi,
             edi,
-            eip: low(registers.rip),
-            eflags: low(registers.rflags),
+            eip: low(registers.ip),
+            eflags: low(registers.flags),
             segments: segments(registers),
             st: float.st.map(|st| std::array::from_fn(|i| st[i])),
             fpu: fpu(float),
@@ -79,14 +83,14 @@ impl GuestArch for X86_SSE {
         }
     }
 
-    fn from_gdb(gdb: &X86CoreRegs, registers: &mut CpuRegisters) {
-        let X86CoreRegs { eax, ebx, ecx, edx, esi, edi, ebp, esp, .. } = *gdb;
-        for (register, value) in registers.general.iter_mut().zip([eax, ebx, ecx, edx, esi, edi, ebp, esp]) {
+    fn from_gdb(gdb: &X86CoreRegs, registers: &mut Registers, float: &mut FloatRegisters) {
+        let X86CoreRegs { eax, ecx, edx, ebx, esp, ebp, esi, edi, .. } = *gdb;
+        for (register, value) in registers.general.iter_mut().zip([eax, ecx, edx, ebx, esp, ebp, esi, edi]) {
             *register = value.into();
         }
-        registers.rip = gdb.eip.into();
-        registers.rflags = gdb.eflags.into();
-        from_float(&gdb.st, &gdb.fpu, &gdb.xmm, gdb.mxcsr, &mut registers.float);
+        registers.ip = gdb.eip.into();
+        registers.flags = gdb.eflags.into();
+        from_float(&gdb.st, &gdb.fpu, &gdb.xmm, gdb.mxcsr, float);
     }
 
     fn address(address: u32) -> u64 {
@@ -102,8 +106,8 @@ fn low(value: u64) -> u32 {
     crate::seed::split(value).0
 }
 
-fn segments(registers: &CpuRegisters) -> X86SegmentRegs {
-    let [cs, ss, ds, es, fs, gs] = registers.segments.map(u32::from);
+fn segments(registers: &Registers) -> X86SegmentRegs {
+    let [cs, ss, ds, es, fs, gs] = registers.selectors().map(u32::from);
     X86SegmentRegs { cs, ss, ds, es, fs, gs }
 }
 
@@ -155,32 +159,37 @@ fn short_tags(full: u32) -> u8 {
 mod tests {
     use super::*;
 
-    fn numbered() -> CpuRegisters {
-        CpuRegisters {
-            general: std::array::from_fn(|i| i as u64 + 1),
-            rip: 0x7000,
-            rflags: 0x202,
-            float: FloatRegisters { tags: 0b101, mxcsr: 0x1F80, ..FloatRegisters::default() },
-            ..CpuRegisters::default()
-        }
+    fn numbered() -> (Registers, FloatRegisters) {
+        let general = std::array::from_fn(|i| i as u64 + 1);
+        let mut registers = Registers::default();
+        (registers.general, registers.ip, registers.flags) = (general, 0x7000, 0x202);
+        (registers, FloatRegisters { tags: 0b101, mxcsr: 0x1F80, ..FloatRegisters::default() })
+    }
+
+    fn back<A: GuestArch>() -> (Registers, FloatRegisters) {
+        let (registers, float) = numbered();
+        let mut back = (registers.clone(), FloatRegisters::default());
+        back.0.general[..8].fill(0);
+        back.0.ip = 0;
+        A::from_gdb(&A::to_gdb(&registers, &float), &mut back.0, &mut back.1);
+        back
     }
 
     #[test]
     fn registers_come_back_as_they_went() {
-        let registers = numbered();
-        let mut back = CpuRegisters::default();
-        X86_64_SSE::from_gdb(&X86_64_SSE::to_gdb(&registers), &mut back);
-        assert_eq!(back, registers);
-        let mut back = registers.clone();
-        X86_SSE::from_gdb(&X86_SSE::to_gdb(&registers), &mut back);
-        assert_eq!(back, registers);
+        assert_eq!(back::<X86_64_SSE>(), numbered());
+        assert_eq!(back::<X86_SSE>(), numbered());
     }
 
     #[test]
     fn names_and_places_agree() {
-        let gdb = X86_SSE::to_gdb(&numbered());
-        assert_eq!([gdb.eax, gdb.ebx, gdb.ecx, gdb.edx], [1, 2, 3, 4]);
-        assert_eq!([gdb.esi, gdb.edi, gdb.ebp, gdb.esp], [5, 6, 7, 8]);
+        let (registers, float) = numbered();
+        let gdb = X86_SSE::to_gdb(&registers, &float);
+        assert_eq!([gdb.eax, gdb.ecx, gdb.edx, gdb.ebx], [1, 2, 3, 4]);
+        assert_eq!([gdb.esp, gdb.ebp, gdb.esi, gdb.edi], [5, 6, 7, 8]);
         assert_eq!(gdb.fpu.ftag, 0xFFCC);
+        // RAX, RBX, RCX, RDX, RSI, RDI, RBP, RSP, R8.
+        let gdb = X86_64_SSE::to_gdb(&registers, &float);
+        assert_eq!(gdb.regs[..9], [1, 4, 2, 3, 7, 8, 6, 5, 9]);
     }
 }

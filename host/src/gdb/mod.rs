@@ -46,7 +46,7 @@ use crate::{
     kvm::{Exit, Pace, System, Vcpu, VcpuError},
     machine::{Halt, Machine},
     output,
-    step::Stepper,
+    step::{Passed, Stepper},
     watchdog::{Expiry, Registration},
 };
 
@@ -166,12 +166,17 @@ impl<A: GuestArch> Debugger<A> {
                 Last::Nothing => Ok(None),
             };
         }
-        let Some(before) = self.stepper.end(&mut self.guest.vcpu)? else { return Ok(None) };
-        if let Some(watch) = self.guest.points.watch_met(&before) {
-            let addr = A::to_usize(watch.address);
-            return Ok(Some(Reason::<A>::Watch { tid: (), kind: watch.kind, addr }));
+        match self.stepper.end(&mut self.guest.vcpu)? {
+            Passed::Nothing => return Ok(None),
+            Passed::Interrupt => {}
+            Passed::Instructions(all) => {
+                if let Some(watch) = all.iter().find_map(|before| self.guest.points.watch_met(before)) {
+                    let addr = A::to_usize(watch.address);
+                    return Ok(Some(Reason::<A>::Watch { tid: (), kind: watch.kind, addr }));
+                }
+            }
         }
-        let at = self.guest.vcpu.core_registers()?.rip;
+        let at = self.guest.vcpu.registers()?.ip;
         let is_over = match self.guest.resume {
             Resume::Continue => false,
             Resume::Step => true,
@@ -186,7 +191,7 @@ impl<A: GuestArch> Debugger<A> {
             let addr = A::to_usize(watch.address);
             return Ok(Reason::<A>::Watch { tid: (), kind: watch.kind, addr });
         }
-        let at = self.guest.vcpu.core_registers()?.rip;
+        let at = self.guest.vcpu.registers()?.ip;
         Ok(self.break_at(at).unwrap_or(SingleThreadStopReason::Signal(Signal::SIGTRAP)))
     }
 
@@ -281,6 +286,7 @@ impl<A: GuestArch> Debugger<A> {
     fn let_go(&mut self) -> Result<Order, VcpuError> {
         self.talk = Talk::Over;
         self.pace = Pace::Free;
+        self.stepper.stop(&self.guest.vcpu);
         self.guest.vcpu.set_pace(&Pace::Free)?;
         Ok(Order::Run)
     }
@@ -294,14 +300,17 @@ impl<A: GuestArch> Debugger<A> {
         };
         // A breakpoint where the guest stands would stop it before it began.
         let stands_on = matches!(pace, Pace::To(_)) && fresh && {
-            let at = self.guest.vcpu.core_registers()?.rip;
+            let at = self.guest.vcpu.registers()?.ip;
             self.guest.points.break_at(at).is_some()
         };
         let pace = if stands_on { Pace::Step } else { pace };
         if pace == Pace::Step {
-            self.stepper.begin(&self.guest.vcpu)?;
-        } else if pace != self.pace {
-            self.guest.vcpu.set_pace(&pace)?;
+            self.stepper.begin(&self.guest.vcpu, self.guest.vcpu.registers()?)?;
+        } else {
+            self.stepper.stop(&self.guest.vcpu);
+            if pace != self.pace {
+                self.guest.vcpu.set_pace(&pace)?;
+            }
         }
         self.pace = pace;
         Ok(())
@@ -350,35 +359,29 @@ impl<A: GuestArch> Driver for Debugger<A> {
         matches!(self.talk, Talk::On(..)).then_some(self.listens)
     }
 
-    /// An interrupt in a step would have the guest find the step's trap flag among the flags that were
-    /// pushed. A step that gdb's user asked for takes none, as other debuggers have it; where the guest is
-    /// stepped only because of points, it runs freely for a moment, and takes it then.
-    fn takes_interrupts(&mut self) -> Result<bool, VcpuError> {
-        if self.pace != Pace::Step {
-            return Ok(true);
+    /// A step that gdb's user asked for takes none, as other debuggers have it.
+    fn takes_interrupt(&mut self) -> Result<bool, VcpuError> {
+        let is_step = self.pace == Pace::Step;
+        let is_asked_for =
+            self.guest.resume != Resume::Continue || self.guest.points.pace(self.ability) != Pace::Step;
+        match is_step {
+            false => Ok(true),
+            true if is_asked_for => Ok(false),
+            true => self.stepper.takes_interrupt(&mut self.guest.vcpu),
         }
-        let always =
-            self.guest.resume == Resume::Continue && self.guest.points.pace(self.ability) == Pace::Step;
-        if !always || !self.guest.vcpu.is_ready() {
-            return Ok(false);
-        }
-        self.stepper = Stepper::default();
-        self.pace = Pace::Free;
-        self.guest.vcpu.set_pace(&self.pace)?;
-        self.listens = Instant::now();
-        Ok(true)
     }
 
-    fn left(&mut self, exit: Exit) -> Exit {
+    fn left(&mut self, exit: Exit) -> Result<Exit, VcpuError> {
         self.last = match exit {
             Exit::Debug { points } => Last::Points(points),
             Exit::Interrupted | Exit::InterruptWindow => Last::Nothing,
             _ => Last::Served,
         };
-        self.stepper.left(exit, &self.guest.vcpu)
+        self.stepper.left(exit, &mut self.guest.vcpu)
     }
 
     fn halted(&mut self, halt: &Halt, registration: &Registration<'_>) -> Result<Order, VcpuError> {
+        self.stepper.lift(&self.guest.vcpu);
         let reason = match halt {
             Halt::Stop(Stop::Exited(status)) => {
                 SingleThreadStopReason::Exited(u8::try_from(*status).unwrap_or(u8::MAX))

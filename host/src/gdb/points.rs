@@ -4,10 +4,10 @@
 //! kvm-amd gives no debug exit for it.
 
 use gdbstub::target::ext::breakpoints::WatchKind;
-use iced_x86::{InstructionInfoFactory, OpAccess, Register};
 
 use crate::{
-    kvm::{CpuRegisters, Pace, Point, PointKind},
+    instruction::{self, Access},
+    kvm::{Pace, Point, PointKind},
     step::Before,
 };
 
@@ -61,15 +61,6 @@ impl Watch {
     }
 }
 
-/// An access to memory by an instruction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Access {
-    address: u64,
-    len: u64,
-    reads: bool,
-    writes: bool,
-}
-
 /// All that is set.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Points {
@@ -111,58 +102,9 @@ impl Points {
         if self.watches.is_empty() {
             return None;
         }
-        let accesses = accesses(before);
+        let accesses = instruction::accesses(&before.instruction, &before.registers);
         self.watches.iter().copied().find(|watch| accesses.iter().any(|&access| watch.is_met_by(access)))
     }
-}
-
-/// The accesses of an instruction that is about to be executed.
-fn accesses(before: &Before) -> Vec<Access> {
-    let mut factory = InstructionInfoFactory::new();
-    let info = factory.info(&before.instruction);
-    info.used_memory()
-        .iter()
-        .filter_map(|memory| {
-            let access = memory.access();
-            let reads = matches!(
-                access,
-                OpAccess::Read | OpAccess::CondRead | OpAccess::ReadWrite | OpAccess::ReadCondWrite
-            );
-            let writes = matches!(
-                access,
-                OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite
-            );
-            let address = memory.virtual_address(0, |register, _, _| value(&before.registers, register))?;
-            let len = u64::try_from(memory.memory_size().size()).ok()?.max(1);
-            (reads || writes).then_some(Access { address, len, reads, writes })
-        })
-        .collect()
-}
-
-/// The value of a register, or the base of a segment.
-fn value(registers: &CpuRegisters, register: Register) -> Option<u64> {
-    let segment = |index: usize| Some(registers.bases[index]);
-    match register {
-        Register::CS => return segment(0),
-        Register::SS => return segment(1),
-        Register::DS => return segment(2),
-        Register::ES => return segment(3),
-        Register::FS => return segment(4),
-        Register::GS => return segment(5),
-        _ => {}
-    }
-    /// iced's order of the general registers: RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8...
-    const ORDER: [usize; 16] = [0, 2, 3, 1, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15];
-    if !register.is_gpr() {
-        return None;
-    }
-    let whole = registers.general[*ORDER.get(register.full_register().number())?];
-    Some(match register.size() {
-        1 => whole & 0xFF,
-        2 => whole & 0xFFFF,
-        4 => whole & 0xFFFF_FFFF,
-        _ => whole,
-    })
 }
 
 #[cfg(test)]

@@ -92,15 +92,19 @@ impl<A: GuestArch> Target for Guest<A> {
 
 impl<A: GuestArch> SingleThreadBase for Guest<A> {
     fn read_registers(&mut self, registers: &mut A::Registers) -> TargetResult<(), Self> {
-        *registers = A::to_gdb(&self.vcpu.all_registers().map_err(TargetError::Fatal)?);
+        let float = self.vcpu.float_registers().map_err(TargetError::Fatal)?;
+        *registers = A::to_gdb(&self.vcpu.registers().map_err(TargetError::Fatal)?, &float);
         Ok(())
     }
 
     fn write_registers(&mut self, gdb: &A::Registers) -> TargetResult<(), Self> {
-        let mut registers = self.vcpu.all_registers().map_err(TargetError::Fatal)?;
-        A::from_gdb(gdb, &mut registers);
+        let mut registers = self.vcpu.registers().map_err(TargetError::Fatal)?;
+        let mut float = self.vcpu.float_registers().map_err(TargetError::Fatal)?;
+        A::from_gdb(gdb, &mut registers, &mut float);
         // KVM refuses values that no CPU can have; that is gdb's user's to know.
-        self.vcpu.set_registers(&registers).map_err(|_| TargetError::NonFatal)
+        let outcome =
+            self.vcpu.set_registers(&registers).and_then(|()| self.vcpu.set_float_registers(&float));
+        outcome.map_err(|_| TargetError::NonFatal)
     }
 
     fn read_addrs(&mut self, start: A::Usize, data: &mut [u8]) -> TargetResult<usize, Self> {

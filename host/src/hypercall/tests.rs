@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use guest_abi::layout::{DEFAULT_MEMORY, EXIT_TEXT, STACK_GUARD};
+use guest_abi::{
+    block,
+    layout::{DEFAULT_MEMORY, EXIT_TEXT, STACK_GUARD},
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -15,6 +18,8 @@ struct Guest {
     printed: Vec<u8>,
     translation: u32,
     timer: Timer,
+    clock: Clock,
+    logged: Vec<(Level, String, String)>,
 }
 
 /// The exits that every guest here has had.
@@ -29,11 +34,19 @@ fn stats() -> ExitStats {
 impl Guest {
     fn new() -> Self {
         let memory = GuestMemory::guarded(DEFAULT_MEMORY).expect("2 MiB");
-        Self { memory, mailbox: None, printed: Vec::new(), translation: 0, timer: Timer::default() }
+        Self {
+            memory,
+            mailbox: None,
+            printed: Vec::new(),
+            translation: 0,
+            timer: Timer::default(),
+            clock: Clock::start(),
+            logged: Vec::new(),
+        }
     }
 
     fn call(&mut self, call: Hypercall) -> Result<Reply, Crash> {
-        let printed = &mut self.printed;
+        let Self { printed, logged, .. } = self;
         handle(
             call,
             &mut Services {
@@ -44,9 +57,15 @@ impl Guest {
                 translation: &mut self.translation,
                 translate: &mut |address| address ^ 1,
                 timer: &mut self.timer,
+                clock: self.clock,
                 foreign: false,
-                console: &mut |text| {
-                    printed.extend_from_slice(text);
+                console: &mut |said| {
+                    match said {
+                        Said::Text(text) => printed.extend_from_slice(text),
+                        Said::Record(Record { level, target, message }) => {
+                            logged.push((level, target.into(), message.into()));
+                        }
+                    }
                     printed.len() < 1 << 20
                 },
             },
@@ -186,6 +205,43 @@ fn a_timer_is_set_and_cancelled() {
 }
 
 #[test]
+fn a_record_has_its_level_target_and_message() {
+    let text = b"netup\xFF";
+    for (number, level) in [(0, Level::Error), (1, Level::Error), (3, Level::Info), (u32::MAX, Level::Trace)]
+    {
+        let record = words(&[number, 0x8000, 3, 0x8003, 3]);
+        let mut guest = Guest::new().with(0x8000, text).with(0x9000, &record);
+        assert_eq!(guest.call(Hypercall::Log(0x9000)), Ok(Reply::Resume));
+        assert_eq!(guest.logged, [(level, "net".into(), "up\u{FFFD}".into())]);
+    }
+    let mut guest = Guest::new().with(0x9000, &words(&[3, 1, 0, 0, 0]));
+    assert_eq!(guest.call(Hypercall::Log(0x9000)), Ok(Reply::Resume));
+    assert_eq!(guest.logged, [(Level::Info, String::new(), String::new())]);
+}
+
+#[test]
+fn a_record_whose_texts_are_not_in_memory_is_refused() {
+    for record in [[3, 0, 3, 0x8000, 1], [3, 0x8000, 1, DEFAULT_MEMORY - 1, 2]] {
+        let mut guest = Guest::new().with(0x9000, &words(&record));
+        assert!(matches!(guest.call(Hypercall::Log(0x9000)), Err(Crash::BadAddress { .. })), "{record:?}");
+    }
+    let mut guest = Guest::new().with(0x9000, &words(&[3, 0x8000, 1, 0x8000, Text::MAX_LEN + 1]));
+    assert!(matches!(guest.call(Hypercall::Log(0x9000)), Err(Crash::TextTooLong { .. })));
+}
+
+#[test]
+fn the_clock_counts_nanoseconds_and_never_goes_back() {
+    let mut guest = Guest::new();
+    let mut read = || -> block::Clock {
+        assert_eq!(guest.call(Hypercall::Clock(0x9000)), Ok(Reply::Resume));
+        guest.memory.read_record(0x9000).expect("memory")
+    };
+    let (first, second) = (read(), read());
+    assert_eq!((first.frequency, second.frequency), (1_000_000_000, 1_000_000_000));
+    assert!(first.ticks <= second.ticks);
+}
+
+#[test]
 fn a_mailbox_is_attached_once_and_before_a_turn_ends() {
     let mut guest = Guest::new().with(0x9000, &words(&[0xA000, 64]));
     assert_eq!(guest.call(Hypercall::EndTurn), Err(Crash::TurnWithoutMailbox));
@@ -217,6 +273,8 @@ fn a_block_outside_memory_is_refused() {
             Hypercall::Panic(address),
             Hypercall::MailboxAttach(address),
             Hypercall::Trap(address),
+            Hypercall::Log(address),
+            Hypercall::Clock(address),
         ] {
             let refused = if address == DEFAULT_MEMORY - 1 && call == Hypercall::PrintString(address) {
                 continue; // one zero byte is an empty string

@@ -53,13 +53,15 @@ fn parse_class<Elf: FileHeader<Endian = Endianness>>(
             check_class(mode, is_64)?;
             let segments = segments::<Elf>(&loads, endian, file, layout::IMAGE_BASE)?;
             let entry = executable_entry::<Elf>(low_entry(entry)?.into(), &loads, endian)?;
-            Ok(Contents { start: Start::Boot { mode, entry: low_entry(entry.into())? }, segments })
+            let start = Start::Boot { mode, entry: low_entry(entry.into())? };
+            Ok(Contents { start, segments, tests: note::tests::<Elf>(headers, endian, file)? })
         }
         None => {
             let segments = segments::<Elf>(&loads, endian, file, 0)?;
             let entry = request.entry.map_or(entry, u64::from);
             let entry = executable_entry::<Elf>(entry, &loads, endian)?;
-            Ok(Contents { start: foreign_start(file, request, is_64, entry)?, segments })
+            let start = foreign_start(file, request, is_64, entry)?;
+            Ok(Contents { start, segments, tests: Vec::new() })
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn parse(file: &[u8], request: Request) -> Result<Contents, Problem> 
     if mode == CpuMode::Real && entry >= layout::REAL_MODE_END {
         return Err(Problem::EntryTooHigh { entry: entry.into() });
     }
-    Ok(Contents { start: Start::Direct { mode, entry }, segments: vec![segment] })
+    Ok(Contents { start: Start::Direct { mode, entry }, segments: vec![segment], tests: Vec::new() })
 }
 
 #[cfg(test)]
@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn the_defaults_are_address_0_and_protected_mode() {
-        let Contents { start, segments } = contents(Request::default());
+        let Contents { start, segments, .. } = contents(Request::default());
         assert_eq!(start, Start::Direct { mode: CpuMode::Protected, entry: 0 });
         assert_eq!(segments, [Segment { address: 0, bytes: b"code".into(), size: 4 }]);
     }

@@ -15,6 +15,7 @@ use std::{
 };
 
 use guest_abi::{layout, mode::CpuMode};
+pub use note::Test;
 pub use problem::{ImageError, Problem};
 use sha2::{Digest, Sha256};
 pub use source::Source;
@@ -65,6 +66,7 @@ pub struct Image {
 struct Contents {
     start: Start,
     segments: Vec<Segment>,
+    tests: Vec<Test>,
 }
 
 /// How an image is started.
@@ -170,6 +172,11 @@ impl Image {
     /// The ranges of addresses that the image takes: start, and one past the end.
     pub fn ranges(&self) -> impl Iterator<Item = (u64, u64)> {
         self.contents.segments.iter().map(|segment| (segment.address.into(), segment.end()))
+    }
+
+    /// The tests that the image has.
+    pub fn tests(&self) -> &[Test] {
+        &self.contents.tests
     }
 
     /// How the image is started.

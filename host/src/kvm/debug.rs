@@ -2,12 +2,10 @@
 //! 4.87 `KVM_SET_GUEST_DEBUG`), its registers to be read and written, and its linear addresses.
 
 use guest_abi::layout::PAGE_SIZE;
-use kvm_bindings::{
-    KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW_BP, kvm_fpu, kvm_guest_debug, kvm_regs,
-};
+use kvm_bindings::{KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW_BP, kvm_guest_debug};
 use x86_64::registers::control::Cr0Flags;
 
-use super::{Vcpu, VcpuError, vcpu::call};
+use super::{FloatRegisters, Registers, Vcpu, VcpuError, vcpu::call};
 
 /// How far the next entry goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,48 +81,6 @@ fn debug_registers(points: &[Point]) -> [u64; 8] {
     registers
 }
 
-/// A vCPU's registers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CpuRegisters {
-    /// RAX, RBX, RCX, RDX, RSI, RDI, RBP, RSP, and R8 to R15.
-    pub general: [u64; 16],
-    /// The instruction pointer.
-    pub rip: u64,
-    /// The flags.
-    pub rflags: u64,
-    /// The selectors: CS, SS, DS, ES, FS, GS.
-    pub segments: [u16; 6],
-    /// The bases of these segments.
-    pub bases: [u64; 6],
-    /// How wide code is: 16, 32 or 64 bits.
-    pub bits: u32,
-    /// x87 and SSE.
-    pub float: FloatRegisters,
-}
-
-/// The x87 and SSE registers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FloatRegisters {
-    /// ST0 to ST7: ten bytes each.
-    pub st: [[u8; 16]; 8],
-    /// XMM0 to XMM15.
-    pub xmm: [[u8; 16]; 16],
-    /// The control word.
-    pub control: u16,
-    /// The status word.
-    pub status: u16,
-    /// A bit for each register that is in use.
-    pub tags: u8,
-    /// The last opcode.
-    pub opcode: u16,
-    /// The last instruction.
-    pub instruction: u64,
-    /// The last operand.
-    pub operand: u64,
-    /// SSE's control and status.
-    pub mxcsr: u32,
-}
-
 impl Vcpu {
     /// Sets how far the next entries go. [`Pace::Step`] is to be set before each: on kvm-amd a step over
     /// an instruction that is emulated loses the trap flag otherwise.
@@ -145,80 +101,48 @@ impl Vcpu {
         self.vcpu.set_guest_debug(&debug).map_err(call("KVM_SET_GUEST_DEBUG"))
     }
 
-    /// The general registers and what says how code is read; x87 and SSE are left out.
+    /// The registers, but for x87 and SSE.
     ///
     /// # Errors
     ///
     /// The KVM call that failed.
-    pub fn core_registers(&self) -> Result<CpuRegisters, VcpuError> {
-        let r = self.vcpu.get_regs().map_err(call("KVM_GET_REGS"))?;
-        let s = self.vcpu.get_sregs().map_err(call("KVM_GET_SREGS"))?;
-        let segments = [s.cs, s.ss, s.ds, s.es, s.fs, s.gs];
-        Ok(CpuRegisters {
-            general: [
-                r.rax, r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8, r.r9, r.r10, r.r11, r.r12,
-                r.r13, r.r14, r.r15,
-            ],
-            rip: r.rip,
-            rflags: r.rflags,
-            segments: segments.map(|segment| segment.selector),
-            bases: segments.map(|segment| segment.base),
-            bits: match (s.cs.l, s.cs.db) {
-                (0, 0) => 16,
-                (0, _) => 32,
-                _ => 64,
-            },
-            float: FloatRegisters::default(),
-        })
+    pub fn registers(&self) -> Result<Registers, VcpuError> {
+        let regs = self.vcpu.get_regs().map_err(call("KVM_GET_REGS"))?;
+        let sregs = self.vcpu.get_sregs().map_err(call("KVM_GET_SREGS"))?;
+        Ok(Registers::of(&regs, &sregs))
     }
 
-    /// All registers that a debugger shows.
+    /// The x87 and SSE registers.
     ///
     /// # Errors
     ///
     /// The KVM call that failed.
-    pub fn all_registers(&self) -> Result<CpuRegisters, VcpuError> {
+    pub fn float_registers(&self) -> Result<FloatRegisters, VcpuError> {
         let fpu = self.vcpu.get_fpu().map_err(call("KVM_GET_FPU"))?;
-        Ok(CpuRegisters { float: FloatRegisters::from(&fpu), ..self.core_registers()? })
+        Ok(FloatRegisters::from(&fpu))
     }
 
-    /// Sets the general registers, instruction pointer and flags, and x87 and SSE where they differ. A
-    /// segment is more than its selector, so that those stay.
+    /// Sets the general registers, instruction pointer and flags. A segment is more than its selector, so
+    /// that those stay.
     ///
     /// # Errors
     ///
     /// The KVM call that failed.
-    pub fn set_registers(&self, registers: &CpuRegisters) -> Result<(), VcpuError> {
-        let [rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, r8, r9, r10, r11, r12, r13, r14, r15] =
-            registers.general;
-        let (rip, rflags) = (registers.rip, registers.rflags);
-        self.vcpu
-            .set_regs(&kvm_regs {
-                rax,
-                rbx,
-                rcx,
-                rdx,
-                rsi,
-                rdi,
-                rsp,
-                rbp,
-                r8,
-                r9,
-                r10,
-                r11,
-                r12,
-                r13,
-                r14,
-                r15,
-                rip,
-                rflags,
-            })
-            .map_err(call("KVM_SET_REGS"))?;
+    pub fn set_registers(&self, registers: &Registers) -> Result<(), VcpuError> {
+        self.vcpu.set_regs(&registers.write()).map_err(call("KVM_SET_REGS"))
+    }
+
+    /// Sets the x87 and SSE registers, where they differ.
+    ///
+    /// # Errors
+    ///
+    /// The KVM call that failed.
+    pub fn set_float_registers(&self, registers: &FloatRegisters) -> Result<(), VcpuError> {
         let fpu = self.vcpu.get_fpu().map_err(call("KVM_GET_FPU"))?;
-        if FloatRegisters::from(&fpu) == registers.float {
+        if FloatRegisters::from(&fpu) == *registers {
             return Ok(());
         }
-        self.vcpu.set_fpu(&registers.float.write(fpu)).map_err(call("KVM_SET_FPU"))
+        self.vcpu.set_fpu(&registers.write(fpu)).map_err(call("KVM_SET_FPU"))
     }
 
     /// Copies memory at a linear address; says how many of the bytes are there before one that is not.
@@ -248,6 +172,11 @@ impl Vcpu {
             })
     }
 
+    /// The guest-physical address behind a linear one, if there is one.
+    pub fn physical(&self, address: u64) -> Option<u32> {
+        self.pieces(address, 1).next().and_then(|(physical, _)| physical)
+    }
+
     /// The pages' pieces of a linear range: where each is in memory, and which of the bytes it has.
     fn pieces(&self, start: u64, len: usize) -> impl Iterator<Item = (Option<u32>, std::ops::Range<usize>)> {
         let paging = self.vcpu.get_sregs().is_ok_and(|sregs| sregs.cr0 & Cr0Flags::PAGING.bits() != 0);
@@ -264,39 +193,6 @@ impl Vcpu {
             at = end;
             Some(piece)
         })
-    }
-}
-
-impl FloatRegisters {
-    fn write(&self, fpu: kvm_fpu) -> kvm_fpu {
-        kvm_fpu {
-            fpr: self.st,
-            fcw: self.control,
-            fsw: self.status,
-            ftwx: self.tags,
-            last_opcode: self.opcode,
-            last_ip: self.instruction,
-            last_dp: self.operand,
-            xmm: self.xmm,
-            mxcsr: self.mxcsr,
-            ..fpu
-        }
-    }
-}
-
-impl From<&kvm_fpu> for FloatRegisters {
-    fn from(fpu: &kvm_fpu) -> Self {
-        Self {
-            st: fpu.fpr,
-            xmm: fpu.xmm,
-            control: fpu.fcw,
-            status: fpu.fsw,
-            tags: fpu.ftwx,
-            opcode: fpu.last_opcode,
-            instruction: fpu.last_ip,
-            operand: fpu.last_dp,
-            mxcsr: fpu.mxcsr,
-        }
     }
 }
 

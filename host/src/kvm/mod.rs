@@ -5,12 +5,15 @@
 
 mod debug;
 mod exit;
+mod registers;
+pub mod request;
 mod state;
 mod system;
 mod vcpu;
 
-pub use debug::{CpuRegisters, FloatRegisters, Pace, Point, PointKind};
+pub use debug::{Pace, Point, PointKind};
 pub use exit::{Direction, Exit, Values, Width};
-pub use state::{CpuState, Registers};
+pub use registers::{FloatRegisters, Registers};
+pub use state::CpuState;
 pub use system::{System, SystemError, module_name};
-pub use vcpu::{Vcpu, VcpuError};
+pub use vcpu::{EmptyVm, Vcpu, VcpuError, Vm};

@@ -1,7 +1,7 @@
 //! The state in which a vCPU starts (Intel SDM volume 3A, 2.5 "Control Registers", 3.4.5 "Segment
 //! Descriptors"). Control bits are the `x86_64` crate's.
 
-use guest_abi::{block::Trap, mode::CpuMode};
+use guest_abi::mode::CpuMode;
 use kvm_bindings::{kvm_regs, kvm_segment, kvm_sregs};
 use x86_64::registers::{
     control::{Cr0Flags, Cr4Flags, EferFlags},
@@ -81,113 +81,6 @@ impl CpuState {
                 EferFlags::LONG_MODE_ENABLE.union(EferFlags::LONG_MODE_ACTIVE),
             ),
         }
-    }
-}
-
-/// The registers of a vCPU that stands still.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registers {
-    /// The general registers, in the order in which instructions encode them: RAX, RCX, RDX, RBX, RSP,
-    /// RBP, RSI, RDI, R8 to R15.
-    pub general: [u64; 16],
-    /// RIP.
-    pub ip: u64,
-    /// RFLAGS.
-    pub flags: u64,
-    /// CR2, the address of the last page fault.
-    pub cr2: u64,
-    /// The mode.
-    pub mode: CpuMode,
-    /// The width of code in bits: 16, 32 or 64.
-    pub bits: u32,
-    /// Where the code segment begins.
-    pub code_base: u64,
-    /// Where the stack segment begins.
-    pub stack_base: u64,
-}
-
-impl Registers {
-    /// The places of some in [`general`](Self::general).
-    pub const RDX: usize = 2;
-    const RSP: usize = 4;
-    const RBP: usize = 5;
-
-    /// What KVM says of them.
-    pub(super) fn of(regs: &kvm_regs, sregs: &kvm_sregs) -> Self {
-        let has = |flag: Cr0Flags| Cr0Flags::from_bits_retain(sregs.cr0).contains(flag);
-        let long = EferFlags::from_bits_retain(sregs.efer).contains(EferFlags::LONG_MODE_ACTIVE);
-        let mode = match (has(Cr0Flags::PROTECTED_MODE_ENABLE), has(Cr0Flags::PAGING), long) {
-            (false, _, _) => CpuMode::Real,
-            (true, false, _) => CpuMode::Protected,
-            (true, true, false) => CpuMode::Paged,
-            (true, true, true) => CpuMode::Long,
-        };
-        let bits = match (sregs.cs.l, sregs.cs.db) {
-            (1, _) if long => 64,
-            (_, 1) => 32,
-            _ => 16,
-        };
-        let r = regs;
-        Self {
-            general: [
-                r.rax, r.rcx, r.rdx, r.rbx, r.rsp, r.rbp, r.rsi, r.rdi, r.r8, r.r9, r.r10, r.r11, r.r12,
-                r.r13, r.r14, r.r15,
-            ],
-            ip: r.rip,
-            flags: r.rflags,
-            cr2: sregs.cr2,
-            mode,
-            bits,
-            code_base: sregs.cs.base,
-            stack_base: sregs.ss.base,
-        }
-    }
-
-    /// Those that a trap interrupted, as the guest reported them, of a CPU that has these now.
-    #[must_use]
-    pub fn interrupted(self, trap: &Trap) -> Self {
-        let Trap { general, ip, flags, cr2, .. } = *trap;
-        Self { general, ip, flags, cr2, ..self }
-    }
-
-    /// The mode.
-    pub fn mode(&self) -> CpuMode {
-        self.mode
-    }
-
-    /// The width of code in bits: 16, 32 or 64.
-    pub fn bits(&self) -> u32 {
-        self.bits
-    }
-
-    /// The linear address of the instruction.
-    pub fn instruction(&self) -> u64 {
-        self.code_base.wrapping_add(self.ip)
-    }
-
-    /// The linear address of the top of the stack.
-    pub fn stack(&self) -> u64 {
-        self.stack_base.wrapping_add(self.general[Self::RSP])
-    }
-
-    /// The frame pointer as a linear address.
-    pub fn frame(&self) -> u64 {
-        self.stack_base.wrapping_add(self.general[Self::RBP])
-    }
-
-    /// Those that the mode has, with their names.
-    pub fn named(&self) -> Vec<(&'static str, u64)> {
-        const LONG: [&str; 16] = [
-            "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8 ", "r9 ", "r10", "r11", "r12", "r13",
-            "r14", "r15",
-        ];
-        const SHORT: [&str; 8] = ["eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"];
-        let (names, ip, flags) = match self.mode {
-            CpuMode::Long => (&LONG[..], "rip", "rfl"),
-            _ => (&SHORT[..], "eip", "efl"),
-        };
-        let general = names.iter().copied().zip(self.general);
-        general.chain([(ip, self.ip), (flags, self.flags), ("cr2", self.cr2)]).collect()
     }
 }
 

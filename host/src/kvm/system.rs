@@ -10,7 +10,7 @@ use std::{
 use kvm_bindings::{CpuId, KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES};
 use kvm_ioctls::Kvm;
 
-use crate::explain::Explain;
+use crate::{explain::Explain, timeline::Timeline};
 
 /// The CPUID leaves by which KVM offers guests services of its own, a clock among them. Our guests
 /// have no use for them, and runs are to be the same everywhere.
@@ -21,12 +21,24 @@ pub struct System {
     pub(super) kvm: Kvm,
     pub(super) cpuid: CpuId,
     pub(super) explain: Explain,
+    timeline: Timeline,
 }
 
 impl System {
     /// Whether calls and exits are explained.
     pub fn explain(&self) -> Explain {
         self.explain
+    }
+
+    /// Where its machines tell what happens when.
+    pub fn timeline(&self) -> &Timeline {
+        &self.timeline
+    }
+
+    /// The same, with machines that tell what happens when.
+    #[must_use]
+    pub fn with_timeline(self, timeline: &Timeline) -> Self {
+        Self { timeline: timeline.clone(), ..self }
     }
 
     /// Where the device is.
@@ -57,7 +69,7 @@ impl System {
             .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
             .map_err(|error| SystemError::Call { call: "KVM_GET_SUPPORTED_CPUID", source: error.into() })?;
         cpuid.retain(|entry| !PARAVIRTUAL_LEAVES.contains(&entry.function));
-        Ok(Self { kvm, cpuid, explain })
+        Ok(Self { kvm, cpuid, explain, timeline: Timeline::default() })
     }
 }
 

@@ -3,15 +3,14 @@
 use std::{io, os::fd::AsRawFd};
 
 use kvm_bindings::{
-    KVMIO, kvm_debugregs, kvm_fpu, kvm_interrupt, kvm_regs, kvm_sregs, kvm_userspace_memory_region,
-    kvm_vcpu_events,
+    kvm_debugregs, kvm_fpu, kvm_interrupt, kvm_regs, kvm_sregs, kvm_userspace_memory_region, kvm_vcpu_events,
 };
 use kvm_ioctls::{VcpuFd, VmFd};
 
 use super::{
     CpuState, System,
     exit::{Exit, Seen},
-    state,
+    request, state,
 };
 use crate::{
     explain::Explain,
@@ -33,16 +32,77 @@ pub struct Vcpu {
     pub(super) vcpu: VcpuFd,
     _vm: VmFd,
     memory: GuestMemory,
-    initial: Registers,
+    initial: Initial,
 }
 
 /// What of a vCPU's state a reset puts back.
-struct Registers {
+struct Initial {
     general: kvm_regs,
     system: kvm_sregs,
     fpu: kvm_fpu,
     debug: kvm_debugregs,
     events: kvm_vcpu_events,
+}
+
+/// A VM without anything in it.
+pub struct EmptyVm(VmFd);
+
+/// A VM with memory and without a CPU.
+///
+/// The fields are in the order in which they must be dropped, as [`Vcpu`]'s are.
+pub struct Vm {
+    vm: VmFd,
+    memory: GuestMemory,
+}
+
+impl EmptyVm {
+    /// Makes a VM.
+    ///
+    /// # Errors
+    ///
+    /// The KVM call that failed.
+    pub fn new(system: &System) -> Result<Self, VcpuError> {
+        system.explain.call("KVM_CREATE_VM", "an empty VM: no memory, no CPU");
+        let vm = create_vm(system)?;
+        let why = "three pages that KVM needs for itself on some Intel processors";
+        system.explain.call("KVM_SET_TSS_ADDR", why);
+        vm.set_tss_address(TSS_ADDRESS).map_err(call("KVM_SET_TSS_ADDR"))?;
+        Ok(Self(vm))
+    }
+
+    /// Tells KVM of the VM's memory.
+    ///
+    /// # Errors
+    ///
+    /// The KVM call that failed.
+    pub fn with_memory(self, system: &System, memory: GuestMemory) -> Result<Vm, VcpuError> {
+        register_memory(&self.0, &memory, system.explain)?;
+        Ok(Vm { vm: self.0, memory })
+    }
+}
+
+impl Vm {
+    /// The VM's memory.
+    pub fn memory(&self) -> &GuestMemory {
+        &self.memory
+    }
+
+    /// Makes the VM's one CPU, which will start in this state.
+    ///
+    /// # Errors
+    ///
+    /// The KVM call that failed.
+    pub fn with_vcpu(self, system: &System, state: CpuState) -> Result<Vcpu, VcpuError> {
+        let Self { vm, memory } = self;
+        let explain = system.explain;
+        explain.call("KVM_CREATE_VCPU", "the VM's one CPU, in its state after reset, and its run structure");
+        let vcpu = vm.create_vcpu(0).map_err(call("KVM_CREATE_VCPU"))?;
+        explain.call("KVM_SET_CPUID2", "the guest sees the features that this CPU and KVM have");
+        vcpu.set_cpuid2(&system.cpuid).map_err(call("KVM_SET_CPUID2"))?;
+        set_state(&vcpu, state, explain)?;
+        let initial = Initial::read(&vcpu)?;
+        Ok(Vcpu { vcpu, _vm: vm, memory, initial })
+    }
 }
 
 impl Vcpu {
@@ -52,19 +112,7 @@ impl Vcpu {
     ///
     /// The KVM call that failed.
     pub fn new(system: &System, memory: GuestMemory, state: CpuState) -> Result<Self, VcpuError> {
-        let explain = system.explain;
-        explain.call("KVM_CREATE_VM", "an empty VM: no memory, no CPU");
-        let vm = create_vm(system)?;
-        explain.call("KVM_SET_TSS_ADDR", "three pages that KVM needs for itself on some Intel processors");
-        vm.set_tss_address(TSS_ADDRESS).map_err(call("KVM_SET_TSS_ADDR"))?;
-        register_memory(&vm, &memory, explain)?;
-        explain.call("KVM_CREATE_VCPU", "the VM's one CPU, in its state after reset, and its run structure");
-        let vcpu = vm.create_vcpu(0).map_err(call("KVM_CREATE_VCPU"))?;
-        explain.call("KVM_SET_CPUID2", "the guest sees the features that this CPU and KVM have");
-        vcpu.set_cpuid2(&system.cpuid).map_err(call("KVM_SET_CPUID2"))?;
-        set_state(&vcpu, state, explain)?;
-        let initial = Registers::read(&vcpu)?;
-        Ok(Self { vcpu, _vm: vm, memory, initial })
+        EmptyVm::new(system)?.with_memory(system, memory)?.with_vcpu(system, state)
     }
 
     /// Puts the vCPU back into the state in which it started: general, system, floating-point
@@ -148,12 +196,6 @@ impl Vcpu {
         super::exit::answer(self.vcpu.get_kvm_run(), value);
     }
 
-    /// The registers, where they can be had.
-    pub fn state(&self) -> Option<state::Registers> {
-        let (regs, sregs) = (self.vcpu.get_regs().ok()?, self.vcpu.get_sregs().ok()?);
-        Some(state::Registers::of(&regs, &sregs))
-    }
-
     /// The guest-physical address behind a guest-virtual one, if it is mapped (KVM API, 4.15
     /// `KVM_TRANSLATE`).
     pub fn translate(&self, address: u64) -> Option<u64> {
@@ -166,14 +208,14 @@ impl Vcpu {
     /// # Errors
     ///
     /// The KVM call that failed.
-    pub fn registers(&self) -> Result<String, VcpuError> {
+    pub fn description(&self) -> Result<String, VcpuError> {
         let regs = self.vcpu.get_regs().map_err(call("KVM_GET_REGS"))?;
         let sregs = self.vcpu.get_sregs().map_err(call("KVM_GET_SREGS"))?;
         Ok(state::describe(&regs, &sregs))
     }
 }
 
-impl Registers {
+impl Initial {
     fn read(vcpu: &VcpuFd) -> Result<Self, VcpuError> {
         Ok(Self {
             general: vcpu.get_regs().map_err(call("KVM_GET_REGS"))?,
@@ -240,13 +282,11 @@ fn set_state(vcpu: &VcpuFd, state: CpuState, explain: Explain) -> Result<(), Vcp
     vcpu.set_regs(&state.regs(regs)).map_err(call("KVM_SET_REGS"))
 }
 
-/// Queues an interrupt for the next entry (KVM API, 4.16 `KVM_INTERRUPT`).
+/// Queues an interrupt for the next entry (KVM API, 4.16 `KVM_INTERRUPT`), for which kvm-ioctls has no call.
 fn interrupt(vcpu: &VcpuFd, vector: u32) -> Result<(), VcpuError> {
-    /// `_IOW(KVMIO, 0x86, struct kvm_interrupt)` of linux/kvm.h, for which kvm-ioctls has no call.
-    const KVM_INTERRUPT: libc::Ioctl = libc::_IOW::<kvm_interrupt>(KVMIO, 0x86);
     let interrupt = kvm_interrupt { irq: vector };
     // SAFETY: the file is a vCPU's, and the call reads one structure of that type.
-    match unsafe { libc::ioctl(vcpu.as_raw_fd(), KVM_INTERRUPT, &raw const interrupt) } {
+    match unsafe { libc::ioctl(vcpu.as_raw_fd(), request::INTERRUPT, &raw const interrupt) } {
         0 => Ok(()),
         _ => Err(VcpuError::Call { call: "KVM_INTERRUPT", source: io::Error::last_os_error() }),
     }

@@ -9,15 +9,20 @@ use super::{Sink, Utf8Stream};
 use crate::event::{Console, CrashEvent, Event, ExitEvent};
 
 /// Writes events as JSON lines.
-pub(super) struct JsonLines<W> {
+pub(crate) struct JsonLines<W> {
     writer: W,
     quiet: bool,
     consoles: BTreeMap<u32, Utf8Stream>,
 }
 
 impl<W: Write + Send> JsonLines<W> {
-    pub(super) fn new(writer: W, quiet: bool) -> Self {
+    pub(crate) fn new(writer: W, quiet: bool) -> Self {
         Self { writer, quiet, consoles: BTreeMap::new() }
+    }
+
+    /// What is written to.
+    pub(crate) fn writer(&self) -> &W {
+        &self.writer
     }
 
     fn console(&mut self, vm: u32, name: &str, text: &str) -> io::Result<()> {
@@ -41,6 +46,10 @@ impl<W: Write + Send> Sink for JsonLines<W> {
                 // A character whose bytes come in several exits is one character all the same.
                 let text = self.consoles.entry(*vm).or_default().push(text);
                 self.console(*vm, name, &text)?;
+                self.flush()
+            }
+            Event::Log(_) => {
+                self.line(event)?;
                 self.flush()
             }
             Event::Exit(ExitEvent { vm, name, .. }) | Event::Crash(CrashEvent { vm, name, .. }) => {

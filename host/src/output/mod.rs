@@ -1,7 +1,9 @@
 //! Where events go: a transcript for people, or JSON lines for programs.
 
+mod afterwards;
 mod jsonl;
 mod patient;
+mod silenced;
 mod terminal;
 mod transcript;
 
@@ -13,13 +15,25 @@ use std::{
 
 use anstream::AutoStream;
 
+pub use afterwards::Afterwards;
+pub use silenced::hold_complaints;
 pub use terminal::{Utf8Stream, visible};
 
 use crate::event::Event;
+pub(crate) use jsonl::JsonLines;
 pub(crate) use patient::Patient;
 
 /// Takes the events of a run, in order, from whichever thread they come.
 pub trait Sink: Send {
+    /// Opens the files that it writes: once guests run none can be opened.
+    ///
+    /// # Errors
+    ///
+    /// One cannot be opened.
+    fn prepare(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Takes one event.
     ///
     /// # Errors
@@ -48,6 +62,32 @@ impl Sink for Silence {
     }
 }
 
+/// A transcript that is kept, to be shown later or not at all.
+pub struct Capture(transcript::Transcript<Vec<u8>>);
+
+impl Default for Capture {
+    fn default() -> Self {
+        Self(transcript::Transcript::new(Vec::new(), false, false))
+    }
+}
+
+impl Capture {
+    /// What it holds, in which nothing drives a terminal.
+    pub fn into_text(self) -> String {
+        String::from_utf8_lossy(&self.0.into_writer()).into_owned()
+    }
+}
+
+impl Sink for Capture {
+    fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
+        self.0.event(event)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// The form of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -72,9 +112,18 @@ pub fn stdout(form: Form, quiet: bool) -> Box<dyn Sink> {
         true => Box::new(LineWriter::new(file)),
         false => Box::new(BufWriter::new(file)),
     };
+    sink(writer, form, color, quiet)
+}
+
+/// The sink that writes to a file, as [`stdout`] does where that is one.
+pub fn file(file: File, form: Form, quiet: bool) -> Box<dyn Sink> {
+    sink(Box::new(BufWriter::new(Patient::new(file))), form, false, quiet)
+}
+
+fn sink(writer: Box<dyn Write + Send>, form: Form, color: bool, quiet: bool) -> Box<dyn Sink> {
     match form {
         Form::Text => Box::new(transcript::Transcript::new(writer, color, quiet)),
-        Form::JsonLines => Box::new(jsonl::JsonLines::new(writer, quiet)),
+        Form::JsonLines => Box::new(JsonLines::new(writer, quiet)),
     }
 }
 
@@ -87,6 +136,16 @@ pub fn line(text: &str) -> Result<(), crate::error::Error> {
     writeln!(anstream::stdout(), "{text}").map_err(crate::error::Error::Output)
 }
 
+/// Writes the beginning of a line to standard output, for a person to see at once.
+///
+/// # Errors
+///
+/// The output cannot be written.
+pub fn begin_line(text: &str) -> Result<(), crate::error::Error> {
+    let mut stdout = anstream::stdout();
+    write!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(crate::error::Error::Output)
+}
+
 /// Writes a line about a guest to standard error.
 pub fn complain(text: &str) {
     complain_styled(&visible(text).to_string());
@@ -95,6 +154,9 @@ pub fn complain(text: &str) {
 /// Writes a line that may have colours to standard error. Where that cannot be written there is
 /// nobody to be told.
 pub fn complain_styled(text: &str) {
+    if silenced::holds(text) {
+        return;
+    }
     let mut line = AutoStream::new(Vec::new(), AutoStream::choice(&io::stderr()));
     let _ = writeln!(line, "{text}").and_then(|()| Patient::new(io::stderr()).write_all(&line.into_inner()));
 }

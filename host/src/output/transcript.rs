@@ -2,17 +2,19 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
+    fmt::{self, Write as _},
     io::{self, Write},
 };
 
 use anstyle::{AnsiColor, Style};
 use guest_abi::{ring::Ring, transition::Role};
+use log::Level;
 
 use super::{Sink, Utf8Stream, visible};
 use crate::{
     event::{
-        Account, Audit, Console, Dropped, End, Event, Exits, Guest, Relay, Run, StatsEvent, Turn, VmStats,
+        Account, Audit, Console, Dropped, End, Event, Exits, FunctionProfile, Guest, Log, ProfileEvent,
+        Relay, Run, StatsEvent, Turn, TurnsProfile, VmProfile, VmStats,
     },
     stats::{Row, microseconds},
 };
@@ -41,6 +43,8 @@ pub(super) struct Transcript<W> {
     moved_width: usize,
     /// The width of a turn's items.
     items_width: usize,
+    /// The room in which a turn's line is put together.
+    line: String,
 }
 
 impl<W: Write + Send> Transcript<W> {
@@ -57,7 +61,13 @@ impl<W: Write + Send> Transcript<W> {
             turn_width: 2,
             moved_width: 2,
             items_width: 0,
+            line: String::new(),
         }
+    }
+
+    /// Where it was written to.
+    pub(super) fn into_writer(self) -> W {
+        self.writer
     }
 
     /// The text in the style, where there is colour.
@@ -104,25 +114,54 @@ impl<W: Write + Send> Transcript<W> {
     }
 
     /// One turn, for example
-    /// `turn  7  producer  +3  [41 7 93]  ring [41  7 93  .  .  .]  cons_p=0 prod_p=3 count=3`.
+    /// `turn  7  producer  +3  [41 7 93]  ring [41  7 93  .  .  .]  cons_p=0 prod_p=3 count=3`. Of all that
+    /// is written there is most of this, so that it is put together in one place, piece by piece.
     fn turn(&mut self, turn: &Turn<'_>) -> io::Result<()> {
+        let mut line = std::mem::take(&mut self.line);
+        line.clear();
+        self.write_turn(&mut line, turn).expect("a String takes all text");
+        let outcome = self.writer.write_all(line.as_bytes());
+        self.line = line;
+        outcome
+    }
+
+    fn write_turn(&self, line: &mut String, turn: &Turn<'_>) -> fmt::Result {
         let Turn { turn: number, vm, role, items, prod_p, cons_p, count, from, ring, .. } = turn;
         let (style, sign) = match role {
             Role::Producer => (PRODUCER, '+'),
             Role::Consumer => (CONSUMER, '-'),
         };
-        let moved = if items.is_empty() { "0".into() } else { format!("{sign}{}", items.len()) };
-        let name =
-            if self.names.len() > 2 { format!("VM {vm:<2} {}", role.name()) } else { role.name().into() };
-        let who = self.paint(style, &format!("{name:<8}  {moved:>width$}", width = self.moved_width));
-        let items =
-            self.paint(style, &format!("{:<width$}", list(items, from.as_deref()), width = self.items_width));
-        writeln!(
-            self.writer,
-            "turn {number:>width$}  {who}  {items}  ring {}  cons_p={cons_p} prod_p={prod_p} count={count}",
-            self.draw(ring),
-            width = self.turn_width,
-        )
+        write!(line, "turn {number:>width$}  ", width = self.turn_width)?;
+        self.begin(line, style)?;
+        match self.names.len() > 2 {
+            true => write!(line, "VM {vm:<2} {}", role.name())?,
+            false => write!(line, "{:<8}", role.name())?,
+        }
+        let signed = if items.is_empty() { None } else { Some(sign) };
+        let digits = items.len().checked_ilog10().map_or(1, |log| log as usize + 1);
+        spaces(line, 2 + self.moved_width.saturating_sub(digits + usize::from(signed.is_some())));
+        line.extend(signed);
+        write!(line, "{}", items.len())?;
+        self.end_style(line, style)?;
+        line.push_str("  ");
+        self.begin(line, style)?;
+        let start = line.len();
+        write_list(line, items, from.as_deref())?;
+        spaces(line, self.items_width.saturating_sub(line.len() - start));
+        self.end_style(line, style)?;
+        line.push_str("  ring ");
+        self.draw(line, ring)?;
+        writeln!(line, "  cons_p={cons_p} prod_p={prod_p} count={count}")
+    }
+
+    /// Begins text of a style, where there is colour.
+    fn begin(&self, line: &mut String, style: Style) -> fmt::Result {
+        if self.color { write!(line, "{style}") } else { Ok(()) }
+    }
+
+    /// Ends it.
+    fn end_style(&self, line: &mut String, style: Style) -> fmt::Result {
+        if self.color { write!(line, "{style:#}") } else { Ok(()) }
     }
 
     /// One turn of an experiment without a ring, for example `turn  7  VM 1 ping  mailbox [6]`.
@@ -138,17 +177,22 @@ impl<W: Write + Send> Transcript<W> {
     }
 
     /// The ring's slots: items, and `.` where there is none.
-    fn draw(&self, ring: &Ring) -> String {
-        let mut cells = String::new();
+    fn draw(&self, line: &mut String, ring: &Ring) -> fmt::Result {
+        let mut separator = '[';
         for slot in ring.view() {
-            let separator = if cells.is_empty() { "" } else { " " };
-            cells.push_str(separator);
+            line.push(separator);
+            separator = ' ';
             match slot {
-                Some(item) => write!(cells, "{item:>2}").expect("a String takes all text"),
-                None => cells.push_str(&self.paint(FAINT, " .")),
+                Some(item) => write!(line, "{item:>2}")?,
+                None => {
+                    self.begin(line, FAINT)?;
+                    line.push_str(" .");
+                    self.end_style(line, FAINT)?;
+                }
             }
         }
-        format!("[{cells}]")
+        line.push(']');
+        Ok(())
     }
 
     /// Totals, exits, and the audit's verdict.
@@ -207,6 +251,38 @@ impl<W: Write + Send> Transcript<W> {
         Ok(())
     }
 
+    /// A table of instructions: at boot, a turn, and in the functions with the most.
+    fn profile(&mut self, profile: &ProfileEvent) -> io::Result<()> {
+        /// The most functions that are listed.
+        const MOST_FUNCTIONS: usize = 20;
+        for VmProfile { vm, name, instructions, boot, turns, functions } in &profile.vms {
+            write!(self.writer, "\nVM {vm}, {}: {instructions} instructions", visible(name))?;
+            if let Some(boot) = boot {
+                write!(self.writer, ", {boot} of them to boot")?;
+            }
+            writeln!(self.writer)?;
+            if let Some(TurnsProfile { count, min, median, max, .. }) = turns {
+                let turns = number_of_turns(*count);
+                writeln!(self.writer, "  {turns}, of {min} to {max} instructions each, median {median}")?;
+            }
+            writeln!(self.writer, "  {:>12}  {:>6}  function", "instructions", "%")?;
+            for FunctionProfile { function, instructions: own } in functions.iter().take(MOST_FUNCTIONS) {
+                let function = function.as_deref().unwrap_or("(no symbol)");
+                let percent = *own as f64 * 100.0 / *instructions as f64;
+                writeln!(self.writer, "  {own:>12}  {percent:>6.1}  {}", visible(function))?;
+            }
+            let rest: u64 = functions.iter().skip(MOST_FUNCTIONS).map(|function| function.instructions).sum();
+            if rest > 0 {
+                writeln!(
+                    self.writer,
+                    "  {rest:>12}          in {} others",
+                    functions.len() - MOST_FUNCTIONS
+                )?;
+            }
+        }
+        Ok(())
+    }
+
     /// A guest's own text: as it is where the guest runs alone, beside its name in an exchange.
     fn console(&mut self, console: &Console<'_>) -> io::Result<()> {
         let text = self.consoles.entry(console.vm).or_default().push(console.text);
@@ -221,6 +297,20 @@ impl<W: Write + Send> Transcript<W> {
         let rest = line.split_off(end + 1);
         let whole = std::mem::replace(line, rest);
         self.write_lines(console.vm, &whole)
+    }
+
+    /// A record of a guest's log, for example `INFO  demo::net: up`; in an experiment beside its name.
+    fn log(&mut self, log: &Log<'_>) -> io::Result<()> {
+        let Log { vm, level, target, message, .. } = log;
+        let level = self.paint(level_style(*level), &format!("{level:<5}"));
+        // A record is one line: a guest that puts newlines into it does not forge others.
+        let line = visible(&format!("{target}: {message}")).to_string().replace('\n', "\\n");
+        let name = match self.names.is_empty() {
+            true => String::new(),
+            false => self.paint(FAINT, &format!("{}|", visible(&self.label(*vm)))) + " ",
+        };
+        writeln!(self.writer, "{name}{level} {line}")?;
+        self.flush()
     }
 
     /// What a VM's lines begin with: its guest's name, with its number where others have that name, too.
@@ -277,12 +367,14 @@ impl<W: Write + Send> Sink for Transcript<W> {
         match event {
             Event::Run(run) => self.run(run),
             Event::Console(console) => self.console(console),
+            Event::Log(log) => self.log(log),
             Event::Turn(_) | Event::Relay(_) if self.quiet => Ok(()),
             Event::Turn(turn) => self.turn(turn),
             Event::Relay(turn) => self.relay(turn),
             Event::End(end) => self.end(end),
             Event::Dropped(dropped) => self.dropped(dropped),
             Event::Stats(stats) => self.stats(stats),
+            Event::Profile(profile) => self.profile(profile),
             // How a guest ended is an error's to say, on standard error, or nothing to speak of.
             Event::Crash(_) | Event::Exit(_) => Ok(()),
         }
@@ -293,17 +385,42 @@ impl<W: Write + Send> Sink for Transcript<W> {
     }
 }
 
+fn level_style(level: Level) -> Style {
+    match level {
+        Level::Error => BAD,
+        Level::Warn => AnsiColor::Yellow.on_default(),
+        Level::Info => AnsiColor::Green.on_default(),
+        Level::Debug => AnsiColor::Blue.on_default(),
+        Level::Trace => FAINT,
+    }
+}
+
 fn number_of_turns(turns: u64) -> String {
     format!("{turns} turn{}", if turns == 1 { "" } else { "s" })
 }
 
 /// For example `[41 7 93]`; or `[41<1 7<2]` where it is said which VM made them.
 fn list(items: &[u32], makers: Option<&[u32]>) -> String {
-    let item = |(index, item): (usize, &u32)| match makers.and_then(|makers| makers.get(index)) {
-        Some(maker) => format!("{item}<{maker}"),
-        None => item.to_string(),
-    };
-    format!("[{}]", items.iter().enumerate().map(item).collect::<Vec<_>>().join(" "))
+    let mut text = String::new();
+    write_list(&mut text, items, makers).expect("a String takes all text");
+    text
+}
+
+fn write_list(text: &mut String, items: &[u32], makers: Option<&[u32]>) -> fmt::Result {
+    text.push('[');
+    for (index, item) in items.iter().enumerate() {
+        let separator = if index == 0 { "" } else { " " };
+        write!(text, "{separator}{item}")?;
+        if let Some(maker) = makers.and_then(|makers| makers.get(index)) {
+            write!(text, "<{maker}")?;
+        }
+    }
+    text.push(']');
+    Ok(())
+}
+
+fn spaces(text: &mut String, count: usize) {
+    text.extend(std::iter::repeat_n(' ', count));
 }
 
 /// For example `22 (22 io_out)`.

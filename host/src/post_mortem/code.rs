@@ -1,13 +1,10 @@
 //! The instruction at which a guest left, and those around it.
 
-use iced_x86::{
-    Decoder, DecoderOptions, Formatter, Instruction, InstructionInfoFactory, IntelFormatter, Mnemonic,
-    OpKind, Register, UsedMemory,
-};
+use iced_x86::{Instruction, Mnemonic, OpKind, Register};
 
 use crate::{
+    instruction::{self, MAX_INSTRUCTION},
     kvm::{Exit, Registers},
-    step::MAX_INSTRUCTION,
 };
 
 /// The most instructions before and after the one that is shown with them.
@@ -35,8 +32,7 @@ pub(super) struct Line {
 impl Code<'_> {
     fn decode(&self, address: u64) -> Option<Instruction> {
         let bytes = (self.read)(address, MAX_INSTRUCTION);
-        let mut decoder = Decoder::with_ip(self.bits, &bytes, address, DecoderOptions::NONE);
-        Some(decoder.decode()).filter(|instruction| !instruction.is_invalid())
+        Some(instruction::decode(self.bits, &bytes, address)).filter(|instruction| !instruction.is_invalid())
     }
 
     /// The address of the instruction that caused an exit. After some exits the instruction pointer is
@@ -92,15 +88,7 @@ impl Code<'_> {
 }
 
 fn line(instruction: &Instruction) -> Line {
-    let mut formatter = IntelFormatter::new();
-    let options = formatter.options_mut();
-    options.set_hex_prefix("0x");
-    options.set_hex_suffix("");
-    options.set_uppercase_hex(false);
-    options.set_space_after_operand_separator(true);
-    let mut text = String::new();
-    formatter.format(instruction, &mut text);
-    Line { address: instruction.ip(), text }
+    Line { address: instruction.ip(), text: instruction::text(instruction) }
 }
 
 /// Whether an instruction can be the cause of an exit.
@@ -139,33 +127,15 @@ fn port_width(instruction: &Instruction) -> usize {
 /// Whether an instruction reads or writes there, with these registers or, if it has moved the stack
 /// pointer, with those before it.
 fn touches(instruction: &Instruction, address: u64, len: u64, registers: &Registers) -> bool {
-    let mut factory = InstructionInfoFactory::new();
-    let info = factory.info(instruction);
     let near = |linear: u64| {
         let distance = linear.wrapping_sub(address);
         // An access may be split in pieces, of which the exit is one.
         distance < len || distance.wrapping_neg() < 16
     };
-    let at_least = |memory: &&UsedMemory| memory.memory_size().size() as u64 >= len;
-    info.used_memory().iter().filter(at_least).any(|memory| {
-        let moved = i64::from(instruction.stack_pointer_increment()).unsigned_abs();
-        linear_address(memory, registers)
-            .is_some_and(|linear| near(linear) || near(linear.wrapping_add(moved)))
-    })
-}
-
-fn linear_address(memory: &UsedMemory, registers: &Registers) -> Option<u64> {
-    memory.virtual_address(0, |register, _, _| match register.is_segment_register() {
-        // Of no consequence to our guests, whose segments begin at 0.
-        true => Some(0),
-        false => {
-            let whole = register.full_register();
-            whole.is_gpr64().then(|| registers.general[whole.number()] & mask(register.size()))
-        }
-    })
-}
-
-/// The bits of a register of so many bytes.
-fn mask(bytes: usize) -> u64 {
-    if bytes >= 8 { u64::MAX } else { (1 << (8 * bytes)) - 1 }
+    let moved = i64::from(instruction.stack_pointer_increment()).unsigned_abs();
+    let accesses = instruction::accesses(instruction, registers);
+    accesses
+        .iter()
+        .filter(|access| access.len >= len)
+        .any(|access| near(access.address) || near(access.address.wrapping_add(moved)))
 }

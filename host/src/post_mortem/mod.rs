@@ -14,7 +14,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use guest_abi::mode::CpuMode;
 pub use report::{Frame, Report, Wanted};
-pub use symbols::Place;
+pub use symbols::{Piece, Place};
 
 use crate::{
     image::Image,
@@ -64,6 +64,11 @@ impl Origin {
     /// What is wanted of this image.
     pub fn of(image: &Image) -> Self {
         Self { mode: image.start().mode(), file: Arc::clone(image.file()), code: image.ranges().collect() }
+    }
+
+    /// The pieces of its code that have a name.
+    pub fn pieces(&self) -> Vec<Piece> {
+        symbols::pieces(&self.file)
     }
 
     fn is_code(&self, address: u64) -> bool {

@@ -20,7 +20,7 @@ use crate::{
 /// folder when it builds them.
 const LIBRARY: &str = "/rust/";
 
-/// What the paths of guest-rt's own source begin with.
+/// What the paths of guest-rt's own source have in them, wherever a guest takes it from.
 const RUNTIME: &str = "guest-rt/src/";
 
 /// The most calls that are shown.
@@ -122,9 +122,9 @@ impl Report {
             let first = backtrace.iter().position(is_there).unwrap_or(0);
             backtrace.drain(..first);
         }
-        leave_out(&mut backtrace, LIBRARY);
+        leave_out(&mut backtrace, |file| file.starts_with(LIBRARY));
         if matches!(wanted, Wanted::Calls) {
-            leave_out(&mut backtrace, RUNTIME);
+            leave_out(&mut backtrace, |file| file.contains(RUNTIME));
         }
         let named = |frame: &Frame| frame.place != Place::default();
         // Below the first function with a name is the boot code.
@@ -180,8 +180,8 @@ fn frames(address: u64, places: Vec<Place>) -> impl Iterator<Item = Frame> {
 }
 
 /// Begins with the guest's own code, if there is any: what it called of others' is of no help.
-fn leave_out(backtrace: &mut Vec<Frame>, others: &str) {
-    let is_own = |frame: &Frame| frame.place.file.as_deref().is_some_and(|file| !file.starts_with(others));
+fn leave_out(backtrace: &mut Vec<Frame>, is_others: impl Fn(&str) -> bool) {
+    let is_own = |frame: &Frame| frame.place.file.as_deref().is_some_and(|file| !is_others(file));
     let own = backtrace.iter().position(is_own).unwrap_or(0);
     backtrace.drain(..own);
 }

@@ -1,12 +1,15 @@
 //! Names for addresses, from an image's debug information (DWARF) or its symbol table.
 
-use std::fmt::{self, Write};
+use std::{
+    cmp::Reverse,
+    fmt::{self, Write},
+};
 
 use addr2line::{
     Context,
     gimli::{Dwarf, Error as DwarfError},
 };
-use object::{Object, ObjectSection, ObjectSymbol, SymbolIndex, SymbolKind, read};
+use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolIndex, SymbolKind, read};
 use serde::Serialize;
 
 use super::budget::{Budget, File, Section};
@@ -17,9 +20,12 @@ const MOST_INLINED: usize = 32;
 /// The most bytes of a name that are kept: a few bytes of an image can stand for a name without end.
 const LONGEST_NAME: usize = 1000;
 
+/// An image's file, read within a budget.
+type Elf<'a> = read::File<'a, File<'a>>;
+
 /// What an image says of its addresses. An image that says nothing has no names.
 pub(super) struct Symbols<'a> {
-    elf: Option<read::File<'a, File<'a>>>,
+    elf: Option<Elf<'a>>,
     debug: Option<Context<Section<'a>>>,
     /// Functions of the symbol table: start, end and where in the table, by start.
     functions: Vec<(u64, u64, SymbolIndex)>,
@@ -50,13 +56,7 @@ impl<'a> Symbols<'a> {
         };
         let section = |name: &str| elf.section_by_name(name).and_then(|section| section.data().ok());
         let debug = debug(|name| section(name).unwrap_or(&[]), budget);
-        let functions = elf.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text);
-        let mut functions: Vec<_> = functions
-            .filter_map(|symbol| {
-                Some((symbol.address(), symbol.address().checked_add(symbol.size())?, symbol.index()))
-            })
-            .collect();
-        functions.sort_unstable_by_key(|&(start, end, index)| (start, end, index.0));
+        let functions = functions(&elf);
         Self { elf: Some(elf), debug, functions }
     }
 
@@ -110,6 +110,59 @@ impl<'a> Symbols<'a> {
     }
 }
 
+/// The functions of an image's symbol table: start, end and where in the table, by start.
+fn functions(elf: &Elf<'_>) -> Vec<(u64, u64, SymbolIndex)> {
+    let mut functions: Vec<_> = elf
+        .symbols()
+        .filter(|symbol| symbol.kind() == SymbolKind::Text)
+        .filter_map(|symbol| {
+            Some((symbol.address(), symbol.address().checked_add(symbol.size())?, symbol.index()))
+        })
+        .collect();
+    functions.sort_unstable_by_key(|&(start, end, index)| (start, end, index.0));
+    functions
+}
+
+/// A piece of an image's code that has a name: a function, or in assembly what follows a label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The address that it begins at.
+    pub start: u64,
+    /// The address behind it.
+    pub end: u64,
+    /// Its name.
+    pub name: String,
+}
+
+/// All pieces of an image's code that have a name, by their addresses; they do not overlap.
+pub(super) fn pieces(bytes: &[u8]) -> Vec<Piece> {
+    let budget = Budget::new();
+    let Ok(elf) = read::File::parse(File { bytes, budget: &budget }) else { return Vec::new() };
+    let name =
+        |index| Some(demangled(elf.symbol_by_index(index).ok()?.name().ok().filter(|it| !it.is_empty())?));
+    let mut starts = functions(&elf);
+    starts.extend(labels(&elf));
+    starts.sort_by_key(|&(start, end, index)| (start, Reverse(end), index.0));
+    starts.dedup_by_key(|(start, ..)| *start);
+    let next = starts.iter().skip(1).map(|(start, ..)| *start).chain([u64::MAX]);
+    let cut = starts.iter().zip(next).map(|(&(start, end, index), next)| (start, end.min(next), index));
+    cut.filter(|(start, end, _)| start < end)
+        .filter_map(|(start, end, index)| Some(Piece { start, end, name: name(index)? }))
+        .collect()
+}
+
+/// The labels of assembly, which have no size: each goes to the end of its section, or to the next symbol.
+fn labels(elf: &Elf<'_>) -> Vec<(u64, u64, SymbolIndex)> {
+    let label = |symbol: object::Symbol<'_, '_, File<'_>>| {
+        let section = elf.section_by_index(symbol.section_index()?).ok()?;
+        let is_label = symbol.kind() == SymbolKind::Unknown && section.kind() == SectionKind::Text;
+        let is_named = symbol.name().is_ok_and(|name| !name.is_empty());
+        let end = section.address().checked_add(section.size())?;
+        (is_label && is_named).then_some((symbol.address(), end, symbol.index()))
+    };
+    elf.symbols().filter_map(label).collect()
+}
+
 /// The debug information of these sections.
 fn debug<'a>(section: impl Fn(&str) -> &'a [u8], budget: &'a Budget) -> Option<Context<Section<'a>>> {
     let dwarf = Dwarf::load(|id| Ok::<_, DwarfError>(Section::new(section(id.name()), budget)));
@@ -156,6 +209,7 @@ mod tests {
     fn an_image_without_symbols_has_no_names() {
         for file in [&b""[..], b"\x7fELF", &[0; 4096]] {
             assert!(Symbols::of(file, &Budget::new()).places(0x7000).is_empty());
+            assert!(pieces(file).is_empty());
         }
     }
 
@@ -243,6 +297,7 @@ mod tests {
             let symbols = Symbols::of(&file, &budget);
             symbols.places(address);
             symbols.function_start(address);
+            assert!(pieces(&file).is_sorted_by(|one, next| one.end <= next.start));
         }
     }
 }

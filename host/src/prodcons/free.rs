@@ -44,6 +44,7 @@ pub(super) fn play(
         state: Mutex::new(State {
             stage,
             begun: 0,
+            inside: 0,
             producers: Seat::default(),
             consumers: Seat::default(),
             failure: None,
@@ -59,6 +60,9 @@ pub(super) fn play(
                 hall.fail(Error::Os { what: "start a VM's thread", source });
                 break;
             }
+        }
+        if let Err(error) = hall.enter() {
+            hall.fail(error);
         }
     });
     session.resume();
@@ -79,6 +83,8 @@ struct State<'a> {
     stage: &'a mut Stage,
     /// The number of turns that have begun.
     begun: u64,
+    /// The number of threads that are in the jail: all VMs', and the one that waits for them.
+    inside: usize,
     producers: Seat,
     consumers: Seat,
     /// The first failure, which ends the run.
@@ -97,7 +103,8 @@ impl<'a> Hall<'a, '_> {
     /// A VM's life: it boots, and has turns until the run ends.
     fn live(&self, vm: usize, machine: &mut Machine) {
         let _guard = PanicGuard(self);
-        if let Err(error) = boot(self.session, machine) {
+        let entered = self.enter().map(|()| self.await_all(vm));
+        if let Err(error) = entered.and_then(|()| boot(self.session, machine)) {
             return self.fail(error);
         }
         self.queue(vm);
@@ -108,6 +115,29 @@ impl<'a> Hall<'a, '_> {
                 return self.fail(error);
             }
         }
+    }
+
+    /// Puts the calling thread into the jail.
+    fn enter(&self) -> Result<(), Error> {
+        self.session.confine()?;
+        let mut state = self.lock();
+        state.inside += 1;
+        if self.are_all_inside(&state) {
+            self.ring_all();
+        }
+        Ok(())
+    }
+
+    /// Waits until all threads are in the jail: a guest that runs may be hostile to each of them.
+    fn await_all(&self, vm: usize) {
+        let mut state = self.lock();
+        while !self.are_all_inside(&state) && state.failure.is_none() {
+            state = self.bells[vm].wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn are_all_inside(&self, state: &State<'_>) -> bool {
+        state.inside > self.bells.len()
     }
 
     /// Has a VM wait for its side's seat.

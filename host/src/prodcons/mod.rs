@@ -14,14 +14,21 @@ use crate::{
     error::Error,
     event::{Event, Run},
     image::Source,
+    jail::Jail,
     kvm::System,
     limits::Limits,
-    machine::Secrets,
+    machine::{Machine, Secrets},
     observe::Observe,
     output::Sink,
     schedule::{DEFAULT_TURNS, Schedule, ScheduleSpec},
     session::Session,
 };
+
+/// The guest that produces where no other is named.
+pub const PRODUCER: &str = "guest-producer";
+
+/// The guest that consumes where no other is named.
+pub const CONSUMER: &str = "guest-consumer";
 
 /// Who is to take part.
 #[derive(Clone, Debug)]
@@ -121,17 +128,45 @@ impl Play {
 /// # Errors
 ///
 /// A schedule, an image or the machine cannot be used, or a guest failed.
-pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Error> {
+pub fn run(system: System, jail: &Jail, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Error> {
     let play = plan.play()?;
-    let cast = Cast::open(system, &plan.guests)?;
-    let mut machines = plan.observe.attach(system, cast.start(system, plan.seed)?)?;
-    let mut stage = Stage::new(&cast, plan.capacity);
+    let cast = Cast::open(&system, &plan.guests)?;
+    let machines = plan.observe.attach(&system, cast.start(&system, plan.seed)?)?;
+    // No VM is to be made any more: KVM's device is closed.
+    drop(system);
+    let session = Session::start(&plan.limits, jail, plan.observe.needs(), sink)?;
+    perform(plan, play, &cast, machines, &session)
+}
 
-    let session = Session::start(&plan.limits, sink)?;
-    session.event(&Event::Run(play.run_event(plan, &cast)))?;
+/// Runs an exchange of the same cast once more, in new VMs, while the jail's door is shut.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_again(system: &System, plan: &Plan, cast: &Cast, session: &Session<'_>) -> Result<(), Error> {
+    perform(plan, plan.play()?, cast, cast.start(system, plan.seed)?, session)
+}
+
+/// Plays, and says how it ended.
+fn perform(
+    plan: &Plan,
+    play: Play,
+    cast: &Cast,
+    mut machines: Vec<Machine>,
+    session: &Session<'_>,
+) -> Result<(), Error> {
+    let mut stage = Stage::new(cast, plan.capacity);
+    let run = Event::Run(play.run_event(plan, cast));
     let outcome = match play {
-        Play::Along(schedule) => stage.play(&session, &mut machines, schedule.into_turns()),
-        Play::Free(limit) => free::play(&mut stage, &session, &mut machines, limit),
+        Play::Along(schedule) => {
+            session.confine()?;
+            session.event(&run)?;
+            stage.play(session, &mut machines, schedule.into_turns())
+        }
+        Play::Free(limit) => {
+            session.event(&run)?;
+            free::play(&mut stage, session, &mut machines, limit)
+        }
     };
     let end = stage.end(&outcome, &machines);
     session.conclude(outcome, Some(end), &machines, plan.stats)?;

@@ -15,6 +15,7 @@ use crate::{
     error::Error,
     event::{End, Event, Guest, Relay, Run},
     image::Image,
+    jail::Jail,
     kvm::System,
     launch::Parameters,
     limits::Limits,
@@ -49,25 +50,28 @@ pub struct Plan {
 /// # Errors
 ///
 /// The schedule, an image or the machine cannot be used, or a guest failed.
-pub fn run(system: &System, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Error> {
+pub fn run(system: System, jail: &Jail, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Error> {
     let Experiment { schedule, turns, vms, .. } = &plan.experiment;
     let schedule = Schedule::new(schedule, vms.len(), *turns, plan.seed)?;
     let images = vms
         .iter()
         .zip(&plan.images)
-        .map(|(vm, path)| admission::open_guest(system, path, vm.mode, vm.memory))
+        .map(|(vm, path)| admission::open_guest(&system, path, vm.mode, vm.memory))
         .collect::<Result<Vec<_>, _>>()?;
     let machines = (1..)
         .zip(vms.iter().zip(&images))
         .map(|(number, (vm, image))| {
             let Vm { memory, arguments, .. } = vm;
             let parameters = Parameters { vm: number, seed: plan.seed, memory: *memory, arguments };
-            Machine::new(system, image, parameters, plan.secrets)
+            Machine::new(&system, image, parameters, plan.secrets)
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let mut machines = plan.observe.attach(system, machines)?;
+    let mut machines = plan.observe.attach(&system, machines)?;
 
-    let session = Session::start(&plan.limits, sink)?;
+    // No VM is to be made any more: KVM's device is closed.
+    drop(system);
+    let session = Session::start(&plan.limits, jail, plan.observe.needs(), sink)?;
+    session.confine()?;
     session.event(&Event::Run(run_event(plan, &schedule, &images)))?;
     let mut turns = 0;
     let outcome = play(&session, &mut machines, schedule, &mut turns);

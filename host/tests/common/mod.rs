@@ -4,11 +4,13 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::{
-    env, fs,
+    env,
+    fs::{self, File},
     io::{self, PipeReader, PipeWriter, Write},
-    os::fd::AsRawFd,
+    os::fd::{AsRawFd, FromRawFd, OwnedFd},
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
+    ptr,
     sync::OnceLock,
 };
 
@@ -83,6 +85,22 @@ pub(crate) fn expect(args: &[&str], status: i32) -> (String, String) {
     (out, err)
 }
 
+/// Whether a process has a run: its watchdog runs.
+pub(crate) fn is_running(child: &Child) -> bool {
+    let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).expect("its threads");
+    let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.into_iter().any(|name| name.trim_end() == "watchdog")
+}
+
+/// Waits until a process has a run.
+#[track_caller]
+pub(crate) fn await_run(child: &mut Child) {
+    while !is_running(child) {
+        assert_eq!(child.try_wait().expect("it is our child"), None, "it is over before it is signalled");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
 /// The experiment `pingpong`.
 pub(crate) fn pingpong() -> TempPath {
     experiment(include_str!("../../../guest-rt/examples/experiments/pingpong.toml"))
@@ -107,4 +125,36 @@ pub(crate) fn full_pipe() -> (PipeReader, PipeWriter) {
     let size = unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_GETPIPE_SZ) };
     writer.write_all(&vec![0; usize::try_from(size).expect("a size")]).expect("so much fits");
     (reader, writer)
+}
+
+/// A terminal: our end, and the one that programs get. `None` where there is none to be had.
+pub(crate) fn terminal(columns: u16, rows: u16) -> Option<(File, OwnedFd)> {
+    let (mut ours, mut theirs) = (-1, -1);
+    let (name, modes) = (ptr::null_mut(), ptr::null());
+    let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: two point to numbers and one to a size; the others are not wanted.
+    if unsafe { libc::openpty(&raw mut ours, &raw mut theirs, name, modes, &raw const size) } != 0 {
+        return None;
+    }
+    // SAFETY: it was just opened, and nobody else has it.
+    let ours = unsafe { File::from_raw_fd(ours) };
+    // SAFETY: likewise.
+    Some((ours, unsafe { OwnedFd::from_raw_fd(theirs) }))
+}
+
+/// What `/proc` says of each thread of a process, by the name of the line.
+pub(crate) fn threads(child: &Child, line: &str) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).expect("its threads");
+    let of = |text: String| {
+        text.lines().find_map(|it| Some(it.strip_prefix(line)?.strip_prefix(':')?.trim().to_owned()))
+    };
+    tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("status")).ok().and_then(of)).collect()
+}
+
+/// What `/proc` says of capabilities where there are none.
+pub(crate) const NO_CAPABILITIES: &str = "0000000000000000";
+
+/// The number of a process's threads that have given up their rights.
+pub(crate) fn confined(child: &Child) -> usize {
+    threads(child, "CapEff").iter().filter(|set| *set == NO_CAPABILITIES).count()
 }

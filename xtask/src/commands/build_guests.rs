@@ -1,5 +1,6 @@
 //! `build-guests`: builds guests, and says where their images are and how big they are.
 
+use super::elsewhere;
 use crate::cargo::Talk;
 use crate::cli::BuildGuests;
 use crate::error::Error;
@@ -7,14 +8,17 @@ use crate::guests::{self, Catalog, Image};
 use crate::output;
 use crate::status::Status;
 use crate::toolchain;
-use crate::workspace::Workspace;
+use crate::workspace::{self, Workspace};
 
 /// Builds what was asked for and prints a line an image.
 pub(crate) fn run(wish: &BuildGuests) -> Result<Status, Error> {
-    let workspace = Workspace::load()?;
+    let workspace = match &wish.manifest_path {
+        Some(manifest) => elsewhere::workspace(manifest)?,
+        None => Workspace::load()?,
+    };
     let guests = Catalog::of(&workspace).select(&wish.names)?;
     guests::check_mode(wish.mode)?;
-    let toolchain = toolchain::find(&workspace.root)?;
+    let toolchain = toolchain::find(&workspace::root())?;
     output::note(format_args!("guest toolchain: {toolchain}"));
     let images = guests::build(&workspace, &toolchain, &guests, wish.mode, Talk::Always)?;
     print(&images);

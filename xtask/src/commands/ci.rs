@@ -71,6 +71,7 @@ fn lint_guests(workspace: &Workspace) -> Result<Status, Error> {
             "--lib",
             "--bins",
             "--examples",
+            "--tests",
             "--",
             "-D",
             "warnings",
@@ -83,8 +84,8 @@ fn lint_guests(workspace: &Workspace) -> Result<Status, Error> {
 }
 
 fn document(workspace: &Workspace) -> Result<Status, Error> {
-    let mut doc = cargo::for_host(&workspace.root);
-    announced(doc.args(["doc", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+    let mut doc = super::docs::reference(&workspace.root);
+    announced(doc.args(["--package", "xtask"]).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 fn test(_: &Workspace) -> Result<Status, Error> {

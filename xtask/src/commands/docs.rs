@@ -1,6 +1,7 @@
 //! `docs`: the analysis as a PDF and as a page, and the reference that rustdoc makes of the source.
 
 use std::path::Path;
+use std::process::Command;
 
 use crate::cargo;
 use crate::docs::{self, Tools};
@@ -29,7 +30,14 @@ pub(crate) fn run() -> Result<Status, Error> {
 }
 
 fn document(root: &Path) -> Result<Status, Error> {
+    let mut doc = reference(root);
+    Ok(process::status(doc.arg("--quiet"))?)
+}
+
+/// The command that makes the reference, with all that the runtime can have.
+pub(crate) fn reference(root: &Path) -> Command {
     let mut doc = cargo::for_host(root);
-    doc.args(["doc", "--quiet", "--no-deps"]);
-    Ok(process::status(doc.args(REFERENCE.iter().flat_map(|name| ["--package", name])))?)
+    doc.args(["doc", "--no-deps", "--features", "guest-rt/heap"]);
+    doc.args(REFERENCE.iter().flat_map(|name| ["--package", name]));
+    doc
 }

@@ -3,32 +3,44 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
+use super::elsewhere;
 use crate::cargo::Talk;
 use crate::error::Error;
-use crate::guests::{self, Catalog, Guest, Mode};
+use crate::guests::{self, Catalog, EXPERIMENTS, Guest, Mode};
 use crate::host::{Host, Need};
 use crate::output;
 use crate::status::Status;
 use crate::toolchain;
-use crate::workspace::Workspace;
-
-/// Names that `guestlab` knows without their being guests; they are worth suggesting.
-const EXPERIMENTS: [&str; 1] = ["prodcons"];
+use crate::workspace::{self, Workspace};
 
 /// Runs `guestlab COMMAND ARGUMENTS...`; returns only if that does not come about.
 pub(crate) fn run(command: &str, arguments: &[OsString], verbose: bool) -> Result<Status, Error> {
-    let workspace = Workspace::load()?;
-    let host = Host::build(&workspace)?;
-    if asks_for_help(arguments) {
+    let (manifest, options) = elsewhere::split(arguments)?;
+    let mut own = Workspace::load()?;
+    let elsewhere = manifest.map(|manifest| elsewhere::workspace(&manifest)).transpose()?;
+    if let Some(elsewhere) = &elsewhere {
+        // The host looks for all images in one folder.
+        own.images.clone_from(&elsewhere.images);
+    }
+    let host = Host::build(&own)?;
+    if asks_for_help(&options) {
         return Err(host.become_it(&[command.into(), "--help".into()]).into());
     }
-    let arguments: Vec<OsString> = [command.into()].into_iter().chain(arguments.iter().cloned()).collect();
+    let default = elsewhere.as_ref().filter(|_| command == "run").and_then(default_guest);
+    let arguments: Vec<OsString> =
+        [command.into()].into_iter().chain(default.into_iter().flatten()).chain(options).collect();
     match host.needs(&arguments)? {
         Err(refused) => return Ok(refused),
         Ok(needs) if needs.is_empty() => {}
-        Ok(needs) => build(&workspace, &needs, verbose)?,
+        Ok(needs) => build(&elsewhere.into_iter().chain([own]).collect::<Vec<_>>(), &needs, verbose)?,
     }
     Err(host.become_it(&arguments).into())
+}
+
+/// The option that says which guest of a workspace goes without saying, if one does.
+fn default_guest(workspace: &Workspace) -> Option<[OsString; 2]> {
+    let catalog = Catalog::of(workspace);
+    Some(["--default-guest".into(), catalog.only()?.name.clone().into()])
 }
 
 fn asks_for_help(arguments: &[OsString]) -> bool {
@@ -36,20 +48,24 @@ fn asks_for_help(arguments: &[OsString]) -> bool {
     own.into_iter().any(|argument| argument == "-h" || argument == "--help")
 }
 
-/// Builds the needed guests, with one call of cargo a mode.
-fn build(workspace: &Workspace, needs: &[Need], verbose: bool) -> Result<(), Error> {
-    let catalog = Catalog::of(workspace);
-    let mut by_mode: BTreeMap<Mode, Vec<Guest>> = BTreeMap::new();
+/// Builds the needed guests, each of the first workspace that has it, with one call of cargo for a
+/// workspace and mode.
+fn build(workspaces: &[Workspace], needs: &[Need], verbose: bool) -> Result<(), Error> {
+    let catalogs: Vec<Catalog> = workspaces.iter().map(Catalog::of).collect();
+    let mut calls: BTreeMap<(usize, Mode), Vec<Guest>> = BTreeMap::new();
     for need in needs {
         guests::check_mode(need.mode)?;
-        by_mode.entry(need.mode).or_default().push(catalog.find(&need.name, &EXPERIMENTS)?.clone());
+        let found =
+            catalogs.iter().enumerate().find_map(|(at, catalog)| Some((at, catalog.get(&need.name)?)));
+        let (at, guest) = found.ok_or_else(|| catalogs[0].unknown(&need.name, &EXPERIMENTS))?;
+        calls.entry((at, need.mode)).or_default().push(guest.clone());
     }
-    let toolchain = toolchain::find(&workspace.root)?;
+    let toolchain = toolchain::find(&workspace::root())?;
     if toolchain.fetched || verbose {
         output::note(format_args!("guest toolchain: {toolchain}"));
     }
-    for (mode, guests) in &by_mode {
-        guests::build(workspace, &toolchain, guests, *mode, Talk::IfWorking)?;
+    for ((at, mode), guests) in &calls {
+        guests::build(&workspaces[*at], &toolchain, guests, *mode, Talk::IfWorking)?;
     }
     Ok(())
 }

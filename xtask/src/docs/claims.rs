@@ -15,6 +15,9 @@ use super::lookup::{Missing, look_up};
 /// Where sources are; a word in a document that begins so is a path.
 const SOURCES: [&str; 6] = ["host/", "guest-rt/", "guest-producer/", "guest-consumer/", "xtask/", "docs/"];
 
+/// Where documents are.
+const FOLDERS: [&str; 2] = ["docs", "docs/guide"];
+
 /// How a claim begins, what parts its file from its item, and how it ends.
 const FORMS: [[&str; 3]; 2] = [["#src(\"", "\", \"", "\")"], ["data-file=\"", "\" data-item=\"", "\""]];
 
@@ -47,7 +50,8 @@ impl fmt::Display for Broken {
 /// Checks every claim of every document under `docs/`.
 pub(crate) fn check(root: &Path) -> Result<(), Error> {
     let mut broken = Vec::new();
-    for document in documents(&root.join("docs"))? {
+    let folders = FOLDERS.map(|folder| documents(&root.join(folder)));
+    for document in folders.into_iter().collect::<Result<Vec<_>, _>>()?.concat() {
         let text = fs::read_to_string(&document).map_err(Error::file("read", &document))?;
         let name = document.strip_prefix(root).unwrap_or(&document).display().to_string();
         broken.extend(check_document(root, &name, &text));
@@ -59,7 +63,9 @@ pub(crate) fn check(root: &Path) -> Result<(), Error> {
 fn documents(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let entries = fs::read_dir(folder).map_err(Error::file("read", folder))?;
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let has_claims = |path: &PathBuf| path.extension().is_some_and(|it| it == "typ" || it == "svg");
+    let has_claims = |path: &PathBuf| {
+        path.extension().is_some_and(|it| ["md", "svg", "typ"].iter().any(|kind| it == *kind))
+    };
     let mut documents: Vec<PathBuf> = paths.filter(has_claims).collect();
     documents.sort();
     Ok(documents)

@@ -46,7 +46,7 @@ impl Fuzzers {
     /// Finds the targets, all or those of these names.
     pub(crate) fn find(workspace: &Workspace, wanted: &[String]) -> Result<Fuzzers, Error> {
         let source = workspace.root.join("host/fuzz");
-        let packages = Workspace::at(source.clone())?.packages;
+        let packages = Workspace::of(&source)?.packages;
         let targets = packages.into_iter().flat_map(|package| package.targets);
         let all: Vec<String> = targets
             .filter(|target| target.kind.iter().any(|kind| kind == "bin"))

@@ -1,6 +1,6 @@
 //! Building guests: one call of cargo for all guests of one mode.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -10,14 +10,17 @@ use super::catalog::Part;
 use super::{Error, Guest, Image, Mode};
 use crate::cargo::{self, Talk};
 use crate::toolchain::Toolchain;
-use crate::workspace::{Target, Workspace};
+use crate::workspace::{self, Target, Workspace};
 
-/// `core` has no ready-made build for our targets, and a target in JSON is not stable yet.
+/// `core` and `alloc` have no ready-made build for our targets, and a target in JSON is not stable yet.
 const BUILD_STD: [&str; 3] = [
-    "-Zbuild-std=core,compiler_builtins",
+    "-Zbuild-std=core,alloc,compiler_builtins",
     "-Zbuild-std-features=compiler-builtins-mem",
     "-Zjson-target-spec",
 ];
+
+/// Where the profile `guest` is defined, from Guestlab's root.
+const PROFILE: &str = "guest-rt/targets/profile.toml";
 
 /// Separates flags in `CARGO_ENCODED_RUSTFLAGS`, where a space may be part of a flag.
 const FLAG_SEPARATOR: &str = "\x1f";
@@ -30,16 +33,28 @@ pub(crate) fn build(
     mode: Mode,
     talk: Talk,
 ) -> Result<Vec<Image>, Error> {
-    let mut command = cargo::for_guests(&workspace.root);
-    command.args(["build", "--message-format", "json-render-diagnostics"]);
-    configure(&mut command, workspace, toolchain, mode)?;
-    command.args(selection(guests));
     let mut built = HashMap::new();
-    let status = cargo::run(&mut command, talk, |line| built.extend(artifact(line)))?;
-    if !status.is_success() {
-        return Err(Error::DoNotCompile { mode });
+    for group in by_features(guests) {
+        let mut command = cargo::for_guests(&workspace.root);
+        command.args(["build", "--message-format", "json-render-diagnostics"]);
+        configure(&mut command, workspace, toolchain, mode)?;
+        command.args(selection(&group));
+        let status = cargo::run(&mut command, talk, |line| built.extend(artifact(line)))?;
+        if !status.is_success() {
+            return Err(Error::DoNotCompile { mode });
+        }
     }
     guests.iter().map(|guest| place(workspace, guest, mode, &built)).collect()
+}
+
+/// The guests that may be built by one call of cargo: it gives all of them every feature that one of them
+/// wants of the runtime, and an image is not to depend on its company.
+fn by_features(guests: &[Guest]) -> Vec<Vec<&Guest>> {
+    let mut groups = BTreeMap::<_, Vec<&Guest>>::new();
+    for guest in guests {
+        groups.entry(&guest.features).or_default().push(guest);
+    }
+    groups.into_values().collect()
 }
 
 /// Refuses a mode that guest-rt cannot boot into.
@@ -55,6 +70,7 @@ pub(crate) fn configure(
     mode: Mode,
 ) -> Result<(), Error> {
     check_mode(mode)?;
+    command.arg("--config").arg(workspace::root().join(PROFILE));
     command.args(BUILD_STD).args(["--profile", "guest", "--target"]).arg(mode.target_file());
     command.arg("--target-dir").arg(build_folder(workspace, mode));
     command.env("CARGO_ENCODED_RUSTFLAGS", flags(mode, &renamed_folders(workspace, toolchain)));
@@ -78,20 +94,27 @@ fn flags(mode: Mode, renamed: &[(PathBuf, &str)]) -> String {
     flags.into_iter().chain(renamed).collect::<Vec<String>>().join(FLAG_SEPARATOR)
 }
 
-/// Folders that have other names in images, so that an image is the same wherever it is built.
-fn renamed_folders(workspace: &Workspace, toolchain: &Toolchain) -> [(PathBuf, &'static str); 3] {
+/// Folders that have other names in images, so that an image is the same wherever it is built. Of two
+/// that fit a path the last wins: a workspace may be in Guestlab's folder.
+fn renamed_folders(workspace: &Workspace, toolchain: &Toolchain) -> Vec<(PathBuf, &'static str)> {
     let home = std::env::home_dir().unwrap_or_default();
     let cargo_home = std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
-    [(cargo_home, "/cargo"), (toolchain.sysroot.path().into(), "/rust"), (workspace.root.clone(), ".")]
+    let mut renamed = vec![(cargo_home, "/cargo"), (toolchain.sysroot.path().into(), "/rust")];
+    if !workspace.is_own() {
+        renamed.push((workspace::root(), "/guestlab"));
+    }
+    renamed.push((workspace.root.clone(), "."));
+    renamed
 }
 
 /// Cargo's arguments that name these guests and nothing else.
-fn selection(guests: &[Guest]) -> Vec<&str> {
+fn selection<'a>(guests: &[&'a Guest]) -> Vec<&'a str> {
     let mut arguments = Vec::new();
     for guest in guests {
         let (kind, name) = match &guest.part {
             Part::Binary(name) => ("--bin", name),
             Part::Example(name) => ("--example", name),
+            Part::Test(name) => ("--test", name),
         };
         arguments.extend(["--package", guest.package.as_str(), kind, name.as_str()]);
     }
@@ -105,47 +128,70 @@ struct Message {
     executable: Option<PathBuf>,
 }
 
-/// The part and the path of what cargo says it has built, if it can be run.
-fn artifact(line: &str) -> Option<(Part, PathBuf)> {
+/// The source and the path of what cargo says it has built, if it can be run.
+fn artifact(line: &str) -> Option<(PathBuf, PathBuf)> {
     let message: Message = serde_json::from_str(line).ok()?;
-    let part = match message.target.kind.first()?.as_str() {
-        "bin" => Part::Binary(message.target.name),
-        "example" => Part::Example(message.target.name),
-        _ => return None,
-    };
-    Some((part, message.executable?))
+    Some((message.target.src_path, message.executable?))
 }
 
 fn place(
     workspace: &Workspace,
     guest: &Guest,
     mode: Mode,
-    built: &HashMap<Part, PathBuf>,
+    built: &HashMap<PathBuf, PathBuf>,
 ) -> Result<Image, Error> {
-    let from = built.get(&guest.part).ok_or_else(|| Error::NoImage { name: guest.name.clone() })?;
-    Image::place(from, workspace.images().join(mode.image_name(&guest.name)), mode)
+    let from = built.get(&guest.source).ok_or_else(|| Error::NoImage { name: guest.name.clone() })?;
+    let folder = match guest.part {
+        Part::Binary(_) | Part::Example(_) => workspace.images.clone(),
+        Part::Test(_) => workspace.test_images(),
+    };
+    Image::place(from, folder.join(mode.image_name(&guest.name)), mode)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn guest(name: &str, package: &str, part: fn(String) -> Part, features: &[&str]) -> Guest {
+        Guest {
+            name: name.into(),
+            package: package.into(),
+            part: part(name.into()),
+            source: name.into(),
+            features: features.iter().copied().map(String::from).collect(),
+        }
+    }
+
     #[test]
     fn every_guest_is_selected_by_package_and_part() {
         let guests = [
-            Guest { name: "a".into(), package: "a".into(), part: Part::Binary("a".into()) },
-            Guest { name: "hello".into(), package: "guest-rt".into(), part: Part::Example("hello".into()) },
+            &guest("a", "a", Part::Binary, &[]),
+            &guest("hello", "guest-rt", Part::Example, &[]),
+            &guest("heap", "guest-rt", Part::Test, &[]),
         ];
-        let expected = ["--package", "a", "--bin", "a", "--package", "guest-rt", "--example", "hello"];
-        assert_eq!(selection(&guests), expected);
+        let expected =
+            "--package a --bin a --package guest-rt --example hello --package guest-rt --test heap";
+        assert_eq!(selection(&guests).join(" "), expected);
+    }
+
+    #[test]
+    fn guests_that_want_other_features_are_built_apart() {
+        let guests = [
+            guest("a", "a", Part::Binary, &[]),
+            guest("hello", "guest-rt", Part::Example, &["heap"]),
+            guest("b", "b", Part::Binary, &[]),
+        ];
+        let groups = by_features(&guests);
+        let names: Vec<Vec<&str>> =
+            groups.iter().map(|group| group.iter().map(|guest| guest.name.as_str()).collect()).collect();
+        assert_eq!(names, [vec!["a", "b"], vec!["hello"]]);
     }
 
     #[test]
     fn only_what_can_be_run_is_an_artifact_of_interest() {
-        let bin =
-            r#"{"reason":"compiler-artifact","target":{"name":"a","kind":["bin"]},"executable":"/x/a"}"#;
-        assert_eq!(artifact(bin), Some((Part::Binary("a".into()), "/x/a".into())));
-        let lib = r#"{"reason":"compiler-artifact","target":{"name":"a","kind":["lib"]},"executable":null}"#;
+        let bin = r#"{"reason":"compiler-artifact","target":{"name":"a","kind":["bin"],"src_path":"/a.rs"},"executable":"/x/a"}"#;
+        assert_eq!(artifact(bin), Some(("/a.rs".into(), "/x/a".into())));
+        let lib = r#"{"reason":"compiler-artifact","target":{"name":"a","kind":["lib"],"src_path":"/a.rs"},"executable":null}"#;
         assert_eq!(artifact(lib), None);
         assert_eq!(artifact(r#"{"reason":"build-finished","success":true}"#), None);
     }

@@ -1,12 +1,17 @@
-//! Which guests there are: packages of the workspace that stand on guest-rt, and its examples.
+//! Which guests there are: packages of the workspace that stand on guest-rt, and its examples; and the
+//! tests of all of them.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use super::Error;
 use crate::workspace::{Package, Target, Workspace};
 
 /// The package that guests stand on, and whose examples are guests themselves.
 const RUNTIME: &str = "guest-rt";
+
+/// Names that `guestlab run` knows without their being guests; they are worth suggesting.
+pub(crate) const EXPERIMENTS: [&str; 1] = ["prodcons"];
 
 /// Names that are less alike than this are not what the user meant.
 const ALIKE: f64 = 0.5;
@@ -20,6 +25,10 @@ pub(crate) struct Guest {
     pub(crate) package: String,
     /// What of the package it is.
     pub(crate) part: Part,
+    /// The file that it begins with.
+    pub(crate) source: PathBuf,
+    /// The features of the runtime that it stands on.
+    pub(crate) features: BTreeSet<String>,
 }
 
 /// What of a package a guest is.
@@ -29,12 +38,15 @@ pub(crate) enum Part {
     Binary(String),
     /// The example of this name.
     Example(String),
+    /// The tests of this name, which run inside guests.
+    Test(String),
 }
 
-/// All guests of a workspace.
+/// All guests of a workspace, and their tests.
 #[derive(Debug)]
 pub(crate) struct Catalog {
     guests: Vec<Guest>,
+    tests: Vec<Guest>,
 }
 
 impl Catalog {
@@ -45,8 +57,15 @@ impl Catalog {
 
     fn from_packages(packages: &[Package]) -> Catalog {
         let mut guests: Vec<Guest> = packages.iter().flat_map(guests_of).collect();
+        let mut tests: Vec<Guest> = packages.iter().flat_map(tests_of).collect();
         guests.sort_by(|a, b| a.name.cmp(&b.name));
-        Catalog { guests }
+        tests.sort_by(|a, b| a.name.cmp(&b.name));
+        Catalog { guests, tests }
+    }
+
+    /// All tests of guests, by name.
+    pub(crate) fn tests(&self) -> &[Guest] {
+        &self.tests
     }
 
     /// All of them, by name.
@@ -56,7 +75,7 @@ impl Catalog {
 
     /// The packages that are built for guests only, the runtime among them.
     pub(crate) fn packages(&self) -> BTreeSet<&str> {
-        let own = self.guests.iter().map(|guest| guest.package.as_str());
+        let own = self.guests.iter().chain(&self.tests).map(|guest| guest.package.as_str());
         own.chain([RUNTIME]).collect()
     }
 
@@ -65,16 +84,27 @@ impl Catalog {
         if names.is_empty() {
             return Ok(self.guests.clone());
         }
-        names.iter().map(|name| self.find(name, &[]).cloned()).collect()
+        let find = |name: &String| self.get(name).cloned().ok_or_else(|| self.unknown(name, &[]));
+        names.iter().map(find).collect()
     }
 
-    /// The guest of this name. Where there is none, the user may have meant one of `others`, too.
-    pub(crate) fn find(&self, name: &str, others: &[&str]) -> Result<&Guest, Error> {
-        self.guests.iter().find(|guest| guest.name == name).ok_or_else(|| Error::Unknown {
+    /// The guest of this name.
+    pub(crate) fn get(&self, name: &str) -> Option<&Guest> {
+        self.guests.iter().find(|guest| guest.name == name)
+    }
+
+    /// The guest that goes without saying: the only one.
+    pub(crate) fn only(&self) -> Option<&Guest> {
+        self.guests.first().filter(|_| self.guests.len() == 1)
+    }
+
+    /// The error for a name that no guest has; the user may have meant one of `others`, too.
+    pub(crate) fn unknown(&self, name: &str, others: &[&str]) -> Error {
+        Error::Unknown {
             name: name.to_owned(),
             nearest: self.nearest(name, others),
             known: self.guests.iter().map(|guest| guest.name.clone()).collect(),
-        })
+        }
     }
 
     fn nearest(&self, name: &str, others: &[&str]) -> Option<String> {
@@ -95,15 +125,43 @@ fn likeness(name: &str, known: &str) -> f64 {
 }
 
 fn guests_of(package: &Package) -> Vec<Guest> {
-    let guest = |name: &str, part| Guest { name: name.into(), package: package.name.clone(), part };
     if package.name == RUNTIME {
         let examples = targets(package, "example");
-        return examples.map(|it| guest(&it.name, Part::Example(it.name.clone()))).collect();
+        return examples.map(|it| guest(package, it.name.clone(), it, Part::Example)).collect();
     }
-    if !package.dependencies.iter().any(|dependency| dependency.name == RUNTIME) {
+    if !stands_on_runtime(package) {
         return Vec::new();
     }
-    main_binary(package).map(|it| guest(&package.name, Part::Binary(it.name.clone()))).into_iter().collect()
+    let binary = main_binary(package).map(|it| guest(package, package.name.clone(), it, Part::Binary));
+    binary.into_iter().collect()
+}
+
+/// Tests bear the name of their package, too: many packages have tests of the same name.
+fn tests_of(package: &Package) -> Vec<Guest> {
+    if package.name != RUNTIME && !stands_on_runtime(package) {
+        return Vec::new();
+    }
+    let name = |target: &Target| format!("{}-{}", package.name, target.name);
+    targets(package, "test").map(|it| guest(package, name(it), it, Part::Test)).collect()
+}
+
+fn guest(package: &Package, name: String, target: &Target, part: fn(String) -> Part) -> Guest {
+    let part = part(target.name.clone());
+    let features = features(package, &part);
+    Guest { name, package: package.name.clone(), part, source: target.src_path.clone(), features }
+}
+
+fn stands_on_runtime(package: &Package) -> bool {
+    package.dependencies.iter().any(|dependency| dependency.name == RUNTIME)
+}
+
+/// The features of the runtime that a part of a package is built with: examples and tests have those of
+/// the dependencies that are for them only, as well.
+fn features(package: &Package, part: &Part) -> BTreeSet<String> {
+    let counts =
+        |kind: Option<&str>| kind.is_none() || !matches!(part, Part::Binary(_)) && kind == Some("dev");
+    let runtime = package.dependencies.iter().filter(|it| it.name == RUNTIME && counts(it.kind.as_deref()));
+    runtime.flat_map(|it| it.features.iter().cloned()).collect()
 }
 
 /// The binary that bears the package's name, or else its first.
@@ -123,13 +181,17 @@ mod tests {
     fn catalog() -> Catalog {
         let packages = r#"[
             {"name":"guestlab","dependencies":[{"name":"guest-abi"}],
-             "targets":[{"name":"guestlab","kind":["bin"]}]},
-            {"name":"guest-rt","dependencies":[{"name":"guest-abi"}],
-             "targets":[{"name":"guest_rt","kind":["lib"]},{"name":"hello","kind":["example"]}]},
+             "targets":[{"name":"guestlab","kind":["bin"],"src_path":"/h/main.rs"},
+                        {"name":"modes","kind":["test"],"src_path":"/h/tests/modes.rs"}]},
+            {"name":"guest-rt","dependencies":[{"name":"guest-abi"},
+                {"name":"guest-rt","kind":"dev","features":["heap"]}],
+             "targets":[{"name":"guest_rt","kind":["lib"],"src_path":"/rt/lib.rs"},
+                        {"name":"heap","kind":["test"],"src_path":"/rt/tests/heap.rs"},
+                        {"name":"hello","kind":["example"],"src_path":"/rt/hello.rs"}]},
             {"name":"guest-producer","dependencies":[{"name":"guest-rt"}],
-             "targets":[{"name":"main","kind":["bin"]}]},
+             "targets":[{"name":"main","kind":["bin"],"src_path":"/p/main.rs"}]},
             {"name":"helpers","dependencies":[{"name":"guest-rt"}],
-             "targets":[{"name":"helpers","kind":["lib"]}]}
+             "targets":[{"name":"helpers","kind":["lib"],"src_path":"/l/lib.rs"}]}
         ]"#;
         Catalog::from_packages(&serde_json::from_str::<Vec<Package>>(packages).unwrap())
     }
@@ -141,10 +203,31 @@ mod tests {
                 name: "guest-producer".into(),
                 package: "guest-producer".into(),
                 part: Part::Binary("main".into()),
+                source: "/p/main.rs".into(),
+                features: BTreeSet::new(),
             },
-            Guest { name: "hello".into(), package: "guest-rt".into(), part: Part::Example("hello".into()) },
+            Guest {
+                name: "hello".into(),
+                package: "guest-rt".into(),
+                part: Part::Example("hello".into()),
+                source: "/rt/hello.rs".into(),
+                features: BTreeSet::from(["heap".into()]),
+            },
         ];
         assert_eq!(catalog().all(), expected);
+    }
+
+    #[test]
+    fn tests_of_guests_are_no_guests_that_can_be_asked_for() {
+        let expected = Guest {
+            name: "guest-rt-heap".into(),
+            package: "guest-rt".into(),
+            part: Part::Test("heap".into()),
+            source: "/rt/tests/heap.rs".into(),
+            features: BTreeSet::from(["heap".into()]),
+        };
+        assert_eq!(catalog().tests(), [expected]);
+        assert!(catalog().get("guest-rt-heap").is_none());
     }
 
     #[test]
@@ -155,7 +238,7 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_answered_with_the_nearest_and_the_list() {
-        let text = catalog().find("helo", &[]).unwrap_err().to_string();
+        let text = catalog().unknown("helo", &[]).to_string();
         assert!(text.contains("`helo`") && text.contains("did you mean `hello`?"), "{text}");
         assert!(text.contains("guest-producer, hello"), "{text}");
     }

@@ -23,6 +23,13 @@ pub(crate) enum Error {
         known: Vec<String>,
     },
 
+    /// A workspace elsewhere has no guest.
+    #[error("there is no guest in {folder}: a guest is a package with a binary that depends on guest-rt", folder = folder.display())]
+    NoGuests {
+        /// The workspace's folder.
+        folder: PathBuf,
+    },
+
     /// guest-rt has no boot path into this mode.
     #[error("guests cannot be built for `{}` mode yet; modes that work: {}", mode.name(), written())]
     ModeNotWritten {
@@ -74,6 +81,7 @@ impl Error {
     pub(crate) fn status(&self) -> Status {
         match self {
             Error::Unknown { .. }
+            | Error::NoGuests { .. }
             | Error::ModeNotWritten { .. }
             | Error::DoNotCompile { .. }
             | Error::NotElf { .. } => Status::BAD_INPUT,

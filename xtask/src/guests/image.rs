@@ -44,6 +44,8 @@ impl Image {
 }
 
 fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
+    let folder = path.parent().unwrap_or(path);
+    fs::create_dir_all(folder).map_err(failed("create", folder))?;
     // The process id keeps two builds at once from writing into one file.
     let new = path.with_extension(format!("elf.{}", std::process::id()));
     fs::write(&new, content).map_err(failed("write", &new))?;

@@ -7,7 +7,7 @@ mod image;
 mod mode;
 
 pub(crate) use build::{build, check_mode, configure};
-pub(crate) use catalog::{Catalog, Guest};
+pub(crate) use catalog::{Catalog, EXPERIMENTS, Guest};
 pub(crate) use error::Error;
 pub(crate) use image::Image;
 pub(crate) use mode::Mode;

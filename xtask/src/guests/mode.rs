@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
+use crate::workspace;
+
 /// The CPU mode that a guest's Rust code runs in. All of them start in real mode and switch
 /// themselves.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, ValueEnum)]
@@ -41,9 +43,9 @@ impl Mode {
         }
     }
 
-    /// The target's JSON file, from the workspace's root.
+    /// The target's JSON file.
     pub(crate) fn target_file(self) -> PathBuf {
-        PathBuf::from(format!("guest-rt/targets/{}.json", self.target()))
+        workspace::root().join(format!("guest-rt/targets/{}.json", self.target()))
     }
 
     /// The image's file name; the default mode goes without saying.

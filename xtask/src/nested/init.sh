@@ -18,6 +18,8 @@ ln -s fd/0 /dev/stdin
 ln -s fd/1 /dev/stdout
 ln -s fd/2 /dev/stderr
 export PATH=/usr/bin:/bin HOME=/root TMPDIR=/tmp
+# Tests reach the debugger by the machine's own network.
+ifconfig lo up
 
 fail() {
     echo "init: $*"

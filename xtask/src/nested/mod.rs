@@ -70,7 +70,9 @@ pub(crate) fn test(
     fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
     let _lock = lock(&folder)?;
     let archive = folder.join("initramfs.cpio");
-    let plan = Plan::new(&programs, &workspace.images(), words);
+    let folder_of_tests = workspace.test_images();
+    let tests = images.iter().map(|image| image.path.as_path()).filter(|it| it.starts_with(&folder_of_tests));
+    let plan = Plan::new(&programs, &workspace.images, &tests.collect::<Vec<_>>(), words);
     pack(&archive, &contents(parts, &programs, images, &plan)?)?;
     let report = Machine::start(parts, &archive, &folder)?.run_to_the_end()?;
     Ok(conclude(&report))

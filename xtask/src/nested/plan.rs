@@ -19,18 +19,24 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// The tests, each with these words, after `doctor`: where that fails, the rest is in vain.
-    pub(crate) fn new(programs: &Programs, images: &Path, words: &[String]) -> Plan {
+    /// The tests, each with these words, after `doctor`: where that fails, the rest is in vain. The last are
+    /// those inside guests, in these images.
+    pub(crate) fn new(programs: &Programs, images: &Path, tests: &[&Path], words: &[String]) -> Plan {
         let colour = if output::coloured(&std::io::stdout()) { "--color=always" } else { "--color=never" };
         let doctor = ("guestlab doctor".to_owned(), vec![text(&programs.guestlab), "doctor".to_owned()]);
-        let tests = programs.tests.iter().map(|test| {
+        let host = programs.tests.iter().map(|test| {
             let command = [text(&test.program), colour.to_owned()];
             (test.name.clone(), command.into_iter().chain(words.iter().cloned()).collect())
+        });
+        let guests = (!tests.is_empty()).then(|| {
+            let images = tests.iter().flat_map(|path| ["--image".to_owned(), text(path)]);
+            let command = [text(&programs.guestlab), "test".to_owned()].into_iter().chain(images);
+            ("tests inside guests".to_owned(), command.chain(words.iter().cloned()).collect())
         });
         Plan {
             folder: programs.folder.clone(),
             environment: environment(images, env::vars_os().filter_map(texts)),
-            runs: std::iter::once(doctor).chain(tests).collect(),
+            runs: [doctor].into_iter().chain(host).chain(guests).collect(),
         }
     }
 

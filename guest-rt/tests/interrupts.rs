@@ -1,0 +1,170 @@
+//! Traps, interrupts, the timer, and locks that are shared with handlers.
+
+#![no_std]
+#![no_main]
+
+use core::{
+    hint::spin_loop,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use guest_rt::{
+    interrupts,
+    lock::Lock,
+    timer,
+    traps::{self, Exception, Trap, Vector},
+};
+
+const SOON_IN_MICROSECONDS: u32 = 1000;
+
+static TICKS: AtomicU32 = AtomicU32::new(0);
+static COUNT: Lock<u32> = Lock::new(0);
+
+fn ticks() -> u32 {
+    TICKS.load(Ordering::Relaxed)
+}
+
+/// Has the timer's interrupt counted, in an atomic and behind the lock.
+fn count_ticks() {
+    traps::set_handler(Vector::Timer, |_| {
+        *COUNT.lock() += 1;
+        TICKS.fetch_add(1, Ordering::Relaxed);
+    });
+}
+
+/// Raises the exception of an undefined instruction, and is gone on with behind it.
+fn undefined_instruction() {
+    // SAFETY: `skip_undefined` goes on behind the instruction, which changes nothing.
+    unsafe { core::arch::asm!("ud2") };
+}
+
+fn skip_undefined(trap: &mut Trap) {
+    /// The size of `ud2` (SDM 2B, "UD").
+    const UD2: usize = 2;
+    TICKS.fetch_add(1, Ordering::Relaxed);
+    // SAFETY: there is the instruction after it, and it changed no register.
+    unsafe { trap.set_instruction_pointer(trap.instruction_pointer() + UD2) };
+}
+
+guest_rt::tests! {
+    fn a_guest_starts_with_interrupts_off() {
+        assert!(!interrupts::are_enabled());
+    }
+
+    fn interrupts_are_turned_on_and_off() {
+        interrupts::enable();
+        assert!(interrupts::are_enabled());
+        interrupts::without(|| assert!(!interrupts::are_enabled()));
+        assert!(interrupts::are_enabled());
+        interrupts::disable();
+        interrupts::without(|| assert!(!interrupts::are_enabled()));
+        assert!(!interrupts::are_enabled());
+    }
+
+    fn a_handler_goes_on_behind_an_exception() {
+        traps::set_handler(Vector::Exception(Exception::InvalidOpcode), skip_undefined);
+        undefined_instruction();
+        undefined_instruction();
+        assert_eq!(ticks(), 2);
+    }
+
+    fn the_timer_wakes_one_who_waits() {
+        count_ticks();
+        for tick in 1..=3 {
+            timer::set(SOON_IN_MICROSECONDS);
+            while ticks() < tick {
+                interrupts::wait();
+            }
+        }
+        assert_eq!(ticks(), 3);
+        assert!(!interrupts::are_enabled());
+    }
+
+    fn the_timer_interrupts_a_loop() {
+        count_ticks();
+        timer::set(SOON_IN_MICROSECONDS);
+        interrupts::enable();
+        while ticks() == 0 {
+            spin_loop();
+        }
+    }
+
+    fn a_timer_that_is_cancelled_does_not_come() {
+        count_ticks();
+        timer::set(SOON_IN_MICROSECONDS);
+        timer::cancel();
+        interrupts::enable();
+        // Exits take their time, and an interrupt that was due would come at the next of them.
+        let start = guest_rt::clock::Instant::now();
+        while start.elapsed().as_micros() < 2 * u128::from(SOON_IN_MICROSECONDS) {}
+        assert_eq!(ticks(), 0);
+    }
+
+    fn a_lock_keeps_interrupts_off_and_restores_them() {
+        assert!(!interrupts::are_enabled());
+        drop(COUNT.lock());
+        assert!(!interrupts::are_enabled());
+        interrupts::enable();
+        let held = COUNT.lock();
+        assert!(!interrupts::are_enabled());
+        drop(held);
+        assert!(interrupts::are_enabled());
+    }
+
+    fn interrupts_stay_off_until_the_last_lock_is_released_in_whatever_order() {
+        static OTHER: Lock<u32> = Lock::new(0);
+        interrupts::enable();
+        let first = COUNT.lock();
+        let second = OTHER.lock();
+        drop(first);
+        assert!(!interrupts::are_enabled());
+        let third = COUNT.lock();
+        drop((second, third));
+        assert!(interrupts::are_enabled());
+    }
+
+    fn no_handler_comes_while_a_lock_is_held() {
+        count_ticks();
+        interrupts::enable();
+        for tick in 1..=20 {
+            let mut count = COUNT.lock();
+            timer::set(1);
+            // The interrupt is due, and has to wait: were it taken, the handler would find the lock held.
+            (0..100).for_each(|_| spin_loop());
+            let _ = guest_rt::clock::ticks();
+            assert_eq!((*count, ticks()), (tick - 1, tick - 1));
+            *count += 0;
+            drop(count);
+            while ticks() < tick {
+                spin_loop();
+            }
+        }
+        assert_eq!(*COUNT.lock(), 20);
+    }
+
+    fn a_lock_that_is_held_is_not_had_twice() {
+        interrupts::enable();
+        let held = COUNT.lock();
+        assert!(COUNT.try_lock().is_none());
+        assert!(!interrupts::are_enabled());
+        drop(held);
+        assert!(interrupts::are_enabled());
+        assert!(COUNT.try_lock().is_some());
+    }
+
+    #[should_panic(expected = "this lock is held already")]
+    fn to_wait_for_oneself_is_a_panic() {
+        let _held = COUNT.lock();
+        let _again = COUNT.lock();
+    }
+
+    #[should_panic(expected = "this lock is held already")]
+    fn an_exceptions_handler_is_told_that_a_lock_is_held() {
+        traps::set_handler(Vector::Exception(Exception::InvalidOpcode), |trap| {
+            *COUNT.lock() += 1;
+            skip_undefined(trap);
+        });
+        let _held = COUNT.lock();
+        undefined_instruction();
+    }
+}

@@ -1,0 +1,23 @@
+//! Measures one thing and prints one JSON object: names and numbers. `cargo xtask bench` runs it,
+//! again and again, beside the C baseline that takes the same words.
+
+mod measurements;
+
+use std::process::ExitCode;
+
+use guestlab::jail::Jail;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    // In the jail, as guests run.
+    match measurements::measure(&words, &Jail::new(true, None)) {
+        Ok(values) => {
+            println!("{}", serde_json::Value::from(values));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("measure: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Many VMs in one process: how long until each has moved an item, what they take of the host's memory
+//! beside their own, and whether a turn costs more among many.
+
+use std::{collections::BTreeMap, error::Error, fs, ops::Range, time::Instant};
+
+use guest_abi::{mailbox::Quota, ring::Capacity};
+use guestlab::{
+    jail::{Jail, Needs},
+    kvm::System,
+    machine::Machine,
+    output::Silence,
+    prodcons::{Cast, Guests, Stage, boot},
+    session::Session,
+};
+
+use super::{Outcome, as_f64, clock::cpu_time, exchange, limits, rate, system, values};
+
+/// The VMs have their turns in pairs: a producer, and the consumer that takes its item.
+fn pairs(vms: usize) -> impl Iterator<Item = usize> + Clone {
+    (0..vms / 2).flat_map(move |producer| [producer, vms / 2 + producer])
+}
+
+/// Many VMs, and a pair of them in the same process to compare a turn's cost with.
+pub(super) fn measure(producer: &str, consumer: &str, vms: usize, turns: usize) -> Outcome {
+    let system = system()?;
+    let pair = crowd(&system, exchange::guests(producer, consumer, 1), turns)?;
+    let all = crowd(&system, exchange::guests(producer, consumer, vms / 2), turns)?;
+    Ok(values([
+        ("all_moved_ms", all.moved_ms),
+        ("overhead_kib", all.overhead_kib),
+        ("turns_per_second", all.turns_per_second),
+        ("pair_turns_per_second", pair.turns_per_second),
+    ]))
+}
+
+/// What was found.
+struct Crowd {
+    moved_ms: f64,
+    overhead_kib: f64,
+    turns_per_second: f64,
+}
+
+fn crowd(system: &System, guests: Guests, turns: usize) -> Result<Crowd, Box<dyn Error>> {
+    let guests = Guests { produce: Quota::Items(1), consume: Quota::Items(1), ..guests };
+    let vms = guests.vms();
+    let cast = Cast::open(system, &guests)?;
+    let mut silence = Silence;
+    let session = Session::start(&limits(), &Jail::Open, Needs::default(), &mut silence)?;
+    let mut stage = Stage::new(&cast, Capacity::DEFAULT);
+
+    let before = Resident::now()?.total();
+    let began = Instant::now();
+    let mut machines = cast.start(system, 1)?;
+    machines.iter_mut().try_for_each(|machine| boot(&session, machine))?;
+    for vm in pairs(vms) {
+        stage.turn(&session, &mut machines[vm], vm)?;
+    }
+    let moved_ms = began.elapsed().as_secs_f64() * 1e3;
+    if stage.exchange().ledger().consumed() != vms as u64 / 2 {
+        return Err("not every VM moved an item".into());
+    }
+    let overhead = Resident::now()?.beside(&machines)?.saturating_sub(before);
+
+    let began = cpu_time();
+    for vm in pairs(vms).cycle().take(turns) {
+        stage.turn(&session, &mut machines[vm], vm)?;
+    }
+    let turns_per_second = rate(turns as u64, cpu_time() - began);
+    Ok(Crowd { moved_ms, overhead_kib: as_f64(overhead) / as_f64(vms as u64), turns_per_second })
+}
+
+/// The resident memory of this process by its mappings, in KiB (proc(5), /proc/pid/smaps).
+struct Resident(Vec<(Range<u64>, u64)>);
+
+impl Resident {
+    fn now() -> Result<Self, Box<dyn Error>> {
+        let mut mappings: Vec<(Range<u64>, u64)> = Vec::new();
+        for line in fs::read_to_string("/proc/self/smaps")?.lines() {
+            if let Some(range) = address_range(line) {
+                mappings.push((range, 0));
+            } else if let (Some(size), Some(mapping)) = (line.strip_prefix("Rss:"), mappings.last_mut()) {
+                mapping.1 = size.trim().trim_end_matches(" kB").parse()?;
+            }
+        }
+        Ok(Self(mappings))
+    }
+
+    fn total(&self) -> u64 {
+        self.0.iter().map(|(_, resident)| resident).sum()
+    }
+
+    /// All but the mappings that are these machines' memory. Linux joins mappings that lie side by side,
+    /// but no memory of guests with anything else: nothing else is mapped with MAP_NORESERVE.
+    fn beside(&self, machines: &[Machine]) -> Result<u64, Box<dyn Error>> {
+        let mut guests = BTreeMap::new();
+        for machine in machines {
+            for region in machine.memory().regions()? {
+                guests.insert(region.host_address, region.len);
+            }
+        }
+        let is_guests = |range: &Range<u64>| guests.range(range.clone()).next().is_some();
+        Ok(self.0.iter().filter(|(range, _)| !is_guests(range)).map(|(_, resident)| resident).sum())
+    }
+}
+
+/// The range of a mapping, if the line begins one.
+fn address_range(line: &str) -> Option<Range<u64>> {
+    let (start, end) = line.split_whitespace().next()?.split_once('-')?;
+    Some(u64::from_str_radix(start, 16).ok()?..u64::from_str_radix(end, 16).ok()?)
+}

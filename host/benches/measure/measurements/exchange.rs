@@ -1,0 +1,130 @@
+//! The exchange, as `run prodcons` runs it.
+
+use std::{error::Error, fs::File, io, path::Path, time::Instant};
+
+use guest_abi::{layout::DEFAULT_MEMORY, mailbox::Quota, ring::Capacity};
+use guestlab::{
+    event::{End, Event},
+    image::Source,
+    jail::Jail,
+    machine::Secrets,
+    observe::Observe,
+    output::{self, Form, Silence, Sink},
+    prodcons::{self, Guests, Plan},
+    schedule::ScheduleSpec,
+};
+
+use super::{Outcome, as_f64, clock::cpu_time, limits, rate, system, values};
+
+/// So many producers and as many consumers.
+pub(super) fn guests(producer: &str, consumer: &str, of_each: usize) -> Guests {
+    Guests {
+        producer: Source::file(Path::new(producer)),
+        consumer: Source::file(Path::new(consumer)),
+        producers: of_each,
+        consumers: of_each,
+        produce: Quota::Random,
+        consume: Quota::Random,
+        mode: None,
+        memory: DEFAULT_MEMORY,
+        secrets: Secrets::Unspoken,
+    }
+}
+
+/// An exchange that nobody looks at.
+pub(super) fn plan(
+    guests: Guests,
+    schedule: ScheduleSpec,
+    capacity: Capacity,
+    turns: u64,
+    seed: u64,
+) -> Plan {
+    Plan {
+        guests,
+        schedule,
+        turns: Some(turns),
+        items: None,
+        capacity,
+        seed,
+        limits: limits(),
+        stats: false,
+        observe: Observe::Nobody,
+    }
+}
+
+/// A random schedule, the text to a file if there is one: turns and items a second from the opening of
+/// the images to the last byte of the text, and exits a turn.
+pub(super) fn measure(
+    guests: Guests,
+    capacity: u32,
+    turns: u64,
+    seed: u64,
+    text: Option<&str>,
+    jail: &Jail,
+) -> Outcome {
+    let capacity = Capacity::new(capacity).ok_or("a capacity is 1 to 64")?;
+    let plan = plan(guests, ScheduleSpec::Random, capacity, turns, seed);
+    let began = cpu_time();
+    let inner = match text {
+        Some(path) => output::file(File::create(path)?, Form::Text, false),
+        None => Box::new(Silence),
+    };
+    let Totals { items, exits } = run(&plan, jail, inner)?;
+    let spent = cpu_time() - began;
+    Ok(values([
+        ("turns_per_second", rate(turns, spent)),
+        ("items_per_second", rate(items, spent)),
+        ("exits_per_turn", as_f64(exits) / as_f64(turns)),
+    ]))
+}
+
+/// Every VM on a thread of its own, against the same VMs one after another: turns a second of both, and
+/// how many cores the threads kept busy.
+pub(super) fn measure_free(guests: Guests, turns: u64) -> Outcome {
+    let along = |schedule| plan(guests.clone(), schedule, Capacity::DEFAULT, turns, 1);
+    let began = Instant::now();
+    run(&along(ScheduleSpec::Alternate), &Jail::Open, Box::new(Silence))?;
+    let alternate = began.elapsed();
+    let (began, cpu) = (Instant::now(), cpu_time());
+    run(&along(ScheduleSpec::Free), &Jail::Open, Box::new(Silence))?;
+    let (free, cpu) = (began.elapsed(), cpu_time() - cpu);
+    Ok(values([
+        ("alternate_turns_per_second", rate(turns, alternate)),
+        ("turns_per_second", rate(turns, free)),
+        ("cores", cpu.as_secs_f64() / free.as_secs_f64()),
+    ]))
+}
+
+fn run(plan: &Plan, jail: &Jail, inner: Box<dyn Sink>) -> Result<Totals, Box<dyn Error>> {
+    let mut sink = Totaling { inner, totals: Totals::default() };
+    prodcons::run(system()?, jail, plan, &mut sink)?;
+    Ok(sink.totals)
+}
+
+/// What a run comes to.
+#[derive(Clone, Copy, Default)]
+struct Totals {
+    /// The items that were produced, and those that were consumed.
+    items: u64,
+    exits: u64,
+}
+
+/// A sink that keeps what the run's end says.
+struct Totaling {
+    inner: Box<dyn Sink>,
+    totals: Totals,
+}
+
+impl Sink for Totaling {
+    fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
+        if let Event::End(End { account, exits, .. }) = event {
+            let items = account.map_or(0, |account| account.produced + account.consumed);
+            self.totals = Totals { items, exits: exits.values().map(|exits| exits.total).sum() };
+        }
+        self.inner.event(event)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}

@@ -1,0 +1,58 @@
+//! The instructions of guests: the exchange as `run prodcons --profile` has it, every instruction a step.
+
+use std::io;
+
+use guest_abi::{ring::Capacity, transition::Role};
+use guestlab::{
+    event::{Account, End, Event, VmProfile},
+    jail::Jail,
+    observe::Observe,
+    output::Sink,
+    prodcons::{self, Guests, Plan},
+    schedule::ScheduleSpec,
+    trace,
+};
+
+use super::{Outcome, Values, as_f64, exchange, system};
+
+/// Counts the instructions of the guests' turns.
+pub(super) fn count(guests: Guests, capacity: u32, turns: u64, seed: u64) -> Outcome {
+    let capacity = Capacity::new(capacity).ok_or("a capacity is 1 to 64")?;
+    let plan = exchange::plan(guests, ScheduleSpec::Random, capacity, turns, seed);
+    let plan =
+        Plan { observe: Observe::Trace(trace::Plan { shown: None, profile: true }), stats: false, ..plan };
+    let mut found = Found::default();
+    prodcons::run(system()?, &Jail::Open, &plan, &mut found)?;
+    let account = found.account.ok_or("an exchange without an account")?;
+    let mut values = Values::new();
+    let roles = [(Role::Producer, account.produced), (Role::Consumer, account.consumed)];
+    for ((role, items), profile) in roles.into_iter().zip(found.profiles) {
+        let turns = profile.turns.ok_or("a guest without turns")?;
+        let instructions = as_f64(turns.instructions);
+        values.insert(format!("{}_per_turn", role.name()), (instructions / as_f64(turns.count)).into());
+        values.insert(format!("{}_per_item", role.name()), (instructions / as_f64(items)).into());
+    }
+    Ok(values)
+}
+
+/// What a run's events say of it.
+#[derive(Default)]
+struct Found {
+    account: Option<Account>,
+    profiles: Vec<VmProfile>,
+}
+
+impl Sink for Found {
+    fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
+        match event {
+            Event::End(End { account, .. }) => self.account = *account,
+            Event::Profile(profile) => self.profiles = profile.vms.clone(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,30 @@
+//! The options of the jail that guests run in.
+
+use clap::Args;
+
+use crate::{jail::Jail, output};
+
+/// How the process is confined while guests run.
+#[derive(Clone, Debug, Default, Args)]
+pub struct JailArgs {
+    /// Do not limit the system calls that this program may make while guests run. It is for a system
+    /// whose C library makes others than those that are known.
+    #[arg(long)]
+    no_seccomp: bool,
+    /// Leave a call out of the lists, as THREAD/CALL: it shows which are needed.
+    #[arg(long, value_name = "THREAD/CALL", hide = true)]
+    jail_without: Option<String>,
+}
+
+impl JailArgs {
+    /// The jail, as far as this kernel has it; what it does not have is told.
+    pub fn jail(&self) -> Jail {
+        let jail = Jail::new(!self.no_seccomp, self.jail_without.as_deref());
+        if jail == Jail::Rights && !self.no_seccomp {
+            output::complain(
+                "this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER): guests run without the jail",
+            );
+        }
+        jail
+    }
+}

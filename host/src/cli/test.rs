@@ -1,0 +1,89 @@
+//! `test`: the tests that images hold.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use guest_abi::layout::DEFAULT_MEMORY;
+
+use super::{DeviceArgs, JailArgs, limits::LimitArgs};
+use crate::{
+    jail::Jail,
+    suite::{Plan, Selection},
+    values::parse_memory,
+};
+
+/// Run the tests that images hold, each in a VM of its own.
+///
+/// `guest_rt::tests!` makes such images, and `cargo xtask test --guests` builds them. What a guest prints is
+/// shown where its test fails, with the report that any guest gets.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit status: 0 all tests passed; 1 one failed; otherwise as for `run`.")]
+pub struct TestArgs {
+    /// Run only tests whose names contain one of these.
+    #[arg(value_name = "FILTER")]
+    filters: Vec<String>,
+    /// An image with tests; may be given several times. The names of tests begin with mode and image then.
+    #[arg(long = "image", value_name = "FILE", required = true)]
+    images: Vec<PathBuf>,
+    /// Names must be one of the filters, not only contain it.
+    #[arg(long)]
+    exact: bool,
+    /// Leave out tests whose names contain this; may be given several times.
+    #[arg(long, value_name = "FILTER")]
+    skip: Vec<String>,
+    /// Run only tests that are marked `#[ignore]`.
+    #[arg(long, conflicts_with = "include_ignored")]
+    ignored: bool,
+    /// Run tests that are marked `#[ignore]`, too.
+    #[arg(long)]
+    include_ignored: bool,
+    /// Print the names of the tests, and run none.
+    #[arg(long)]
+    list: bool,
+    /// The memory of each test's VM, in bytes or with K, M, G [default: 2M].
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory, allow_negative_numbers = true)]
+    memory: Option<u32>,
+    /// The seed of all chance: the same for each test, so that one that fails fails again.
+    #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true)]
+    seed: u64,
+    #[command(flatten)]
+    jail: JailArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+impl TestArgs {
+    /// Whether only the names are asked for.
+    pub fn list(&self) -> bool {
+        self.list
+    }
+
+    /// Where KVM is.
+    pub fn device(&self) -> &DeviceArgs {
+        &self.device
+    }
+
+    /// How the tests are confined.
+    pub fn jail(&self) -> Jail {
+        self.jail.jail()
+    }
+
+    /// What to run. The limits are those of each test.
+    pub fn plan(&self) -> Plan {
+        Plan {
+            images: self.images.clone(),
+            selection: Selection {
+                filters: self.filters.clone(),
+                skip: self.skip.clone(),
+                exact: self.exact,
+                marked: self.ignored || self.include_ignored,
+                unmarked: !self.ignored,
+            },
+            memory: self.memory.unwrap_or(DEFAULT_MEMORY),
+            seed: self.seed,
+            limits: self.limits.limits(None),
+        }
+    }
+}

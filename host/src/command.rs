@@ -1,0 +1,125 @@
+//! Command lines that people are told to type.
+
+use std::fmt;
+
+use crate::{prodcons, recording::Options, schedule::ScheduleSpec, story::Run};
+
+/// A command line. As text it is quoted for a shell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandLine {
+    words: Vec<String>,
+}
+
+impl CommandLine {
+    /// `cargo xtask run`, and what to run.
+    pub fn run(words: impl IntoIterator<Item = String>) -> Self {
+        Self { words: ["cargo", "xtask", "run"].map(String::from).into_iter().chain(words).collect() }
+    }
+
+    /// With an option more.
+    #[must_use]
+    pub fn option(mut self, name: &str, value: impl ToString) -> Self {
+        self.words.extend([name.to_owned(), value.to_string()]);
+        self
+    }
+
+    /// With an option more, where there is a value.
+    #[must_use]
+    pub fn maybe(self, name: &str, value: Option<impl ToString>) -> Self {
+        match value {
+            Some(value) => self.option(name, value),
+            None => self,
+        }
+    }
+
+    /// With these words, which are options.
+    #[must_use]
+    pub fn words(mut self, words: &[String]) -> Self {
+        self.words.extend_from_slice(words);
+        self
+    }
+
+    /// The command that repeats an exchange. What is not given has its default there, too.
+    pub fn exchange(options: &Options, run: &Run) -> Self {
+        let Options { producer, consumer, producers, consumers, produce, consume, mode, memory, max_exits } =
+            options;
+        let other = |name: &String, default: &str| (name != default).then(|| name.clone());
+        let many = |number: usize| (number != 1).then_some(number);
+        // A written schedule ends the run by itself, unless another number is asked for.
+        let written = match run.schedule.parse() {
+            Ok(ScheduleSpec::String(turns)) => {
+                Some(turns.split_whitespace().map(str::len).sum::<usize>() as u64)
+            }
+            _ => None,
+        };
+        let turns = run.turns.filter(|&turns| Some(turns) != written);
+        Self::run(["prodcons".to_owned()])
+            .maybe("--producer", other(producer, prodcons::PRODUCER))
+            .maybe("--consumer", other(consumer, prodcons::CONSUMER))
+            .maybe("--producers", many(*producers))
+            .maybe("--consumers", many(*consumers))
+            .maybe("--produce", *produce)
+            .maybe("--consume", *consume)
+            .maybe("--mode", mode.as_ref())
+            .maybe("--memory", (*memory != guest_abi::layout::DEFAULT_MEMORY).then_some(memory))
+            .maybe("--max-exits", *max_exits)
+            .maybe("--capacity", run.capacity)
+            .option("--seed", run.seed)
+            .option("--schedule", &run.schedule)
+            .maybe("--turns", turns)
+            .maybe("--items", run.items)
+    }
+
+    /// The command that a run was started with, `given` being what was said after `run`, without the
+    /// report that it was to write, and with the seed that it had.
+    pub fn again(given: impl IntoIterator<Item = String>, seed: u64) -> Self {
+        let mut given: Vec<String> = given.into_iter().collect();
+        // What follows `--` is the guest's.
+        let end = given.iter().position(|word| word == "--").unwrap_or(given.len());
+        let guests = given.split_off(end);
+        let is = |word: &str, option: &str| word == option || word.starts_with(&format!("{option}="));
+        if !given.iter().any(|word| is(word, "--seed")) {
+            given.extend(["--seed".into(), seed.to_string()]);
+        }
+        if let Some(at) = given.iter().position(|word| is(word, "--report")) {
+            let words = if given[at] == "--report" { 2 } else { 1 };
+            given.drain(at..(at + words).min(given.len()));
+        }
+        Self::run(given.into_iter().chain(guests))
+    }
+}
+
+impl fmt::Display for CommandLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A word with a NUL cannot have come from a command line.
+        match shlex::try_join(self.words.iter().map(String::as_str)) {
+            Ok(line) => f.write_str(&line),
+            Err(_) => f.write_str(&self.words.join(" ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn again(given: &str, line: &str) {
+        let words = given.split(' ').map(str::to_owned);
+        assert_eq!(CommandLine::again(words, 7).to_string(), format!("cargo xtask run {line}"));
+    }
+
+    #[test]
+    fn the_same_again_has_the_seed_and_writes_no_report() {
+        again("hello --report x.html --mode long", "hello --mode long --seed 7");
+        again("hello --report=x.html --seed=3", "hello '--seed=3'");
+        again("--report x.html --image y.elf --seed 3", "--image y.elf --seed 3");
+        again("hello -- --report x --seed 3", "hello --seed 7 -- --report x --seed 3");
+    }
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        let line = CommandLine::run(["a b".to_owned()]).maybe("--x", Some("it's")).maybe("--y", None::<u8>);
+        assert_eq!(line.to_string(), r#"cargo xtask run 'a b' --x "it's""#);
+    }
+}

@@ -1,0 +1,279 @@
+//! `compare`: two runs side by side: where they part, and how their figures differ.
+
+use std::{
+    collections::BTreeSet,
+    fmt::{Display, Write as _},
+    path::PathBuf,
+};
+
+use serde::Serialize;
+
+use crate::{
+    error::Error,
+    output::{self, Form},
+    story::{Crash, Deed, Story, Turn},
+};
+
+/// The longest value that the table shows, in characters: a schedule may have thousands.
+const MAX_WIDTH: usize = 36;
+
+/// What to compare.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The two files: recordings, or what `--format jsonl` wrote.
+    pub files: [PathBuf; 2],
+    /// The form of the output.
+    pub form: Form,
+}
+
+/// Two runs, compared.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename = "compare")]
+pub struct Comparison {
+    /// Whether they are the same in all that does not depend on the clock.
+    identical: bool,
+    /// The first turn in which they are not, from 1.
+    parts_at: Option<usize>,
+    /// That turn in each of them, in words.
+    turns: [Option<String>; 2],
+    /// What each of them has: figures, and how it began.
+    figures: Vec<Figure>,
+}
+
+/// A figure of both runs, or a fact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Figure {
+    name: String,
+    values: [Option<String>; 2],
+    differs: bool,
+}
+
+/// Compares two runs and says how they differ.
+///
+/// # Errors
+///
+/// A file does not tell a run, or the output cannot be written.
+pub fn run(plan: &Plan) -> Result<(), Error> {
+    let [one, other] = &plan.files;
+    let comparison = Comparison::of(&[Story::open(one)?, Story::open(other)?]);
+    match plan.form {
+        Form::Text => output::line(output::visible(&comparison.text(plan)).to_string().trim_end()),
+        Form::JsonLines => {
+            let json = serde_json::to_string(&comparison).map_err(|error| Error::Output(error.into()))?;
+            output::line(&json)
+        }
+    }
+}
+
+impl Comparison {
+    /// Compares two stories.
+    pub fn of(stories: &[Story; 2]) -> Self {
+        let [one, other] = stories;
+        let longer = one.turns().len().max(other.turns().len());
+        let parts_at = (1..=longer).find(|&turn| told(one, turn) != told(other, turn));
+        let turns = stories.each_ref().map(|story| parts_at.and_then(|turn| shown(story, turn)));
+        let figures = figures(stories);
+        let identical = parts_at.is_none() && !figures.iter().any(|figure| figure.differs);
+        Self { identical, parts_at, turns, figures }
+    }
+
+    fn text(&self, Plan { files: [a, b], .. }: &Plan) -> String {
+        let mut text = format!("A  {}\nB  {}\n\n", a.display(), b.display());
+        self.write_parting(&mut text)
+            .and_then(|()| self.write_figures(&mut text))
+            .expect("a String takes all text");
+        text
+    }
+
+    fn write_parting(&self, text: &mut String) -> std::fmt::Result {
+        match (self.identical, self.parts_at) {
+            (true, _) => writeln!(text, "identical"),
+            (false, None) => writeln!(text, "the same turns; what differs is marked"),
+            (false, Some(turn)) => {
+                writeln!(text, "they part at turn {turn}; what else differs is marked")?;
+                ["A", "B"].into_iter().zip(&self.turns).try_for_each(|(name, turn)| {
+                    writeln!(text, "  {name}  {}", turn.as_deref().unwrap_or("no such turn"))
+                })
+            }
+        }
+    }
+
+    fn write_figures(&self, text: &mut String) -> std::fmt::Result {
+        let cells = |figure: &Figure| figure.values.each_ref().map(|value| cell(value.as_deref()));
+        let width = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0);
+        let names = width(&mut self.figures.iter().map(|figure| figure.name.chars().count()));
+        let values = width(&mut self.figures.iter().map(|figure| cells(figure)[0].chars().count()));
+        writeln!(text, "\n  {:<names$}  {:<values$}  B", "", "A")?;
+        for figure in &self.figures {
+            let mark = if figure.differs { '*' } else { ' ' };
+            let [a, b] = cells(figure);
+            writeln!(text, "{mark} {:<names$}  {a:<values$}  {b}", figure.name)?;
+        }
+        Ok(())
+    }
+}
+
+/// A value, as the table has it.
+fn cell(value: Option<&str>) -> String {
+    let value = value.unwrap_or("-").replace('\n', " ");
+    match value.chars().count() > MAX_WIDTH {
+        true => value.chars().take(MAX_WIDTH - 3).chain("...".chars()).collect(),
+        false => value,
+    }
+}
+
+/// What happened in a turn, from 1, as far as it can be compared.
+fn told(story: &Story, turn: usize) -> Option<(&Turn, Vec<u32>)> {
+    story.turns().get(turn - 1).map(|it| (it, items(story, turn)))
+}
+
+/// The items that a turn, from 1, moved.
+fn items(story: &Story, turn: usize) -> Vec<u32> {
+    story.items().as_slice()[story.moved(turn)].iter().map(|item| item.value).collect()
+}
+
+/// A turn in words.
+fn shown(story: &Story, turn: usize) -> Option<String> {
+    let Turn { vm, exits, deed } = story.turns().get(turn - 1)?;
+    let what = match deed {
+        Deed::Moved { role, pointers, .. } => format!(
+            "{} {:?}, prod_p={} cons_p={} count={}",
+            role.name(),
+            items(story, turn),
+            pointers.prod_p,
+            pointers.cons_p,
+            pointers.count
+        ),
+        Deed::Left(words) => format!("mailbox {words:?}"),
+    };
+    Some(format!("VM {vm} {what}, exits {exits}"))
+}
+
+/// What each of two stories has, where one of them has it.
+fn figures(stories: &[Story; 2]) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    let mut add = |name: &str, fact: &dyn Fn(&Story) -> Option<String>| {
+        let values = stories.each_ref().map(fact);
+        if values.iter().any(Option::is_some) {
+            let differs = values[0] != values[1];
+            figures.push(Figure { name: name.into(), values, differs });
+        }
+    };
+    add("experiment", &|story| Some(story.beginning()?.experiment.clone()));
+    add("guest ABI", &|story| Some(story.beginning()?.abi.clone()));
+    add("seed", &|story| text(story.beginning()?.seed));
+    add("capacity", &|story| text(story.beginning()?.capacity?));
+    add("schedule", &|story| Some(story.beginning()?.schedule.clone()));
+    for vm in
+        both(stories, |story| story.beginning().into_iter().flat_map(|run| run.guests.iter().map(|g| g.vm)))
+    {
+        add(&format!("VM {vm}"), &|story| {
+            let guest = story.beginning()?.guest(vm)?;
+            Some(format!("{} {}", guest.name, guest.sha256.get(..16).unwrap_or(&guest.sha256)))
+        });
+    }
+    add("turns", &|story| text(story.turns().len()));
+    add("produced", &|story| text(story.pointers(0).map(|_| story.items().produced())?));
+    add("consumed", &|story| text(story.pointers(0).map(|_| story.items().consumed())?));
+    add("left in the ring", &|story| text(story.pointers(story.turns().len())?.count));
+    add("items a turn", &|story| per_turn(story, story.items().produced() + story.items().consumed()));
+    add("items in the ring, mean", &|story| {
+        let counts = (1..=story.turns().len()).filter_map(|turns| story.pointers(turns));
+        per_turn(story, counts.map(|pointers| pointers.count as usize).sum())
+    });
+    add("audit", &|story| Some(format!("{:?}", story.ending()?.account?.audit).to_lowercase()));
+    add("crash", &|story| story.crash().map(crash));
+    for (vm, kind) in both(stories, |story| {
+        story.exits().iter().flat_map(|(vm, kinds)| kinds.keys().map(|kind| (*vm, kind.clone())))
+    }) {
+        add(&format!("exits of VM {vm}, {kind}"), &|story| text(story.exits().get(&vm)?.get(&kind)?));
+    }
+    figures
+}
+
+/// What one of two stories has, or both, in order.
+fn both<'a, T: Ord, I: Iterator<Item = T>>(
+    stories: &'a [Story; 2],
+    of: impl Fn(&'a Story) -> I,
+) -> BTreeSet<T> {
+    stories.iter().flat_map(of).collect()
+}
+
+fn text(value: impl Display) -> Option<String> {
+    Some(value.to_string())
+}
+
+/// A sum, divided by the number of turns, where there is a ring.
+fn per_turn(story: &Story, sum: usize) -> Option<String> {
+    story.pointers(0)?;
+    let turns = story.turns().len();
+    #[expect(clippy::cast_precision_loss, reason = "it is a mean for people")]
+    let mean = sum as f64 / turns as f64;
+    (turns > 0).then(|| format!("{mean:.2}"))
+}
+
+/// For example `VM 2, turn 3: violation`.
+fn crash(Crash { vm, turn, reason, .. }: &Crash) -> String {
+    let turn = turn.map_or(String::new(), |turn| format!(", turn {turn}"));
+    format!("VM {vm}{turn}: {reason}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUN: &str = r#"{"event":"run","experiment":"prodcons","abi":"1.0","seed":7,"capacity":2,"schedule":"alternate","turns":2,"guests":[{"vm":1,"name":"p","role":"producer","sha256":"aa"},{"vm":2,"name":"c","role":"consumer","sha256":"bb"}]}"#;
+    const ONE: &str = r#"{"event":"turn","turn":1,"vm":1,"role":"producer","items":[5,6],"prod_p":0,"cons_p":0,"count":2,"exits":1}"#;
+    const TWO: &str = r#"{"event":"turn","turn":2,"vm":2,"role":"consumer","items":[5],"prod_p":0,"cons_p":1,"count":1,"exits":1}"#;
+
+    fn compared(one: &[&str], other: &[&str]) -> Comparison {
+        let story = |lines: &[&str]| {
+            let mut story = Story::default();
+            lines.iter().try_for_each(|line| story.tell(line.as_bytes())).expect("a story");
+            story
+        };
+        Comparison::of(&[story(one), story(other)])
+    }
+
+    fn marked(comparison: &Comparison) -> Vec<&str> {
+        comparison.figures.iter().filter(|figure| figure.differs).map(|figure| figure.name.as_str()).collect()
+    }
+
+    #[test]
+    fn a_run_is_identical_to_itself() {
+        let same = compared(&[RUN, ONE, TWO], &[RUN, ONE, TWO]);
+        assert!(same.identical && same.parts_at.is_none() && marked(&same).is_empty());
+    }
+
+    #[test]
+    fn runs_part_at_the_first_turn_that_differs() {
+        let edited = ONE.replace("[5,6]", "[5,7]");
+        let items = compared(&[RUN, ONE, TWO], &[RUN, &edited, TWO]);
+        assert_eq!((items.parts_at, items.identical), (Some(1), false));
+        assert_eq!(
+            items.turns[1].as_deref(),
+            Some("VM 1 producer [5, 7], prod_p=0 cons_p=0 count=2, exits 1")
+        );
+        let shorter = compared(&[RUN, ONE, TWO], &[RUN, ONE]);
+        assert_eq!((shorter.parts_at, &shorter.turns[1]), (Some(2), &None));
+        assert_eq!(
+            marked(&shorter),
+            ["turns", "consumed", "left in the ring", "items a turn", "items in the ring, mean"]
+        );
+    }
+
+    #[test]
+    fn how_they_began_is_compared_too() {
+        let other = RUN.replace("\"seed\":7", "\"seed\":8").replace("\"sha256\":\"bb\"", "\"sha256\":\"cc\"");
+        let begun = compared(&[RUN, ONE], &[&other, ONE]);
+        assert_eq!((begun.parts_at, marked(&begun)), (None, vec!["seed", "VM 2"]));
+        assert!(!begun.identical);
+    }
+
+    #[test]
+    fn long_values_are_cut_off_in_the_table() {
+        let long = "1".repeat(100);
+        assert_eq!(cell(Some(&long)).len(), MAX_WIDTH);
+        assert_eq!((cell(Some("a\nb")), cell(None)), ("a b".into(), "-".into()));
+    }
+}

@@ -1,0 +1,353 @@
+//! The registers of a vCPU that stands still: one type for reports, the debugger and the tracer.
+
+use guest_abi::{block::Trap, layout::REAL_MODE_END, mode::CpuMode};
+use iced_x86::Register;
+use kvm_bindings::{kvm_fpu, kvm_regs, kvm_segment, kvm_sregs};
+use x86_64::registers::control::{Cr0Flags, EferFlags};
+
+/// The registers of a vCPU that stands still, but for x87 and SSE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registers {
+    /// The general registers, in the order in which instructions encode them: RAX, RCX, RDX, RBX, RSP,
+    /// RBP, RSI, RDI, R8 to R15.
+    pub general: [u64; 16],
+    /// RIP.
+    pub ip: u64,
+    /// RFLAGS.
+    pub flags: u64,
+    /// CR2, the address of the last page fault.
+    pub cr2: u64,
+    /// CR0, CR3, CR4 and EFER.
+    control: [u64; 4],
+    /// The segments, in the order in which instructions encode them: ES, CS, SS, DS, FS, GS.
+    segments: [Segment; 6],
+    /// The table of vectors: its linear address, and the offset of its last byte.
+    vectors: (u64, u16),
+    /// Whether the data segments begin at 0 and reach as far as the mode does.
+    flat: bool,
+    /// The mode.
+    mode: CpuMode,
+    /// The width of code in bits: 16, 32 or 64.
+    bits: u32,
+}
+
+/// A segment: its selector, and the linear address that it begins at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Segment {
+    selector: u16,
+    base: u64,
+}
+
+impl Registers {
+    /// The places of some in [`general`](Self::general).
+    pub const RDX: usize = 2;
+    const RSP: usize = 4;
+    const RBP: usize = 5;
+
+    const SEGMENTS: [&str; 6] = ["es", "cs", "ss", "ds", "fs", "gs"];
+    const CS: usize = 1;
+    const SS: usize = 2;
+    const FS: usize = 4;
+
+    /// What KVM says of them.
+    pub(super) fn of(regs: &kvm_regs, sregs: &kvm_sregs) -> Self {
+        let has = |flag: Cr0Flags| Cr0Flags::from_bits_retain(sregs.cr0).contains(flag);
+        let long = EferFlags::from_bits_retain(sregs.efer).contains(EferFlags::LONG_MODE_ACTIVE);
+        let mode = match (has(Cr0Flags::PROTECTED_MODE_ENABLE), has(Cr0Flags::PAGING), long) {
+            (false, _, _) => CpuMode::Real,
+            (true, false, _) => CpuMode::Protected,
+            (true, true, false) => CpuMode::Paged,
+            (true, true, true) => CpuMode::Long,
+        };
+        let bits = match (sregs.cs.l, sregs.cs.db) {
+            (1, _) if long => 64,
+            (_, 1) => 32,
+            _ => 16,
+        };
+        let segment = |(index, segment): (usize, kvm_segment)| Segment {
+            selector: segment.selector,
+            // In 64-bit code the others begin at 0, whatever is in them (SDM volume 1, 3.4.2.1).
+            base: if bits == 64 && index < Self::FS { 0 } else { segment.base },
+        };
+        let s = sregs;
+        let r = regs;
+        let flat = [s.ds, s.es, s.ss].iter().all(|segment| is_flat(segment, mode));
+        Self {
+            general: [
+                r.rax, r.rcx, r.rdx, r.rbx, r.rsp, r.rbp, r.rsi, r.rdi, r.r8, r.r9, r.r10, r.r11, r.r12,
+                r.r13, r.r14, r.r15,
+            ],
+            ip: r.rip,
+            flags: r.rflags,
+            cr2: s.cr2,
+            control: [s.cr0, s.cr3, s.cr4, s.efer],
+            segments: [(0, s.es), (1, s.cs), (2, s.ss), (3, s.ds), (4, s.fs), (5, s.gs)].map(segment),
+            vectors: (s.idt.base, s.idt.limit),
+            flat,
+            mode,
+            bits,
+        }
+    }
+
+    /// The same, in a mode and with code of so many bits, whose segments of code and stack begin there: what any
+    /// guest could have. Debug information and stacks are read along them, which is to be tried out.
+    #[must_use]
+    pub fn in_segments(self, mode: CpuMode, bits: u32, code_base: u64, stack_base: u64) -> Self {
+        let mut segments = self.segments;
+        (segments[Self::CS].base, segments[Self::SS].base) = (code_base, stack_base);
+        Self { segments, mode, bits, ..self }
+    }
+
+    /// The general registers, instruction pointer and flags, as KVM takes them.
+    pub(super) fn write(&self) -> kvm_regs {
+        let [rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15] = self.general;
+        let (rip, rflags) = (self.ip, self.flags);
+        kvm_regs { rax, rbx, rcx, rdx, rsi, rdi, rsp, rbp, r8, r9, r10, r11, r12, r13, r14, r15, rip, rflags }
+    }
+
+    /// Those that a trap interrupted, as the guest reported them, of a CPU that has these now.
+    #[must_use]
+    pub fn interrupted(self, trap: &Trap) -> Self {
+        let Trap { general, ip, flags, cr2, .. } = *trap;
+        Self { general, ip, flags, cr2, ..self }
+    }
+
+    /// The same, but for the instruction pointer.
+    #[must_use]
+    pub fn at(&self, ip: u64) -> Self {
+        Self { ip, ..self.clone() }
+    }
+
+    /// The mode.
+    pub fn mode(&self) -> CpuMode {
+        self.mode
+    }
+
+    /// The width of code in bits: 16, 32 or 64.
+    pub fn bits(&self) -> u32 {
+        self.bits
+    }
+
+    /// The linear address of the instruction.
+    pub fn instruction(&self) -> u64 {
+        self.linear(Self::CS, self.ip)
+    }
+
+    /// The linear address of the top of the stack.
+    pub fn stack(&self) -> u64 {
+        self.linear(Self::SS, self.general[Self::RSP])
+    }
+
+    /// The frame pointer as a linear address.
+    pub fn frame(&self) -> u64 {
+        self.linear(Self::SS, self.general[Self::RBP])
+    }
+
+    fn linear(&self, segment: usize, offset: u64) -> u64 {
+        self.segments[segment].base.wrapping_add(offset)
+    }
+
+    /// Whether no access to data with addresses below `end` can raise an exception: segments allow it, and there
+    /// is no paging.
+    pub fn allows_data_below(&self, end: u64) -> bool {
+        match self.mode {
+            CpuMode::Real => self.flat && end <= REAL_MODE_END.into(),
+            CpuMode::Protected => self.flat && end <= 1 << 32,
+            CpuMode::Paged | CpuMode::Long => false,
+        }
+    }
+
+    /// Where the code segment begins, and its selector.
+    pub fn code_segment(&self) -> (u64, u16) {
+        let Segment { selector, base } = self.segments[Self::CS];
+        (base, selector)
+    }
+
+    /// The linear address of the table of vectors, and the offset of its last byte.
+    pub fn vectors(&self) -> (u64, u16) {
+        self.vectors
+    }
+
+    /// What says how linear addresses of code become physical ones: all the same, and the same page tables,
+    /// are the same translation.
+    pub fn translation(&self) -> Vec<u64> {
+        let (base, selector) = self.code_segment();
+        let (table, limit) = self.vectors;
+        [self.mode as u64, base, selector.into(), table, limit.into()]
+            .into_iter()
+            .chain(self.control)
+            .collect()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_vectors(&mut self, table: u64, limit: u16) {
+        self.vectors = (table, limit);
+    }
+
+    /// The selectors: CS, SS, DS, ES, FS, GS, in the order that debuggers have.
+    pub fn selectors(&self) -> [u16; 6] {
+        let [es, cs, ss, ds, fs, gs] = self.segments.map(|segment| segment.selector);
+        [cs, ss, ds, es, fs, gs]
+    }
+
+    /// The value of a register that an address is made of, or the base of a segment.
+    pub fn value(&self, register: Register) -> Option<u64> {
+        if register.is_segment_register() {
+            return self.segments.get(register.number()).map(|segment| segment.base);
+        }
+        let whole = register.full_register();
+        whole.is_gpr64().then(|| self.general[whole.number()] & mask(register.size()))
+    }
+
+    /// Those that the mode has, with their names.
+    pub fn named(&self) -> Vec<(&'static str, u64)> {
+        const LONG: [&str; 16] = [
+            "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8 ", "r9 ", "r10", "r11", "r12", "r13",
+            "r14", "r15",
+        ];
+        const SHORT: [&str; 8] = ["eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"];
+        let (names, ip, flags) = match self.mode {
+            CpuMode::Long => (&LONG[..], "rip", "rfl"),
+            _ => (&SHORT[..], "eip", "efl"),
+        };
+        let general = names.iter().copied().zip(self.general);
+        general.chain([(ip, self.ip), (flags, self.flags), ("cr2", self.cr2)]).collect()
+    }
+
+    /// Those that are not as they were before, the instruction pointer left out, with their names.
+    pub fn changed_since(&self, before: &Self) -> Vec<(&'static str, u64)> {
+        let all = |of: &Self| {
+            let mut all = Self { mode: self.mode, ip: 0, ..of.clone() }.named();
+            all.extend(["cr0", "cr3", "cr4", "efer"].into_iter().zip(of.control));
+            all.extend(Self::SEGMENTS.into_iter().zip(of.segments.map(|segment| segment.selector.into())));
+            all
+        };
+        let changed = all(self).into_iter().zip(all(before)).filter(|(now, then)| now != then);
+        changed.map(|((name, value), _)| (name.trim_end(), value)).collect()
+    }
+}
+
+/// Those of a CPU whose registers are all zero.
+impl Default for Registers {
+    fn default() -> Self {
+        Self::of(&kvm_regs::default(), &kvm_sregs::default())
+    }
+}
+
+/// Whether a segment begins at 0, reaches as far as the mode does, and may be written (SDM volume 3A, 3.4.5.1).
+fn is_flat(segment: &kvm_segment, mode: CpuMode) -> bool {
+    /// Of the type: data that may be written, and whose limit is the highest offset.
+    const KIND: u8 = 0b1110;
+    const WRITABLE: u8 = 0b0010;
+    let (limit, is_data) = match mode {
+        CpuMode::Real => (REAL_MODE_END - 1, true),
+        _ => (u32::MAX, segment.type_ & KIND == WRITABLE),
+    };
+    segment.base == 0 && segment.limit >= limit && segment.unusable == 0 && is_data
+}
+
+/// The bits of a register of so many bytes.
+fn mask(bytes: usize) -> u64 {
+    if bytes >= 8 { u64::MAX } else { (1 << (8 * bytes)) - 1 }
+}
+
+/// The x87 and SSE registers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FloatRegisters {
+    /// ST0 to ST7: ten bytes each.
+    pub st: [[u8; 16]; 8],
+    /// XMM0 to XMM15.
+    pub xmm: [[u8; 16]; 16],
+    /// The control word.
+    pub control: u16,
+    /// The status word.
+    pub status: u16,
+    /// A bit for each register that is in use.
+    pub tags: u8,
+    /// The last opcode.
+    pub opcode: u16,
+    /// The last instruction.
+    pub instruction: u64,
+    /// The last operand.
+    pub operand: u64,
+    /// SSE's control and status.
+    pub mxcsr: u32,
+}
+
+impl FloatRegisters {
+    pub(super) fn write(&self, fpu: kvm_fpu) -> kvm_fpu {
+        kvm_fpu {
+            fpr: self.st,
+            fcw: self.control,
+            fsw: self.status,
+            ftwx: self.tags,
+            last_opcode: self.opcode,
+            last_ip: self.instruction,
+            last_dp: self.operand,
+            xmm: self.xmm,
+            mxcsr: self.mxcsr,
+            ..fpu
+        }
+    }
+}
+
+impl From<&kvm_fpu> for FloatRegisters {
+    fn from(fpu: &kvm_fpu) -> Self {
+        Self {
+            st: fpu.fpr,
+            xmm: fpu.xmm,
+            control: fpu.fcw,
+            status: fpu.fsw,
+            tags: fpu.ftwx,
+            opcode: fpu.last_opcode,
+            instruction: fpu.last_ip,
+            operand: fpu.last_dp,
+            mxcsr: fpu.mxcsr,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbered() -> Registers {
+        let general = std::array::from_fn(|i| 0x1111_2222_3333_4400 + i as u64);
+        let mut registers = Registers { general, ..Registers::default() };
+        registers.segments[3].base = 0x5000;
+        registers
+    }
+
+    #[test]
+    fn addresses_are_made_of_parts_of_registers() {
+        let registers = numbered();
+        for (register, value) in [
+            (Register::RBX, Some(0x1111_2222_3333_4403)),
+            (Register::EBX, Some(0x3333_4403)),
+            (Register::SI, Some(0x4406)),
+            (Register::R15, Some(0x1111_2222_3333_440F)),
+            (Register::DS, Some(0x5000)),
+            (Register::SS, Some(0)),
+            (Register::XMM0, None),
+            (Register::RIP, None),
+        ] {
+            assert_eq!(registers.value(register), value, "{register:?}");
+        }
+    }
+
+    #[test]
+    fn what_changed_is_named() {
+        let before = numbered();
+        let mut after = before.clone();
+        assert!(after.changed_since(&before).is_empty());
+        (after.general[1], after.flags, after.ip, after.segments[0].selector) = (7, 0x46, 5, 0x10);
+        assert_eq!(after.changed_since(&before), [("ecx", 7), ("efl", 0x46), ("es", 0x10)]);
+    }
+
+    #[test]
+    fn registers_go_to_kvm_as_they_came() {
+        let regs =
+            kvm_regs { rax: 1, rcx: 2, rsp: 3, rdi: 4, r8: 5, rip: 6, rflags: 7, ..Default::default() };
+        assert_eq!(Registers::of(&regs, &kvm_sregs::default()).write(), regs);
+    }
+}

@@ -1,0 +1,156 @@
+//! What chance chose: how many items each role moved, beside how many it could have moved.
+
+use guest_abi::transition::Role;
+use maud::{Markup, html};
+
+use super::{
+    figure::{Shape, axis, drawing, key},
+    number::{float, grouped, short},
+    summary::side,
+};
+use crate::story::{Deed, Story};
+
+/// The most numbers of items that are all named below the axis.
+const MOST_LABELS: usize = 17;
+
+/// How often a number of items was moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Choice {
+    /// The turns in which it was.
+    turns: usize,
+    /// The turns in which it could have been.
+    possible: usize,
+    /// The turns in which it would have been, were each possible number as likely as the others.
+    expected: f64,
+}
+
+/// The choices of a role, from 0 items to the ring's capacity.
+fn choices(story: &Story, role: Role, capacity: u32) -> Vec<Choice> {
+    let slots = capacity as usize + 1;
+    let mut all = vec![Choice::default(); slots];
+    // How often so many were the most: what was possible, and what was likely, are sums of these.
+    let mut limits = vec![0; slots];
+    for (number, turn) in (1..).zip(story.turns()) {
+        if let (Deed::Moved { role: its, items, .. }, Some(possible)) = (&turn.deed, story.possible(number))
+            && *its == role
+        {
+            all[*items].turns += 1;
+            limits[possible as usize] += 1;
+        }
+    }
+    let (mut possible, mut expected) = (0, 0.0);
+    for (items, limit) in limits.into_iter().enumerate().rev() {
+        possible += limit;
+        expected += float(limit) / (float(items) + 1.0);
+        (all[items].possible, all[items].expected) = (possible, expected);
+    }
+    all
+}
+
+/// The figures of both roles; nothing where there is no ring.
+pub(super) fn figure(story: &Story) -> Markup {
+    let Some(capacity) = story.beginning().and_then(|run| run.ring()) else { return html! {} };
+    html! {
+        section aria-labelledby="choices-h" {
+            h2 id="choices-h" { "What was chosen" }
+            p { "How many items a turn moved, beside how many it could have moved: a producer at most as many as \
+                there was room for, a consumer at most as many as there were." }
+            div.pair {
+                @for role in [Role::Producer, Role::Consumer] {
+                    (of_role(story, role, &choices(story, role, capacity.items())))
+                }
+            }
+        }
+    }
+}
+
+/// The number of items that every turn of a role was told to move, if it was.
+fn told(story: &Story, role: Role) -> Option<u32> {
+    let options = story.options()?;
+    if role == Role::Producer { options.produce } else { options.consume }
+}
+
+fn of_role(story: &Story, role: Role, choices: &[Choice]) -> Markup {
+    let told = told(story, role);
+    let chosen = choices.iter().map(|choice| choice.turns).max().unwrap_or(0);
+    let likely = choices.iter().map(|choice| choice.expected).filter(|_| told.is_none()).fold(1.0, f64::max);
+    let possible = choices.iter().map(|choice| choice.possible).max().unwrap_or(0);
+    let ends = if choices.len() > MOST_LABELS { "ends" } else { "ends each" };
+    html! {
+        figure {
+            figcaption {
+                h3 { (heading(role)) }
+                @if let Some(items) = told { p { "Told to move " (items) " a turn, or as many as it can." } }
+            }
+            div.plots.histogram {
+                (axis("turns", &short(likely.max(float(chosen)).ceil()), "0"))
+                (chosen_bars(role, choices, likely.max(float(chosen)).ceil(), told.is_none()))
+                (axis("", &grouped(possible as u64), "0"))
+                (possible_bars(choices, float(possible.max(1))))
+                div class=(ends) { @for label in labels(choices.len()) { span { (label) } } }
+                div.under { "items in a turn" }
+            }
+            p.legend {
+                (key(side(Some(role)), "was chosen"))
+                @if told.is_none() { (key("tick", "to be expected, were each possible number as likely")) }
+                (key("could", "was possible"))
+            }
+            details { summary { "The numbers" } (table(role.name(), choices, told.is_none())) }
+        }
+    }
+}
+
+fn heading(role: Role) -> &'static str {
+    if role == Role::Producer { "Producers" } else { "Consumers" }
+}
+
+/// The numbers below the axis: all, or where there are many the ends.
+fn labels(len: usize) -> Vec<usize> {
+    if len <= MOST_LABELS { (0..len).collect() } else { vec![0, len - 1] }
+}
+
+/// How often each number of items was chosen, and how often that was to be expected.
+fn chosen_bars(role: Role, choices: &[Choice], height: f64, guessed: bool) -> Markup {
+    let (mut bars, mut ticks) = (Shape::default(), String::new());
+    for (items, choice) in choices.iter().enumerate() {
+        let x = float(items);
+        bars.bar(x + 0.18, height, 0.64, -float(choice.turns));
+        ticks.push_str(&format!("M{} {}h.84", short(x + 0.08), short(height - choice.expected)));
+    }
+    let content = html! {
+        path class=(side(Some(role))) d=(bars.data()) {}
+        @if guessed { path.tick d=(ticks) {} }
+    };
+    let title = format!("How many items {}s moved a turn", role.name());
+    drawing("bars", choices.len(), height, &title, content)
+}
+
+/// In how many turns each number of items was possible.
+fn possible_bars(choices: &[Choice], height: f64) -> Markup {
+    let mut bars = Shape::default();
+    for (items, choice) in choices.iter().enumerate() {
+        bars.bar(float(items) + 0.18, height, 0.64, -float(choice.possible));
+    }
+    let content = html! { path.could d=(bars.data()) {} };
+    drawing("bars low", choices.len(), height, "In how many turns so many items were possible", content)
+}
+
+fn table(role: &str, choices: &[Choice], guessed: bool) -> Markup {
+    html! {
+        div.wide { table.numbers data-choices=(role) {
+            thead { tr {
+                th scope="col" { "items" } th scope="col" { "chosen" } th scope="col" { "possible" }
+                @if guessed { th scope="col" { "expected" } }
+            } }
+            tbody { @for (items, choice) in choices.iter().enumerate() {
+                tr data-items=(items) data-turns=(choice.turns) data-possible=(choice.possible)
+                    data-expected=(short(choice.expected)) {
+                    th scope="row" { (items) }
+                    td { (grouped(choice.turns as u64)) }
+                    td { (grouped(choice.possible as u64)) }
+                    @if guessed { td { (format!("{:.1}", choice.expected)) } }
+                }
+            } }
+        } }
+    }
+}

@@ -1,0 +1,78 @@
+//! The page as a whole.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sha2::{Digest as _, Sha256};
+
+use super::{choices, columns::Columns, crash, exits, ring, summary, transcript, turns};
+use crate::{output::visible, story::Story};
+
+/// What the page looks like.
+const STYLE: &str = include_str!("page.css");
+
+/// What picks a turn.
+const SCRIPT: &str = include_str!("page.js");
+
+/// The page of a run.
+///
+/// Everything that comes from a guest or from a file is escaped where it is put in; control characters,
+/// which HTML has no way to write, are made visible in the end, wherever they are.
+pub fn page(story: &Story) -> String {
+    visible(&document(story).into_string()).to_string()
+}
+
+fn document(story: &Story) -> Markup {
+    let name = summary::name(story);
+    let (outcome, _) = summary::outcome(story);
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(policy());
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="generator" content=(concat!("guestlab ", env!("CARGO_PKG_VERSION")));
+                title { (name) ": " (outcome) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                main {
+                    (summary::head(story))
+                    (crash::section(story))
+                    (summary::again(story))
+                    (by_turns(story))
+                    (choices::figure(story))
+                    (exits::table(story))
+                }
+                footer { p { "Made by Guestlab from the events of the run. This page needs no network." } }
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+    }
+}
+
+/// The turns, in a figure and in words, and beside them the one that is looked at.
+fn by_turns(story: &Story) -> Markup {
+    let lines = transcript::table(story);
+    if Columns::of(story).is_none() {
+        let before = story.beginning().is_some() && !story.outputs().is_empty();
+        return html! { @if before { h2 { "Before the first turn" } } (lines) };
+    }
+    html! {
+        section aria-labelledby="turns-h" {
+            h2 id="turns-h" { "Turn by turn" }
+            div.by-turns { (turns::figure(story)) (ring::panel(story)) (lines) }
+        }
+    }
+}
+
+/// Nothing may be loaded from anywhere, and nothing may run but the script of the page.
+fn policy() -> String {
+    let hash = |text: &str| BASE64_STANDARD.encode(Sha256::digest(text));
+    format!(
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
+        hash(STYLE),
+        hash(SCRIPT)
+    )
+}

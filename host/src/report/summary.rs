@@ -1,0 +1,198 @@
+//! What the run was and how it ended, in short.
+
+use guest_abi::transition::Role;
+use maud::{Markup, html};
+
+use super::number::{counted, grouped};
+use crate::{
+    error::Status,
+    event::Audit,
+    story::{Counts, Guest, Run, Story},
+};
+
+/// The class of a role's colour; the form differs, too, wherever it is used.
+pub(super) fn side(role: Option<Role>) -> &'static str {
+    if role == Some(Role::Consumer) { "c" } else { "p" }
+}
+
+/// What was run.
+pub(super) fn name(story: &Story) -> &str {
+    let experiment = story.beginning().map(|run| run.experiment.as_str());
+    experiment.or(story.soloist()).unwrap_or("a guest")
+}
+
+/// How it ended, in a few words, and whether that is well.
+pub(super) fn outcome(story: &Story) -> (String, &'static str) {
+    match (story.status(), story.crash()) {
+        (_, Some(crash)) => (crash.reason.clone(), "bad"),
+        (None, _) => ("not finished".into(), "open"),
+        (Some(Status::Success), _) => ("ok".into(), "good"),
+        (Some(_), _) => ("failed".into(), "bad"),
+    }
+}
+
+/// The head of the page.
+pub(super) fn head(story: &Story) -> Markup {
+    let (word, class) = outcome(story);
+    let mark = match class {
+        "good" => "✓",
+        "bad" => "✗",
+        _ => "…",
+    };
+    html! {
+        header {
+            h1 { (name(story)) " " span class=(format!("outcome {class}")) { (mark) " " (word) } }
+            p { (ending(story)) }
+        }
+        section aria-label="Summary" {
+            dl.facts { @for Fact { name, value, text } in facts(story) {
+                div { dt { (name) } dd data-fact=(name) data-value=(value) { (text) } }
+            } }
+            @if let Some(run) = story.beginning() { (guests(story, run)) }
+            @for dropped in story.dropped() {
+                p { "VM " (dropped.vm) " printed " (counted(dropped.bytes, "byte")) " more than the "
+                    (grouped(dropped.limit)) " that it may; they were dropped." }
+            }
+        }
+    }
+}
+
+fn ending(story: &Story) -> String {
+    let turns = counted(story.turns().len() as u64, "turn");
+    match (story.crash(), story.status()) {
+        (Some(crash), _) => {
+            let turn = crash.turn.map_or(String::new(), |turn| format!(", turn {}", grouped(turn)));
+            let message = crash.message.lines().next().unwrap_or_default();
+            format!("VM {}, {}{turn}: {message}", crash.vm, crash.name)
+        }
+        (None, None) => {
+            format!("The run did not come to its end: it was interrupted or killed after {turns}.")
+        }
+        (None, Some(_)) => match story.ending().and_then(|end| end.account).map(|account| account.audit) {
+            Some(Audit::Ok) => format!("{turns}; what came out is what went in, in order."),
+            Some(Audit::Failed) => format!("{turns}; what came out is not what went in."),
+            None if story.beginning().is_some() => format!("{turns}, and all guests did as they should."),
+            None => "The guest ended by itself.".into(),
+        },
+    }
+}
+
+/// The most characters of a fact.
+const LONGEST_FACT: usize = 60;
+
+/// What can be said in a word or two.
+struct Fact {
+    name: &'static str,
+    /// For programs.
+    value: String,
+    /// For people.
+    text: String,
+}
+
+impl Fact {
+    fn number(name: &'static str, number: u64) -> Self {
+        Self { name, value: number.to_string(), text: grouped(number) }
+    }
+
+    /// A text, which is cut off where it is long: a written schedule can be of any length.
+    fn text(name: &'static str, text: &str) -> Self {
+        let mut value: String = text.chars().take(LONGEST_FACT).collect();
+        if value.len() < text.len() {
+            value.push('…');
+        }
+        Self { name, text: value.clone(), value }
+    }
+}
+
+fn facts(story: &Story) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    if let Some(run) = story.beginning() {
+        facts.push(Fact::number("turns", story.turns().len() as u64));
+        if run.ring().is_some() {
+            let (produced, consumed) = (story.items().produced(), story.items().consumed());
+            facts.push(Fact::number("produced", produced as u64));
+            facts.push(Fact::number("consumed", consumed as u64));
+            facts.push(Fact::number("left in the ring", (produced - consumed) as u64));
+        }
+    }
+    if !story.exits().is_empty() {
+        let totals = story.exits().values().filter_map(|kinds| kinds.get("total"));
+        facts.push(Fact::number("exits", totals.fold(0, |sum, total| sum.saturating_add(*total))));
+    }
+    if let Some(account) = story.ending().and_then(|end| end.account) {
+        facts.push(Fact::text("audit", if account.audit == Audit::Ok { "ok" } else { "failed" }));
+    }
+    let status = story.status().map(|status| (status as u8).to_string());
+    facts.push(Fact::text("exit status", status.as_deref().unwrap_or("none")));
+    if let Some(run) = story.beginning() {
+        facts.push(Fact::text("schedule", &run.schedule));
+        facts.extend(run.capacity.map(|capacity| Fact::text("capacity", &capacity.to_string())));
+        facts.push(Fact::text("seed", &run.seed.to_string()));
+    }
+    facts
+}
+
+fn guests(story: &Story, run: &Run) -> Markup {
+    let ring = run.ring().is_some();
+    html! {
+        div.wide { table.guests {
+            caption { "Guests (ABI " (run.abi) ")" }
+            thead { tr {
+                th scope="col" { "VM" } th.text scope="col" { "guest" }
+                @if ring { th.text scope="col" { "role" } }
+                th scope="col" { "turns" }
+                @if ring { th scope="col" { "items" } }
+                th scope="col" { "exits" } th.text scope="col" { "SHA-256 of the image" }
+            } }
+            tbody { @for guest in &run.guests { (row(story, guest, ring)) } }
+        } }
+    }
+}
+
+fn row(story: &Story, guest: &Guest, ring: bool) -> Markup {
+    let Counts { turns, items, .. } = story.counts(guest.vm, story.turns().len());
+    let exits = story.exits().get(&guest.vm).and_then(|kinds| kinds.get("total"));
+    let role = guest.role();
+    html! {
+        tr data-vm=(guest.vm) data-turns=(turns) data-items=(items) data-exits=[exits] {
+            td { (guest.vm) }
+            td.text { (guest.name) }
+            @if ring { td.text { i class=(side(role)) {} " " (role.map_or("", Role::name)) } }
+            td { (grouped(turns as u64)) }
+            @if ring { td { (grouped(items as u64)) } }
+            td { (exits.map_or("–".into(), |exits| grouped(*exits))) }
+            td.text { code.hash { (guest.sha256) } }
+        }
+    }
+}
+
+/// How to have the run again.
+pub(super) fn again(story: &Story) -> Markup {
+    html! {
+        section aria-labelledby="again-h" {
+            h2 id="again-h" { "The same again" }
+            @match story.command() {
+                Some(command) => {
+                    p { (promise(story)) }
+                    pre.command { code { (command) } }
+                }
+                None => p {
+                    "These lines do not tell all options of the run, so that there is no command to repeat it; a \
+                    recording (" code { "run prodcons --record FILE" } ") has them."
+                }
+            }
+        }
+    }
+}
+
+/// What comes of running it again.
+fn promise(story: &Story) -> &'static str {
+    if story.beginning().is_some_and(|run| !run.repeatable) {
+        return "Every VM ran on a thread of its own: this run cannot be repeated, not even with its seed. This runs \
+                the same guests once more:";
+    }
+    match story.crash().map(|crash| crash.reason.as_str()) {
+        Some("deadline" | "turn-timeout") => "This repeats the run, up to where the clock ended it:",
+        _ => "This repeats the run:",
+    }
+}

@@ -1,0 +1,183 @@
+//! The transcript: each turn with the ring after it, and what guests printed, in order. Where that is too
+//! long for a page, its middle is left out.
+
+use guest_abi::transition::Role;
+use maud::{Markup, PreEscaped, html};
+
+use super::{
+    number::{counted, grouped, list},
+    summary::side,
+};
+use crate::story::{Deed, Output, Run, Story};
+
+/// The size of all lines, in bytes, beyond which the middle is left out.
+const MOST_BYTES: usize = 300_000;
+
+/// The size of what a guest printed between two turns, in bytes, beyond which the rest is left out.
+const MOST_TEXT: usize = 16_000;
+
+/// A line.
+#[derive(Clone, Copy)]
+enum Entry<'a> {
+    /// A turn's, by its number from 1.
+    Turn(usize),
+    /// What a guest printed.
+    Text(&'a Output),
+}
+
+/// The transcript; nothing where there is none.
+pub(super) fn table(story: &Story) -> Markup {
+    let entries = entries(story);
+    if entries.is_empty() {
+        return html! {};
+    }
+    if story.beginning().is_none() {
+        return alone(story);
+    }
+    let ring = story.pointers(0).is_some();
+    html! {
+        div.lines {
+            h3 id="transcript-h" { "Transcript" }
+            @if several(story) { p.hint { "47<2 is an item 47 that VM 2 made." } }
+            div.scroll tabindex="0" role="region" aria-labelledby="transcript-h" {
+                table.transcript {
+                    thead { tr {
+                        th scope="col" { "turn" } th.text scope="col" { "VM" }
+                        @if ring {
+                            th scope="col" { "moved" } th.text scope="col" { "items" } th.text scope="col" { "ring" }
+                        } @else { th.text scope="col" { "mailbox" } }
+                    } }
+                    tbody { (lines(story, &entries)) }
+                }
+            }
+        }
+    }
+}
+
+fn alone(story: &Story) -> Markup {
+    html! {
+        section aria-labelledby="transcript-h" {
+            h2 id="transcript-h" { "What the guest printed" }
+            @for output in story.outputs() { pre.text { (cut(&output.text)) } }
+        }
+    }
+}
+
+/// All lines, in order: what was printed after so many turns stands behind the last of them.
+fn entries(story: &Story) -> Vec<Entry<'_>> {
+    let mut entries = Vec::new();
+    let mut outputs = story.outputs().iter().peekable();
+    for turn in 0..=story.turns().len() {
+        entries.extend((turn > 0).then_some(Entry::Turn(turn)));
+        while let Some(output) = outputs.next_if(|output| output.turns <= turn) {
+            entries.push(Entry::Text(output));
+        }
+    }
+    entries
+}
+
+/// As many lines from the beginning and from the end as there is room for.
+fn lines(story: &Story, entries: &[Entry<'_>]) -> Markup {
+    let take = |entries: &mut dyn Iterator<Item = &Entry<'_>>, room: usize| {
+        let mut size = 0;
+        let mut taken = Vec::new();
+        for line in entries.map(|entry| line(story, *entry).into_string()) {
+            size += line.len();
+            if size > room {
+                break;
+            }
+            taken.push(line);
+        }
+        taken
+    };
+    let all = take(&mut entries.iter(), MOST_BYTES);
+    if all.len() == entries.len() {
+        return PreEscaped(all.concat());
+    }
+    let first = take(&mut entries.iter(), MOST_BYTES / 2);
+    let last = take(&mut entries[first.len()..].iter().rev(), MOST_BYTES / 2);
+    let left_out = entries.len() - first.len() - last.len();
+    html! {
+        (PreEscaped(first.concat()))
+        tr.gap { td colspan="5" {
+            (counted(left_out as u64, "line")) " left out here: there is no room for all on a page."
+        } }
+        (PreEscaped(last.into_iter().rev().collect::<String>()))
+    }
+}
+
+fn line(story: &Story, entry: Entry<'_>) -> Markup {
+    match entry {
+        Entry::Turn(turn) => turn_line(story, turn),
+        Entry::Text(Output { vm, text, .. }) => html! {
+            tr.text { td {} td.text { (vm) } td.text colspan="3" { pre { (cut(text)) } } }
+        },
+    }
+}
+
+fn turn_line(story: &Story, number: usize) -> Markup {
+    let turn = &story.turns()[number - 1];
+    match &turn.deed {
+        Deed::Left(words) => html! {
+            tr.turn id=(format!("t{number}")) data-vm=(turn.vm) {
+                th scope="row" { (grouped(number as u64)) }
+                td { (turn.vm) } td.text { "[" (cut(&list(words))) "]" }
+            }
+        },
+        Deed::Moved { role, items, pointers } => html! {
+            tr.turn id=(format!("t{number}")) data-p=(pointers.prod_p) data-c=(pointers.cons_p) {
+                th scope="row" { (grouped(number as u64)) }
+                td { i class=(side(Some(*role))) {} (turn.vm) }
+                td { (sign(*role, *items)) }
+                td { (moved(story, number, *role)) }
+                td { (ring(story, number)) }
+            }
+        },
+    }
+}
+
+/// For example `+3`, with a minus sign for those that were taken.
+fn sign(role: Role, items: usize) -> String {
+    match (items, role) {
+        (0, _) => "0".into(),
+        (items, Role::Producer) => format!("+{items}"),
+        (items, Role::Consumer) => format!("−{items}"),
+    }
+}
+
+/// Whether it is a question who made an item.
+fn several(story: &Story) -> bool {
+    let producers =
+        |run: &Run| run.guests.iter().filter(|guest| guest.role() == Some(Role::Producer)).count();
+    story.beginning().is_some_and(|run| producers(run) > 1)
+}
+
+/// The items of a turn; where there are several producers, each that is taken with its maker.
+fn moved(story: &Story, turn: usize, role: Role) -> String {
+    let named = several(story) && role == Role::Consumer;
+    list(story.items().as_slice()[story.moved(turn)].iter().map(|item| match named {
+        true => format!("{}<{}", item.value, item.maker),
+        false => item.value.to_string(),
+    }))
+}
+
+/// The ring's slots: items, and `.` where there is none.
+fn ring(story: &Story, turns: usize) -> String {
+    let items = story.items().as_slice();
+    list(story.ring(turns).into_iter().map(|slot| match slot {
+        Some(item) => items[item].value.to_string(),
+        None => ".".into(),
+    }))
+}
+
+/// A text as far as there is room for it.
+fn cut(text: &str) -> String {
+    match text.len() <= MOST_TEXT {
+        true => text.into(),
+        false => format!(
+            "{}\n[{} more bytes left out]",
+            &text[..text.floor_char_boundary(MOST_TEXT)],
+            grouped((text.len() - text.floor_char_boundary(MOST_TEXT)) as u64)
+        ),
+    }
+}

@@ -1,0 +1,230 @@
+//! The run turn by turn: whose turn it was, how full the ring was, and how many items moved; one below the
+//! other, so that a line through all of them is one turn.
+
+use guest_abi::{ring::Capacity, transition::Role};
+use maud::{Markup, html};
+
+use super::{
+    columns::Columns,
+    figure::{Shape, axis, drawing, key},
+    number::{counted, float, grouped, list, short},
+    summary::side,
+};
+use crate::story::{Deed, Run, Story, Turn};
+
+/// The height of a lane.
+const LANE: f64 = 10.0;
+
+/// How high a bar is of a turn in which nothing moved.
+const THIN: f64 = 2.0;
+
+/// The figure; nothing where there were no turns.
+pub(super) fn figure(story: &Story) -> Markup {
+    let (Some(columns), Some(run)) = (Columns::of(story), story.beginning()) else { return html! {} };
+    html! {
+        figure class=(columns.class()) aria-labelledby="turns-h" {
+            div.plots data-each=(columns.each) data-columns=(columns.width()) {
+                @for guest in &run.guests {
+                    div.label { b { "VM " (guest.vm) } " " (guest.name) }
+                    (lane(story, &columns, guest.vm))
+                }
+                @if let Some(capacity) = run.ring() {
+                    (axis("in the ring", &capacity.items().to_string(), "0"))
+                    (occupancy(story, &columns, capacity))
+                    (moved(story, &columns))
+                }
+                div.ends { span { "turn 1" } span { (grouped(last(story))) } }
+                div.over { div.cursor hidden {} }
+            }
+            figcaption {
+                p { (columns.sentence()) " " (occupancy_sentence(story)) }
+                @if !columns.exact() && run.ring().is_some() {
+                    p { "A VM's lane is as high as its share of the turns; how full the ring was goes from the \
+                        least to the most, with the mean as a line; items are a turn's on average." }
+                }
+                p.legend { (legend(run, &columns)) }
+            }
+        }
+    }
+}
+
+/// The last turn, that of a crash included.
+fn last(story: &Story) -> u64 {
+    let turns = story.turns().len() as u64;
+    story.crash().and_then(|crash| crash.turn).unwrap_or(turns).max(turns)
+}
+
+fn legend(run: &Run, columns: &Columns) -> Markup {
+    html! {
+        @if run.ring().is_some() {
+            (key("p", "producer: upwards"))
+            (key("c", "consumer: downwards"))
+            @if columns.exact() { (key("thin", "a turn in which nothing moved")) }
+        } @else {
+            (key("p", "a turn of this VM"))
+        }
+        @if columns.crashed { (key("x", "the turn that did not end well")) }
+    }
+}
+
+/// Whose turn it was.
+fn lane(story: &Story, columns: &Columns, vm: u32) -> Markup {
+    let mut shape = Shape::default();
+    let turn = |number: usize| &story.turns()[number - 1];
+    let of_vm = |number: &usize| turn(*number).vm == vm;
+    for (x, turns) in columns.iter() {
+        let height = match columns.exact() {
+            true => turns.clone().find(of_vm).map_or(0.0, |number| height(turn(number))),
+            false => LANE * share(turns.clone().filter(of_vm).count(), turns.count()),
+        };
+        if height > 0.0 {
+            let top = if columns.exact() { (LANE - height) / 2.0 } else { LANE - height };
+            shape.bar(x + columns.gap(), top, 1.0 - 2.0 * columns.gap(), height);
+        }
+    }
+    let mine: Vec<usize> = (1..=story.turns().len()).filter(of_vm).collect();
+    let role = story.beginning().and_then(|run| run.guest(vm)?.role());
+    let title = format!("VM {vm}: {}", counted(mine.len() as u64, "turn"));
+    let crash = story.crash().filter(|crash| columns.crashed && crash.vm == vm);
+    let content = html! {
+        path class=(side(role)) d=(shape.data()) data-vm=(vm) data-count=(mine.len())
+            data-turns=[columns.exact().then(|| list(&mine))] {}
+        @if let Some(crash) = crash {
+            path.x d=(cross(float(columns.len()))) data-crash=[crash.turn] {}
+        }
+    };
+    drawing("lane", columns.width(), LANE, &title, content)
+}
+
+fn height(turn: &Turn) -> f64 {
+    match turn.deed {
+        Deed::Moved { items: 0, .. } => THIN,
+        _ => LANE,
+    }
+}
+
+fn share(part: usize, whole: usize) -> f64 {
+    float(part) / float(whole.max(1))
+}
+
+/// The mark of a turn that was not finished.
+fn cross(x: f64) -> String {
+    let [left, right] = [x + 0.2, x + 0.8].map(short);
+    format!("M{left} 1L{right} 9M{left} 9L{right} 1")
+}
+
+/// The number of items in the ring after a turn.
+fn count(story: &Story, turn: usize) -> u32 {
+    story.pointers(turn).map_or(0, |pointers| pointers.count)
+}
+
+fn counts(story: &Story, turns: impl Iterator<Item = usize>) -> (u32, u32, f64) {
+    let (mut least, mut most, mut sum, mut number) = (u32::MAX, 0, 0.0, 0.0);
+    for count in turns.map(|turn| count(story, turn)) {
+        (least, most) = (least.min(count), most.max(count));
+        (sum, number) = (sum + f64::from(count), number + 1.0);
+    }
+    (least.min(most), most, sum / f64::max(number, 1.0))
+}
+
+fn occupancy_sentence(story: &Story) -> String {
+    let turns = story.turns().len();
+    match story.pointers(turns) {
+        Some(pointers) if turns > 0 => {
+            let (least, most, mean) = counts(story, 1..=turns);
+            let full = (1..=turns).filter(|&turn| count(story, turn) == pointers.capacity).count();
+            let empty = (1..=turns).filter(|&turn| count(story, turn) == 0).count();
+            format!(
+                "After a turn the ring held {least} to {most} items, {mean:.2} on average; it was full after {}, empty after {}.",
+                counted(full as u64, "turn"),
+                counted(empty as u64, "turn"),
+            )
+        }
+        _ => String::new(),
+    }
+}
+
+/// How full the ring was.
+fn occupancy(story: &Story, columns: &Columns, capacity: Capacity) -> Markup {
+    let capacity = f64::from(capacity.items());
+    let all: Vec<(u32, u32, f64)> = columns.iter().map(|(_, turns)| counts(story, turns)).collect();
+    let (area, line) = match columns.exact() {
+        true => staircase(&all, capacity),
+        false => band(&all, capacity),
+    };
+    let content = html! {
+        path.grid d=(format!("M0 0H{0}M0 {1}H{0}", columns.width(), short(capacity))) {}
+        path.area d=(area) {}
+        path.line d=(line)
+            data-counts=[columns.exact().then(|| list(all.iter().map(|(_, most, _)| most)))]
+            data-least=[(!columns.exact()).then(|| list(all.iter().map(|(least, ..)| least)))]
+            data-most=[(!columns.exact()).then(|| list(all.iter().map(|(_, most, _)| most)))] {}
+    };
+    drawing("occupancy", columns.width(), capacity, "Items in the ring after each turn", content)
+}
+
+/// A step a turn, as an area and as its upper edge.
+fn staircase(all: &[(u32, u32, f64)], capacity: f64) -> (String, String) {
+    let mut line = Shape::default();
+    for (column, (_, most, _)) in all.iter().enumerate() {
+        let height = capacity - f64::from(*most);
+        if column == 0 {
+            line.to(0.0, height);
+        }
+        line.step(float(column) + 1.0, height);
+    }
+    let bottom = short(capacity);
+    let area = if all.is_empty() { String::new() } else { format!("{}V{bottom}H0z", line.data()) };
+    (area, line.data().into())
+}
+
+/// From the least to the most of each column, and the mean as a line.
+fn band(all: &[(u32, u32, f64)], capacity: f64) -> (String, String) {
+    let (mut area, mut line) = (Shape::default(), Shape::default());
+    for (column, (least, most, mean)) in all.iter().enumerate() {
+        let x = float(column);
+        area.bar(x, capacity - f64::from(*most), 1.0, f64::from(most - least).max(0.05));
+        line.to(x + 0.5, capacity - mean);
+    }
+    (area.data().into(), line.data().into())
+}
+
+/// How many items a column's turns moved, on average: made, and taken.
+fn per_turn(story: &Story, turns: std::ops::RangeInclusive<usize>) -> [f64; 2] {
+    let number = float(turns.clone().count().max(1));
+    let (mut made, mut taken) = (0, 0);
+    for turn in turns {
+        match story.turns()[turn - 1].deed {
+            Deed::Moved { role: Role::Producer, items, .. } => made += items,
+            Deed::Moved { role: Role::Consumer, items, .. } => taken += items,
+            Deed::Left(_) => {}
+        }
+    }
+    [float(made) / number, float(taken) / number]
+}
+
+/// How many items moved: what was made upwards, what was taken downwards.
+fn moved(story: &Story, columns: &Columns) -> Markup {
+    let all: Vec<[f64; 2]> = columns.iter().map(|(_, turns)| per_turn(story, turns)).collect();
+    let most = all.iter().flatten().copied().fold(1.0, f64::max);
+    let (mut made, mut taken) = (Shape::default(), Shape::default());
+    for ((x, _), [up, down]) in columns.iter().zip(&all) {
+        for (shape, height) in [(&mut made, -up), (&mut taken, *down)] {
+            if height != 0.0 {
+                shape.bar(x + columns.gap(), most, 1.0 - 2.0 * columns.gap(), height);
+            }
+        }
+    }
+    let numbers = |side: usize| list(all.iter().map(|column| short(column[side])));
+    let content = html! {
+        path.p d=(made.data()) data-made=(numbers(0)) {}
+        path.c d=(taken.data()) data-taken=(numbers(1)) {}
+        path.grid d=(format!("M0 {1}H{0}", columns.width(), short(most))) {}
+    };
+    let (top, bottom) = (format!("+{}", short(most)), format!("−{}", short(most)));
+    let name = if columns.exact() { "items moved" } else { "items a turn" };
+    html! {
+        (axis(name, &top, &bottom))
+        (drawing("moved", columns.width(), 2.0 * most, "Items that each turn moved", content))
+    }
+}

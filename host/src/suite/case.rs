@@ -1,0 +1,132 @@
+//! One test, in a VM of its own.
+
+use super::Plan;
+use crate::{
+    error::{Error, GuestEnd},
+    hypercall::Stop,
+    image::{Image, Test},
+    kvm::System,
+    launch::Parameters,
+    machine::{Machine, Secrets},
+    output::{Capture, visible},
+    session::Session,
+};
+
+/// How a test went.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// As it should.
+    Passed,
+    /// Not as it should: what the guest said, and what is to be said of it.
+    Failed(String),
+    /// Not at all: why, if something is said.
+    Ignored(String),
+}
+
+/// Runs a test.
+///
+/// # Errors
+///
+/// It is not the test that failed.
+pub(super) fn run(
+    system: &System,
+    plan: &Plan,
+    session: &Session<'_>,
+    image: &Image,
+    test: &Test,
+) -> Result<Verdict, Error> {
+    let arguments = [test.name.clone()];
+    let parameters = Parameters { vm: 1, seed: plan.seed, memory: plan.memory, arguments: &arguments };
+    let machine = Machine::new(system, image, parameters, Secrets::Unspoken)?;
+    let mut capture = Capture::default();
+    let session = session.once_more(&mut capture);
+    let outcome = run_to_end(&session, machine);
+    drop(session);
+    match complaint(outcome, test.should_panic.as_deref())? {
+        None => Ok(Verdict::Passed),
+        Some(complaint) => Ok(Verdict::Failed(capture.into_text() + &complaint)),
+    }
+}
+
+/// The guest takes turns as it likes: it is alone in a ring of one.
+fn run_to_end(session: &Session<'_>, mut machine: Machine) -> Result<(), Error> {
+    let outcome = loop {
+        match session.run(&mut machine, None) {
+            Ok(Stop::Attached | Stop::TurnEnded) => {}
+            other => break other.map(|_| ()),
+        }
+    };
+    session.conclude(outcome, None, &[machine], false)
+}
+
+/// What is wrong with how a test ended.
+fn complaint(outcome: Result<(), Error>, should_panic: Option<&str>) -> Result<Option<String>, Error> {
+    let error = match outcome {
+        Ok(()) => {
+            let missing = should_panic.map(|_| "note: the test did not panic, as it should\n".into());
+            return Ok(missing);
+        }
+        Err(Error::Guest(error)) => error,
+        Err(other) => return Err(other),
+    };
+    let report = || visible(&format!("{error}\n")).to_string();
+    Ok(match (&error.end, should_panic) {
+        (GuestEnd::Panicked(panic), Some(expected)) => {
+            let as_expected = String::from_utf8_lossy(&panic.message).contains(expected);
+            let wanted = visible(expected);
+            (!as_expected)
+                .then(|| report() + &format!("note: the panic's message should contain `{wanted}`\n"))
+        }
+        (_, Some(_)) => Some(report() + "note: the test did not panic, as it should\n"),
+        (_, None) => Some(report()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        crash::Crash,
+        error::{GuestError, Place},
+        hypercall::PanicReport,
+    };
+
+    fn ended(end: GuestEnd) -> Result<(), Error> {
+        let at = Place { vm: 1, name: "g".into(), turn: None };
+        Err(Error::Guest(Box::new(GuestError { at, end, evidence: None })))
+    }
+
+    fn panicked(message: &str) -> Result<(), Error> {
+        let report = PanicReport { message: message.into(), file: b"t.rs".into(), line: 1, column: 2 };
+        ended(GuestEnd::Panicked(report))
+    }
+
+    #[track_caller]
+    fn complains(outcome: Result<(), Error>, should_panic: Option<&str>, of: &str) {
+        let complaint = complaint(outcome, should_panic).expect("it is the test's").expect("a complaint");
+        assert!(complaint.contains(of), "{complaint}");
+    }
+
+    #[test]
+    fn what_ends_as_it_should_is_no_reason_to_complain() {
+        assert_eq!(complaint(Ok(()), None).expect("well"), None);
+        assert_eq!(complaint(panicked("1 is not 2"), Some("")).expect("well"), None);
+        assert_eq!(complaint(panicked("1 is not 2"), Some("is not")).expect("well"), None);
+    }
+
+    #[test]
+    fn what_ends_otherwise_is() {
+        complains(panicked("oops"), None, "panicked at t.rs:1:2: oops");
+        complains(ended(GuestEnd::Exited(7)), None, "exited with status 7");
+        complains(ended(GuestEnd::Crashed(Crash::TripleFault)), None, "triple fault");
+        complains(Ok(()), Some(""), "did not panic");
+        complains(ended(GuestEnd::Exited(7)), Some(""), "did not panic");
+        complains(ended(GuestEnd::Crashed(Crash::TripleFault)), Some(""), "did not panic");
+        complains(panicked("oops"), Some("out of memory"), "should contain `out of memory`");
+    }
+
+    #[test]
+    fn what_is_not_the_tests_fault_is_an_error() {
+        assert!(matches!(complaint(Err(Error::Killed), None), Err(Error::Killed)));
+    }
+}

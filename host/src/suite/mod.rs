@@ -1,0 +1,118 @@
+//! Tests that run inside VMs: an image names its tests, and each is run in a VM of its own. The report has
+//! the form that cargo's users know.
+
+mod case;
+mod report;
+mod select;
+
+use std::{path::PathBuf, time::Instant};
+
+pub use select::Selection;
+
+use case::Verdict;
+use report::Report;
+use select::Case;
+
+use crate::{
+    admission,
+    error::Error,
+    image::{Image, Request},
+    jail::{Jail, Needs},
+    kvm::{System, VcpuError, module_name},
+    limits::Limits,
+    memory::check_size,
+    output::Silence,
+    session::Session,
+};
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The images with the tests.
+    pub images: Vec<PathBuf>,
+    /// Which of their tests.
+    pub selection: Selection,
+    /// The memory of each VM in bytes.
+    pub memory: u32,
+    /// The seed of all chance.
+    pub seed: u64,
+    /// What each test may take.
+    pub limits: Limits,
+}
+
+/// Prints the names of the tests.
+///
+/// # Errors
+///
+/// An image cannot be used.
+pub fn list(plan: &Plan) -> Result<(), Error> {
+    let images = open(plan)?;
+    report::list(&select::cases(&images, &plan.selection).0)
+}
+
+/// Runs the tests, and reports each.
+///
+/// # Errors
+///
+/// A test failed; or an image or the machine cannot be used.
+pub fn run(system: &System, jail: &Jail, plan: &Plan) -> Result<(), Error> {
+    let started = Instant::now();
+    // Reads how much memory this machine has, too, which the jail would not let the tests' VMs do.
+    check_size(plan.memory.into()).map_err(VcpuError::from)?;
+    let images = open(plan)?;
+    let missing = missing_modes(system, plan, &images)?;
+    let (cases, filtered_out) = select::cases(&images, &plan.selection);
+    let mut silence = Silence;
+    // Each test has a new VM, as the explorer's trials have where they must.
+    let needs = Needs { explores: true, ..Needs::default() };
+    let session = Session::start(&plan.limits, jail, needs, &mut silence)?;
+    session.confine()?;
+    let mut report = Report::begin(cases.len(), filtered_out)?;
+    for case in &cases {
+        report.begin_case(case)?;
+        let verdict = match (&missing[case.image], case.ignored(&plan.selection)) {
+            (Some(why), _) => Verdict::Ignored(why.clone()),
+            (None, Some(why)) => Verdict::Ignored(why.into()),
+            (None, None) => case::run(system, plan, &session, &images[case.image], case.test)?,
+        };
+        report.end_case(case, verdict)?;
+    }
+    report.end(started.elapsed())
+}
+
+fn open(plan: &Plan) -> Result<Vec<Image>, Error> {
+    let open = |path: &PathBuf| {
+        let image = Image::open(path, Request::default())?;
+        match image.tests() {
+            [] => Err(Error::Usage(format!(
+                "image {}: there are no tests in it; guest_rt::tests! makes an image of tests",
+                path.display()
+            ))),
+            _ => Ok(image),
+        }
+    };
+    plan.images.iter().map(open).collect()
+}
+
+/// For each image, why its tests cannot be run here, if its mode is missing.
+fn missing_modes(system: &System, plan: &Plan, images: &[Image]) -> Result<Vec<Option<String>>, Error> {
+    let mut missing = Vec::new();
+    for image in images {
+        missing.push(match admission::open(system, image.path(), Request::default(), plan.memory) {
+            Ok(_) => None,
+            Err(Error::ModeMissing { mode, .. }) => {
+                let module = module_name().unwrap_or_else(|| "KVM".into());
+                Some(format!("{module} here has no {mode} mode"))
+            }
+            Err(error) => return Err(error),
+        });
+    }
+    Ok(missing)
+}
+
+impl<'a> Case<'a> {
+    /// Why the test is left out, if it is marked so and the others were asked for.
+    fn ignored(&self, selection: &Selection) -> Option<&'a str> {
+        self.test.ignored.as_deref().filter(|_| !selection.marked)
+    }
+}

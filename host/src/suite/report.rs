@@ -1,0 +1,96 @@
+//! The report of tests, in the form of cargo's own.
+
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+
+use super::{case::Verdict, select::Case};
+use crate::{
+    error::Error,
+    output::{self, visible},
+};
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default();
+const LEFT_OUT: Style = AnsiColor::Yellow.on_default();
+
+/// Prints the names of tests.
+pub(super) fn list(cases: &[Case<'_>]) -> Result<(), Error> {
+    cases.iter().try_for_each(|case| output::line(&format!("{}: test", one_line(&case.name))))?;
+    output::line(&format!("\n{}, 0 benchmarks", count(cases.len())))
+}
+
+/// A report that is being made.
+pub(super) struct Report {
+    passed: usize,
+    ignored: usize,
+    filtered_out: usize,
+    /// The names of the tests that failed, and what is to be said of each.
+    failed: Vec<(String, String)>,
+}
+
+impl Report {
+    pub(super) fn begin(tests: usize, filtered_out: usize) -> Result<Self, Error> {
+        output::line(&format!("\nrunning {}", count(tests)))?;
+        Ok(Self { passed: 0, ignored: 0, filtered_out, failed: Vec::new() })
+    }
+
+    /// The test's name, for as long as it runs.
+    pub(super) fn begin_case(&self, case: &Case<'_>) -> Result<(), Error> {
+        let should_panic = if case.test.should_panic.is_some() { " - should panic" } else { "" };
+        output::begin_line(&format!("test {}{should_panic} ... ", one_line(&case.name)))
+    }
+
+    pub(super) fn end_case(&mut self, case: &Case<'_>, verdict: Verdict) -> Result<(), Error> {
+        match verdict {
+            Verdict::Passed => {
+                self.passed += 1;
+                output::line(&painted(GOOD, "ok"))
+            }
+            Verdict::Ignored(why) => {
+                self.ignored += 1;
+                let why = if why.is_empty() { why } else { format!(", {}", one_line(&why)) };
+                output::line(&(painted(LEFT_OUT, "ignored") + &why))
+            }
+            Verdict::Failed(why) => {
+                self.failed.push((one_line(&case.name), why));
+                output::line(&painted(BAD, "FAILED"))
+            }
+        }
+    }
+
+    /// The failures, and the line that counts all tests.
+    pub(super) fn end(self, took: Duration) -> Result<(), Error> {
+        let Self { passed, ignored, filtered_out, failed } = self;
+        if !failed.is_empty() {
+            output::line("\nfailures:\n")?;
+            for (name, why) in &failed {
+                output::line(&format!("---- {name} ----\n{why}"))?;
+            }
+            output::line("failures:")?;
+            failed.iter().try_for_each(|(name, _)| output::line(&format!("    {name}")))?;
+        }
+        let (verdict, failed) = match failed.len() {
+            0 => (painted(GOOD, "ok"), 0),
+            failed => (painted(BAD, "FAILED"), failed),
+        };
+        let took = took.as_secs_f64();
+        output::line(&format!(
+            "\ntest result: {verdict}. {passed} passed; {failed} failed; {ignored} ignored; 0 measured; {filtered_out} filtered out; finished in {took:.2}s\n"
+        ))?;
+        if failed == 0 { Ok(()) } else { Err(Error::Tests(failed)) }
+    }
+}
+
+fn count(tests: usize) -> String {
+    format!("{tests} test{}", if tests == 1 { "" } else { "s" })
+}
+
+fn painted(style: Style, text: &str) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// An image's text on a line of ours.
+fn one_line(text: &str) -> String {
+    visible(text).to_string().replace('\n', "\\n")
+}

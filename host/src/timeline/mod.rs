@@ -1,0 +1,263 @@
+//! `--trace FILE`: a run over time, in the Trace Event Format that Perfetto and chrome://tracing open.
+//!
+//! Each VM has a track. A slice is a turn (or the boot, or all of a guest that runs alone), and in it are
+//! the stays in the guest and what the host did after each exit; the ring's occupancy is a counter, what a
+//! guest prints an instant. Times are real ones, so that no two traces are alike.
+
+mod record;
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    error::Error,
+    event::{Console, CrashEvent, Event, Log, Relay, Run, Turn},
+    files,
+    output::Sink,
+    stats::{Reason, microseconds},
+};
+use record::Record;
+
+/// Where machines and the run tell what happens when; or nobody listens.
+#[derive(Clone, Default)]
+pub struct Timeline {
+    file: Option<Arc<Mutex<TraceFile>>>,
+}
+
+/// What one exit took.
+#[derive(Clone, Copy, Debug)]
+pub struct Stay {
+    /// Why the guest left; `None` if it did not by itself.
+    pub reason: Option<Reason>,
+    /// When it was entered.
+    pub entered: Instant,
+    /// When it left.
+    pub left: Instant,
+}
+
+impl Timeline {
+    /// A timeline that goes to a file.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be made.
+    pub fn create(path: &Path) -> Result<Self, Error> {
+        let error = |source| Error::Write { what: "trace", path: path.into(), source };
+        let file = files::create(path).map_err(error)?;
+        Ok(Self { file: Some(Arc::new(Mutex::new(TraceFile::new(path, file)))) })
+    }
+
+    /// A VM's guest is to run from now on.
+    pub fn begin(&self, vm: u32, name: &str) {
+        if let Some(mut file) = self.lock() {
+            file.begin(vm, name, Instant::now());
+        }
+    }
+
+    /// A VM's guest left, and has been served.
+    pub fn exit(&self, vm: u32, stay: Stay) {
+        if let Some(mut file) = self.lock() {
+            file.exit(vm, stay, Instant::now());
+        }
+    }
+
+    /// Ends the file; the outcome of the run that it tells of.
+    ///
+    /// # Errors
+    ///
+    /// The run's; or the file could not be written.
+    pub fn conclude(&self, outcome: Result<(), Error>) -> Result<(), Error> {
+        match self.lock().map(|mut file| file.end()) {
+            Some(Err(error)) => outcome.and(Err(error)),
+            _ => outcome,
+        }
+    }
+
+    fn lock(&self) -> Option<MutexGuard<'_, TraceFile>> {
+        // What a thread that panicked has written is whole all the same.
+        self.file.as_ref().map(|file| file.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A sink that tells a timeline of events, and hands them on.
+pub struct Teller<'a> {
+    timeline: Timeline,
+    next: &'a mut dyn Sink,
+}
+
+impl<'a> Teller<'a> {
+    /// A teller in front of another sink.
+    pub fn new(timeline: &Timeline, next: &'a mut dyn Sink) -> Self {
+        Self { timeline: timeline.clone(), next }
+    }
+}
+
+impl Sink for Teller<'_> {
+    fn prepare(&mut self) -> io::Result<()> {
+        self.next.prepare()
+    }
+
+    fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
+        if let Some(mut file) = self.timeline.lock() {
+            file.event(event, Instant::now());
+        }
+        self.next.event(event)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.next.flush()
+    }
+}
+
+/// The file.
+struct TraceFile {
+    path: PathBuf,
+    writer: BufWriter<File>,
+    /// What all times count from: when the first thing happened.
+    start: Option<Instant>,
+    /// Whether there is a record already.
+    begun: bool,
+    /// Each VM's slice that is open.
+    open: BTreeMap<u32, Slice>,
+    /// Why it could not be written.
+    failure: Option<io::Error>,
+}
+
+/// A VM's slice.
+struct Slice {
+    /// When it began; `None` between two.
+    began: Option<Instant>,
+    /// When the last exit in it was served.
+    last: Instant,
+}
+
+impl TraceFile {
+    fn new(path: &Path, file: File) -> Self {
+        Self {
+            path: path.into(),
+            writer: BufWriter::new(file),
+            start: None,
+            begun: false,
+            open: BTreeMap::new(),
+            failure: None,
+        }
+    }
+
+    fn begin(&mut self, vm: u32, name: &str, now: Instant) {
+        self.start.get_or_insert(now);
+        match self.open.get_mut(&vm) {
+            None => {
+                self.write(&Record::name(Some(vm), &format!("VM {vm} {name}")));
+                self.open.insert(vm, Slice { began: Some(now), last: now });
+            }
+            Some(slice) if slice.began.is_none() => slice.began = Some(now),
+            Some(_) => {
+                // A VM that has turns booted before its first one.
+                self.close(vm, "boot", json!({}), None);
+                self.begin(vm, name, now);
+            }
+        }
+    }
+
+    fn exit(&mut self, vm: u32, Stay { reason, entered, left }: Stay, served: Instant) {
+        self.write(&Record::slice(vm, "guest", self.span(entered, left), json!({})));
+        if let Some(reason) = reason {
+            self.write(&Record::slice(vm, &reason.to_string(), self.span(left, served), json!({})));
+        }
+        if let Some(slice) = self.open.get_mut(&vm) {
+            slice.last = served;
+        }
+    }
+
+    /// Closes a VM's slice, now or when its last exit was served.
+    fn close(&mut self, vm: u32, name: &str, args: Value, now: Option<Instant>) {
+        let Some(slice) = self.open.get_mut(&vm) else { return };
+        let (Some(began), end) = (slice.began.take(), now.unwrap_or(slice.last)) else { return };
+        self.write(&Record::slice(vm, name, self.span(began, end), args));
+    }
+
+    fn event(&mut self, event: &Event<'_>, now: Instant) {
+        self.start.get_or_insert(now);
+        match event {
+            Event::Run(Run { experiment, seed, schedule, capacity, .. }) => {
+                let name = format!("{experiment}, schedule {schedule}, seed {seed}");
+                self.write(&Record::name(None, &name));
+                if capacity.is_some() {
+                    self.count(now, 0);
+                }
+            }
+            Event::Console(Console { vm, text, .. }) => {
+                let text = String::from_utf8_lossy(text);
+                self.write(&Record::instant(*vm, "print", self.since(now), json!({ "text": text })));
+            }
+            Event::Log(Log { vm, level, target, message, .. }) => {
+                let args = json!({ "level": level.as_str(), "target": target, "message": message });
+                self.write(&Record::instant(*vm, "log", self.since(now), args));
+            }
+            Event::Turn(Turn { turn, vm, role, items, count, .. }) => {
+                let name = format!("turn {turn} {}", role.name());
+                self.close(*vm, &name, json!({ "turn": turn, "items": items, "count": count }), Some(now));
+                self.count(now, *count);
+            }
+            Event::Relay(Relay { turn, vm, mailbox, .. }) => {
+                self.close(
+                    *vm,
+                    &format!("turn {turn}"),
+                    json!({ "turn": turn, "mailbox": mailbox }),
+                    Some(now),
+                );
+            }
+            Event::Crash(CrashEvent { vm, reason, message, .. }) => {
+                self.close(*vm, reason, json!({ "message": message }), None);
+            }
+            _ => {}
+        }
+    }
+
+    /// The number of items in the ring is another.
+    fn count(&mut self, now: Instant, items: u32) {
+        self.write(&Record::counter("items in the ring", self.since(now), json!({ "items": items })));
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        let open: Vec<u32> = self.open.keys().copied().collect();
+        open.into_iter().for_each(|vm| self.close(vm, "run", json!({}), None));
+        let opening: &[u8] = if self.begun { b"" } else { b"[" };
+        let written = self.writer.write_all(opening).and_then(|()| self.writer.write_all(b"\n]\n"));
+        let written = written.and_then(|()| self.writer.flush());
+        match self.failure.take().map_or(written, Err) {
+            Ok(()) => Ok(()),
+            Err(source) => Err(Error::Write { what: "trace", path: self.path.clone(), source }),
+        }
+    }
+
+    /// Writes a record. Of a file whose end is missing readers take what is there.
+    fn write(&mut self, record: &Record<'_>) {
+        let separator: &[u8] = if std::mem::replace(&mut self.begun, true) { b",\n" } else { b"[\n" };
+        let written = self
+            .writer
+            .write_all(separator)
+            .and_then(|()| serde_json::to_writer(&mut self.writer, record).map_err(io::Error::from));
+        if let Err(error) = written {
+            self.failure.get_or_insert(error);
+        }
+    }
+
+    /// A time in microseconds.
+    fn since(&self, time: Instant) -> f64 {
+        self.start.map_or(0.0, |start| microseconds(time.saturating_duration_since(start)))
+    }
+
+    /// A beginning, and how long it took from there.
+    fn span(&self, from: Instant, to: Instant) -> (f64, f64) {
+        (self.since(from), microseconds(to.saturating_duration_since(from)))
+    }
+}

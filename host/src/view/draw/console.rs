@@ -1,0 +1,85 @@
+//! What guests printed up to the step: the last lines of it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use ratatui::{buffer::Buffer, layout::Rect};
+
+use super::{
+    Scene,
+    theme::{self, FAINT, clean},
+};
+use crate::story::Output;
+
+/// Draws it into the inside of its frame.
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>) {
+    let (rows, width) = (usize::from(area.height), usize::from(area.width));
+    let lines = last_lines(scene, rows, width);
+    if lines.is_empty() {
+        buffer.set_stringn(area.x, area.y, nothing(scene), width, FAINT);
+    }
+    for (row, (vm, text)) in (area.y..area.bottom()).zip(lines) {
+        let label = if is_labelled(scene) { format!("{vm}| ") } else { String::new() };
+        let (x, _) = buffer.set_stringn(area.x, row, label, width, theme::vm(vm));
+        buffer.set_stringn(x, row, clean(&text), (area.right() - x) as usize, ratatui::style::Style::new());
+    }
+}
+
+fn is_labelled(scene: &Scene<'_>) -> bool {
+    scene.view.console_of().is_none() && scene.story.beginning().is_some()
+}
+
+fn nothing(scene: &Scene<'_>) -> &'static str {
+    match scene.story.options() {
+        // See `recording`.
+        Some(_) => "(not in a recording)",
+        None => "(nothing yet)",
+    }
+}
+
+/// The last lines, each with its VM and no longer than it can be shown. A line is where it ended.
+fn last_lines(scene: &Scene<'_>, rows: usize, width: usize) -> VecDeque<(u32, String)> {
+    let mut begun: BTreeMap<u32, String> = BTreeMap::new();
+    let mut lines = VecDeque::new();
+    for Output { vm, text, .. } in last_outputs(scene, rows) {
+        let line = begun.entry(*vm).or_default();
+        for part in last_parts(text, rows) {
+            let room = width.saturating_sub(line.chars().count());
+            line.extend(part.trim_end_matches('\n').chars().take(room));
+            if part.ends_with('\n') {
+                lines.push_back((*vm, std::mem::take(line)));
+            }
+        }
+    }
+    lines.extend(begun.into_iter().filter(|(_, line)| !line.is_empty()));
+    lines.drain(..lines.len().saturating_sub(rows));
+    lines
+}
+
+/// The outputs that have the last lines.
+fn last_outputs<'a>(scene: &Scene<'a>, rows: usize) -> Vec<&'a Output> {
+    let outputs = scene.story.outputs();
+    // What was printed when so many turns were over is the next one's.
+    let until = match scene.is_at_end() {
+        true => outputs.len(),
+        false => outputs.partition_point(|output| output.turns < scene.turn()),
+    };
+    let is_shown = |output: &&Output| scene.view.console_of().is_none_or(|vm| vm == output.vm);
+    let mut ends = 0;
+    let mut last: Vec<&Output> = Vec::new();
+    for output in outputs[..until].iter().rev().filter(is_shown) {
+        last.push(output);
+        ends += last_parts(&output.text, rows).filter(|part| part.ends_with('\n')).count();
+        // One more: what stands before it would be the beginning of a line.
+        if ends > rows {
+            break;
+        }
+    }
+    last.reverse();
+    last
+}
+
+/// The last lines of a text, with what ends them.
+fn last_parts(text: &str, rows: usize) -> impl Iterator<Item = &str> {
+    let from = text.rmatch_indices('\n').nth(rows + 1).map_or(0, |(end, _)| end + 1);
+    text[from..].split_inclusive('\n')
+}

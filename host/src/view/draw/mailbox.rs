@@ -1,0 +1,42 @@
+//! The mailbox of an experiment without a ring: its words, with those that the turn changed.
+
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    text::{Line, Span, Text},
+    widgets::{Paragraph, Widget, Wrap},
+};
+
+use super::{Scene, theme};
+use crate::{
+    story::{Deed, Turn},
+    view::draw::theme::STRONG,
+};
+
+/// The most words that are drawn: more than a screen of them has.
+const MOST: usize = 1024;
+
+/// Draws the words into the inside of the mailbox's frame.
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>) {
+    let words = words(scene, scene.turn());
+    let before = words_before(scene);
+    let style = scene.this_turn().map_or(STRONG, |turn| theme::filled(turn.vm));
+    let span = |(at, &word): (usize, &u32)| {
+        let is_changed = before.get(at).copied().unwrap_or(0) != word;
+        let text = format!("{word}");
+        [if is_changed { Span::styled(text, style) } else { Span::raw(text) }, Span::raw(" ")]
+    };
+    let line: Line<'_> = words.iter().take(MOST).enumerate().flat_map(span).collect();
+    Paragraph::new(Text::from(line)).wrap(Wrap { trim: true }).render(area, buffer);
+}
+
+fn words_before<'a>(scene: &Scene<'a>) -> &'a [u32] {
+    scene.turn().checked_sub(1).map_or(&[], |turn| words(scene, turn))
+}
+
+fn words<'a>(scene: &Scene<'a>, turn: usize) -> &'a [u32] {
+    match turn.checked_sub(1).and_then(|last| scene.story.turns().get(last)) {
+        Some(Turn { deed: Deed::Left(words), .. }) => words,
+        _ => &[],
+    }
+}

@@ -1,0 +1,224 @@
+//! What stands on the screen, by what is shown of which story.
+
+use ratatui::{buffer::Cell, style::Modifier};
+
+use super::*;
+use crate::view::{Key, testing};
+
+/// The rows of a screen.
+fn screen(story: &Story, view: &View, width: u16, height: u16) -> Vec<String> {
+    let buffer = drawn(story, view, width, height);
+    let row = |row| (0..width).map(|column| buffer[(column, row)].symbol()).collect::<String>();
+    (0..height).map(row).collect()
+}
+
+fn drawn(story: &Story, view: &View, width: u16, height: u16) -> Buffer {
+    let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
+    Scene { story, view, origin: Origin::File }.draw(&mut buffer);
+    buffer
+}
+
+fn at(story: &Story, step: usize) -> View {
+    let mut view = View::new();
+    view.go(step, story);
+    view
+}
+
+#[track_caller]
+fn assert_shown(screen: &[String], text: &str) {
+    assert!(screen.iter().any(|row| row.contains(text)), "{text:?} is not in\n{}", screen.join("\n"));
+}
+
+#[test]
+fn the_smallest_terminal_shows_everything() {
+    let story = testing::exchange();
+    let expected = "
+ prodcons: ring of 6, string:121, seed 7                     turn 2 of 3 over ‖ 
+╭ VMs ─────────────────────────────────────────────────────────────────────────╮
+│  VM guest   role      state         turns  items  exits                      │
+│   1 p       producer  is next           1      4      1                      │
+│▶  2 c       consumer  ended turn 2      1      3      2                      │
+╰──────────────────────────────────────────────────────────────────────────────╯
+╭ ring ──────────────────────────────────────╮╭ turn 2 ────────────────────────╮
+│            ········[41]·········           ││VM 2, c  2 exits                │
+│      ·······                   ·······     ││took 3: 41 7 93                 │
+│   [ ·]                              [ 7]·  ││                                │
+│  ··                                     ·· ││                                │
+│  ··               1 of 6                ·· │╰────────────────────────────────╯
+│   [ ·] ◀ prod_p   cons_p            [93]·  │╭ printed ───────────────────────╮
+│      ·······         ▼         ·······     ││1| one                          │
+│            ········[ 5]·········           ││2| two                          │
+╰────────── cons_p 3  prod_p 4  count 1 of 6 ╯╰────────────────────────────────╯
+╭ timeline ────────────────────────────────────────────────────────────────────╮
+│ VM 1    4   2                                                                │
+│ VM 2      3                                                                  │
+│         ▂                                                                    │
+│ in ring █ ▂ █                                                                │
+│ turn      ▲2                                                                 │
+╰─────────────────────────────────────────────────────────── turns 1 to 3 of 3 ╯
+ ←→ turn  Space play  +- speed  0-9 go to  / item  n N its way  ? help  q quit  ";
+    let screen = screen(&story, &at(&story, 2), 80, 24);
+    assert_eq!(screen, expected.lines().skip(1).collect::<Vec<_>>(), "\n{}", screen.join("\n"));
+}
+
+#[test]
+fn a_large_terminal_has_boxes_for_slots_and_a_row_for_the_whole_run() {
+    let story = testing::exchange();
+    let screen = screen(&story, &at(&story, 1), 120, 40);
+    for text in ["┌0───┐", "│ 41 │", "cons_p", "4 of 6", " all ", "made 4: 41 7 93 5", "turn 1 of 3"]
+    {
+        assert_shown(&screen, text);
+    }
+}
+
+#[test]
+fn a_terminal_that_is_too_small_is_told_so() {
+    let story = testing::exchange();
+    for (width, height) in [(79, 24), (80, 23), (30, 3), (1, 1), (0, 0)] {
+        let screen = screen(&story, &View::new(), width, height);
+        assert_eq!(screen.len(), usize::from(height));
+        if width > 20 {
+            assert_shown(&screen, &format!("{width}x{height} is too small"));
+            assert_shown(&screen, "needed: 80x24");
+        }
+    }
+}
+
+#[test]
+fn the_end_has_the_audit_and_all_exits() {
+    let story = testing::exchange();
+    let screen = screen(&story, &at(&story, usize::MAX), 80, 24);
+    for text in ["3 of 3 over", "6 produced, 3 consumed, 3 left", "audit: ok", "4 io_out", "done"] {
+        assert_shown(&screen, text);
+    }
+}
+
+#[test]
+fn an_item_that_is_followed_is_marked_everywhere() {
+    let story = testing::exchange();
+    let mut view = View::new();
+    view.find(7, &story);
+    let screen = screen(&story, &view, 80, 24);
+    assert_shown(&screen, "item 7 (1 of 2): made in turn 1 ");
+    assert_shown(&screen, "by VM 1, taken in turn 2 by VM 2");
+    assert_shown(&screen, " turn    ●━●");
+    let buffer = drawn(&story, &view, 80, 24);
+    let marked = buffer.content().iter().filter(|cell| cell.bg == Color::LightYellow).count();
+    // The item's name and itself beside it, its slot, and both ends of its way, each in its lane and below.
+    assert_eq!(marked, "item 7".len() + 1 + "[ 7]".len() + 4);
+}
+
+#[test]
+fn what_a_turn_took_is_crossed_out() {
+    let story = testing::exchange();
+    let buffer = drawn(&story, &at(&story, 2), 80, 24);
+    let crossed = buffer.content().iter().filter(|cell| cell.modifier.contains(Modifier::CROSSED_OUT));
+    assert_eq!(crossed.map(Cell::symbol).collect::<String>(), "[41][ 7][93]");
+}
+
+#[test]
+fn a_crash_is_a_step_with_a_report() {
+    let story = testing::crash();
+    let mut view = at(&story, usize::MAX);
+    let screen_of = |view: &View| screen(&story, view, 80, 24);
+    let shown = screen_of(&view);
+    for text in
+        ["crash after turn 1", "VM 2, c, turn 2:", "broke a rule\\x1b[2J", "violation", "✗", "r shows the"]
+    {
+        assert_shown(&shown, text);
+    }
+    view.key(Key::Char('r'), &story);
+    let shown = screen_of(&view);
+    for text in ["try: look", "> 0x00001000  ud2", "eax    0x2a", "c::main", "src/main.rs:7", "out 0xf4"] {
+        assert_shown(&shown, text);
+    }
+}
+
+#[test]
+fn an_experiment_without_a_ring_shows_its_mailbox() {
+    let story = testing::relay();
+    let screen = screen(&story, &at(&story, 2), 80, 24);
+    for text in ["mailbox", "│3 9 ", "left 2 words", "VM 1    ●", "VM 2      ●", "▲2"] {
+        assert_shown(&screen, text);
+    }
+}
+
+#[test]
+fn a_guest_that_runs_alone_shows_what_it_printed() {
+    let story = testing::alone();
+    let screen = screen(&story, &View::following(), 80, 24);
+    for text in [" hello ", "hi there", "\\x1b[31mred", "done", "3 io_out"] {
+        assert_shown(&screen, text);
+    }
+}
+
+#[test]
+fn nothing_of_a_guests_or_a_files_drives_the_terminal() {
+    let story = testing::hostile();
+    for (width, height) in [(80, 24), (120, 40)] {
+        for step in 0..=story.steps() {
+            let mut view = at(&story, step);
+            for _ in 0..2 {
+                let buffer = drawn(&story, &view, width, height);
+                let is_safe = |cell: &Cell| !cell.symbol().chars().any(char::is_control);
+                assert!(buffer.content().iter().all(is_safe), "{width}x{height}, step {step}");
+                view.key(Key::Char('r'), &story);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_run_without_guests_and_one_with_many_have_their_place() {
+    for guests in [0, 1, 5, 32, 1000] {
+        let story = testing::crowd(guests);
+        for (width, height) in [(80, 24), (120, 40)] {
+            for step in 0..=story.steps() {
+                let screen = screen(&story, &at(&story, step), width, height);
+                match step {
+                    0 => assert_shown(&screen, "turn 0 of"),
+                    _ if step == story.steps() => assert_shown(&screen, "crash after turn"),
+                    // The VM whose turn it is can always be seen.
+                    _ => assert_shown(&screen, &format!("▶{step:>3} g{step}")),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_step_of_every_ring_can_be_drawn() {
+    for capacity in [1, 2, 3, 6, 12, 33, 64] {
+        let story = testing::long(capacity, 30);
+        for (width, height) in [(80, 24), (81, 25), (100, 30), (200, 60)] {
+            for step in [0, 1, 2, 15, 29, 30] {
+                let screen = screen(&story, &at(&story, step), width, height);
+                let ring = story.pointers(step).expect("a ring");
+                assert_shown(&screen, &format!("count {} of {capacity}", ring.count));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_largest_ring_is_a_ring_where_there_is_room_and_rows_where_there_is_not() {
+    let story = testing::long(64, 30);
+    let large = screen(&story, &at(&story, 30), 120, 40);
+    let small = screen(&story, &at(&story, 30), 80, 24);
+    // Of a ring the middle is empty but for what is in it.
+    assert_shown(&large, " of 64    ");
+    assert!(!small.iter().any(|row| row.contains(" of 64   ")), "{}", small.join("\n"));
+    assert!(small.iter().filter(|row| row.contains("] [")).count() >= 7, "{}", small.join("\n"));
+}
+
+#[test]
+fn a_picture_is_whole_and_the_same_every_time() {
+    let story = testing::crash();
+    let buffer = drawn(&story, &at(&story, usize::MAX), 80, 24);
+    let svg = crate::view::svg(&buffer);
+    assert_eq!(svg, crate::view::svg(&buffer));
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains(">crash<"));
+    assert!(!svg.contains('\x1b') && svg.contains("prefers-color-scheme:dark"));
+    let (open, closed) = (svg.matches("<text ").count(), svg.matches("</text>").count());
+    assert!(open == closed && open > 40, "{open} {closed}");
+}

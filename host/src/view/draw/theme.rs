@@ -1,0 +1,45 @@
+//! Colours, and text that is safe to draw. A colour means a VM, everywhere.
+
+use ratatui::style::{Color, Modifier, Style};
+
+use crate::output::visible;
+
+/// The VMs' colours, the first of which are a producer's and a consumer's in the transcript.
+const VMS: [Color; 6] =
+    [Color::Green, Color::Cyan, Color::Magenta, Color::Blue, Color::LightRed, Color::LightMagenta];
+
+/// What matters less.
+pub(in crate::view) const FAINT: Style = Style::new().fg(Color::DarkGray);
+/// What is well.
+pub(in crate::view) const GOOD: Style = Style::new().fg(Color::Green).add_modifier(Modifier::BOLD);
+/// What is not.
+pub(in crate::view) const BAD: Style = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
+/// What stands out.
+pub(in crate::view) const STRONG: Style = Style::new().add_modifier(Modifier::BOLD);
+/// The step that is shown.
+pub(in crate::view) const HERE: Style = Style::new().add_modifier(Modifier::REVERSED);
+/// The item that is followed.
+pub(in crate::view) const FOLLOWED: Style = Style::new()
+    .fg(Color::Black)
+    .bg(Color::LightYellow)
+    .add_modifier(Modifier::BOLD)
+    .remove_modifier(Modifier::REVERSED);
+
+/// A VM's colour.
+pub(in crate::view) fn vm(vm: u32) -> Style {
+    Style::new().fg(color(vm))
+}
+
+/// Something that is a VM's, filled with its colour.
+pub(in crate::view) fn filled(vm: u32) -> Style {
+    Style::new().fg(Color::Black).bg(color(vm))
+}
+
+fn color(vm: u32) -> Color {
+    VMS[(vm as usize).wrapping_sub(1) % VMS.len()]
+}
+
+/// A text of a guest's or a file's as one line in which nothing drives a terminal.
+pub(in crate::view) fn clean(text: &str) -> String {
+    visible(text).to_string().replace('\n', "\\n").replace('\t', "    ")
+}

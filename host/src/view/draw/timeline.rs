@@ -1,0 +1,237 @@
+//! The timeline: a column a turn, with who had it, how many items moved, and what was in the ring.
+
+use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Line};
+
+use super::{
+    Scene,
+    theme::{self, BAD, FAINT, FOLLOWED, HERE, STRONG},
+};
+use crate::story::{Deed, Item, Turn};
+
+/// The columns on the left, for what the rows are.
+const MARGIN: u16 = 9;
+
+/// The rows of bars where there is much room.
+const MOST_BARS: u16 = 6;
+
+/// Bars of one to eight eighths.
+const BARS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
+
+/// From this height of a terminal on there is a row for the whole run.
+const TALL: u16 = 30;
+
+/// How high its frame is to be in a terminal.
+pub(super) fn height(area: Rect, scene: &Scene<'_>) -> u16 {
+    let most = (area.height / 4 + 1).clamp(7, 14);
+    let vms = scene.story.beginning().map_or(0, |run| run.guests.len());
+    match scene.story.pointers(0) {
+        Some(_) => most,
+        // A row a VM and the ruler; in one row if there are too many.
+        None => u16::try_from(vms + 3).ok().filter(|&height| height <= most + 1).unwrap_or(4),
+    }
+}
+
+/// Draws it with its frame.
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>) {
+    let chart = Chart::new(area, scene, buffer.area.height >= TALL);
+    let last = (chart.first + chart.shown).min(scene.story.steps());
+    let turns = scene.story.turns().len();
+    let title = match turns {
+        0 => " no turn yet ".into(),
+        _ => format!(" turns {} to {} of {turns} ", chart.first + 1, last.min(turns)),
+    };
+    let block = super::block(" timeline ").title_bottom(Line::raw(title).right_aligned());
+    super::within(buffer, area, block, |_, _| {});
+    chart.names(buffer);
+    for step in chart.first + 1..=last {
+        chart.column(buffer, step);
+    }
+    chart.way(buffer);
+    if let Some(row) = chart.whole {
+        chart.whole_run(buffer, row);
+    }
+}
+
+/// Where everything is.
+struct Chart<'a> {
+    scene: &'a Scene<'a>,
+    /// The columns.
+    inside: Rect,
+    /// The columns from a turn to the next.
+    pitch: u16,
+    /// The steps before the first that is shown.
+    first: usize,
+    /// How many are shown.
+    shown: usize,
+    /// How many rows VMs have: one each, or one for all and one for what they moved.
+    lanes: u16,
+    has_lane_each: bool,
+    /// How many rows of bars there are.
+    bars: u16,
+    /// The row of the whole run.
+    whole: Option<u16>,
+}
+
+impl<'a> Chart<'a> {
+    fn new(area: Rect, scene: &'a Scene<'a>, is_tall: bool) -> Self {
+        let inside = Rect::new(area.x + 1 + MARGIN, area.y + 1, area.width - 2 - MARGIN, area.height - 2);
+        let run = scene.story.beginning();
+        let vms = run.map_or(0, |run| run.guests.len());
+        let most = run.and_then(|run| run.capacity).unwrap_or(0).max(u32::try_from(vms).unwrap_or(u32::MAX));
+        let pitch = u16::try_from(most.to_string().len() + 1).unwrap_or(2);
+        let shown = usize::from(inside.width / pitch);
+        let steps = scene.story.steps();
+        let first = scene.view.step().saturating_sub(shown / 2 + 1).min(steps.saturating_sub(shown));
+        // The last rows are the ruler's and the whole run's.
+        let has_ring = scene.story.pointers(0).is_some();
+        let is_tall = is_tall && has_ring;
+        let rows = inside.height - 1 - u16::from(is_tall);
+        let lanes = u16::try_from(vms).unwrap_or(u16::MAX);
+        let has_lane_each = lanes < rows || (!has_ring && lanes <= rows);
+        let lanes = if has_lane_each { lanes } else { 1 + u16::from(has_ring) };
+        let bars = if has_ring { (rows - lanes).min(MOST_BARS) } else { 0 };
+        let whole = is_tall.then(|| inside.bottom() - 1);
+        Self { scene, inside, pitch, first, shown, lanes, has_lane_each, bars, whole }
+    }
+
+    /// What the rows are.
+    fn names(&self, buffer: &mut Buffer) {
+        let mut name = |row: u16, text: &str, style: Style| {
+            buffer.set_stringn(self.inside.x - MARGIN, row, text, usize::from(MARGIN), style);
+        };
+        let top = self.inside.y;
+        match self.has_lane_each {
+            true => (1..=u32::from(self.lanes))
+                .zip(top..)
+                .for_each(|(vm, row)| name(row, &format!(" VM {vm}"), theme::vm(vm))),
+            false => [" VM", " moved"]
+                .iter()
+                .zip(top..top + self.lanes)
+                .for_each(|(text, row)| name(row, text, FAINT)),
+        }
+        if self.bars > 0 {
+            name(top + self.lanes + self.bars - 1, " in ring", FAINT);
+        }
+        if let Some(row) = self.whole {
+            name(row, " all", FAINT);
+        }
+        name(self.ruler(), " turn", FAINT);
+    }
+
+    fn ruler(&self) -> u16 {
+        self.inside.bottom() - 1 - u16::from(self.whole.is_some())
+    }
+
+    /// The first column of a step that is shown.
+    fn x(&self, step: usize) -> Option<u16> {
+        let place = step.checked_sub(self.first + 1).filter(|&place| place < self.shown)?;
+        Some(self.inside.x + u16::try_from(place).ok()? * self.pitch)
+    }
+
+    /// The row of what a VM did.
+    fn lane(&self, vm: u32) -> u16 {
+        let lane = u16::try_from(vm).unwrap_or(u16::MAX).saturating_sub(1);
+        let lane = if self.has_lane_each { lane.min(self.lanes.saturating_sub(1)) } else { 0 };
+        self.inside.y + lane
+    }
+
+    fn column(&self, buffer: &mut Buffer, step: usize) {
+        let Some(x) = self.x(step) else { return };
+        let story = self.scene.story;
+        match (story.crash_at(step), step.checked_sub(1).and_then(|turn| story.turns().get(turn))) {
+            (Some(crash), _) => {
+                buffer.set_string(x, self.lane(crash.vm), "✗", BAD);
+            }
+            (None, Some(turn)) => self.turn(buffer, x, step, turn),
+            (None, None) => {}
+        }
+        if step == self.scene.view.step() {
+            let lane = self.scene.actor().map_or(self.inside.y, |vm| self.lane(vm));
+            let rows = if self.has_lane_each { 1 } else { self.lanes };
+            buffer.set_style(Rect::new(x, lane, self.pitch - 1, rows), HERE);
+            buffer.set_string(x, self.ruler(), "▲", STRONG);
+            let number = step.to_string();
+            let at =
+                (x + 1).min(self.inside.right().saturating_sub(u16::try_from(number.len()).unwrap_or(0)));
+            buffer.set_string(at, self.ruler(), number, STRONG);
+        }
+    }
+
+    fn turn(&self, buffer: &mut Buffer, x: u16, step: usize, turn: &Turn) {
+        let width = usize::from(self.pitch - 1);
+        let style = theme::vm(turn.vm);
+        let moved = match &turn.deed {
+            Deed::Moved { items, .. } => items.to_string(),
+            Deed::Left(_) => "●".into(),
+        };
+        match (self.has_lane_each, &turn.deed) {
+            (true, _) => buffer.set_string(x, self.lane(turn.vm), format!("{moved:>width$}"), style),
+            (false, deed) => {
+                buffer.set_string(x, self.inside.y, format!("{:>width$}", turn.vm), style);
+                if matches!(deed, Deed::Moved { .. }) {
+                    buffer.set_string(x, self.inside.y + 1, format!("{moved:>width$}"), style);
+                }
+            }
+        }
+        if let Deed::Moved { pointers, .. } = &turn.deed {
+            let eighths = self.eighths(pointers.count, pointers.capacity, self.bars);
+            for bar in 0..self.bars {
+                let row = self.inside.y + self.lanes + self.bars - 1 - bar;
+                let text = BARS[usize::from(eighths.saturating_sub(8 * bar).min(8))].repeat(width);
+                buffer.set_string(x, row, text, Style::new());
+            }
+        }
+        // Where the step that is shown has its number there is no other.
+        let is_free = step.abs_diff(self.scene.view.step()) * usize::from(self.pitch) > 8;
+        if step.is_multiple_of(10) && is_free && x + 6 < self.inside.right() {
+            buffer.set_string(x, self.ruler(), format!("╵{step}"), FAINT);
+        }
+    }
+
+    /// How high a bar is; one item is to be seen.
+    fn eighths(&self, count: u32, capacity: u32, rows: u16) -> u16 {
+        let eighths = u64::from(count) * u64::from(rows) * 8 / u64::from(capacity);
+        u16::try_from(eighths).unwrap_or(u16::MAX).max(u16::from(count > 0))
+    }
+
+    /// The way of the item that is followed: from the turn that made it to the one that took it.
+    fn way(&self, buffer: &mut Buffer) {
+        let story = self.scene.story;
+        let Some(Item { maker, made, taken, .. }) = self.scene.view.way().map(|way| way.item(story)) else {
+            return;
+        };
+        let until = taken.map_or(story.steps(), |(_, turn)| turn);
+        for step in (made.max(self.first + 1)..until).take_while(|&step| self.x(step).is_some()) {
+            let x = self.x(step).unwrap_or_default();
+            let is_here = step == self.scene.view.step();
+            let line = "━".repeat(usize::from(self.pitch));
+            let from = if is_here { "▲" } else { "━" };
+            buffer.set_stringn(x, self.ruler(), line, usize::from(self.inside.right() - x), theme::vm(maker));
+            buffer.set_string(x, self.ruler(), from, theme::vm(maker));
+        }
+        for (vm, turn) in [Some((maker, made)), taken].into_iter().flatten() {
+            if let Some(x) = self.x(turn) {
+                buffer.set_style(Rect::new(x, self.lane(vm), self.pitch - 1, 1), FOLLOWED);
+                buffer.set_string(x, self.ruler(), "●", FOLLOWED);
+            }
+        }
+    }
+
+    /// The ring over the whole run, as far as it has gone, and where in it the view is.
+    fn whole_run(&self, buffer: &mut Buffer, row: u16) {
+        let (story, width) = (self.scene.story, self.inside.width);
+        let turns = story.turns().len();
+        if turns == 0 {
+            return;
+        }
+        let turn_at = |column: u16| usize::from(column) * turns / usize::from(width);
+        for column in 0..width {
+            let Some(pointers) = story.pointers(turn_at(column) + 1) else { return };
+            let bar = BARS[usize::from(self.eighths(pointers.count, pointers.capacity, 1))];
+            buffer.set_string(self.inside.x + column, row, bar, FAINT);
+        }
+        let here = (self.scene.turn().saturating_sub(1)) * usize::from(width) / turns;
+        let here = u16::try_from(here).unwrap_or(u16::MAX).min(width - 1);
+        buffer.set_style(Rect::new(self.inside.x + here, row, 1, 1), HERE);
+    }
+}

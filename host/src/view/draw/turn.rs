@@ -1,0 +1,110 @@
+//! What the step did, and the way of the item that is followed.
+
+use guest_abi::transition::Role;
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    text::{Line, Span, Text},
+    widgets::{Paragraph, Widget, Wrap},
+};
+
+use super::{
+    Scene,
+    theme::{self, BAD, FAINT, FOLLOWED, GOOD, STRONG, clean},
+};
+use crate::{
+    event::{Account, Audit},
+    story::{Crash, Deed, End, Item, Turn},
+    view::Way,
+};
+
+/// Draws it into the inside of its frame.
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>) {
+    Paragraph::new(Text::from(lines(scene))).wrap(Wrap { trim: true }).render(area, buffer);
+}
+
+fn lines(scene: &Scene<'_>) -> Vec<Line<'static>> {
+    let story = scene.story;
+    // What is looked for comes first: there may be little room.
+    let mut lines = scene.view.way().map_or_else(Vec::new, |way| way_lines(scene, way));
+    match (story.crash_at(scene.view.step()), scene.this_turn()) {
+        (Some(crash), _) => lines.extend(crash_lines(crash)),
+        (None, Some(turn)) => lines.extend(turn_lines(scene, turn)),
+        (None, None) if story.beginning().is_some() => {
+            lines.push(Line::styled("before the first turn", FAINT));
+        }
+        (None, None) => lines.push(Line::styled("a guest that runs alone has no turns", FAINT)),
+    }
+    if let Some(end) = story.ending().filter(|_| scene.is_at_end()) {
+        lines.extend(end_lines(end));
+    }
+    lines
+}
+
+fn turn_lines(scene: &Scene<'_>, turn: &Turn) -> Vec<Line<'static>> {
+    let name = scene.story.beginning().and_then(|run| run.guest(turn.vm)).map_or("", |guest| &guest.name);
+    let exits = format!("{} exit{}", turn.exits, if turn.exits == 1 { "" } else { "s" });
+    let who = Span::styled(format!("VM {}, {}", turn.vm, clean(name)), theme::vm(turn.vm));
+    let mut lines = vec![Line::from(vec![who, Span::styled(format!("  {exits}"), FAINT)])];
+    match &turn.deed {
+        Deed::Left(words) => lines.push(Line::raw(format!("left {} words in the mailbox", words.len()))),
+        Deed::Moved { items: 0, .. } => lines.push(Line::raw("moved nothing")),
+        Deed::Moved { role, items, .. } => {
+            let did = if *role == Role::Producer { "made" } else { "took" };
+            let mut spans = vec![Span::styled(format!("{did} {items}: "), STRONG)];
+            for number in scene.story.moved(scene.turn()) {
+                spans.extend(item_spans(scene, number));
+            }
+            lines.push(Line::from(spans));
+        }
+    }
+    lines
+}
+
+/// An item in its maker's colour.
+fn item_spans(scene: &Scene<'_>, number: usize) -> [Span<'static>; 2] {
+    let Item { value, maker, .. } = scene.story.items().as_slice()[number];
+    let is_followed = scene.view.way().is_some_and(|way| way.item == number);
+    let style = if is_followed { FOLLOWED } else { theme::vm(maker) };
+    [Span::styled(value.to_string(), style), Span::raw(" ")]
+}
+
+/// The way of an item: who made it and when, who took it and when.
+fn way_lines(scene: &Scene<'_>, way: Way) -> Vec<Line<'static>> {
+    let Item { value, maker, made, taken } = way.item(scene.story);
+    let (place, all) = way.place(scene.story);
+    let which = if all > 1 { format!(" ({place} of {all})") } else { String::new() };
+    let mut spans = vec![
+        Span::styled(format!("item {value}"), FOLLOWED),
+        Span::raw(which),
+        Span::raw(": made in turn "),
+        Span::styled(format!("{made} by VM {maker}"), theme::vm(maker)),
+    ];
+    match taken {
+        Some((vm, turn)) => {
+            spans.push(Span::raw(", taken in turn "));
+            spans.push(Span::styled(format!("{turn} by VM {vm}"), theme::vm(vm)));
+        }
+        None => spans.push(Span::styled(", not taken", STRONG)),
+    }
+    vec![Line::from(spans)]
+}
+
+fn crash_lines(crash: &Crash) -> Vec<Line<'static>> {
+    let turn = crash.turn.map_or(String::new(), |turn| format!(", turn {turn}"));
+    let mut lines = vec![Line::styled(format!("VM {}, {}{turn}:", crash.vm, clean(&crash.name)), BAD)];
+    lines.extend(crash.message.lines().map(|line| Line::raw(clean(line))));
+    lines
+}
+
+fn end_lines(end: &End) -> Vec<Line<'static>> {
+    let Some(Account { produced, consumed, left, audit }) = end.account else { return Vec::new() };
+    let verdict = match audit {
+        Audit::Ok => Span::styled("ok", GOOD),
+        Audit::Failed => Span::styled("failed", BAD),
+    };
+    vec![
+        Line::raw(format!("{produced} produced, {consumed} consumed, {left} left")),
+        Line::from(vec![Span::raw("audit: "), verdict]),
+    ]
+}

@@ -1,0 +1,149 @@
+//! The VMs: who they are, what state they are in, and what they did so far.
+
+use guest_abi::transition::Role;
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    style::Style,
+    text::{Line, Span},
+    widgets::Widget,
+};
+
+use super::{
+    Scene,
+    theme::{self, BAD, FAINT, GOOD, STRONG, clean},
+};
+use crate::story::{Counts, ExitCounts, Guest, Story};
+
+/// The most characters of a guest's name, and of a crash's reason, that there is room for.
+const LONGEST: usize = 22;
+
+/// A VM as the table has it.
+struct Vm {
+    number: u32,
+    name: String,
+    role: Option<Role>,
+}
+
+/// The VMs of a run; a guest that runs alone is one.
+fn vms(story: &Story) -> Vec<Vm> {
+    let name = |name: &str| clean(name).chars().take(LONGEST).collect();
+    let vm = |guest: &Guest| Vm { number: guest.vm, name: name(&guest.name), role: guest.role() };
+    match story.beginning() {
+        Some(run) => run.guests.iter().map(vm).collect(),
+        None => vec![Vm { number: 1, name: name(story.soloist().unwrap_or_default()), role: None }],
+    }
+}
+
+/// How many rows the table wants.
+pub(super) fn rows(story: &Story) -> u16 {
+    let vms = story.beginning().map_or(1, |run| run.guests.len());
+    u16::try_from(vms + 1).unwrap_or(u16::MAX)
+}
+
+/// Draws the table into the inside of its frame.
+pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>) {
+    let vms = vms(scene.story);
+    let table = Table::new(scene, &vms, usize::from(area.width));
+    let shown = usize::from(area.height.saturating_sub(1));
+    // Where they are more than there is room for, the one whose turn it is must be among them.
+    let current = scene.actor().and_then(|vm| vms.iter().position(|it| it.number == vm)).unwrap_or(0);
+    let first = (current + 1).saturating_sub(shown).min(vms.len());
+    let lines = vms[first..].iter().map(|vm| table.row(vm));
+    for (row, line) in area.rows().zip([table.head()].into_iter().chain(lines)) {
+        line.render(row, buffer);
+    }
+}
+
+/// The columns. They do not depend on the step, so that nothing moves from step to step.
+struct Table<'a> {
+    scene: &'a Scene<'a>,
+    name: usize,
+    role: usize,
+    state: usize,
+    number: usize,
+    /// What is left for the exits' kinds.
+    rest: usize,
+}
+
+impl<'a> Table<'a> {
+    fn new(scene: &'a Scene<'a>, vms: &[Vm], width: usize) -> Self {
+        let story = scene.story;
+        let name = vms.iter().map(|vm| vm.name.chars().count()).max().unwrap_or(0).max(6);
+        let role = if story.pointers(0).is_some() { 10 } else { 0 };
+        let turns = story.beginning().and_then(|run| run.turns).unwrap_or(story.turns().len() as u64);
+        let ended = ended(turns.max(story.turns().len() as u64)).len();
+        let reason = story.crash().map_or(0, |crash| crash.reason.chars().count().min(LONGEST));
+        let (state, number) = (ended.max(reason), 7);
+        // Arrow and number take five columns, the spaces before state and kinds two each.
+        let columns = 5 + name + role + 2 + state + number * (2 + usize::from(role > 0)) + 2;
+        Self { scene, name, role, state, number, rest: width.saturating_sub(columns) }
+    }
+
+    fn head(&self) -> Line<'static> {
+        let Self { name, role, state, number, .. } = *self;
+        let items = if role > 0 { format!("{:>number$}", "items") } else { String::new() };
+        Line::styled(
+            format!(
+                "  VM {:<name$}{:role$}  {:<state$}{:>number$}{items}{:>number$}",
+                "guest",
+                if role > 0 { "  role" } else { "" },
+                "state",
+                "turns",
+                "exits"
+            ),
+            FAINT,
+        )
+    }
+
+    fn row(&self, vm: &Vm) -> Line<'static> {
+        let Self { scene, name, role, state, number, rest } = *self;
+        let Counts { turns, items, exits } = scene.story.counts(vm.number, scene.turn());
+        let total = scene.exits(vm.number);
+        let exits = total.and_then(|exits| exits.get("total").copied()).unwrap_or(exits);
+        let kinds = total.map_or(String::new(), kinds);
+        let kinds = if kinds.chars().count() > rest { String::new() } else { kinds };
+        let items = if role > 0 { format!("{items:>number$}") } else { String::new() };
+        let role_name = vm.role.map_or(String::new(), |role| format!("  {}", role.name()));
+        let (now, style) = now(scene, vm.number);
+        let now: String = now.chars().take(state).collect();
+        let arrow = if scene.actor() == Some(vm.number) { "▶" } else { " " };
+        Line::from(vec![
+            Span::styled(format!("{arrow}{:>3} ", vm.number), STRONG),
+            Span::styled(format!("{:<name$}{role_name:<role$}  ", vm.name), theme::vm(vm.number)),
+            Span::styled(format!("{now:<state$}"), style),
+            Span::raw(format!("{turns:>number$}{items}{exits:>number$}  ")),
+            Span::styled(kinds, FAINT),
+        ])
+    }
+}
+
+fn ended(turn: u64) -> String {
+    format!("ended turn {turn}")
+}
+
+/// The state that a VM is in after the step.
+fn now(scene: &Scene<'_>, vm: u32) -> (String, Style) {
+    let crash = scene.story.crash_at(scene.view.step());
+    let is_over = scene.is_at_end() && (scene.story.ending().is_some() || !scene.story.exits().is_empty());
+    match crash {
+        Some(crash) if crash.vm == vm => return (clean(&crash.reason), BAD),
+        None if is_over => return ("done".into(), GOOD),
+        _ => {}
+    }
+    let is_next = || scene.story.turns().get(scene.turn()).is_some_and(|turn| turn.vm == vm);
+    match scene.this_turn() {
+        _ if scene.story.beginning().is_none() => ("runs".into(), Style::new()),
+        Some(turn) if turn.vm == vm => (ended(scene.turn() as u64), STRONG),
+        None if scene.story.turns().is_empty() && crash.is_none() => ("boots".into(), Style::new()),
+        _ if crash.is_none() && is_next() => ("is next".into(), Style::new()),
+        _ => ("waits".into(), FAINT),
+    }
+}
+
+/// The kinds of a VM's exits, for example `22 io_out`.
+fn kinds(exits: &ExitCounts) -> String {
+    let kind = |(kind, count): (&String, &u64)| format!("{count} {}", clean(kind));
+    let kinds = exits.iter().filter(|&(kind, &count)| kind != "total" && count > 0).map(kind);
+    kinds.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,127 @@
+//! Pages that lie above the view: the keys, and the report of a crash.
+
+use std::collections::BTreeMap;
+
+use ratatui::text::{Line, Span};
+use serde_json::Value;
+
+use super::{
+    draw::{
+        LEAST,
+        theme::{BAD, FAINT, STRONG, clean},
+    },
+    state::Page,
+};
+use crate::story::{Crash, Story};
+
+/// The keys, and what they do.
+const KEYS: [(&str, &str); 17] = [
+    ("Right  Left", "a turn forward, a turn back"),
+    ("Down  Up", "ten turns"),
+    ("PgDn  PgUp", "a hundred"),
+    ("Home  End", "the beginning; the end, and along with a run that goes on"),
+    ("0-9 Enter", "to a turn by its number"),
+    ("Space", "play and pause"),
+    ("+  -", "faster, slower"),
+    ("/", "look for an item by its value, and follow it"),
+    ("Enter", "follow an item of this turn; again: the next one"),
+    ("n  N", "along its way: made, taken, the next of its value; and back"),
+    ("x", "follow it no longer"),
+    ("Tab", "what each VM prints, one after another; then all of them"),
+    ("r", "the report of a crash"),
+    ("?", "this help"),
+    ("q  Esc", "close the view; a run that goes on is ended"),
+    ("Ctrl-C", "the same, and a run that goes on is interrupted"),
+    ("", "a colour is a VM; what is filled was made by it"),
+];
+
+/// The most characters of a line: those of the smallest terminal but the frame.
+const LINE: usize = LEAST.width as usize - 8;
+
+/// The lines of a page.
+pub(super) fn lines(page: Page, story: &Story) -> Vec<Line<'static>> {
+    match page {
+        Page::Help => KEYS.iter().map(|&(keys, what)| row(keys, what)).collect(),
+        Page::Report => story.crash().map_or_else(Vec::new, report),
+    }
+}
+
+fn row(keys: &str, what: &'static str) -> Line<'static> {
+    Line::from(vec![Span::styled(format!(" {keys:<12}  "), STRONG), Span::raw(what)])
+}
+
+/// All that is known of a crash.
+fn report(crash: &Crash) -> Vec<Line<'static>> {
+    let Crash { vm, name, turn, reason, message, hint, rest } = crash;
+    let turn = turn.map_or("outside of a turn".into(), |turn| format!("in turn {turn}"));
+    let mut lines = vec![Line::styled(format!(" VM {vm}, {}, {turn}: {}", clean(name), clean(reason)), BAD)];
+    lines.extend(message.lines().flat_map(wrapped));
+    if !hint.is_empty() {
+        lines.extend(wrapped(&format!("try: {hint}")));
+    }
+    lines.extend(list(rest, "instructions", "instructions", instruction));
+    lines.extend(registers(rest.get("registers")));
+    lines.extend(list(rest, "backtrace", "calls", call));
+    lines.extend(list(rest, "exits", "last exits", |exit| exit.as_str().unwrap_or_default().into()));
+    lines
+}
+
+fn section(title: &str) -> [Line<'static>; 2] {
+    [Line::raw(""), Line::styled(format!(" {title}"), FAINT)]
+}
+
+/// A text as lines that have room in the smallest terminal.
+fn wrapped(text: &str) -> Vec<Line<'static>> {
+    let mut lines = vec![String::new()];
+    for word in clean(text).split(' ') {
+        let last = lines.last_mut().expect("there is one");
+        match last.chars().count() + word.chars().count() < LINE || last.trim().is_empty() {
+            true => *last += &format!("{word} "),
+            false => lines.push(format!("  {word} ")),
+        }
+    }
+    lines.into_iter().map(|line| Line::raw(format!(" {}", line.trim_end()))).collect()
+}
+
+/// A section with an item for each element of an array, if there is one.
+fn list(
+    rest: &BTreeMap<String, Value>,
+    field: &str,
+    title: &str,
+    text: impl Fn(&Value) -> String,
+) -> Vec<Line<'static>> {
+    let elements = rest.get(field).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let items = elements.iter().flat_map(|element| wrapped(&format!("  {}", text(element))));
+    match elements.is_empty() {
+        true => Vec::new(),
+        false => section(title).into_iter().chain(items).collect(),
+    }
+}
+
+fn instruction(value: &Value) -> String {
+    let here = if value["here"] == true { ">" } else { " " };
+    let text = value["text"].as_str().unwrap_or_default();
+    format!("{here} {:#010x}  {text}", value["address"].as_u64().unwrap_or(0))
+}
+
+fn registers(value: Option<&Value>) -> Vec<Line<'static>> {
+    let Some(registers) = value.and_then(Value::as_object) else { return Vec::new() };
+    let named: Vec<String> = registers
+        .iter()
+        .map(|(name, value)| format!("{name:<6} {:#x}", value.as_u64().unwrap_or(0)))
+        .collect();
+    let rows = named
+        .chunks(3)
+        .flat_map(|row| wrapped(&row.iter().map(|it| format!("  {it:<21}")).collect::<String>()));
+    section("registers").into_iter().chain(rows).collect()
+}
+
+fn call(value: &Value) -> String {
+    let text = |field: &str| value[field].as_str();
+    let place = match (text("file"), value["line"].as_u64()) {
+        (Some(file), Some(line)) => format!("  {file}:{line}"),
+        _ => String::new(),
+    };
+    let name = text("function").unwrap_or("?");
+    format!("{:#010x}  {name}{place}", value["address"].as_u64().unwrap_or(0))
+}

@@ -1,0 +1,155 @@
+//! The loop of a view: keys, time, and what is told change it, and then it is drawn.
+
+use std::{
+    io,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use super::{
+    Key,
+    draw::{Origin, Scene},
+    state::{View, Wish},
+    terminal::{Input, Screen},
+};
+use crate::{
+    interrupt::Signal,
+    story::Story,
+    watchdog::{Expiry, Watchdog},
+};
+
+/// How often the terminal is drawn at most: 30 times a second.
+const FRAME: Duration = Duration::from_millis(33);
+
+/// A story that may go on while it is shown.
+pub(super) struct Stage<'a> {
+    /// The story.
+    pub(super) story: &'a Mutex<Story>,
+    /// Whether there will be no more of it; `None` for a file's.
+    pub(super) is_over: Option<&'a AtomicBool>,
+}
+
+impl Stage<'_> {
+    pub(super) fn story(&self) -> MutexGuard<'_, Story> {
+        self.story.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        match self.is_over {
+            None => Origin::File,
+            Some(is_over) if is_over.load(Ordering::Acquire) => Origin::Over,
+            Some(_) => Origin::Running,
+        }
+    }
+}
+
+/// Why a view was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Closed {
+    /// With a key.
+    Quit,
+    /// With Ctrl-C.
+    Interrupt,
+    /// By a signal.
+    Signal(Signal),
+    /// The terminal has gone.
+    Gone,
+}
+
+/// What has to change before something is drawn again.
+type Shown = (Origin, usize, usize, usize, bool);
+
+fn shown(origin: Origin, story: &Story) -> Shown {
+    // Text is appended to what is there.
+    let printed = story.outputs().last().map_or(0, |output| output.text.len());
+    (
+        origin,
+        story.steps(),
+        story.outputs().len(),
+        printed,
+        story.ending().is_some() || !story.exits().is_empty(),
+    )
+}
+
+/// Shows a story until the view is closed. A signal closes it: the thread is under watch, as those of runs are.
+///
+/// # Errors
+///
+/// The terminal cannot be had, or cannot be written to.
+pub(super) fn show(stage: &Stage<'_>, view: View) -> io::Result<Closed> {
+    let watchdog = Watchdog::start(Duration::MAX)?;
+    let registration = watchdog.watch_this_thread(None);
+    let mut screen = Screen::open()?;
+    let mut show = Show { stage, view, last: Instant::now(), shown: None };
+    loop {
+        if let Some(Expiry::Interrupted(signal)) = registration.expiry() {
+            return Ok(Closed::Signal(signal));
+        }
+        match show.frame(&mut screen) {
+            Ok(None) => {}
+            Ok(Some(closed)) => return Ok(closed),
+            // Looked at next is whether a signal gave up the writing.
+            Err(_) if registration.expiry().is_some() => {}
+            Err(error) if error.raw_os_error() == Some(libc::EIO) => return Ok(Closed::Gone),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// What is known from frame to frame.
+struct Show<'a> {
+    stage: &'a Stage<'a>,
+    view: View,
+    /// When time was last looked at.
+    last: Instant,
+    /// What is on the screen; `None` if something else is to be there.
+    shown: Option<Shown>,
+}
+
+impl Show<'_> {
+    /// Draws what has changed, and waits for keys; whether the view is closed.
+    fn frame(&mut self, screen: &mut Screen) -> io::Result<Option<Closed>> {
+        if self.draw(screen)? {
+            // Without the story: the terminal may be slow, and the run is not to wait for it.
+            screen.put()?;
+        }
+        match screen.wait(FRAME)? {
+            Input::Gone => Ok(Some(Closed::Gone)),
+            Input::Keys(keys) => Ok(self.keys(&keys)),
+        }
+    }
+
+    /// Draws the story as it is now, in memory; whether that is something new.
+    fn draw(&mut self, screen: &mut Screen) -> io::Result<bool> {
+        let origin = self.stage.origin();
+        let story = self.stage.story();
+        let passed = self.view.pass(self.last.elapsed(), &story);
+        self.last = Instant::now();
+        if origin != Origin::Running {
+            self.view.rest_at_end(&story);
+        }
+        let now = Some(shown(origin, &story));
+        let is_new = passed || self.shown != now || screen.is_resized();
+        if is_new {
+            screen.draw(&Scene { story: &story, view: &self.view, origin })?;
+            self.shown = now;
+        }
+        Ok(is_new)
+    }
+
+    fn keys(&mut self, keys: &[Key]) -> Option<Closed> {
+        let story = self.stage.story();
+        for &key in keys {
+            self.shown = None;
+            match self.view.key(key, &story) {
+                Wish::Stay => {}
+                Wish::Close => return Some(Closed::Quit),
+                Wish::Interrupt => return Some(Closed::Interrupt),
+            }
+        }
+        None
+    }
+}

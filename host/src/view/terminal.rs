@@ -1,0 +1,217 @@
+//! The terminal while a view has it: in raw mode, on its other screen; and given back on every way out.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, IsTerminal, Read},
+    os::fd::{AsFd, AsRawFd},
+    panic,
+    sync::{Mutex, MutexGuard, PoisonError, TryLockError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use ratatui::{
+    backend::{Backend, ClearType, CrosstermBackend},
+    buffer::Buffer,
+    crossterm::{
+        cursor, execute,
+        terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
+    },
+    layout::{Position, Rect},
+};
+
+use super::{Key, draw::Scene, keys::Decoder};
+use crate::{interrupt, output::Patient};
+
+/// How long the terminal is waited for when it is to be given back: somebody may be writing to it, or it may
+/// not be read.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Whether the process has its terminal. It is locked while something is written there.
+static TAKEN: Mutex<bool> = Mutex::new(false);
+
+/// The terminal. Dropping it gives it back; so do a panic and [`interrupt::die`].
+pub(super) struct Screen {
+    /// ratatui's `Terminal` would do, but when it is dropped it complains on standard error, which may be the
+    /// terminal that does not take anything.
+    backend: CrosstermBackend<BufWriter<Patient<File>>>,
+    /// What is on it; `None` if that is not known.
+    shown: Option<Buffer>,
+    /// What is to be on it.
+    next: Buffer,
+    input: File,
+    decoder: Decoder,
+}
+
+/// What came from the terminal.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// Keys, perhaps none.
+    Keys(Vec<Key>),
+    /// It has gone.
+    Gone,
+}
+
+impl Screen {
+    /// Takes the terminal that standard output is.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be taken.
+    pub(super) fn open() -> io::Result<Self> {
+        let input = match io::stdin().is_terminal() {
+            true => File::from(io::stdin().as_fd().try_clone_to_owned()?),
+            false => File::open("/dev/tty")?,
+        };
+        let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        let mut backend = CrosstermBackend::new(BufWriter::new(Patient::new(output)));
+        interrupt::before_death(give_back);
+        let mut taken = lock();
+        *taken = true;
+        let outcome = enable_raw_mode().and_then(|()| execute!(backend, EnterAlternateScreen, cursor::Hide));
+        drop(taken);
+        give_back_on_panic();
+        // With it the terminal is given back, if it could not be taken wholly.
+        let next = Buffer::empty(Rect::ZERO);
+        let screen = Self { backend, shown: None, next, input, decoder: Decoder::default() };
+        outcome.map(|()| screen)
+    }
+
+    /// Draws, in memory.
+    ///
+    /// # Errors
+    ///
+    /// The terminal's size cannot be had.
+    pub(super) fn draw(&mut self, scene: &Scene<'_>) -> io::Result<()> {
+        self.next.resize(Rect::from((Position::ORIGIN, self.backend.size()?)));
+        self.next.reset();
+        scene.draw(&mut self.next);
+        Ok(())
+    }
+
+    /// Writes what was drawn to the terminal, as far as it is new there.
+    ///
+    /// # Errors
+    ///
+    /// The terminal cannot be written to, or was given back meanwhile.
+    pub(super) fn put(&mut self) -> io::Result<()> {
+        let taken = lock();
+        if !*taken {
+            return Err(io::Error::other("the terminal was given back"));
+        }
+        let mut shown = match self.shown.take().filter(|shown| shown.area == self.next.area) {
+            Some(shown) => shown,
+            None => {
+                self.backend.clear_region(ClearType::All)?;
+                Buffer::empty(self.next.area)
+            }
+        };
+        self.backend.draw(shown.diff_iter(&self.next))?;
+        Backend::flush(&mut self.backend)?;
+        std::mem::swap(&mut shown, &mut self.next);
+        self.shown = Some(shown);
+        Ok(())
+    }
+
+    /// Whether it has another size than what is on it.
+    pub(super) fn is_resized(&self) -> bool {
+        let shown = self.shown.as_ref().map(|shown| shown.area.as_size());
+        self.backend.size().is_ok_and(|size| shown != Some(size))
+    }
+
+    /// Waits so long for keys. A signal ends the wait.
+    pub(super) fn wait(&mut self, most: Duration) -> io::Result<Input> {
+        match poll(&self.input, libc::POLLIN, most)? {
+            0 => Ok(Input::Keys(self.decoder.pause().into_iter().collect())),
+            events if events & libc::POLLIN == 0 => Ok(Input::Gone),
+            _ => self.read(),
+        }
+    }
+
+    fn read(&mut self) -> io::Result<Input> {
+        let mut bytes = [0; 1024];
+        match self.input.read(&mut bytes) {
+            // A terminal has no end but when it goes; a background process that reads gets EIO, too.
+            Ok(0) => Ok(Input::Gone),
+            Ok(length) => Ok(Input::Keys(self.decoder.push(&bytes[..length]))),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Input::Keys(Vec::new())),
+            Err(error) if error.raw_os_error() == Some(libc::EIO) => Ok(Input::Gone),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        give_back();
+        if !thread::panicking() {
+            // The hook that was set; what was there before it was the standard one.
+            drop(panic::take_hook());
+        }
+    }
+}
+
+fn lock() -> MutexGuard<'static, bool> {
+    TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Gives the terminal back, if it was taken: as it was before, with the cursor.
+fn give_back() {
+    let begin = Instant::now();
+    let taken = loop {
+        match TAKEN.try_lock() {
+            Ok(taken) => break Some(taken),
+            Err(TryLockError::Poisoned(taken)) => break Some(taken.into_inner()),
+            Err(TryLockError::WouldBlock) if begin.elapsed() > PATIENCE => break None,
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(1)),
+        }
+    };
+    if taken.as_deref() == Some(&false) {
+        return;
+    }
+    // Where the terminal has gone or does not take anything, there is nobody to be told.
+    let _ = disable_raw_mode();
+    // Whoever still writes does so because nobody reads.
+    if let Some(mut taken) = taken {
+        *taken = false;
+        let _ = leave();
+    }
+}
+
+/// Leaves the other screen, if the terminal takes anything.
+fn leave() -> io::Result<()> {
+    // Past io::Stdout, whose buffer retries a write that is interrupted for ever.
+    let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let begin = Instant::now();
+    // The watchdog interrupts it again and again once a signal came.
+    while poll(&output, libc::POLLOUT, PATIENCE)? == 0 {
+        if begin.elapsed() >= PATIENCE {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+    }
+    let mut output = Patient::new(output);
+    execute!(output, LeaveAlternateScreen, cursor::Show)
+}
+
+/// Waits so long until something of this can be done with a file, or it is interrupted; what it is.
+fn poll(file: &File, events: libc::c_short, most: Duration) -> io::Result<libc::c_short> {
+    let mut file = libc::pollfd { fd: file.as_raw_fd(), events, revents: 0 };
+    let wait = libc::c_int::try_from(most.as_millis()).unwrap_or(libc::c_int::MAX);
+    // SAFETY: the pointer is to one pollfd, and its file is open.
+    match unsafe { libc::poll(&raw mut file, 1, wait) } {
+        -1 => match io::Error::last_os_error() {
+            error if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+            error => Err(error),
+        },
+        _ => Ok(file.revents),
+    }
+}
+
+/// A panic's message is to be read, and on the screen where it stays.
+fn give_back_on_panic() {
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        give_back();
+        usual(info);
+    }));
+}

@@ -1,0 +1,108 @@
+//! Stories for tests, told as runs tell them.
+
+use crate::story::Story;
+
+const RUN: &str = r#"{"event":"run","experiment":"prodcons","abi":"1.0","seed":7,"capacity":6,"schedule":"string:121","turns":3,"guests":[{"vm":1,"name":"p","role":"producer","sha256":"aa"},{"vm":2,"name":"c","role":"consumer","sha256":"bb"}]}"#;
+const FIRST: &str = r#"{"event":"turn","turn":1,"vm":1,"role":"producer","items":[41,7,93,5],"prod_p":4,"cons_p":0,"count":4,"exits":1}"#;
+
+fn tell(lines: &[&str]) -> Story {
+    let mut story = Story::default();
+    lines.iter().for_each(|line| story.tell(line.as_bytes()).expect(line));
+    story
+}
+
+/// Three turns of an exchange.
+pub(super) fn exchange() -> Story {
+    tell(&[
+        RUN,
+        r#"{"event":"console","vm":1,"name":"p","text":"one\n"}"#,
+        FIRST,
+        r#"{"event":"console","vm":2,"name":"c","text":"two\n"}"#,
+        r#"{"event":"turn","turn":2,"vm":2,"role":"consumer","items":[41,7,93],"prod_p":4,"cons_p":3,"count":1,"exits":2}"#,
+        r#"{"event":"turn","turn":3,"vm":1,"role":"producer","items":[7,8],"prod_p":0,"cons_p":3,"count":3,"exits":1}"#,
+        r#"{"event":"end","turns":3,"produced":6,"consumed":3,"left":3,"audit":"ok","exits":{"1":{"io_out":3,"total":3},"2":{"io_out":4,"total":4}}}"#,
+    ])
+}
+
+/// An exchange whose consumer breaks a rule in turn 2.
+pub(super) fn crash() -> Story {
+    tell(&[
+        RUN,
+        FIRST,
+        r#"{"event":"crash","vm":2,"name":"c","turn":2,"reason":"violation","message":"broke a rule\u001b[2J","address":4096,"hint":"look","mode":"protected","instructions":[{"address":4096,"text":"ud2","here":true}],"registers":{"eax":42},"backtrace":[{"address":4096,"function":"c::main","file":"src/main.rs","line":7}],"exits":["out 0xf4 (EndTurn)"]}"#,
+    ])
+}
+
+/// Two turns of an experiment without a ring.
+pub(super) fn relay() -> Story {
+    tell(&[
+        r#"{"event":"run","experiment":"pingpong","abi":"1.0","seed":7,"schedule":"alternate","turns":2,"guests":[{"vm":1,"name":"ping","sha256":"aa"},{"vm":2,"name":"pong","sha256":"bb"}]}"#,
+        r#"{"event":"turn","turn":1,"vm":1,"name":"ping","mailbox":[3,4],"exits":5}"#,
+        r#"{"event":"turn","turn":2,"vm":2,"name":"pong","mailbox":[3,9],"exits":5}"#,
+        r#"{"event":"end","turns":2,"exits":{}}"#,
+    ])
+}
+
+/// A guest alone.
+pub(super) fn alone() -> Story {
+    tell(&[
+        r#"{"event":"console","vm":1,"name":"hello","text":"hi there\n\u001b[31mred"}"#,
+        r#"{"event":"exit","vm":1,"name":"hello","status":0,"exits":{"io_out":3,"total":3}}"#,
+    ])
+}
+
+/// A story whose every text tries to drive the terminal.
+pub(super) fn hostile() -> Story {
+    let evil = r"\u001b[2J\u009b\r\n\t\u202e\u0007";
+    let text = |line: &str| line.replace("EVIL", evil);
+    tell(&[
+        &text(&RUN.replace("string:121", "EVIL").replace("prodcons", "EVIL").replace(r#""p""#, r#""EVIL""#)),
+        &text(r#"{"event":"console","vm":1,"name":"EVIL","text":"EVIL and EVIL\n"}"#),
+        FIRST,
+        &text(
+            r#"{"event":"crash","vm":1,"name":"EVIL","turn":2,"reason":"EVIL","message":"EVIL","hint":"EVIL","instructions":[{"address":1,"text":"EVIL"}],"registers":{"EVIL":42},"backtrace":[{"address":4096,"function":"EVIL","file":"EVIL","line":7}],"exits":["EVIL"]}"#,
+        ),
+        &text(r#"{"event":"exit","vm":1,"name":"EVIL","status":0,"exits":{"EVIL":3,"total":3}}"#),
+    ])
+}
+
+/// An exchange in which so many turns produce as much as there is room for, less one, and consume a half.
+pub(super) fn long(capacity: u32, turns: u64) -> Story {
+    let run = RUN.replace(r#""capacity":6"#, &format!(r#""capacity":{capacity}"#));
+    let mut story = tell(&[&run]);
+    let (mut made, mut taken) = (0, 0);
+    for turn in 1..=turns {
+        let (vm, role, items) = match turn % 2 {
+            1 => {
+                let until = (taken + capacity).saturating_sub(1).max(made + 1).min(taken + capacity);
+                (1, "producer", std::mem::replace(&mut made, until)..until)
+            }
+            _ => {
+                let until = taken + (made - taken).div_ceil(2);
+                (2, "consumer", std::mem::replace(&mut taken, until)..until)
+            }
+        };
+        let items: Vec<u32> = items.map(|item| item % 100).collect();
+        let (prod_p, cons_p, count) = (made % capacity, taken % capacity, made - taken);
+        let line = format!(
+            r#"{{"event":"turn","turn":{turn},"vm":{vm},"role":"{role}","items":{items:?},"prod_p":{prod_p},"cons_p":{cons_p},"count":{count},"exits":1}}"#
+        );
+        story.tell(line.as_bytes()).expect("a turn");
+    }
+    story
+}
+
+/// So many guests without a ring, the first few of which have a turn each; then the first one crashes.
+pub(super) fn crowd(guests: u32) -> Story {
+    let guest = |vm| format!(r#"{{"vm":{vm},"name":"g{vm}","sha256":""}}"#);
+    let list: Vec<String> = (1..=guests).map(guest).collect();
+    let run = r#"{"event":"run","experiment":"crowd","abi":"1.0","seed":7,"schedule":"alternate","turns":40,"guests":[GUESTS]}"#;
+    let mut story = tell(&[&run.replace("GUESTS", &list.join(","))]);
+    for turn in 1..=guests.min(40) {
+        let line = format!(r#"{{"event":"turn","turn":{turn},"vm":{turn},"mailbox":[{turn}],"exits":1}}"#);
+        story.tell(line.as_bytes()).expect("a turn");
+    }
+    let crash = r#"{"event":"crash","vm":1,"name":"g1","turn":null,"reason":"trap-ud","message":"m"}"#;
+    story.tell(crash.as_bytes()).expect("a crash");
+    story
+}

@@ -1,0 +1,90 @@
+//! An item's way, from the turn in which it was made to the one in which it was taken.
+
+use crate::story::{Item, Story};
+
+/// An item that is followed, and the end of its way that is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// Its number among all items.
+    pub item: usize,
+    end: WayEnd,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WayEnd {
+    Made,
+    Taken,
+}
+
+impl Way {
+    /// The way of the first item of this value that is in the ring after `step` steps, was moved in the
+    /// last of them or comes later; if there is none, of the first of all.
+    pub(super) fn of(value: u32, step: usize, story: &Story) -> Option<Self> {
+        let items = story.items();
+        let first = items.consumed_after(step.saturating_sub(1));
+        let numbers = (first..items.produced()).chain(0..first);
+        Self::first(numbers, value, story).map(Self::made)
+    }
+
+    /// The way of an item, from where it was made.
+    fn made(item: usize) -> Self {
+        Self { item, end: WayEnd::Made }
+    }
+
+    /// The way of an item that a turn moved, from there.
+    pub(super) fn seen(item: usize, turn: usize, story: &Story) -> Self {
+        let taken = story.items().as_slice()[item].made != turn;
+        Self { item, end: if taken { WayEnd::Taken } else { WayEnd::Made } }
+    }
+
+    /// The next end: this item's, or the first of the next of the same value. After the last comes the first.
+    pub(super) fn next(self, story: &Story) -> Self {
+        let Self { item, end } = self;
+        match (end, self.item(story).taken) {
+            (WayEnd::Made, Some(_)) => Self { item, end: WayEnd::Taken },
+            _ => {
+                let numbers = (item + 1..story.items().produced()).chain(0..=item);
+                Self::made(Self::first(numbers, self.item(story).value, story).unwrap_or(item))
+            }
+        }
+    }
+
+    /// The end before it.
+    pub(super) fn previous(self, story: &Story) -> Self {
+        let Self { item, end } = self;
+        if end == WayEnd::Taken {
+            return Self::made(item);
+        }
+        let numbers = (0..item).rev().chain((item..story.items().produced()).rev());
+        let item = Self::first(numbers, self.item(story).value, story).unwrap_or(item);
+        let taken = story.items().as_slice()[item].taken.is_some();
+        Self { item, end: if taken { WayEnd::Taken } else { WayEnd::Made } }
+    }
+
+    fn first(numbers: impl IntoIterator<Item = usize>, value: u32, story: &Story) -> Option<usize> {
+        let items = story.items().as_slice();
+        numbers.into_iter().find(|&number| items[number].value == value)
+    }
+
+    /// The item.
+    pub fn item(self, story: &Story) -> Item {
+        story.items().as_slice()[self.item]
+    }
+
+    /// The turn of the end that is looked at.
+    pub(super) fn turn(self, story: &Story) -> usize {
+        match (self.end, self.item(story)) {
+            (WayEnd::Taken, Item { taken: Some((_, turn)), .. }) => turn,
+            (_, item) => item.made,
+        }
+    }
+
+    /// Which of the items of its value it is, from 1, and how many there are.
+    pub(super) fn place(self, story: &Story) -> (usize, usize) {
+        let items = story.items().as_slice();
+        let value = items[self.item].value;
+        let count = |items: &[Item]| items.iter().filter(|item| item.value == value).count();
+        let before = count(&items[..=self.item]);
+        (before, before + count(&items[self.item + 1..]))
+    }
+}

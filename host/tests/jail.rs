@@ -1,0 +1,404 @@
+//! The jail: what is not listed cannot be called, what is listed is needed, and guests run in nothing else.
+
+mod common;
+
+use std::{
+    fs,
+    io::{self, BufRead, BufReader, PipeReader, Read, Write},
+    os::{
+        fd::AsRawFd,
+        unix::process::{CommandExt, ExitStatusExt},
+    },
+    process::{self, Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicI64, Ordering},
+    thread,
+    time::Duration,
+};
+
+use common::{NO_CAPABILITIES, can_run_guests, command, confined, text, threads};
+use guestlab::jail::{self, Jail, Needs, Thread, VIOLATION, program};
+
+const NO_NEEDS: Needs = Needs { explores: false, steps: false, gdb: false, gdb_file: false };
+const ALL_NEEDS: Needs = Needs { explores: true, steps: true, gdb: true, gdb_file: true };
+const KINDS: [Thread; 4] =
+    [Thread::Vcpu(NO_NEEDS), Thread::Vcpu(ALL_NEEDS), Thread::Watchdog, Thread::Signals];
+
+/// A system call: its number and its arguments.
+type Attempt = (i64, [u64; 6]);
+
+/// Has a process of its own do something, and returns what that writes to the pipe, and how it ends.
+fn forked(act: impl FnOnce(i32)) -> (Vec<u8>, ExitStatus) {
+    let (mut reader, writer) = io::pipe().expect("a pipe");
+    // SAFETY: the child does what `act` does, which takes no lock that another thread could hold but the
+    // allocator's, of which the C library takes care; and it ends without coming back.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // What should not be waits for ever, perhaps.
+        // SAFETY: it has no preconditions.
+        unsafe { libc::alarm(100) };
+        act(writer.as_raw_fd());
+        // SAFETY: likewise.
+        unsafe { libc::_exit(0) };
+    }
+    assert!(child > 0, "{}", io::Error::last_os_error());
+    drop(writer);
+    let mut written = Vec::new();
+    reader.read_to_end(&mut written).expect("a pipe can be read");
+    let mut status = 0;
+    // SAFETY: it is our child, and the pointer is to a number.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    (written, ExitStatus::from_raw(status))
+}
+
+fn system_call(&(number, [a, b, c, d, e, f]): &Attempt) -> i64 {
+    // SAFETY: it is refused; if not, the test fails, whatever the call did to this child.
+    unsafe { libc::syscall(number, a, b, c, d, e, f) }
+}
+
+/// The call that was refused last.
+static REFUSED: AtomicI64 = AtomicI64::new(-1);
+
+extern "C" fn refused(_: libc::c_int, information: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    // `si_syscall` is the seventh number of the structure (sigaction(2)).
+    // SAFETY: the kernel hands over a structure that is larger.
+    let [.., number] = unsafe { *information.cast::<[i32; 7]>() };
+    REFUSED.store(number.into(), Ordering::Relaxed);
+}
+
+/// Makes calls in a thread of this kind, one after another: those that are not refused.
+fn allowed(thread: Thread, attempts: &[Attempt]) -> Vec<Attempt> {
+    let (written, status) = forked(|pipe| {
+        // SAFETY: all-zero is a valid sigaction.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        action.sa_sigaction = refused as *const () as libc::sighandler_t;
+        action.sa_flags = libc::SA_SIGINFO;
+        // SAFETY: the handler only writes a number.
+        unsafe { libc::sigaction(libc::SIGSYS, &raw const action, std::ptr::null_mut()) };
+        let program = program(thread, None).expect("a filter");
+        seccompiler::apply_filter(&program).expect("seccomp");
+        for (index, attempt) in (0_u32..).zip(attempts) {
+            REFUSED.store(-1, Ordering::Relaxed);
+            system_call(attempt);
+            if REFUSED.load(Ordering::Relaxed) != attempt.0 {
+                let index = index.to_le_bytes();
+                // SAFETY: the pointer and the length are the array's.
+                unsafe { libc::write(pipe, index.as_ptr().cast(), index.len()) };
+            }
+        }
+        let end = u32::MAX.to_le_bytes();
+        // SAFETY: likewise.
+        unsafe { libc::write(pipe, end.as_ptr().cast(), end.len()) };
+        let own = u64::from(process::id());
+        system_call(&(libc::SYS_tgkill, [own, own, libc::SIGKILL as u64, 0, 0, 0]));
+    });
+    let mut indices: Vec<u32> =
+        written.chunks_exact(4).map(|it| u32::from_le_bytes(it.try_into().expect("four bytes"))).collect();
+    assert_eq!(indices.pop(), Some(u32::MAX), "{thread:?}: {status:?} before all was tried");
+    indices.into_iter().map(|index| attempts[index as usize]).collect()
+}
+
+#[test]
+fn every_call_that_is_not_listed_is_refused() {
+    /// What a number of the x32 ABI has on top of it (arch/x86/include/uapi/asm/unistd.h).
+    const X32: i64 = 0x4000_0000;
+    /// `uretprobe` and `uprobe`: the kernel's own, which it takes from its trampolines only, and past all
+    /// filters (kernel/seccomp.c).
+    const KERNELS: [i64; 2] = [335, 336];
+    if jail::is_available() {
+        for kind in KINDS {
+            let listed: Vec<i64> = kind.calls().iter().map(|call| call.number).chain(KERNELS).collect();
+            let unlisted = (0..600).filter(|number| !listed.contains(number));
+            let attempts: Vec<Attempt> =
+                unlisted.chain((0..600).map(|number| X32 | number)).map(|number| (number, [0; 6])).collect();
+            assert_eq!(allowed(kind, &attempts), [], "{kind:?}");
+        }
+    }
+}
+
+#[test]
+fn no_list_has_a_way_to_files_programs_or_other_processes() {
+    for kind in KINDS {
+        let numbers: Vec<i64> = kind.calls().iter().map(|call| call.number).collect();
+        for number in [
+            libc::SYS_open,
+            libc::SYS_openat,
+            libc::SYS_openat2,
+            libc::SYS_creat,
+            libc::SYS_execve,
+            libc::SYS_execveat,
+            libc::SYS_fork,
+            libc::SYS_vfork,
+            libc::SYS_clone,
+            libc::SYS_clone3,
+            libc::SYS_socket,
+            libc::SYS_connect,
+            libc::SYS_bind,
+            libc::SYS_ptrace,
+            libc::SYS_process_vm_writev,
+            libc::SYS_kill,
+            libc::SYS_prctl,
+            libc::SYS_io_uring_setup,
+            libc::SYS_bpf,
+            libc::SYS_mount,
+        ] {
+            assert!(!numbers.contains(&number), "{kind:?}: {number}");
+        }
+    }
+    let talks = |needs| {
+        let numbers: Vec<i64> = Thread::Vcpu(needs).calls().iter().map(|call| call.number).collect();
+        numbers.contains(&libc::SYS_accept4)
+    };
+    assert!(talks(ALL_NEEDS) && !talks(Needs { gdb: false, gdb_file: false, ..ALL_NEEDS }));
+}
+
+#[test]
+fn listed_calls_are_refused_with_other_arguments() {
+    let bits = |number: i32| u64::from(number.cast_unsigned());
+    let (read_write, executable) = (bits(libc::PROT_READ | libc::PROT_WRITE), bits(libc::PROT_EXEC));
+    let (private, shared) = (bits(libc::MAP_PRIVATE), bits(libc::MAP_SHARED));
+    let anonymous = private | bits(libc::MAP_ANONYMOUS);
+    let nowhere = u64::MAX;
+    let parent = u64::from(std::os::unix::process::parent_id());
+    let address = [0_u8; 16];
+    let mut attempts: Vec<Attempt> = vec![
+        (libc::SYS_mmap, [0, 4096, read_write | executable, anonymous, nowhere, 0]),
+        (libc::SYS_mmap, [0, 4096, executable, anonymous, nowhere, 0]),
+        (libc::SYS_mmap, [0, 4096, read_write, private, 0, 0]),
+        (libc::SYS_mmap, [0, 4096, executable, shared, 0, 0]),
+        (libc::SYS_mprotect, [0, 4096, executable, 0, 0, 0]),
+        (libc::SYS_tgkill, [parent, parent, 0, 0, 0, 0]),
+        (libc::SYS_sendto, [0, 0, 0, 0, address.as_ptr() as u64, 16]),
+        (libc::SYS_rt_sigaction, [bits(libc::SIGSYS), 0, 0, 8, 0, 0]),
+        (libc::SYS_madvise, [0, 4096, bits(libc::MADV_REMOVE), 0, 0, 0]),
+        (libc::SYS_fcntl, [0, bits(libc::F_DUPFD), 0, 0, 0, 0]),
+        (libc::SYS_ioctl, [0, libc::TIOCSTI, address.as_ptr() as u64, 0, 0, 0]),
+        // The kernel looks at the lower half only.
+        (libc::SYS_ioctl, [0, 1 << 32 | libc::TIOCSTI, address.as_ptr() as u64, 0, 0, 0]),
+    ];
+    if jail::is_available() {
+        for kind in KINDS {
+            assert_eq!(allowed(kind, &attempts), [], "{kind:?}");
+        }
+        let only_explored = [
+            guestlab::kvm::request::CREATE_VM,
+            guestlab::kvm::request::SET_USER_MEMORY_REGION,
+            guestlab::kvm::request::SET_GUEST_DEBUG,
+        ];
+        attempts = only_explored.iter().map(|&request| (libc::SYS_ioctl, [0, request, 0, 0, 0, 0])).collect();
+        attempts.push((libc::SYS_mmap, [0, 4096, read_write, shared, 0, 0]));
+        attempts.push((libc::SYS_unlink, [0; 6]));
+        assert_eq!(allowed(Thread::Vcpu(NO_NEEDS), &attempts), []);
+        // With the right ones they pass, so that all this shows something.
+        let passes: Attempt = (libc::SYS_mmap, [0, 4096, read_write, anonymous, nowhere, 0]);
+        assert_eq!(allowed(Thread::Vcpu(NO_NEEDS), &[passes]), [passes]);
+    }
+}
+
+#[test]
+fn a_refused_call_is_named_and_kills() {
+    if jail::is_available() {
+        let (written, status) = forked(|pipe| {
+            enter(pipe);
+            system_call(&(libc::SYS_getppid, [0; 6]));
+        });
+        let said = text(&written);
+        assert!(said.starts_with(&format!("{VIOLATION}{} is not", libc::SYS_getppid)), "{said}");
+        assert_eq!(status.signal(), Some(libc::SIGSYS), "{said}");
+    }
+}
+
+#[test]
+fn a_panic_in_the_jail_is_told_and_caught() {
+    if jail::is_available() {
+        let (written, status) = forked(|pipe| {
+            enter(pipe);
+            let outcome = std::panic::catch_unwind(|| panic!("a bug"));
+            // SAFETY: it has no preconditions.
+            unsafe { libc::_exit(if outcome.is_err() { 70 } else { 0 }) };
+        });
+        let said = text(&written);
+        assert!(said.starts_with("panicked at ") && said.contains("\na bug\n"), "{said}");
+        assert_eq!(status.code(), Some(70), "{said}");
+    }
+}
+
+/// Makes the pipe standard error, and puts the calling thread into the jail.
+fn enter(pipe: i32) {
+    // SAFETY: both are open files.
+    unsafe { libc::dup2(pipe, 2) };
+    let jail = Jail::new(true, None);
+    jail.prepare().expect("a handler");
+    jail.enter(Thread::Vcpu(NO_NEEDS)).expect("seccomp");
+}
+
+/// All threads are confined, with this kind of filter; there are so many of ours, and perhaps some of KVM's.
+#[track_caller]
+fn assert_confined(child: &Child, count: usize, filter: &str) {
+    for (line, expected) in [
+        ("Seccomp", filter),
+        ("NoNewPrivs", "1"),
+        ("CapInh", NO_CAPABILITIES),
+        ("CapPrm", NO_CAPABILITIES),
+        ("CapEff", NO_CAPABILITIES),
+        ("CapAmb", NO_CAPABILITIES),
+    ] {
+        let found = threads(child, line);
+        assert!(found.len() >= count && found.iter().all(|it| it == expected), "{line}: {found:?}");
+    }
+}
+
+/// The files that a process has open.
+fn files(child: &Child) -> Vec<String> {
+    let files = fs::read_dir(format!("/proc/{}/fd", child.id())).expect("its files");
+    files
+        .filter_map(|file| Some(fs::read_link(file.ok()?.path()).ok()?.to_string_lossy().into_owned()))
+        .collect()
+}
+
+/// A guest of a few instructions that prints and then runs for ever.
+fn prints_and_spins() -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    // mov al, '!'; out 0xE9, al; mov al, '\n'; out 0xE9, al; jmp $
+    file.write_all(&[0xB0, b'!', 0xE6, 0xE9, 0xB0, b'\n', 0xE6, 0xE9, 0xEB, 0xFE]).expect("written");
+    file
+}
+
+/// Starts a run and waits until it has printed this line, or one that begins so.
+fn run_until(args: &[&str], begin: &str) -> (Child, BufReader<impl Read>) {
+    let (reader, writer) = io::pipe().expect("a pipe");
+    let mut command = command(args);
+    let mut child = command.stdout(writer).stderr(Stdio::null()).spawn().expect("guestlab runs");
+    drop(command);
+    let mut reader: BufReader<PipeReader> = BufReader::new(reader);
+    let mut line = String::new();
+    while !line.starts_with(begin) {
+        line.clear();
+        let len = reader.read_line(&mut line).expect("text");
+        assert!(len > 0, "{args:?}: it ends ({:?})", child.wait());
+    }
+    (child, reader)
+}
+
+#[test]
+fn guests_run_in_the_jail_and_in_nothing_else() {
+    if can_run_guests() && jail::is_available() {
+        let (guest, pingpong) = (prints_and_spins(), common::pingpong());
+        let guest = guest.path().to_str().expect("text");
+        let pingpong = pingpong.to_str().expect("text");
+        // What goes to a pipe comes in blocks: so the runs of turns are long.
+        for (args, begin, count) in [
+            (&["run", "prodcons", "--turns", "10000000"][..], "turn ", 3),
+            (
+                &["run", "prodcons", "--schedule", "free", "--producers", "2", "--turns", "10000000"],
+                "turn ",
+                6,
+            ),
+            (&["run", "--experiment", pingpong, "--turns", "10000000"], "turn ", 3),
+        ] {
+            let (mut child, output) = run_until(args, begin);
+            assert_confined(&child, count, "2");
+            let files = files(&child);
+            assert!(!files.iter().any(|file| file == "/dev/kvm"), "{args:?}: {files:?}");
+            assert!(files.iter().any(|file| file.contains("kvm-vcpu")), "{args:?}: {files:?}");
+            child.kill().expect("it is there");
+            child.wait().expect("it ends");
+            drop(output);
+        }
+        // Alone, and without the filter.
+        let flat = ["run", "--image", guest, "--format", "flat", "--mode", "real"];
+        for (options, filter) in [(&[][..], "2"), (&["--no-seccomp"], "0")] {
+            let mut child =
+                command(&[&flat, options].concat()).stdout(Stdio::null()).spawn().expect("guestlab runs");
+            while confined(&child) < 3 {
+                assert_eq!(child.try_wait().expect("our child"), None);
+                thread::sleep(Duration::from_millis(2));
+            }
+            thread::sleep(Duration::from_millis(50));
+            assert_confined(&child, 3, filter);
+            assert!(!files(&child).iter().any(|file| file == "/dev/kvm"), "{options:?}");
+            child.kill().expect("it is there");
+            child.wait().expect("it ends");
+        }
+    }
+}
+
+#[test]
+fn a_set_user_id_bit_gives_nothing() {
+    // SAFETY: it has no preconditions.
+    if unsafe { libc::geteuid() } != 0 {
+        eprintln!("skipped: only root can have a program start as one with a set-user-ID bit does");
+        return;
+    }
+    /// The user that has nothing (`nobody`).
+    const NOBODY: libc::uid_t = 65534;
+    // Where everybody comes, unlike the folder of the program, perhaps.
+    let folder = tempfile::tempdir_in("/tmp").expect("a folder");
+    let program = folder.path().join("guestlab");
+    fs::copy(env!("CARGO_BIN_EXE_guestlab"), &program).expect("copied");
+    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(folder.path(), everybody).expect("permissions");
+    let secret = folder.path().join("secret");
+    fs::write(&secret, [0xF4]).expect("written");
+    fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("permissions");
+    let mut command = Command::new(&program);
+    command.args(["replay"]).arg(&secret).current_dir("/").stdin(Stdio::null());
+    let become_nobody = || {
+        // SAFETY: it takes three numbers.
+        match unsafe { libc::setresuid(NOBODY, 0, 0) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: the child makes one system call.
+    unsafe { command.pre_exec(become_nobody) };
+    // A process that another test forks meanwhile may have the copy open for a moment longer.
+    let output = loop {
+        match command.output() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
+                thread::sleep(Duration::from_millis(2));
+            }
+            output => break output.expect("it runs"),
+        }
+    };
+    let err = text(&output.stderr);
+    // Root could read the recording, and would say that it is none.
+    assert!(err.to_lowercase().contains("permission"), "{err}");
+}
+
+#[test]
+fn the_security_documents_tests_are_there() {
+    let document = include_str!("../../docs/security.md");
+    let sources = [
+        include_str!("jail.rs"),
+        include_str!("jail_lists.rs"),
+        include_str!("misbehaving.rs"),
+        include_str!("ends.rs"),
+        include_str!("limits.rs"),
+        include_str!("leftovers.rs"),
+        include_str!("signals.rs"),
+        include_str!("explore.rs"),
+        include_str!("bad_input.rs"),
+        include_str!("exchange.rs"),
+        include_str!("reset.rs"),
+        include_str!("../src/output/terminal.rs"),
+        include_str!("../src/memory.rs"),
+        include_str!("../src/post_mortem/stack.rs"),
+        include_str!("../src/image/elf/tests.rs"),
+        include_str!("../src/gdb/address.rs"),
+        include_str!("../src/hypercall/tests.rs"),
+        include_str!("../src/clerk.rs"),
+    ];
+    let rows = document.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix("` |"));
+    let named: Vec<&str> = rows
+        .flat_map(|row| row.rsplit(" | ").next().unwrap_or_default().split(", "))
+        .map(|name| name.trim_matches('`'))
+        .collect();
+    assert!(named.len() >= 20, "the document names {} tests", named.len());
+    for name in named {
+        let begin = format!("fn {name}(");
+        let is_test = |source: &&str| {
+            source.split("#[test]\n").skip(1).any(|test| test.trim_start().starts_with(&begin))
+        };
+        assert!(sources.iter().any(is_test), "docs/security.md names {name}, which is no test");
+    }
+}

@@ -1,0 +1,111 @@
+//! The machine that something was measured on: without it a figure says little.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde::{Deserialize, Serialize};
+
+use crate::process;
+
+/// The modules that stand behind KVM, as far as we know them.
+const KVM_MODULES: [&str; 3] = ["kvm_intel", "kvm_amd", "kvm_pvm"];
+
+/// What distinguishes a machine, for a person to read.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Machine {
+    /// The CPU's model.
+    pub(crate) cpu: String,
+    /// The number of cores that are there for us.
+    pub(crate) cores: usize,
+    /// How the CPU's frequency is chosen.
+    pub(crate) governor: String,
+    /// Whether this machine is itself a VM.
+    pub(crate) nested: bool,
+    /// Linux's release.
+    pub(crate) kernel: String,
+    /// KVM's module.
+    pub(crate) kvm: String,
+    /// The C compiler.
+    pub(crate) gcc: String,
+    /// The load, before and after: tasks that ran or wanted to, over one, five and fifteen minutes.
+    pub(crate) load: Vec<String>,
+}
+
+impl Machine {
+    /// This one.
+    pub(crate) fn here() -> Machine {
+        let cpus = read("/proc/cpuinfo");
+        let field = |name: &str| cpu_field(&cpus, name).map(str::to_owned);
+        let is_flag = |flags: String| flags.split(' ').any(|flag| flag == "hypervisor");
+        let modules = KVM_MODULES.iter().filter(|name| Path::new("/sys/module").join(name).exists());
+        let kvm = modules.copied().collect::<Vec<_>>().join(", ");
+        Machine {
+            cpu: told(field("model name").unwrap_or_default()),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            governor: told(read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
+            nested: field("flags").is_some_and(is_flag),
+            kernel: told(read("/proc/sys/kernel/osrelease")),
+            kvm: told(kvm),
+            gcc: told(process::output(Command::new("gcc").arg("-dumpfullversion")).unwrap_or_default()),
+            load: vec![load()],
+        }
+    }
+
+    /// Adds what the load is by now.
+    pub(crate) fn note_load(&mut self) {
+        self.load.push(load());
+    }
+
+    /// Lines of a name and a value.
+    pub(crate) fn lines(&self) -> Vec<(&'static str, String)> {
+        let nested = if self.nested { "yes, this machine is a VM" } else { "no" };
+        vec![
+            ("CPU", format!("{}, {} cores, governor {}", self.cpu, self.cores, self.governor)),
+            ("kernel", self.kernel.clone()),
+            ("KVM", format!("{}; nested: {nested}", self.kvm)),
+            ("gcc", self.gcc.clone()),
+            ("load", format!("{} (over 1, 5 and 15 minutes)", self.load.join("; at the end "))),
+        ]
+    }
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+}
+
+fn told(what: String) -> String {
+    let what = what.trim();
+    if what.is_empty() { "not told".into() } else { what.to_owned() }
+}
+
+/// A field of the first CPU's, from lines such as `model name : AMD EPYC`.
+fn cpu_field<'a>(cpus: &'a str, name: &str) -> Option<&'a str> {
+    let fields = cpus.lines().filter_map(|line| line.split_once(':'));
+    fields.map(|(field, value)| (field.trim(), value.trim())).find(|(field, _)| *field == name).map(|it| it.1)
+}
+
+/// The first three numbers of `/proc/loadavg`.
+fn load() -> String {
+    told(read("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cpus_fields_are_found_by_name() {
+        let cpus =
+            "processor\t: 0\nmodel name\t: A CPU @ 3 GHz\nflags\t\t: fpu hypervisor\n\nprocessor\t: 1\n";
+        assert_eq!(cpu_field(cpus, "model name"), Some("A CPU @ 3 GHz"));
+        assert_eq!(cpu_field(cpus, "flags"), Some("fpu hypervisor"));
+        assert_eq!(cpu_field(cpus, "bogomips"), None);
+    }
+
+    #[test]
+    fn every_machine_has_a_kernel_and_a_core() {
+        let machine = Machine::here();
+        assert!(machine.cores >= 1 && machine.kernel != "not told", "{machine:?}");
+    }
+}

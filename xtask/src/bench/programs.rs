@@ -1,0 +1,171 @@
+//! The programs that measure: built, and run.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Deserialize;
+
+use super::Error;
+use super::catalog::{self, Program};
+use crate::cargo::{self, Talk};
+use crate::guests::{self, Catalog, Mode};
+use crate::host::Host;
+use crate::process;
+use crate::toolchain;
+use crate::workspace::{Target, Workspace};
+
+/// What a program measured: names and numbers.
+pub(crate) type Values = BTreeMap<String, f64>;
+
+/// The two guests of an exchange.
+#[derive(Debug)]
+struct Pair {
+    producer: PathBuf,
+    consumer: PathBuf,
+}
+
+/// Programs that are up to date, and the guests that they run.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    measure: PathBuf,
+    guestlab: Host,
+    baseline: PathBuf,
+    ours: Pair,
+    plain: Pair,
+    same_work: Pair,
+    folder: PathBuf,
+}
+
+impl Programs {
+    /// Builds them all: ours in release, the baseline by gcc -O2.
+    pub(crate) fn build(workspace: &Workspace) -> Result<Programs, Error> {
+        if process::on_path("gcc").is_none() {
+            return Err(Error::NoGcc);
+        }
+        let folder = workspace.bench();
+        fs::create_dir_all(&folder).map_err(|source| Error::File {
+            action: "make the folder",
+            path: folder.clone(),
+            source,
+        })?;
+        let sources = workspace.root.join("host/benches/baseline");
+        Ok(Programs {
+            baseline: compile_baseline(&sources, &folder)?,
+            plain: compile_guests(&sources, &folder, "plain", &[])?,
+            same_work: compile_guests(&sources, &folder, "same-work", &["-DSAME_WORK"])?,
+            ours: build_guests(workspace)?,
+            measure: build_measure(workspace)?,
+            guestlab: Host::build(workspace)?,
+            folder,
+        })
+    }
+
+    /// Runs one of them.
+    pub(crate) fn run(&self, command: &catalog::Command) -> Result<Values, Error> {
+        let (mut process, pair) = match command.program {
+            Program::Measure => (Command::new(&self.measure), &self.ours),
+            Program::Guestlab => (self.guestlab.command(&[]), &self.ours),
+            Program::Plain => (Command::new(&self.baseline), &self.plain),
+            Program::SameWork => (Command::new(&self.baseline), &self.same_work),
+        };
+        for word in &command.words {
+            process.arg(match *word {
+                "@producer" => pair.producer.clone(),
+                "@consumer" => pair.consumer.clone(),
+                "@text" => self.folder.join("text"),
+                "@recording" => self.folder.join("recording.jsonl"),
+                word => PathBuf::from(word),
+            });
+        }
+        let printed = process::output(&mut process)?;
+        read_values(&printed).ok_or_else(|| Error::Unreadable {
+            command: process::shown(&process),
+            missing: "a JSON object".into(),
+        })
+    }
+}
+
+/// The numbers of a JSON object, and what follows from them.
+fn read_values(json: &str) -> Option<Values> {
+    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(json).ok()?;
+    let mut values: Values =
+        object.iter().filter_map(|(key, value)| Some((key.clone(), value.as_f64()?))).collect();
+    if let (Some(guest), Some(all)) = (values.get("guest_seconds"), values.get("seconds")) {
+        let outside = 100.0 * (1.0 - guest / all);
+        values.insert("outside_percent".into(), outside);
+    }
+    Some(values)
+}
+
+fn compile_baseline(sources: &Path, folder: &Path) -> Result<PathBuf, Error> {
+    let program = folder.join("baseline");
+    let entries = fs::read_dir(sources).map_err(|source| Error::File {
+        action: "read",
+        path: sources.to_path_buf(),
+        source,
+    })?;
+    let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let files = files.filter(|path| path.extension().is_some_and(|ending| ending == "c"));
+    let mut gcc = Command::new("gcc");
+    process::output(gcc.args(["-O2", "-Wall", "-Wextra", "-o"]).arg(&program).args(files))?;
+    Ok(program)
+}
+
+fn compile_guests(sources: &Path, folder: &Path, name: &str, flags: &[&str]) -> Result<Pair, Error> {
+    let guests = sources.join("guests");
+    let compile = |guest: &str| -> Result<PathBuf, Error> {
+        let image = folder.join(format!("{guest}.{name}.bin"));
+        let mut gcc = Command::new("gcc");
+        gcc.arg(format!("@{}", guests.join("flags").display())).args(flags).arg("-o").arg(&image);
+        process::output(gcc.arg(guests.join(guest).with_extension("c")))?;
+        Ok(image)
+    };
+    Ok(Pair { producer: compile("producer")?, consumer: compile("consumer")? })
+}
+
+fn build_guests(workspace: &Workspace) -> Result<Pair, Error> {
+    let toolchain = toolchain::find(&workspace.root)?;
+    let guests = Catalog::of(workspace).select(&["guest-producer".into(), "guest-consumer".into()])?;
+    guests::build(workspace, &toolchain, &guests, Mode::Protected, Talk::IfWorking)?;
+    let image = |name| workspace.images.join(Mode::Protected.image_name(name));
+    Ok(Pair { producer: image("guest-producer"), consumer: image("guest-consumer") })
+}
+
+/// A message of cargo's; of the many kinds, only artifacts have these fields.
+#[derive(Deserialize)]
+struct Message {
+    target: Target,
+    executable: Option<PathBuf>,
+}
+
+fn build_measure(workspace: &Workspace) -> Result<PathBuf, Error> {
+    let mut build = cargo::for_host(&workspace.root);
+    build.args(["build", "--release", "--package", "guestlab", "--bench", "measure"]);
+    build.args(["--message-format", "json-render-diagnostics", "--target-dir"]).arg(&workspace.target);
+    let mut built = None;
+    let status = cargo::run(&mut build, Talk::IfWorking, |line| {
+        let message: Option<Message> = serde_json::from_str(line).ok();
+        let measure = message.filter(|message| message.target.name == "measure");
+        built = built.take().or(measure.and_then(|message| message.executable));
+    })?;
+    match built {
+        Some(program) if status.is_success() => Ok(program),
+        _ => Err(Error::DoesNotCompile),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_and_the_rest_is_left() {
+        let values =
+            read_values(r#"{"event":"verdict","seconds":4.0,"guest_seconds":3.0,"runs":7,"failure":null}"#);
+        let expected = [("guest_seconds", 3.0), ("outside_percent", 25.0), ("runs", 7.0), ("seconds", 4.0)];
+        assert_eq!(values.unwrap(), expected.map(|(key, value)| (key.to_owned(), value)).into());
+        assert_eq!(read_values("sorry"), None);
+    }
+}

@@ -1,0 +1,151 @@
+//! What was measured, for a person to read.
+
+use super::results::{Results, Row, Target};
+use super::statistics::Summary;
+
+const HEADINGS: [&str; 6] = ["what", "ours", "beside", "ratio", "target", "met"];
+
+/// The machine, and a table.
+pub(crate) fn text(results: &Results) -> String {
+    let width = results.machine.lines().iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let lines = results.machine.lines().into_iter().map(|(name, value)| format!("{name:width$}  {value}\n"));
+    let rows: Vec<_> = results.rows.iter().map(cells).collect();
+    format!("{}{}\n\n{}", lines.collect::<String>(), legend(results), aligned(&HEADINGS, &rows))
+}
+
+/// The same in Markdown, for docs/performance.md.
+pub(crate) fn markdown(results: &Results) -> String {
+    let lines = results.machine.lines().into_iter().map(|(name, value)| format!("- {name}: {value}\n"));
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let rule = HEADINGS.map(|_| "---".to_owned());
+    let rows = [HEADINGS.map(String::from), rule].into_iter().chain(results.rows.iter().map(cells));
+    let rows: String = rows.map(|cells| line(&cells)).collect();
+    format!("{}\n{}\n\n{}", lines.collect::<String>(), legend(results), rows.trim_end())
+}
+
+fn legend(results: &Results) -> String {
+    format!(
+        "Medians of {} rounds, with the quartiles; the ratio is ours to what is beside it.",
+        results.rounds
+    )
+}
+
+fn cells(row: &Row) -> [String; 6] {
+    let ratio = row.ratio.map(|Summary { low, median, high }| format!("{median:.3} ({low:.3} to {high:.3})"));
+    let beside = row.beside.as_ref().map(|(name, values)| format!("{name} {}", shown(values, &row.unit)));
+    let met = row.is_met().map(|is_met| if is_met { "yes" } else { "NO" }.to_owned());
+    [
+        format!("{}: {}", row.group, row.name),
+        shown(&row.ours, &row.unit),
+        beside.unwrap_or_default(),
+        ratio.unwrap_or_default(),
+        row.target.map(|target| wanted(target, &row.unit)).unwrap_or_default(),
+        met.unwrap_or_default(),
+    ]
+}
+
+fn wanted(target: Target, unit: &str) -> String {
+    match target {
+        Target::RatioAtMost(most) => format!("ratio at most {most}"),
+        Target::RatioAtLeast(least) => format!("ratio at least {least}"),
+        Target::Below(limit) => format!("below {limit} {unit}"),
+    }
+}
+
+fn shown(Summary { low, median, high }: &Summary, unit: &str) -> String {
+    let spread = if low == high { String::new() } else { format!(" ({} to {})", short(*low), short(*high)) };
+    format!("{} {unit}", short(*median)).trim_end().to_owned() + &spread
+}
+
+/// A number with three or four digits that count.
+fn short(value: f64) -> String {
+    let digits = match value.abs() {
+        100.0.. => 0,
+        10.0.. => 1,
+        _ => 2,
+    };
+    format!("{value:.digits$}")
+}
+
+/// What has changed since other results. Where both have a ratio to a baseline that is compared: a
+/// machine that is slower today is slower for both sides.
+pub(crate) fn comparison(before: &Results, now: &Results) -> String {
+    let old = before.by_name();
+    let rows: Vec<[String; 5]> = now
+        .rows
+        .iter()
+        .filter_map(|row| Some(changed(old.get(&(row.group.as_str(), row.name.as_str()))?, row)))
+        .collect();
+    let head = ["what", "before", "now", "change", ""];
+    let same = if before.machine.cpu == now.machine.cpu && before.machine.kernel == now.machine.kernel {
+        ""
+    } else {
+        "\nThe earlier results are another machine's.\n"
+    };
+    format!("{same}\n{}", aligned(&head, &rows))
+}
+
+fn changed(before: &Row, now: &Row) -> [String; 5] {
+    let (then, today, unit) = match (before.ratio, now.ratio) {
+        (Some(then), Some(today)) => (then, today, "x"),
+        _ => (before.ours, now.ours, now.unit.as_str()),
+    };
+    let change = 100.0 * (today.median / then.median - 1.0);
+    let verdict = match (then.overlaps(&today), (change > 0.0) == now.less_is_better) {
+        (true, _) => "",
+        (false, true) => "WORSE",
+        (false, false) => "better",
+    };
+    [
+        format!("{}: {}", now.group, now.name),
+        shown(&then, unit),
+        shown(&today, unit),
+        format!("{change:+.1} %"),
+        verdict.to_owned(),
+    ]
+}
+
+/// A table of columns as wide as they must be.
+fn aligned<const N: usize>(head: &[&str; N], rows: &[[String; N]]) -> String {
+    let rows: Vec<[String; N]> =
+        std::iter::once(head.map(String::from)).chain(rows.iter().cloned()).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::machine::Machine;
+    use super::super::results::tests::row;
+    use super::*;
+
+    fn results(row: Row) -> Results {
+        Results { machine: Machine::here(), rounds: 2, rows: vec![row] }
+    }
+
+    #[test]
+    fn a_table_says_whether_targets_are_met() {
+        let results = results(row(&[2.0, 2.0], &[1.0, 1.0], Some(Target::RatioAtMost(1.05))));
+        let text = text(&results);
+        assert!(text.contains("group: thing  2.00 µs  C 1.00 µs  2.000 (2.000 to 2.000)"), "{text}");
+        assert!(text.ends_with("ratio at most 1.05  NO"), "{text}");
+        let markdown = markdown(&results);
+        assert!(markdown.ends_with("| ratio at most 1.05 | NO |"), "{markdown}");
+    }
+
+    #[test]
+    fn a_slowdown_is_visible_where_a_slower_machine_is_not() {
+        let before = results(row(&[1.0, 1.1], &[1.0, 1.1], None));
+        let slower_machine = results(row(&[3.0, 3.3], &[3.0, 3.3], None));
+        let slower_host = results(row(&[1.3, 1.4], &[1.0, 1.1], None));
+        assert!(!comparison(&before, &slower_machine).contains("WORSE"));
+        let text = comparison(&before, &slower_host);
+        assert!(text.contains("+28.6 %  WORSE"), "{text}");
+        assert!(comparison(&slower_host, &before).contains("better"));
+    }
+}

@@ -1,0 +1,188 @@
+//! What was measured, to be printed, saved and compared.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use super::catalog::{Beside, Group, Item};
+use super::machine::Machine;
+use super::programs::Values;
+use super::statistics::Summary;
+use crate::workspace::Workspace;
+
+/// All that was measured in one run.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Results {
+    /// Where.
+    pub(crate) machine: Machine,
+    /// How often each side was measured.
+    pub(crate) rounds: usize,
+    /// What was found.
+    pub(crate) rows: Vec<Row>,
+}
+
+/// One thing that was measured.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Row {
+    /// The group.
+    pub(crate) group: String,
+    /// The thing.
+    pub(crate) name: String,
+    /// The unit of its values.
+    pub(crate) unit: String,
+    /// Whether less is better.
+    pub(crate) less_is_better: bool,
+    /// Our side.
+    pub(crate) ours: Summary,
+    /// What it is compared with, and that one's side.
+    pub(crate) beside: Option<(String, Summary)>,
+    /// Ours divided by that, round by round.
+    pub(crate) ratio: Option<Summary>,
+    /// What it should be.
+    pub(crate) target: Option<Target>,
+}
+
+/// What a measurement should come to.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) enum Target {
+    /// The ratio is no more than this.
+    RatioAtMost(f64),
+    /// The ratio is no less than this.
+    RatioAtLeast(f64),
+    /// The value is less than this.
+    Below(f64),
+}
+
+impl Row {
+    /// Sums up what the rounds found of one item.
+    pub(crate) fn of(group: &Group, item: &Item, ours: &[Values], theirs: &[Values]) -> Result<Row, Error> {
+        let missing = |key: &str| Error::Unreadable { command: group.name.into(), missing: key.into() };
+        let column = |rounds: &[Values], key: &str| -> Result<Vec<f64>, Error> {
+            rounds.iter().map(|round| round.get(key).copied().ok_or_else(|| missing(key))).collect()
+        };
+        let own = column(ours, item.key)?;
+        let other = match item.beside {
+            Beside::Nothing => None,
+            Beside::Baseline(name) => Some((name, column(theirs, item.key)?)),
+            Beside::Own(name, key) => Some((name, column(ours, key)?)),
+        };
+        let ratios =
+            other.iter().flat_map(|(_, other)| own.iter().zip(other).map(|(own, other)| own / other));
+        let ratio = Summary::of(ratios);
+        Ok(Row {
+            group: group.name.into(),
+            name: item.name.into(),
+            unit: item.unit.into(),
+            less_is_better: item.less_is_better,
+            ours: Summary::of(own).ok_or_else(|| missing(item.key))?,
+            beside: other.and_then(|(name, values)| Some((name.to_owned(), Summary::of(values)?))),
+            ratio,
+            target: item.target,
+        })
+    }
+
+    /// Whether the target is met, where there is one.
+    pub(crate) fn is_met(&self) -> Option<bool> {
+        let ratio = self.ratio.map(|ratio| ratio.median);
+        Some(match self.target? {
+            Target::RatioAtMost(most) => ratio? <= most,
+            Target::RatioAtLeast(least) => ratio? >= least,
+            Target::Below(limit) => self.ours.median < limit,
+        })
+    }
+}
+
+impl Results {
+    /// Reads results that were saved.
+    pub(crate) fn load(workspace: &Workspace, name: &str) -> Result<Results, Error> {
+        let path = path(workspace, name)?;
+        let text = fs::read(&path).map_err(|source| Error::NoResults { path: path.clone(), source })?;
+        serde_json::from_slice(&text).map_err(|source| Error::BadResults { path, source })
+    }
+
+    /// Saves them, instead of what had that name.
+    pub(crate) fn save(&self, workspace: &Workspace, name: &str) -> Result<(), Error> {
+        let path = path(workspace, name)?;
+        let text = self.json()?;
+        fs::write(&path, text).map_err(|source| Error::File { action: "write", path, source })
+    }
+
+    /// As JSON.
+    pub(crate) fn json(&self) -> Result<String, Error> {
+        serde_json::to_string_pretty(self)
+            .map_err(|source| Error::Unreadable { command: "bench".into(), missing: source.to_string() })
+    }
+
+    /// The rows by group and name.
+    pub(crate) fn by_name(&self) -> BTreeMap<(&str, &str), &Row> {
+        self.rows.iter().map(|row| ((row.group.as_str(), row.name.as_str()), row)).collect()
+    }
+}
+
+/// The file of results of a name.
+fn path(workspace: &Workspace, name: &str) -> Result<PathBuf, Error> {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {
+        return Err(Error::BadName { name: name.to_owned() });
+    }
+    let folder = workspace.bench();
+    fs::create_dir_all(&folder).map_err(|source| Error::File {
+        action: "make the folder",
+        path: folder.clone(),
+        source,
+    })?;
+    Ok(folder.join(format!("{name}.json")))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::super::catalog::{Command, Program};
+    use super::*;
+
+    /// A row of given rounds: ours, and the baseline's.
+    pub(crate) fn row(ours: &[f64], theirs: &[f64], target: Option<Target>) -> Row {
+        let item = Item {
+            name: "thing",
+            key: "thing_us",
+            unit: "µs",
+            less_is_better: true,
+            beside: if theirs.is_empty() { Beside::Nothing } else { Beside::Baseline("C") },
+            target,
+        };
+        let command = || Command { program: Program::Measure, words: Vec::new() };
+        let group =
+            Group { name: "group", ours: command(), baseline: None, is_exact: false, rows: Vec::new() };
+        let rounds = |values: &[f64]| -> Vec<Values> {
+            values.iter().map(|value| Values::from([("thing_us".to_owned(), *value)])).collect()
+        };
+        Row::of(&group, &item, &rounds(ours), &rounds(theirs)).unwrap()
+    }
+
+    #[test]
+    fn the_ratio_is_taken_round_by_round() {
+        // A machine that gets slower by the round, and two sides that do not differ.
+        let row = row(&[1.0, 2.0, 4.0], &[1.0, 2.0, 4.0], Some(Target::RatioAtMost(1.05)));
+        assert_eq!(row.ratio, Some(Summary { low: 1.0, median: 1.0, high: 1.0 }));
+        assert_eq!(row.is_met(), Some(true));
+    }
+
+    #[test]
+    fn targets_are_met_or_missed() {
+        let met = |ours: f64, theirs: &[f64], target| row(&[ours], theirs, target).is_met();
+        assert_eq!(met(2.0, &[1.0], Some(Target::RatioAtMost(1.5))), Some(false));
+        assert_eq!(met(2.0, &[1.0], Some(Target::RatioAtLeast(1.5))), Some(true));
+        assert_eq!(met(2.0, &[], Some(Target::Below(3.0))), Some(true));
+        assert_eq!(met(3.0, &[], Some(Target::Below(3.0))), Some(false));
+        assert_eq!(met(3.0, &[], None), None);
+    }
+
+    #[test]
+    fn results_survive_a_file() {
+        let results = Results { machine: Machine::here(), rounds: 1, rows: vec![row(&[1.0], &[2.0], None)] };
+        let read: Results = serde_json::from_str(&results.json().unwrap()).unwrap();
+        assert_eq!(read.rows, results.rows);
+    }
+}

@@ -1,0 +1,99 @@
+//! New guests in a workspace that finds its members as Guestlab's does.
+
+use clap::ValueEnum;
+
+use super::*;
+use crate::guests::Catalog;
+use crate::workspace;
+
+/// The member that is there from the beginning: a pattern must fit something.
+const OTHER: &str = "other";
+
+/// A workspace in a folder of its own: with the root manifest of Guestlab's, whose own members stay
+/// where they are, and one that is no guest.
+fn workspace() -> (tempfile::TempDir, Workspace) {
+    let folder = tempfile::tempdir().unwrap();
+    let own = workspace::root();
+    let manifest = fs::read_to_string(own.join("Cargo.toml")).unwrap();
+    let lines = manifest.lines().filter(|line| !line.starts_with("default-members"));
+    let manifest: String = lines.map(|line| format!("{line}\n")).collect();
+    let manifest = manifest
+        .replace(", \"guest-rt/abi\"]", "]")
+        .replace("path = \"guest-rt", &format!("path = \"{}/guest-rt", own.display()));
+    fs::write(folder.path().join("Cargo.toml"), manifest).unwrap();
+    for other in ["docs", ".hidden", "target"] {
+        fs::create_dir(folder.path().join(other)).unwrap();
+    }
+    fs::create_dir_all(folder.path().join(OTHER).join("src")).unwrap();
+    fs::write(folder.path().join(OTHER).join("src/lib.rs"), "").unwrap();
+    fs::write(folder.path().join(OTHER).join("Cargo.toml"), format!("[package]\nname = \"{OTHER}\"\n"))
+        .unwrap();
+    let workspace = Workspace::of(folder.path()).unwrap();
+    assert_eq!(packages(&workspace), [OTHER]);
+    (folder, workspace)
+}
+
+fn packages(workspace: &Workspace) -> Vec<&str> {
+    workspace.packages.iter().map(|package| package.name.as_str()).collect()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(|it| it.unwrap().file_name()).collect();
+    names.sort();
+    names.into_iter().map(|name| name.into_string().unwrap()).collect()
+}
+
+#[test]
+fn a_new_guest_is_one_of_the_workspaces_until_its_folder_is_deleted() {
+    let (folder, workspace) = workspace();
+    let before = names(folder.path());
+    for template in Template::value_variants() {
+        let made = Scaffold::create(&workspace, "demo", *template).unwrap();
+        assert!(made.files.iter().all(|file| folder.path().join(file).is_file()), "{made:?}");
+        let catalog = Catalog::of(&Workspace::of(folder.path()).unwrap());
+        assert_eq!(catalog.only().unwrap().name, "demo");
+        fs::remove_dir_all(folder.path().join("demo")).unwrap();
+        assert_eq!(packages(&Workspace::of(folder.path()).unwrap()), [OTHER]);
+        assert_eq!(names(folder.path()), before);
+    }
+}
+
+#[test]
+fn a_name_that_is_taken_is_refused_before_anything_is_written() {
+    let own = Workspace::load().unwrap();
+    let before = names(&own.root);
+    for (name, why) in [
+        ("hello", "a guest's"),
+        ("guest-producer", "a guest's"),
+        ("guest_rt", "a package of the workspace"),
+        ("guestlab", "a package of the workspace"),
+        ("kvm-ioctls", "depends on"),
+        ("docs", "is there already"),
+        ("prodcons", "experiment"),
+        (
+            "Demo",
+            "begin with a letter from a to z\nnothing was written; choose another: cargo xtask new demo",
+        ),
+        ("../demo", "a path"),
+        ("match", "keyword"),
+    ] {
+        let error = Scaffold::create(&own, name, Template::Hello).unwrap_err().to_string();
+        assert!(error.contains(why) && error.contains("cargo xtask new "), "{name}: {error}");
+    }
+    assert_eq!(names(&own.root), before);
+}
+
+#[test]
+fn what_cannot_be_written_leaves_nothing_behind() {
+    let (folder, workspace) = workspace();
+    let before = names(folder.path());
+    // A file where a folder would have to be.
+    let files = [("src".into(), String::new()), ("src/main.rs".into(), String::new())];
+    assert!(matches!(write(&workspace.root, "demo", &files), Err(Error::File { .. })));
+    assert_eq!(names(folder.path()), before);
+    // A folder that was made meanwhile is not overwritten.
+    fs::create_dir_all(folder.path().join("demo/mine")).unwrap();
+    let files = [("Cargo.toml".into(), String::new())];
+    assert!(matches!(write(&workspace.root, "demo", &files), Err(Error::File { .. })));
+    assert_eq!(names(&folder.path().join("demo")), ["mine"]);
+}

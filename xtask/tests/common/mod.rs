@@ -1,0 +1,55 @@
+//! What the integration tests share: packages outside of Guestlab's workspace, and xtask itself.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// Guestlab's own folder.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace's root")
+}
+
+/// A workspace of guests outside of Guestlab's. It is the same folder in every run of the tests, so that
+/// `core` is compiled for it once.
+pub(crate) fn workspace(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    write(&folder.join("Cargo.toml"), "[workspace]\nresolver = \"3\"\nmembers = [\"*/src/..\"]\n");
+    // With the versions that are known here nothing need be asked of a registry.
+    fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock")).expect("a lock file");
+    folder
+}
+
+/// Puts a guest into a workspace.
+pub(crate) fn guest(workspace: &Path, name: &str, source: &str) {
+    let manifest = format!(
+        "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
+         [[bin]]\nname = \"{name}\"\ntest = false\nbench = false\n\n\
+         [dependencies]\nguest-rt = {{ path = \"{}\" }}\n",
+        root().join("guest-rt").display()
+    );
+    write(&workspace.join(name).join("Cargo.toml"), &manifest);
+    write(&workspace.join(name).join("src/main.rs"), source);
+}
+
+/// Writes a file, and the folders that it is in; what is there already is not touched.
+pub(crate) fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+    if fs::read_to_string(path).ok().as_deref() != Some(text) {
+        fs::write(path, text).expect("written");
+    }
+}
+
+/// Runs `cargo xtask ARGUMENTS...` in a folder. The target folder is the workspace's own, whatever the
+/// environment says.
+pub(crate) fn xtask(folder: &Path, arguments: &[&str]) -> Output {
+    let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    xtask.args(arguments).current_dir(folder).stdin(Stdio::null()).env_remove("CARGO_TARGET_DIR");
+    xtask.output().expect("xtask runs")
+}
+
+/// Output as text.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

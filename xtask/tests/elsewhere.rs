@@ -1,0 +1,39 @@
+//! Guests outside of Guestlab's workspace.
+
+mod common;
+
+use common::{guest, text, workspace, xtask};
+
+const SOURCE: &str = "#![no_std]\n#![no_main]\n\nguest_rt::entry!(main);\n\n\
+                      fn main() -> ! {\n    panic!(\"far from home\")\n}\n";
+
+#[test]
+fn guests_of_another_workspace_are_built_into_its_own_folder() {
+    let workspace = workspace("elsewhere");
+    guest(&workspace, "far-away", SOURCE);
+    let manifest = workspace.join("Cargo.toml");
+    for manifest in [manifest.as_path(), &workspace, &workspace.join("far-away")] {
+        let manifest = manifest.to_str().expect("a path");
+        let output = xtask(common::root(), &["build-guests", "--manifest-path", manifest]);
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{err}");
+        assert!(out.contains("target/tmp/elsewhere/target/guests/far-away.elf"), "{out}");
+    }
+    let image = std::fs::read(workspace.join("target/guests/far-away.elf")).expect("the image");
+    let holds = |text: &str| image.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(holds("far-away/src/main.rs"), "a panic names its file");
+    let home = common::root().to_str().expect("a path");
+    assert!(!holds(home), "an image is the same wherever it is built");
+}
+
+#[test]
+fn a_workspace_without_guests_is_refused() {
+    let workspace = workspace("without-guests");
+    common::write(&workspace.join("other/Cargo.toml"), "[package]\nname = \"other\"\n");
+    common::write(&workspace.join("other/src/lib.rs"), "");
+    for command in ["build-guests", "run"] {
+        let output = xtask(&workspace, &[command, "--manifest-path", "Cargo.toml"]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output.stderr).contains("a guest is a package with a binary that depends on guest-rt"));
+    }
+}
