@@ -8,17 +8,21 @@ use super::error::{Error, file};
 /// The most bytes of a target's corpus that come from the fuzzer.
 const SIZE: u64 = 8 << 10;
 
+/// The most files of it.
+const FILES: usize = 40;
+
 /// The length of the names that libFuzzer gives, which are SHA-1 hashes in hexadecimal.
 const HASH: usize = 40;
 
-/// Replaces what the fuzzer found earlier by files of another folder, the smallest first, as many as there is room
-/// for. Files that were named by people stay. How many there are then.
+/// Replaces what the fuzzer found earlier by files of another folder: some of each size, from the smallest on, as
+/// many as there is room for. Files that were named by people stay. How many there are then.
 pub(super) fn replace(corpus: &Path, by: &Path) -> Result<usize, Error> {
     for (path, _) in found(corpus)? {
         fs::remove_file(&path).map_err(file(&path))?;
     }
-    let mut size = 0;
-    for (path, len) in found(by)? {
+    let (mut size, found) = (0, found(by)?);
+    let step = found.len().div_ceil(FILES).max(1);
+    for (path, len) in found.into_iter().step_by(step) {
         size += len;
         if size <= SIZE {
             let to = corpus.join(path.file_name().unwrap_or_default());

@@ -72,7 +72,7 @@ impl Fuzzers {
             return Err(Error::NoCompiler);
         }
         let mut build = cargo::for_host(&self.source);
-        build.args(["build", "--release", "--locked", "--target", TRIPLE, "--target-dir"]).arg(&self.target);
+        build.args(["build", "--release", "--target", TRIPLE, "--target-dir"]).arg(&self.target);
         build.args(self.names.iter().flat_map(|name| ["--bin", name]));
         build.env("RUSTFLAGS", FLAGS).env_remove("CARGO_ENCODED_RUSTFLAGS").env("RUSTC_BOOTSTRAP", "1");
         match process::status(&mut build)?.is_success() {
@@ -105,7 +105,8 @@ impl Fuzzers {
         Ok(process::status(self.command(name).arg(file))?.is_success())
     }
 
-    /// Takes what was found into the corpus of the repository, as little of it as has the same coverage.
+    /// Takes what was found into the corpus of the repository: of the least that has the same coverage as much as
+    /// there is room for.
     pub(crate) fn keep(&self, name: &str) -> Result<(), Error> {
         let merged = self.target.join("merged").join(name);
         let _ = fs::remove_dir_all(&merged);
