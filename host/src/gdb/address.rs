@@ -111,17 +111,19 @@ impl Listener {
             Self::Tcp(listener) => listener.as_raw_fd(),
             Self::Unix(listener, _) => listener.as_raw_fd(),
         };
-        loop {
+        // A signal that came before this thread was under watch has kicked nobody.
+        while interrupt::signal().is_none() {
             let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
             // SAFETY: it is one structure, and its file is open.
             if unsafe { libc::poll(&raw mut poll, 1, -1) } > 0 {
                 return Ok(());
             }
             let error = io::Error::last_os_error();
-            if error.kind() != io::ErrorKind::Interrupted || interrupt::signal().is_some() {
+            if error.kind() != io::ErrorKind::Interrupted {
                 return Err(error);
             }
         }
+        Err(io::ErrorKind::Interrupted.into())
     }
 }
 
