@@ -8,5 +8,5 @@ guest_rt::entry!(main);
 fn main() {
     // SAFETY: the null page has no memory, so that no instruction comes from there: the host ends the
     // guest here.
-    unsafe { core::arch::asm!("jmp {null}", null = in(reg) core::ptr::null::<u8>(), options(noreturn)) }
+    unsafe { core::arch::asm!("call {null}", null = in(reg) core::ptr::null::<u8>()) }
 }

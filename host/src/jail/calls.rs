@@ -209,11 +209,13 @@ const EXPLORER: &[Call] = &[
 ];
 
 /// Guests are stepped, or stopped where gdb wants it.
-const STEPS: &[Call] = &[request("ioctl KVM_SET_GUEST_DEBUG", &[(1, Is(low(request::SET_GUEST_DEBUG)))])];
+const STEPS: &[Call] = &[
+    request("ioctl KVM_SET_GUEST_DEBUG", &[(1, Is(low(request::SET_GUEST_DEBUG)))]),
+    request("ioctl KVM_SET_REGS", &[(1, Is(low(request::SET_REGS)))]),
+];
 
 /// Talk with gdb, and what it may do to a guest.
 const GDB: &[Call] = &[
-    request("ioctl KVM_SET_REGS", &[(1, Is(low(request::SET_REGS)))]),
     request("ioctl KVM_GET_FPU", &[(1, Is(low(request::GET_FPU)))]),
     request("ioctl KVM_SET_FPU", &[(1, Is(low(request::SET_FPU)))]),
     request("ioctl FIONBIO", &[(1, Is(low(libc::FIONBIO)))]),
