@@ -65,23 +65,14 @@ fn obey(command: Command) -> Result<(), Error> {
 
 /// Has signals end what runs, and the jail ready.
 fn prepare(jail: Jail) -> Result<Jail, Error> {
-    let listener = jail.clone();
-    prepare_with(jail, &listener)
-}
-
-/// The same, with another jail for the thread that hears the signals.
-fn prepare_with(jail: Jail, listener: &Jail) -> Result<Jail, Error> {
     let failed = |source| Error::Os { what: "listen for signals", source };
-    jail.prepare().and_then(|()| interrupt::listen(listener)).map_err(failed)?;
+    jail.prepare().and_then(|()| interrupt::listen(&jail)).map_err(failed)?;
     Ok(jail)
 }
 
 fn run(args: &RunArgs) -> Result<(), Error> {
-    let jail = match args.has_view() {
-        // Who hears a signal gives the terminal back.
-        true => prepare_with(args.jail(), &Jail::Rights)?,
-        false => prepare(args.jail())?,
-    };
+    // A view draws, reads keys and gives the terminal back whatever happens: the lists are without that.
+    let jail = prepare(if args.has_view() { Jail::Rights } else { args.jail() })?;
     let plan = args.plan()?;
     let timeline = args.timeline()?;
     let system = System::open(&args.device().kvm, args.explain())?.with_timeline(&timeline);
