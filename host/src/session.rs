@@ -297,8 +297,7 @@ pub fn crash_event(error: &GuestError) -> CrashEvent<'_> {
 /// Says of a guest whose time was up that it was stepped, if it was: it may be slow, and not wrong.
 fn mention_steps(error: &GuestError, machines: &[Machine]) {
     let machine = machines.iter().find(|machine| machine.vm() == error.at.vm);
-    let is_late = matches!(error.end, GuestEnd::Deadline(_) | GuestEnd::TurnTimeout(_));
-    if let Some(stepped) = machine.filter(|_| is_late).and_then(Machine::stepped) {
+    if let Some(stepped) = machine.filter(|_| error.end.is_the_clocks()).and_then(Machine::stepped) {
         let Place { vm, name, .. } = &error.at;
         output::complain(&format!(
             "VM {vm}, {name} was stepped, which is slow, and came to {stepped} instructions; --timeout SECONDS gives it longer"

@@ -208,7 +208,8 @@ const EXPLORER: &[Call] = &[
     any("wait4", libc::SYS_wait4),
 ];
 
-/// Guests are stepped, or stopped where gdb wants it.
+/// Guests are stepped, or stopped where gdb wants it; one that is stopped at a handler is set back to its first
+/// instruction.
 const STEPS: &[Call] = &[
     request("ioctl KVM_SET_GUEST_DEBUG", &[(1, Is(low(request::SET_GUEST_DEBUG)))]),
     request("ioctl KVM_SET_REGS", &[(1, Is(low(request::SET_REGS)))]),
