@@ -42,11 +42,16 @@ impl Thread {
     /// What it may call.
     pub fn calls(self) -> Vec<&'static Call> {
         let lists: &[(bool, &[Call])] = match self {
-            Self::Vcpu(Needs { explores, steps, gdb, gdb_file }) => {
-                &[(true, VCPU), (explores, EXPLORER), (steps, STEPS), (gdb, GDB), (gdb_file, GDB_FILE)]
-            }
+            Self::Vcpu(Needs { explores, steps, gdb, gdb_file }) => &[
+                (true, VCPU),
+                (true, DEATH),
+                (explores, EXPLORER),
+                (steps, STEPS),
+                (gdb, GDB),
+                (gdb_file, GDB_FILE),
+            ],
             Self::Watchdog => &[(true, WATCHDOG)],
-            Self::Signals => &[(true, SIGNALS)],
+            Self::Signals => &[(true, SIGNALS), (true, DEATH)],
         };
         let lists = lists.iter().filter(|(needed, _)| *needed).map(|(_, calls)| *calls);
         lists.flatten().collect()
@@ -170,12 +175,16 @@ const VCPU: &[Call] = &[
     GETTID,
     TGKILL,
     SIGPROCMASK,
-    only("rt_sigaction SIGINT", libc::SYS_rt_sigaction, &[(0, Is(libc::SIGINT.cast_unsigned()))]),
-    only("rt_sigaction SIGTERM", libc::SYS_rt_sigaction, &[(0, Is(libc::SIGTERM.cast_unsigned()))]),
-    only("rt_sigaction SIGHUP", libc::SYS_rt_sigaction, &[(0, Is(libc::SIGHUP.cast_unsigned()))]),
     SIGALTSTACK,
     EXIT,
     EXIT_GROUP,
+];
+
+/// The signals that end a run, by which the process dies then.
+const DEATH: &[Call] = &[
+    only("rt_sigaction SIGINT", libc::SYS_rt_sigaction, &[(0, Is(libc::SIGINT.cast_unsigned()))]),
+    only("rt_sigaction SIGTERM", libc::SYS_rt_sigaction, &[(0, Is(libc::SIGTERM.cast_unsigned()))]),
+    only("rt_sigaction SIGHUP", libc::SYS_rt_sigaction, &[(0, Is(libc::SIGHUP.cast_unsigned()))]),
 ];
 
 /// The explorer resets VMs, and makes new ones after a crash.
@@ -265,9 +274,6 @@ const SIGNALS: &[Call] = &[
     GETTID,
     TGKILL,
     SIGPROCMASK,
-    only("rt_sigaction SIGINT", libc::SYS_rt_sigaction, &[(0, Is(libc::SIGINT.cast_unsigned()))]),
-    only("rt_sigaction SIGTERM", libc::SYS_rt_sigaction, &[(0, Is(libc::SIGTERM.cast_unsigned()))]),
-    only("rt_sigaction SIGHUP", libc::SYS_rt_sigaction, &[(0, Is(libc::SIGHUP.cast_unsigned()))]),
     spare(WRITE),
     spare(BRK),
     spare(MMAP),

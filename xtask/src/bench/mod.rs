@@ -12,6 +12,9 @@ mod report;
 mod results;
 mod statistics;
 
+use std::fs;
+use std::path::PathBuf;
+
 use crate::cli::{Bench, BenchFormat};
 use crate::output;
 use crate::workspace::Workspace;
@@ -65,6 +68,15 @@ fn measure(group: &Group, programs: &Programs, rounds: usize) -> Result<Vec<Row>
         }
     }
     group.rows.iter().map(|row| Row::of(group, row, &ours, &theirs)).collect()
+}
+
+/// The folder of programs and results, which is made where it is missing.
+fn folder(workspace: &Workspace) -> Result<PathBuf, Error> {
+    let folder = workspace.bench();
+    match fs::create_dir_all(&folder) {
+        Ok(()) => Ok(folder),
+        Err(source) => Err(Error::File { action: "make the folder", path: folder, source }),
+    }
 }
 
 fn tell(results: &Results, against: Option<&Results>, format: BenchFormat) -> Result<(), Error> {

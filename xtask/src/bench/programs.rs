@@ -44,12 +44,7 @@ impl Programs {
         if process::on_path("gcc").is_none() {
             return Err(Error::NoGcc);
         }
-        let folder = workspace.bench();
-        fs::create_dir_all(&folder).map_err(|source| Error::File {
-            action: "make the folder",
-            path: folder.clone(),
-            source,
-        })?;
+        let folder = super::folder(workspace)?;
         let sources = workspace.root.join("host/benches/baseline");
         Ok(Programs {
             baseline: compile_baseline(&sources, &folder)?,

@@ -128,13 +128,7 @@ fn path(workspace: &Workspace, name: &str) -> Result<PathBuf, Error> {
     if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {
         return Err(Error::BadName { name: name.to_owned() });
     }
-    let folder = workspace.bench();
-    fs::create_dir_all(&folder).map_err(|source| Error::File {
-        action: "make the folder",
-        path: folder.clone(),
-        source,
-    })?;
-    Ok(folder.join(format!("{name}.json")))
+    Ok(super::folder(workspace)?.join(format!("{name}.json")))
 }
 
 #[cfg(test)]
