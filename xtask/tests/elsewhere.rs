@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::process::Command;
+
 use common::{guest, text, workspace, xtask};
 
 const SOURCE: &str = "#![no_std]\n#![no_main]\n\nguest_rt::entry!(main);\n\n\
@@ -24,6 +26,20 @@ fn guests_of_another_workspace_are_built_into_its_own_folder() {
     assert!(holds("far-away/src/main.rs"), "a panic names its file");
     let home = common::root().to_str().expect("a path");
     assert!(!holds(home), "an image is the same wherever it is built");
+}
+
+#[test]
+fn an_editor_has_nothing_to_say_about_a_guest() {
+    let workspace = workspace("in-an-editor");
+    guest(&workspace, "far-away", SOURCE);
+    let mut check = Command::new(env!("CARGO"));
+    check.args(["check", "--workspace", "--all-targets", "--message-format", "json"]);
+    check.current_dir(&workspace).env_remove("CARGO_TARGET_DIR");
+    let output = check.output().expect("cargo runs");
+    let out = text(&output.stdout);
+    assert!(!out.contains(r#""reason":"compiler-message""#), "{out}");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(out.contains("far-away/src/main.rs"), "the guest was checked: {out}");
 }
 
 #[test]

@@ -9,7 +9,10 @@
 
 use guest_abi::{boot::BootInfo, layout, mode::CpuMode};
 
-#[cfg(target_os = "none")]
+#[cfg_attr(
+    not(target_os = "none"),
+    expect(dead_code, unused_imports, unused_macros, reason = "the boot code is the guest's")
+)]
 mod start;
 
 /// The CPU mode that this guest is built for and runs in: what `--mode` said when it was built.
