@@ -53,6 +53,11 @@ fn translate(without: &str) -> (Option<i32>, String) {
     run(&["run", "--image", path, "--format", "flat", "--mode", "real"], without)
 }
 
+fn tests_of_a_guest(without: &str) -> (Option<i32>, String) {
+    let image = common::images().join("failing-tests.elf");
+    run(&["test", "--image", image.to_str().expect("text"), "passes"], without)
+}
+
 fn explore(without: &str) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("x");
@@ -231,6 +236,10 @@ fn debugged_at_a_file(without: &str) -> (Option<i32>, String) {
 fn scenario(thread: Thread, call: &str) -> Scenario {
     match (thread, call) {
         (Thread::Vcpu(_), "ioctl KVM_GET_REGS" | "ioctl KVM_GET_SREGS" | "brk" | "ioctl TCGETS") => crash,
+        (
+            Thread::Vcpu(Needs { explores: true, .. }),
+            "ioctl KVM_GET_FPU" | "ioctl KVM_GET_DEBUGREGS" | "ioctl KVM_GET_VCPU_EVENTS",
+        ) => tests_of_a_guest,
         (Thread::Vcpu(_), "ioctl KVM_TRANSLATE") => translate,
         (Thread::Vcpu(_), "ioctl KVM_INTERRUPT") => timer,
         (Thread::Vcpu(_), "ioctl TIOCGWINSZ") => explore_on_a_terminal,
