@@ -213,6 +213,24 @@ fn a_crash_can_be_looked_at_before_the_run_ends() {
     assert!(err.contains("null pointer: read from address 0x0"), "{err}");
 }
 
+#[test]
+fn so_can_a_panic_in_every_frame_from_it_to_main() {
+    if !has_gdb() {
+        return;
+    }
+    for mode in ["protected", "real", "long"] {
+        let run = Run::start(&["run", "panics", "--mode", mode], "127.0.0.1:0");
+        let commands = ["break panics::main", "continue", "continue", "backtrace", "continue"];
+        let said = run.gdb(&image_in("panics", mode), &commands);
+        assert!(said.contains("Breakpoint 1, panics::main () at guest-rt/examples/"), "{said}");
+        assert!(said.contains("SIGABRT"), "{said}");
+        assert!(said.contains("in panics::main () at guest-rt/examples/misbehaving/panics.rs:"), "{said}");
+        let (status, _, err) = run.end();
+        assert_eq!(status, Some(1), "{err}");
+        assert!(err.contains("panicked at guest-rt/examples/misbehaving/panics.rs:"), "{err}");
+    }
+}
+
 /// Sends a packet of the remote protocol.
 fn send(stream: &mut impl Write, packet: &str) {
     let sum = packet.bytes().fold(0_u8, u8::wrapping_add);

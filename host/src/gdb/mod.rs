@@ -387,11 +387,11 @@ impl<A: GuestArch> Driver for Debugger<A> {
                 SingleThreadStopReason::Exited(u8::try_from(*status).unwrap_or(u8::MAX))
             }
             Halt::Stop(Stop::Halted) => SingleThreadStopReason::Exited(0),
-            Halt::Stop(Stop::Panicked(_)) => SingleThreadStopReason::Terminated(Signal::SIGABRT),
             Halt::Expired(Expiry::Interrupted(_)) => SingleThreadStopReason::Terminated(Signal::SIGINT),
             Halt::Expired(_) => SingleThreadStopReason::Terminated(Signal::SIGALRM),
             Halt::Exits(_) => SingleThreadStopReason::Terminated(Signal::SIGXCPU),
             // The guest can still be looked at; whatever gdb says then, the run ends.
+            Halt::Stop(Stop::Panicked(_)) => SingleThreadStopReason::Signal(Signal::SIGABRT),
             Halt::Crash(_) => SingleThreadStopReason::Signal(Signal::SIGSEGV),
             Halt::Stop(_) | Halt::Killed => return Ok(Order::Run),
         };
