@@ -223,7 +223,8 @@ fn so_can_a_panic_in_every_frame_from_it_to_main() {
         let commands = ["break panics::main", "continue", "continue", "backtrace", "continue"];
         let said = run.gdb(&image_in("panics", mode), &commands);
         assert!(said.contains("Breakpoint 1, panics::main () at guest-rt/examples/"), "{said}");
-        assert!(said.contains("SIGABRT"), "{said}");
+        assert!(said.contains("received signal SIGABRT"), "{said}");
+        assert!(said.contains("terminated with signal SIGABRT"), "{said}");
         assert!(said.contains("in panics::main () at guest-rt/examples/misbehaving/panics.rs:"), "{said}");
         let (status, _, err) = run.end();
         assert_eq!(status, Some(1), "{err}");
@@ -307,6 +308,24 @@ fn a_timer_interrupts_a_guest_under_gdb() {
     assert!(said.contains("exited normally"), "{said}");
     let (status, out, err) = run.end();
     assert_eq!((status, out), (Some(0), plain), "{err}");
+}
+
+#[test]
+fn the_calls_of_a_handler_go_on_with_what_it_interrupted() {
+    if !has_gdb() {
+        return;
+    }
+    for mode in ["real", "protected", "long"] {
+        let run = Run::start(&["run", "timer", "--mode", mode], "127.0.0.1:0");
+        let commands = ["break guest_rt::traps::entry", "continue", "backtrace", "kill"];
+        let said = run.gdb(&image_in("timer", mode), &commands);
+        let calls = said.split("#0").nth(1).unwrap_or_default();
+        for call in [" trap ()", "timer::main () at guest-rt/", "start::rust_entry ()"] {
+            assert!(calls.contains(call), "{mode}: {said}");
+        }
+        assert!(!calls.contains("??") && !calls.contains("__boot16_end"), "{mode}: {said}");
+        assert_eq!(run.end().0, Some(0));
+    }
 }
 
 #[test]
