@@ -81,13 +81,14 @@ impl<'a> Symbols<'a> {
         let Ok(mut frames) = debug.find_frames(address).skip_all_loads() else { return Vec::new() };
         let mut places = Vec::new();
         while let (Ok(Some(frame)), true) = (frames.next(), places.len() < MOST_INLINED) {
-            let location = frame.location.as_ref();
+            // Code that stands for no line of the source has line 0, and a file that says nothing.
+            let location = frame.location.as_ref().filter(|location| location.line.is_some());
             let function = frame.function.as_ref().and_then(|function| function.raw_name().ok());
             places.push(Place {
                 function: function.map(|name| demangled(&name)),
                 file: location
                     .and_then(|location| location.file)
-                    .map(|file| cut(file.trim_start_matches("./")).into()),
+                    .map(|file| cut(below_workspace(file)).into()),
                 line: location.and_then(|location| location.line),
                 column: location.and_then(|location| location.column),
             });
@@ -169,6 +170,13 @@ fn debug<'a>(section: impl Fn(&str) -> &'a [u8], budget: &'a Budget) -> Option<C
     Context::from_dwarf(dwarf.ok()?).ok()
 }
 
+/// A file's path from its workspace, which is `.` in images (xtask's `renamed_folders`). A function that was inlined
+/// into another crate's has it behind the folder of that crate.
+fn below_workspace(file: &str) -> &str {
+    let file = file.rsplit_once("/./").map_or(file, |(_, file)| file);
+    file.trim_start_matches("./")
+}
+
 /// A name as it stands in the source, without the hash that the compiler adds.
 fn demangled(name: &str) -> String {
     let mut text = Short(String::new());
@@ -203,6 +211,14 @@ mod tests {
     fn names_are_as_in_the_source() {
         assert_eq!(demangled("_ZN4core9panicking5panic17h0123456789abcdefE"), "core::panicking::panic");
         assert_eq!(demangled("main"), "main");
+    }
+
+    #[test]
+    fn files_are_named_from_their_workspace() {
+        for file in ["demo/src/main.rs", "./demo/src/main.rs", "/rust/library/alloc/./demo/src/main.rs"] {
+            assert_eq!(below_workspace(file), "demo/src/main.rs");
+        }
+        assert_eq!(below_workspace("/rust/library/core/src/panic.rs"), "/rust/library/core/src/panic.rs");
     }
 
     #[test]
