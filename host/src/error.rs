@@ -259,6 +259,15 @@ pub struct GuestError {
 }
 
 impl GuestError {
+    /// What to try next.
+    pub fn hint(&self) -> &'static str {
+        let is_deaf = self.evidence.as_ref().is_some_and(Evidence::is_deaf);
+        match is_deaf && self.end.is_the_clocks() {
+            true => "let the timer's interrupt in, which waits: guest_rt::interrupts::enable, or wait",
+            false => self.end.hint(),
+        }
+    }
+
     /// What can be said of it beyond how it ended.
     pub fn report(&self) -> Option<Report> {
         let file;
@@ -334,8 +343,8 @@ impl GuestEnd {
         }
     }
 
-    /// What to try next.
-    pub fn hint(&self) -> &'static str {
+    /// What to try next, as far as the end alone says it.
+    fn hint(&self) -> &'static str {
         match self {
             Self::Exited(_) => "look at what the guest printed; its status is its own",
             Self::Panicked(_) => "look at that line of the guest",
@@ -387,7 +396,7 @@ impl std::error::Error for GuestError {}
 impl fmt::Display for GuestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { at, end, .. } = self;
-        write!(f, "{at}: {end}\n  try: {}", end.hint())?;
+        write!(f, "{at}: {end}\n  try: {}", self.hint())?;
         self.report().map_or(Ok(()), |report| write!(f, "{report}"))
     }
 }
