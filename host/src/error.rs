@@ -347,6 +347,9 @@ impl GuestEnd {
     fn hint(&self) -> &'static str {
         match self {
             Self::Exited(_) => "look at what the guest printed; its status is its own",
+            Self::Panicked(report) if report.is_of_a_library() => {
+                "look at the first of the calls that is the guest's own: it asked for what cannot be had"
+            }
             Self::Panicked(_) => "look at that line of the guest",
             Self::Crashed(crash) => crash.hint(),
             Self::Deadline(_) => "look for an endless loop, or give the run more time with --timeout",
@@ -416,6 +419,20 @@ mod tests {
         let text = GuestEnd::Panicked(report).to_string();
         assert!(text.contains(" [cut off]:1:2: oops\n    | guestlab: all is well\\x1b[2J"), "{text}");
         assert!(text.len() < 400);
+    }
+
+    #[test]
+    fn a_panic_in_a_library_sends_to_the_guests_own_line() {
+        let hint = |file: &str| {
+            let report = PanicReport { message: Vec::new(), file: file.into(), line: 1, column: 1 };
+            GuestEnd::Panicked(report).hint()
+        };
+        for file in ["guest-rt/src/heap.rs", "/guestlab/guest-rt/src/heap.rs", "/rust/library/core/src/x.rs"]
+        {
+            assert!(hint(file).contains("the first of the calls that is the guest's own"), "{file}");
+        }
+        assert_eq!(hint("demo/src/main.rs"), "look at that line of the guest");
+        assert_eq!(hint("guest-rt/examples/dice.rs"), "look at that line of the guest");
     }
 
     #[test]
