@@ -10,7 +10,7 @@ use crate::{
     kvm::{SystemError, VcpuError},
     memory::MemoryError,
     output::visible,
-    post_mortem::{Evidence, Report, Wanted},
+    post_mortem::{Evidence, Report, Wanted, is_a_librarys},
     recording::RecordingError,
     relay::FileError,
     replay::Difference,
@@ -347,8 +347,8 @@ impl GuestEnd {
     fn hint(&self) -> &'static str {
         match self {
             Self::Exited(_) => "look at what the guest printed; its status is its own",
-            Self::Panicked(report) if report.is_of_a_library() => {
-                "look at the first of the calls that is the guest's own: it asked for what cannot be had"
+            Self::Panicked(report) if is_a_librarys(&String::from_utf8_lossy(&report.file)) => {
+                "look at the first of the calls that is the guest's own"
             }
             Self::Panicked(_) => "look at that line of the guest",
             Self::Crashed(crash) => crash.hint(),
@@ -432,6 +432,7 @@ mod tests {
             assert!(hint(file).contains("the first of the calls that is the guest's own"), "{file}");
         }
         assert_eq!(hint("demo/src/main.rs"), "look at that line of the guest");
+        assert_eq!(hint("/home/me/kernel.rs"), "look at that line of the guest");
         assert_eq!(hint("guest-rt/examples/dice.rs"), "look at that line of the guest");
     }
 

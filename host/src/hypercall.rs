@@ -199,14 +199,6 @@ pub struct PanicReport {
     pub column: u32,
 }
 
-impl PanicReport {
-    /// Whether the line is the runtime's or a library's, as far as the file's name says (the names of folders in
-    /// images are xtask's).
-    pub fn is_of_a_library(&self) -> bool {
-        self.file.starts_with(b"/") || self.file.starts_with(b"guest-rt/src/")
-    }
-}
-
 /// Serves a hypercall.
 ///
 /// # Errors

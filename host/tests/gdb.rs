@@ -220,12 +220,10 @@ fn so_can_a_panic_in_every_frame_from_it_to_main() {
     }
     for mode in ["protected", "real", "long"] {
         let run = Run::start(&["run", "panics", "--mode", mode], "127.0.0.1:0");
-        let commands = ["break panics::main", "continue", "continue", "backtrace", "continue"];
-        let said = run.gdb(&image_in("panics", mode), &commands);
-        assert!(said.contains("Breakpoint 1, panics::main () at guest-rt/examples/"), "{said}");
+        let said = run.gdb(&image_in("panics", mode), &["continue", "backtrace", "continue"]);
         assert!(said.contains("received signal SIGABRT"), "{said}");
         assert!(said.contains("terminated with signal SIGABRT"), "{said}");
-        assert!(said.contains("in panics::main () at guest-rt/examples/misbehaving/panics.rs:"), "{said}");
+        assert!(said.contains("panics::main () at guest-rt/examples/misbehaving/panics.rs:"), "{said}");
         let (status, _, err) = run.end();
         assert_eq!(status, Some(1), "{err}");
         assert!(err.contains("panicked at guest-rt/examples/misbehaving/panics.rs:"), "{err}");

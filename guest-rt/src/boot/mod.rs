@@ -58,9 +58,8 @@ macro_rules! entry {
 }
 
 /// What [`entry!`](crate::entry) makes of a function's name. The compiler shows this line for a function
-/// that has parameters. What it does not know it does not inline: gdb stops at `main`'s first line, and a
-/// profile has the function by its name.
+/// that has parameters.
 #[doc(hidden)]
 pub fn main_without_parameters<T>(main: fn() -> T) -> fn() -> T {
-    core::hint::black_box(main)
+    main
 }

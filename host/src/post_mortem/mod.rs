@@ -13,6 +13,7 @@ mod symbols;
 use std::{collections::VecDeque, sync::Arc};
 
 use guest_abi::mode::CpuMode;
+pub(crate) use report::is_a_librarys;
 pub use report::{Frame, Report, Wanted};
 pub use symbols::{Piece, Place};
 use x86_64::registers::rflags::RFlags;

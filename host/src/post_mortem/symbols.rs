@@ -81,8 +81,7 @@ impl<'a> Symbols<'a> {
         let Ok(mut frames) = debug.find_frames(address).skip_all_loads() else { return Vec::new() };
         let mut places = Vec::new();
         while let (Ok(Some(frame)), true) = (frames.next(), places.len() < MOST_INLINED) {
-            // Code that stands for no line of the source has line 0, and a file that says nothing.
-            let location = frame.location.as_ref().filter(|location| location.line.is_some());
+            let location = frame.location.as_ref();
             let function = frame.function.as_ref().and_then(|function| function.raw_name().ok());
             places.push(Place {
                 function: function.map(|name| demangled(&name)),
