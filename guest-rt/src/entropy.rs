@@ -13,26 +13,29 @@
 pub use rand_core;
 use rand_core::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro128PlusPlus;
-use spin::{LazyLock, Mutex};
+use spin::Mutex;
 
 use crate::interrupts;
 
 /// The generator of this guest's random numbers: small and fast without 64-bit arithmetic.
 pub type Generator = Xoshiro128PlusPlus;
 
-/// The generator that all others are seeded from. Whoever holds it has interrupts off: a handler that
-/// wanted it, too, would wait for ever.
-static ROOT: LazyLock<Mutex<Generator>> = LazyLock::new(|| {
+/// The generator that all others are seeded from, once there is one. Whoever holds it has interrupts off: a
+/// handler that wanted it, too, would wait for ever.
+static ROOT: Mutex<Option<Generator>> = Mutex::new(None);
+
+/// A new generator, different from all that this call gave before.
+pub fn generator() -> Generator {
+    interrupts::without(|| Generator::from_rng(ROOT.lock().get_or_insert_with(root)))
+}
+
+/// The root generator as it begins: with the seed that the host gave this guest.
+fn root() -> Generator {
     let mut seed = [0; 16];
     for (bytes, word) in seed.chunks_exact_mut(4).zip(crate::boot::info().seed) {
         bytes.copy_from_slice(&word.to_le_bytes());
     }
-    Mutex::new(Generator::from_seed(seed))
-});
-
-/// A new generator, different from all that this call gave before.
-pub fn generator() -> Generator {
-    interrupts::without(|| Generator::from_rng(&mut *ROOT.lock()))
+    Generator::from_seed(seed)
 }
 
 /// Random numbers in a range.

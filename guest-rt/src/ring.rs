@@ -30,9 +30,16 @@ use crate::{entropy::Below, hypercall, mailbox, volatile::Volatile};
 #[repr(C)]
 struct Shared {
     quota: Volatile<u32>,
-    digest: Volatile<Digest>,
+    digest: SharedDigest,
     pointers: SharedPointers,
     slots: [Volatile<u32>; MAX_CAPACITY as usize],
+}
+
+/// A [`Digest`], its parts each by itself.
+#[repr(C)]
+struct SharedDigest {
+    items: Volatile<u32>,
+    hash: Volatile<u32>,
 }
 
 /// [`Pointers`], each by itself: whole, they would go through a copy on the stack.
@@ -59,7 +66,7 @@ const _: () = assert!(offset_of!(SharedPointers, count) == offset_of!(Pointers, 
 /// guest is stopped.
 static MAILBOX: Shared = Shared {
     quota: Volatile::new(0),
-    digest: Volatile::new(Digest { items: 0, hash: 0 }),
+    digest: SharedDigest { items: Volatile::new(0), hash: Volatile::new(0) },
     pointers: SharedPointers {
         capacity: Volatile::new(0),
         prod_p: Volatile::new(0),
@@ -71,7 +78,26 @@ static MAILBOX: Shared = Shared {
 
 /// This guest's mailbox, which the host knows of.
 pub struct RingMailbox {
-    account: Digest,
+    /// The account of what this guest moved.
+    account: Account,
+}
+
+/// A [`Digest`] whose number of items stays in memory: it changes once a turn, and the CPU has few registers.
+struct Account {
+    items: Volatile<u32>,
+    hash: u32,
+}
+
+impl Account {
+    fn new(digest: Digest) -> Self {
+        Self { items: Volatile::new(digest.items), hash: digest.hash }
+    }
+
+    /// Adds items, with which the hash is this.
+    fn add(&mut self, items: u32, hash: u32) {
+        self.items.set(self.items.get().wrapping_add(items));
+        self.hash = hash;
+    }
 }
 
 impl RingMailbox {
@@ -83,7 +109,7 @@ impl RingMailbox {
     pub fn attach() -> Self {
         // SAFETY: all fields of MAILBOX are volatile.
         unsafe { mailbox::attach(&MAILBOX) };
-        Self { account: Digest::EMPTY }
+        Self { account: Account::new(Digest::EMPTY) }
     }
 
     /// The turn that has begun.
@@ -131,17 +157,18 @@ impl RingMailbox {
     /// Counts an item into the account of what this guest moved, which the host compares with
     /// its own after each turn.
     pub fn count(&mut self, item: u32) {
-        self.account = self.account.with(item);
+        self.account.add(1, Digest::mix(self.account.hash, item));
     }
 
     /// Replaces the account of what this guest moved.
     pub fn set_account(&mut self, account: Digest) {
-        self.account = account;
+        self.account = Account::new(account);
     }
 
     /// Leaves the account in the mailbox and ends the turn; returns when the next has begun.
     pub fn end_turn(&mut self) {
-        MAILBOX.digest.set(self.account);
+        MAILBOX.digest.items.set(self.account.items.get());
+        MAILBOX.digest.hash.set(self.account.hash);
         hypercall::end_turn();
     }
 }
@@ -211,15 +238,15 @@ impl Turn<'_> {
             return;
         }
         let SharedPointers { capacity, prod_p, count, .. } = &MAILBOX.pointers;
-        let mut account = self.mailbox.account;
+        let mut hash = self.mailbox.account.hash;
         let next = go_round(capacity.get(), prod_p.get(), items, |slot| {
             let item = make();
             slot.set(item);
-            account = account.with(item);
+            hash = Digest::mix(hash, item);
         });
         prod_p.set(next);
         count.set(count.get() + items);
-        self.mailbox.account = account;
+        self.mailbox.account.add(items, hash);
     }
 
     /// Takes this many items from the front and hands each to `with`. There must be so many: the host
@@ -229,15 +256,15 @@ impl Turn<'_> {
             return;
         }
         let SharedPointers { capacity, cons_p, count, .. } = &MAILBOX.pointers;
-        let mut account = self.mailbox.account;
+        let mut hash = self.mailbox.account.hash;
         let next = go_round(capacity.get(), cons_p.get(), items, |slot| {
             let item = slot.get();
             with(item);
-            account = account.with(item);
+            hash = Digest::mix(hash, item);
         });
         cons_p.set(next);
         count.set(count.get() - items);
-        self.mailbox.account = account;
+        self.mailbox.account.add(items, hash);
     }
 
     /// Ends the turn; returns when this guest's next turn has begun.
@@ -248,11 +275,14 @@ impl Turn<'_> {
 
 /// Goes through this many slots of a ring, from slot `first` on and round, and returns the slot behind them.
 fn go_round(capacity: u32, first: u32, items: u32, mut with: impl FnMut(&Volatile<u32>)) -> u32 {
-    // The remainders are for the compiler, which does not know that a slot is below the capacity.
-    let mut slot = first % MAX_CAPACITY;
+    assert!(first < capacity && capacity <= MAX_CAPACITY, "the ring's pointers are not in it");
+    let mut slot = first;
     for _ in 0..items {
-        with(&MAILBOX.slots[slot as usize]);
-        slot = (slot + 1) % MAX_CAPACITY;
+        // SAFETY: slots are MAX_CAPACITY, and `slot` is below the capacity, which does not exceed that: it was so
+        // at first, and where the next one is not it becomes 0. (The compiler does not see it, and a check an item
+        // is a tenth of what a consumer does.)
+        with(unsafe { MAILBOX.slots.get_unchecked(slot as usize) });
+        slot += 1;
         slot = if slot == capacity { 0 } else { slot };
     }
     slot

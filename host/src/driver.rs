@@ -32,6 +32,11 @@ pub trait Driver: Send {
     /// KVM refused a call.
     fn enter(&mut self, registration: &Registration<'_>) -> Result<Order, VcpuError>;
 
+    /// Whether [`enter`](Self::enter) may take long, as where a person is asked: time that no exit is charged.
+    fn takes_time(&self) -> bool {
+        true
+    }
+
     /// When it wants to be asked again, even if the guest has not left by then.
     fn wakes(&self) -> Option<Instant> {
         None
@@ -96,6 +101,10 @@ impl Driver for Vcpu {
 
     fn enter(&mut self, _: &Registration<'_>) -> Result<Order, VcpuError> {
         Ok(Order::Run)
+    }
+
+    fn takes_time(&self) -> bool {
+        false
     }
 
     fn left(&mut self, exit: Exit) -> Result<Exit, VcpuError> {

@@ -249,20 +249,36 @@ impl Machine {
         console: &mut dyn FnMut(Said<'_>) -> bool,
     ) -> Result<Halt, VcpuError> {
         self.timeline.begin(self.vm, &self.name);
-        let halt = self.run_to_halt(registration, limits, console)?;
+        let mut serving = None;
+        let halt = self.run_to_halt(registration, limits, console, &mut serving);
+        self.served(&mut serving, Instant::now());
+        let halt = halt?;
         match self.cpu.halted(&halt, registration)? {
             Order::Run => Ok(halt),
             Order::Kill => Ok(Halt::Killed),
         }
     }
 
+    /// Adds the time since the exit that was being served, if one was.
+    fn served(&mut self, serving: &mut Option<(Reason, Instant)>, now: Instant) {
+        if let Some((reason, left)) = serving.take() {
+            self.stats.served(reason, now - left);
+        }
+    }
+
+    /// `serving` is the last exit, and when the guest left with it, until that is served. (An exit costs two
+    /// readings of the clock: an entry is where the service before it ends.)
     fn run_to_halt(
         &mut self,
         registration: &Registration<'_>,
         limits: &Limits,
         console: &mut dyn FnMut(Said<'_>) -> bool,
+        serving: &mut Option<(Reason, Instant)>,
     ) -> Result<Halt, VcpuError> {
         loop {
+            if self.cpu.takes_time() {
+                self.served(serving, Instant::now());
+            }
             if self.cpu.enter(registration)? == Order::Kill {
                 return Ok(Halt::Killed);
             }
@@ -274,12 +290,14 @@ impl Machine {
             }
             self.interrupt(registration)?;
             let entered = Instant::now();
+            self.served(serving, entered);
             let exit = self.cpu.vcpu_mut().run()?;
             let left = Instant::now();
             let exit = self.cpu.left(exit)?;
             let reason = Reason::of(&exit);
             if let Some(reason) = reason {
                 self.stats.enter(reason, left - entered);
+                *serving = Some((reason, left));
             }
             self.explain.exit(self.vm, &exit);
             // Of a guest that is stepped it would remember nothing but steps.
@@ -291,14 +309,12 @@ impl Machine {
                 registration.set_alarm(None);
                 console(said)
             });
-            if let Some(reason) = reason {
-                self.stats.served(reason, left);
-            }
             self.timeline.exit(self.vm, Stay { reason, entered, left });
             match reply {
                 Ok(Reply::Resume) => {}
                 Ok(Reply::Answer(value)) => self.cpu.vcpu_mut().answer(value),
                 Ok(Reply::Wait) => {
+                    self.served(serving, Instant::now());
                     if self.wait(registration)? == Order::Kill {
                         return Ok(Halt::Killed);
                     }

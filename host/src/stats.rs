@@ -1,10 +1,6 @@
 //! Exit statistics: how often a VM left the guest, why, and where the time went.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::Serialize;
 
@@ -92,7 +88,7 @@ pub struct Row {
     pub count: u64,
     /// The time in the guest that ended with such an exit.
     pub guest: Duration,
-    /// The time that the host took to serve them.
+    /// The time that the host took to serve them, up to the next entry or the machine's stop.
     pub host: Duration,
 }
 
@@ -113,8 +109,8 @@ impl ExitStats {
     }
 
     /// Adds the time that the host took to serve an exit.
-    pub fn served(&mut self, reason: Reason, since: Instant) {
-        self.rows.entry(reason).or_default().host += since.elapsed();
+    pub fn served(&mut self, reason: Reason, host: Duration) {
+        self.rows.entry(reason).or_default().host += host;
     }
 
     /// All exits.

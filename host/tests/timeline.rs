@@ -74,7 +74,7 @@ fn turns_exits_and_the_ring_are_those_of_the_run() {
             let exits = named(&records, "X").filter(|slice| slice["tid"] == track);
             let exits =
                 exits.filter(|slice| slice["name"].as_str().is_some_and(|name| name.starts_with("out ")));
-            assert_eq!(exits.count() as u64, end["exits"][vm]["total"], "VM {vm}");
+            assert_eq!(end["exits"][vm]["total"], exits.count() as u64, "VM {vm}");
         }
         let boots = named(&records, "X").filter(|slice| slice["name"] == "boot");
         assert_eq!(boots.count(), 2);

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::process::Command;
+
 use common::{guest, text, workspace, xtask};
 
 const SOURCE: &str = "#![no_std]\n#![no_main]\n\nguest_rt::entry!(main);\n\n\
@@ -47,6 +49,20 @@ fn a_guest_that_is_not_optimized_has_its_functions_apart() {
     let (status, unoptimized, err) = profiled(&["--unoptimized"]);
     assert!(status == Some(1) && err.contains("far from home, 2"), "{err}");
     assert!(unoptimized.contains("  plain::twice"), "{unoptimized}");
+}
+
+#[test]
+fn an_editor_has_nothing_to_say_about_a_guest() {
+    let workspace = workspace("in-an-editor");
+    guest(&workspace, "far-away", SOURCE);
+    let mut check = Command::new(env!("CARGO"));
+    check.args(["check", "--workspace", "--all-targets", "--message-format", "json"]);
+    check.current_dir(&workspace).env_remove("CARGO_TARGET_DIR");
+    let output = check.output().expect("cargo runs");
+    let out = text(&output.stdout);
+    assert!(!out.contains(r#""reason":"compiler-message""#), "{out}");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(out.contains("far-away/src/main.rs"), "the guest was checked: {out}");
 }
 
 #[test]

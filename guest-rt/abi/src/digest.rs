@@ -22,7 +22,13 @@ impl Digest {
     /// The digest of this sequence with one more item.
     #[must_use]
     pub const fn with(self, item: u32) -> Self {
-        Self { items: self.items.wrapping_add(1), hash: (self.hash ^ item).wrapping_mul(0x0100_0193) }
+        Self { items: self.items.wrapping_add(1), hash: Self::mix(self.hash, item) }
+    }
+
+    /// The hash of a sequence with one more item.
+    #[must_use]
+    pub const fn mix(hash: u32, item: u32) -> u32 {
+        (hash ^ item).wrapping_mul(0x0100_0193)
     }
 
     /// The digest of this sequence with these items after it.

@@ -127,7 +127,7 @@ impl Ring {
     pub fn view(&self) -> impl Iterator<Item = Option<u32>> {
         let Pointers { capacity, cons_p, count, .. } = self.pointers;
         (0..capacity).map(move |slot| {
-            let place = (slot + capacity - cons_p) % capacity;
+            let place = if slot < cons_p { slot + capacity - cons_p } else { slot - cons_p };
             (place < count).then(|| self.slots[slot as usize])
         })
     }

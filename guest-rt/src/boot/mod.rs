@@ -9,7 +9,10 @@
 
 use guest_abi::{boot::BootInfo, layout, mode::CpuMode};
 
-#[cfg(target_os = "none")]
+#[cfg_attr(
+    not(target_os = "none"),
+    expect(dead_code, unused_imports, unused_macros, reason = "the boot code is the guest's")
+)]
 mod start;
 
 /// The CPU mode that this guest is built for and runs in: what `--mode` said when it was built.
@@ -26,8 +29,9 @@ pub const MODE: CpuMode = if cfg!(guestlab_mode = "real") {
 /// What the host told this guest: its memory, its number, its seed.
 pub fn info() -> BootInfo {
     // SAFETY: BOOT_INFO is the address of a page of memory of this guest's (guest_abi::layout)
-    // that nothing but the host writes, and only before the guest's first instruction.
-    unsafe { core::ptr::with_exposed_provenance::<BootInfo>(layout::BOOT_INFO as usize).read_volatile() }
+    // that nothing but the host writes, and only before the guest's first instruction: it does not change,
+    // and whoever wants one field of it reads one.
+    unsafe { core::ptr::with_exposed_provenance::<BootInfo>(layout::BOOT_INFO as usize).read() }
 }
 
 /// Names the guest's main function: a function without parameters that returns `()`, an

@@ -1,4 +1,5 @@
-//! The boot assembly, the image's note, and the Rust entry. Only inside a guest.
+//! The boot assembly, the image's note, and the Rust entry. Only a guest has a mode, and with it the assembly;
+//! the rest is compiled for a host, too, so that editors know it.
 //!
 //! Each mode's boot is the one before and a step more:
 //!

@@ -200,9 +200,6 @@ const EXPLORER: &[Call] = &[
     request("ioctl KVM_SET_USER_MEMORY_REGION", &[(1, Is(low(request::SET_USER_MEMORY_REGION)))]),
     request("ioctl KVM_SET_TSS_ADDR", &[(1, Is(low(request::SET_TSS_ADDR)))]),
     request("ioctl KVM_SET_CPUID2", &[(1, Is(low(request::SET_CPUID2)))]),
-    request("ioctl KVM_GET_FPU", &[(1, Is(low(request::GET_FPU)))]),
-    request("ioctl KVM_GET_DEBUGREGS", &[(1, Is(low(request::GET_DEBUGREGS)))]),
-    request("ioctl KVM_GET_VCPU_EVENTS", &[(1, Is(low(request::GET_VCPU_EVENTS)))]),
     // A vCPU's run structure.
     only(
         "mmap MAP_SHARED",

@@ -40,10 +40,6 @@ pub const SET_CPUID2: Ioctl = _IOW::<kvm_cpuid2>(KVMIO, 0x90);
 /// Steps and breakpoints.
 pub const SET_GUEST_DEBUG: Ioctl = _IOW::<kvm_guest_debug>(KVMIO, 0x9B);
 /// Exceptions and interrupts that are pending.
-pub const GET_VCPU_EVENTS: Ioctl = _IOR::<kvm_vcpu_events>(KVMIO, 0x9F);
-/// Exceptions and interrupts that are pending.
 pub const SET_VCPU_EVENTS: Ioctl = _IOW::<kvm_vcpu_events>(KVMIO, 0xA0);
-/// Debug registers.
-pub const GET_DEBUGREGS: Ioctl = _IOR::<kvm_debugregs>(KVMIO, 0xA1);
 /// Debug registers.
 pub const SET_DEBUGREGS: Ioctl = _IOW::<kvm_debugregs>(KVMIO, 0xA2);

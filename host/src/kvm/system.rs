@@ -5,11 +5,13 @@ use std::{
     io,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use kvm_bindings::{CpuId, KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES};
-use kvm_ioctls::Kvm;
+use kvm_ioctls::{Kvm, VcpuFd};
 
+use super::vcpu::{Initial, VcpuError};
 use crate::{explain::Explain, timeline::Timeline};
 
 /// The CPUID leaves by which KVM offers guests services of its own, a clock among them. Our guests
@@ -22,6 +24,8 @@ pub struct System {
     pub(super) cpuid: CpuId,
     pub(super) explain: Explain,
     timeline: Timeline,
+    /// The state of a new vCPU, once one was made.
+    after_reset: OnceLock<Initial>,
 }
 
 impl System {
@@ -69,7 +73,20 @@ impl System {
             .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
             .map_err(|error| SystemError::Call { call: "KVM_GET_SUPPORTED_CPUID", source: error.into() })?;
         cpuid.retain(|entry| !PARAVIRTUAL_LEAVES.contains(&entry.function));
-        Ok(Self { kvm, cpuid, explain, timeline: Timeline::default() })
+        Ok(Self { kvm, cpuid, explain, timeline: Timeline::default(), after_reset: OnceLock::new() })
+    }
+
+    /// The state in which all vCPUs are when they are new, this one among them.
+    ///
+    /// # Errors
+    ///
+    /// The KVM call that failed.
+    pub(super) fn after_reset(&self, new: &VcpuFd) -> Result<&Initial, VcpuError> {
+        if let Some(state) = self.after_reset.get() {
+            return Ok(state);
+        }
+        let state = Initial::read(new, self.explain)?;
+        Ok(self.after_reset.get_or_init(|| state))
     }
 }
 

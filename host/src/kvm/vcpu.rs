@@ -36,7 +36,8 @@ pub struct Vcpu {
 }
 
 /// What of a vCPU's state a reset puts back.
-struct Initial {
+#[derive(Clone, Copy)]
+pub(super) struct Initial {
     general: kvm_regs,
     system: kvm_sregs,
     fpu: kvm_fpu,
@@ -99,8 +100,8 @@ impl Vm {
         let vcpu = vm.create_vcpu(0).map_err(call("KVM_CREATE_VCPU"))?;
         explain.call("KVM_SET_CPUID2", "the guest sees the features that this CPU and KVM have");
         vcpu.set_cpuid2(&system.cpuid).map_err(call("KVM_SET_CPUID2"))?;
-        set_state(&vcpu, state, explain)?;
-        let initial = Initial::read(&vcpu)?;
+        let initial = system.after_reset(&vcpu)?.in_state(state);
+        initial.start(&vcpu, state, explain)?;
         Ok(Vcpu { vcpu, _vm: vm, memory, initial })
     }
 }
@@ -216,14 +217,41 @@ impl Vcpu {
 }
 
 impl Initial {
-    fn read(vcpu: &VcpuFd) -> Result<Self, VcpuError> {
-        Ok(Self {
-            general: vcpu.get_regs().map_err(call("KVM_GET_REGS"))?,
-            system: vcpu.get_sregs().map_err(call("KVM_GET_SREGS"))?,
-            fpu: vcpu.get_fpu().map_err(call("KVM_GET_FPU"))?,
-            debug: vcpu.get_debug_regs().map_err(call("KVM_GET_DEBUGREGS"))?,
-            events: vcpu.get_vcpu_events().map_err(call("KVM_GET_VCPU_EVENTS"))?,
-        })
+    /// What it is of a vCPU that is new, and so in its state after reset (Intel SDM volume 3A, 10.1.1).
+    ///
+    /// # Errors
+    ///
+    /// The KVM call that failed.
+    pub(super) fn read(vcpu: &VcpuFd, explain: Explain) -> Result<Self, VcpuError> {
+        explain.call("KVM_GET_REGS", "the general registers after reset; read once, of the first VM");
+        let general = vcpu.get_regs().map_err(call("KVM_GET_REGS"))?;
+        explain.call("KVM_GET_SREGS", "the same for the system registers, so that only some need change");
+        let system = vcpu.get_sregs().map_err(call("KVM_GET_SREGS"))?;
+        explain.call("KVM_GET_FPU", "and for x87 and SSE, to which a reset puts them back");
+        let fpu = vcpu.get_fpu().map_err(call("KVM_GET_FPU"))?;
+        explain.call("KVM_GET_DEBUGREGS", "and for the debug registers");
+        let debug = vcpu.get_debug_regs().map_err(call("KVM_GET_DEBUGREGS"))?;
+        explain.call("KVM_GET_VCPU_EVENTS", "and for pending events: none");
+        let events = vcpu.get_vcpu_events().map_err(call("KVM_GET_VCPU_EVENTS"))?;
+        Ok(Self { general, system, fpu, debug, events })
+    }
+
+    /// The same, but for what a state to start in says.
+    fn in_state(&self, state: CpuState) -> Self {
+        Self { general: state.regs(self.general), system: state.sregs(self.system), ..*self }
+    }
+
+    /// Puts a new vCPU into this state, from which it differs in its general and system registers only.
+    fn start(&self, vcpu: &VcpuFd, state: CpuState, explain: Explain) -> Result<(), VcpuError> {
+        let why = format!("segments and control registers for {} mode", state.mode.name());
+        explain.call("KVM_SET_SREGS", &why);
+        vcpu.set_sregs(&self.system).map_err(call("KVM_SET_SREGS"))?;
+        let why = format!(
+            "the first instruction at {:#x}, the stack at {:#x}, interrupts off",
+            state.entry, state.stack
+        );
+        explain.call("KVM_SET_REGS", &why);
+        vcpu.set_regs(&self.general).map_err(call("KVM_SET_REGS"))
     }
 
     fn write(&self, vcpu: &VcpuFd) -> Result<(), VcpuError> {
@@ -263,23 +291,6 @@ fn create_vm(system: &System) -> Result<VmFd, VcpuError> {
             outcome => return outcome.map_err(call("KVM_CREATE_VM")),
         }
     }
-}
-
-/// Puts the vCPU, which is in its state after reset (Intel SDM volume 3A, 10.1.1), into another.
-fn set_state(vcpu: &VcpuFd, state: CpuState, explain: Explain) -> Result<(), VcpuError> {
-    explain.call("KVM_GET_SREGS", "what the system registers are after reset, so that only some need change");
-    let sregs = vcpu.get_sregs().map_err(call("KVM_GET_SREGS"))?;
-    let why = format!("segments and control registers for {} mode", state.mode.name());
-    explain.call("KVM_SET_SREGS", &why);
-    vcpu.set_sregs(&state.sregs(sregs)).map_err(call("KVM_SET_SREGS"))?;
-    explain.call("KVM_GET_REGS", "the same for the general registers");
-    let regs = vcpu.get_regs().map_err(call("KVM_GET_REGS"))?;
-    let why = format!(
-        "the first instruction at {:#x}, the stack at {:#x}, interrupts off",
-        state.entry, state.stack
-    );
-    explain.call("KVM_SET_REGS", &why);
-    vcpu.set_regs(&state.regs(regs)).map_err(call("KVM_SET_REGS"))
 }
 
 /// Queues an interrupt for the next entry (KVM API, 4.16 `KVM_INTERRUPT`), for which kvm-ioctls has no call.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::{self, Write as _},
+    fmt::Write as _,
     io::{self, Write},
 };
 
@@ -25,6 +25,9 @@ const VMS: [Style; 4] = [AnsiColor::Magenta.on_default(), PRODUCER, CONSUMER, An
 const FAINT: Style = Style::new().dimmed();
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
+
+/// Why text can always be put together.
+const TAKES_ALL: &str = "a String takes all text";
 
 /// Writes events for people.
 pub(super) struct Transcript<W> {
@@ -119,49 +122,66 @@ impl<W: Write + Send> Transcript<W> {
     fn turn(&mut self, turn: &Turn<'_>) -> io::Result<()> {
         let mut line = std::mem::take(&mut self.line);
         line.clear();
-        self.write_turn(&mut line, turn).expect("a String takes all text");
+        self.write_turn(&mut line, turn);
         let outcome = self.writer.write_all(line.as_bytes());
         self.line = line;
         outcome
     }
 
-    fn write_turn(&self, line: &mut String, turn: &Turn<'_>) -> fmt::Result {
+    fn write_turn(&self, line: &mut String, turn: &Turn<'_>) {
         let Turn { turn: number, vm, role, items, prod_p, cons_p, count, from, ring, .. } = turn;
         let (style, sign) = match role {
-            Role::Producer => (PRODUCER, '+'),
-            Role::Consumer => (CONSUMER, '-'),
+            Role::Producer => (PRODUCER, "+"),
+            Role::Consumer => (CONSUMER, "-"),
         };
-        write!(line, "turn {number:>width$}  ", width = self.turn_width)?;
-        self.begin(line, style)?;
-        match self.names.len() > 2 {
-            true => write!(line, "VM {vm:<2} {}", role.name())?,
-            false => write!(line, "{:<8}", role.name())?,
-        }
-        let signed = if items.is_empty() { None } else { Some(sign) };
-        let digits = items.len().checked_ilog10().map_or(1, |log| log as usize + 1);
-        spaces(line, 2 + self.moved_width.saturating_sub(digits + usize::from(signed.is_some())));
-        line.extend(signed);
-        write!(line, "{}", items.len())?;
-        self.end_style(line, style)?;
+        line.push_str("turn ");
+        push_number(line, *number, self.turn_width);
         line.push_str("  ");
-        self.begin(line, style)?;
+        self.begin(line, style);
+        if self.names.len() > 2 {
+            line.push_str("VM ");
+            let start = line.len();
+            push_number(line, *vm, 0);
+            pad(line, start, 3);
+            line.push_str(role.name());
+        } else {
+            let start = line.len();
+            line.push_str(role.name());
+            pad(line, start, 8);
+        }
+        let sign = if items.is_empty() { "" } else { sign };
+        let digits = items.len().checked_ilog10().map_or(1, |log| log as usize + 1);
+        spaces(line, 2 + self.moved_width.saturating_sub(sign.len() + digits));
+        line.push_str(sign);
+        push_number(line, items.len(), 0);
+        self.end_style(line, style);
+        line.push_str("  ");
+        self.begin(line, style);
         let start = line.len();
-        write_list(line, items, from.as_deref())?;
-        spaces(line, self.items_width.saturating_sub(line.len() - start));
-        self.end_style(line, style)?;
+        push_list(line, items, from.as_deref());
+        pad(line, start, self.items_width);
+        self.end_style(line, style);
         line.push_str("  ring ");
-        self.draw(line, ring)?;
-        writeln!(line, "  cons_p={cons_p} prod_p={prod_p} count={count}")
+        self.draw(line, ring);
+        for (name, value) in [("  cons_p=", cons_p), (" prod_p=", prod_p), (" count=", count)] {
+            line.push_str(name);
+            push_number(line, *value, 0);
+        }
+        line.push('\n');
     }
 
     /// Begins text of a style, where there is colour.
-    fn begin(&self, line: &mut String, style: Style) -> fmt::Result {
-        if self.color { write!(line, "{style}") } else { Ok(()) }
+    fn begin(&self, line: &mut String, style: Style) {
+        if self.color {
+            write!(line, "{style}").expect(TAKES_ALL);
+        }
     }
 
     /// Ends it.
-    fn end_style(&self, line: &mut String, style: Style) -> fmt::Result {
-        if self.color { write!(line, "{style:#}") } else { Ok(()) }
+    fn end_style(&self, line: &mut String, style: Style) {
+        if self.color {
+            write!(line, "{style:#}").expect(TAKES_ALL);
+        }
     }
 
     /// One turn of an experiment without a ring, for example `turn  7  VM 1 ping  mailbox [6]`.
@@ -177,22 +197,21 @@ impl<W: Write + Send> Transcript<W> {
     }
 
     /// The ring's slots: items, and `.` where there is none.
-    fn draw(&self, line: &mut String, ring: &Ring) -> fmt::Result {
+    fn draw(&self, line: &mut String, ring: &Ring) {
         let mut separator = '[';
         for slot in ring.view() {
             line.push(separator);
             separator = ' ';
             match slot {
-                Some(item) => write!(line, "{item:>2}")?,
+                Some(item) => push_number(line, item, 2),
                 None => {
-                    self.begin(line, FAINT)?;
+                    self.begin(line, FAINT);
                     line.push_str(" .");
-                    self.end_style(line, FAINT)?;
+                    self.end_style(line, FAINT);
                 }
             }
         }
         line.push(']');
-        Ok(())
     }
 
     /// Totals, exits, and the audit's verdict.
@@ -402,25 +421,46 @@ fn number_of_turns(turns: u64) -> String {
 /// For example `[41 7 93]`; or `[41<1 7<2]` where it is said which VM made them.
 fn list(items: &[u32], makers: Option<&[u32]>) -> String {
     let mut text = String::new();
-    write_list(&mut text, items, makers).expect("a String takes all text");
+    push_list(&mut text, items, makers);
     text
 }
 
-fn write_list(text: &mut String, items: &[u32], makers: Option<&[u32]>) -> fmt::Result {
+fn push_list(text: &mut String, items: &[u32], makers: Option<&[u32]>) {
     text.push('[');
     for (index, item) in items.iter().enumerate() {
-        let separator = if index == 0 { "" } else { " " };
-        write!(text, "{separator}{item}")?;
+        if index > 0 {
+            text.push(' ');
+        }
+        push_number(text, *item, 0);
         if let Some(maker) = makers.and_then(|makers| makers.get(index)) {
-            write!(text, "<{maker}")?;
+            text.push('<');
+            push_number(text, *maker, 0);
         }
     }
     text.push(']');
-    Ok(())
 }
 
-fn spaces(text: &mut String, count: usize) {
-    text.extend(std::iter::repeat_n(' ', count));
+/// A number, on the right of so many columns. (`write!` would do it, too, at several times the cost; most of a run's
+/// text are numbers.)
+fn push_number(text: &mut String, number: impl itoa::Integer, width: usize) {
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(number);
+    spaces(text, width.saturating_sub(digits.len()));
+    text.push_str(digits);
+}
+
+/// Makes what was written from `start` on at least so wide.
+fn pad(text: &mut String, start: usize, width: usize) {
+    spaces(text, width.saturating_sub(text.len() - start));
+}
+
+fn spaces(text: &mut String, mut count: usize) {
+    const SPACES: &str = "                                        ";
+    while count > 0 {
+        let some = count.min(SPACES.len());
+        text.push_str(&SPACES[..some]);
+        count -= some;
+    }
 }
 
 /// For example `22 (22 io_out)`.

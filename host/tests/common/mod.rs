@@ -68,7 +68,15 @@ pub(crate) fn command(args: &[&str]) -> Command {
     if !args.starts_with(&["doctor"]) {
         command.env("GUESTLAB_IMAGES", images());
     }
+    take_interrupts();
     command
+}
+
+/// Has what this process starts take SIGINT, as in a terminal. A shell starts a job in the background with
+/// SIGINT ignored, programs leave it at that, and the tests that interrupt a run would wait for ever.
+fn take_interrupts() {
+    // SAFETY: there is no handler in this process that could be lost.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
 }
 
 /// Output as text.

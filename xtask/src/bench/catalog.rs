@@ -120,7 +120,7 @@ fn command(program: Program, words: &[&'static str]) -> Command {
 }
 
 fn exit(name: &'static str, mode: &'static str) -> Group {
-    let words = ["exit", mode, "10000"];
+    let words = ["exit", mode, "50000"];
     let round_trip =
         cost("a port write, to the host and back", "exit_us", "µs", Beside::Baseline("bare loop"));
     Group {
