@@ -22,7 +22,7 @@ pub fn open(system: &System, path: &Path, request: Request, memory: u32) -> Resu
     if end > memory.into() {
         return Err(Error::ImageTooLarge { name: image.name().into(), memory, end });
     }
-    check_mode(system, &image)?;
+    check_mode(system, image.start().mode())?;
     Ok(image)
 }
 
@@ -39,10 +39,13 @@ pub fn open_guest(system: &System, path: &Path, mode: Option<CpuMode>, memory: u
     }
 }
 
-/// Refuses an image that runs in a mode that this machine's KVM does not have. 32-bit paging is the
-/// one that is missing in places, so that the others are not tried out at every run.
-fn check_mode(system: &System, image: &Image) -> Result<(), Error> {
-    let mode = image.start().mode();
+/// Refuses a mode that this machine's KVM does not have. 32-bit paging is the one that is missing in
+/// places, so that the others are not tried out at every run.
+///
+/// # Errors
+///
+/// KVM does not have the mode, or refused to try it.
+pub fn check_mode(system: &System, mode: CpuMode) -> Result<(), Error> {
     if mode == CpuMode::Paged && !launch::mode_works(system, mode)? {
         let module = module_name().unwrap_or_else(|| "of unknown kind".into());
         return Err(Error::ModeMissing { mode: mode.name(), module });

@@ -10,7 +10,7 @@ use crate::{
     kvm::{SystemError, VcpuError},
     memory::MemoryError,
     output::visible,
-    post_mortem::{Evidence, Report, Wanted},
+    post_mortem::{Evidence, Report, Wanted, is_a_librarys},
     recording::RecordingError,
     relay::FileError,
     replay::Difference,
@@ -259,6 +259,15 @@ pub struct GuestError {
 }
 
 impl GuestError {
+    /// What to try next.
+    pub fn hint(&self) -> &'static str {
+        let is_deaf = self.evidence.as_ref().is_some_and(Evidence::is_deaf);
+        match is_deaf && self.end.is_the_clocks() {
+            true => "let the timer's interrupt in, which waits: guest_rt::interrupts::enable, or wait",
+            false => self.end.hint(),
+        }
+    }
+
     /// What can be said of it beyond how it ended.
     pub fn report(&self) -> Option<Report> {
         let file;
@@ -334,10 +343,13 @@ impl GuestEnd {
         }
     }
 
-    /// What to try next.
-    pub fn hint(&self) -> &'static str {
+    /// What to try next, as far as the end alone says it.
+    fn hint(&self) -> &'static str {
         match self {
             Self::Exited(_) => "look at what the guest printed; its status is its own",
+            Self::Panicked(report) if is_a_librarys(&String::from_utf8_lossy(&report.file)) => {
+                "look at the first of the calls that is the guest's own"
+            }
             Self::Panicked(_) => "look at that line of the guest",
             Self::Crashed(crash) => crash.hint(),
             Self::Deadline(_) => "look for an endless loop, or give the run more time with --timeout",
@@ -387,7 +399,7 @@ impl std::error::Error for GuestError {}
 impl fmt::Display for GuestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { at, end, .. } = self;
-        write!(f, "{at}: {end}\n  try: {}", end.hint())?;
+        write!(f, "{at}: {end}\n  try: {}", self.hint())?;
         self.report().map_or(Ok(()), |report| write!(f, "{report}"))
     }
 }
@@ -407,6 +419,21 @@ mod tests {
         let text = GuestEnd::Panicked(report).to_string();
         assert!(text.contains(" [cut off]:1:2: oops\n    | guestlab: all is well\\x1b[2J"), "{text}");
         assert!(text.len() < 400);
+    }
+
+    #[test]
+    fn a_panic_in_a_library_sends_to_the_guests_own_line() {
+        let hint = |file: &str| {
+            let report = PanicReport { message: Vec::new(), file: file.into(), line: 1, column: 1 };
+            GuestEnd::Panicked(report).hint()
+        };
+        for file in ["guest-rt/src/heap.rs", "/guestlab/guest-rt/src/heap.rs", "/rust/library/core/src/x.rs"]
+        {
+            assert!(hint(file).contains("the first of the calls that is the guest's own"), "{file}");
+        }
+        assert_eq!(hint("demo/src/main.rs"), "look at that line of the guest");
+        assert_eq!(hint("/home/me/kernel.rs"), "look at that line of the guest");
+        assert_eq!(hint("guest-rt/examples/dice.rs"), "look at that line of the guest");
     }
 
     #[test]

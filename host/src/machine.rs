@@ -444,9 +444,11 @@ impl Machine {
             (_, None) => self.cpu.vcpu().registers().ok(),
             (_, Some(trap)) => self.cpu.vcpu().registers().ok().map(|state| state.interrupted(trap)),
         };
-        Evidence::take(&self.origin, registers, &self.history, |address, bytes| {
+        let read = |address, bytes: &mut [u8]| {
             u32::try_from(address).is_ok_and(|address| self.cpu.vcpu().memory().read(address, bytes).is_ok())
-        })
+        };
+        let evidence = Evidence::take(&self.origin, registers, &self.history, read);
+        evidence.with_timer(self.timer.has_expired())
     }
 
     /// The size of the mailbox that the guest attached, if it has one.

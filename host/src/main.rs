@@ -5,6 +5,7 @@ use std::{env, panic, path::Path, process::ExitCode};
 use clap::Parser;
 use guest_abi::mode::CpuMode;
 use guestlab::{
+    admission,
     cli::{self, Cli, Command, ExploreArgs, Plan, ReplayArgs, RunArgs, TestArgs, ViewArgs},
     command::CommandLine,
     compare, doctor,
@@ -162,8 +163,15 @@ fn replay_needs(file: &Path) -> Result<(), Error> {
     print_needs(replay::needs(file)?)
 }
 
+/// Says which images a run needs, unless this machine cannot run them: nobody likes to wait for a build before
+/// that.
 fn needs(args: &RunArgs) -> Result<(), Error> {
-    print_needs(args.needs()?)
+    let needs = args.needs()?;
+    if needs.iter().any(|(_, mode)| *mode == CpuMode::Paged) {
+        let system = System::open(&args.device().kvm, Explain::default())?;
+        admission::check_mode(&system, CpuMode::Paged)?;
+    }
+    print_needs(needs)
 }
 
 fn print_needs(needs: Vec<(String, CpuMode)>) -> Result<(), Error> {

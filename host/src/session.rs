@@ -285,7 +285,7 @@ pub fn crash_event(error: &GuestError) -> CrashEvent<'_> {
         message: error.end.to_string(),
         address,
         location,
-        hint: error.end.hint(),
+        hint: error.hint(),
         states: match &error.end {
             GuestEnd::Crashed(Crash::Violation(refusal)) => Some(&refusal.states),
             _ => None,

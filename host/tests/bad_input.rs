@@ -115,6 +115,7 @@ fn bad_memory_is_refused() {
     }
     refused(&["run", "hello", "--memory", "lots"], 2, "a size is a number of bytes, or one with K, M or G");
     refused(&["run", "he llo"], 2, "\"he llo\" is no guest's name");
+    refused(&["run", "a/b.toml"], 2, "an experiment's file is run with --experiment a/b.toml");
     if can_run_guests() {
         refused(&["run", "hello", "--memory", "4K"], 2, "does not fit into its memory of 0x1000 bytes");
         refused(&["run", "hello", "--memory", "32K"], 2, "does not fit into its memory of 0x8000 bytes");

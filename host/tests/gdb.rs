@@ -213,6 +213,23 @@ fn a_crash_can_be_looked_at_before_the_run_ends() {
     assert!(err.contains("null pointer: read from address 0x0"), "{err}");
 }
 
+#[test]
+fn so_can_a_panic_in_every_frame_from_it_to_main() {
+    if !has_gdb() {
+        return;
+    }
+    for mode in ["protected", "real", "long"] {
+        let run = Run::start(&["run", "panics", "--mode", mode], "127.0.0.1:0");
+        let said = run.gdb(&image_in("panics", mode), &["continue", "backtrace", "continue"]);
+        assert!(said.contains("received signal SIGABRT"), "{said}");
+        assert!(said.contains("terminated with signal SIGABRT"), "{said}");
+        assert!(said.contains("panics::main () at guest-rt/examples/misbehaving/panics.rs:"), "{said}");
+        let (status, _, err) = run.end();
+        assert_eq!(status, Some(1), "{err}");
+        assert!(err.contains("panicked at guest-rt/examples/misbehaving/panics.rs:"), "{err}");
+    }
+}
+
 /// Sends a packet of the remote protocol.
 fn send(stream: &mut impl Write, packet: &str) {
     let sum = packet.bytes().fold(0_u8, u8::wrapping_add);
@@ -289,6 +306,24 @@ fn a_timer_interrupts_a_guest_under_gdb() {
     assert!(said.contains("exited normally"), "{said}");
     let (status, out, err) = run.end();
     assert_eq!((status, out), (Some(0), plain), "{err}");
+}
+
+#[test]
+fn the_calls_of_a_handler_go_on_with_what_it_interrupted() {
+    if !has_gdb() {
+        return;
+    }
+    for mode in ["real", "protected", "long"] {
+        let run = Run::start(&["run", "timer", "--mode", mode], "127.0.0.1:0");
+        let commands = ["break guest_rt::traps::entry", "continue", "backtrace", "kill"];
+        let said = run.gdb(&image_in("timer", mode), &commands);
+        let calls = said.split("#0").nth(1).unwrap_or_default();
+        for call in [" trap ()", "timer::main () at guest-rt/", "start::rust_entry ()"] {
+            assert!(calls.contains(call), "{mode}: {said}");
+        }
+        assert!(!calls.contains("??") && !calls.contains("__boot16_end"), "{mode}: {said}");
+        assert_eq!(run.end().0, Some(0));
+    }
 }
 
 #[test]

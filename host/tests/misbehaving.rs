@@ -75,6 +75,9 @@ fn an_endless_loop_with_interrupts_off_ends_at_the_deadline_whatever_the_timer_w
     if can_run_guests() {
         let (_, err) = expect(&["run", "spins-deaf", "--timeout", "0.2"], 4);
         assert!(err.contains("still running after 0.2 s, the deadline"), "{err}");
+        assert!(err.contains("try: let the timer's interrupt in, which waits"), "{err}");
+        let (_, err) = expect(&["run", "spins", "--timeout", "0.2"], 4);
+        assert!(err.contains("try: look for an endless loop"), "{err}");
     }
 }
 

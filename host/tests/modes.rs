@@ -39,6 +39,20 @@ fn hello_prints_the_same_in_every_mode() {
 }
 
 #[test]
+fn a_mode_that_is_missing_is_refused_before_an_image_is_asked_for() {
+    if can_run_guests() {
+        for mode in MODES {
+            let args = ["run", "hello", "--mode", mode];
+            let works = command(&args).output().expect("guestlab runs").status.code() != Some(5);
+            let needs = command(&args).arg("--needs").output().expect("guestlab runs");
+            let asked_for = if works { format!("hello {mode}\n") } else { String::new() };
+            assert_eq!(text(&needs.stdout), asked_for, "{}", text(&needs.stderr));
+            assert_eq!(needs.status.code(), Some(if works { 0 } else { 5 }), "{mode}");
+        }
+    }
+}
+
+#[test]
 fn the_host_address_is_told_where_that_is_allowed() {
     if can_run_guests() {
         for mode in MODES {

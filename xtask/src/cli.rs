@@ -36,15 +36,14 @@ pub(crate) enum Command {
     /// Run an experiment or a guest in a virtual machine; builds whatever that needs first.
     ///
     /// Everything after `run` goes to `guestlab run` as it is: `cargo xtask run --help` shows
-    /// that command's own help. Only `--manifest-path PATH` is xtask's: guests are taken from the
-    /// workspace of that Cargo.toml first, and where it has one guest, that one goes without saying.
+    /// that command's own help, and then what is xtask's.
     #[command(disable_help_flag = true)]
     Run(Handed),
 
     /// Look for a schedule, a capacity and a seed at which a guest of the exchange fails.
     ///
-    /// Everything after `explore` goes to `guestlab explore` as it is, but for `--manifest-path PATH`,
-    /// which is as for `run`.
+    /// Everything after `explore` goes to `guestlab explore` as it is, but for the options that are xtask's, as
+    /// for `run`.
     #[command(disable_help_flag = true)]
     Explore(Handed),
 
@@ -125,6 +124,10 @@ pub(crate) struct BuildGuests {
     /// Their images go to its target folder, as `guests/NAME.elf`.
     #[arg(long, value_name = "PATH")]
     pub(crate) manifest_path: Option<PathBuf>,
+
+    /// Do not optimize the guests' own code, so that gdb has every variable and every function of it.
+    #[arg(long)]
+    pub(crate) unoptimized: bool,
 }
 
 /// Which tests to run, and where.

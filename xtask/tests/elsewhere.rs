@@ -29,6 +29,29 @@ fn guests_of_another_workspace_are_built_into_its_own_folder() {
 }
 
 #[test]
+fn a_guest_that_is_not_optimized_has_its_functions_apart() {
+    let workspace = workspace("unoptimized");
+    let function = "fn twice(number: u32) -> u32 {\n    number * 2\n}\n";
+    let source =
+        SOURCE.replace("\"far from home\"", "\"far from home, {}\", twice(guest_rt::boot::info().vm)");
+    guest(&workspace, "plain", &format!("{source}\n{function}"));
+    let profiled = |more: &[&str]| {
+        let arguments = [&["run", "--manifest-path", "plain", "--profile"], more].concat();
+        let output = xtask(&workspace, &arguments);
+        (output.status.code(), text(&output.stdout).to_owned(), text(&output.stderr).to_owned())
+    };
+    let (status, optimized, _) = profiled(&[]);
+    if status == Some(5) {
+        eprintln!("skipped: this machine cannot run guests");
+        return;
+    }
+    assert!(!optimized.contains("plain::twice"), "{optimized}");
+    let (status, unoptimized, err) = profiled(&["--unoptimized"]);
+    assert!(status == Some(1) && err.contains("far from home, 2"), "{err}");
+    assert!(unoptimized.contains("  plain::twice"), "{unoptimized}");
+}
+
+#[test]
 fn an_editor_has_nothing_to_say_about_a_guest() {
     let workspace = workspace("in-an-editor");
     guest(&workspace, "far-away", SOURCE);

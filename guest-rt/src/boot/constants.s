@@ -1,6 +1,9 @@
 # The numbers of the boot, by name. The values in braces are const operands, for which guest_abi and
 # the x86_64 crate have the source (see start.rs).
 
+# What assembly says of stack frames is for debuggers, as what the compiler says of them.
+.cfi_sections .debug_frame
+
 .set STACK_TOP, {stack_top}
 .set CR0_PROTECTED_MODE, {protected_mode}
 .set CR0_PAGING, {paging}

@@ -52,13 +52,17 @@ const VECTORS_WITH_ERROR_CODE: u32 = match super::MODE {
     _ => Exception::WITH_ERROR_CODE,
 };
 
-/// Assembles the steps of a boot, with all their numbers, and the call of Rust, and the vectors.
+/// Assembles the steps of a boot, with all their numbers, and the call of Rust, and the vectors. Debuggers are told that
+/// nobody called the boot: its return address, in this register, is undefined.
 macro_rules! boot {
-    ([$($step:literal),+], $call:literal, $trap:literal) => {
+    ([$($step:literal),+], $call:literal, $ip:literal, $trap:literal) => {
         global_asm!(
             include_str!("constants.s"),
             $(include_str!($step),)+
+            ".cfi_startproc",
+            concat!(".cfi_undefined %", $ip),
             concat!($call, " {rust_entry}"),
+            ".cfi_endproc",
             include_str!($trap),
             include_str!("traps.s"),
             stack_top = const layout::STACK_TOP,
@@ -96,20 +100,20 @@ macro_rules! boot {
 }
 
 #[cfg(guestlab_mode = "real")]
-boot!(["real.s", "clear_bss.s"], "calll", "trap16.s");
+boot!(["real.s", "clear_bss.s"], "calll", "eip", "trap16.s");
 
 // For the linker script: all of this image must lie where 16-bit code reaches.
 #[cfg(guestlab_mode = "real")]
 global_asm!(".global all_below_64k", ".set all_below_64k, 1");
 
 #[cfg(guestlab_mode = "protected")]
-boot!(["real.s", "protected.s", "clear_bss.s"], "calll", "trap32.s");
+boot!(["real.s", "protected.s", "clear_bss.s"], "calll", "eip", "trap32.s");
 
 #[cfg(guestlab_mode = "paged")]
-boot!(["real.s", "protected.s", "clear_bss.s", "paged.s"], "calll", "trap32.s");
+boot!(["real.s", "protected.s", "clear_bss.s", "paged.s"], "calll", "eip", "trap32.s");
 
 #[cfg(guestlab_mode = "long")]
-boot!(["real.s", "protected.s", "clear_bss.s", "long.s"], "callq", "trap64.s");
+boot!(["real.s", "protected.s", "clear_bss.s", "long.s"], "callq", "rip", "trap64.s");
 
 /// The image's ABI note. The linker script keeps it; the host reads it from the file.
 #[used]

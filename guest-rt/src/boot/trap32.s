@@ -20,6 +20,18 @@
 .set TRAP_EFLAGS, 48
 
 trap:
+    # For gdb, from the call on: where the words of the interrupted function are, from EBX.
+    .cfi_startproc simple
+    .cfi_def_cfa %ebx, 52               # behind EFLAGS: what ESP was
+    .cfi_offset %eip, TRAP_EIP - 52
+    .cfi_offset %eax, 28 - 52
+    .cfi_offset %ecx, 24 - 52
+    .cfi_offset %edx, 20 - 52
+    .cfi_offset %ebx, 16 - 52
+    .cfi_offset %ebp, 8 - 52
+    .cfi_offset %esi, 4 - 52
+    .cfi_offset %edi, 0 - 52
+
     pushal                              # the general registers (crate::traps::Trap)
     cld                                 # string instructions count upwards, whatever they did before
     movl    %esp, %ebx                  # a register that Rust keeps
@@ -39,3 +51,4 @@ trap:
     addl    $12, %esp                   # vector, error code, and where EIP was
     popfl
     retl
+    .cfi_endproc

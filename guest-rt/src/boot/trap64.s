@@ -34,6 +34,27 @@ tss:
 .endm
 
 trap:
+    # For gdb, from the call on: where the words of the interrupted function are, from RBX.
+    .cfi_startproc simple
+    .cfi_def_cfa %rbx, 184              # behind SS
+    .cfi_offset %rsp, 168 - 184
+    .cfi_offset %rip, 144 - 184
+    .cfi_offset %rax, 120 - 184
+    .cfi_offset %rcx, 112 - 184
+    .cfi_offset %rdx, 104 - 184
+    .cfi_offset %rbx, 96 - 184
+    .cfi_offset %rbp, 80 - 184
+    .cfi_offset %rsi, 72 - 184
+    .cfi_offset %rdi, 64 - 184
+    .cfi_offset %r8, 56 - 184
+    .cfi_offset %r9, 48 - 184
+    .cfi_offset %r10, 40 - 184
+    .cfi_offset %r11, 32 - 184
+    .cfi_offset %r12, 24 - 184
+    .cfi_offset %r13, 16 - 184
+    .cfi_offset %r14, 8 - 184
+    .cfi_offset %r15, 0 - 184
+
     # The general registers, in the order of their numbers (crate::traps::Trap).
     pushq   %rax
     pushq   %rcx
@@ -75,3 +96,4 @@ trap:
     popq    %rax
     addq    $16, %rsp                   # vector and error code
     iretq
+    .cfi_endproc

@@ -430,9 +430,11 @@ impl RunArgs {
             ));
         }
         if let Some(name) = self.guest().filter(|name| !is_guest_name(name)) {
-            return Err(Error::Usage(format!(
-                "{name:?} is no guest's name; `cargo xtask build-guests` lists them"
-            )));
+            let advice = match Path::new(name).extension() {
+                Some(end) if end == "toml" => format!("an experiment's file is run with --experiment {name}"),
+                _ => "`cargo xtask build-guests` lists them".into(),
+            };
+            return Err(Error::Usage(format!("{name:?} is no guest's name; {advice}")));
         }
         if self.image.is_none() && self.last_format(Format::Elf, Format::Flat).is_some() {
             return Err(Error::Usage("--format elf and --format flat go with --image FILE".into()));

@@ -103,6 +103,8 @@ struct Debugger<A: GuestArch> {
     last: Last,
     /// When gdb is to be listened to again.
     listens: Instant,
+    /// What gdb is told when the run is over.
+    end: Reason<A>,
 }
 
 /// How the conversation with gdb stands.
@@ -153,6 +155,7 @@ impl<A: GuestArch> Debugger<A> {
             pace: Pace::Free,
             last: Last::Nothing,
             listens: Instant::now(),
+            end: SingleThreadStopReason::Exited(0),
         }
     }
 
@@ -282,6 +285,12 @@ impl<A: GuestArch> Debugger<A> {
         }
     }
 
+    /// A signal that ends the guest, which can still be looked at: whatever gdb says then, the run ends.
+    fn fatal(&mut self, signal: Signal) -> Reason<A> {
+        self.end = SingleThreadStopReason::Terminated(signal);
+        SingleThreadStopReason::Signal(signal)
+    }
+
     /// The guest runs on without gdb.
     fn let_go(&mut self) -> Result<Order, VcpuError> {
         self.talk = Talk::Over;
@@ -387,12 +396,11 @@ impl<A: GuestArch> Driver for Debugger<A> {
                 SingleThreadStopReason::Exited(u8::try_from(*status).unwrap_or(u8::MAX))
             }
             Halt::Stop(Stop::Halted) => SingleThreadStopReason::Exited(0),
-            Halt::Stop(Stop::Panicked(_)) => SingleThreadStopReason::Terminated(Signal::SIGABRT),
             Halt::Expired(Expiry::Interrupted(_)) => SingleThreadStopReason::Terminated(Signal::SIGINT),
             Halt::Expired(_) => SingleThreadStopReason::Terminated(Signal::SIGALRM),
             Halt::Exits(_) => SingleThreadStopReason::Terminated(Signal::SIGXCPU),
-            // The guest can still be looked at; whatever gdb says then, the run ends.
-            Halt::Crash(_) => SingleThreadStopReason::Signal(Signal::SIGSEGV),
+            Halt::Stop(Stop::Panicked(_)) => self.fatal(Signal::SIGABRT),
+            Halt::Crash(_) => self.fatal(Signal::SIGSEGV),
             Halt::Stop(_) | Halt::Killed => return Ok(Order::Run),
         };
         if matches!(self.talk, Talk::Awaited(_)) {
@@ -407,7 +415,7 @@ impl<A: GuestArch> Drop for Debugger<A> {
     fn drop(&mut self) {
         if let Talk::On(Stub::Running(running), _) = std::mem::replace(&mut self.talk, Talk::Over) {
             // gdb may have gone in the meantime.
-            let _ = running.report_stop(&mut self.guest, SingleThreadStopReason::Exited(0));
+            let _ = running.report_stop(&mut self.guest, self.end);
         }
     }
 }

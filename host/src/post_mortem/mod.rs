@@ -13,8 +13,10 @@ mod symbols;
 use std::{collections::VecDeque, sync::Arc};
 
 use guest_abi::mode::CpuMode;
+pub(crate) use report::is_a_librarys;
 pub use report::{Frame, Report, Wanted};
 pub use symbols::{Piece, Place};
+use x86_64::registers::rflags::RFlags;
 
 use crate::{
     image::Image,
@@ -88,6 +90,8 @@ pub struct Evidence {
     callers: Vec<u64>,
     /// The last exits, the newest last.
     exits: Vec<Exit>,
+    /// Whether the timer's interrupt was due, and the guest did not let it in.
+    is_deaf: bool,
 }
 
 impl Evidence {
@@ -105,7 +109,21 @@ impl Evidence {
                 (code_around(registers.instruction(), &read), callers(origin, registers, &read))
             }
         };
-        Self { origin: origin.clone(), registers, code, callers, exits: history.0.iter().cloned().collect() }
+        let exits = history.0.iter().cloned().collect();
+        Self { origin: origin.clone(), registers, code, callers, exits, is_deaf: false }
+    }
+
+    /// The same evidence of a guest whose timer's interrupt is due, if it is.
+    #[must_use]
+    pub fn with_timer(self, is_due: bool) -> Self {
+        let lets_in = |registers: &Registers| registers.flags & RFlags::INTERRUPT_FLAG.bits() != 0;
+        let is_deaf = is_due && self.registers.as_ref().is_some_and(|registers| !lets_in(registers));
+        Self { is_deaf, ..self }
+    }
+
+    /// Whether the timer's interrupt was due, and the guest did not let it in.
+    pub fn is_deaf(&self) -> bool {
+        self.is_deaf
     }
 }
 

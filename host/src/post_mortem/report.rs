@@ -186,6 +186,11 @@ fn leave_out(backtrace: &mut Vec<Frame>, is_others: impl Fn(&str) -> bool) {
     backtrace.drain(..own);
 }
 
+/// Whether a file is of Rust's library or of the runtime, rather than a guest's own.
+pub(crate) fn is_a_librarys(file: &str) -> bool {
+    file.starts_with(LIBRARY) || file.contains(RUNTIME)
+}
+
 /// Whether two names mean one file: folders may have been cut off.
 fn same_file(one: &str, other: &str) -> bool {
     one.ends_with(other) || other.ends_with(one)

@@ -87,7 +87,7 @@ impl<'a> Symbols<'a> {
                 function: function.map(|name| demangled(&name)),
                 file: location
                     .and_then(|location| location.file)
-                    .map(|file| cut(file.trim_start_matches("./")).into()),
+                    .map(|file| cut(below_workspace(file)).into()),
                 line: location.and_then(|location| location.line),
                 column: location.and_then(|location| location.column),
             });
@@ -169,6 +169,13 @@ fn debug<'a>(section: impl Fn(&str) -> &'a [u8], budget: &'a Budget) -> Option<C
     Context::from_dwarf(dwarf.ok()?).ok()
 }
 
+/// A file's path from its workspace, which is `.` in images (xtask's `renamed_folders`). A function that was inlined
+/// into another crate's has it behind the folder of that crate.
+fn below_workspace(file: &str) -> &str {
+    let file = file.rsplit_once("/./").map_or(file, |(_, file)| file);
+    file.trim_start_matches("./")
+}
+
 /// A name as it stands in the source, without the hash that the compiler adds.
 fn demangled(name: &str) -> String {
     let mut text = Short(String::new());
@@ -203,6 +210,14 @@ mod tests {
     fn names_are_as_in_the_source() {
         assert_eq!(demangled("_ZN4core9panicking5panic17h0123456789abcdefE"), "core::panicking::panic");
         assert_eq!(demangled("main"), "main");
+    }
+
+    #[test]
+    fn files_are_named_from_their_workspace() {
+        for file in ["demo/src/main.rs", "./demo/src/main.rs", "/rust/library/alloc/./demo/src/main.rs"] {
+            assert_eq!(below_workspace(file), "demo/src/main.rs");
+        }
+        assert_eq!(below_workspace("/rust/library/core/src/panic.rs"), "/rust/library/core/src/panic.rs");
     }
 
     #[test]

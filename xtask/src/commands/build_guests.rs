@@ -4,7 +4,7 @@ use super::elsewhere;
 use crate::cargo::Talk;
 use crate::cli::BuildGuests;
 use crate::error::Error;
-use crate::guests::{self, Catalog, Image};
+use crate::guests::{self, Catalog, Effort, Image};
 use crate::output;
 use crate::status::Status;
 use crate::toolchain;
@@ -20,7 +20,8 @@ pub(crate) fn run(wish: &BuildGuests) -> Result<Status, Error> {
     guests::check_mode(wish.mode)?;
     let toolchain = toolchain::find(&workspace::root())?;
     output::note(format_args!("guest toolchain: {toolchain}"));
-    let images = guests::build(&workspace, &toolchain, &guests, wish.mode, Talk::Always)?;
+    let effort = if wish.unoptimized { Effort::Unoptimized } else { Effort::Optimized };
+    let images = guests::build_with(effort, &workspace, &toolchain, &guests, wish.mode, Talk::Always)?;
     print(&images);
     Ok(Status::SUCCESS)
 }

@@ -6,16 +6,30 @@ use std::ffi::OsString;
 use super::elsewhere;
 use crate::cargo::Talk;
 use crate::error::Error;
-use crate::guests::{self, Catalog, EXPERIMENTS, Guest, Mode};
+use crate::guests::{self, Catalog, EXPERIMENTS, Effort, Guest, Mode};
 use crate::host::{Host, Need};
 use crate::output;
 use crate::status::Status;
 use crate::toolchain;
 use crate::workspace::{self, Workspace};
 
+/// The option for guests that are not optimized.
+const UNOPTIMIZED: &str = "--unoptimized";
+
+/// What `--help` says of the options that xtask takes itself.
+const OWN_OPTIONS: &str = "\
+Options of `cargo xtask`, which builds the guests first:
+      --manifest-path <PATH>
+          Take guests from the workspace of this Cargo.toml first; where it has one guest, that one goes
+          without saying
+
+      --unoptimized
+          Do not optimize the guests' own code, so that gdb has every variable and every function of it";
+
 /// Runs `guestlab COMMAND ARGUMENTS...`; returns only if that does not come about.
 pub(crate) fn run(command: &str, arguments: &[OsString], verbose: bool) -> Result<Status, Error> {
     let (manifest, options) = elsewhere::split(arguments)?;
+    let (effort, options) = split_effort(options);
     let mut own = Workspace::load()?;
     let elsewhere = manifest.map(|manifest| elsewhere::workspace(&manifest)).transpose()?;
     if let Some(elsewhere) = &elsewhere {
@@ -24,7 +38,7 @@ pub(crate) fn run(command: &str, arguments: &[OsString], verbose: bool) -> Resul
     }
     let host = Host::build(&own)?;
     if asks_for_help(&options) {
-        return Err(host.become_it(&[command.into(), "--help".into()]).into());
+        return help(&host, command);
     }
     let default = elsewhere.as_ref().filter(|_| command == "run").and_then(default_guest);
     let arguments: Vec<OsString> =
@@ -32,7 +46,7 @@ pub(crate) fn run(command: &str, arguments: &[OsString], verbose: bool) -> Resul
     match host.needs(&arguments)? {
         Err(refused) => return Ok(refused),
         Ok(needs) if needs.is_empty() => {}
-        Ok(needs) => build(&elsewhere.into_iter().chain([own]).collect::<Vec<_>>(), &needs, verbose)?,
+        Ok(needs) => build(&elsewhere.into_iter().chain([own]).collect::<Vec<_>>(), &needs, effort, verbose)?,
     }
     Err(host.become_it(&arguments).into())
 }
@@ -43,6 +57,27 @@ fn default_guest(workspace: &Workspace) -> Option<[OsString; 2]> {
     Some(["--default-guest".into(), catalog.only()?.name.clone().into()])
 }
 
+/// Parts the wish for guests that are not optimized, where it stands before a `--`, from the rest.
+fn split_effort(mut arguments: Vec<OsString>) -> (Effort, Vec<OsString>) {
+    let mut own = arguments.iter().take_while(|argument| *argument != "--");
+    match own.position(|argument| argument == UNOPTIMIZED) {
+        Some(at) => {
+            arguments.remove(at);
+            (Effort::Unoptimized, arguments)
+        }
+        None => (Effort::Optimized, arguments),
+    }
+}
+
+/// Shows `guestlab`'s help, and behind it what xtask adds where guests are built.
+fn help(host: &Host, command: &str) -> Result<Status, Error> {
+    let status = host.status(&[command.into(), "--help".into()])?;
+    if ["run", "explore"].contains(&command) {
+        output::line(format_args!("\n{OWN_OPTIONS}"));
+    }
+    Ok(status)
+}
+
 fn asks_for_help(arguments: &[OsString]) -> bool {
     let own = arguments.iter().take_while(|argument| *argument != "--");
     own.into_iter().any(|argument| argument == "-h" || argument == "--help")
@@ -50,7 +85,7 @@ fn asks_for_help(arguments: &[OsString]) -> bool {
 
 /// Builds the needed guests, each of the first workspace that has it, with one call of cargo for a
 /// workspace and mode.
-fn build(workspaces: &[Workspace], needs: &[Need], verbose: bool) -> Result<(), Error> {
+fn build(workspaces: &[Workspace], needs: &[Need], effort: Effort, verbose: bool) -> Result<(), Error> {
     let catalogs: Vec<Catalog> = workspaces.iter().map(Catalog::of).collect();
     let mut calls: BTreeMap<(usize, Mode), Vec<Guest>> = BTreeMap::new();
     for need in needs {
@@ -65,7 +100,7 @@ fn build(workspaces: &[Workspace], needs: &[Need], verbose: bool) -> Result<(), 
         output::note(format_args!("guest toolchain: {toolchain}"));
     }
     for ((at, mode), guests) in &calls {
-        guests::build(&workspaces[*at], &toolchain, guests, *mode, Talk::IfWorking)?;
+        guests::build_with(effort, &workspaces[*at], &toolchain, guests, *mode, Talk::IfWorking)?;
     }
     Ok(())
 }
@@ -76,6 +111,13 @@ mod tests {
 
     fn words(text: &str) -> Vec<OsString> {
         text.split_whitespace().map(OsString::from).collect()
+    }
+
+    #[test]
+    fn what_is_not_to_be_optimized_is_said_before_a_double_dash() {
+        let split = |line| split_effort(words(line));
+        assert_eq!(split("demo --unoptimized -- x"), (Effort::Unoptimized, words("demo -- x")));
+        assert_eq!(split("demo -- --unoptimized"), (Effort::Optimized, words("demo -- --unoptimized")));
     }
 
     #[test]

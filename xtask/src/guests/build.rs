@@ -1,6 +1,6 @@
 //! Building guests: one call of cargo for all guests of one mode.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -25,8 +25,29 @@ const PROFILE: &str = "guest-rt/targets/profile.toml";
 /// Separates flags in `CARGO_ENCODED_RUSTFLAGS`, where a space may be part of a flag.
 const FLAG_SEPARATOR: &str = "\x1f";
 
+/// How much the compiler makes of a guest's own code. The runtime and the libraries are always optimized.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Effort {
+    /// As the profile says.
+    Optimized,
+    /// Every variable is in memory and every function is called, for a debugger.
+    Unoptimized,
+}
+
 /// Builds these guests for one mode and puts their images where the host looks for them.
 pub(crate) fn build(
+    workspace: &Workspace,
+    toolchain: &Toolchain,
+    guests: &[Guest],
+    mode: Mode,
+    talk: Talk,
+) -> Result<Vec<Image>, Error> {
+    build_with(Effort::Optimized, workspace, toolchain, guests, mode, talk)
+}
+
+/// Builds as [`build`] does, with an effort of the caller's.
+pub(crate) fn build_with(
+    effort: Effort,
     workspace: &Workspace,
     toolchain: &Toolchain,
     guests: &[Guest],
@@ -38,13 +59,27 @@ pub(crate) fn build(
         let mut command = cargo::for_guests(&workspace.root);
         command.args(["build", "--message-format", "json-render-diagnostics"]);
         configure(&mut command, workspace, toolchain, mode)?;
-        command.args(selection(&group));
+        command.args(effort.arguments(&group)).args(selection(&group));
         let status = cargo::run(&mut command, talk, |line| built.extend(artifact(line)))?;
         if !status.is_success() {
             return Err(Error::DoNotCompile { mode });
         }
     }
     guests.iter().map(|guest| place(workspace, guest, mode, &built)).collect()
+}
+
+impl Effort {
+    /// Cargo's arguments that ask for it, for the packages of these guests.
+    fn arguments(self, guests: &[&Guest]) -> Vec<String> {
+        let packages: BTreeSet<&str> = guests.iter().map(|guest| guest.package.as_str()).collect();
+        let level = |package| format!("profile.guest.package.{package:?}.opt-level=0");
+        match self {
+            Effort::Optimized => Vec::new(),
+            Effort::Unoptimized => {
+                packages.into_iter().flat_map(|package| ["--config".into(), level(package)]).collect()
+            }
+        }
+    }
 }
 
 /// The guests that may be built by one call of cargo: it gives all of them every feature that one of them
@@ -172,6 +207,15 @@ mod tests {
         let expected =
             "--package a --bin a --package guest-rt --example hello --package guest-rt --test heap";
         assert_eq!(selection(&guests).join(" "), expected);
+    }
+
+    #[test]
+    fn an_effort_is_that_for_the_guests_packages_only() {
+        let guests = ["a", "b"].map(|name| guest(name, "mine", Part::Binary, &[]));
+        let guests: Vec<&Guest> = guests.iter().collect();
+        assert!(Effort::Optimized.arguments(&guests).is_empty());
+        let expected = ["--config", r#"profile.guest.package."mine".opt-level=0"#];
+        assert_eq!(Effort::Unoptimized.arguments(&guests), expected);
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod error;
 mod image;
 mod mode;
 
-pub(crate) use build::{build, check_mode, configure};
+pub(crate) use build::{Effort, build, build_with, check_mode, configure};
 pub(crate) use catalog::{Catalog, EXPERIMENTS, Guest};
 pub(crate) use error::Error;
 pub(crate) use image::Image;
