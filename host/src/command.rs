@@ -10,6 +10,12 @@ pub struct CommandLine {
     words: Vec<String>,
 }
 
+/// The options of `run` that say where a run is told, each with a value. It is the same run without them.
+const TOLD_TO: [&str; 3] = ["--report", "--trace", "--record"];
+
+/// The options of `run` that say how much is told, each without a value.
+const TOLD: [&str; 3] = ["--tui", "--quiet", "--stats"];
+
 impl CommandLine {
     /// `cargo xtask run`, and what to run.
     pub fn run(words: impl IntoIterator<Item = String>) -> Self {
@@ -70,23 +76,42 @@ impl CommandLine {
             .maybe("--items", run.items)
     }
 
-    /// The command that a run was started with, `given` being what was said after `run`, without the
-    /// report that it was to write, and with the seed that it had.
+    /// The command that a run was started with, `given` being what was said after `run`, with the seed that
+    /// it had, and without the options that only say where it is told.
     pub fn again(given: impl IntoIterator<Item = String>, seed: u64) -> Self {
         let mut given: Vec<String> = given.into_iter().collect();
         // What follows `--` is the guest's.
         let end = given.iter().position(|word| word == "--").unwrap_or(given.len());
         let guests = given.split_off(end);
-        let is = |word: &str, option: &str| word == option || word.starts_with(&format!("{option}="));
-        if !given.iter().any(|word| is(word, "--seed")) {
-            given.extend(["--seed".into(), seed.to_string()]);
+        let mut kept = untold(given);
+        if !kept.iter().any(|word| is(word, "--seed")) {
+            kept.extend(["--seed".into(), seed.to_string()]);
         }
-        if let Some(at) = given.iter().position(|word| is(word, "--report")) {
-            let words = if given[at] == "--report" { 2 } else { 1 };
-            given.drain(at..(at + words).min(given.len()));
-        }
-        Self::run(given.into_iter().chain(guests))
+        Self::run(kept.into_iter().chain(guests))
     }
+}
+
+/// The words of a run without the options that only say where, in which form and how much of it is told.
+fn untold(given: Vec<String>) -> Vec<String> {
+    let mut kept = Vec::new();
+    let mut words = given.into_iter().peekable();
+    while let Some(word) = words.next() {
+        let value = word.split_once('=').map(|(_, value)| value).or(words.peek().map(String::as_str));
+        // The form may also be an image's.
+        let is_form = is(&word, "--format") && matches!(value, Some("text" | "jsonl"));
+        match is_form || TOLD_TO.iter().any(|option| is(&word, option)) {
+            true if !word.contains('=') => drop(words.next()),
+            true => {}
+            false if TOLD.contains(&word.as_str()) => {}
+            false => kept.push(word),
+        }
+    }
+    kept
+}
+
+/// Whether a word is an option, with its value behind a `=` or in the next word.
+fn is(word: &str, option: &str) -> bool {
+    word.strip_prefix(option).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
 }
 
 impl fmt::Display for CommandLine {
@@ -115,6 +140,14 @@ mod tests {
         again("hello --report=x.html --seed=3", "hello '--seed=3'");
         again("--report x.html --image y.elf --seed 3", "--image y.elf --seed 3");
         again("hello -- --report x --seed 3", "hello --seed 7 -- --report x --seed 3");
+        again("hello --report", "hello --seed 7");
+    }
+
+    #[test]
+    fn the_same_again_is_not_told_anywhere() {
+        again("hello --trace t.json --tui --report=r --quiet --stats --seed 1", "hello --seed 1");
+        again("x --format jsonl --format flat --format=text --seed 1", "x --format flat --seed 1");
+        again("x --trace-instructions 7 --seed 1", "x --trace-instructions 7 --seed 1");
     }
 
     #[test]

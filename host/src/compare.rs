@@ -14,8 +14,9 @@ use crate::{
     story::{Crash, Deed, Story, Turn},
 };
 
-/// The longest value that the table shows, in characters: a schedule may have thousands.
-const MAX_WIDTH: usize = 36;
+/// The longest value that the table shows, in characters: a schedule may have thousands, and a line is to
+/// have room in a terminal of 80 columns.
+const MAX_WIDTH: usize = 25;
 
 /// What to compare.
 #[derive(Clone, Debug)]
@@ -71,7 +72,11 @@ impl Comparison {
         let [one, other] = stories;
         let longer = one.turns().len().max(other.turns().len());
         let parts_at = (1..=longer).find(|&turn| told(one, turn) != told(other, turn));
-        let turns = stories.each_ref().map(|story| parts_at.and_then(|turn| shown(story, turn)));
+        let ended = |story: &Story, turn: usize| {
+            story.crash().filter(|crash| crash.turn == Some(turn as u64)).map(crash)
+        };
+        let said = |story: &Story, turn| shown(story, turn).or_else(|| ended(story, turn));
+        let turns = stories.each_ref().map(|story| parts_at.and_then(|turn| said(story, turn)));
         let figures = figures(stories);
         let identical = parts_at.is_none() && !figures.iter().any(|figure| figure.differs);
         Self { identical, parts_at, turns, figures }
@@ -169,10 +174,10 @@ fn figures(stories: &[Story; 2]) -> Vec<Figure> {
     {
         add(&format!("VM {vm}"), &|story| {
             let guest = story.beginning()?.guest(vm)?;
-            Some(format!("{} {}", guest.name, guest.sha256.get(..16).unwrap_or(&guest.sha256)))
+            Some(format!("{} {}", guest.name, guest.sha256))
         });
     }
-    add("turns", &|story| text(story.turns().len()));
+    add("turns", &|story| story.beginning().and_then(|_| text(story.turns().len())));
     add("produced", &|story| text(story.pointers(0).map(|_| story.items().produced())?));
     add("consumed", &|story| text(story.pointers(0).map(|_| story.items().consumed())?));
     add("left in the ring", &|story| text(story.pointers(story.turns().len())?.count));
@@ -184,7 +189,11 @@ fn figures(stories: &[Story; 2]) -> Vec<Figure> {
     add("audit", &|story| Some(format!("{:?}", story.ending()?.account?.audit).to_lowercase()));
     add("crash", &|story| story.crash().map(crash));
     for (vm, kind) in both(stories, |story| {
-        story.exits().iter().flat_map(|(vm, kinds)| kinds.keys().map(|kind| (*vm, kind.clone())))
+        story.exits().iter().flat_map(|(vm, kinds)| {
+            // Of what never happened there is nothing to compare.
+            let happened = kinds.iter().filter(|&(_, &count)| count > 0);
+            happened.map(|(kind, _)| (*vm, kind.clone()))
+        })
     }) {
         add(&format!("exits of VM {vm}, {kind}"), &|story| text(story.exits().get(&vm)?.get(&kind)?));
     }
@@ -212,10 +221,10 @@ fn per_turn(story: &Story, sum: usize) -> Option<String> {
     (turns > 0).then(|| format!("{mean:.2}"))
 }
 
-/// For example `VM 2, turn 3: violation`.
+/// For example `violation: VM 2, turn 3`.
 fn crash(Crash { vm, turn, reason, .. }: &Crash) -> String {
     let turn = turn.map_or(String::new(), |turn| format!(", turn {turn}"));
-    format!("VM {vm}{turn}: {reason}")
+    format!("{reason}: VM {vm}{turn}")
 }
 
 #[cfg(test)]
@@ -268,6 +277,25 @@ mod tests {
         let begun = compared(&[RUN, ONE], &[&other, ONE]);
         assert_eq!((begun.parts_at, marked(&begun)), (None, vec!["seed", "VM 2"]));
         assert!(!begun.identical);
+    }
+
+    #[test]
+    fn what_never_happened_is_left_out_and_lines_have_room() {
+        let run = RUN.replace("\"aa\"", &format!("\"{}\"", "aa".repeat(32)));
+        let end = r#"{"event":"end","turns":1,"exits":{"1":{"io_in":0,"io_out":3,"total":3}}}"#;
+        let crash =
+            r#"{"event":"crash","vm":2,"name":"c","turn":1000,"reason":"stack-overflow","message":"m"}"#;
+        let comparison = compared(&[&run, ONE, end], &[&run, ONE, crash]);
+        let names: Vec<&str> = comparison.figures.iter().map(|figure| figure.name.as_str()).collect();
+        assert!(names.contains(&"exits of VM 1, io_out") && !names.contains(&"exits of VM 1, io_in"));
+        let mut table = String::new();
+        comparison.write_figures(&mut table).expect("a String takes all text");
+        assert!(table.lines().all(|line| line.chars().count() < 80), "{table}");
+        assert!(table.contains("stack-overflow: VM 2, ..."), "{table}");
+        assert_eq!(
+            compared(&[&run, ONE, TWO], &[&run, ONE, &crash.replace("1000", "2")]).turns[1].as_deref(),
+            Some("stack-overflow: VM 2, turn 2")
+        );
     }
 
     #[test]

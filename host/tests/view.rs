@@ -275,6 +275,36 @@ fn a_run_that_goes_on_is_shown_and_ended() {
 }
 
 #[test]
+fn a_run_that_is_shown_has_its_page_and_its_trace_too() {
+    if can_run_guests() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name).to_str().expect("a path of text").to_owned();
+        let (page, trace) = (path("page.html"), path("trace.json"));
+        let told = ["--tui", "--report", &page, "--trace", &trace];
+        let read = |path: &str| fs::read_to_string(path).expect("a file");
+
+        let program = [&[GUESTLAB, "run", "prodcons", "--seed", "7", "--turns", "6"][..], &told].concat();
+        let Some(terminal) = open_with_images(&program) else { return };
+        terminal.expect("turn 6 of 6 over");
+        terminal.press(&["q"]);
+        terminal.expect_restored("0");
+        assert!(read(&page).contains("<title>prodcons: ok</title>") && read(&page).contains("--seed 7 "));
+        let events: Vec<serde_json::Value> = serde_json::from_str(&read(&trace)).expect("a whole trace");
+        assert_eq!(events.iter().filter(|event| event["name"] == "items in the ring").count(), 7);
+
+        // A run that the view ended has a page of what there was.
+        let long = ["--turns", "900000", "--timeout", "1000"];
+        let program = [&[GUESTLAB, "run", "prodcons"][..], &long, &told].concat();
+        let Some(terminal) = open_with_images(&program) else { return };
+        terminal.expect("live");
+        terminal.press(&["q"]);
+        terminal.expect_restored("0");
+        assert!(read(&page).contains("<title>prodcons: not finished</title>"));
+        serde_json::from_str::<Vec<serde_json::Value>>(&read(&trace)).expect("a whole trace");
+    }
+}
+
+#[test]
 fn a_run_that_is_over_stays_and_then_says_how_it_ended() {
     if can_run_guests() {
         let program = [GUESTLAB, "run", "prodcons", "--tui", "--seed", "7", "--turns", "6"];

@@ -90,7 +90,8 @@ pub(crate) enum Command {
     /// Typeset the analysis (PDF and HTML) and make the reference, below `target`.
     Docs,
 
-    /// Draw the pictures that README shows, below `docs`: a run as printed, in the terminal, and as a page.
+    /// Draw the pictures that README and the guide show, below `docs`: a run as printed, in the terminal, and
+    /// as a page; and two runs, compared.
     Picture,
 
     /// Say whether this machine can build and run guests, and what to do where it cannot.

@@ -39,7 +39,7 @@ documents! {
     services: "docs/guide/services.md", 8;
     boot: "docs/guide/boot.md", 4;
     hypercalls: "docs/guide/hypercalls.md", 2;
-    two_vms: "docs/guide/two-vms.md", 11;
+    two_vms: "docs/guide/two-vms.md", 15;
     debugging: "docs/guide/debugging.md", 5;
     porting: "docs/guide/porting.md", 4;
     commands: "docs/guide/commands.md", 0;

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::{
     figure::{Shape, axis, drawing, key},
-    number::{float, grouped, short},
+    number::{float, grouped, short, thousands},
     summary::side,
 };
 use crate::story::{Deed, Story};
@@ -74,6 +74,7 @@ fn of_role(story: &Story, role: Role, choices: &[Choice]) -> Markup {
     let told = told(story, role);
     let chosen = choices.iter().map(|choice| choice.turns).max().unwrap_or(0);
     let likely = choices.iter().map(|choice| choice.expected).filter(|_| told.is_none()).fold(1.0, f64::max);
+    let most = likely.max(float(chosen)).ceil();
     let possible = choices.iter().map(|choice| choice.possible).max().unwrap_or(0);
     let ends = if choices.len() > MOST_LABELS { "ends" } else { "ends each" };
     html! {
@@ -83,8 +84,8 @@ fn of_role(story: &Story, role: Role, choices: &[Choice]) -> Markup {
                 @if let Some(items) = told { p { "Told to move " (items) " a turn, or as many as it can." } }
             }
             div.plots.histogram {
-                (axis("turns", &short(likely.max(float(chosen)).ceil()), "0"))
-                (chosen_bars(role, choices, likely.max(float(chosen)).ceil(), told.is_none()))
+                (axis("turns", &thousands(&format!("{most:.0}")), "0"))
+                (chosen_bars(role, choices, most, told.is_none()))
                 (axis("", &grouped(possible as u64), "0"))
                 (possible_bars(choices, float(possible.max(1))))
                 div class=(ends) { @for label in labels(choices.len()) { span { (label) } } }

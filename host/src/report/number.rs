@@ -8,7 +8,11 @@ pub(super) fn float(count: usize) -> f64 {
 
 /// For example `1,667`.
 pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
+    thousands(&number.to_string())
+}
+
+/// The digits of a whole number, three by three.
+pub(super) fn thousands(digits: &str) -> String {
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {

@@ -25,7 +25,7 @@ const KEYS: [(&str, &str); 17] = [
     ("+  -", "faster, slower"),
     ("/", "look for an item by its value, and follow it"),
     ("Enter", "follow an item of this turn; again: the next one"),
-    ("n  N", "along its way: made, taken, the next of its value; and back"),
+    ("n  N", "along its way: made, taken, next of its value; and back"),
     ("x", "follow it no longer"),
     ("Tab", "what each VM prints, one after another; then all of them"),
     ("r", "the report of a crash"),
@@ -42,7 +42,7 @@ const LINE: usize = LEAST.width as usize - 8;
 pub(super) fn lines(page: Page, story: &Story) -> Vec<Line<'static>> {
     match page {
         Page::Help => KEYS.iter().map(|&(keys, what)| row(keys, what)).collect(),
-        Page::Report => story.crash().map_or_else(Vec::new, report),
+        Page::Report => story.crash().map_or_else(Vec::new, |crash| report(crash, story)),
     }
 }
 
@@ -51,10 +51,14 @@ fn row(keys: &str, what: &'static str) -> Line<'static> {
 }
 
 /// All that is known of a crash.
-fn report(crash: &Crash) -> Vec<Line<'static>> {
+fn report(crash: &Crash, story: &Story) -> Vec<Line<'static>> {
     let Crash { vm, name, turn, reason, message, hint, rest } = crash;
-    let turn = turn.map_or("outside of a turn".into(), |turn| format!("in turn {turn}"));
-    let mut lines = vec![Line::styled(format!(" VM {vm}, {}, {turn}: {}", clean(name), clean(reason)), BAD)];
+    let when = match turn {
+        Some(turn) => format!(", in turn {turn}"),
+        None if story.beginning().is_some() => ", outside of a turn".into(),
+        None => String::new(),
+    };
+    let mut lines = vec![Line::styled(format!(" VM {vm}, {}{when}: {}", clean(name), clean(reason)), BAD)];
     lines.extend(message.lines().flat_map(wrapped));
     if !hint.is_empty() {
         lines.extend(wrapped(&format!("try: {hint}")));
@@ -70,14 +74,15 @@ fn section(title: &str) -> [Line<'static>; 2] {
     [Line::raw(""), Line::styled(format!(" {title}"), FAINT)]
 }
 
-/// A text as lines that have room in the smallest terminal.
+/// A text as lines that have room in the smallest terminal. What did not fit stands further to the right.
 fn wrapped(text: &str) -> Vec<Line<'static>> {
+    let indent = " ".repeat(text.len() - text.trim_start_matches(' ').len() + 2);
     let mut lines = vec![String::new()];
     for word in clean(text).split(' ') {
         let last = lines.last_mut().expect("there is one");
         match last.chars().count() + word.chars().count() < LINE || last.trim().is_empty() {
             true => *last += &format!("{word} "),
-            false => lines.push(format!("  {word} ")),
+            false => lines.push(format!("{indent}{word} ")),
         }
     }
     lines.into_iter().map(|line| Line::raw(format!(" {}", line.trim_end()))).collect()

@@ -51,6 +51,30 @@ pub(super) fn alone() -> Story {
     ])
 }
 
+/// A guest that crashes alone.
+pub(super) fn alone_and_crashed() -> Story {
+    tell(&[
+        r#"{"event":"crash","vm":1,"name":"deep","turn":null,"reason":"stack-overflow","message":"too deep"}"#,
+    ])
+}
+
+/// An exchange that came to its end.
+pub(super) fn ended(mut story: Story) -> Story {
+    let (turns, made, taken) = (story.turns().len(), story.items().produced(), story.items().consumed());
+    let line = format!(
+        r#"{{"event":"end","turns":{turns},"produced":{made},"consumed":{taken},"left":{},"audit":"ok","exits":{{}}}}"#,
+        made - taken
+    );
+    story.tell(line.as_bytes()).expect("an end");
+    story
+}
+
+/// An exchange in whose only turn a guest printed a line.
+pub(super) fn talk(text: &str) -> Story {
+    let line = format!(r#"{{"event":"console","vm":1,"name":"p","text":"{text}\n"}}"#);
+    tell(&[RUN, &line, FIRST])
+}
+
 /// A story whose every text tries to drive the terminal.
 pub(super) fn hostile() -> Story {
     let evil = r"\u001b[2J\u009b\r\n\t\u202e\u0007";

@@ -1,5 +1,5 @@
-//! `picture`: draws the pictures that README shows: a run as it is printed, in the terminal's view, and as a
-//! page.
+//! `picture`: draws the pictures that README and the guide show: a run as it is printed, in the terminal's
+//! view, and as a page; and two runs, compared.
 
 use std::fs;
 use std::path::Path;
@@ -18,6 +18,12 @@ const PRINTED: &str = "xtask run prodcons --seed 7 --schedule string:12211222";
 /// The run that is looked at.
 const RECORDED: &str = "xtask run prodcons --seed 7 --producers 3 --consumers 2 --turns 60 --quiet";
 
+/// The two runs that are compared: the exchange, and the same with a wrong guest.
+const COMPARED: [(&str, &str); 2] = [
+    ("right.jsonl", "xtask run prodcons --seed 3 --quiet"),
+    ("wrong.jsonl", "xtask run prodcons --seed 3 --quiet --consumer never-wraps"),
+];
+
 /// The view of it: the turn and the size in columns and rows.
 const VIEW: [&str; 4] = ["--at", "24", "--size", "110x36"];
 
@@ -29,7 +35,8 @@ pub(crate) fn run() -> Result<Status, Error> {
     let root = workspace::root();
     let (docs, scratch) = (root.join("docs"), root.join("target/pictures"));
     fs::create_dir_all(&scratch).map_err(docs::Error::file("make", &scratch))?;
-    printed(&root, &docs.join("run.svg"))?;
+    printed(&root, PRINTED, &docs.join("run.svg"))?;
+    compared(&scratch, &docs.join("compare.svg"))?;
     let recording = scratch.join("run.jsonl");
     cargo(&root, RECORDED.split(' ').map(Path::new).chain([Path::new("--record"), &recording]))?;
     viewed(&root, &recording, &docs.join("view.svg"))?;
@@ -37,12 +44,28 @@ pub(crate) fn run() -> Result<Status, Error> {
     Ok(Status::SUCCESS)
 }
 
-/// The run as it is printed.
-fn printed(root: &Path, picture: &Path) -> Result<(), Error> {
-    let text = cargo(root, PRINTED.split(' ').map(Path::new))?;
-    docs::write(picture, &docs::draw(&format!("cargo {PRINTED}"), &text))?;
+/// A command as it is typed, and what it prints.
+fn printed(folder: &Path, words: &str, picture: &Path) -> Result<(), Error> {
+    let text = cargo(folder, words.split(' ').map(Path::new))?;
+    docs::write(picture, &docs::draw(&format!("cargo {words}"), &text))?;
     output::line(short(picture));
     Ok(())
+}
+
+/// Two runs, recorded in a folder and compared there.
+fn compared(folder: &Path, picture: &Path) -> Result<(), Error> {
+    for (file, words) in COMPARED {
+        let _ = fs::remove_file(folder.join(file));
+        let mut run = crate::cargo::for_host(folder);
+        let run = run.args(words.split(' ')).args(["--record", file]);
+        let ended = process::capture(run)?;
+        // The wrong guest's run fails, as it should; it is written down all the same.
+        if !folder.join(file).exists() {
+            return Err(process::failed(run, &ended).into());
+        }
+    }
+    let [(one, _), (other, _)] = COMPARED;
+    printed(folder, &format!("xtask compare {one} {other}"), picture)
 }
 
 /// A turn of it in the terminal's view.
@@ -72,7 +95,7 @@ fn page(root: &Path, recording: &Path, page: &Path, picture: &Path) -> Result<()
     Ok(())
 }
 
-/// What a command of cargo's prints.
-fn cargo<'a>(root: &Path, words: impl IntoIterator<Item = &'a Path>) -> Result<String, Error> {
-    Ok(process::output(crate::cargo::for_host(root).args(words))?)
+/// What a command of cargo's prints in a folder.
+fn cargo<'a>(folder: &Path, words: impl IntoIterator<Item = &'a Path>) -> Result<String, Error> {
+    Ok(process::output(crate::cargo::for_host(folder).args(words))?)
 }

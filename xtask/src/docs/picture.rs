@@ -13,8 +13,9 @@ const MARGIN: usize = 16;
 const CUT: &str = "sha256 ";
 
 /// What a line that begins, or goes on, with a word looks like.
-const COLOURS: [(&str, &str); 5] = [
+const COLOURS: [(&str, &str); 6] = [
     ("$ ", "#f0f0f0"),
+    ("* ", "#ffd866"),
     ("producer  ", "#7cc4ff"),
     ("consumer  ", "#ffb86b"),
     ("audit: ok", "#8ae68a"),
@@ -37,6 +38,7 @@ pub(crate) fn draw(command: &str, output: &str) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
          role=\"img\" aria-label=\"What {command} prints\">\n\
          <!-- drawn by `cargo xtask picture` -->\n\
+         <style>text{{white-space:pre}}</style>\n\
          <rect width=\"{width}\" height=\"{height}\" rx=\"8\" fill=\"#1b2028\"/>\n\
          <g font-family=\"ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace\" font-size=\"{FONT_SIZE}\" \
          xml:space=\"preserve\">\n{}</g>\n</svg>\n",
@@ -66,6 +68,6 @@ mod tests {
         assert_eq!(texts.len(), 4, "{drawing}");
         assert!(texts[0].ends_with(">$ cargo xtask run a</text>"));
         assert!(texts[1].ends_with(">1 &lt; 2 &amp; sha256 ...</text>"));
-        assert!(texts[3].contains(COLOURS[1].1), "{}", texts[3]);
+        assert!(texts[3].contains(COLOURS[2].1), "{}", texts[3]);
     }
 }

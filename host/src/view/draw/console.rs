@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use ratatui::{buffer::Buffer, layout::Rect};
+use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
 
 use super::{
     Scene,
@@ -17,11 +17,37 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>) {
     if lines.is_empty() {
         buffer.set_stringn(area.x, area.y, nothing(scene), width, FAINT);
     }
-    for (row, (vm, text)) in (area.y..area.bottom()).zip(lines) {
-        let label = if is_labelled(scene) { format!("{vm}| ") } else { String::new() };
+    let from_last = lines.iter().rev().flat_map(|(vm, text)| shown(scene, *vm, text, area).into_iter().rev());
+    let last: Vec<_> = from_last.take(rows).collect();
+    for (row, (vm, label, text)) in (area.y..area.bottom()).zip(last.into_iter().rev()) {
         let (x, _) = buffer.set_stringn(area.x, row, label, width, theme::vm(vm));
-        buffer.set_stringn(x, row, clean(&text), (area.right() - x) as usize, ratatui::style::Style::new());
+        buffer.set_stringn(x, row, text, (area.right() - x) as usize, Style::new());
     }
+}
+
+/// A line as rows, each with the VM, a label and a text: a line that is too long goes on in the next row,
+/// and is cut off where it would need more rows than there are.
+fn shown(scene: &Scene<'_>, vm: u32, text: &str, area: Rect) -> Vec<(u32, String, String)> {
+    let label = if is_labelled(scene) { format!("{vm}| ") } else { String::new() };
+    let room = usize::from(area.width).saturating_sub(label.len()).max(1);
+    let rows = broken(&clean(text), room).into_iter().take(area.height.into()).enumerate();
+    rows.map(|(row, text)| (vm, if row == 0 { label.clone() } else { " ".repeat(label.len()) }, text))
+        .collect()
+}
+
+/// A text in pieces that take no more columns than this.
+fn broken(text: &str, width: usize) -> Vec<String> {
+    let (mut rows, mut used) = (vec![String::new()], 0);
+    for letter in text.chars() {
+        let columns = Span::raw(letter.to_string()).width();
+        if used + columns > width {
+            rows.push(String::new());
+            used = 0;
+        }
+        rows.last_mut().expect("there is one").push(letter);
+        used += columns;
+    }
+    rows
 }
 
 fn is_labelled(scene: &Scene<'_>) -> bool {
@@ -36,14 +62,14 @@ fn nothing(scene: &Scene<'_>) -> &'static str {
     }
 }
 
-/// The last lines, each with its VM and no longer than it can be shown. A line is where it ended.
+/// The last lines, each with its VM and no longer than all that can be shown. A line is where it ended.
 fn last_lines(scene: &Scene<'_>, rows: usize, width: usize) -> VecDeque<(u32, String)> {
     let mut begun: BTreeMap<u32, String> = BTreeMap::new();
     let mut lines = VecDeque::new();
     for Output { vm, text, .. } in last_outputs(scene, rows) {
         let line = begun.entry(*vm).or_default();
         for part in last_parts(text, rows) {
-            let room = width.saturating_sub(line.chars().count());
+            let room = (rows * width).saturating_sub(line.chars().count());
             line.extend(part.trim_end_matches('\n').chars().take(room));
             if part.ends_with('\n') {
                 lines.push_back((*vm, std::mem::take(line)));

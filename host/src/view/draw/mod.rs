@@ -110,7 +110,12 @@ impl<'a> Scene<'a> {
 
     /// Ring or mailbox on the left; what the step did and what was printed on the right.
     fn middle(&self, buffer: &mut Buffer, area: Rect) {
-        let texts = if self.story.beginning().is_some() { 34.max(area.width * 2 / 5) } else { area.width };
+        // A mailbox has few words where a ring has many slots.
+        let texts = match (self.story.beginning(), self.story.pointers(0)) {
+            (None, _) => area.width,
+            (Some(_), None) => area.width * 3 / 5,
+            (Some(_), Some(_)) => 34.max(area.width * 2 / 5),
+        };
         let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Length(texts)]).areas(area);
         let [step, printed] = self.texts(area.height).map(Constraint::Length);
         let [step, printed] = Layout::vertical([step, printed]).areas(right);

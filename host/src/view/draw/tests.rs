@@ -62,11 +62,10 @@ fn the_smallest_terminal_shows_everything() {
 }
 
 #[test]
-fn a_large_terminal_has_boxes_for_slots_and_a_row_for_the_whole_run() {
+fn a_large_terminal_has_boxes_for_slots() {
     let story = testing::exchange();
     let screen = screen(&story, &at(&story, 1), 120, 40);
-    for text in ["┌0───┐", "│ 41 │", "cons_p", "4 of 6", " all ", "made 4: 41 7 93 5", "turn 1 of 3"]
-    {
+    for text in ["┌0───┐", "│ 41 │", "cons_p", "4 of 6", "made 4: 41 7 93 5", "turn 1 of 3"] {
         assert_shown(&screen, text);
     }
 }
@@ -106,6 +105,75 @@ fn an_item_that_is_followed_is_marked_everywhere() {
     let marked = buffer.content().iter().filter(|cell| cell.bg == Color::LightYellow).count();
     // The item's name and itself beside it, its slot, and both ends of its way, each in its lane and below.
     assert_eq!(marked, "item 7".len() + 1 + "[ 7]".len() + 4);
+}
+
+#[test]
+fn the_ruler_has_the_number_of_the_step_beside_the_way_of_an_item() {
+    let story = testing::long(6, 60);
+    let item = story.items().as_slice()[story.moved(31).last().expect("an item")];
+    let taken = item.taken.expect("it was taken").1;
+    let mut view = at(&story, 31);
+    view.key(Key::Enter, &story);
+    while view.way().is_some_and(|way| way.item(&story) != item) {
+        view.key(Key::Enter, &story);
+    }
+    let ruler = |view: &View| {
+        screen(&story, view, 80, 24).into_iter().find(|row| row.contains(" turn  ")).expect("it")
+    };
+    let way = "━".repeat(2 * (taken - 31) - 1);
+    assert!(ruler(&view).contains(&format!(" 31●{way}●")), "{}", ruler(&view));
+    view.key(Key::Char('n'), &story);
+    assert!(ruler(&view).contains(&format!(" ●{way}●{taken} ")), "{}", ruler(&view));
+    view.go(40, &story);
+    assert!(ruler(&view).contains("▲40 "), "{}", ruler(&view));
+    for row in [ruler(&view), ruler(&at(&story, 30))] {
+        // The marks of tens that are shown are whole.
+        let marks: Vec<&str> =
+            row.split('╵').skip(1).map(|mark| mark.split(' ').next().unwrap_or("")).collect();
+        assert!(
+            !marks.is_empty() && marks.iter().all(|mark| mark.len() == 2 && mark.ends_with('0')),
+            "{row}"
+        );
+    }
+}
+
+#[test]
+fn a_run_that_is_shown_whole_has_no_row_for_the_whole_run() {
+    let (short, long) = (testing::long(6, 30), testing::long(6, 300));
+    let has_row = |story, origin| {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 120, 40));
+        Scene { story, view: &View::new(), origin }.draw(&mut buffer);
+        let row = |row| (0..120).map(|column| buffer[(column, row)].symbol()).collect::<String>();
+        (0..40).any(|number| row(number).contains("│ all "))
+    };
+    assert!(!has_row(&short, Origin::File) && has_row(&long, Origin::File));
+    // A run that goes on has the rows that it will need.
+    assert!(!has_row(&testing::exchange(), Origin::Running));
+}
+
+#[test]
+fn the_verdict_is_seen_in_the_smallest_terminal_whatever_the_numbers() {
+    let story = testing::ended(testing::long(6, 1000));
+    assert_shown(&screen(&story, &at(&story, usize::MAX), 80, 24), "audit: ok");
+}
+
+#[test]
+fn a_long_line_goes_on_in_the_next_row() {
+    let story = testing::talk(&"0123456789".repeat(5));
+    let screen = screen(&story, &at(&story, usize::MAX), 80, 24);
+    assert_shown(&screen, "│1| 01234567890123456789012345678│");
+    assert_shown(&screen, "│   901234567890123456789        │");
+}
+
+#[test]
+fn of_a_guest_that_runs_alone_nothing_is_said_that_is_not_known() {
+    let story = testing::alone_and_crashed();
+    let mut view = at(&story, usize::MAX);
+    let shown = screen(&story, &view, 80, 24);
+    assert_shown(&shown, "  VM guest   state           exits ");
+    assert_shown(&shown, "▶  1 deep    stack-overflow      - ");
+    view.key(Key::Char('r'), &story);
+    assert_shown(&screen(&story, &view, 80, 24), "VM 1, deep: stack-overflow");
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! The timeline: a column a turn, with who had it, how many items moved, and what was in the ring.
 
+use std::ops::Range;
+
 use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Line};
 
 use super::{
-    Scene,
+    Origin, Scene,
     theme::{self, BAD, FAINT, FOLLOWED, HERE, STRONG},
 };
 use crate::story::{Deed, Item, Turn};
@@ -25,7 +27,8 @@ pub(super) fn height(area: Rect, scene: &Scene<'_>) -> u16 {
     let most = (area.height / 4 + 1).clamp(7, 14);
     let vms = scene.story.beginning().map_or(0, |run| run.guests.len());
     match scene.story.pointers(0) {
-        Some(_) => most,
+        // A row a VM, the bars, the ruler, the whole run and the frame: more would be empty.
+        Some(_) => most.min(u16::try_from(vms).unwrap_or(u16::MAX).saturating_add(MOST_BARS + 4)),
         // A row a VM and the ruler; in one row if there are too many.
         None => u16::try_from(vms + 3).ok().filter(|&height| height <= most + 1).unwrap_or(4),
     }
@@ -47,6 +50,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>) {
         chart.column(buffer, step);
     }
     chart.way(buffer);
+    chart.number(buffer);
     if let Some(row) = chart.whole {
         chart.whole_run(buffer, row);
     }
@@ -84,13 +88,18 @@ impl<'a> Chart<'a> {
         let first = scene.view.step().saturating_sub(shown / 2 + 1).min(steps.saturating_sub(shown));
         // The last rows are the ruler's and the whole run's.
         let has_ring = scene.story.pointers(0).is_some();
-        let is_tall = is_tall && has_ring;
-        let rows = inside.height - 1 - u16::from(is_tall);
+        // The whole run has a row of its own where not all of it is shown anyway.
+        let to_be = match scene.origin {
+            Origin::Running => run.and_then(|run| run.turns).unwrap_or(u64::MAX),
+            Origin::File | Origin::Over => 0,
+        };
+        let has_whole = is_tall && has_ring && to_be.max(steps as u64) > shown as u64;
+        let rows = inside.height - 1 - u16::from(has_whole);
         let lanes = u16::try_from(vms).unwrap_or(u16::MAX);
         let has_lane_each = lanes < rows || (!has_ring && lanes <= rows);
         let lanes = if has_lane_each { lanes } else { 1 + u16::from(has_ring) };
         let bars = if has_ring { (rows - lanes).min(MOST_BARS) } else { 0 };
-        let whole = is_tall.then(|| inside.bottom() - 1);
+        let whole = has_whole.then(|| inside.bottom() - 1);
         Self { scene, inside, pitch, first, shown, lanes, has_lane_each, bars, whole }
     }
 
@@ -140,7 +149,8 @@ impl<'a> Chart<'a> {
         let story = self.scene.story;
         match (story.crash_at(step), step.checked_sub(1).and_then(|turn| story.turns().get(turn))) {
             (Some(crash), _) => {
-                buffer.set_string(x, self.lane(crash.vm), "✗", BAD);
+                let width = usize::from(self.pitch - 1);
+                buffer.set_string(x, self.lane(crash.vm), format!("{:>width$}", "✗"), BAD);
             }
             (None, Some(turn)) => self.turn(buffer, x, step, turn),
             (None, None) => {}
@@ -150,11 +160,51 @@ impl<'a> Chart<'a> {
             let rows = if self.has_lane_each { 1 } else { self.lanes };
             buffer.set_style(Rect::new(x, lane, self.pitch - 1, rows), HERE);
             buffer.set_string(x, self.ruler(), "▲", STRONG);
-            let number = step.to_string();
-            let at =
-                (x + 1).min(self.inside.right().saturating_sub(u16::try_from(number.len()).unwrap_or(0)));
-            buffer.set_string(at, self.ruler(), number, STRONG);
         }
+    }
+
+    /// The number of the step that is shown.
+    fn number(&self, buffer: &mut Buffer) {
+        let columns = self.number_columns();
+        if !columns.is_empty() {
+            buffer.set_string(columns.start, self.ruler(), self.scene.view.step().to_string(), STRONG);
+        }
+    }
+
+    /// The columns of that number: on the right of the step, and nowhere on the way of an item.
+    fn number_columns(&self) -> Range<u16> {
+        let step = self.scene.view.step();
+        let (Some(x), length) = (self.x(step), width(step)) else { return 0..0 };
+        let way = self.way_columns();
+        let left = way.start.checked_sub(length).filter(|&left| left >= self.inside.x);
+        let at = match (way.contains(&x), left) {
+            (false, _) => x + 1,
+            (true, Some(left)) if x + 1 < way.end => left,
+            (true, _) => way.end,
+        };
+        let at = at.min(self.inside.right().saturating_sub(length));
+        at..at + length
+    }
+
+    /// The columns that the way of the item that is followed takes.
+    fn way_columns(&self) -> Range<u16> {
+        let Some(way) = self.scene.view.way() else { return 0..0 };
+        let Item { made, taken, .. } = way.item(self.scene.story);
+        let until = taken.map_or(self.scene.story.steps(), |(_, turn)| turn);
+        let (first, last) = (made.max(self.first + 1), until.min(self.first + self.shown));
+        match (self.x(first), self.x(last)) {
+            (Some(from), Some(to)) if first <= last => from..to + 1,
+            _ => 0..0,
+        }
+    }
+
+    /// Whether a step's number has room where its mark is, with a space beside it.
+    fn is_free(&self, x: u16, step: usize) -> bool {
+        let here = self.x(self.scene.view.step()).map_or(0..0, |here| here..here + 1);
+        let (from, until) = (x, x + width(step) + 2);
+        let is_beside = |other: &Range<u16>| other.is_empty() || until <= other.start || other.end < from;
+        until <= self.inside.right()
+            && [here, self.number_columns(), self.way_columns()].iter().all(is_beside)
     }
 
     fn turn(&self, buffer: &mut Buffer, x: u16, step: usize, turn: &Turn) {
@@ -181,9 +231,7 @@ impl<'a> Chart<'a> {
                 buffer.set_string(x, row, text, Style::new());
             }
         }
-        // Where the step that is shown has its number there is no other.
-        let is_free = step.abs_diff(self.scene.view.step()) * usize::from(self.pitch) > 8;
-        if step.is_multiple_of(10) && is_free && x + 6 < self.inside.right() {
+        if step.is_multiple_of(10) && self.is_free(x, step) {
             buffer.set_string(x, self.ruler(), format!("╵{step}"), FAINT);
         }
     }
@@ -234,4 +282,9 @@ impl<'a> Chart<'a> {
         let here = u16::try_from(here).unwrap_or(u16::MAX).min(width - 1);
         buffer.set_style(Rect::new(self.inside.x + here, row, 1, 1), HERE);
     }
+}
+
+/// How many columns a number takes.
+fn width(number: usize) -> u16 {
+    u16::try_from(number.to_string().len()).unwrap_or(u16::MAX)
 }

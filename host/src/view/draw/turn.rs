@@ -103,8 +103,9 @@ fn end_lines(end: &End) -> Vec<Line<'static>> {
         Audit::Ok => Span::styled("ok", GOOD),
         Audit::Failed => Span::styled("failed", BAD),
     };
+    // The verdict first: there may be little room.
     vec![
-        Line::raw(format!("{produced} produced, {consumed} consumed, {left} left")),
         Line::from(vec![Span::raw("audit: "), verdict]),
+        Line::raw(format!("{produced} produced, {consumed} consumed, {left} left")),
     ]
 }

@@ -1,5 +1,7 @@
 //! The VMs: who they are, what state they are in, and what they did so far.
 
+use std::fmt::Display;
+
 use guest_abi::transition::Role;
 use ratatui::{
     buffer::Buffer,
@@ -61,6 +63,7 @@ struct Table<'a> {
     name: usize,
     role: usize,
     state: usize,
+    has_turns: bool,
     number: usize,
     /// What is left for the exits' kinds.
     rest: usize,
@@ -74,36 +77,38 @@ impl<'a> Table<'a> {
         let turns = story.beginning().and_then(|run| run.turns).unwrap_or(story.turns().len() as u64);
         let ended = ended(turns.max(story.turns().len() as u64)).len();
         let reason = story.crash().map_or(0, |crash| crash.reason.chars().count().min(LONGEST));
-        let (state, number) = (ended.max(reason), 7);
+        let (state, has_turns, number) = (ended.max(reason), story.beginning().is_some(), 7);
+        let numbers = 1 + usize::from(has_turns) + usize::from(role > 0);
         // Arrow and number take five columns, the spaces before state and kinds two each.
-        let columns = 5 + name + role + 2 + state + number * (2 + usize::from(role > 0)) + 2;
-        Self { scene, name, role, state, number, rest: width.saturating_sub(columns) }
+        let columns = 5 + name + role + 2 + state + number * numbers + 2;
+        Self { scene, name, role, state, has_turns, number, rest: width.saturating_sub(columns) }
     }
 
     fn head(&self) -> Line<'static> {
-        let Self { name, role, state, number, .. } = *self;
-        let items = if role > 0 { format!("{:>number$}", "items") } else { String::new() };
-        Line::styled(
-            format!(
-                "  VM {:<name$}{:role$}  {:<state$}{:>number$}{items}{:>number$}",
-                "guest",
-                if role > 0 { "  role" } else { "" },
-                "state",
-                "turns",
-                "exits"
-            ),
-            FAINT,
-        )
+        let Self { name, role, state, .. } = *self;
+        let role_name = if role > 0 { "  role" } else { "" };
+        let numbers = self.numbers("turns", "items", "exits");
+        Line::styled(format!("  VM {:<name$}{role_name:role$}  {:<state$}{numbers}", "guest", "state"), FAINT)
+    }
+
+    /// The columns of numbers that there are.
+    fn numbers(&self, turns: impl Display, items: impl Display, exits: impl Display) -> String {
+        let number = self.number;
+        let column = |exists: bool, value: &dyn Display| match exists {
+            true => format!("{:>number$}", value.to_string()),
+            false => String::new(),
+        };
+        column(self.has_turns, &turns) + &column(self.role > 0, &items) + &column(true, &exits)
     }
 
     fn row(&self, vm: &Vm) -> Line<'static> {
-        let Self { scene, name, role, state, number, rest } = *self;
+        let Self { scene, name, role, state, rest, .. } = *self;
         let Counts { turns, items, exits } = scene.story.counts(vm.number, scene.turn());
         let total = scene.exits(vm.number);
-        let exits = total.and_then(|exits| exits.get("total").copied()).unwrap_or(exits);
+        let exits = total.and_then(|exits| exits.get("total").copied()).or(self.has_turns.then_some(exits));
+        let exits = exits.map_or("-".into(), |exits| exits.to_string());
         let kinds = total.map_or(String::new(), kinds);
         let kinds = if kinds.chars().count() > rest { String::new() } else { kinds };
-        let items = if role > 0 { format!("{items:>number$}") } else { String::new() };
         let role_name = vm.role.map_or(String::new(), |role| format!("  {}", role.name()));
         let (now, style) = now(scene, vm.number);
         let now: String = now.chars().take(state).collect();
@@ -112,7 +117,7 @@ impl<'a> Table<'a> {
             Span::styled(format!("{arrow}{:>3} ", vm.number), STRONG),
             Span::styled(format!("{:<name$}{role_name:<role$}  ", vm.name), theme::vm(vm.number)),
             Span::styled(format!("{now:<state$}"), style),
-            Span::raw(format!("{turns:>number$}{items}{exits:>number$}  ")),
+            Span::raw(format!("{}  ", self.numbers(turns, items, exits))),
             Span::styled(kinds, FAINT),
         ])
     }
