@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::environment;
+use crate::error::{Error, Status};
 use crate::hush;
 use crate::process;
-use crate::status::Status;
 
 /// How much of cargo's own talk reaches the terminal.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -44,11 +44,7 @@ pub(crate) fn program() -> std::ffi::OsString {
 }
 
 /// Runs cargo, hands each line of its stdout to `each_line`, and says how it ended.
-pub(crate) fn run(
-    cargo: &mut Command,
-    talk: Talk,
-    each_line: impl FnMut(&str),
-) -> Result<Status, process::Error> {
+pub(crate) fn run(cargo: &mut Command, talk: Talk, each_line: impl FnMut(&str)) -> Result<Status, Error> {
     if talk == Talk::IfWorking {
         keep_terminal_manners(cargo);
         cargo.stderr(Stdio::piped());

@@ -1,72 +1,127 @@
-//! Everything that can end a command early, and the exit status that goes with it.
+//! Exit statuses, and the one error of xtask: a message for a person with the status that goes with it.
+//!
+//! No code decides by the kind of an error: it is printed, and the process ends. So there is one type, and the
+//! message is written where the failure happens.
 
-use thiserror::Error;
+use std::fmt::{self, Display};
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{ExitCode, ExitStatus};
 
-use crate::status::Status;
-use crate::{bench, docs, fuzz, guests, host, nested, process, scaffold, toolchain, workspace};
+use crate::output::short;
 
-/// Why a command ended early.
-#[derive(Debug, Error)]
-pub(crate) enum Error {
-    /// The workspace could not be read.
-    #[error(transparent)]
-    Workspace(#[from] workspace::Error),
+/// A number that a process ends with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Status(u8);
 
-    /// The host's binary could not be built or asked.
-    #[error(transparent)]
-    Host(#[from] host::Error),
+impl Status {
+    /// Everything went well.
+    pub(crate) const SUCCESS: Status = Status(0);
+    /// A check of `ci` failed.
+    pub(crate) const FAILED_CHECK: Status = Status(1);
+    /// Bad usage or bad input. Code that does not compile counts as bad input.
+    pub(crate) const BAD_INPUT: Status = Status(2);
+    /// This machine lacks something that is needed.
+    pub(crate) const CANNOT_RUN: Status = Status(5);
+    /// A bug in xtask.
+    pub(crate) const BUG: Status = Status(70);
 
-    /// The guests could not be built.
-    #[error(transparent)]
-    Guests(#[from] guests::Error),
+    /// Returns the status as a shell has it: a number, or 128+N if signal N ended the program.
+    pub(crate) fn from_shell(number: u8) -> Status {
+        Status(number)
+    }
 
-    /// A guest could not be made.
-    #[error(transparent)]
-    Scaffold(#[from] scaffold::Error),
+    /// Returns true for success.
+    pub(crate) fn is_success(self) -> bool {
+        self == Status::SUCCESS
+    }
+}
 
-    /// There is no toolchain that can build guests.
-    #[error(transparent)]
-    Toolchain(#[from] toolchain::Error),
+impl From<ExitStatus> for Status {
+    /// Keeps a child's own status. A signal becomes 128+N, as in a shell.
+    fn from(child: ExitStatus) -> Status {
+        let number = child.code().or_else(|| child.signal().map(|signal| 128 + signal));
+        Status(number.and_then(|number| u8::try_from(number).ok()).unwrap_or(Status::BUG.0))
+    }
+}
 
-    /// Something could not be measured.
-    #[error(transparent)]
-    Bench(#[from] bench::Error),
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> ExitCode {
+        ExitCode::from(status.0)
+    }
+}
 
-    /// The documents could not be made.
-    #[error(transparent)]
-    Docs(#[from] docs::Error),
+impl Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
 
-    /// The nested machine could not be made or run.
-    #[error(transparent)]
-    Nested(#[from] nested::Error),
-
-    /// An option of ours was not given as it must be.
-    #[error("{0}")]
-    Usage(&'static str),
-
-    /// Nothing could be fuzzed.
-    #[error(transparent)]
-    Fuzz(#[from] fuzz::Error),
-
-    /// A program could not be run.
-    #[error(transparent)]
-    Process(#[from] process::Error),
+/// The reason why a command ended early. The first line says what happened; the others say what to do.
+#[derive(Debug)]
+pub(crate) struct Error {
+    status: Status,
+    message: String,
 }
 
 impl Error {
-    /// The status that xtask ends with.
+    /// An error in what the user typed or wrote.
+    pub(crate) fn bad_input(message: impl Display) -> Error {
+        Error { status: Status::BAD_INPUT, message: message.to_string() }
+    }
+
+    /// An error of the machine: a program, a file or the network is missing.
+    pub(crate) fn cannot_run(message: impl Display) -> Error {
+        Error { status: Status::CANNOT_RUN, message: message.to_string() }
+    }
+
+    /// A bug in xtask.
+    pub(crate) fn bug(message: impl Display) -> Error {
+        Error { status: Status::BUG, message: format!("{message}; please report this as a bug") }
+    }
+
+    /// Returns a function for `map_err`, which says that `action` failed for this file or folder.
+    pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+        move |source| Error::cannot_run(format_args!("cannot {action} {}: {source}", short(path)))
+    }
+
+    /// Returns the same error with a new message, which `describe` makes of the old one.
+    pub(crate) fn map(self, describe: impl FnOnce(&str) -> String) -> Error {
+        Error { message: describe(&self.message), ..self }
+    }
+
+    /// Returns the status that xtask ends with.
     pub(crate) fn status(&self) -> Status {
-        match self {
-            Error::Workspace(error) => error.status(),
-            Error::Host(error) => error.status(),
-            Error::Guests(error) => error.status(),
-            Error::Scaffold(error) => error.status(),
-            Error::Usage(_) => Status::BAD_INPUT,
-            Error::Bench(error) => error.status(),
-            Error::Docs(error) => error.status(),
-            Error::Nested(error) => error.status(),
-            Error::Fuzz(error) => error.status(),
-            Error::Toolchain(_) | Error::Process(_) => Status::CANNOT_RUN,
-        }
+        self.status
+    }
+}
+
+impl Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_childs_status_is_kept() {
+        assert_eq!(Status::from(ExitStatus::from_raw(3 << 8)), Status(3));
+        assert_eq!(Status::from(ExitStatus::from_raw(101 << 8)), Status(101));
+    }
+
+    #[test]
+    fn a_signal_becomes_128_and_its_number() {
+        assert_eq!(Status::from(ExitStatus::from_raw(9)), Status(137));
+    }
+
+    #[test]
+    fn an_error_of_a_file_names_it() {
+        let error = Error::file("read", Path::new("/no/such"))(io::ErrorKind::NotFound.into());
+        assert_eq!(error.status(), Status::CANNOT_RUN);
+        assert!(error.to_string().starts_with("cannot read /no/such: "), "{error}");
     }
 }

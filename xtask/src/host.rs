@@ -6,12 +6,11 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use clap::ValueEnum;
-use thiserror::Error;
 
 use crate::cargo::{self, Talk};
+use crate::error::{Error, Status};
 use crate::guests::Mode;
 use crate::process;
-use crate::status::Status;
 use crate::workspace::Workspace;
 
 /// A `guestlab` that is up to date.
@@ -30,38 +29,6 @@ pub(crate) struct Need {
     pub(crate) mode: Mode,
 }
 
-/// Why the host could not be had or asked.
-#[derive(Debug, Error)]
-pub(crate) enum Error {
-    /// Cargo failed.
-    #[error(
-        "the host binary `guestlab` could not be built\ncargo says why above; `cargo build --package guestlab` repeats it"
-    )]
-    DoesNotCompile,
-
-    /// A program did not start.
-    #[error(transparent)]
-    Process(#[from] process::Error),
-
-    /// `guestlab --needs` and xtask do not understand each other.
-    #[error("`guestlab --needs` printed `{line}`, which is no `NAME MODE`; please report this as a bug")]
-    UnreadableNeed {
-        /// What it printed.
-        line: String,
-    },
-}
-
-impl Error {
-    /// The status that xtask ends with.
-    pub(crate) fn status(&self) -> Status {
-        match self {
-            Error::DoesNotCompile => Status::BAD_INPUT,
-            Error::Process(_) => Status::CANNOT_RUN,
-            Error::UnreadableNeed { .. } => Status::BUG,
-        }
-    }
-}
-
 impl Host {
     /// Builds the binary, or finds that there is nothing to build. One that is named by `GUESTLAB_BINARY` is
     /// taken as it is.
@@ -73,7 +40,10 @@ impl Host {
         build.args(["build", "--release", "--package", "guestlab", "--bin", "guestlab"]);
         build.arg("--target-dir").arg(&workspace.target);
         if !cargo::run(&mut build, Talk::IfWorking, |_| ())?.is_success() {
-            return Err(Error::DoesNotCompile);
+            return Err(Error::bad_input(
+                "the host binary `guestlab` could not be built\n\
+                 cargo says why above; `cargo build --package guestlab` repeats it",
+            ));
         }
         let binary = workspace.target.join("release/guestlab");
         Ok(Host { binary, images: workspace.images.clone() })
@@ -94,7 +64,7 @@ impl Host {
 
     /// Runs it as a child and says how it ended.
     pub(crate) fn status(&self, arguments: &[OsString]) -> Result<Status, Error> {
-        Ok(process::status(&mut self.command(arguments))?)
+        process::status(&mut self.command(arguments))
     }
 
     /// Becomes `guestlab`, so that signals, terminal and status are its own; returns only if that
@@ -102,7 +72,7 @@ impl Host {
     pub(crate) fn become_it(&self, arguments: &[OsString]) -> Error {
         let mut command = self.command(arguments);
         let source = command.exec();
-        process::cannot_start(&command, source).into()
+        process::cannot_start(&command, source)
     }
 
     /// The binary, to be run.
@@ -114,7 +84,8 @@ impl Host {
 }
 
 fn need(line: &str) -> Result<Need, Error> {
-    let unreadable = || Error::UnreadableNeed { line: line.to_owned() };
+    let unreadable =
+        || Error::bug(format_args!("`guestlab --needs` printed `{line}`, which is not `NAME MODE`"));
     let (name, mode) = line.split_once(' ').ok_or_else(unreadable)?;
     let mode = Mode::from_str(mode, false).map_err(|_| unreadable())?;
     Ok(Need { name: name.to_owned(), mode })

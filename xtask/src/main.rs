@@ -20,16 +20,34 @@ mod nested;
 mod output;
 mod process;
 mod scaffold;
-mod status;
 mod toolchain;
 mod workspace;
 
+use std::any::Any;
 use std::process::ExitCode;
 
 use clap::Parser;
 
+use error::{Error, Status};
+
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let outcome = std::panic::catch_unwind(|| commands::dispatch(cli));
-    status::conclude(outcome)
+    ExitCode::from(conclude(outcome))
+}
+
+/// Prints what is still to be said of an outcome, and returns the status of the process.
+fn conclude(outcome: Result<Result<Status, Error>, Box<dyn Any + Send>>) -> Status {
+    match outcome {
+        Ok(Ok(status)) => status,
+        Ok(Err(error)) => {
+            output::error(&error);
+            error.status()
+        }
+        // The panic's own message has been printed by then.
+        Err(_) => {
+            output::note("this is a bug in xtask; please report it with the message above");
+            Status::BUG
+        }
+    }
 }

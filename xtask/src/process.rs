@@ -5,33 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use thiserror::Error;
-
-use crate::status::Status;
-
-/// Why a program did not do what it was run for.
-#[derive(Debug, Error)]
-pub(crate) enum Error {
-    /// It did not start.
-    #[error("cannot run `{command}`: {source}; is it installed and on PATH?")]
-    CannotStart {
-        /// The command line.
-        command: String,
-        /// The system's reason.
-        source: io::Error,
-    },
-
-    /// It ended with a failure.
-    #[error("`{command}` failed with status {status}:\n{}", indented(&ending(stderr)))]
-    Failed {
-        /// The command line.
-        command: String,
-        /// How it ended.
-        status: Status,
-        /// What it said on stderr.
-        stderr: String,
-    },
-}
+use crate::error::{Error, Status};
 
 /// Runs a program that shares our terminal, and says how it ended.
 pub(crate) fn status(command: &mut Command) -> Result<Status, Error> {
@@ -55,16 +29,18 @@ pub(crate) fn capture(command: &mut Command) -> Result<Output, Error> {
 
 /// The error for a program that ended with a failure.
 pub(crate) fn failed(command: &Command, output: &Output) -> Error {
-    Error::Failed {
-        command: shown(command),
-        status: Status::from(output.status),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    let (command, status) = (shown(command), Status::from(output.status));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    Error::cannot_run(format_args!(
+        "`{command}` failed with status {status}:\n{}",
+        indented(&ending(&stderr))
+    ))
 }
 
 /// The error for a program that did not start.
 pub(crate) fn cannot_start(command: &Command, source: io::Error) -> Error {
-    Error::CannotStart { command: shown(command), source }
+    let command = shown(command);
+    Error::cannot_run(format_args!("cannot run `{command}`: {source}; is it installed and on PATH?"))
 }
 
 /// A command line as a person would type it, without the environment.

@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use thiserror::Error;
 
-use crate::status::Status;
+use crate::error::Error;
 use crate::{cargo, process};
 
 /// The file that makes a folder a package, or the root of a workspace.
@@ -59,28 +58,6 @@ pub(crate) struct Target {
     pub(crate) src_path: PathBuf,
 }
 
-/// Why the workspace could not be read.
-#[derive(Debug, Error)]
-pub(crate) enum Error {
-    /// Cargo refuses the workspace.
-    #[error("cargo cannot read the workspace: {0}")]
-    Refused(#[from] process::Error),
-
-    /// Cargo's answer is not what it promises.
-    #[error("`cargo metadata` printed what xtask cannot read ({0}); please report this as a bug")]
-    Unreadable(#[from] serde_json::Error),
-}
-
-impl Error {
-    /// The status that xtask ends with.
-    pub(crate) fn status(&self) -> Status {
-        match self {
-            Error::Refused(_) => Status::BAD_INPUT,
-            Error::Unreadable(_) => Status::BUG,
-        }
-    }
-}
-
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
@@ -99,7 +76,11 @@ impl Workspace {
         let manifest = if manifest.is_dir() { manifest.join(MANIFEST) } else { manifest.to_path_buf() };
         let mut ask = cargo::for_host(Path::new("."));
         ask.args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"]).arg(manifest);
-        let metadata: Metadata = serde_json::from_str(&process::output(&mut ask)?)?;
+        let printed = process::output(&mut ask)
+            .map_err(|error| Error::bad_input(format_args!("cargo cannot read the workspace: {error}")))?;
+        let metadata: Metadata = serde_json::from_str(&printed).map_err(|error| {
+            Error::bug(format_args!("`cargo metadata` printed what xtask cannot read ({error})"))
+        })?;
         let Metadata { packages, target_directory: target, workspace_root: root } = metadata;
         Ok(Workspace { root, images: target.join("guests"), target, packages })
     }

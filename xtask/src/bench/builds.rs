@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Instant, SystemTime};
 
-use super::Error;
 use super::results::{Row, Target};
 use super::statistics::Summary;
 use crate::cargo::Talk;
+use crate::error::Error;
 use crate::guests::{self, Catalog, Mode};
 use crate::process;
 use crate::toolchain;
@@ -25,11 +25,7 @@ const FOLDER: &str = "builds";
 pub(crate) fn measure(workspace: &Workspace, rounds: usize, is_quick: bool) -> Result<Vec<Row>, Error> {
     let folder = workspace.bench().join(FOLDER);
     if !is_quick && folder.exists() {
-        fs::remove_dir_all(&folder).map_err(|source| Error::File {
-            action: "remove",
-            path: folder.clone(),
-            source,
-        })?;
+        fs::remove_dir_all(&folder).map_err(Error::file("remove", &folder))?;
     }
     let first = build(&folder)?;
     let source = workspace.root.join("guest-producer/src/main.rs");
@@ -48,11 +44,7 @@ pub(crate) fn measure(workspace: &Workspace, rounds: usize, is_quick: bool) -> R
 
 /// Runs `build-guests`, in seconds.
 fn build(folder: &Path) -> Result<f64, Error> {
-    let own = std::env::current_exe().map_err(|source| Error::File {
-        action: "find",
-        path: "xtask".into(),
-        source,
-    })?;
+    let own = std::env::current_exe().map_err(Error::file("find", Path::new("xtask")))?;
     let mut command = Command::new(own);
     command.arg("build-guests").env("CARGO_TARGET_DIR", folder);
     let began = Instant::now();
@@ -64,7 +56,7 @@ fn build(folder: &Path) -> Result<f64, Error> {
 fn touch(path: &Path) -> Result<(), Error> {
     let touched =
         File::options().append(true).open(path).and_then(|file| file.set_modified(SystemTime::now()));
-    touched.map_err(|source| Error::File { action: "touch", path: path.to_path_buf(), source })
+    touched.map_err(Error::file("touch", path))
 }
 
 /// The bytes that are loaded of the exchange's images.

@@ -5,7 +5,6 @@
 
 mod builds;
 mod catalog;
-mod error;
 mod machine;
 mod programs;
 mod report;
@@ -16,10 +15,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::cli::{Bench, BenchFormat};
+use crate::error::Error;
 use crate::output;
 use crate::workspace::Workspace;
-
-pub(crate) use error::Error;
 
 use catalog::Group;
 use machine::Machine;
@@ -36,7 +34,10 @@ pub(crate) fn run(workspace: &Workspace, wish: &Bench) -> Result<(), Error> {
     let is_wanted = |name: &str| wish.filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()));
     let groups: Vec<Group> = catalog::groups().into_iter().filter(|group| is_wanted(group.name)).collect();
     if groups.is_empty() && !is_wanted(builds::NAME) {
-        return Err(Error::NothingOfThatName { names: catalog::names() });
+        return Err(Error::bad_input(format_args!(
+            "there is no measurement of that name; there are: {}",
+            catalog::names().join(", ")
+        )));
     }
     let programs = if groups.is_empty() { None } else { Some(Programs::build(workspace)?) };
     let rounds = if wish.quick { QUICK_ROUNDS } else { ROUNDS };
@@ -73,10 +74,8 @@ fn measure(group: &Group, programs: &Programs, rounds: usize) -> Result<Vec<Row>
 /// The folder of programs and results, which is made where it is missing.
 fn folder(workspace: &Workspace) -> Result<PathBuf, Error> {
     let folder = workspace.bench();
-    match fs::create_dir_all(&folder) {
-        Ok(()) => Ok(folder),
-        Err(source) => Err(Error::File { action: "make the folder", path: folder, source }),
-    }
+    fs::create_dir_all(&folder).map_err(Error::file("make the folder", &folder))?;
+    Ok(folder)
 }
 
 fn tell(results: &Results, against: Option<&Results>, format: BenchFormat) -> Result<(), Error> {

@@ -7,9 +7,9 @@ use std::process::Command;
 
 use serde::Deserialize;
 
-use super::Error;
 use super::catalog::{self, Program};
 use crate::cargo::{self, Talk};
+use crate::error::Error;
 use crate::guests::{self, Catalog, Mode};
 use crate::host::Host;
 use crate::process;
@@ -42,7 +42,10 @@ impl Programs {
     /// Builds them all: ours in release, the baseline by gcc -O2.
     pub(crate) fn build(workspace: &Workspace) -> Result<Programs, Error> {
         if process::on_path("gcc").is_none() {
-            return Err(Error::NoGcc);
+            return Err(Error::cannot_run(
+                "there is no gcc on PATH, which compiles the C baseline that everything is measured beside\n\
+                 install it (on Debian, Ubuntu: apt install gcc)",
+            ));
         }
         let folder = super::folder(workspace)?;
         let sources = workspace.root.join("host/benches/baseline");
@@ -75,9 +78,9 @@ impl Programs {
             });
         }
         let printed = process::output(&mut process)?;
-        read_values(&printed).ok_or_else(|| Error::Unreadable {
-            command: process::shown(&process),
-            missing: "a JSON object".into(),
+        read_values(&printed).ok_or_else(|| {
+            let command = process::shown(&process);
+            Error::bug(format_args!("`{command}` printed no numbers where a JSON object was expected"))
         })
     }
 }
@@ -96,11 +99,7 @@ fn read_values(json: &str) -> Option<Values> {
 
 fn compile_baseline(sources: &Path, folder: &Path) -> Result<PathBuf, Error> {
     let program = folder.join("baseline");
-    let entries = fs::read_dir(sources).map_err(|source| Error::File {
-        action: "read",
-        path: sources.to_path_buf(),
-        source,
-    })?;
+    let entries = fs::read_dir(sources).map_err(Error::file("read", sources))?;
     let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let files = files.filter(|path| path.extension().is_some_and(|ending| ending == "c"));
     let mut gcc = Command::new("gcc");
@@ -147,7 +146,7 @@ fn build_measure(workspace: &Workspace) -> Result<PathBuf, Error> {
     })?;
     match built {
         Some(program) if status.is_success() => Ok(program),
-        _ => Err(Error::DoesNotCompile),
+        _ => Err(Error::bad_input("the measuring program does not compile; cargo says why above")),
     }
 }
 

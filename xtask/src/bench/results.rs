@@ -6,11 +6,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Error;
 use super::catalog::{Beside, Group, Item};
 use super::machine::Machine;
 use super::programs::Values;
 use super::statistics::Summary;
+use crate::error::Error;
+use crate::output::short;
 use crate::workspace::Workspace;
 
 /// All that was measured in one run.
@@ -59,7 +60,9 @@ pub(crate) enum Target {
 impl Row {
     /// Sums up what the rounds found of one item.
     pub(crate) fn of(group: &Group, item: &Item, ours: &[Values], theirs: &[Values]) -> Result<Row, Error> {
-        let missing = |key: &str| Error::Unreadable { command: group.name.into(), missing: key.into() };
+        let missing = |key: &str| {
+            Error::bug(format_args!("`{}` printed no numbers where `{key}` was expected", group.name))
+        };
         let column = |rounds: &[Values], key: &str| -> Result<Vec<f64>, Error> {
             rounds.iter().map(|round| round.get(key).copied().ok_or_else(|| missing(key))).collect()
         };
@@ -99,21 +102,31 @@ impl Results {
     /// Reads results that were saved.
     pub(crate) fn load(workspace: &Workspace, name: &str) -> Result<Results, Error> {
         let path = path(workspace, name)?;
-        let text = fs::read(&path).map_err(|source| Error::NoResults { path: path.clone(), source })?;
-        serde_json::from_slice(&text).map_err(|source| Error::BadResults { path, source })
+        let text = fs::read(&path).map_err(|source| {
+            Error::bad_input(format_args!(
+                "there are no results {}: {source}\nmake them with `cargo xtask bench --save NAME`",
+                short(&path)
+            ))
+        })?;
+        serde_json::from_slice(&text).map_err(|source| {
+            let path = short(&path);
+            Error::bad_input(format_args!(
+                "{path} holds no results of this version of the measurements: {source}"
+            ))
+        })
     }
 
     /// Saves them, instead of what had that name.
     pub(crate) fn save(&self, workspace: &Workspace, name: &str) -> Result<(), Error> {
         let path = path(workspace, name)?;
         let text = self.json()?;
-        fs::write(&path, text).map_err(|source| Error::File { action: "write", path, source })
+        fs::write(&path, text).map_err(Error::file("write", &path))
     }
 
     /// As JSON.
     pub(crate) fn json(&self) -> Result<String, Error> {
         serde_json::to_string_pretty(self)
-            .map_err(|source| Error::Unreadable { command: "bench".into(), missing: source.to_string() })
+            .map_err(|source| Error::bug(format_args!("the results cannot be written as JSON ({source})")))
     }
 
     /// The rows by group and name.
@@ -126,7 +139,9 @@ impl Results {
 fn path(workspace: &Workspace, name: &str) -> Result<PathBuf, Error> {
     let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
     if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {
-        return Err(Error::BadName { name: name.to_owned() });
+        return Err(Error::bad_input(format_args!(
+            "`{name}` is not a name for results: it takes letters, digits, `-`, `_` and `.`, and no `.` at the front"
+        )));
     }
     Ok(super::folder(workspace)?.join(format!("{name}.json")))
 }

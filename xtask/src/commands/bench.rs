@@ -2,8 +2,7 @@
 
 use crate::bench;
 use crate::cli::Bench;
-use crate::error::Error;
-use crate::status::Status;
+use crate::error::{Error, Status};
 use crate::workspace::Workspace;
 
 /// Measures what was asked for.

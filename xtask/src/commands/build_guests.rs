@@ -3,10 +3,9 @@
 use super::elsewhere;
 use crate::cargo::Talk;
 use crate::cli::BuildGuests;
-use crate::error::Error;
+use crate::error::{Error, Status};
 use crate::guests::{self, Catalog, Effort, Image};
 use crate::output;
-use crate::status::Status;
 use crate::toolchain;
 use crate::workspace::{self, Workspace};
 

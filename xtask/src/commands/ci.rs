@@ -5,11 +5,10 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::cli;
-use crate::error::Error;
+use crate::error::{Error, Status};
 use crate::guests::{self, Catalog, Mode};
 use crate::output;
 use crate::process;
-use crate::status::Status;
 use crate::toolchain;
 use crate::workspace::Workspace;
 use crate::{cargo, environment};
@@ -111,7 +110,7 @@ fn announced(command: &mut Command) -> Result<Status, Error> {
     // Nobody types the folder of cargo.
     let folder = Path::new(command.get_program()).parent().map(|it| it.join(""));
     header(typed.strip_prefix(&*folder.unwrap_or_default().to_string_lossy()).unwrap_or(&typed));
-    Ok(process::status(command)?)
+    process::status(command)
 }
 
 fn header(what: &str) {

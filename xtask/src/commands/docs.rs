@@ -5,10 +5,9 @@ use std::process::Command;
 
 use crate::cargo;
 use crate::docs::{self, Tools};
-use crate::error::Error;
+use crate::error::{Error, Status};
 use crate::output::{self, short};
 use crate::process;
-use crate::status::Status;
 use crate::workspace::Workspace;
 
 /// The packages whose reference is of use to people who write guests or change the host.
@@ -31,7 +30,7 @@ pub(crate) fn run() -> Result<Status, Error> {
 
 fn document(root: &Path) -> Result<Status, Error> {
     let mut doc = reference(root);
-    Ok(process::status(doc.arg("--quiet"))?)
+    process::status(doc.arg("--quiet"))
 }
 
 /// The command that makes the reference, with all that the runtime can have.

@@ -3,11 +3,10 @@
 //! toolchain that is not there yet could be had.
 
 use crate::cache;
-use crate::error::Error;
+use crate::error::{Error, Status};
 use crate::host::Host;
 use crate::output::{finding_fail, finding_ok, short};
 use crate::process::indented;
-use crate::status::Status;
 use crate::toolchain::{self, Forecast, Toolchain};
 use crate::workspace::{self, Workspace};
 
@@ -47,7 +46,7 @@ fn cache_folder() -> bool {
 }
 
 fn host() -> Result<bool, Error> {
-    let host = match Workspace::load().map_err(Error::from).and_then(|it| Ok(Host::build(&it)?)) {
+    let host = match Workspace::load().and_then(|it| Host::build(&it)) {
         Ok(host) => host,
         Err(error) => return Ok(failed("host binary", &error)),
     };

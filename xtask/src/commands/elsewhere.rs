@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::guests::{self, Catalog};
+use crate::guests::Catalog;
+use crate::output::short;
 use crate::workspace::Workspace;
 
 /// The option, as cargo has it.
@@ -14,7 +15,10 @@ const OPTION: &str = "--manifest-path";
 pub(super) fn workspace(manifest: &Path) -> Result<Workspace, Error> {
     let workspace = Workspace::of(manifest)?;
     if Catalog::of(&workspace).all().is_empty() {
-        return Err(guests::Error::NoGuests { folder: workspace.root }.into());
+        return Err(Error::bad_input(format_args!(
+            "there is no guest in {}: a guest is a package with a binary that depends on guest-rt",
+            short(&workspace.root)
+        )));
     }
     Ok(workspace)
 }
@@ -32,7 +36,7 @@ pub(super) fn split(arguments: &[OsString]) -> Result<(Option<PathBuf>, Vec<OsSt
     others.extend(before.iter().skip(rest).chain(after).cloned());
     match value.filter(|value| !value.as_os_str().is_empty()) {
         Some(manifest) => Ok((Some(manifest), others)),
-        None => Err(Error::Usage("--manifest-path wants the path of a Cargo.toml")),
+        None => Err(Error::bad_input("--manifest-path wants the path of a Cargo.toml")),
     }
 }
 
@@ -67,7 +71,7 @@ mod tests {
     #[test]
     fn without_a_path_it_is_refused() {
         for line in ["demo --manifest-path", "--manifest-path= demo", "--manifest-path -- a"] {
-            assert_eq!(split(&words(line)).unwrap_err().status(), crate::status::Status::BAD_INPUT, "{line}");
+            assert_eq!(split(&words(line)).unwrap_err().status(), crate::error::Status::BAD_INPUT, "{line}");
         }
     }
 }

@@ -13,8 +13,7 @@ mod picture;
 mod test;
 
 use crate::cli::{Cli, Command};
-use crate::error::Error;
-use crate::status::Status;
+use crate::error::{Error, Status};
 
 /// Runs the command that was asked for.
 pub(crate) fn dispatch(cli: Cli) -> Result<Status, Error> {

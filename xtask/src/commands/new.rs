@@ -1,10 +1,9 @@
 //! `new`: a guest of the user's own, ready to be built and run.
 
 use crate::cli::New;
-use crate::error::Error;
+use crate::error::{Error, Status};
 use crate::output;
 use crate::scaffold::Scaffold;
-use crate::status::Status;
 use crate::workspace::Workspace;
 
 /// Makes the guest, and says what to do next.

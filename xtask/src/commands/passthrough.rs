@@ -5,11 +5,10 @@ use std::ffi::OsString;
 
 use super::elsewhere;
 use crate::cargo::Talk;
-use crate::error::Error;
+use crate::error::{Error, Status};
 use crate::guests::{self, Catalog, EXPERIMENTS, Effort, Guest, Mode};
 use crate::host::{Host, Need};
 use crate::output;
-use crate::status::Status;
 use crate::toolchain;
 use crate::workspace::{self, Workspace};
 
@@ -48,7 +47,7 @@ pub(crate) fn run(command: &str, arguments: &[OsString], verbose: bool) -> Resul
         Ok(needs) if needs.is_empty() => {}
         Ok(needs) => build(&elsewhere.into_iter().chain([own]).collect::<Vec<_>>(), &needs, effort, verbose)?,
     }
-    Err(host.become_it(&arguments).into())
+    Err(host.become_it(&arguments))
 }
 
 /// The option that says which guest of a workspace goes without saying, if one does.

@@ -6,10 +6,9 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::docs;
-use crate::error::Error;
+use crate::error::{Error, Status};
 use crate::output::{self, short};
 use crate::process;
-use crate::status::Status;
 use crate::workspace;
 
 /// The run that is shown as it is printed; the words are what follows `cargo`.
@@ -34,7 +33,7 @@ const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 pub(crate) fn run() -> Result<Status, Error> {
     let root = workspace::root();
     let (docs, scratch) = (root.join("docs"), root.join("target/pictures"));
-    fs::create_dir_all(&scratch).map_err(docs::Error::file("make", &scratch))?;
+    fs::create_dir_all(&scratch).map_err(Error::file("make", &scratch))?;
     printed(&root, PRINTED, &docs.join("run.svg"))?;
     compared(&scratch, &docs.join("compare.svg"))?;
     let recording = scratch.join("run.jsonl");
@@ -61,7 +60,7 @@ fn compared(folder: &Path, picture: &Path) -> Result<(), Error> {
         let ended = process::capture(run)?;
         // The wrong guest's run fails, as it should; it is written down all the same.
         if !folder.join(file).exists() {
-            return Err(process::failed(run, &ended).into());
+            return Err(process::failed(run, &ended));
         }
     }
     let [(one, _), (other, _)] = COMPARED;
@@ -97,5 +96,5 @@ fn page(root: &Path, recording: &Path, page: &Path, picture: &Path) -> Result<()
 
 /// What a command of cargo's prints in a folder.
 fn cargo<'a>(folder: &Path, words: impl IntoIterator<Item = &'a Path>) -> Result<String, Error> {
-    Ok(process::output(crate::cargo::for_host(folder).args(words))?)
+    process::output(crate::cargo::for_host(folder).args(words))
 }

@@ -5,13 +5,12 @@ use std::ffi::OsString;
 
 use crate::cargo::{self, Talk};
 use crate::cli::Test;
-use crate::error::Error;
+use crate::error::{Error, Status};
 use crate::guests::{self, Catalog, Guest, Image, Mode};
 use crate::host::Host;
 use crate::nested::{self, Parts};
 use crate::output;
 use crate::process;
-use crate::status::Status;
 use crate::toolchain;
 use crate::workspace::Workspace;
 
@@ -44,14 +43,14 @@ fn run_in_guests(
 ) -> Result<Status, Error> {
     let host = Host::build(workspace)?;
     if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
-        return Ok(host.status(&["test".into(), "--help".into()])?);
+        return host.status(&["test".into(), "--help".into()]);
     }
     let modes = mode.as_ref().map_or(Mode::WRITTEN, std::slice::from_ref);
     let images = build(workspace, Catalog::of(workspace).tests(), modes, verbose)?;
     let images = images.into_iter().map(|image| image.path);
     let images = images.flat_map(|path| ["--image".into(), path.into_os_string()]);
     let words = ["test".into()].into_iter().chain(images).chain(arguments.iter().cloned());
-    Ok(host.status(&words.collect::<Vec<_>>())?)
+    host.status(&words.collect::<Vec<_>>())
 }
 
 /// What may have to be fetched comes first: nobody likes to wait for a build before that fails.
@@ -61,7 +60,7 @@ fn run_nested(workspace: &Workspace, arguments: &[OsString], verbose: bool) -> R
     // What parts cargo's arguments from the tests' own has no meaning here.
     let words = arguments.iter().filter(|word| *word != "--");
     let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
-    Ok(nested::test(workspace, &parts, &images, &words)?)
+    nested::test(workspace, &parts, &images, &words)
 }
 
 /// Builds all guests and all tests of guests, for all modes.

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::Error;
 use super::packages::{self, Download};
+use crate::error::Error;
 use crate::process;
 
 /// How often the progress of a download is looked at.
@@ -77,7 +77,7 @@ impl Apt {
         }
         let output = child.wait_with_output();
         let output = output.map_err(|source| process::cannot_start(&download, source))?;
-        if output.status.success() { Ok(()) } else { Err(process::failed(&download, &output).into()) }
+        if output.status.success() { Ok(()) } else { Err(process::failed(&download, &output)) }
     }
 
     fn downloaded(&self) -> u64 {

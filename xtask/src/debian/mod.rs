@@ -7,7 +7,6 @@
 //! What a copy is made of, and when it is whole, is a [`Recipe`]'s to say.
 
 mod apt;
-mod error;
 mod packages;
 mod progress;
 mod store;
@@ -16,12 +15,13 @@ mod unpack;
 use std::path::{Path, PathBuf};
 
 pub(crate) use apt::{Apt, installed};
-pub(crate) use error::Error;
 pub(crate) use packages::{Download, is_shared_library};
 use progress::Progress;
 use store::Store;
 
-use crate::{cache, process};
+use crate::cache;
+use crate::error::Error;
+use crate::process::{self, indented};
 
 /// The programs that a copy is made with.
 const PROGRAMS: [&str; 5] = ["apt-get", "apt-cache", "dpkg-deb", "dpkg-query", "tar"];
@@ -62,7 +62,7 @@ pub(crate) fn obtain(recipe: &impl Recipe) -> Result<PathBuf, Error> {
     if let Ok(copy) = find(recipe) {
         return Ok(copy);
     }
-    can_fetch().map_err(|words| Error::Refused { words })?;
+    can_fetch().map_err(Error::cannot_run)?;
     fetch(recipe)
 }
 
@@ -84,12 +84,17 @@ pub(crate) fn fetch(recipe: &impl Recipe) -> Result<PathBuf, Error> {
     unpack::all(recipe, &unfinished.work(), &downloads, &unfinished.tree(), &mut progress)?;
     progress.step("checking it");
     recipe.complete(&unfinished.tree())?;
-    recipe.check(&unfinished.tree()).map_err(|words| Error::DoesNotWork { words })?;
+    recipe.check(&unfinished.tree()).map_err(does_not_work)?;
     unfinished.finish(&downloads)
 }
 
+/// The error of a copy that is there but is of no use, with its program's own words or the loader's.
+pub(crate) fn does_not_work(words: impl std::fmt::Display) -> Error {
+    Error::cannot_run(format_args!("the copy does not work here:\n{}", indented(&words.to_string())))
+}
+
 fn store(recipe: &impl Recipe) -> Result<Store, Error> {
-    cache::folder().map(|folder| Store::new(folder, recipe.name())).ok_or(Error::NoCacheFolder)
+    Ok(Store::new(cache::folder_or_error()?, recipe.name()))
 }
 
 fn find_in(store: &Store, recipe: &impl Recipe) -> Result<PathBuf, String> {
@@ -117,9 +122,16 @@ pub(crate) fn rehearse(recipe: &impl Recipe) -> Result<u64, Error> {
 /// The packages that a copy needs, and what their download consists of.
 fn look_up(recipe: &impl Recipe, apt: &Apt) -> Result<(Vec<String>, Vec<Download>), Error> {
     let update_words = apt.update()?;
-    let chosen = recipe.choose(apt).map_err(|error| Error::unknown(update_words, &error))?;
+    let chosen = recipe.choose(apt).map_err(|error| {
+        // The reason is often in what the update said before.
+        let words = format!("{}\n{error}", update_words.trim());
+        Error::cannot_run(format_args!(
+            "apt knows no such packages; is there a network? It says:\n{}",
+            indented(words.trim_start())
+        ))
+    })?;
     let downloads = apt.downloads(&chosen)?;
-    recipe.admit(&downloads).map_err(|words| Error::Refused { words })?;
+    recipe.admit(&downloads).map_err(Error::cannot_run)?;
     Ok((chosen, downloads))
 }
 

@@ -5,8 +5,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::Error;
 use super::packages::Download;
+use crate::error::Error;
 use crate::output::{note, short};
 
 const STAMP: &str = "packages";

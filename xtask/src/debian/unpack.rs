@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use super::packages::Download;
-use super::{Error, Progress, Recipe};
+use super::{Progress, Recipe};
+use crate::error::Error;
 use crate::process;
 
 /// Unpacks all packages of the folder `work` into `tree`.
@@ -48,7 +49,7 @@ fn piped(from: &mut Command, into: &mut Command) -> Result<(), Error> {
 }
 
 fn succeeded(command: &Command, output: &Output) -> Result<(), Error> {
-    if output.status.success() { Ok(()) } else { Err(process::failed(command, output).into()) }
+    if output.status.success() { Ok(()) } else { Err(process::failed(command, output)) }
 }
 
 #[cfg(test)]

@@ -9,8 +9,9 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::Error;
 use super::lookup::{Missing, look_up};
+use crate::error::Error;
+use crate::process::indented;
 
 /// Where sources are; a word in a document that begins so is a path.
 const SOURCES: [&str; 6] = ["host/", "guest-rt/", "guest-producer/", "guest-consumer/", "xtask/", "docs/"];
@@ -56,7 +57,14 @@ pub(crate) fn check(root: &Path) -> Result<(), Error> {
         let name = document.strip_prefix(root).unwrap_or(&document).display().to_string();
         broken.extend(check_document(root, &name, &text));
     }
-    if broken.is_empty() { Ok(()) } else { Err(Error::Untrue { broken }) }
+    if broken.is_empty() {
+        return Ok(());
+    }
+    let broken: Vec<String> = broken.iter().map(ToString::to_string).collect();
+    Err(Error::bad_input(format_args!(
+        "the documents name what the source does not have:\n{}",
+        indented(&broken.join("\n"))
+    )))
 }
 
 /// The documents and drawings, in the order of their names.

@@ -2,20 +2,20 @@
 //! them; and the picture of a run.
 
 mod claims;
-mod error;
 mod lookup;
 mod picture;
 mod tools;
 mod typeset;
 
 pub(crate) use claims::check as check_claims;
-pub(crate) use error::Error;
 pub(crate) use picture::draw;
 pub(crate) use tools::Tools;
 pub(crate) use typeset::typeset;
 
 use std::fs;
 use std::path::Path;
+
+use crate::error::Error;
 
 /// Writes a document that is drawn.
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), Error> {

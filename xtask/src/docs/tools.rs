@@ -9,10 +9,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Error;
 use crate::cache;
+use crate::error::Error;
 use crate::output::note;
-use crate::process::{self, on_path};
+use crate::process::{self, indented, on_path};
 
 /// What pip is asked for; also the stamp's text.
 const REQUIREMENTS: &str = include_str!("requirements.txt");
@@ -32,9 +32,12 @@ impl Tools {
     /// The copy in the cache, which is made first where there is none.
     pub(crate) fn find_or_fetch(root: &Path) -> Result<Tools, Error> {
         if on_path("python3").is_none() {
-            return Err(Error::NoPython);
+            return Err(Error::cannot_run(
+                "there is no python3 on PATH, which typesets the documents\n\
+                 install it with pip (on Debian, Ubuntu: apt install python3 python3-pip)",
+            ));
         }
-        let cache = cache::folder().ok_or(Error::NoCacheFolder)?;
+        let cache = cache::folder_or_error()?;
         if let Some(tools) = complete(&cache) {
             return Ok(tools);
         }
@@ -72,9 +75,12 @@ fn fetch(cache: &Path, root: &Path) -> Result<Tools, Error> {
     remove_partial(cache);
     let partial =
         Partial { cache, tools: Tools { folder: cache.join(format!("{PARTIAL}{}", std::process::id())) } };
-    install(&partial.tools.folder, root).map_err(Error::Fetch)?;
+    install(&partial.tools.folder, root).map_err(|error| {
+        error.map(|why| format!("cannot fetch the typesetter; is there a network?\n{why}"))
+    })?;
     // With no file to make, it only finds its packages.
-    process::output(&mut partial.tools.typesetter(root, "docs/part1a.typ")).map_err(Error::DoesNotRun)?;
+    process::output(&mut partial.tools.typesetter(root, "docs/part1a.typ"))
+        .map_err(|error| error.map(|why| format!("the fetched typesetter does not run here\n{why}")))?;
     partial.finish()
 }
 
@@ -82,11 +88,15 @@ fn check_pip() -> Result<(), Error> {
     let asked = process::capture(Command::new("python3").args(["-m", "pip", "--version"]))?;
     match asked.status.success() {
         true => Ok(()),
-        false => Err(Error::NoPip { words: String::from_utf8_lossy(&asked.stderr).into_owned() }),
+        false => Err(Error::cannot_run(format_args!(
+            "python3 has no pip, which fetches the typesetter; it says:\n{}\n\
+             install it (on Debian, Ubuntu: apt install python3-pip)",
+            indented(&String::from_utf8_lossy(&asked.stderr))
+        ))),
     }
 }
 
-fn install(folder: &Path, root: &Path) -> Result<(), process::Error> {
+fn install(folder: &Path, root: &Path) -> Result<(), Error> {
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]);
     pip.args(["--no-deps", "--only-binary", ":all:", "--require-hashes"]);

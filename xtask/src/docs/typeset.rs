@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Error, Tools};
+use super::tools::Tools;
+use crate::error::Error;
 use crate::process;
 
 /// The documents, by name.
@@ -18,7 +19,8 @@ pub(crate) fn typeset(tools: &Tools, root: &Path, folder: &Path) -> Result<Vec<P
     for document in DOCUMENTS {
         let files = FORMS.map(|form| folder.join(format!("{document}.{form}")));
         let mut typesetter = tools.typesetter(root, &format!("docs/{document}.typ"));
-        process::output(typesetter.args(&files)).map_err(Error::DoesNotTypeset)?;
+        process::output(typesetter.args(&files))
+            .map_err(|error| Error::bad_input(format_args!("a document cannot be typeset\n{error}")))?;
         made.extend(files);
     }
     Ok(made)

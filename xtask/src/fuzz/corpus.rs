@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::error::{Error, file};
+use crate::error::Error;
 
 /// The most bytes of a target's corpus that come from the fuzzer.
 const SIZE: u64 = 8 << 10;
@@ -18,7 +18,7 @@ const HASH: usize = 40;
 /// many as there is room for. Files that were named by people stay. How many there are then.
 pub(super) fn replace(corpus: &Path, by: &Path) -> Result<usize, Error> {
     for (path, _) in found(corpus)? {
-        fs::remove_file(&path).map_err(file(&path))?;
+        fs::remove_file(&path).map_err(Error::file("remove", &path))?;
     }
     let (mut size, found) = (0, found(by)?);
     let step = found.len().div_ceil(FILES).max(1);
@@ -26,7 +26,7 @@ pub(super) fn replace(corpus: &Path, by: &Path) -> Result<usize, Error> {
         size += len;
         if size <= SIZE {
             let to = corpus.join(path.file_name().unwrap_or_default());
-            fs::copy(&path, &to).map_err(file(&to))?;
+            fs::copy(&path, &to).map_err(Error::file("write", &to))?;
         }
     }
     Ok(files(corpus)?.len())
@@ -46,10 +46,10 @@ fn found(folder: &Path) -> Result<Vec<(PathBuf, u64)>, Error> {
 
 /// The files of a folder, with their sizes.
 fn files(folder: &Path) -> Result<Vec<(PathBuf, u64)>, Error> {
-    let entries = fs::read_dir(folder).map_err(file(folder))?;
+    let entries = fs::read_dir(folder).map_err(Error::file("read", folder))?;
     let file = |entry: std::io::Result<fs::DirEntry>| {
-        let entry = entry.map_err(file(folder))?;
-        Ok((entry.path(), entry.metadata().map_err(file(folder))?.len()))
+        let entry = entry.map_err(Error::file("read", folder))?;
+        Ok((entry.path(), entry.metadata().map_err(Error::file("read", folder))?.len()))
     };
     entries.map(file).collect()
 }

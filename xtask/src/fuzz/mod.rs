@@ -4,19 +4,18 @@
 //! yet stable in Rust, so that the pinned compiler is told to allow it.
 
 mod corpus;
-mod error;
 mod outcome;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-pub(crate) use error::Error;
 pub(crate) use outcome::Outcome;
 
-use crate::process;
+use crate::error::Error;
+use crate::output::{self, short};
 use crate::workspace::Workspace;
-use crate::{cargo, output};
+use crate::{cargo, process};
 
 /// The target that the flags below are for. It is named to cargo so that they do not reach build scripts.
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
@@ -53,7 +52,10 @@ impl Fuzzers {
             .map(|target| target.name)
             .collect();
         match wanted.iter().find(|name| !all.contains(name)) {
-            Some(name) => Err(Error::Unknown { name: name.clone(), known: all.join(", ") }),
+            Some(name) => Err(Error::bad_input(format_args!(
+                "there is no fuzz target `{name}`; there are {}",
+                all.join(", ")
+            ))),
             None => {
                 let names = if wanted.is_empty() { all } else { wanted.to_vec() };
                 Ok(Fuzzers { names, source, target: workspace.target.join("fuzz") })
@@ -69,7 +71,10 @@ impl Fuzzers {
     /// Builds the targets.
     pub(crate) fn build(&self) -> Result<(), Error> {
         if !has_cpp_compiler() {
-            return Err(Error::NoCompiler);
+            return Err(Error::cannot_run(
+                "fuzzing needs a C++ compiler, for libFuzzer, and there is none on PATH\n\
+                 install one (Debian: `apt-get install g++`), or name it in CXX",
+            ));
         }
         let mut build = cargo::for_host(&self.source);
         build.args(["build", "--release", "--target", TRIPLE, "--target-dir"]).arg(&self.target);
@@ -77,7 +82,10 @@ impl Fuzzers {
         build.env("RUSTFLAGS", FLAGS).env_remove("CARGO_ENCODED_RUSTFLAGS").env("RUSTC_BOOTSTRAP", "1");
         match process::status(&mut build)?.is_success() {
             true => Ok(()),
-            false => Err(Error::DoesNotBuild),
+            false => Err(Error::cannot_run(
+                "the fuzz targets could not be built\n\
+                 cargo says why above; they need the network once, a C++ compiler, and the pinned toolchain with its sanitizers",
+            )),
         }
     }
 
@@ -86,21 +94,21 @@ impl Fuzzers {
         let (found, artifacts) = (self.found(name), self.target.join("artifacts").join(name));
         let log = self.target.join("logs").join(name).with_extension("log");
         for folder in [&found, &artifacts, &self.target.join("logs")] {
-            fs::create_dir_all(folder).map_err(error::file(folder))?;
+            fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
         }
         let mut run = self.command(name);
         run.arg(format!("-max_total_time={seconds}")).arg("-print_final_stats=1");
         run.arg(format!("-artifact_prefix={}/", artifacts.display())).arg(found).arg(self.corpus(name));
-        let file = File::create(&log).map_err(error::file(&log))?;
+        let file = File::create(&log).map_err(Error::file("create", &log))?;
         let status = process::status(run.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file))?;
-        let text = fs::read(&log).map_err(error::file(&log))?;
+        let text = fs::read(&log).map_err(Error::file("read", &log))?;
         Ok(Outcome::of(&String::from_utf8_lossy(&text), status, log))
     }
 
     /// Runs a target on one file; its own words are shown. Whether it took it.
     pub(crate) fn repeat(&self, name: &str, file: &Path) -> Result<bool, Error> {
         if !file.is_file() {
-            return Err(Error::NoFile { file: file.to_path_buf() });
+            return Err(Error::bad_input(format_args!("there is no file {}", short(file))));
         }
         Ok(process::status(self.command(name).arg(file))?.is_success())
     }
@@ -110,7 +118,7 @@ impl Fuzzers {
     pub(crate) fn keep(&self, name: &str) -> Result<(), Error> {
         let merged = self.target.join("merged").join(name);
         let _ = fs::remove_dir_all(&merged);
-        fs::create_dir_all(&merged).map_err(error::file(&merged))?;
+        fs::create_dir_all(&merged).map_err(Error::file("create", &merged))?;
         let mut merge = self.command(name);
         merge.arg("-set_cover_merge=1").args([&merged, &self.corpus(name), &self.found(name)]);
         process::output(&mut merge)?;

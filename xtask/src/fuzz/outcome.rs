@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::status::Status;
+use crate::error::Status;
 
 /// What a run came to.
 #[derive(Debug)]

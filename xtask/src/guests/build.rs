@@ -6,9 +6,11 @@ use std::process::Command;
 
 use serde::Deserialize;
 
-use super::catalog::Part;
-use super::{Error, Guest, Image, Mode};
+use super::catalog::{Guest, Part};
+use super::image::Image;
+use super::mode::Mode;
 use crate::cargo::{self, Talk};
+use crate::error::Error;
 use crate::toolchain::Toolchain;
 use crate::workspace::{self, Target, Workspace};
 
@@ -62,7 +64,10 @@ pub(crate) fn build_with(
         command.args(effort.arguments(&group)).args(selection(&group));
         let status = cargo::run(&mut command, talk, |line| built.extend(artifact(line)))?;
         if !status.is_success() {
-            return Err(Error::DoNotCompile { mode });
+            return Err(Error::bad_input(format_args!(
+                "the guests do not compile for `{}` mode; cargo says why above",
+                mode.name()
+            )));
         }
     }
     guests.iter().map(|guest| place(workspace, guest, mode, &built)).collect()
@@ -94,7 +99,15 @@ fn by_features(guests: &[Guest]) -> Vec<Vec<&Guest>> {
 
 /// Refuses a mode that guest-rt cannot boot into.
 pub(crate) fn check_mode(mode: Mode) -> Result<(), Error> {
-    if Mode::WRITTEN.contains(&mode) { Ok(()) } else { Err(Error::ModeNotWritten { mode }) }
+    if Mode::WRITTEN.contains(&mode) {
+        return Ok(());
+    }
+    let written: Vec<_> = Mode::WRITTEN.iter().map(|mode| mode.name()).collect();
+    Err(Error::bad_input(format_args!(
+        "guests cannot be built for `{}` mode yet; modes that work: {}",
+        mode.name(),
+        written.join(", ")
+    )))
 }
 
 /// Gives a cargo command everything that makes it build guests of this mode.
@@ -175,7 +188,9 @@ fn place(
     mode: Mode,
     built: &HashMap<PathBuf, PathBuf>,
 ) -> Result<Image, Error> {
-    let from = built.get(&guest.source).ok_or_else(|| Error::NoImage { name: guest.name.clone() })?;
+    let from = built
+        .get(&guest.source)
+        .ok_or_else(|| Error::bug(format_args!("cargo built no image for the guest `{}`", guest.name)))?;
     let folder = match guest.part {
         Part::Binary(_) | Part::Example(_) => workspace.images.clone(),
         Part::Test(_) => workspace.test_images(),

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::Error;
+use crate::error::Error;
 use crate::workspace::{Package, Target, Workspace};
 
 /// The package that guests stand on, and whose examples are guests themselves.
@@ -100,11 +100,10 @@ impl Catalog {
 
     /// The error for a name that no guest has; the user may have meant one of `others`, too.
     pub(crate) fn unknown(&self, name: &str, others: &[&str]) -> Error {
-        Error::Unknown {
-            name: name.to_owned(),
-            nearest: self.nearest(name, others),
-            known: self.guests.iter().map(|guest| guest.name.clone()).collect(),
-        }
+        let nearest = self.nearest(name, others);
+        let meant = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+        let known: Vec<&str> = self.guests.iter().map(|guest| guest.name.as_str()).collect();
+        Error::bad_input(format_args!("there is no guest `{name}`{meant}\nguests here: {}", known.join(", ")))
     }
 
     fn nearest(&self, name: &str, others: &[&str]) -> Option<String> {

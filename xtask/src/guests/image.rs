@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use object::{Object, ObjectSegment};
 
-use super::{Error, Mode};
+use super::mode::Mode;
+use crate::error::Error;
+use crate::output::short;
 
 /// A guest's image, where the host looks for it.
 #[derive(Debug)]
@@ -33,9 +35,13 @@ impl Image {
     /// Copies what cargo built to `path`, in one step and only if it is not there already, so
     /// that a host that is reading an image sees the old one or the new one.
     pub(crate) fn place(built: &Path, path: PathBuf, mode: Mode) -> Result<Image, Error> {
-        let content = fs::read(built).map_err(failed("read", built))?;
-        let size = measure(&content)
-            .map_err(|reason| Error::NotElf { path: built.to_path_buf(), reason: reason.to_string() })?;
+        let content = fs::read(built).map_err(Error::file("read", built))?;
+        let size = measure(&content).map_err(|reason| {
+            Error::bad_input(format_args!(
+                "the image {} is not a readable ELF file: {reason}; does its target's JSON file fit?",
+                short(built)
+            ))
+        })?;
         if fs::read(&path).ok().as_deref() != Some(&content) {
             replace(&path, &content)?;
         }
@@ -45,16 +51,11 @@ impl Image {
 
 fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
     let folder = path.parent().unwrap_or(path);
-    fs::create_dir_all(folder).map_err(failed("create", folder))?;
+    fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
     // The process id keeps two builds at once from writing into one file.
     let new = path.with_extension(format!("elf.{}", std::process::id()));
-    fs::write(&new, content).map_err(failed("write", &new))?;
-    fs::rename(&new, path).map_err(failed("write", path))
-}
-
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
-    let path = path.to_path_buf();
-    move |source| Error::File { action, path, source }
+    fs::write(&new, content).map_err(Error::file("write", &new))?;
+    fs::rename(&new, path).map_err(Error::file("write", path))
 }
 
 /// Adds up the program headers of type `PT_LOAD`, which are the segments `object` lists.

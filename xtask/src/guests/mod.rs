@@ -2,12 +2,10 @@
 
 mod build;
 mod catalog;
-mod error;
 mod image;
 mod mode;
 
 pub(crate) use build::{Effort, build, build_with, check_mode, configure};
 pub(crate) use catalog::{Catalog, EXPERIMENTS, Guest};
-pub(crate) use error::Error;
 pub(crate) use image::Image;
 pub(crate) use mode::Mode;

@@ -6,7 +6,8 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::Error;
+use crate::error::Error;
+
 use super::cpio::Archive;
 
 /// The machine's files, by their absolute paths there; folders come about by what is in them.

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Error;
+use crate::error::Error;
+use crate::output::short;
 use crate::process;
 
 /// The libraries of these programs.
@@ -15,9 +16,9 @@ pub(crate) fn of(programs: &[&Path]) -> Result<BTreeSet<PathBuf>, Error> {
         // Cargo names folders of its own in it, which the machine does not have.
         ldd.arg(program).env_remove("LD_LIBRARY_PATH");
         let printed = process::output(&mut ldd)?;
-        let found = parse(&printed).map_err(|library| Error::NoLibrary {
-            program: program.to_path_buf(),
-            library: library.to_owned(),
+        let found = parse(&printed).map_err(|library| {
+            let program = short(program);
+            Error::cannot_run(format_args!("{program} needs the library {library}, which is not there"))
         })?;
         libraries.extend(found);
     }

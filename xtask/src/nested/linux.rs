@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Error, modules};
+use super::modules;
 use crate::debian::{self, Apt, Recipe, WITHOUT_DOCUMENTATION};
+use crate::error::Error;
 use crate::output::short;
 use crate::process;
 
@@ -31,8 +32,17 @@ pub(crate) struct Linux {
 impl Linux {
     /// Finds the private copy, and makes it if it must.
     pub(crate) fn obtain() -> Result<Linux, Error> {
-        let copy = debian::obtain(&Copy).map_err(Error::NoLinux)?;
-        Linux::in_tree(&copy).map_err(|words| Error::NoLinux(debian::Error::DoesNotWork { words }))
+        let copy = debian::obtain(&Copy);
+        let linux = copy.and_then(|copy| Linux::in_tree(&copy).map_err(debian::does_not_work));
+        linux.map_err(|error| {
+            error.map(|why| {
+                format!(
+                    "the nested machine's Linux (a kernel and a busybox of Debian's) cannot be fetched: {why}\n\
+                     it needs Debian's programs (apt, dpkg) and its archive; without them, run the tests on a \
+                     machine with hardware KVM: cargo xtask test"
+                )
+            })
+        })
     }
 
     /// Packages moved from `/` to `/usr` between Debian's releases: each part is looked for in both.
@@ -56,13 +66,18 @@ impl Linux {
         let path = self.module_folder.join("modules.dep");
         let list = fs::read_to_string(&path).map_err(Error::file("read", &path))?;
         let order = modules::order(&list, &MODULES);
-        let order = order.map_err(|name| Error::NoModule { name: name.into(), list: path.clone() })?;
+        let order = order.map_err(|name| {
+            Error::cannot_run(format_args!(
+                "{} has no module `{name}`, which the nested machine needs",
+                short(&path)
+            ))
+        })?;
         Ok(order.into_iter().map(|file| self.module_folder.join(file)).collect())
     }
 
     /// Makes the kernel's list of which module needs which, and unpacks those that are compressed,
     /// so that whatever loads them need not know how.
-    fn prepare(&self) -> Result<(), debian::Error> {
+    fn prepare(&self) -> Result<(), Error> {
         let (Some(version), Some(root)) =
             (self.module_folder.file_name(), self.module_folder.ancestors().nth(3))
         else {
@@ -86,12 +101,11 @@ impl Recipe for Copy {
         "nested linux"
     }
 
-    fn choose(&self, apt: &Apt) -> Result<Vec<String>, debian::Error> {
+    fn choose(&self, apt: &Apt) -> Result<Vec<String>, Error> {
         let depends = apt.direct_dependencies(NEWEST_KERNEL)?;
         let kernel = depends.into_iter().find(|name| name.starts_with("linux-image-"));
-        let kernel = kernel.ok_or_else(|| debian::Error::Refused {
-            words: format!("its {NEWEST_KERNEL} names no kernel"),
-        })?;
+        let kernel =
+            kernel.ok_or_else(|| Error::cannot_run(format_args!("its {NEWEST_KERNEL} names no kernel")))?;
         Ok(vec![kernel, BUSYBOX.to_owned()])
     }
 
@@ -103,8 +117,8 @@ impl Recipe for Copy {
         }
     }
 
-    fn complete(&self, tree: &Path) -> Result<(), debian::Error> {
-        Linux::in_tree(tree).map_err(|words| debian::Error::DoesNotWork { words })?.prepare()
+    fn complete(&self, tree: &Path) -> Result<(), Error> {
+        Linux::in_tree(tree).map_err(debian::does_not_work)?.prepare()
     }
 
     fn check(&self, copy: &Path) -> Result<(), String> {

@@ -8,10 +8,10 @@ use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::ports::Follower;
-use super::{Error, Parts, Report};
+use super::{Parts, Report};
+use crate::error::{Error, Status};
 use crate::output;
-use crate::process;
-use crate::status::Status;
+use crate::process::{self, ending, indented};
 
 /// A machine that takes longer than this hangs.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -91,16 +91,25 @@ impl Machine {
                 return self.report(ended);
             }
             if self.started.elapsed() > LIMIT {
-                return Err(Error::Late { minutes: LIMIT.as_secs() / 60, console: self.read("console") });
+                return Err(Error::cannot_run(format_args!(
+                    "the nested machine was stopped: it did not come to its end in {} minutes\n\
+                     fewer tests take less time: cargo xtask test --nested FILTER; its console says last:\n{}",
+                    LIMIT.as_secs() / 60,
+                    indented(&ending(&self.read("console")))
+                )));
             }
             std::thread::sleep(GLANCE);
         }
     }
 
     fn report(&self, ended: ExitStatus) -> Result<Report, Error> {
-        Report::parse(&self.read("report")).ok_or_else(|| Error::NoReport {
-            status: Status::from(ended),
-            console: self.read("qemu") + &self.read("console"),
+        Report::parse(&self.read("report")).ok_or_else(|| {
+            let console = self.read("qemu") + &self.read("console");
+            Error::cannot_run(format_args!(
+                "the nested machine ended (QEMU with status {}) before all tests were run; its console says last:\n{}",
+                Status::from(ended),
+                indented(&ending(&console))
+            ))
         })
     }
 

@@ -14,7 +14,6 @@
 mod archive;
 mod compiler;
 mod cpio;
-mod error;
 mod libraries;
 mod linux;
 mod machine;
@@ -30,7 +29,6 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use archive::Contents;
-pub(crate) use error::Error;
 use linux::Linux;
 use machine::Machine;
 use plan::Plan;
@@ -38,9 +36,10 @@ use programs::Programs;
 use qemu::Qemu;
 use report::Report;
 
+use crate::error::Error;
+use crate::error::Status;
 use crate::guests::Image;
 use crate::output;
-use crate::status::Status;
 use crate::workspace::Workspace;
 
 /// What the machine is made of, apart from what runs in it.

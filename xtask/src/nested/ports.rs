@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::Error;
+use crate::error::Error;
 
 /// Shows a file that grows. The machine writes into a file, not into our own output, so that a
 /// reader who takes his time cannot hold it up.

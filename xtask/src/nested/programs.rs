@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::Error;
 use crate::cargo::{self, Talk};
+use crate::error::Error;
 use crate::workspace::Workspace;
 
 const PACKAGE: &str = "guestlab";
@@ -77,9 +77,9 @@ impl Programs {
         let mut artifacts = Vec::new();
         let read = |line: &str| artifacts.extend(serde_json::from_str::<Artifact>(line));
         if !cargo::run(&mut build, Talk::IfWorking, read)?.is_success() {
-            return Err(Error::DoesNotCompile);
+            return Err(Error::bad_input("the host's tests do not compile; cargo says why above"));
         }
-        select(artifacts).ok_or(Error::NoPrograms)
+        select(artifacts).ok_or_else(|| Error::bug("cargo built no `guestlab` with its tests"))
     }
 
     /// All files.

@@ -4,8 +4,8 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Error;
 use crate::debian::{self, Apt, Recipe, is_shared_library};
+use crate::error::Error;
 use crate::process;
 
 const PROGRAM: &str = "qemu-system-x86_64";
@@ -32,7 +32,14 @@ impl Qemu {
         if let Some(program) = process::on_path(PROGRAM) {
             return Ok(Qemu::OnPath(program));
         }
-        debian::obtain(&Copy).map(Qemu::Copied).map_err(Error::NoQemu)
+        debian::obtain(&Copy).map(Qemu::Copied).map_err(|error| {
+            error.map(|why| {
+                format!(
+                    "there is no qemu-system-x86_64 on PATH for the nested machine, and a private copy cannot be made: {why}\n\
+                     install QEMU (on Debian, Ubuntu: apt install qemu-system-x86)"
+                )
+            })
+        })
     }
 
     /// A command that runs it.
@@ -67,7 +74,7 @@ impl Recipe for Copy {
 
     /// The emulator, what it is run with, and the libraries that the system lacks; but not the
     /// libraries of its many modules for sound and screens.
-    fn choose(&self, apt: &Apt) -> Result<Vec<String>, debian::Error> {
+    fn choose(&self, apt: &Apt) -> Result<Vec<String>, Error> {
         let direct = apt.direct_dependencies(PACKAGE)?;
         let (libraries, others): (Vec<_>, Vec<_>) =
             direct.into_iter().partition(|name| is_shared_library(name));

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::status::Status;
+use crate::error::Status;
 
 /// The line that says that everything was run.
 const END: &str = "end";

@@ -1,15 +1,14 @@
 //! New guests: a folder at the workspace's root, which the workspace finds by itself.
 
-mod error;
 mod name;
 mod template;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub(crate) use error::Error;
 pub(crate) use template::Template;
 
+use crate::error::Error;
 use crate::workspace::Workspace;
 
 /// A guest that was made.
@@ -38,9 +37,9 @@ fn write(root: &Path, name: &str, files: &[(PathBuf, String)]) -> Result<(), Err
     let aside = root.join(format!(".new-{name}-{}", std::process::id()));
     let written = write_files(&aside.join(name), files).and_then(|()| {
         let folder = root.join(name);
-        fs::rename(aside.join(name), &folder).map_err(Error::file("make", &folder))
+        fs::rename(aside.join(name), &folder).map_err(failed("make", &folder))
     });
-    let removed = fs::remove_dir_all(&aside).map_err(Error::file("remove", &aside));
+    let removed = fs::remove_dir_all(&aside).map_err(failed("remove", &aside));
     written.and(removed)
 }
 
@@ -48,10 +47,18 @@ fn write_files(folder: &Path, files: &[(PathBuf, String)]) -> Result<(), Error> 
     for (path, text) in files {
         let path = folder.join(path);
         let parent = path.parent().unwrap_or(folder);
-        fs::create_dir_all(parent).map_err(Error::file("make", parent))?;
-        fs::write(&path, text).map_err(Error::file("write", &path))?;
+        fs::create_dir_all(parent).map_err(failed("make", parent))?;
+        fs::write(&path, text).map_err(failed("write", &path))?;
     }
     Ok(())
+}
+
+/// The error of a file, with a word on what is left of the guest: nothing.
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    move |source| {
+        let error = Error::file(action, path)(source);
+        error.map(|message| format!("{message}; nothing was left behind that cargo takes for a guest"))
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::Error;
+use crate::error::Error;
 use crate::guests::{Catalog, EXPERIMENTS};
 use crate::workspace::Workspace;
 
@@ -32,11 +32,14 @@ pub(super) fn check(workspace: &Workspace, name: &str) -> Result<(), Error> {
     let taken = Taken::in_the(workspace)?;
     taken.allows(name).map_err(|refusal| {
         let better = better(name).filter(|better| taken.allows(better).is_ok());
-        let name = name.to_owned();
-        match refusal {
-            Refusal::Bad(why) => Error::BadName { name, why, better },
-            Refusal::Taken(by) => Error::Taken { name, by, better },
-        }
+        let problem = match refusal {
+            Refusal::Bad(why) => format!("{name:?} cannot be the name of a guest: {why}"),
+            Refusal::Taken(by) => format!("the name `{name}` is taken: {by}"),
+        };
+        let better = better.as_deref().unwrap_or("NAME");
+        Error::bad_input(format_args!(
+            "{problem}\nnothing was written; choose another: cargo xtask new {better}"
+        ))
     })
 }
 

@@ -3,6 +3,7 @@
 use clap::ValueEnum;
 
 use super::*;
+use crate::error::Status;
 use crate::guests::Catalog;
 use crate::workspace;
 
@@ -89,11 +90,11 @@ fn what_cannot_be_written_leaves_nothing_behind() {
     let before = names(folder.path());
     // A file where a folder would have to be.
     let files = [("src".into(), String::new()), ("src/main.rs".into(), String::new())];
-    assert!(matches!(write(&workspace.root, "demo", &files), Err(Error::File { .. })));
+    assert_eq!(write(&workspace.root, "demo", &files).unwrap_err().status(), Status::CANNOT_RUN);
     assert_eq!(names(folder.path()), before);
     // A folder that was made meanwhile is not overwritten.
     fs::create_dir_all(folder.path().join("demo/mine")).unwrap();
     let files = [("Cargo.toml".into(), String::new())];
-    assert!(matches!(write(&workspace.root, "demo", &files), Err(Error::File { .. })));
+    assert_eq!(write(&workspace.root, "demo", &files).unwrap_err().status(), Status::CANNOT_RUN);
     assert_eq!(names(&folder.path().join("demo")), ["mine"]);
 }

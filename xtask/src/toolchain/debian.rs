@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::sysroot::lacks;
-use super::{Sysroot, Version};
-use crate::debian::{self, Apt, Download, Error, Recipe, WITHOUT_DOCUMENTATION, is_shared_library};
+use super::sysroot::{Sysroot, lacks};
+use super::version::Version;
+use crate::debian::{self, Apt, Download, Recipe, WITHOUT_DOCUMENTATION, is_shared_library};
+use crate::error::Error;
 
 /// The compiler, the library's source, and what lints guests; the rest follows from these.
 const WANTED: [&str; 3] = ["rustc-web", "rust-web-src", "rust-web-clippy"];

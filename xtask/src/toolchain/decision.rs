@@ -4,7 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::sysroot::lacks;
-use super::{Error, Version};
+use super::version::Version;
+use crate::error::Error;
+use crate::process::indented;
 
 /// Where a toolchain comes from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -109,7 +111,12 @@ pub(crate) fn decide(machine: &dyn Machine, pinned: Version) -> Result<Plan, Err
 fn named(machine: &dyn Machine, sysroot: PathBuf) -> Result<Plan, Error> {
     let missing = machine.missing(&sysroot);
     if !missing.is_empty() {
-        return Err(Error::NamedIsIncomplete { sysroot, missing });
+        return Err(Error::cannot_run(format_args!(
+            "GUESTLAB_GUEST_TOOLCHAIN names a toolchain that cannot build guests: {}\n\
+             it must name a sysroot, as `rustc --print sysroot` prints it, with its library source; \
+             or unset it, and xtask looks for one itself",
+            lacks(&sysroot, &missing)
+        )));
     }
     Ok(Plan { attempts: vec![Attempt::Use(Origin::Named, sysroot)], ..Plan::default() })
 }
@@ -151,6 +158,22 @@ fn private_copy(machine: &dyn Machine, _: Version) -> Result<Attempt, PassedOver
     }
     let can_fetch = machine.can_fetch().map_err(|why| PassedOver::new("Debian's archive", why));
     can_fetch.map(|()| Attempt::FetchCopy)
+}
+
+impl Plan {
+    /// The error that nothing of the plan is there or can be fetched.
+    pub(crate) fn has_failed(&self, pinned: Version) -> Error {
+        let passed_over: Vec<String> = self.passed_over.iter().map(ToString::to_string).collect();
+        Error::cannot_run(format_args!(
+            "there is no Rust compiler here with its library source, which guests need:\n{}\n\
+             do one of these:\n\
+             \x20   with rustup:       rustup component add rust-src\n\
+             \x20   on Debian, Ubuntu: apt install rustc-web rust-web-src lld   (rustc {pinned} or newer)\n\
+             \x20   elsewhere:         set GUESTLAB_GUEST_TOOLCHAIN to the sysroot of a rustc {pinned} or \
+             newer that has lib/rustlib/src/rust/library",
+            indented(&passed_over.join("\n"))
+        ))
+    }
 }
 
 impl fmt::Display for Origin {

@@ -6,8 +6,10 @@ use std::process::Command;
 
 use super::debian::Compiler;
 use super::decision::{Machine, Rustup};
-use super::{Sysroot, Version};
+use super::sysroot::Sysroot;
+use super::version::Version;
 use crate::debian;
+use crate::error::Error;
 use crate::process::{self, on_path};
 
 /// The machine we run on.
@@ -30,12 +32,12 @@ impl ThisMachine {
     }
 
     /// Makes a private copy, and returns its sysroot.
-    pub(crate) fn fetch_copy(&self) -> Result<PathBuf, debian::Error> {
+    pub(crate) fn fetch_copy(&self) -> Result<PathBuf, Error> {
         Ok(debian::fetch(&Compiler { pinned: Version::pinned() })?.join("usr"))
     }
 
     /// Tries out whether a private copy could be fetched: the size of its download in bytes.
-    pub(crate) fn rehearse_copy(&self) -> Result<u64, debian::Error> {
+    pub(crate) fn rehearse_copy(&self) -> Result<u64, Error> {
         debian::rehearse(&Compiler { pinned: Version::pinned() })
     }
 }

@@ -5,7 +5,6 @@
 
 mod debian;
 mod decision;
-mod error;
 mod machine;
 mod sysroot;
 mod version;
@@ -15,12 +14,12 @@ use std::process::Command;
 
 pub(crate) use decision::Origin;
 use decision::{Attempt, Machine, PassedOver};
-pub(crate) use error::Error;
 use machine::ThisMachine;
 use sysroot::Linker;
 pub(crate) use sysroot::Sysroot;
 use version::Version;
 
+use crate::error::Error;
 use crate::{cargo, output, process};
 
 /// A compiler that can build guests, with all that it needs.
@@ -63,10 +62,10 @@ pub(crate) fn forecast(root: &Path) -> Result<Forecast, Error> {
             ))),
             Err(error) => {
                 plan.passed_over.push(PassedOver::new("Debian's archive", error));
-                Err(Error::NoToolchain { passed_over: plan.passed_over, pinned: Version::pinned() })
+                Err(plan.has_failed(Version::pinned()))
             }
         },
-        None => Err(Error::NoToolchain { passed_over: plan.passed_over, pinned: Version::pinned() }),
+        None => Err(plan.has_failed(Version::pinned())),
     }
 }
 
@@ -83,7 +82,7 @@ pub(crate) fn find(root: &Path) -> Result<Toolchain, Error> {
             Err(passed_over) => plan.passed_over.push(passed_over),
         }
     }
-    Err(Error::NoToolchain { passed_over: plan.passed_over, pinned: Version::pinned() })
+    Err(plan.has_failed(Version::pinned()))
 }
 
 /// Finds what links for a toolchain that is there.
@@ -148,7 +147,11 @@ impl Toolchain {
         }
         let program = self.sysroot.path().join("bin/cargo-clippy");
         if !program.is_file() {
-            return Err(Error::NoClippy { program });
+            return Err(Error::cannot_run(format_args!(
+                "the guests' toolchain has no clippy: {} is missing\n\
+                 name one that has it in GUESTLAB_GUEST_TOOLCHAIN",
+                output::short(&program)
+            )));
         }
         let mut clippy = Command::new(program);
         clippy.arg("clippy").env("CARGO", cargo::program());

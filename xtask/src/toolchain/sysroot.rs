@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Error, Version};
+use super::version::Version;
+use crate::error::Error;
 use crate::output::short;
 use crate::process;
 
@@ -96,7 +97,13 @@ impl Sysroot {
         }
         let on_path = || process::on_path("rust-lld").or_else(|| process::on_path("ld.lld"));
         let elsewhere = active().and_then(|active| active.rust_lld()).or_else(on_path);
-        elsewhere.map(Linker::Elsewhere).ok_or_else(|| Error::NoLinker { sysroot: self.0.clone() })
+        elsewhere.map(Linker::Elsewhere).ok_or_else(|| {
+            Error::cannot_run(format_args!(
+                "the compiler in {} has no linker for guests, and neither rust-lld nor ld.lld is on PATH\n\
+                 install LLVM's linker (on Debian, Ubuntu: apt install lld)",
+                short(&self.0)
+            ))
+        })
     }
 
     fn rust_lld(&self) -> Option<PathBuf> {

@@ -131,9 +131,7 @@ fn a_private_copy_needs_neither_apt_nor_rustup() {
 
 #[test]
 fn where_nothing_is_possible_every_way_is_accounted_for() {
-    let passed_over = plan(&PLAIN()).passed_over;
-    let pinned = Version::parse("1.95.0").unwrap();
-    let text = Error::NoToolchain { passed_over, pinned }.to_string();
+    let text = plan(&PLAIN()).has_failed(Version::parse("1.95.0").unwrap()).to_string();
     for part in [
         "the active toolchain: /active lacks lib/rustlib/src/rust/library/core",
         "the distribution's compiler: /usr lacks",
