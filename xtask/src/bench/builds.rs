@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Instant, SystemTime};
 
-use super::results::{Row, Target};
+use super::catalog::{BUILDS, Target};
+use super::results::Row;
 use super::statistics::Summary;
 use crate::cargo::Talk;
 use crate::error::Error;
@@ -13,9 +14,6 @@ use crate::guests::{self, Catalog, Mode};
 use crate::process;
 use crate::toolchain;
 use crate::workspace::Workspace;
-
-/// The group's name.
-pub(crate) const NAME: &str = "builds";
 
 /// The folder below the benches' own that all is built in, so that the user's builds stay as they are.
 const FOLDER: &str = "builds";
@@ -79,7 +77,7 @@ fn sizes(workspace: &Workspace) -> Result<Vec<Row>, Error> {
 
 fn row(name: &str, unit: &str, values: impl IntoIterator<Item = f64>, target: Option<Target>) -> Option<Row> {
     Some(Row {
-        group: NAME.into(),
+        group: BUILDS.into(),
         name: name.into(),
         unit: unit.into(),
         less_is_better: true,

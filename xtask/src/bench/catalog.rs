@@ -1,7 +1,9 @@
 //! What is measured: by which program, beside what, and what it should come to.
 
-use super::builds;
-use super::results::Target;
+use serde::{Deserialize, Serialize};
+
+/// The name of the group that measures builds, which is not in [`groups`].
+pub(crate) const BUILDS: &str = "builds";
 
 /// Things that one run of a program measures.
 #[derive(Clone, Debug)]
@@ -68,9 +70,20 @@ pub(crate) enum Beside {
     Own(&'static str, &'static str),
 }
 
+/// What a measurement should come to.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) enum Target {
+    /// The ratio is no more than this.
+    RatioAtMost(f64),
+    /// The ratio is no less than this.
+    RatioAtLeast(f64),
+    /// The value is less than this.
+    Below(f64),
+}
+
 /// The names of all groups.
 pub(crate) fn names() -> Vec<&'static str> {
-    groups().iter().map(|group| group.name).chain([builds::NAME]).collect()
+    groups().iter().map(|group| group.name).chain([BUILDS]).collect()
 }
 
 /// All groups but that of the builds, in the order in which they are measured.

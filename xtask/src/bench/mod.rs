@@ -11,9 +11,6 @@ mod report;
 mod results;
 mod statistics;
 
-use std::fs;
-use std::path::PathBuf;
-
 use crate::cli::{Bench, BenchFormat};
 use crate::error::Error;
 use crate::output;
@@ -33,7 +30,7 @@ pub(crate) fn run(workspace: &Workspace, wish: &Bench) -> Result<(), Error> {
     let against = wish.against.as_ref().map(|name| Results::load(workspace, name)).transpose()?;
     let is_wanted = |name: &str| wish.filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()));
     let groups: Vec<Group> = catalog::groups().into_iter().filter(|group| is_wanted(group.name)).collect();
-    if groups.is_empty() && !is_wanted(builds::NAME) {
+    if groups.is_empty() && !is_wanted(catalog::BUILDS) {
         return Err(Error::bad_input(format_args!(
             "there is no measurement of that name; there are: {}",
             catalog::names().join(", ")
@@ -46,8 +43,8 @@ pub(crate) fn run(workspace: &Workspace, wish: &Bench) -> Result<(), Error> {
         output::note(format_args!("measuring {}", group.name));
         results.rows.extend(measure(group, programs, rounds)?);
     }
-    if is_wanted(builds::NAME) {
-        output::note(format_args!("measuring {}", builds::NAME));
+    if is_wanted(catalog::BUILDS) {
+        output::note(format_args!("measuring {}", catalog::BUILDS));
         results.rows.extend(builds::measure(workspace, rounds, wish.quick)?);
     }
     results.machine.note_load();
@@ -69,13 +66,6 @@ fn measure(group: &Group, programs: &Programs, rounds: usize) -> Result<Vec<Row>
         }
     }
     group.rows.iter().map(|row| Row::of(group, row, &ours, &theirs)).collect()
-}
-
-/// The folder of programs and results, which is made where it is missing.
-fn folder(workspace: &Workspace) -> Result<PathBuf, Error> {
-    let folder = workspace.bench();
-    fs::create_dir_all(&folder).map_err(Error::file("make the folder", &folder))?;
-    Ok(folder)
 }
 
 fn tell(results: &Results, against: Option<&Results>, format: BenchFormat) -> Result<(), Error> {

@@ -47,7 +47,7 @@ impl Programs {
                  install it (on Debian, Ubuntu: apt install gcc)",
             ));
         }
-        let folder = super::folder(workspace)?;
+        let folder = folder(workspace)?;
         let sources = workspace.root.join("host/benches/baseline");
         Ok(Programs {
             baseline: compile_baseline(&sources, &folder)?,
@@ -83,6 +83,13 @@ impl Programs {
             Error::bug(format_args!("`{command}` printed no numbers where a JSON object was expected"))
         })
     }
+}
+
+/// The folder of programs and results, which is made where it is missing.
+pub(super) fn folder(workspace: &Workspace) -> Result<PathBuf, Error> {
+    let folder = workspace.bench();
+    fs::create_dir_all(&folder).map_err(Error::file("make the folder", &folder))?;
+    Ok(folder)
 }
 
 /// The numbers of a JSON object, and what follows from them.

@@ -1,6 +1,7 @@
 //! What was measured, for a person to read.
 
-use super::results::{Results, Row, Target};
+use super::catalog::Target;
+use super::results::{Results, Row};
 use super::statistics::Summary;
 
 const HEADINGS: [&str; 6] = ["what", "ours", "beside", "ratio", "target", "met"];

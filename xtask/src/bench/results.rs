@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::catalog::{Beside, Group, Item};
+use super::catalog::{Beside, Group, Item, Target};
 use super::machine::Machine;
-use super::programs::Values;
+use super::programs::{self, Values};
 use super::statistics::Summary;
 use crate::error::Error;
 use crate::output::short;
@@ -44,17 +44,6 @@ pub(crate) struct Row {
     pub(crate) ratio: Option<Summary>,
     /// What it should be.
     pub(crate) target: Option<Target>,
-}
-
-/// What a measurement should come to.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
-pub(crate) enum Target {
-    /// The ratio is no more than this.
-    RatioAtMost(f64),
-    /// The ratio is no less than this.
-    RatioAtLeast(f64),
-    /// The value is less than this.
-    Below(f64),
 }
 
 impl Row {
@@ -143,7 +132,7 @@ fn path(workspace: &Workspace, name: &str) -> Result<PathBuf, Error> {
             "`{name}` is not a name for results: it takes letters, digits, `-`, `_` and `.`, and no `.` at the front"
         )));
     }
-    Ok(super::folder(workspace)?.join(format!("{name}.json")))
+    Ok(programs::folder(workspace)?.join(format!("{name}.json")))
 }
 
 #[cfg(test)]

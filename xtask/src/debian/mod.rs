@@ -7,17 +7,12 @@
 //! What a copy is made of, and when it is whole, is a [`Recipe`]'s to say.
 
 mod apt;
-mod packages;
-mod progress;
 mod store;
-mod unpack;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use apt::{Apt, installed};
-pub(crate) use packages::{Download, is_shared_library};
-use progress::Progress;
-use store::Store;
+pub(crate) use apt::{Apt, Download, installed, is_shared_library};
+use store::{Progress, Store};
 
 use crate::cache;
 use crate::error::Error;
@@ -81,7 +76,12 @@ pub(crate) fn fetch(recipe: &impl Recipe) -> Result<PathBuf, Error> {
     let mut progress = Progress::start(recipe.name());
     let unfinished = store.begin()?;
     let downloads = download(recipe, &unfinished.work(), &mut progress)?;
-    unpack::all(recipe, &unfinished.work(), &downloads, &unfinished.tree(), &mut progress)?;
+    progress.step("unpacking");
+    for (index, download) in downloads.iter().enumerate() {
+        progress.item(index + 1, downloads.len(), download.package());
+        let package = unfinished.work().join(&download.file);
+        store::unpack(&package, recipe.selection(download.package()), &unfinished.tree())?;
+    }
     progress.step("checking it");
     recipe.complete(&unfinished.tree())?;
     recipe.check(&unfinished.tree()).map_err(does_not_work)?;
@@ -116,7 +116,7 @@ pub(crate) fn rehearse(recipe: &impl Recipe) -> Result<u64, Error> {
     let _lock = store.lock()?;
     let unfinished = store.begin()?;
     let (_, downloads) = look_up(recipe, &Apt::new(&unfinished.work())?)?;
-    Ok(packages::total_size(&downloads))
+    Ok(apt::total_size(&downloads))
 }
 
 /// The packages that a copy needs, and what their download consists of.
@@ -140,6 +140,6 @@ fn download(recipe: &impl Recipe, work: &Path, progress: &mut Progress) -> Resul
     progress.step("reading the package lists");
     let (chosen, downloads) = look_up(recipe, &apt)?;
     progress.step("downloading");
-    apt.download(&chosen, |bytes| progress.bytes(bytes, packages::total_size(&downloads)))?;
+    apt.download(&chosen, |bytes| progress.bytes(bytes, apt::total_size(&downloads)))?;
     Ok(downloads)
 }

@@ -1,14 +1,16 @@
 //! One run of the nested machine, from its start until it has switched itself off.
 
+use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use super::ports::Follower;
-use super::{Parts, Report};
+use super::linux::Linux;
+use super::plan::Report;
+use crate::debian::{self, Apt, Recipe, is_shared_library};
 use crate::error::{Error, Status};
 use crate::output;
 use crate::process::{self, ending, indented};
@@ -60,12 +62,12 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// Switches the machine on. Its ports' files are in `folder`.
-    pub(crate) fn start(parts: &Parts, archive: &Path, folder: &Path) -> Result<Machine, Error> {
+    pub(crate) fn start(qemu: &Qemu, linux: &Linux, archive: &Path, folder: &Path) -> Result<Machine, Error> {
         output::note(
             "nested machine: starting Linux in an emulated PC, with KVM as on AMD's hardware; this is slow",
         );
-        let mut qemu = parts.qemu.command();
-        qemu.args(arguments(folder)).arg("-kernel").arg(&parts.linux.kernel).arg("-initrd").arg(archive);
+        let mut qemu = qemu.command();
+        qemu.args(arguments(folder)).arg("-kernel").arg(&linux.kernel).arg("-initrd").arg(archive);
         qemu.args(["-append", KERNEL_OPTIONS]).stdin(Stdio::piped()).stdout(Stdio::null());
         for port in ["out", "err", "report", "console", "qemu"] {
             let path = folder.join(port);
@@ -152,6 +154,115 @@ fn doubled_commas(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
 
+const PROGRAM: &str = "qemu-system-x86_64";
+const PACKAGE: &str = "qemu-system-x86";
+
+/// Where a copy has shared libraries, which the system's loader does not look for there.
+const LIBRARIES: [&str; 4] = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib", "lib"];
+
+/// Where a copy has firmware and the code that boots a kernel.
+const DATA: [&str; 2] = ["usr/share/qemu", "usr/share/seabios"];
+
+/// A QEMU that can be run.
+#[derive(Debug)]
+pub(crate) enum Qemu {
+    /// The system's.
+    OnPath(PathBuf),
+    /// The private copy in this folder.
+    Copied(PathBuf),
+}
+
+impl Qemu {
+    /// Finds QEMU, and makes the copy if it must.
+    pub(crate) fn obtain() -> Result<Qemu, Error> {
+        if let Some(program) = process::on_path(PROGRAM) {
+            return Ok(Qemu::OnPath(program));
+        }
+        debian::obtain(&Copy).map(Qemu::Copied).map_err(|error| {
+            error.map(|why| {
+                format!(
+                    "there is no qemu-system-x86_64 on PATH for the nested machine, and a private copy cannot be made: {why}\n\
+                     install QEMU (on Debian, Ubuntu: apt install qemu-system-x86)"
+                )
+            })
+        })
+    }
+
+    /// A command that runs it.
+    pub(crate) fn command(&self) -> Command {
+        match self {
+            Qemu::OnPath(program) => Command::new(program),
+            Qemu::Copied(copy) => copied(copy),
+        }
+    }
+}
+
+fn copied(copy: &Path) -> Command {
+    let mut command = Command::new(copy.join("usr/bin").join(PROGRAM));
+    if let Ok(path) = env::join_paths(LIBRARIES.map(|folder| copy.join(folder))) {
+        command.env("LD_LIBRARY_PATH", path);
+    }
+    command.env("QEMU_MODULE_DIR", copy.join(LIBRARIES[0]).join("qemu"));
+    for folder in DATA {
+        command.arg("-L").arg(copy.join(folder));
+    }
+    command
+}
+
+/// The recipe of the private copy.
+#[derive(Debug)]
+struct Copy;
+
+impl Recipe for Copy {
+    fn name(&self) -> &'static str {
+        "nested qemu"
+    }
+
+    /// The emulator, what it is run with, and the libraries that the system lacks; but not the
+    /// libraries of its many modules for sound and screens.
+    fn choose(&self, apt: &Apt) -> Result<Vec<String>, Error> {
+        let direct = apt.direct_dependencies(PACKAGE)?;
+        let (libraries, others): (Vec<_>, Vec<_>) =
+            direct.into_iter().partition(|name| is_shared_library(name));
+        let libraries = apt.dependencies(&libraries)?;
+        let installed = debian::installed(&libraries)?;
+        let missing = libraries.into_iter().filter(|it| is_shared_library(it) && !installed.contains(it));
+        let data = others.into_iter().filter(|name| name.starts_with("qemu-system-") || name == "seabios");
+        Ok(std::iter::once(PACKAGE.to_owned()).chain(data).chain(missing).collect())
+    }
+
+    /// The emulation itself may be a module, so that running the program is not enough.
+    fn check(&self, copy: &Path) -> Result<(), String> {
+        let printed =
+            process::output(copied(copy).args(["-accel", "help"])).map_err(|error| error.to_string())?;
+        let has_emulation = printed.lines().any(|line| line.trim() == "tcg");
+        has_emulation.then_some(()).ok_or_else(|| format!("{PROGRAM} lacks its emulation (tcg)"))
+    }
+}
+
+/// Shows a file that grows. The machine writes into a file, not into our own output, so that a
+/// reader who takes his time cannot hold it up.
+#[derive(Debug)]
+pub(crate) struct Follower<W> {
+    path: PathBuf,
+    from: File,
+    to: W,
+}
+
+impl<W: Write> Follower<W> {
+    /// Will show the file from its beginning.
+    pub(crate) fn open(path: &Path, to: W) -> Result<Follower<W>, Error> {
+        let from = File::open(path).map_err(Error::file("read", path))?;
+        Ok(Follower { path: path.to_path_buf(), from, to })
+    }
+
+    /// Shows what has come since the last time.
+    pub(crate) fn show(&mut self) -> Result<(), Error> {
+        let shown = io::copy(&mut self.from, &mut self.to).and_then(|_| self.to.flush());
+        shown.map_err(Error::file("show", &self.path))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,5 +283,22 @@ mod tests {
         let options: Vec<&str> = KERNEL_OPTIONS.split(' ').collect();
         assert!(options.iter().all(|option| !option.trim().is_empty()), "{options:?}");
         assert!(["console=ttyS0", "panic=-1", "oops=panic"].iter().all(|it| options.contains(it)));
+    }
+}
+
+#[cfg(test)]
+mod ports_tests {
+    use super::*;
+
+    #[test]
+    fn what_has_come_is_shown_once() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let mut shown = Vec::new();
+        let mut follower = Follower::open(file.path(), &mut shown).unwrap();
+        for text in ["one\n", "", "two\n"] {
+            file.write_all(text.as_bytes()).unwrap();
+            follower.show().unwrap();
+        }
+        assert_eq!(shown, b"one\ntwo\n");
     }
 }

@@ -12,17 +12,10 @@
 //! ports, and so does the report of how each of them ended.
 
 mod archive;
-mod compiler;
-mod cpio;
-mod libraries;
 mod linux;
 mod machine;
-mod modules;
 mod plan;
-mod ports;
 mod programs;
-mod qemu;
-mod report;
 
 use std::fs::{self, File};
 use std::io::BufWriter;
@@ -30,11 +23,9 @@ use std::path::{Path, PathBuf};
 
 use archive::Contents;
 use linux::Linux;
-use machine::Machine;
-use plan::Plan;
+use machine::{Machine, Qemu};
+use plan::{Plan, Report};
 use programs::Programs;
-use qemu::Qemu;
-use report::Report;
 
 use crate::error::Error;
 use crate::error::Status;
@@ -73,7 +64,7 @@ pub(crate) fn test(
     let tests = images.iter().map(|image| image.path.as_path()).filter(|it| it.starts_with(&folder_of_tests));
     let plan = Plan::new(&programs, &workspace.images, &tests.collect::<Vec<_>>(), words);
     pack(&archive, &contents(parts, &programs, images, &plan)?)?;
-    let report = Machine::start(parts, &archive, &folder)?.run_to_the_end()?;
+    let report = Machine::start(&parts.qemu, &parts.linux, &archive, &folder)?.run_to_the_end()?;
     Ok(conclude(&report))
 }
 
@@ -99,9 +90,9 @@ fn contents(parts: &Parts, programs: &Programs, images: &[Image], plan: &Plan) -
     for module in parts.linux.modules()? {
         contents.file(plan::module_path(&module), &module);
     }
-    let compiler = compiler::files();
+    let compiler = programs::compiler();
     let binaries: Vec<&Path> = programs.binaries().chain(compiler.iter().map(PathBuf::as_path)).collect();
-    let libraries = libraries::of(&binaries)?;
+    let libraries = programs::libraries(&binaries)?;
     let own_place = binaries.into_iter().chain(images.iter().map(|image| image.path.as_path()));
     for path in own_place.chain(libraries.iter().map(PathBuf::as_path)) {
         contents.file(path, path);

@@ -1,11 +1,15 @@
 //! The programs that run in the nested machine: the host's tests, and `guestlab` itself.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde::Deserialize;
 
 use crate::cargo::{self, Talk};
 use crate::error::Error;
+use crate::output::short;
+use crate::process;
 use crate::workspace::Workspace;
 
 const PACKAGE: &str = "guestlab";
@@ -116,6 +120,60 @@ fn test(target: &Target, program: PathBuf, folder: &Path) -> Option<Test> {
     Some(Test { kind, name, program })
 }
 
+/// The libraries of these programs.
+pub(crate) fn libraries(programs: &[&Path]) -> Result<BTreeSet<PathBuf>, Error> {
+    let mut libraries = BTreeSet::new();
+    for program in programs {
+        let mut ldd = Command::new("ldd");
+        // Cargo names folders of its own in it, which the machine does not have.
+        ldd.arg(program).env_remove("LD_LIBRARY_PATH");
+        let printed = process::output(&mut ldd)?;
+        let found = parse_ldd(&printed).map_err(|library| {
+            let program = short(program);
+            Error::cannot_run(format_args!("{program} needs the library {library}, which is not there"))
+        })?;
+        libraries.extend(found);
+    }
+    Ok(libraries)
+}
+
+/// Reads `NAME => PATH (ADDRESS)`, or `PATH (ADDRESS)` for the loader, a line; what has no path is
+/// the kernel's own. A library that is not there is the error.
+fn parse_ldd(printed: &str) -> Result<Vec<PathBuf>, &str> {
+    let mut libraries = Vec::new();
+    for line in printed.lines().map(str::trim) {
+        let (name, found) = line.split_once(" => ").unwrap_or((line, line));
+        if found == "not found" {
+            return Err(name);
+        }
+        let path = found.rsplit_once(" (").map_or(found, |(path, _)| path);
+        libraries.extend(path.starts_with('/').then(|| PathBuf::from(path)));
+    }
+    Ok(libraries)
+}
+
+const GCC: &str = "gcc";
+
+/// What is run by its name.
+const ON_PATH: [&str; 4] = [GCC, "as", "ld", "objcopy"];
+
+/// What only gcc finds, in folders of its own.
+const OF_GCC: [&str; 3] =
+    ["-print-prog-name=cc1", "-print-prog-name=collect2", "-print-file-name=liblto_plugin.so"];
+
+/// The compiler's files, or none: tests that need it then say that they are skipped.
+pub(crate) fn compiler() -> Vec<PathBuf> {
+    let on_path: Option<Vec<PathBuf>> = ON_PATH.into_iter().map(process::on_path).collect();
+    let found = on_path.map(|programs| programs.into_iter().chain(OF_GCC.into_iter().filter_map(ask)));
+    found.map(Iterator::collect).unwrap_or_default()
+}
+
+/// Asks gcc where a part of it is; of what it does not have it prints the bare name.
+fn ask(question: &str) -> Option<PathBuf> {
+    let answer = process::output(Command::new(GCC).arg(question)).ok()?;
+    Some(PathBuf::from(answer.trim_end())).filter(|path| path.is_absolute() && Path::is_file(path))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,5 +210,37 @@ mod tests {
     fn without_the_binary_there_is_nothing_to_run() {
         let artifacts = vec![artifact("guestlab", "lib", "/w/host/src/lib.rs", true, "/t/guestlab-1")];
         assert!(select(artifacts).is_none());
+    }
+}
+
+#[cfg(test)]
+mod libraries_tests {
+    use super::*;
+
+    #[test]
+    fn libraries_and_the_loader_are_found_by_their_paths() {
+        let printed = "\tlinux-vdso.so.1 (0x00007ffc)\n\
+                       \tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f63)\n\
+                       \t/lib64/ld-linux-x86-64.so.2 (0x00007f63)\n";
+        let expected = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"];
+        assert_eq!(parse_ldd(printed), Ok(expected.map(PathBuf::from).to_vec()));
+        assert_eq!(parse_ldd("\tstatically linked\n"), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_library_that_is_not_there_is_named() {
+        assert_eq!(parse_ldd("\tlibx.so.1 => not found\n"), Err("libx.so.1"));
+    }
+}
+
+#[cfg(test)]
+mod compiler_tests {
+    use super::*;
+
+    #[test]
+    fn there_is_a_whole_compiler_or_none() {
+        let files = compiler();
+        assert!(files.is_empty() || files.len() >= ON_PATH.len(), "{files:?}");
+        assert!(files.iter().all(|file| file.is_file()), "{files:?}");
     }
 }
