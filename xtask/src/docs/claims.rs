@@ -17,7 +17,7 @@ use crate::process::indented;
 const SOURCES: [&str; 6] = ["host/", "guest-rt/", "guest-producer/", "guest-consumer/", "xtask/", "docs/"];
 
 /// Where documents are.
-const FOLDERS: [&str; 2] = ["docs", "docs/guide"];
+const FOLDERS: [&str; 3] = ["docs", "docs/guide", "docs/decisions"];
 
 /// How a claim begins, what parts its file from its item, and how it ends.
 const FORMS: [[&str; 3]; 2] = [["#src(\"", "\", \"", "\")"], ["data-file=\"", "\" data-item=\"", "\""]];
