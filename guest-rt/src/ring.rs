@@ -184,16 +184,17 @@ impl Turn<'_> {
         MAILBOX.pointers.count.get()
     }
 
-    /// The number of items that the ring has room for.
+    /// The number of items that the ring has room for: none where this turn has pushed too many.
     pub fn free(&self) -> u32 {
-        MAILBOX.pointers.capacity.get() - self.count()
+        MAILBOX.pointers.capacity.get().saturating_sub(self.count())
     }
 
     /// How many of the `possible` items this turn is to move: as many as it was told to, or a
     /// random number from none to all.
     pub fn share(&self, possible: u32, random: &mut impl Rng) -> u32 {
         match self.mailbox.quota() {
-            Quota::Random => random.below(possible + 1),
+            // A ring has fewer slots than would make it wrap.
+            Quota::Random => random.below(possible.wrapping_add(1)),
             Quota::Items(items) => items.min(possible),
         }
     }
@@ -245,7 +246,8 @@ impl Turn<'_> {
             hash = Digest::mix(hash, item);
         });
         prod_p.set(next);
-        count.set(count.get() + items);
+        // It may wrap: the host is the one to say that the ring had no room.
+        count.set(count.get().wrapping_add(items));
         self.mailbox.account.add(items, hash);
     }
 
@@ -263,7 +265,8 @@ impl Turn<'_> {
             hash = Digest::mix(hash, item);
         });
         cons_p.set(next);
-        count.set(count.get() - items);
+        // It may wrap: the host is the one to say that there were not so many.
+        count.set(count.get().wrapping_sub(items));
         self.mailbox.account.add(items, hash);
     }
 
@@ -282,7 +285,8 @@ fn go_round(capacity: u32, first: u32, items: u32, mut with: impl FnMut(&Volatil
         // at first, and where the next one is not it becomes 0. (The compiler does not see it, and a check an item
         // is a tenth of what a consumer does.)
         with(unsafe { MAILBOX.slots.get_unchecked(slot as usize) });
-        slot += 1;
+        // It does not wrap, and a check would cost an instruction an item.
+        slot = slot.wrapping_add(1);
         slot = if slot == capacity { 0 } else { slot };
     }
     slot

@@ -21,6 +21,12 @@ fn a_panic_is_reported_with_its_place() {
 }
 
 #[test]
+fn a_number_that_overflows_is_a_panic_with_its_place() {
+    let place = "guest-rt/examples/misbehaving/counts-below-zero.rs:11:39";
+    ends("counts-below-zero", 1, &format!("panicked at {place}: attempt to subtract with overflow"));
+}
+
+#[test]
 fn a_status_is_reported() {
     ends("exits-with-7", 1, "exited with status 7");
 }

@@ -52,6 +52,25 @@ fn a_guest_that_is_not_optimized_has_its_functions_apart() {
 }
 
 #[test]
+fn arithmetic_that_overflows_is_a_panic_however_the_guest_is_built() {
+    let workspace = workspace("unoptimized");
+    let source =
+        SOURCE.replace("panic!(\"far from home\")", "panic!(\"{} left\", guest_rt::boot::info().vm - 2)");
+    guest(&workspace, "counts-down", &source);
+    for more in [&[][..], &["--unoptimized"]] {
+        let output = xtask(&workspace, &[&["run", "--manifest-path", ".", "counts-down"], more].concat());
+        let err = text(&output.stderr);
+        if output.status.code() == Some(5) {
+            eprintln!("skipped: this machine cannot run guests");
+            return;
+        }
+        assert_eq!(output.status.code(), Some(1), "{more:?}: {err}");
+        let said = "panicked at counts-down/src/main.rs:7:23: attempt to subtract with overflow";
+        assert!(err.contains(said), "{more:?}: {err}");
+    }
+}
+
+#[test]
 fn an_editor_has_nothing_to_say_about_a_guest() {
     let workspace = workspace("in-an-editor");
     guest(&workspace, "far-away", SOURCE);

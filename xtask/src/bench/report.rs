@@ -26,7 +26,8 @@ pub(crate) fn markdown(results: &Results) -> String {
 
 fn legend(results: &Results) -> String {
     format!(
-        "Medians of {} rounds, with the quartiles; the ratio is ours to what is beside it.",
+        "Medians of {} rounds, with the quartiles; the ratio is ours to what is beside it. Our guests are compiled with \
+         overflow checks, C has none.",
         results.rounds
     )
 }

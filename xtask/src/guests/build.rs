@@ -21,9 +21,6 @@ const BUILD_STD: [&str; 3] = [
     "-Zjson-target-spec",
 ];
 
-/// Where the profile `guest` is defined, from Guestlab's root.
-const PROFILE: &str = "guest-rt/targets/profile.toml";
-
 /// Separates flags in `CARGO_ENCODED_RUSTFLAGS`, where a space may be part of a flag.
 const FLAG_SEPARATOR: &str = "\x1f";
 
@@ -118,7 +115,9 @@ pub(crate) fn configure(
     mode: Mode,
 ) -> Result<(), Error> {
     check_mode(mode)?;
-    command.arg("--config").arg(workspace::root().join(PROFILE));
+    for file in mode.configuration() {
+        command.arg("--config").arg(file);
+    }
     command.args(BUILD_STD).args(["--profile", "guest", "--target"]).arg(mode.target_file());
     command.arg("--target-dir").arg(build_folder(workspace, mode));
     command.env("CARGO_ENCODED_RUSTFLAGS", flags(mode, &renamed_folders(workspace, toolchain)));

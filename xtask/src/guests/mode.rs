@@ -45,7 +45,17 @@ impl Mode {
 
     /// The target's JSON file.
     pub(crate) fn target_file(self) -> PathBuf {
-        workspace::root().join(format!("guest-rt/targets/{}.json", self.target()))
+        in_targets(&format!("{}.json", self.target()))
+    }
+
+    /// The files that cargo takes as configuration: the profile `guest`, and what the target's library needs.
+    pub(crate) fn configuration(self) -> Vec<PathBuf> {
+        let files: &[&str] = match self {
+            Mode::Real | Mode::Protected | Mode::Paged => &["profile.toml", "no-x87.toml"],
+            // Here the library has code for SSE2, and none for x87.
+            Mode::Long => &["profile.toml"],
+        };
+        files.iter().map(|file| in_targets(file)).collect()
     }
 
     /// The image's file name; the default mode goes without saying.
@@ -55,6 +65,11 @@ impl Mode {
             other => format!("{guest}.{}.elf", other.name()),
         }
     }
+}
+
+/// The path of a file in the folder of the targets.
+fn in_targets(file: &str) -> PathBuf {
+    workspace::root().join("guest-rt/targets").join(file)
 }
 
 #[cfg(test)]
