@@ -222,6 +222,119 @@ fn a_panic_in_the_jail_is_told_and_caught() {
     }
 }
 
+/// Does something in the jail that kills it; returns what it says, and the signal.
+fn last_words(act: impl FnOnce()) -> (String, Option<i32>) {
+    let (written, status) = forked(|pipe| {
+        enter(pipe);
+        act();
+    });
+    (text(&written), status.signal())
+}
+
+/// Uses up the stack.
+fn recurse(depth: u64) -> u64 {
+    let frame = std::hint::black_box([depth; 64]);
+    if depth == u64::MAX { 0 } else { recurse(depth + 1) + frame[7] }
+}
+
+#[test]
+fn a_fault_in_the_jail_is_told_as_what_it_is() {
+    if !jail::is_available() {
+        return;
+    }
+    // SAFETY: the access is to be refused, in a process that ends with it.
+    let (said, signal) =
+        last_words(|| unsafe { std::ptr::with_exposed_provenance_mut::<u8>(16).write_volatile(1) });
+    assert_eq!(signal, Some(libc::SIGSEGV), "{said}");
+    assert!(said.contains("SIGSEGV: a bad access to memory at 0x10\n  try: please report"), "{said}");
+
+    let (said, signal) = last_words(|| assert_ne!(recurse(0), 1));
+    assert_eq!(signal, Some(libc::SIGSEGV), "{said}");
+    assert!(said.contains("SIGSEGV: the stack of a thread is used up\n"), "{said}");
+
+    // A file that is mapped and then is cut off.
+    let file = tempfile::tempfile().expect("a file");
+    file.set_len(4096).expect("so long");
+    let (access, sharing) = (libc::PROT_READ, libc::MAP_SHARED);
+    // SAFETY: it takes an address of the system's choice.
+    let mapped = unsafe { libc::mmap(std::ptr::null_mut(), 4096, access, sharing, file.as_raw_fd(), 0) };
+    assert_ne!(mapped, libc::MAP_FAILED);
+    file.set_len(0).expect("empty");
+    // SAFETY: as above.
+    let (said, signal) = last_words(|| assert_eq!(unsafe { mapped.cast::<u8>().read_volatile() }, 0));
+    assert_eq!(signal, Some(libc::SIGBUS), "{said}");
+    assert!(said.contains("SIGBUS: a bad access to memory at 0x"), "{said}");
+}
+
+#[test]
+fn an_abort_in_the_jail_is_an_abort() {
+    if jail::is_available() {
+        let (said, signal) = last_words(|| std::process::abort());
+        assert_eq!((&*said, signal), ("", Some(libc::SIGABRT)));
+        // A panic that is left during another one.
+        struct Panics;
+        impl Drop for Panics {
+            fn drop(&mut self) {
+                panic!("second");
+            }
+        }
+        let (said, signal) = last_words(|| {
+            let _panics = Panics;
+            panic!("first");
+        });
+        assert!(said.contains("first") && said.contains("second"), "{said}");
+        assert_eq!(signal, Some(libc::SIGABRT), "{said}");
+        // What the C library says of a damaged heap, it says with one call.
+        // SAFETY: it is no address that was given out, which the library notices.
+        let (said, signal) =
+            last_words(|| unsafe { libc::free(std::ptr::with_exposed_provenance_mut(4097)) });
+        assert!(!said.contains(VIOLATION), "{said}");
+        assert_ne!(signal, Some(libc::SIGSYS), "{said}");
+    }
+}
+
+/// The signals that a process can die of, and that nothing of the program's takes: they end it as they would
+/// outside the jail, whichever thread gets them.
+#[test]
+fn a_signal_to_any_thread_in_the_jail_kills_as_that_signal() {
+    if !can_run_guests() || !jail::is_available() {
+        return;
+    }
+    let fatal = [
+        libc::SIGSEGV,
+        libc::SIGBUS,
+        libc::SIGILL,
+        libc::SIGFPE,
+        libc::SIGABRT,
+        libc::SIGTRAP,
+        libc::SIGUSR1,
+    ];
+    for thread in 0..3 {
+        for signal in fatal {
+            let mut child = command(&["run", "spins", "--timeout", "60"]);
+            let mut child =
+                child.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("guestlab runs");
+            while confined(&child) < 3 {
+                assert_eq!(child.try_wait().expect("our child"), None);
+                thread::sleep(Duration::from_millis(2));
+            }
+            let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).expect("its threads");
+            let names =
+                tasks.map(|task| task.expect("a thread").file_name().into_string().expect("a number"));
+            let mut tasks: Vec<i32> = names.map(|name| name.parse().expect("a number")).collect();
+            tasks.sort_unstable();
+            // SAFETY: the child has not been waited for.
+            unsafe { libc::syscall(libc::SYS_tgkill, child.id(), tasks[thread], signal) };
+            let status = child.wait().expect("it ends");
+            let mut said = String::new();
+            child.stderr.take().expect("piped").read_to_string(&mut said).expect("text");
+            assert_eq!(status.signal(), Some(signal), "thread {thread}: {said}");
+            let speaks = [libc::SIGSEGV, libc::SIGBUS].contains(&signal);
+            assert_eq!(said.contains("which another process sent"), speaks, "{said}");
+        }
+    }
+}
+
 /// Makes the pipe standard error, and puts the calling thread into the jail.
 fn enter(pipe: i32) {
     // SAFETY: both are open files.
@@ -371,6 +484,7 @@ fn the_security_documents_tests_are_there() {
     let sources = [
         include_str!("jail.rs"),
         include_str!("jail_lists.rs"),
+        include_str!("soak.rs"),
         include_str!("misbehaving.rs"),
         include_str!("ends.rs"),
         include_str!("limits.rs"),

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use common::{can_run_guests, command, confined, text};
+use common::{ask, can_run_guests, command, confined, text};
 use guestlab::jail::{self, Needs, Thread, VIOLATION};
 
 const NO_NEEDS: Needs = Needs { explores: false, steps: false, gdb: false, gdb_file: false };
@@ -163,37 +163,6 @@ fn terminated_early(without: &str) -> (Option<i32>, String) {
 
 fn hung_up_early(without: &str) -> (Option<i32>, String) {
     signalled_early(without, libc::SIGHUP)
-}
-
-/// A packet of gdb's protocol, and the answer to it; `None` when the other side has gone.
-fn ask(stream: &mut TcpStream, body: &str) -> Option<String> {
-    let sum = body.bytes().fold(0_u8, u8::wrapping_add);
-    stream.write_all(format!("${body}#{sum:02x}").as_bytes()).ok()?;
-    let (mut answer, mut bytes) = (String::new(), [0; 4096]);
-    while !answer.contains('#') || answer.ends_with('#') {
-        match stream.read(&mut bytes) {
-            Ok(len @ 1..) => answer += &String::from_utf8_lossy(&bytes[..len]),
-            _ => return None,
-        }
-    }
-    stream.write_all(b"+").ok()?;
-    Some(expanded(answer.split(['$', '#']).nth(1)?))
-}
-
-/// Text without gdb's run-length encoding: a character, `*`, and how often it comes again, from 29 up.
-fn expanded(text: &str) -> String {
-    let mut letters = text.chars();
-    let mut all = String::new();
-    while let Some(letter) = letters.next() {
-        match (letter, all.chars().last()) {
-            ('*', Some(last)) => {
-                let count = letters.next().map_or(0, u32::from).saturating_sub(29);
-                all.extend((0..count).map(|_| last));
-            }
-            _ => all.push(letter),
-        }
-    }
-    all
 }
 
 /// gdb looks at the registers, sets them, makes a step, and lets the guest run to its deadline.

@@ -1,7 +1,10 @@
-//! A system call that is not listed: it is told of, and then the process is killed. Where a thread's signals
-//! are blocked (it ends, or signals another) the kernel kills at once, and nothing is said.
+//! The last words of a process in the jail. Each is one message, after which the process dies of a signal.
+//!
+//! A system call that is not listed raises SIGSYS. Where a thread's signals are blocked (it ends, or signals
+//! another) the kernel kills at once, and nothing is said. A fault raises SIGSEGV or SIGBUS; the standard library's
+//! handler of these makes a call that is not listed, so there is one here.
 
-use std::{io, mem::MaybeUninit, panic, ptr};
+use std::{ffi::c_int, io, mem::MaybeUninit, panic, ptr};
 
 use crate::output;
 
@@ -9,13 +12,25 @@ use crate::output;
 pub const VIOLATION: &str = "guestlab: killed by its own jail: system call ";
 
 /// What it ends with.
-const ADVICE: &[u8] = b" is not among those that it may make while guests run\n  \
+const ADVICE: &str = " is not among those that it may make while guests run\n  \
     try: please report this, with the version of the C library; --no-seccomp runs without the jail\n";
 
-const _: () = assert!(VIOLATION.len() + 10 + ADVICE.len() <= 256, "the message has room");
+/// What a message about a fault ends with.
+const FAULT_ADVICE: &str =
+    "\n  try: please report this, with the command; it is a bug of this program or a library\n";
 
-/// Has the process tell of a call that is not listed before it dies of SIGSYS; and has panics told of
-/// without a backtrace, for which files would have to be read.
+/// The room for a message.
+const ROOM: usize = 256;
+
+/// The stack pointer's place among the registers of a context.
+const STACK_POINTER: usize = libc::REG_RSP as usize;
+
+/// How far from the stack pointer an access can be when the stack is used up: the library's probes of large frames
+/// touch each page.
+const PROBE: usize = 16 << 10;
+
+/// Has the process say what it dies of: a call that is not listed, or a fault. Has panics told of without a
+/// backtrace, for which files would have to be read.
 ///
 /// # Errors
 ///
@@ -25,39 +40,41 @@ pub(super) fn install() -> io::Result<()> {
         output::complain(&panic.to_string());
         output::complain("  for a backtrace: RUST_BACKTRACE=1, and --no-seccomp");
     }));
+    handle(libc::SIGSYS, call_refused)?;
+    handle(libc::SIGSEGV, faulted)?;
+    handle(libc::SIGBUS, faulted)
+}
+
+type Handler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut libc::c_void);
+
+/// Gives a signal a handler for one time: when it comes again, in whatever thread, there is none, and it kills. The
+/// handler has the thread's other stack, since the usual one may be used up.
+fn handle(signal: c_int, handler: Handler) -> io::Result<()> {
     // SAFETY: sigaction is a plain C structure, for which all-zero is valid: an empty mask.
     let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
-    action.sa_sigaction =
-        tell as extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) as libc::sighandler_t;
-    // Once: the next call that is not listed, in whatever thread, finds no handler, and kills.
-    action.sa_flags = libc::SA_SIGINFO | libc::SA_RESETHAND;
+    action.sa_sigaction = handler as libc::sighandler_t;
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_RESETHAND | libc::SA_ONSTACK;
     // SAFETY: the action is initialised, and its handler does only what a handler may.
-    match unsafe { libc::sigaction(libc::SIGSYS, &raw const action, ptr::null_mut()) } {
+    match unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
 }
 
-/// The handler of SIGSYS: one message, without allocation or lock, and the end.
-extern "C" fn tell(_: libc::c_int, information: *mut libc::siginfo_t, _: *mut libc::c_void) {
+/// The handler of SIGSYS.
+extern "C" fn call_refused(_: c_int, information: *mut libc::siginfo_t, _: *mut libc::c_void) {
     /// As much of `siginfo_t` as a call's number needs (sigaction(2), `si_syscall`).
     #[repr(C)]
     struct Information {
-        signal: [libc::c_int; 4],
+        signal: [c_int; 4],
         address: usize,
-        number: libc::c_int,
+        number: c_int,
     }
     // SAFETY: the kernel hands over a siginfo_t, of which this is the beginning when the signal is SIGSYS.
     let number = unsafe { (*information.cast::<Information>()).number };
-    let mut message = [0; 256];
-    let mut len = 0;
-    for part in [VIOLATION.as_bytes(), decimal(number.unsigned_abs(), &mut [0; 10]), ADVICE] {
-        message[len..len + part.len()].copy_from_slice(part);
-        len += part.len();
-    }
-    // One write: another thread may be killed meanwhile, and this one with it. Who cannot be told is not told.
-    // SAFETY: the pointer is to as many bytes.
-    unsafe { libc::write(libc::STDERR_FILENO, message.as_ptr().cast(), len) };
+    let mut message = Message::new();
+    message.push(VIOLATION).push_number(u64::from(number.unsigned_abs()), 10).push(ADVICE);
+    message.write();
     loop {
         // Not listed either; and there is no handler any more: the kernel kills the process.
         // SAFETY: it is not carried out, and had no effect on memory otherwise.
@@ -65,16 +82,81 @@ extern "C" fn tell(_: libc::c_int, information: *mut libc::siginfo_t, _: *mut li
     }
 }
 
-/// A number in decimal.
-fn decimal(mut number: u32, digits: &mut [u8; 10]) -> &[u8] {
-    let mut first = digits.len();
-    loop {
-        first -= 1;
-        digits[first] = b'0' + u8::try_from(number % 10).unwrap_or(0);
-        number /= 10;
-        if number == 0 || first == 0 {
-            return &digits[first..];
+/// The handler of SIGSEGV and SIGBUS.
+extern "C" fn faulted(signal: c_int, information: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: the kernel hands over a siginfo_t, which is the handler's.
+    let information = unsafe { &*information };
+    // SAFETY: where the signal comes from a process it is a number without a meaning, but a number.
+    let address = unsafe { information.si_addr() }.addr();
+    // SAFETY: the kernel hands over a ucontext_t.
+    let stack = unsafe { (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs[STACK_POINTER] };
+    let stack = usize::try_from(stack).unwrap_or(0);
+    let name = if signal == libc::SIGBUS { "SIGBUS" } else { "SIGSEGV" };
+    // What a process sent has no positive number (sigaction(2), `si_code`).
+    let is_sent = information.si_code <= 0;
+    let mut message = Message::new();
+    message.push("guestlab: it ends with ").push(name);
+    if is_sent {
+        message.push(", which another process sent\n");
+    } else if address.abs_diff(stack) < PROBE {
+        message.push(": the stack of a thread is used up").push(FAULT_ADVICE);
+    } else {
+        message.push(": a bad access to memory at 0x").push_number(address as u64, 16).push(FAULT_ADVICE);
+    }
+    message.write();
+    if is_sent {
+        die(signal);
+    }
+    // The instruction faults again, and there is no handler any more.
+}
+
+/// Sends the thread a signal, which it gets when its handler is over.
+fn die(signal: c_int) {
+    // SAFETY: it has no preconditions.
+    let process = unsafe { libc::getpid() };
+    // SAFETY: likewise.
+    let thread = unsafe { libc::gettid() };
+    // SAFETY: it takes numbers, and there is no handler any more that could be surprised.
+    unsafe { libc::syscall(libc::SYS_tgkill, process, thread, signal) };
+}
+
+/// A message, made without allocation or lock. What has no room is left out.
+struct Message {
+    bytes: [u8; ROOM],
+    len: usize,
+}
+
+impl Message {
+    fn new() -> Self {
+        Self { bytes: [0; ROOM], len: 0 }
+    }
+
+    fn push(&mut self, text: &str) -> &mut Self {
+        let room = &mut self.bytes[self.len..];
+        let len = text.len().min(room.len());
+        room[..len].copy_from_slice(&text.as_bytes()[..len]);
+        self.len += len;
+        self
+    }
+
+    fn push_number(&mut self, mut number: u64, base: u64) -> &mut Self {
+        let mut digits = [0; 20];
+        let mut first = digits.len();
+        loop {
+            first -= 1;
+            digits[first] = b"0123456789abcdef"[usize::try_from(number % base).unwrap_or(0)];
+            number /= base;
+            if number == 0 || first == 0 {
+                break;
+            }
         }
+        self.push(std::str::from_utf8(&digits[first..]).unwrap_or_default())
+    }
+
+    /// Writes it to standard error, in one call: another thread may be killed meanwhile, and this one with it.
+    fn write(&self) {
+        // SAFETY: the pointer is to as many bytes.
+        unsafe { libc::write(libc::STDERR_FILENO, self.bytes.as_ptr().cast(), self.len) };
     }
 }
 
@@ -83,9 +165,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_decimal() {
-        for number in [0, 7, 10, 257, u32::MAX] {
-            assert_eq!(decimal(number, &mut [0; 10]), number.to_string().as_bytes());
+    fn numbers_have_their_digits() {
+        for number in [0, 7, 10, 257, u64::from(u32::MAX), u64::MAX] {
+            let mut message = Message::new();
+            message.push_number(number, 10).push(" ").push_number(number, 16);
+            assert_eq!(&message.bytes[..message.len], format!("{number} {number:x}").as_bytes());
         }
+    }
+
+    #[test]
+    fn every_message_has_room() {
+        let mut message = Message::new();
+        message.push(VIOLATION).push_number(u64::from(u32::MAX), 10).push(ADVICE);
+        assert!(message.len < ROOM);
+        let mut message = Message::new();
+        message.push("guestlab: it ends with SIGSEGV: a bad access to memory at 0x");
+        message.push_number(u64::MAX, 16).push(FAULT_ADVICE);
+        assert!(message.len < ROOM);
+        assert_eq!(message.push(&"x".repeat(2 * ROOM)).len, ROOM);
     }
 }

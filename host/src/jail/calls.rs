@@ -44,14 +44,15 @@ impl Thread {
         let lists: &[(bool, &[Call])] = match self {
             Self::Vcpu(Needs { explores, steps, gdb, gdb_file }) => &[
                 (true, VCPU),
+                (true, LIBRARIES),
                 (true, DEATH),
                 (explores, EXPLORER),
                 (steps, STEPS),
                 (gdb, GDB),
                 (gdb_file, GDB_FILE),
             ],
-            Self::Watchdog => &[(true, WATCHDOG)],
-            Self::Signals => &[(true, SIGNALS), (true, DEATH)],
+            Self::Watchdog => &[(true, WATCHDOG), (true, LIBRARIES)],
+            Self::Signals => &[(true, SIGNALS), (true, LIBRARIES), (true, DEATH)],
         };
         let lists = lists.iter().filter(|(needed, _)| *needed).map(|(_, calls)| *calls);
         lists.flatten().collect()
@@ -119,6 +120,11 @@ const OF_NO_FILE: Test = Has(libc::MAP_ANONYMOUS.cast_unsigned());
 const MMAP: Call = only("mmap", libc::SYS_mmap, &[(2, NOT_EXECUTABLE), (3, OF_NO_FILE)]);
 const MPROTECT: Call = only("mprotect", libc::SYS_mprotect, &[(2, NOT_EXECUTABLE)]);
 const MADVISE: Call = only("madvise", libc::SYS_madvise, &[(2, Is(libc::MADV_DONTNEED.cast_unsigned()))]);
+/// Advice of the heap that a variable of the environment asks for (huge pages), or another C library gives.
+const MADVISE_HUGE: Call =
+    only("madvise MADV_HUGEPAGE", libc::SYS_madvise, &[(2, Is(libc::MADV_HUGEPAGE.cast_unsigned()))]);
+const MADVISE_FREE: Call =
+    only("madvise MADV_FREE", libc::SYS_madvise, &[(2, Is(libc::MADV_FREE.cast_unsigned()))]);
 const BRK: Call = any("brk", libc::SYS_brk);
 const MREMAP: Call = any("mremap", libc::SYS_mremap);
 const MUNMAP: Call = any("munmap", libc::SYS_munmap);
@@ -142,6 +148,18 @@ const RESTART: Call = any("restart_syscall", libc::SYS_restart_syscall);
 /// The clock, where the kernel's shared page does not have it.
 const CLOCK: Call = spare(any("clock_gettime", libc::SYS_clock_gettime));
 
+/// Calls of the libraries, in any thread, that a usual run does not need.
+const LIBRARIES: &[Call] = &[
+    spare(MREMAP),
+    spare(MPROTECT),
+    spare(MADVISE_HUGE),
+    spare(MADVISE_FREE),
+    // The last message of a C library that finds its heap damaged.
+    spare(any("writev", libc::SYS_writev)),
+    // A queue between two threads that come to it at once.
+    spare(any("sched_yield", libc::SYS_sched_yield)),
+];
+
 /// A thread that runs guests. The first few are made again and again.
 const VCPU: &[Call] = &[
     request("ioctl KVM_RUN", &[(1, Is(low(request::RUN)))]),
@@ -159,8 +177,6 @@ const VCPU: &[Call] = &[
     spare(request("ioctl TCGETS2", &[(1, Is(low(libc::TCGETS2)))])),
     BRK,
     MMAP,
-    spare(MREMAP),
-    spare(MPROTECT),
     MADVISE,
     MUNMAP,
     any("close", libc::SYS_close),
@@ -255,7 +271,6 @@ const WATCHDOG: &[Call] = &[
     spare(GETTID),
     spare(BRK),
     spare(MMAP),
-    spare(MPROTECT),
     // Its end.
     SIGALTSTACK,
     MUNMAP,
@@ -278,7 +293,7 @@ const SIGNALS: &[Call] = &[
     spare(WRITE),
     spare(BRK),
     spare(MMAP),
-    spare(MPROTECT),
+    spare(MADVISE),
     spare(MUNMAP),
 ];
 

@@ -8,6 +8,7 @@
 mod alarm;
 mod calls;
 mod filter;
+mod heap;
 mod rights;
 
 use std::{io, sync::mpsc, thread::JoinHandle};
@@ -15,6 +16,7 @@ use std::{io, sync::mpsc, thread::JoinHandle};
 pub use alarm::VIOLATION;
 pub use calls::{Argument, Call, Needs, Test, Thread};
 pub use filter::program;
+pub use heap::share_one_arena;
 pub use rights::shed as shed_set_user_id;
 
 /// How a process is confined while guests run.

@@ -6,7 +6,8 @@
 use std::{
     env,
     fs::{self, File},
-    io::{self, PipeReader, PipeWriter, Write},
+    io::{self, PipeReader, PipeWriter, Read, Write},
+    net::TcpStream,
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -165,4 +166,35 @@ pub(crate) const NO_CAPABILITIES: &str = "0000000000000000";
 /// The number of a process's threads that have given up their rights.
 pub(crate) fn confined(child: &Child) -> usize {
     threads(child, "CapEff").iter().filter(|set| *set == NO_CAPABILITIES).count()
+}
+
+/// A packet of gdb's protocol, and the answer to it; `None` when the other side has gone.
+pub(crate) fn ask(stream: &mut TcpStream, body: &str) -> Option<String> {
+    let sum = body.bytes().fold(0_u8, u8::wrapping_add);
+    stream.write_all(format!("${body}#{sum:02x}").as_bytes()).ok()?;
+    let (mut answer, mut bytes) = (String::new(), [0; 4096]);
+    while !answer.contains('#') || answer.ends_with('#') {
+        match stream.read(&mut bytes) {
+            Ok(len @ 1..) => answer += &String::from_utf8_lossy(&bytes[..len]),
+            _ => return None,
+        }
+    }
+    stream.write_all(b"+").ok()?;
+    Some(expanded(answer.split(['$', '#']).nth(1)?))
+}
+
+/// Text without gdb's run-length encoding: a character, `*`, and how often it comes again, from 29 up.
+fn expanded(text: &str) -> String {
+    let mut letters = text.chars();
+    let mut all = String::new();
+    while let Some(letter) = letters.next() {
+        match (letter, all.chars().last()) {
+            ('*', Some(last)) => {
+                let count = letters.next().map_or(0, u32::from).saturating_sub(29);
+                all.extend((0..count).map(|_| last));
+            }
+            _ => all.push(letter),
+        }
+    }
+    all
 }
