@@ -1,8 +1,9 @@
 //! Files that people hand us, which may be anything.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Read},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
@@ -12,13 +13,10 @@ use std::{
 ///
 /// The system's own; or it is something else than a regular file, or larger.
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    // Before it is opened: a pipe without a writer would keep us there.
-    if !fs::metadata(path)?.is_file() {
-        return Err(not_regular());
-    }
+    let file = open(path)?;
     let mut bytes = Vec::new();
     // One byte more than allowed shows that there is more.
-    File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > limit {
         true => {
             let message = format!("it has more than {} MiB", limit >> 20);
@@ -26,6 +24,13 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         }
         false => Ok(bytes),
     }
+}
+
+/// Opens a regular file to be read.
+fn open(path: &Path) -> io::Result<File> {
+    // Without waiting: a pipe without a writer would keep us here, and the name can come to mean one at any time.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
 }
 
 /// Reads a whole regular file of text, as [`read`] does.
@@ -38,45 +43,15 @@ pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
 }
 
-/// Creates a file, or empties one that is there and regular.
-///
-/// # Errors
-///
-/// The system's own; or there is something else of that name.
-pub fn create(path: &Path) -> io::Result<File> {
-    check_regular(path)?;
-    File::create(path)
-}
-
-/// Whether a file can be written, without writing one: its folders are made where they are missing.
-///
-/// # Errors
-///
-/// As [`create`].
-pub fn check_writable(path: &Path) -> io::Result<()> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::create_dir_all(folder)?;
-    }
-    check_regular(path)?;
-    match path.exists() {
-        true => File::options().write(true).open(path).map(drop),
-        false => File::create_new(path).and_then(|_| fs::remove_file(path)),
-    }
-}
-
-fn check_regular(path: &Path) -> io::Result<()> {
-    match fs::metadata(path) {
-        Ok(metadata) if !metadata.is_file() => Err(not_regular()),
-        _ => Ok(()),
-    }
-}
-
-fn not_regular() -> io::Error {
+/// The error for a path at which there is something else than a regular file.
+pub(crate) fn not_regular() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{ffi::CString, fs, os::unix::ffi::OsStrExt};
+
     use super::*;
 
     #[test]
@@ -86,20 +61,18 @@ mod tests {
         fs::write(&path, "four").expect("written");
         assert_eq!(read(&path, 4).expect("small enough"), b"four");
         assert!(read(&path, 3).is_err() && read(folder.path(), 4).is_err());
-        assert!(read(Path::new("/dev/zero"), 4).is_err() && create(Path::new("/dev/full")).is_err());
+        assert!(read(Path::new("/dev/zero"), 4).is_err());
         fs::write(&path, b"\xFF").expect("written");
         assert!(read_text(&path, 4).is_err());
     }
 
     #[test]
-    fn what_can_be_written_is_found_out_without_a_trace() {
+    fn a_pipe_that_nobody_writes_to_is_not_waited_for() {
         let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("new/x");
-        check_writable(&path).expect("the folder is made");
-        assert!(!path.exists() && path.parent().is_some_and(Path::exists));
-        fs::write(&path, "kept").expect("written");
-        check_writable(&path).expect("it is there");
-        assert_eq!(fs::read(&path).expect("read"), b"kept");
-        assert!(check_writable(&path.join("below")).is_err());
+        let path = folder.path().join("x");
+        let name = CString::new(path.as_os_str().as_bytes()).expect("no NUL");
+        // SAFETY: the path ends with a NUL.
+        assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+        assert!(open(&path).is_err());
     }
 }

@@ -85,6 +85,12 @@ pub fn listen(jail: &Jail) -> io::Result<()> {
     Ok(())
 }
 
+/// Has a file that may not become larger be an error of the write, rather than the end of the process (SIGXFSZ).
+pub fn survive_full_files() {
+    // SAFETY: nothing but the signal's default is replaced.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
 /// Interrupts all runs, as SIGINT does. A terminal in raw mode does not send that.
 pub fn interrupt() {
     // A signal that came before it stays the one.

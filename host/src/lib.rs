@@ -12,7 +12,7 @@
 //! ([`hypercall`], [`exchange`], [`schedule`]) is pure and is tested without KVM.
 
 pub mod admission;
-pub mod clerk;
+mod clerk;
 pub mod cli;
 pub mod clock;
 pub mod command;
@@ -40,6 +40,7 @@ pub mod machine;
 pub mod memory;
 pub mod observe;
 pub mod output;
+pub mod output_file;
 pub mod paging;
 pub mod post_mortem;
 pub mod prodcons;

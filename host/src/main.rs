@@ -47,6 +47,7 @@ fn main() -> ExitCode {
 fn obey(command: Command) -> Result<(), Error> {
     jail::shed_set_user_id()
         .map_err(|source| Error::Os { what: "give up the rights of another user", source })?;
+    interrupt::survive_full_files();
     match command {
         Command::Run(args) if args.asks_for_needs() => needs(&args),
         Command::Run(args) => run(&args),
@@ -76,7 +77,7 @@ fn run(args: &RunArgs) -> Result<(), Error> {
     // A view draws, reads keys and gives the terminal back whatever happens: the lists are without that.
     let jail = prepare(if args.has_view() { Jail::Rights } else { args.jail() })?;
     let plan = args.plan()?;
-    let timeline = args.timeline()?;
+    let timeline = args.timeline();
     let system = System::open(&args.device().kvm, args.explain())?.with_timeline(&timeline);
     let (form, quiet) = args.output();
     let perform = |sink: &mut dyn Sink| {
@@ -92,10 +93,10 @@ fn run(args: &RunArgs) -> Result<(), Error> {
 /// Runs what is planned, and makes the page about it, if one is wanted.
 fn tell(system: System, jail: &Jail, plan: &Plan, args: &RunArgs, sink: &mut dyn Sink) -> Result<(), Error> {
     let Some(path) = args.report() else { return play(system, jail, plan, args.record(), sink) };
-    let report = Report::create(path)?;
-    let mut narrator = Narrator::to(beginning(plan), sink).keeping_stats(!args.stats());
-    let outcome = play(system, jail, plan, args.record(), &mut narrator);
-    report.conclude(narrator.story(), outcome)
+    let narrator = Narrator::to(beginning(plan), sink).keeping_stats(!args.stats());
+    let mut report = Report::new(path, narrator);
+    let outcome = play(system, jail, plan, args.record(), &mut report);
+    report.conclude(outcome)
 }
 
 /// Runs what is planned.

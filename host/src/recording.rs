@@ -22,7 +22,8 @@ use crate::{
     error::Error,
     event::{Account, CrashEvent, End, Event, Guest, Turn},
     files,
-    output::Sink,
+    output::{self, Sink},
+    output_file::OutputFile,
     prodcons::Plan,
     schedule::{Schedule, ScheduleSpec, vm_name},
     values::{is_guest_name, parse_mode},
@@ -265,11 +266,12 @@ impl RecordedEnd {
 /// A sink that writes a recording and hands every event on.
 ///
 /// The file is made when the run begins. Each line is written at once and whole, the first two
-/// together: whenever the process is killed, there is no recording yet, or all that happened before.
+/// together: whenever the process is killed, there is no recording yet, or all that happened before (see
+/// [`OutputFile::stream`]).
 pub struct Recorder<'a> {
     path: PathBuf,
     header: Header,
-    file: Option<Box<dyn Write + Send + 'a>>,
+    file: Option<OutputFile>,
     /// Whether it has begun.
     begun: bool,
     /// Why it could not be written.
@@ -284,22 +286,36 @@ impl<'a> Recorder<'a> {
         Self { path: path.into(), header, file: None, begun: false, failure: None, next }
     }
 
-    /// The same, to what takes the file's bytes, since it cannot be opened any more.
+    /// The same, to a file that was begun already.
     #[must_use]
-    pub fn through(self, writer: &'a mut (dyn Write + Send)) -> Self {
-        Self { file: Some(Box::new(writer)), ..self }
+    pub fn through(self, file: OutputFile) -> Self {
+        Self { file: Some(file), ..self }
     }
 
-    /// The outcome of the run that was recorded.
+    /// Puts the recording into place. The outcome of the run that was recorded.
     ///
     /// # Errors
     ///
     /// The run's; or the recording could not be written.
     pub fn conclude(self, outcome: Result<(), Error>) -> Result<(), Error> {
-        match self.failure {
-            Some(source) => Err(Error::Write { what: "recording", path: self.path, source }),
-            None => outcome,
-        }
+        // A recording that cannot be written ends the run.
+        let has_failed = self.failure.is_some();
+        let finished = self.finish();
+        if has_failed { finished } else { output::both(outcome, finished) }
+    }
+
+    /// Puts the recording into place, if anything was recorded.
+    ///
+    /// # Errors
+    ///
+    /// It could not be written.
+    pub fn finish(self) -> Result<(), Error> {
+        let placed = match (self.failure, self.file) {
+            (Some(failure), _) => Err(failure),
+            (None, Some(file)) if self.begun => file.place(),
+            (None, _) => Ok(()),
+        };
+        placed.map_err(|source| Error::Write { what: "recording", path: self.path, source })
     }
 
     fn record(&mut self, event: &Event<'_>) -> io::Result<()> {
@@ -326,11 +342,9 @@ fn append_line(lines: &mut Vec<u8>, record: &impl Serialize) -> io::Result<()> {
 }
 
 impl Sink for Recorder<'_> {
-    fn prepare(&mut self) -> io::Result<()> {
-        if self.file.is_none() {
-            let file = files::create(&self.path).map_err(|error| self.fail(error))?;
-            self.file = Some(Box::new(file));
-        }
+    fn prepare(&mut self) -> Result<(), Error> {
+        let failed = |source| Error::Write { what: "recording", path: self.path.clone(), source };
+        self.file = Some(OutputFile::stream(&self.path).map_err(failed)?);
         self.next.prepare()
     }
 

@@ -39,7 +39,7 @@ impl<'a> Session<'a> {
     ///
     /// The system gave no thread, or a file cannot be written.
     pub fn start(limits: &Limits, jail: &Jail, needs: Needs, sink: &'a mut dyn Sink) -> Result<Self, Error> {
-        sink.prepare().map_err(Error::Output)?;
+        sink.prepare()?;
         let watchdog = Watchdog::start_in(jail, limits.timeout)
             .map_err(|source| Error::Os { what: "start the watchdog thread", source })?;
         let (limits, jail, watchdog) = (limits.clone(), jail.clone(), Arc::new(watchdog));

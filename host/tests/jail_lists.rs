@@ -211,6 +211,7 @@ fn scenario(thread: Thread, call: &str) -> Scenario {
         ) => tests_of_a_guest,
         (Thread::Vcpu(_), "ioctl KVM_TRANSLATE") => translate,
         (Thread::Vcpu(_), "ioctl KVM_INTERRUPT") => timer,
+        (Thread::Vcpu(_), "wait4") => explore,
         (Thread::Vcpu(_), "ioctl TIOCGWINSZ") => explore_on_a_terminal,
         (Thread::Vcpu(_), "exit" | "rt_sigprocmask") => free,
         (Thread::Vcpu(_), "rt_sigreturn") | (Thread::Watchdog, "getpid" | "tgkill") => deadline,

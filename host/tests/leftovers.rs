@@ -35,7 +35,8 @@ fn obey(args: &[&str]) -> Result<(), Error> {
                 (Plan::Prodcons(plan), Some(path)) => {
                     let mut silence = Silence;
                     let mut recorder = Recorder::new(path, &plan, &mut silence);
-                    prodcons::run(system, &Jail::Open, &plan, &mut recorder)
+                    let outcome = prodcons::run(system, &Jail::Open, &plan, &mut recorder);
+                    recorder.conclude(outcome)
                 }
                 (Plan::Prodcons(plan), None) => prodcons::run(system, &Jail::Open, &plan, &mut Silence),
                 (Plan::Relay(plan), _) => relay::run(system, &Jail::Open, &plan, &mut Silence),

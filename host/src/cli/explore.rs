@@ -136,6 +136,7 @@ impl ExploreArgs {
                 .record
                 .clone()
                 .unwrap_or_else(|| recordings_folder().join(recording_name(&guests))),
+            renames_recording: self.record.is_none(),
             guests,
             seed: self.seed,
             limits: Limits::deadline(self.timeout),

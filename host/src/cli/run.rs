@@ -25,6 +25,7 @@ use crate::{
     machine::Secrets,
     observe::Observe,
     output::Form,
+    output_file::{Named, check_distinct},
     prodcons,
     relay::{self, Experiment, Vm, VmGuest},
     schedule::{DEFAULT_TURNS, ScheduleSpec},
@@ -180,6 +181,25 @@ pub enum Plan {
     Solo(solo::Plan),
 }
 
+impl Plan {
+    /// The files that are read once it is run.
+    fn inputs(&self) -> Vec<Named> {
+        match self {
+            Self::Prodcons(plan) => plan.guests.images(),
+            Self::Relay(plan) => {
+                let schedule = match &plan.experiment.schedule {
+                    ScheduleSpec::File(path) => Some(Named::new("the schedule's file", path)),
+                    _ => None,
+                };
+                let images = plan.images.iter().zip(1..);
+                let images = images.map(|(path, vm)| Named::new(format!("the image of VM {vm}"), path));
+                images.chain(schedule).collect()
+            }
+            Self::Solo(plan) => vec![Named::new("the guest's image", &plan.image)],
+        }
+    }
+}
+
 impl RunArgs {
     /// The name of the producer-consumer experiment.
     const PRODCONS: &str = "prodcons";
@@ -210,12 +230,8 @@ impl RunArgs {
     }
 
     /// Where what happens when is told.
-    ///
-    /// # Errors
-    ///
-    /// Its file cannot be made.
-    pub fn timeline(&self) -> Result<Timeline, Error> {
-        self.trace.as_deref().map_or_else(|| Ok(Timeline::default()), Timeline::create)
+    pub fn timeline(&self) -> Timeline {
+        self.trace.as_deref().map_or_else(Timeline::default, Timeline::to)
     }
 
     /// The file of the page about the run.
@@ -310,15 +326,15 @@ impl RunArgs {
         if let Some(vm) = self.gdb_vm.filter(|&vm| vm as usize > vms) {
             return Err(Error::Usage(format!("--gdb-vm {vm}: this run's VMs are 1 to {vms}")));
         }
-        if let Some(experiment) = experiment {
-            return Ok(Plan::Relay(self.relay(experiment, seed)));
-        }
-        match (self.guest(), &self.image) {
-            (Some(Self::PRODCONS), _) => Ok(Plan::Prodcons(self.prodcons(seed))),
-            (Some(name), _) => Ok(Plan::Solo(self.solo(self.image_path(name), seed))),
-            (None, Some(image)) => Ok(Plan::Solo(self.solo(image.clone(), seed))),
-            (None, None) => unreachable!("check() refuses a run of nothing"),
-        }
+        let plan = match (experiment, self.guest(), &self.image) {
+            (Some(experiment), ..) => Plan::Relay(self.relay(experiment, seed)),
+            (None, Some(Self::PRODCONS), _) => Plan::Prodcons(self.prodcons(seed)),
+            (None, Some(name), _) => Plan::Solo(self.solo(self.image_path(name), seed)),
+            (None, None, Some(image)) => Plan::Solo(self.solo(image.clone(), seed)),
+            (None, None, None) => unreachable!("check() refuses a run of nothing"),
+        };
+        check_distinct(plan.inputs(), self.outputs())?;
+        Ok(plan)
     }
 
     fn prodcons(&self, seed: u64) -> prodcons::Plan {
@@ -494,10 +510,32 @@ impl RunArgs {
                 "--record is for runs that can be repeated, and one with --schedule free cannot".into(),
             ));
         }
-        if self.report.is_some() && self.report == self.exchange.record {
-            return Err(Error::Usage("--report and --record name one file; each needs its own".into()));
-        }
-        Ok(())
+        check_distinct(self.inputs(), self.outputs())
+    }
+
+    /// The files that are named to be read, images by a guest's name apart: those are the plan's.
+    fn inputs(&self) -> Vec<Named> {
+        let schedule = match &self.exchange.schedule {
+            Some(ScheduleSpec::File(path)) => Some(path),
+            _ => None,
+        };
+        let named = [
+            ("--image", self.image.as_ref()),
+            ("--experiment", self.experiment.as_ref()),
+            ("the schedule's file", schedule),
+        ];
+        named.into_iter().filter_map(|(what, path)| Some(Named::new(what, path?))).collect()
+    }
+
+    /// The files that the run is to leave.
+    fn outputs(&self) -> Vec<Named> {
+        let named = [
+            ("--report", &self.report),
+            ("--record", &self.exchange.record),
+            ("--trace", &self.trace),
+            ("--trace-instructions-to", &self.trace_instructions_to),
+        ];
+        named.into_iter().filter_map(|(what, path)| Some(Named::new(what, path.as_ref()?))).collect()
     }
 }
 

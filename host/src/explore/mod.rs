@@ -12,7 +12,7 @@ mod verdict;
 
 use std::{
     collections::HashSet,
-    fmt,
+    fmt, fs, io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -24,14 +24,13 @@ pub use search::Capacities;
 pub use trial::Trial;
 
 use crate::{
-    clerk::Clerk,
     error::{Error, GuestError},
-    files,
     jail::{Jail, Needs},
     kvm::System,
     limits::Limits,
     observe::Observe,
-    output::{Form, Silence},
+    output::{self, Form, Silence},
+    output_file::{Named, OutputFile, check_distinct},
     prodcons::{self, Cast},
     recording::Recorder,
     schedule,
@@ -44,6 +43,9 @@ use verdict::Verdict;
 
 /// How long a failure is shrunk at most.
 const SHRINKING: Duration = Duration::from_secs(45);
+
+/// How many searches for the same guests can record at once.
+const MOST_SEARCHES: u32 = 100;
 
 /// What to explore.
 #[derive(Clone, Debug)]
@@ -66,6 +68,8 @@ pub struct Plan {
     pub options: Vec<String>,
     /// Where a failure is recorded.
     pub recording: PathBuf,
+    /// Whether it may be recorded in a file of a similar name, because nobody asked for this one.
+    pub renames_recording: bool,
     /// The form of the verdict.
     pub form: Form,
     /// Whether progress is not shown.
@@ -84,13 +88,13 @@ pub fn run(system: &System, jail: &Jail, plan: &Plan) -> Result<(), Error> {
     let short = space.short(plan.depth).ok_or_else(|| {
         Error::Usage(format!("--depth {}: so many schedules of {vms} VMs are beyond counting", plan.depth))
     })?;
+    check_distinct(plan.guests.images(), [Named::new("--record", &plan.recording)].into())?;
     let cast = Cast::open(system, &plan.guests)?;
     verdict::announce(plan, &cast, short.len())?;
 
     // Before the search: nobody likes to lose what came of it.
-    let cannot = |source| Error::Write { what: "recording", path: plan.recording.clone(), source };
-    files::check_writable(&plan.recording).map_err(cannot)?;
-    let clerk = Clerk::hire(&plan.recording).map_err(cannot)?;
+    let (recording, file) = begin_recording(plan)?;
+    let plan = &Plan { recording, ..plan.clone() };
 
     let mut silence = Silence;
     let needs = Needs { explores: true, ..Needs::default() };
@@ -100,7 +104,7 @@ pub fn run(system: &System, jail: &Jail, plan: &Plan) -> Result<(), Error> {
     let began = Instant::now();
     let mut searched = Searched { short: 0, of: short.len(), random: 0 };
     let found = match search(&mut lab, plan, space, short, &mut searched, &progress)? {
-        Some(first) => Some(pin_down(&mut lab, plan, clerk, first, &progress)?),
+        Some(first) => Some(pin_down(&mut lab, plan, file, first, &progress)?),
         None => None,
     };
     drop(progress);
@@ -153,7 +157,7 @@ fn search(
 fn pin_down(
     lab: &mut Lab<'_>,
     plan: &Plan,
-    clerk: Clerk,
+    file: OutputFile,
     first: Failure,
     progress: &Progress,
 ) -> Result<Found, Error> {
@@ -188,13 +192,46 @@ fn pin_down(
         error: first.error,
         recorded: true,
     };
-    match record(lab, &exchange(plan, &found.shrunk.trial), clerk, &plan.recording) {
+    let exchange = exchange(plan, &found.shrunk.trial);
+    let mut silence = Silence;
+    let mut recorder = Recorder::new(&plan.recording, &exchange, &mut silence).through(file);
+    match lab.run_again(&exchange, &mut recorder) {
         Err(Error::Guest(error)) => found.error = error,
         Ok(()) => found.repeats = false,
-        Err(Error::Write { .. }) => found.recorded = false,
+        // The recording's, of which it is told next.
+        Err(Error::Output(_)) => {}
         Err(error) => return Err(error),
     }
+    found.recorded = recorder.finish().inspect_err(|error| output::complain(&error.to_string())).is_ok();
     Ok(found)
+}
+
+/// Begins the recording, in its folder, which is made where it is missing. Returns its name as well.
+fn begin_recording(plan: &Plan) -> Result<(PathBuf, OutputFile), Error> {
+    let failed = |source| Error::Write { what: "recording", path: plan.recording.clone(), source };
+    let folder = plan.recording.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
+    if !plan.renames_recording {
+        let file = OutputFile::whole(&plan.recording).map_err(failed)?;
+        return Ok((plan.recording.clone(), file));
+    }
+    // Another search that goes on has its own.
+    let names = (2..=MOST_SEARCHES).map(|number| numbered(&plan.recording, number));
+    for name in [plan.recording.clone()].into_iter().chain(names) {
+        match OutputFile::alone(&name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            outcome => return Ok((name, outcome.map_err(failed)?)),
+        }
+    }
+    Err(failed(io::ErrorKind::AlreadyExists.into()))
+}
+
+/// A file's name with a number in front of its end.
+fn numbered(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push(format!("-{number}."));
+    name.push(path.extension().unwrap_or_default());
+    path.with_file_name(name)
 }
 
 /// The run that a trial stands for.
@@ -211,16 +248,6 @@ fn exchange(plan: &Plan, trial: &Trial) -> prodcons::Plan {
         stats: false,
         observe: Observe::Nobody,
     }
-}
-
-/// Runs an exchange once more and has the clerk record it.
-fn record(lab: &Lab<'_>, exchange: &prodcons::Plan, mut clerk: Clerk, path: &Path) -> Result<(), Error> {
-    let mut silence = Silence;
-    let mut recorder = Recorder::new(path, exchange, &mut silence).through(&mut clerk);
-    let outcome = lab.run_again(exchange, &mut recorder);
-    let outcome = recorder.conclude(outcome);
-    clerk.dismiss().map_err(|source| Error::Write { what: "recording", path: path.into(), source })?;
-    outcome
 }
 
 /// How far the search has come.

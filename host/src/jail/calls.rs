@@ -8,7 +8,7 @@ use crate::kvm::request;
 /// What a run's vCPU threads need beyond what every run's do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// VMs are reset and made anew, and a clerk writes a recording.
+    /// VMs are reset and made anew.
     pub explores: bool,
     /// Guests are stepped.
     pub steps: bool,
@@ -192,6 +192,8 @@ const VCPU: &[Call] = &[
     TGKILL,
     SIGPROCMASK,
     SIGALTSTACK,
+    // A clerk says whether the file that it sees to has its name.
+    any("wait4", libc::SYS_wait4),
     EXIT,
     EXIT_GROUP,
 ];
@@ -230,8 +232,6 @@ const EXPLORER: &[Call] = &[
     request("ioctl TIOCGWINSZ", &[(1, Is(low(libc::TIOCGWINSZ)))]),
     // Paths are shown and recorded as from the current folder.
     any("getcwd", libc::SYS_getcwd),
-    // The clerk says how it ended.
-    any("wait4", libc::SYS_wait4),
 ];
 
 /// Guests are stepped, or stopped where gdb wants it; one that is stopped at a handler is set back to its first

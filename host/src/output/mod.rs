@@ -19,7 +19,7 @@ pub use afterwards::Afterwards;
 pub use silenced::hold_complaints;
 pub use terminal::{Utf8Stream, visible};
 
-use crate::event::Event;
+use crate::{error::Error, event::Event};
 pub(crate) use jsonl::JsonLines;
 pub(crate) use patient::Patient;
 
@@ -30,7 +30,7 @@ pub trait Sink: Send {
     /// # Errors
     ///
     /// One cannot be opened.
-    fn prepare(&mut self) -> io::Result<()> {
+    fn prepare(&mut self) -> Result<(), Error> {
         Ok(())
     }
 
@@ -132,8 +132,23 @@ fn sink(writer: Box<dyn Write + Send>, form: Form, color: bool, quiet: bool) -> 
 /// # Errors
 ///
 /// The output cannot be written.
-pub fn line(text: &str) -> Result<(), crate::error::Error> {
-    writeln!(anstream::stdout(), "{text}").map_err(crate::error::Error::Output)
+pub fn line(text: &str) -> Result<(), Error> {
+    writeln!(anstream::stdout(), "{text}").map_err(Error::Output)
+}
+
+/// The outcome of a run that left a file, and of that: of two errors the file's is only told.
+///
+/// # Errors
+///
+/// The run's, or that of its file.
+pub(crate) fn both(run: Result<(), Error>, file: Result<(), Error>) -> Result<(), Error> {
+    match (run, file) {
+        (Err(error), Err(other)) => {
+            complain(&other.to_string());
+            Err(error)
+        }
+        (run, file) => run.and(file),
+    }
 }
 
 /// Writes the beginning of a line to standard output, for a person to see at once.
@@ -141,9 +156,9 @@ pub fn line(text: &str) -> Result<(), crate::error::Error> {
 /// # Errors
 ///
 /// The output cannot be written.
-pub fn begin_line(text: &str) -> Result<(), crate::error::Error> {
+pub fn begin_line(text: &str) -> Result<(), Error> {
     let mut stdout = anstream::stdout();
-    write!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(crate::error::Error::Output)
+    write!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(Error::Output)
 }
 
 /// Writes a line about a guest to standard error.

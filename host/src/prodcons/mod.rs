@@ -20,6 +20,7 @@ use crate::{
     machine::{Machine, Secrets},
     observe::Observe,
     output::Sink,
+    output_file::Named,
     schedule::{DEFAULT_TURNS, Schedule, ScheduleSpec},
     session::Session,
 };
@@ -54,6 +55,12 @@ pub struct Guests {
 }
 
 impl Guests {
+    /// The images that are read.
+    pub fn images(&self) -> Vec<Named> {
+        let image = |side: &str, source: &Source| Named::new(format!("the {side}'s image"), &source.path);
+        vec![image("producer", &self.producer), image("consumer", &self.consumer)]
+    }
+
     /// The number of VMs.
     pub fn vms(&self) -> usize {
         self.producers + self.consumers

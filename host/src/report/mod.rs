@@ -16,33 +16,34 @@ mod transcript;
 mod turns;
 
 use std::{
-    fs::{self, File},
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
 };
 
 pub use page::page;
 
-use crate::{error::Error, files, output, story::Story};
+use crate::{
+    error::Error,
+    event::Event,
+    output::{self, Sink},
+    output_file::{Named, OutputFile, check_distinct},
+    story::{Narrator, Story},
+};
 
-/// The file of a page that is to be.
+/// A sink that makes a page of the run, and hands every event on.
 ///
-/// It is opened before the run begins and written after it, at once. A process that is killed leaves it
-/// empty.
-pub struct Report {
+/// The page's file is begun before the run and written after it, at once.
+pub struct Report<'a> {
     path: PathBuf,
-    file: File,
+    narrator: Narrator<'a>,
+    /// `None` before the run begins.
+    file: Option<OutputFile>,
 }
 
-impl Report {
-    /// Creates the file, or empties it.
-    ///
-    /// # Errors
-    ///
-    /// That cannot be done.
-    pub fn create(path: &Path) -> Result<Self, Error> {
-        let file = files::create(path).map_err(|source| cannot(path, source))?;
-        Ok(Self { path: path.into(), file })
+impl<'a> Report<'a> {
+    /// A report of a run that is told to a narrator.
+    pub fn new(path: &Path, narrator: Narrator<'a>) -> Self {
+        Self { path: path.into(), narrator, file: None }
     }
 
     /// Writes the page of a run that is over, whatever came of it; returns that.
@@ -50,23 +51,30 @@ impl Report {
     /// # Errors
     ///
     /// The run's; or the page cannot be written.
-    pub fn conclude(self, story: &Story, outcome: Result<(), Error>) -> Result<(), Error> {
-        let written = match story.is_empty() {
-            false => self.write(story),
-            // It did not begin, and there is an error that says why.
-            true => fs::remove_file(&self.path).map_err(|source| cannot(&self.path, source)),
+    pub fn conclude(self, outcome: Result<(), Error>) -> Result<(), Error> {
+        let story = self.narrator.story();
+        // Without a story an error says why there was no run, unless the guest was ended before it said anything.
+        let is_told = !story.is_empty() || matches!(outcome, Err(Error::Interrupted { .. } | Error::Killed));
+        let written = match self.file.filter(|_| is_told) {
+            Some(file) => file.write_and_place(page(story).as_bytes()),
+            None => Ok(()),
         };
-        match (outcome, written) {
-            (Err(error), Err(other)) => {
-                output::complain(&other.to_string());
-                Err(error)
-            }
-            (outcome, written) => outcome.and(written),
-        }
+        output::both(outcome, written.map_err(|source| cannot(&self.path, source)))
+    }
+}
+
+impl Sink for Report<'_> {
+    fn prepare(&mut self) -> Result<(), Error> {
+        self.file = Some(OutputFile::whole(&self.path).map_err(|source| cannot(&self.path, source))?);
+        self.narrator.prepare()
     }
 
-    fn write(mut self, story: &Story) -> Result<(), Error> {
-        self.file.write_all(page(story).as_bytes()).map_err(|source| cannot(&self.path, source))
+    fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
+        self.narrator.event(event)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.narrator.flush()
     }
 }
 
@@ -75,13 +83,11 @@ impl Report {
 /// # Errors
 ///
 /// The file tells no run, or the page cannot be written.
-pub fn of_file(file: &Path, page: &Path) -> Result<(), Error> {
+pub fn of_file(file: &Path, path: &Path) -> Result<(), Error> {
+    check_distinct([Named::new("the run", file)].into(), [Named::new("the page", path)].into())?;
     let story = Story::open(file)?;
-    let canonical = |path: &Path| fs::canonicalize(path).ok();
-    if canonical(page).is_some_and(|page| Some(page) == canonical(file)) {
-        return Err(Error::Usage(format!("{}: the page would take the place of the run", page.display())));
-    }
-    Report::create(page)?.write(&story)
+    let written = OutputFile::whole(path).and_then(|file| file.write_and_place(page(&story).as_bytes()));
+    written.map_err(|source| cannot(path, source))
 }
 
 fn cannot(path: &Path, source: io::Error) -> Error {

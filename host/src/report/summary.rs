@@ -66,7 +66,8 @@ fn ending(story: &Story) -> String {
             format!("VM {}, {}{turn}: {message}", crash.vm, crash.name)
         }
         (None, None) => {
-            format!("The run did not come to its end: it was interrupted or killed after {turns}.")
+            let after = story.beginning().map_or(String::new(), |_| format!(" after {turns}"));
+            format!("The run did not come to its end: it was interrupted or killed{after}.")
         }
         (None, Some(_)) => match story.ending().and_then(|end| end.account).map(|account| account.audit) {
             Some(Audit::Ok) => format!("{turns}; what came out is what went in, in order."),

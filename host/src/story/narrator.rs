@@ -7,6 +7,7 @@ use std::{
 
 use super::{Problem, Story};
 use crate::{
+    error::Error,
     event::Event,
     output::{JsonLines, Sink},
 };
@@ -76,7 +77,7 @@ impl<'a, L: Listener> Narrator<'a, L> {
 }
 
 impl<L: Listener> Sink for Narrator<'_, L> {
-    fn prepare(&mut self) -> io::Result<()> {
+    fn prepare(&mut self) -> Result<(), Error> {
         self.next.prepare()
     }
 

@@ -8,7 +8,6 @@ mod record;
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -20,8 +19,8 @@ use serde_json::{Value, json};
 use crate::{
     error::Error,
     event::{Console, CrashEvent, Event, Log, Relay, Run, Turn},
-    files,
-    output::Sink,
+    output::{self, Sink},
+    output_file::OutputFile,
     stats::{Reason, microseconds},
 };
 use record::Record;
@@ -44,15 +43,9 @@ pub struct Stay {
 }
 
 impl Timeline {
-    /// A timeline that goes to a file.
-    ///
-    /// # Errors
-    ///
-    /// The file cannot be made.
-    pub fn create(path: &Path) -> Result<Self, Error> {
-        let error = |source| Error::Write { what: "trace", path: path.into(), source };
-        let file = files::create(path).map_err(error)?;
-        Ok(Self { file: Some(Arc::new(Mutex::new(TraceFile::new(path, file)))) })
+    /// A timeline that goes to a file, which is made when a [`Teller`] is prepared.
+    pub fn to(path: &Path) -> Self {
+        Self { file: Some(Arc::new(Mutex::new(TraceFile::new(path)))) }
     }
 
     /// A VM's guest is to run from now on.
@@ -69,16 +62,14 @@ impl Timeline {
         }
     }
 
-    /// Ends the file; the outcome of the run that it tells of.
+    /// Ends the file, if the run has begun; the outcome of the run that it tells of.
     ///
     /// # Errors
     ///
     /// The run's; or the file could not be written.
     pub fn conclude(&self, outcome: Result<(), Error>) -> Result<(), Error> {
-        match self.lock().map(|mut file| file.end()) {
-            Some(Err(error)) => outcome.and(Err(error)),
-            _ => outcome,
-        }
+        let ended = self.lock().map_or(Ok(()), |mut file| file.end());
+        output::both(outcome, ended)
     }
 
     fn lock(&self) -> Option<MutexGuard<'_, TraceFile>> {
@@ -101,7 +92,8 @@ impl<'a> Teller<'a> {
 }
 
 impl Sink for Teller<'_> {
-    fn prepare(&mut self) -> io::Result<()> {
+    fn prepare(&mut self) -> Result<(), Error> {
+        self.timeline.lock().map_or(Ok(()), |mut file| file.open())?;
         self.next.prepare()
     }
 
@@ -120,7 +112,8 @@ impl Sink for Teller<'_> {
 /// The file.
 struct TraceFile {
     path: PathBuf,
-    writer: BufWriter<File>,
+    /// `None` before the run begins and after it has ended.
+    writer: Option<BufWriter<OutputFile>>,
     /// What all times count from: when the first thing happened.
     start: Option<Instant>,
     /// Whether there is a record already.
@@ -140,15 +133,25 @@ struct Slice {
 }
 
 impl TraceFile {
-    fn new(path: &Path, file: File) -> Self {
+    fn new(path: &Path) -> Self {
         Self {
             path: path.into(),
-            writer: BufWriter::new(file),
+            writer: None,
             start: None,
             begun: false,
             open: BTreeMap::new(),
             failure: None,
         }
+    }
+
+    fn open(&mut self) -> Result<(), Error> {
+        let file = OutputFile::stream(&self.path).map_err(|source| self.error(source))?;
+        self.writer = Some(BufWriter::new(file));
+        Ok(())
+    }
+
+    fn error(&self, source: io::Error) -> Error {
+        Error::Write { what: "trace", path: self.path.clone(), source }
     }
 
     fn begin(&mut self, vm: u32, name: &str, now: Instant) {
@@ -230,22 +233,24 @@ impl TraceFile {
     fn end(&mut self) -> Result<(), Error> {
         let open: Vec<u32> = self.open.keys().copied().collect();
         open.into_iter().for_each(|vm| self.close(vm, "run", json!({}), None));
-        let opening: &[u8] = if self.begun { b"" } else { b"[" };
-        let written = self.writer.write_all(opening).and_then(|()| self.writer.write_all(b"\n]\n"));
-        let written = written.and_then(|()| self.writer.flush());
-        match self.failure.take().map_or(written, Err) {
-            Ok(()) => Ok(()),
-            Err(source) => Err(Error::Write { what: "trace", path: self.path.clone(), source }),
-        }
+        // A run that did not get to its first guest has no trace.
+        let Some(mut writer) = self.writer.take().filter(|_| self.begun) else { return Ok(()) };
+        let written = writer.write_all(b"\n]\n").and_then(|()| writer.flush());
+        let (file, _) = writer.into_parts();
+        self.failure
+            .take()
+            .map_or(written, Err)
+            .and_then(|()| file.place())
+            .map_err(|source| self.error(source))
     }
 
     /// Writes a record. Of a file whose end is missing readers take what is there.
     fn write(&mut self, record: &Record<'_>) {
         let separator: &[u8] = if std::mem::replace(&mut self.begun, true) { b",\n" } else { b"[\n" };
-        let written = self
-            .writer
+        let Some(writer) = &mut self.writer else { return };
+        let written = writer
             .write_all(separator)
-            .and_then(|()| serde_json::to_writer(&mut self.writer, record).map_err(io::Error::from));
+            .and_then(|()| serde_json::to_writer(writer, record).map_err(io::Error::from));
         if let Err(error) = written {
             self.failure.get_or_insert(error);
         }

@@ -1,19 +1,24 @@
 //! Where the lines of a trace go: to standard error or a file, up to a number of instructions. All VMs of a
 //! run share it.
 
-use std::io::{self, BufWriter, Write};
+use std::{
+    io::{self, BufWriter, Stderr, Write},
+    path::PathBuf,
+};
 
 use super::Shown;
 use crate::{
     error::Error,
-    files,
     output::{self, Patient, visible},
+    output_file::OutputFile,
 };
 
-/// The lines of a run's trace.
+/// The lines of a run's trace. Dropping them puts their file into place, if they have one.
 pub(super) struct Lines {
     /// `None` once they could not be written.
-    writer: Option<BufWriter<Box<dyn Write + Send>>>,
+    writer: Option<BufWriter<Target>>,
+    /// Whether there was a line.
+    is_begun: bool,
     /// The number of instructions that are still to be shown.
     left: u64,
     limit: Option<u64>,
@@ -21,26 +26,41 @@ pub(super) struct Lines {
     place: String,
 }
 
+enum Target {
+    Stderr(Patient<Stderr>),
+    File(OutputFile),
+}
+
+impl Write for Target {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Stderr(stderr) => stderr.write(bytes),
+            Self::File(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Stderr(stderr) => stderr.flush(),
+            Self::File(file) => file.flush(),
+        }
+    }
+}
+
 impl Lines {
     /// Makes the trace's file, if it has one.
     pub(super) fn open(shown: &Shown) -> Result<Self, Error> {
-        let writer: Box<dyn Write + Send> = match &shown.file {
-            None => Box::new(Patient::new(io::stderr())),
-            Some(path) => {
-                let file = files::create(path).map_err(|source| Error::Write {
-                    what: "trace",
-                    path: path.clone(),
-                    source,
-                })?;
-                Box::new(Patient::new(file))
-            }
+        let failed = |path: &PathBuf, source| Error::Write { what: "trace", path: path.clone(), source };
+        let target = match &shown.file {
+            None => Target::Stderr(Patient::new(io::stderr())),
+            Some(path) => Target::File(OutputFile::stream(path).map_err(|source| failed(path, source))?),
         };
         let place = match &shown.file {
             None => "standard error".into(),
             Some(path) => path.display().to_string(),
         };
         let left = shown.limit.unwrap_or(u64::MAX);
-        Ok(Self { writer: Some(BufWriter::new(writer)), left, limit: shown.limit, place })
+        Ok(Self { writer: Some(BufWriter::new(target)), is_begun: false, left, limit: shown.limit, place })
     }
 
     /// Whether more lines are wanted, and can be written.
@@ -60,6 +80,7 @@ impl Lines {
 
     /// Shows a line that is no instruction.
     pub(super) fn remark(&mut self, line: &str) {
+        self.is_begun = true;
         self.write(|writer| writeln!(writer, "{}", visible(line)));
     }
 
@@ -69,7 +90,7 @@ impl Lines {
     }
 
     /// Writes; what cannot be written ends the trace, and not the run.
-    fn write(&mut self, write: impl FnOnce(&mut BufWriter<Box<dyn Write + Send>>) -> io::Result<()>) {
+    fn write(&mut self, write: impl FnOnce(&mut BufWriter<Target>) -> io::Result<()>) {
         let Some(Err(error)) = self.writer.as_mut().map(write) else { return };
         // What is in its buffer is not to be tried again when it is dropped.
         if let Some(writer) = self.writer.take() {
@@ -81,6 +102,18 @@ impl Lines {
             output::complain(&format!(
                 "the trace cannot be written to {place}: {error}; the run goes on without it"
             ));
+        }
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.flush();
+        let target = self.writer.take().filter(|_| self.is_begun).map(|writer| writer.into_parts().0);
+        if let Some(Target::File(file)) = target
+            && let Err(error) = file.place()
+        {
+            output::complain(&format!("the trace cannot be written to {}: {error}", self.place));
         }
     }
 }

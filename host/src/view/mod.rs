@@ -39,8 +39,9 @@ pub use way::Way;
 
 use crate::{
     error::Error,
-    files, interrupt,
+    interrupt,
     output::{self, Afterwards, Sink},
+    output_file::{Named, OutputFile, check_distinct},
     story::{Narrator, Story},
 };
 use show::{Closed, Stage, show};
@@ -82,6 +83,8 @@ pub fn open(plan: &Plan) -> Result<(), Error> {
                 .into(),
         ));
     }
+    let picture = plan.picture.iter().map(|picture| Named::new("--svg", &picture.file));
+    check_distinct([Named::new("the run", &plan.file)].into(), picture.collect())?;
     let story = Story::open(&plan.file)?;
     let mut view = View::new();
     if let Some(value) = plan.item {
@@ -105,9 +108,9 @@ pub fn open(plan: &Plan) -> Result<(), Error> {
 fn draw_picture(story: &Story, view: &View, file: &Path, size: Size) -> Result<(), Error> {
     let mut buffer = Buffer::empty(Rect::new(0, 0, size.width, size.height));
     Scene { story, view, origin: Origin::File }.draw(&mut buffer);
-    files::create(file)
-        .and_then(|mut to| io::Write::write_all(&mut to, svg(&buffer).as_bytes()))
-        .map_err(|source| Error::Os { what: "write the picture", source })
+    OutputFile::whole(file)
+        .and_then(|to| to.write_and_place(svg(&buffer).as_bytes()))
+        .map_err(|source| Error::Write { what: "picture", path: file.into(), source })
 }
 
 /// Whether there is a terminal to show something in.
