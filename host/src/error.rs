@@ -1,9 +1,10 @@
 //! Every way in which a command can fail, and the exit status of each.
 
-use std::{fmt, io, path::PathBuf, time::Duration};
+use std::{borrow::Cow, fmt, io, path::PathBuf, time::Duration};
 
 use crate::{
     crash::Crash,
+    foreign,
     hypercall::PanicReport,
     image::ImageError,
     interrupt::Signal,
@@ -260,12 +261,14 @@ pub struct GuestError {
 
 impl GuestError {
     /// What to try next.
-    pub fn hint(&self) -> &'static str {
+    pub fn hint(&self) -> Cow<'static, str> {
         let is_deaf = self.evidence.as_ref().is_some_and(Evidence::is_deaf);
-        match is_deaf && self.end.is_the_clocks() {
-            true => "let the timer's interrupt in, which waits: guest_rt::interrupts::enable, or wait",
-            false => self.end.hint(),
+        let is_foreign = self.evidence.as_ref().is_some_and(|evidence| evidence.origin().is_foreign());
+        if is_deaf && self.end.is_the_clocks() {
+            return "let the timer's interrupt in, which waits: guest_rt::interrupts::enable, or wait".into();
         }
+        let other = if is_foreign { foreign::hint(&self.end) } else { None };
+        other.unwrap_or_else(|| self.end.hint().into())
     }
 
     /// What can be said of it beyond how it ended.

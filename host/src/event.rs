@@ -1,7 +1,7 @@
 //! What happens in a run, as the outputs see it. The fields that JSON lines have, and their
 //! names, are a contract; nothing in `run`, `turn` and `end` depends on the clock.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use guest_abi::{ring::Ring, transition::Role};
 use log::Level;
@@ -181,7 +181,7 @@ pub struct CrashEvent<'a> {
     #[serde(flatten)]
     pub location: Option<Location>,
     /// What to try next.
-    pub hint: &'static str,
+    pub hint: Cow<'static, str>,
     /// For a broken rule of the ring: the last good state and the claimed one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub states: Option<&'a States>,

@@ -1,6 +1,7 @@
 //! `--explain`: each KVM call and each exit, as it happens, with a sentence on why it is there.
 
 use crate::{
+    foreign,
     kvm::{Exit, Width},
     output,
 };
@@ -24,25 +25,25 @@ impl Explain {
         }
     }
 
-    /// Explains an exit of a VM.
-    pub fn exit(self, vm: u32, exit: &Exit) {
+    /// Explains an exit of a VM, whose guest others built or not.
+    pub fn exit(self, vm: u32, exit: &Exit, foreign: bool) {
         if self.on {
-            output::complain(&format!("explain: KVM_RUN of VM {vm} returned    {}", sentence(exit)));
+            output::complain(&format!("explain: KVM_RUN of VM {vm} returned    {}", sentence(exit, foreign)));
         }
     }
 }
 
 /// Why a guest left.
-fn sentence(exit: &Exit) -> String {
+fn sentence(exit: &Exit, foreign: bool) -> String {
     match exit {
         Exit::Out { port, width, values } => format!(
             "KVM_EXIT_IO: the guest wrote {} to port {port:#x}{}; ports are not its own, so the CPU left the guest",
             values_in_words(values.as_slice(), *width),
-            purpose(*port),
+            purpose(*port, foreign),
         ),
         Exit::In { port, width, .. } => format!(
             "KVM_EXIT_IO: the guest reads {width} from port {port:#x}{}; the answer goes into the run structure",
-            purpose(*port),
+            purpose(*port, foreign),
         ),
         Exit::Mmio { address, .. } => {
             format!("KVM_EXIT_MMIO: the guest reached for address {address:#x}, where no memory slot is")
@@ -78,10 +79,10 @@ fn values_in_words(values: &[u32], width: Width) -> String {
 }
 
 /// The hypercall that a port is.
-fn purpose(port: u16) -> String {
-    match guest_abi::port::Port::try_from(port) {
-        Ok(port) => format!(", the hypercall {port:?}"),
-        Err(_) => ", which is no hypercall".into(),
+fn purpose(port: u16, foreign: bool) -> String {
+    match foreign::hypercall(port, foreign) {
+        Some(port) => format!(", the hypercall {port:?}"),
+        None => ", which is no hypercall".into(),
     }
 }
 
@@ -93,7 +94,7 @@ mod tests {
     #[test]
     fn a_port_write_is_explained_with_its_hypercall() {
         let exit = Exit::Out { port: 0xEA, width: Width::Long, values: Values::One(2048) };
-        let text = sentence(&exit);
+        let text = sentence(&exit, true);
         assert!(
             text.starts_with(
                 "KVM_EXIT_IO: the guest wrote 0x800 (32-bit) to port 0xea, the hypercall PrintDecimal"
@@ -102,8 +103,11 @@ mod tests {
         );
         let exit = Exit::Out { port: 0x80, width: Width::Byte, values: Values::Many(vec![1, 2]) };
         assert!(
-            sentence(&exit)
+            sentence(&exit, false)
                 .contains("2 values (8-bit) by a string instruction to port 0x80, which is no hypercall")
         );
+        let exit = Exit::Out { port: 0xF0, width: Width::Long, values: Values::One(0) };
+        assert!(sentence(&exit, false).contains("port 0xf0, the hypercall Exit"));
+        assert!(sentence(&exit, true).contains("port 0xf0, which is no hypercall"));
     }
 }

@@ -53,6 +53,7 @@ pub fn accesses(instruction: &Instruction, registers: &Registers) -> Vec<Access>
             let reads = matches!(access, Read | CondRead | ReadWrite | ReadCondWrite);
             let writes = matches!(access, Write | CondWrite | ReadWrite | ReadCondWrite);
             let address = memory.virtual_address(0, |register, _, _| registers.value(register))?;
+            let address = registers.wrapped(address);
             let len = u64::try_from(memory.memory_size().size()).ok()?.max(1);
             (reads || writes).then_some(Access { address, len, reads, writes })
         })
@@ -88,6 +89,8 @@ pub fn raises_nothing(instruction: &Instruction, registers: &Registers) -> bool 
 
 #[cfg(test)]
 mod tests {
+    use guest_abi::mode::CpuMode;
+
     use super::*;
 
     #[test]
@@ -109,6 +112,15 @@ mod tests {
         assert_eq!(of(&[0x01, 0x45, 8]), [access(0x1008, 4, true, true)]);
         assert_eq!(of(&[0x50]), [access(0x1FFC, 4, false, true)]);
         assert!(of(&[0x8D, 0x45, 8]).is_empty() && of(&[0x89, 0xE8]).is_empty());
+    }
+
+    #[test]
+    fn an_access_beyond_4_gib_is_one_at_the_beginning() {
+        let mut registers = Registers::default().in_segments(CpuMode::Protected, 32, 0, 0x4000_0000);
+        registers.general[4] = 0xC000_0010;
+        // push eax, through a stack segment that begins at 1 GiB
+        let accesses = accesses(&decode(32, &[0x50], 0), &registers);
+        assert_eq!(accesses.first().map(|access| access.address), Some(0xC));
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub mod exchange;
 pub mod explain;
 pub mod explore;
 pub mod files;
+pub mod foreign;
 pub mod gdb;
 pub mod hypercall;
 pub mod image;

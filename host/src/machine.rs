@@ -19,9 +19,10 @@ use crate::{
     driver::{Driver, Order},
     event::VmProfile,
     explain::Explain,
+    foreign,
     hypercall::{self, Reply, Said, Services, Stop},
     image::{Image, Start},
-    kvm::{Direction, Exit, System, Vcpu, VcpuError},
+    kvm::{Direction, Exit, Registers, System, Vcpu, VcpuError},
     launch::{Launch, Parameters},
     limits::{Limits, Printed},
     memory::{GuestMemory, MemoryError, Place},
@@ -299,7 +300,7 @@ impl Machine {
                 self.stats.enter(reason, left - entered);
                 *serving = Some((reason, left));
             }
-            self.explain.exit(self.vm, &exit);
+            self.explain.exit(self.vm, &exit, self.foreign);
             // Of a guest that is stepped it would remember nothing but steps.
             if !matches!(exit, Exit::Debug { .. }) {
                 self.history.push(&exit);
@@ -444,8 +445,13 @@ impl Machine {
             (_, None) => self.cpu.vcpu().registers().ok(),
             (_, Some(trap)) => self.cpu.vcpu().registers().ok().map(|state| state.interrupted(trap)),
         };
-        let read = |address, bytes: &mut [u8]| {
-            u32::try_from(address).is_ok_and(|address| self.cpu.vcpu().memory().read(address, bytes).is_ok())
+        // Our own guests map every address to itself, and asking KVM costs a call.
+        let mode = registers.as_ref().map(Registers::mode);
+        let is_translated = self.foreign && matches!(mode, Some(CpuMode::Paged | CpuMode::Long));
+        let vcpu = self.cpu.vcpu();
+        let read = |address, bytes: &mut [u8]| match is_translated {
+            true => vcpu.read_linear(address, bytes) == bytes.len(),
+            false => u32::try_from(address).is_ok_and(|address| vcpu.memory().read(address, bytes).is_ok()),
         };
         let evidence = Evidence::take(&self.origin, registers, &self.history, read);
         evidence.with_timer(self.timer.has_expired())
@@ -523,7 +529,7 @@ fn translate(vcpu: &Vcpu, vm: u32, secrets: &mut Secrets, explain: Explain, addr
 /// The exit ends the guest.
 pub fn serve(exit: &Exit, services: &mut Services<'_>) -> Result<Reply, Crash> {
     let foreign = services.foreign;
-    let known = |port: Port| !foreign || port.is_the_courses();
+    let known = |port: Port| foreign::is_known(port, foreign);
     match *exit {
         Exit::Out { port, width, ref values } => {
             for &value in values.as_slice() {

@@ -73,11 +73,15 @@ pub fn debugged(system: &System, plan: &Plan, machine: Machine) -> Result<Machin
     let listen = |source| Error::Gdb { address: plan.address.to_string(), source };
     let listener = Listener::bind(&plan.address).map_err(listen)?;
     let address = listener.address().map_err(listen)?;
+    // A flat binary has no symbols, and gdb refuses to read one.
+    let file = match machine.origin().is_elf() {
+        true => format!("{} ", machine.file().display()),
+        false => String::new(),
+    };
     output::complain(&format!(
-        "VM {}, {}, waits for gdb: gdb {} -ex 'target remote {address}'",
+        "VM {}, {}, waits for gdb: gdb {file}-ex 'target remote {address}'",
         machine.vm(),
         machine.name(),
-        machine.file().display(),
     ));
     if !ability.execute || !ability.data {
         let what = if ability.execute { "watchpoints" } else { "breakpoints and watchpoints" };

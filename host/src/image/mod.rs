@@ -94,6 +94,11 @@ pub enum Start {
 }
 
 impl Start {
+    /// Whether others built the image: it was not built with `guest-rt`.
+    pub fn is_foreign(self) -> bool {
+        !matches!(self, Self::Boot { .. })
+    }
+
     /// The mode that the guest runs in.
     pub fn mode(self) -> CpuMode {
         match self {

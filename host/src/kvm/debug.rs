@@ -1,8 +1,10 @@
 //! A vCPU under a debugger: single steps, breakpoints and watchpoints in its debug registers (KVM API,
 //! 4.87 `KVM_SET_GUEST_DEBUG`), its registers to be read and written, and its linear addresses.
 
-use guest_abi::layout::PAGE_SIZE;
-use kvm_bindings::{KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW_BP, kvm_guest_debug};
+use guest_abi::{layout::PAGE_SIZE, mode::CpuMode};
+use kvm_bindings::{
+    KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW_BP, kvm_guest_debug, kvm_regs,
+};
 use x86_64::registers::control::Cr0Flags;
 
 use super::{FloatRegisters, Registers, Vcpu, VcpuError, vcpu::call};
@@ -179,13 +181,17 @@ impl Vcpu {
 
     /// The pages' pieces of a linear range: where each is in memory, and which of the bytes it has.
     fn pieces(&self, start: u64, len: usize) -> impl Iterator<Item = (Option<u32>, std::ops::Range<usize>)> {
-        let paging = self.vcpu.get_sregs().is_ok_and(|sregs| sregs.cr0 & Cr0Flags::PAGING.bits() != 0);
+        let sregs = self.vcpu.get_sregs().unwrap_or_default();
+        let paging = sregs.cr0 & Cr0Flags::PAGING.bits() != 0;
+        let mode = Registers::of(&kvm_regs::default(), &sregs).mode();
+        // Without long mode there are no linear addresses beyond 4 GiB (SDM volume 3A, 3.3).
+        let most = if mode == CpuMode::Long { u64::MAX } else { u32::MAX.into() };
         let mut at = 0;
         std::iter::from_fn(move || {
             if at >= len {
                 return None;
             }
-            let address = start.wrapping_add(at as u64);
+            let address = start.wrapping_add(at as u64) & most;
             let left = u64::from(PAGE_SIZE) - address % u64::from(PAGE_SIZE);
             let end = usize::try_from(left).map_or(len, |left| len.min(at + left));
             let physical = if paging { self.translate(address) } else { Some(address) };

@@ -29,6 +29,8 @@ pub struct Registers {
     mode: CpuMode,
     /// The width of code in bits: 16, 32 or 64.
     bits: u32,
+    /// The width of the stack pointer in bits.
+    stack_bits: u32,
 }
 
 /// A segment: its selector, and the linear address that it begins at.
@@ -64,6 +66,12 @@ impl Registers {
             (_, 1) => 32,
             _ => 16,
         };
+        // The stack segment says how wide the stack pointer is (SDM volume 1, 6.2.3).
+        let stack_bits = match (bits, sregs.ss.db) {
+            (64, _) => 64,
+            (_, 1) => 32,
+            _ => 16,
+        };
         let segment = |(index, segment): (usize, kvm_segment)| Segment {
             selector: segment.selector,
             // In 64-bit code the others begin at 0, whatever is in them (SDM volume 1, 3.4.2.1).
@@ -86,6 +94,7 @@ impl Registers {
             flat,
             mode,
             bits,
+            stack_bits,
         }
     }
 
@@ -95,7 +104,7 @@ impl Registers {
     pub fn in_segments(self, mode: CpuMode, bits: u32, code_base: u64, stack_base: u64) -> Self {
         let mut segments = self.segments;
         (segments[Self::CS].base, segments[Self::SS].base) = (code_base, stack_base);
-        Self { segments, mode, bits, ..self }
+        Self { segments, mode, bits, stack_bits: bits, ..self }
     }
 
     /// The general registers, instruction pointer and flags, as KVM takes them.
@@ -135,16 +144,22 @@ impl Registers {
 
     /// The linear address of the top of the stack.
     pub fn stack(&self) -> u64 {
-        self.linear(Self::SS, self.general[Self::RSP])
+        self.linear(Self::SS, self.general[Self::RSP] & mask_of_bits(self.stack_bits))
     }
 
     /// The frame pointer as a linear address.
     pub fn frame(&self) -> u64 {
-        self.linear(Self::SS, self.general[Self::RBP])
+        self.linear(Self::SS, self.general[Self::RBP] & mask_of_bits(self.stack_bits))
     }
 
     fn linear(&self, segment: usize, offset: u64) -> u64 {
-        self.segments[segment].base.wrapping_add(offset)
+        self.wrapped(self.segments[segment].base.wrapping_add(offset))
+    }
+
+    /// A linear address as the CPU has it: outside of 64-bit code it has 32 bits, and what lies beyond begins
+    /// at 0 again (SDM volume 3A, 3.3).
+    pub fn wrapped(&self, address: u64) -> u64 {
+        address & mask_of_bits(if self.bits == 64 { 64 } else { 32 })
     }
 
     /// Whether no access to data with addresses below `end` can raise an exception: segments allow it, and there
@@ -251,6 +266,11 @@ fn mask(bytes: usize) -> u64 {
     if bytes >= 8 { u64::MAX } else { (1 << (8 * bytes)) - 1 }
 }
 
+/// The lowest so many bits of a number.
+fn mask_of_bits(bits: u32) -> u64 {
+    u64::MAX >> 64_u32.saturating_sub(bits)
+}
+
 /// The x87 and SSE registers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FloatRegisters {
@@ -333,6 +353,28 @@ mod tests {
         ] {
             assert_eq!(registers.value(register), value, "{register:?}");
         }
+    }
+
+    #[test]
+    fn linear_addresses_wrap_at_4_gib_outside_of_64_bit_code() {
+        let at = |bits, base, ip| {
+            let registers = Registers { ip, ..Registers::default() };
+            registers.in_segments(CpuMode::Protected, bits, base, base)
+        };
+        assert_eq!(at(32, 0x4000_0000, 0xC000_000E).instruction(), 0xE);
+        assert_eq!(at(16, 0xF_FFF0, 0xFFFF).instruction(), 0x10_FFEF, "no wrap at 1 MiB");
+        assert_eq!(at(64, 0, 0x1_0000_000E).instruction(), 0x1_0000_000E);
+        assert_eq!(at(64, 0, 5).wrapped(u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn the_stack_pointer_of_a_16_bit_stack_is_the_low_half() {
+        let mut registers = Registers::default();
+        (registers.general[4], registers.general[5]) = (0x0020_FFFE, 0x1234_0010);
+        let wide = registers.clone().in_segments(CpuMode::Protected, 32, 0, 0x4000_0000);
+        let narrow = registers.in_segments(CpuMode::Real, 16, 0, 0x500);
+        assert_eq!((narrow.stack(), narrow.frame()), (0x1_04FE, 0x510));
+        assert_eq!(wide.stack(), 0x4020_FFFE);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use anstream::AutoStream;
 
 pub use afterwards::Afterwards;
 pub use silenced::hold_complaints;
-pub use terminal::{Utf8Stream, visible};
+pub use terminal::{LineEnds, Utf8Stream, visible};
 
 use crate::{error::Error, event::Event};
 pub(crate) use jsonl::JsonLines;

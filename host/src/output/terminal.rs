@@ -44,6 +44,44 @@ fn could_begin_character(bytes: &[u8]) -> bool {
     !bytes.is_empty() && std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
 }
 
+/// Drops carriage returns that belong to a line's end, of text that comes in pieces. Firmware and serial lines
+/// end a line with `\r\n` or `\n\r`. A return at the end or at the beginning of a line moves nothing. Any other
+/// return is kept, since it could hide text.
+#[derive(Clone, Debug, Default)]
+pub struct LineEnds {
+    /// The number of returns that wait for the next character.
+    held: usize,
+    /// Whether the last character was within a line.
+    within: bool,
+}
+
+impl LineEnds {
+    /// The text that the stream has with this piece.
+    pub fn push(&mut self, piece: &str) -> String {
+        let mut text = String::with_capacity(piece.len());
+        for character in piece.chars() {
+            match character {
+                '\r' => self.held += usize::from(self.within),
+                '\n' => {
+                    *self = Self::default();
+                    text.push('\n');
+                }
+                _ => {
+                    text.extend(std::iter::repeat_n('\r', self.held));
+                    *self = Self { held: 0, within: true };
+                    text.push(character);
+                }
+            }
+        }
+        text
+    }
+
+    /// The whole of a text, with the ends of its lines as `\n`.
+    pub fn of(text: &str) -> String {
+        Self::default().push(text)
+    }
+}
+
 /// Text with its control characters made visible, newlines and tabs excepted; and so for those
 /// that turn the direction of writing around.
 pub fn visible(text: &str) -> impl fmt::Display {
@@ -82,7 +120,24 @@ mod tests {
         assert_eq!(visible("\u{9b}31m\u{202e}x é").to_string(), "\\u{9b}31m\\u{202e}x é");
     }
 
+    #[test]
+    fn returns_at_the_ends_of_lines_are_dropped_and_others_are_not() {
+        assert_eq!(LineEnds::of("a\r\nb\n\rc\r\r\nd\r"), "a\nb\nc\nd");
+        assert_eq!(LineEnds::of("\ra\rb\r\rc\r\n"), "a\rb\r\rc\n");
+        let mut ends = LineEnds::default();
+        let pieces = ["a", "\r", "\n", "b", "\r", "c"].map(|piece| ends.push(piece));
+        assert_eq!(pieces.concat(), "a\nb\rc");
+    }
+
     proptest! {
+        /// Nothing but returns is dropped, and a text without them is not touched.
+        #[test]
+        fn only_returns_are_dropped(text in "[a\r\n]{0,40}") {
+            let shown = LineEnds::of(&text);
+            prop_assert_eq!(shown.replace('\r', ""), text.replace('\r', ""));
+            prop_assert!(!shown.contains("\r\n") && !shown.contains("\n\r"));
+        }
+
         #[test]
         fn nothing_that_drives_a_terminal_is_left(text in any::<String>()) {
             let shown = visible(&text).to_string();

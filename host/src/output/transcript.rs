@@ -10,7 +10,7 @@ use anstyle::{AnsiColor, Style};
 use guest_abi::{ring::Ring, transition::Role};
 use log::Level;
 
-use super::{Sink, Utf8Stream, visible};
+use super::{LineEnds, Sink, Utf8Stream, visible};
 use crate::{
     event::{
         Account, Audit, Console, Dropped, End, Event, Exits, FunctionProfile, Guest, Log, ProfileEvent,
@@ -35,7 +35,7 @@ pub(super) struct Transcript<W> {
     color: bool,
     quiet: bool,
     names: BTreeMap<u32, String>,
-    consoles: BTreeMap<u32, Utf8Stream>,
+    consoles: BTreeMap<u32, (Utf8Stream, LineEnds)>,
     /// In an exchange: what each guest has printed since its last newline.
     lines: BTreeMap<u32, String>,
     /// Alone: whether the guest's last line is not ended.
@@ -304,7 +304,8 @@ impl<W: Write + Send> Transcript<W> {
 
     /// A guest's own text: as it is where the guest runs alone, beside its name in an exchange.
     fn console(&mut self, console: &Console<'_>) -> io::Result<()> {
-        let text = self.consoles.entry(console.vm).or_default().push(console.text);
+        let (characters, ends) = self.consoles.entry(console.vm).or_default();
+        let text = ends.push(&characters.push(console.text));
         if self.names.is_empty() {
             self.midline = !text.ends_with('\n') && (self.midline || !text.is_empty());
             write!(self.writer, "{}", visible(&text))?;
@@ -353,7 +354,7 @@ impl<W: Write + Send> Transcript<W> {
     /// Writes what is left of characters that never became whole.
     fn end_characters(&mut self) -> io::Result<()> {
         let rests: Vec<(u32, &str)> =
-            self.consoles.iter_mut().map(|(vm, stream)| (*vm, stream.finish())).collect();
+            self.consoles.iter_mut().map(|(vm, (stream, _))| (*vm, stream.finish())).collect();
         for (vm, rest) in rests.into_iter().filter(|(_, rest)| !rest.is_empty()) {
             match self.names.is_empty() {
                 true => write!(self.writer, "{rest}")?,

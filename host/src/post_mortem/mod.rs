@@ -58,6 +58,7 @@ impl History {
 #[derive(Clone, Debug)]
 pub struct Origin {
     mode: CpuMode,
+    foreign: bool,
     file: Arc<Vec<u8>>,
     code: Vec<(u64, u64)>,
 }
@@ -65,7 +66,18 @@ pub struct Origin {
 impl Origin {
     /// What is wanted of this image.
     pub fn of(image: &Image) -> Self {
-        Self { mode: image.start().mode(), file: Arc::clone(image.file()), code: image.ranges().collect() }
+        let (start, file) = (image.start(), Arc::clone(image.file()));
+        Self { mode: start.mode(), foreign: start.is_foreign(), file, code: image.ranges().collect() }
+    }
+
+    /// Whether others built it.
+    pub fn is_foreign(&self) -> bool {
+        self.foreign
+    }
+
+    /// Whether its file is an ELF file, and not a flat binary.
+    pub fn is_elf(&self) -> bool {
+        self.file.starts_with(&object::elf::ELFMAG)
     }
 
     /// The pieces of its code that have a name.
@@ -119,6 +131,11 @@ impl Evidence {
         let lets_in = |registers: &Registers| registers.flags & RFlags::INTERRUPT_FLAG.bits() != 0;
         let is_deaf = is_due && self.registers.as_ref().is_some_and(|registers| !lets_in(registers));
         Self { is_deaf, ..self }
+    }
+
+    /// What is known of the image.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// Whether the timer's interrupt was due, and the guest did not let it in.

@@ -12,6 +12,7 @@ use super::{
     symbols::{Place, Symbols},
 };
 use crate::{
+    foreign,
     kvm::{Direction, Exit, Registers},
     output::visible,
 };
@@ -144,7 +145,7 @@ impl Report {
             registers,
             backtrace,
             more_calls,
-            exits: exits(&evidence.exits),
+            exits: exits(&evidence.exits, evidence.origin.is_foreign()),
             digits,
         }
     }
@@ -197,10 +198,10 @@ fn same_file(one: &str, other: &str) -> bool {
 }
 
 /// Exits in words; those that are alike and follow each other as one.
-fn exits(exits: &[Exit]) -> Vec<String> {
+fn exits(exits: &[Exit], foreign: bool) -> Vec<String> {
     let mut counted: Vec<(usize, String)> = Vec::new();
     for exit in exits {
-        let text = shown_exit(exit);
+        let text = shown_exit(exit, foreign);
         match counted.last_mut() {
             Some((count, last)) if *last == text => *count += 1,
             _ => counted.push((1, text)),
@@ -210,8 +211,8 @@ fn exits(exits: &[Exit]) -> Vec<String> {
     counted.into_iter().map(shown).collect()
 }
 
-fn shown_exit(exit: &Exit) -> String {
-    let name = |port: u16| Port::try_from(port).map_or(String::new(), |port| format!(" ({port:?})"));
+fn shown_exit(exit: &Exit, foreign: bool) -> String {
+    let name = |port| foreign::hypercall(port, foreign).map_or(String::new(), |port| format!(" ({port:?})"));
     match *exit {
         Exit::Out { port, .. } => format!("out {port:#x}{}", name(port)),
         Exit::In { port, .. } => format!("in {port:#x}{}", name(port)),

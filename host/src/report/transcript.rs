@@ -8,7 +8,10 @@ use super::{
     number::{counted, grouped, list},
     summary::side,
 };
-use crate::story::{Deed, Output, Run, Story};
+use crate::{
+    output::LineEnds,
+    story::{Deed, Output, Run, Story},
+};
 
 /// The size of all lines, in bytes, beyond which the middle is left out.
 const MOST_BYTES: usize = 300_000;
@@ -172,8 +175,9 @@ fn ring(story: &Story, turns: usize) -> String {
 
 /// A text as far as there is room for it.
 fn cut(text: &str) -> String {
+    let text = LineEnds::of(text);
     match text.len() <= MOST_TEXT {
-        true => text.into(),
+        true => text,
         false => format!(
             "{}\n[{} more bytes left out]",
             &text[..text.floor_char_boundary(MOST_TEXT)],

@@ -22,6 +22,8 @@ fn handler(registers: &Registers, vector: u32, read: impl Fn(u64, &mut [u8]) -> 
     let mut gate = [0; 16];
     let bytes = &mut gate[..usize::try_from(size).ok()?];
     let is_there = offset + size - 1 <= limit.into() && read(table.wrapping_add(offset), bytes);
+    // A handler in long mode is 64-bit code; other linear addresses have 32 bits.
+    let most = if registers.mode() == CpuMode::Long { u64::MAX } else { u32::MAX.into() };
     match registers.mode() {
         _ if !is_there => None,
         CpuMode::Real => Some(u64::from(word(&gate, 2)) * 16 + u64::from(word(&gate, 0))),
@@ -30,7 +32,7 @@ fn handler(registers: &Registers, vector: u32, read: impl Fn(u64, &mut [u8]) -> 
             let high = if mode == CpuMode::Long { (word(&gate, 8), word(&gate, 10)) } else { (0, 0) };
             let parts = [word(&gate, 0), word(&gate, 6), high.0, high.1];
             let offset = parts.iter().rev().fold(0, |all, &part| all << 16 | u64::from(part));
-            (is_gate(gate[5]) && word(&gate, 2) == selector).then(|| base.wrapping_add(offset))
+            (is_gate(gate[5]) && word(&gate, 2) == selector).then(|| base.wrapping_add(offset) & most)
         }
     }
 }

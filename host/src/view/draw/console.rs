@@ -8,7 +8,7 @@ use super::{
     Scene,
     theme::{self, FAINT, clean},
 };
-use crate::story::Output;
+use crate::{output::LineEnds, story::Output};
 
 /// Draws it into the inside of its frame.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>) {
@@ -30,7 +30,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>) {
 fn shown(scene: &Scene<'_>, vm: u32, text: &str, area: Rect) -> Vec<(u32, String, String)> {
     let label = if is_labelled(scene) { format!("{vm}| ") } else { String::new() };
     let room = usize::from(area.width).saturating_sub(label.len()).max(1);
-    let rows = broken(&clean(text), room).into_iter().take(area.height.into()).enumerate();
+    let rows = broken(&clean(&LineEnds::of(text)), room).into_iter().take(area.height.into()).enumerate();
     rows.map(|(row, text)| (vm, if row == 0 { label.clone() } else { " ".repeat(label.len()) }, text))
         .collect()
 }

@@ -1,0 +1,72 @@
+//! What is different for images that others built: the hypercalls that they have, and what they are told to
+//! try next.
+
+use std::borrow::Cow;
+
+use guest_abi::port::Port;
+
+use crate::{crash::Crash, error::GuestEnd};
+
+/// The hypercall that a port is to a guest; one that others built has the course's only.
+pub fn hypercall(port: u16, foreign: bool) -> Option<Port> {
+    Port::try_from(port).ok().filter(|port| is_known(*port, foreign))
+}
+
+/// Whether a guest has this hypercall.
+pub fn is_known(port: Port, foreign: bool) -> bool {
+    !foreign || port.is_the_courses()
+}
+
+/// What to try next, where it is something else than for our own guests.
+pub fn hint(end: &GuestEnd) -> Option<Cow<'static, str>> {
+    match end {
+        GuestEnd::Crashed(Crash::UnknownPort { .. } | Crash::WrongAccess { .. }) => {
+            Some(format!("use one of the ports that such an image has: {}", ports()).into())
+        }
+        _ => None,
+    }
+}
+
+/// The ports of the course, each with its width, its direction and what it does.
+fn ports() -> String {
+    let courses = Port::ALL.into_iter().filter(|port| port.is_the_courses());
+    let ports = courses.filter_map(|port| {
+        let (direction, deed) = match port {
+            Port::PrintByte => ("out", "prints a byte"),
+            Port::PrintDecimal => ("out", "prints a number in decimal"),
+            Port::ExitCount => ("in", "reads the number of exits"),
+            Port::PrintString => ("out", "prints the NUL-terminated string at an address"),
+            Port::ExitText => ("in", "reads the address of a text of exit counts"),
+            Port::Translate => ("out, then in", "translates an address"),
+            _ => return None,
+        };
+        Some(
+            format!("{:#04X} ({}-bit {direction}) {deed}", port as u16, 8 * port.width()).replace("0X", "0x"),
+        )
+    });
+    ports.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_six_ports_are_told_with_width_and_direction() {
+        let ports = ports();
+        for port in Port::ALL {
+            let number = format!("0x{:X}", port as u16);
+            assert_eq!(ports.contains(&number), port.is_the_courses(), "{port:?}: {ports}");
+        }
+        assert!(ports.starts_with("0xE9 (8-bit out) prints a byte, 0xEA (32-bit out) prints"), "{ports}");
+        assert!(ports.contains("0xEB (32-bit in) reads") && ports.contains("0xEE (32-bit out, then in)"));
+    }
+
+    #[test]
+    fn hypercalls_of_guest_rt_are_none_to_others() {
+        assert_eq!(hypercall(0xF0, false), Some(Port::Exit));
+        assert_eq!(hypercall(0xF0, true), None);
+        assert_eq!(hypercall(0xE9, true), Some(Port::PrintByte));
+        assert_eq!(hypercall(0x80, false), None);
+    }
+}
