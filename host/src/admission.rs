@@ -9,6 +9,7 @@ use crate::{
     image::{Image, ImageError, Problem, Request, Start},
     kvm::{System, module_name},
     launch,
+    paging::LARGE_PAGE_32,
 };
 
 /// Opens an image that is to run in a memory.
@@ -19,7 +20,9 @@ use crate::{
 pub fn open(system: &System, path: &Path, request: Request, memory: u32) -> Result<Image, Error> {
     let image = Image::open(path, request)?;
     let end = image.end();
-    if end > memory.into() {
+    // Of what paged mode does not reach, its launch says how low it must be.
+    let reached = image.start().mode() != CpuMode::Paged || end <= LARGE_PAGE_32.into();
+    if end > memory.into() && reached {
         return Err(Error::ImageTooLarge { name: image.name().into(), memory, end });
     }
     check_mode(system, image.start().mode())?;

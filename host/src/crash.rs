@@ -1,7 +1,7 @@
 //! How a guest can end other than by its own exit: every way has a name, a sentence, and what to
 //! try.
 
-use guest_abi::port::Port;
+use guest_abi::{layout::MAX_MEMORY, port::Port};
 
 use crate::{
     exchange::Refusal,
@@ -205,6 +205,9 @@ impl Crash {
             Self::NoMemory { place: Place::NullPage, .. } => "look for a pointer that was never set",
             Self::NoMemory { place: Place::StackGuard, .. } | Self::PushOffStack { .. } | Self::Trap(_) => {
                 "look for endless recursion or large local variables: the stack has 16 KiB"
+            }
+            Self::NoMemory { address, .. } if *address >= MAX_MEMORY.into() => {
+                "look for a wrong pointer: a guest's memory ends at 3 GiB at most, and no device lies above it"
             }
             Self::NoMemory { .. } => "look for a wrong pointer, or give the guest more --memory",
             Self::BadJump { .. } => {

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, fmt, io, path::PathBuf, time::Duration};
 
+use guest_abi::layout::PAGE_SIZE;
+
 use crate::{
     crash::Crash,
     foreign,
@@ -9,7 +11,7 @@ use crate::{
     image::ImageError,
     interrupt::Signal,
     kvm::{SystemError, VcpuError},
-    memory::MemoryError,
+    memory::{MemoryError, check_size},
     output::visible,
     post_mortem::{Evidence, Report, Wanted, is_a_librarys},
     recording::RecordingError,
@@ -67,7 +69,8 @@ pub enum Error {
     Image(#[from] ImageError),
     /// An image does not fit into the memory that was asked for.
     #[error(
-        "guest {name} does not fit into its memory of {memory:#x} bytes: it ends at {end:#x}; give it more with --memory"
+        "guest {name} does not fit into its memory of {memory:#x} bytes: it ends at {end:#x}; {}",
+        more_memory(*end)
     )]
     ImageTooLarge {
         /// The guest's name.
@@ -187,6 +190,14 @@ pub enum Error {
     /// What must not happen.
     #[error("a bug of guestlab's, please report it: {0}")]
     Bug(String),
+}
+
+/// What to do about an image that ends at `end`, beyond its memory.
+fn more_memory(end: u64) -> &'static str {
+    match check_size(end.next_multiple_of(PAGE_SIZE.into())) {
+        Ok(_) => "give it more with --memory, or link it lower",
+        Err(_) => "link it lower: no guest can have so much memory here",
+    }
 }
 
 impl Error {

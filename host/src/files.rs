@@ -2,35 +2,50 @@
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Take},
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
+
+/// Opens a regular file of at most `limit` bytes, to be read; returns its size, too. Nothing of a file that is
+/// too large is read, not even of one that has holes.
+///
+/// # Errors
+///
+/// The system's own; or it is something else than a regular file, or larger.
+pub fn open(path: &Path, limit: u64) -> io::Result<(Take<File>, u64)> {
+    // Without waiting: a pipe without a writer would keep us here, and the name can come to mean one at any time.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    let metadata = file.metadata()?;
+    match metadata.len() {
+        _ if !metadata.is_file() => Err(not_regular()),
+        len if len > limit => Err(too_large(limit)),
+        // One byte more than allowed shows that it has grown.
+        len => Ok((file.take(limit.saturating_add(1)), len)),
+    }
+}
 
 /// Reads a whole regular file of at most `limit` bytes.
 ///
 /// # Errors
 ///
-/// The system's own; or it is something else than a regular file, or larger.
+/// As [`open`].
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let file = open(path)?;
+    let (mut file, len) = open(path, limit)?;
     let mut bytes = Vec::new();
-    // One byte more than allowed shows that there is more.
-    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    // Growing by and by would take twice as much in the end.
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
+    bytes.try_reserve_exact(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    file.read_to_end(&mut bytes)?;
     match bytes.len() as u64 > limit {
-        true => {
-            let message = format!("it has more than {} MiB", limit >> 20);
-            Err(io::Error::new(io::ErrorKind::FileTooLarge, message))
-        }
+        true => Err(too_large(limit)),
         false => Ok(bytes),
     }
 }
 
-/// Opens a regular file to be read.
-fn open(path: &Path) -> io::Result<File> {
-    // Without waiting: a pipe without a writer would keep us here, and the name can come to mean one at any time.
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
+fn too_large(limit: u64) -> io::Error {
+    let message = format!("it has more than {} MiB", limit >> 20);
+    io::Error::new(io::ErrorKind::FileTooLarge, message)
 }
 
 /// Reads a whole regular file of text, as [`read`] does.
@@ -67,12 +82,20 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_read_of_a_file_of_holes_that_is_too_large() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("x");
+        File::create(&path).and_then(|file| file.set_len(1 << 40)).expect("a file of holes");
+        assert_eq!(read(&path, 1 << 30).expect_err("a tebibyte").to_string(), "it has more than 1024 MiB");
+    }
+
+    #[test]
     fn a_pipe_that_nobody_writes_to_is_not_waited_for() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("x");
         let name = CString::new(path.as_os_str().as_bytes()).expect("no NUL");
         // SAFETY: the path ends with a NUL.
         assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
-        assert!(open(&path).is_err());
+        assert!(open(&path, 4).is_err());
     }
 }

@@ -494,7 +494,9 @@ fn host_pages(image: &Image) -> Option<&'static str> {
             Some("page tables that map every address to itself, behind the guest's memory")
         }
         Start::Direct { .. } => None,
-        Start::Multiboot { .. } => Some("what a Multiboot boot loader says, behind the guest's memory"),
+        Start::Multiboot { .. } => {
+            Some("the boot information of Multiboot, in a page that the image does not take")
+        }
     }
 }
 

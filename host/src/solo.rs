@@ -51,8 +51,10 @@ pub struct Plan {
 /// The image or the machine cannot be used, or the guest did not end well.
 pub fn run(system: System, jail: &Jail, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Error> {
     let image = admission::open(&system, &plan.image, plan.request, plan.memory)?;
-    if !plan.arguments.is_empty() && !matches!(image.start(), Start::Boot { .. }) {
-        return Err(Error::Usage("arguments after -- reach only guests that are built with guest-rt".into()));
+    if !plan.arguments.is_empty() && matches!(image.start(), Start::Direct { .. }) {
+        return Err(Error::Usage(
+            "arguments after -- reach only guests that are built with guest-rt, and Multiboot kernels as their command line".into(),
+        ));
     }
     let parameters = Parameters { vm: 1, seed: plan.seed, memory: plan.memory, arguments: &plan.arguments };
     let machine = Machine::new(&system, &image, parameters, plan.secrets)?;

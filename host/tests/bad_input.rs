@@ -71,6 +71,66 @@ fn images_that_are_none_are_refused() {
     }
 }
 
+/// The command, which must fail with the status within a gigabyte of addresses, and say the sentence.
+#[track_caller]
+fn refused_within_a_gigabyte(args: &[&str], status: i32, sentence: &str) {
+    let mut command = common::command(args);
+    // SAFETY: setrlimit is async-signal-safe (signal-safety(7) names getrlimit's family) and touches no memory of
+    // ours but the limit, which is on the stack.
+    unsafe {
+        command.pre_exec(|| {
+            let limit = libc::rlimit { rlim_cur: 1 << 30, rlim_max: 1 << 30 };
+            match libc::setrlimit(libc::RLIMIT_AS, &limit) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        })
+    };
+    let output = command.output().expect("guestlab runs");
+    let err = common::text(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{args:?}: {err}");
+    assert!(err.contains(sentence), "{args:?}: {err}");
+}
+
+#[test]
+fn images_that_name_the_same_bytes_again_and_again_take_no_memory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("bomb.elf");
+    // A file of so many program headers over the bytes behind them.
+    let write = |count: u16, header: &dyn Fn(u32, u32) -> [u32; 8], bytes: &[u8]| {
+        let at = 52 + 32 * u32::from(count);
+        let mut file = b"\x7FELF\x01\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x03\0\x01\0\0\0".to_vec();
+        file.extend([0x10_0000_u32, 52, 0, 0].iter().flat_map(|word| word.to_le_bytes()));
+        file.extend([52, 32, count, 40, 0, 0].iter().flat_map(|half| half.to_le_bytes()));
+        let headers = (0..count).flat_map(|index| header(index.into(), at));
+        file.extend(headers.flat_map(u32::to_le_bytes));
+        file.extend(bytes);
+        fs::write(&path, file).expect("written");
+    };
+    let args = ["run", "--image", path.to_str().expect("text"), "--mode", "protected"];
+    let size = 1 << 20;
+    let segment = |index: u32, at| {
+        let address = (index + 1) * size;
+        [1, at, address, address, size, size, 7, 1]
+    };
+    write(3000, &segment, &vec![0xF4; size as usize]);
+    if can_run_guests() {
+        refused_within_a_gigabyte(&args, 2, "does not fit into its memory of 0x200000 bytes");
+    }
+    // Notes about tests, as many as there can be, before the code.
+    let note = [&[9, 0, 0, 0, 4, 0, 0, 0, 2, 0, 0, 0][..], b"Guestlab\0\0\0\0", b"t\0\0\0"].concat();
+    let notes = note.repeat(20_000);
+    let len = u32::try_from(notes.len()).expect("small");
+    let notes_at = |index, at| match index {
+        0 => [1, at, 0x10_0000, 0x10_0000, len, len, 7, 1],
+        _ => [4, at, 0, 0, len, len, 4, 4],
+    };
+    write(8000, &notes_at, &notes);
+    if can_run_guests() {
+        refused_within_a_gigabyte(&args[..3], 2, "no Guestlab note in it");
+    }
+}
+
 #[test]
 fn a_guests_image_cut_off_anywhere_is_refused() {
     let bytes = fs::read(image("guest-consumer")).expect("an image");

@@ -1,6 +1,9 @@
 //! Images that others built: C and assembly, compiled here by gcc where that is installed.
 
 mod common;
+#[path = "../fuzz/src/elf.rs"]
+#[expect(unreachable_pub, reason = "this is the fuzz targets', of which this uses a part")]
+mod elf;
 
 use std::{
     fs,
@@ -154,9 +157,99 @@ fn sixteen_bit_code_runs_in_real_mode() {
 fn a_multiboot_kernel_finds_what_the_specification_says() {
     let compiled = Compiled::new();
     let Some(image) = compiled.elf("multiboot.c", "32", "0x100000", Some("multiboot.ld")) else { return };
+    // Boot loaders take the same kernel in a 64-bit file, too.
+    let wide = compiled.path("wide.elf");
+    let status = Command::new("objcopy").args(["-O", "elf64-x86-64", &image, &wide]).status();
+    assert!(status.expect("objcopy comes with gcc").success());
+    for image in [&image, &wide] {
+        if can_run_guests() {
+            let (out, _) = run(&["--image", image, "--memory", "4M"]).expect("every KVM has it");
+            let told = "multiboot: 640 KiB and 3072 KiB, by guestlab, command line ``\nmap: 0 4194304 1\n";
+            assert_eq!(out, told);
+            let (out, _) = run(&["--image", image, "--", "root=none", "x"]).expect("every KVM has it");
+            assert!(out.contains("1024 KiB, by guestlab, command line `root=none x`\n"), "{out}");
+            for mode in ["long", "real"] {
+                let (out, err) = expect(&["run", "--image", image, "--mode", mode], 2);
+                assert_eq!(out, "");
+                assert!(err.contains("a Multiboot kernel, which begins with 32-bit code"), "{err}");
+            }
+        }
+    }
+}
+
+/// A Multiboot header of these flags.
+fn header(flags: u32) -> [u32; 3] {
+    [0x1BAD_B002, flags, 0_u32.wrapping_sub(0x1BAD_B002 + flags)]
+}
+
+#[test]
+fn a_flat_multiboot_kernel_goes_where_its_header_says() {
+    const BASE: u32 = 0x10_0000;
+    // Load and end of what is loaded, end of zeros, entry; a video mode is wished for.
+    let fields = [BASE, BASE, 0, BASE + 0x1000, BASE + 48, 0, 80, 25, 0];
+    let words = [&header(1 << 16 | 0b111)[..], &fields].concat();
+    // mov al, [text]; out 0xE9, al; hlt; text: db 'K'
+    let code = [&[0xA0][..], &(BASE + 56).to_le_bytes(), &[0xE6, 0xE9, 0xF4, b'K']].concat();
+    let file = [&words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>()[..], &code].concat();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("kernel.bin");
+    fs::write(&path, file).expect("written");
+    let path = path.to_str().expect("text");
     if can_run_guests() {
-        let (out, _) = run(&["--image", &image, "--memory", "4M"]).expect("every KVM has it");
-        assert_eq!(out, "multiboot: 640 KiB and 3072 KiB, by guestlab, command line ``\nmap: 0 4194304 1\n");
+        for options in [&[][..], &["--format", "flat"], &["--mode", "protected"]] {
+            let (out, _) = run(&[&["--image", path][..], options].concat()).expect("every KVM has it");
+            assert_eq!(out, "K");
+        }
+        let (_, err) = expect(&["run", "--image", path, "--", "word"], 0);
+        assert_eq!(err, "");
+        let (_, err) = expect(&["run", "--image", path, "--format", "flat", "--mode", "long"], 2);
+        assert!(err.contains("cannot start in long mode: leave --mode out"), "{err}");
+    }
+}
+
+#[test]
+fn a_multiboot_header_that_no_boot_loader_finds_is_told_why() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("kernel.elf");
+    let text = path.to_str().expect("text");
+    let second = [0xE852_50D6_u32, 0, 16, 0_u32.wrapping_sub(0xE852_50D6 + 16)];
+    for (skipped, words, sentence) in [
+        (8192, &header(3)[..], "is not within the first 8192 bytes of the file"),
+        (1, &header(3), "is not at a multiple of 4: align its section to 4"),
+        (0, &[0x1BAD_B002, 3, 0], "has the checksum 0x0, not 0xe4524ffb"),
+        (0, &header(0x80), "requires feature bits 7 of its header's flags"),
+        (0, &second, "is Multiboot 2's, and this host reads those of Multiboot 1"),
+    ] {
+        let words: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let bytes = [&[0xF4][..], &vec![0; 3 + skipped], &words].concat();
+        let segment = elf::Segment { kind: 1, address: 0x10_0000, flags: 7, bytes: &bytes };
+        fs::write(&path, elf::file(0x10_0000, &[segment], &[])).expect("written");
+        if can_run_guests() {
+            let (_, err) = expect(&["run", "--image", text], 2);
+            assert!(err.contains(sentence), "{err}");
+        }
+    }
+}
+
+#[test]
+fn notes_of_others_do_not_keep_an_image_from_running() {
+    let compiled = Compiled::new();
+    for (bits, mode) in [("32", "protected"), ("64", "long")] {
+        let Some(image) = compiled.elf("notes.s", bits, "0x101000", Some("notes.ld")) else { return };
+        if can_run_guests() {
+            let Some((out, _)) = run(&["--image", &image, "--mode", mode]) else { continue };
+            assert_eq!(out, "N", "{mode}");
+        }
+    }
+}
+
+#[test]
+fn code_that_is_not_marked_as_code_runs() {
+    let compiled = Compiled::new();
+    let Some(image) = compiled.elf("data.s", "32", "0x100000", None) else { return };
+    if can_run_guests() {
+        let args = ["--image", &image, "--mode", "protected", "--memory", "256M"];
+        assert_eq!(run(&args).expect("every KVM has it").0, "D");
     }
 }
 
@@ -195,8 +288,8 @@ fn bad_images_and_options_are_refused() {
         (&["--memory", "0"], "it takes a multiple of 4096"),
         (&["--memory", "1"], "it takes a multiple of 4096"),
         (&["--memory", "4097"], "it takes a multiple of 4096"),
-        (&["--entry", "0x1000"], "its entry 0x1000 is in none of its executable segments"),
-        (&["--load", "0x8000", "--entry", "0"], "its entry 0x0 is in none of its executable segments"),
+        (&["--entry", "0x1000"], "its entry 0x1000 is in none of its segments"),
+        (&["--load", "0x8000", "--entry", "0"], "its entry 0x0 is in none of its segments"),
         (&["--load", "0x10000", "--mode", "real"], "is not below 0x10000"),
         (&["--load", "x"], "an address is a number below 4 GiB"),
     ] {
@@ -218,7 +311,7 @@ fn an_elf_file_of_the_other_width_is_refused() {
     let compiled = Compiled::new();
     for (bits, mode, sentence) in [
         ("64", "protected", "a 64-bit ELF file for protected mode"),
-        ("64", "real", "a 64-bit ELF file for real mode"),
+        ("64", "real", "a 64-bit ELF file for real mode: assemble 16-bit code with `as --32`"),
         ("32", "long", "a 32-bit ELF file for long mode"),
     ] {
         let Some(image) = compiled.elf("halt.s", bits, "0x8000", None) else { return };

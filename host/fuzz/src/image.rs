@@ -61,6 +61,10 @@ pub fn loaded(image: &Image, size: u32) -> Option<(GuestMemory, Launch)> {
             assert!(launch.cpu.stack <= memory.size());
         }
     }
+    if matches!(image.start(), Start::Multiboot { .. }) {
+        let info = launch.cpu.eax_ebx.1;
+        assert!(memory.contains(info, PAGE_SIZE) && !image.takes(info), "the boot information at {info:#x}");
+    }
     assert!(memory.contains(launch.text, 64) && !image.takes(launch.text));
     if size <= REAL_MODE_END {
         check_rest(image, &memory, &launch);
@@ -70,7 +74,11 @@ pub fn loaded(image: &Image, size: u32) -> Option<(GuestMemory, Launch)> {
 
 /// What is neither the image's nor the host's is zero.
 fn check_rest(image: &Image, memory: &GuestMemory, launch: &Launch) {
-    let hosts = if launch.foreign { 0..0 } else { 0x1000..0x2000 };
+    let hosts = match image.start() {
+        Start::Boot { .. } => 0x1000..0x2000,
+        Start::Direct { .. } => 0..0,
+        Start::Multiboot { .. } => launch.cpu.eax_ebx.1..launch.cpu.eax_ebx.1 + PAGE_SIZE,
+    };
     for page in (0..memory.size()).step_by(PAGE_SIZE as usize) {
         let mut bytes = [0; PAGE_SIZE as usize];
         if memory.read(page, &mut bytes).is_ok() && !image.takes(page) && !hosts.contains(&page) {

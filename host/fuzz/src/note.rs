@@ -23,32 +23,31 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// The mode of the first note that is ours, if a 32-bit image of this ABI can be started by it, and all
-/// notes can be read, those of tests too.
-fn mode(mut notes: &[u8]) -> Option<CpuMode> {
-    let word = |bytes: &[u8]| Some(u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?));
-    let half = |bytes: &[u8]| Some(u16::from_le_bytes(bytes.get(..2)?.try_into().ok()?));
-    let aligned = |len: usize| len.next_multiple_of(4);
-    let mut found = None;
-    while !notes.is_empty() {
-        let (name_len, len) = (word(notes)? as usize, word(notes.get(4..)?)? as usize);
-        let kind = word(notes.get(8..)?)?;
-        let name = notes.get(12..)?.get(..name_len)?;
-        let rest = notes.get(12 + aligned(name_len)..)?;
-        let descriptor = rest.get(..len)?;
-        if name == note::NAME && kind == note::TYPE && found.is_none() {
-            let version = (half(descriptor)?, half(descriptor.get(2..)?)?);
-            let modes = (word(descriptor.get(4..)?)?, word(descriptor.get(8..)?)?);
-            let mode = CpuMode::try_from(modes.1).ok()?;
-            let good = version.0 == VERSION.major && version <= (VERSION.major, VERSION.minor);
-            found =
-                Some(mode).filter(|&mode| good && modes.0 == CpuMode::Real as u32 && mode != CpuMode::Long);
-            found?;
+/// The mode of the first note that is ours, if a 32-bit image of this ABI can be started by it, and all notes
+/// that are ours can be read, those of tests too. A note of ours begins at any word at which it can.
+fn mode(notes: &[u8]) -> Option<CpuMode> {
+    let word = |at: usize| Some(u32::from_le_bytes(*notes.get(at..)?.first_chunk()?));
+    let half = |bytes: &[u8], at: usize| Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
+    let (mut at, mut found) = (0, None);
+    while let (Some(name_len), Some(len), Some(kind)) = (word(at), word(at + 4), word(at + 8)) {
+        let name = notes.get(at + 12..at + 21);
+        if name_len != 9 || name != Some(&note::NAME) || ![note::TYPE, test::TYPE].contains(&kind) {
+            at += 4;
+            continue;
         }
-        if name == note::NAME && kind == test::TYPE {
+        let descriptor = notes.get(at + 24..)?.get(..len as usize)?;
+        if kind == note::TYPE && found.is_none() {
+            found = Some(descriptor);
+        }
+        if kind == test::TYPE {
             test::Test::parse(descriptor)?;
         }
-        notes = rest.get(aligned(len)..).unwrap_or(&[]);
+        at += 24 + descriptor.len().next_multiple_of(4);
     }
-    found
+    let descriptor = found?;
+    let version = (half(descriptor, 0)?, half(descriptor, 2)?);
+    let long = |at: usize| Some(u32::from_le_bytes(*descriptor.get(at..)?.first_chunk()?));
+    let mode = CpuMode::try_from(long(8)?).ok()?;
+    let good = version.0 == VERSION.major && version <= (VERSION.major, VERSION.minor);
+    Some(mode).filter(|&mode| good && long(4) == Some(CpuMode::Real as u32) && mode != CpuMode::Long)
 }

@@ -1,69 +1,112 @@
 //! ELF32 and ELF64 images.
 
+use std::{collections::BTreeSet, ops::Range};
+
 use guest_abi::{layout, mode::CpuMode};
 use object::{
     Endianness, FileKind,
-    elf::{self, FileHeader32, FileHeader64, PF_X, PT_DYNAMIC, PT_INTERP, PT_LOAD},
+    elf::{self, FileHeader32, FileHeader64, PF_X, PT_INTERP, PT_LOAD},
     read::elf::{FileHeader, ProgramHeader, SectionHeader},
 };
 
-use super::{Contents, Problem, Request, Segment, Start, multiboot, note};
+use super::{
+    Contents, Problem, Request, Segment, Start, kind,
+    multiboot::{self, Found},
+    note,
+};
 
-/// Checks an ELF file and takes out what is to be loaded.
+/// Checks an ELF file and says what of it is to be loaded.
 pub(super) fn parse(file: &[u8], request: Request) -> Result<Contents, Problem> {
-    if file.is_empty() {
-        return Err(Problem::Empty);
-    }
-    if !file.starts_with(&elf::ELFMAG) {
-        return Err(Problem::NotElf);
-    }
     if request.load.is_some() {
         return Err(Problem::LoadOfElf);
     }
     match FileKind::parse(file).map_err(damaged)? {
-        FileKind::Elf32 => parse_class::<FileHeader32<Endianness>>(file, elf::EM_386, request),
-        FileKind::Elf64 => parse_class::<FileHeader64<Endianness>>(file, elf::EM_X86_64, request),
+        FileKind::Elf32 => parse_class::<FileHeader32<Endianness>>(file, request),
+        FileKind::Elf64 => parse_class::<FileHeader64<Endianness>>(file, request),
         _ => Err(Problem::NotElf),
     }
 }
 
-pub(super) fn damaged(error: object::read::Error) -> Problem {
+/// Whether a file begins as an ELF file does.
+pub(super) fn is_elf(file: &[u8]) -> bool {
+    file.starts_with(&elf::ELFMAG)
+}
+
+fn damaged(error: object::read::Error) -> Problem {
     Problem::Damaged(error.to_string())
 }
 
 fn parse_class<Elf: FileHeader<Endian = Endianness>>(
     file: &[u8],
-    machine: elf::Machine,
     request: Request,
 ) -> Result<Contents, Problem> {
     let header = Elf::parse(file).map_err(damaged)?;
-    let endian = header.endian().map_err(damaged)?;
-    check_kind(header, endian, machine)?;
+    let (endian, is_64) = (header.endian().map_err(damaged)?, header.is_type_64());
+    let entry = header.e_entry(endian).into();
+    kind::check_machine(header.e_machine(endian), is_64, endian == Endianness::Little)?;
+    kind::check_type(header.e_type(endian), entry)?;
     let headers = header.program_headers(endian, file).map_err(damaged)?;
-    check_static::<Elf>(headers, endian)?;
-    check_sections(header, endian, file)?;
-    let is_64 = header.is_type_64();
+    if headers.iter().any(|header| header.p_type(endian) == PT_INTERP) {
+        return Err(kind::dynamic());
+    }
     let loads: Vec<&Elf::ProgramHeader> =
         headers.iter().filter(|header| header.p_type(endian) == PT_LOAD).collect();
-    let entry = header.e_entry(endian).into();
-    match note::find::<Elf>(headers, endian, file)? {
+    let notes = note::Notes::find::<Elf>(headers, endian, file)?;
+    match notes.abi {
         Some(descriptor) => {
-            let mode = note::check(&descriptor)?;
+            check_sections(header, endian, file)?;
+            let mode = note::check(descriptor)?;
             check_request(mode, request)?;
             check_class(mode, is_64)?;
             let segments = segments::<Elf>(&loads, endian, file, layout::IMAGE_BASE)?;
-            let entry = executable_entry::<Elf>(low_entry(entry)?.into(), &loads, endian)?;
+            let entry = physical_entry::<Elf>(low_entry(entry)?.into(), &loads, endian)?;
             let start = Start::Boot { mode, entry: low_entry(entry.into())? };
-            Ok(Contents { start, segments, tests: note::tests::<Elf>(headers, endian, file)? })
+            Ok(Contents { start, segments, tests: notes.tests()? })
         }
-        None => {
-            let segments = segments::<Elf>(&loads, endian, file, 0)?;
-            let entry = request.entry.map_or(entry, u64::from);
-            let entry = executable_entry::<Elf>(entry, &loads, endian)?;
-            let start = foreign_start(file, request, is_64, entry)?;
-            Ok(Contents { start, segments, tests: Vec::new() })
+        None => foreign(file, request, header, &loads, endian),
+    }
+}
+
+/// An image without our note: the Multiboot kernel that it is, or code that starts directly in the mode that
+/// was asked for. Boot loaders do not look at its sections, and nor does this.
+fn foreign<Elf: FileHeader<Endian = Endianness>>(
+    file: &[u8],
+    request: Request,
+    header: &Elf,
+    loads: &[&Elf::ProgramHeader],
+    endian: Endianness,
+) -> Result<Contents, Problem> {
+    let entry = request.entry.map_or(header.e_entry(endian).into(), u64::from);
+    let is_64 = header.is_type_64();
+    let found = multiboot::find(file);
+    found.check_mode(request)?;
+    let header = found.wanted(request);
+    if let Some(header) = header {
+        header.check()?;
+        if header.has_addresses() {
+            return header.contents(file, request);
         }
     }
+    check_addresses::<Elf>(loads, endian)?;
+    let segments = segments::<Elf>(loads, endian, file, 0)?;
+    let entry = physical_entry::<Elf>(entry, loads, endian)?;
+    let start = match request.mode {
+        _ if header.is_some() => Start::Multiboot { entry },
+        Some(mode) => {
+            // The 32-bit code of a kernel may be in a 64-bit file.
+            let kernel = mode == CpuMode::Protected && !matches!(found, Found::Nothing);
+            check_class(mode, is_64 && !kernel)?;
+            if mode == CpuMode::Real {
+                low_entry(entry.into())?;
+            }
+            Start::Direct { mode, entry }
+        }
+        None => match found {
+            Found::Fault(fault, _) => return Err(Problem::Multiboot(fault)),
+            _ => return Err(Problem::NoNote),
+        },
+    };
+    Ok(Contents { start, segments, tests: Vec::new() })
 }
 
 /// What is asked for must be what a guest of guest-rt does.
@@ -75,54 +118,7 @@ fn check_request(is: CpuMode, request: Request) -> Result<(), Problem> {
     }
 }
 
-/// How an image without our note starts: as the Multiboot kernel that it is, or directly in the
-/// mode that was asked for.
-fn foreign_start(file: &[u8], request: Request, is_64: bool, entry: u32) -> Result<Start, Problem> {
-    if matches!(request.mode, None | Some(CpuMode::Protected)) && !is_64 && multiboot::check(file)? {
-        return Ok(Start::Multiboot { entry });
-    }
-    let mode = request.mode.ok_or(Problem::NoNote)?;
-    check_class(mode, is_64)?;
-    if mode == CpuMode::Real {
-        low_entry(entry.into())?;
-    }
-    Ok(Start::Direct { mode, entry })
-}
-
-fn check_kind<Elf: FileHeader<Endian = Endianness>>(
-    header: &Elf,
-    endian: Endianness,
-    machine: elf::Machine,
-) -> Result<(), Problem> {
-    if endian != Endianness::Little {
-        return Err(Problem::Kind("a big-endian ELF file".into()));
-    }
-    if header.e_machine(endian) != machine {
-        return Err(Problem::Kind(format!(
-            "an ELF file for another machine (number {})",
-            header.e_machine(endian).0
-        )));
-    }
-    match header.e_type(endian) {
-        elf::ET_EXEC => Ok(()),
-        elf::ET_DYN => Err(Problem::Kind("a dynamic or position-independent ELF file".into())),
-        elf::ET_REL => Err(Problem::Kind("an object file that was not linked".into())),
-        other => Err(Problem::Kind(format!("an ELF file of type {}", other.0))),
-    }
-}
-
-fn check_static<Elf: FileHeader<Endian = Endianness>>(
-    headers: &[Elf::ProgramHeader],
-    endian: Endianness,
-) -> Result<(), Problem> {
-    let dynamic = |header: &Elf::ProgramHeader| [PT_INTERP, PT_DYNAMIC].contains(&header.p_type(endian));
-    match headers.iter().any(dynamic) {
-        true => Err(Problem::Kind("a dynamically linked ELF file".into())),
-        false => Ok(()),
-    }
-}
-
-/// Sections are not loaded, but they end a file: one that was cut off lacks some of them.
+/// Sections are not loaded, but they end a file of ours: one that was cut off lacks some of them.
 fn check_sections<Elf: FileHeader<Endian = Endianness>>(
     header: &Elf,
     endian: Endianness,
@@ -136,59 +132,76 @@ fn check_sections<Elf: FileHeader<Endian = Endianness>>(
 
 /// 64-bit code is in 64-bit files and nothing else is.
 fn check_class(mode: CpuMode, is_64: bool) -> Result<(), Problem> {
-    match (mode, is_64) {
-        (CpuMode::Long, false) => Err(Problem::Kind("a 32-bit ELF file for long mode".into())),
-        (CpuMode::Long, true) | (_, false) => Ok(()),
-        (_, true) => Err(Problem::Kind(format!("a 64-bit ELF file for {} mode", mode.name()))),
-    }
+    let name = mode.name();
+    let (is, mend) = match (mode, is_64) {
+        (CpuMode::Long, true) | (CpuMode::Real | CpuMode::Protected | CpuMode::Paged, false) => return Ok(()),
+        (CpuMode::Long, false) => (
+            "a 32-bit ELF file for long mode".into(),
+            "build it with `gcc -m64` (NASM: `-f elf64`), or run it with --mode protected",
+        ),
+        (CpuMode::Real, true) => (
+            "a 64-bit ELF file for real mode".into(),
+            "assemble 16-bit code with `as --32` (NASM: `-f elf32`) and link it with `ld -m elf_i386`",
+        ),
+        (_, true) => (
+            format!("a 64-bit ELF file for {name} mode"),
+            "build it with `gcc -m32` (`as --32`, NASM: `-f elf32`, `ld -m elf_i386`), or run it with --mode long",
+        ),
+    };
+    Err(Problem::Kind { is, mend })
 }
 
-/// A loadable segment that has not been copied yet.
-struct Load<'a> {
-    address: u32,
-    size: u32,
-    bytes: &'a [u8],
-}
-
-impl Load<'_> {
-    /// One past the last address.
-    fn end(&self) -> u64 {
-        u64::from(self.address) + u64::from(self.size)
+/// Refuses segments that have only virtual addresses. A kernel that is linked to run elsewhere than it is
+/// loaded may go to 0, but then its other segments are as far from where they run.
+fn check_addresses<Elf: FileHeader<Endian = Endianness>>(
+    loads: &[&Elf::ProgramHeader],
+    endian: Endianness,
+) -> Result<(), Problem> {
+    let addresses = |load: &Elf::ProgramHeader| -> (u64, u64) {
+        (load.p_paddr(endian).into(), load.p_vaddr(endian).into())
+    };
+    let distance = |(physical, run): (u64, u64)| run.wrapping_sub(physical);
+    let all: Vec<(u64, u64)> =
+        loads.iter().filter(|load| load.p_memsz(endian).into() > 0).map(|load| addresses(load)).collect();
+    let sound: BTreeSet<u64> = all.iter().filter(|pair| pair.0 != 0).map(|&pair| distance(pair)).collect();
+    match all.iter().position(|&pair| pair.0 == 0 && pair.1 != 0 && !sound.contains(&distance(pair))) {
+        Some(index) => Err(Problem::NoPhysicalAddress { index, start: all[index].1 }),
+        None => Ok(()),
     }
 }
 
 /// The loadable segments, by physical address, each within what images may use, which begins at
-/// `from`, and none over another. Nothing is copied before all of them are known to be sound.
+/// `from`, and none over another.
 fn segments<Elf: FileHeader<Endian = Endianness>>(
     headers: &[&Elf::ProgramHeader],
     endian: Endianness,
     file: &[u8],
     from: u32,
 ) -> Result<Vec<Segment>, Problem> {
-    let mut loads = Vec::new();
+    let mut segments = Vec::new();
     for (index, header) in headers.iter().enumerate() {
-        loads.extend(load::<Elf>(index, header, endian, file, from)?);
+        segments.extend(segment::<Elf>(index, header, endian, file, from)?);
     }
-    check_overlaps(&loads)?;
-    if loads.is_empty() {
-        return Err(Problem::NoSegments);
+    check_overlaps(&segments)?;
+    match segments.is_empty() {
+        true => Err(Problem::NoSegments),
+        false => Ok(segments),
     }
-    let segment = |Load { address, size, bytes }| Segment { address, bytes: bytes.to_vec(), size };
-    Ok(loads.into_iter().map(segment).collect())
 }
 
 /// One loadable segment; `None` if it takes no memory.
-fn load<'a, Elf: FileHeader<Endian = Endianness>>(
+fn segment<Elf: FileHeader<Endian = Endianness>>(
     index: usize,
     header: &Elf::ProgramHeader,
     endian: Endianness,
-    file: &'a [u8],
+    file: &[u8],
     from: u32,
-) -> Result<Option<Load<'a>>, Problem> {
+) -> Result<Option<Segment>, Problem> {
+    const MEND: &str = "link it to where it is loaded, or name that address in the linker script: \
+         `.text : AT(ADDR(.text) - OFFSET)`";
     let (start, size): (u64, u64) = (header.p_paddr(endian).into(), header.p_memsz(endian).into());
-    let bytes = header
-        .data(endian, file)
-        .map_err(|()| Problem::Damaged(format!("segment {index} is not all in the file")))?;
+    let bytes = file_range::<Elf>(header, endian, file)
+        .ok_or_else(|| Problem::Damaged(format!("segment {index} is not all in the file")))?;
     if bytes.len() as u64 > size {
         return Err(Problem::Damaged(format!("segment {index} is larger in the file than in memory")));
     }
@@ -196,41 +209,56 @@ fn load<'a, Elf: FileHeader<Endian = Endianness>>(
     match (u32::try_from(start), u32::try_from(size)) {
         (_, Ok(0)) => Ok(None),
         (Ok(address), Ok(size)) if address >= from && end <= layout::MAX_MEMORY.into() => {
-            Ok(Some(Load { address, size, bytes }))
+            Ok(Some(Segment { address, size, bytes }))
         }
-        _ => Err(Problem::OutOfRange { from, index, start, end }),
+        _ => Err(Problem::OutOfRange { from, index, start, end, mend: MEND }),
     }
 }
 
-fn check_overlaps(loads: &[Load<'_>]) -> Result<(), Problem> {
-    let mut order: Vec<(usize, &Load<'_>)> = loads.iter().enumerate().collect();
-    order.sort_by_key(|(_, load)| load.address);
+/// Where a segment's bytes are in the file, if they are all there.
+fn file_range<Elf: FileHeader<Endian = Endianness>>(
+    header: &Elf::ProgramHeader,
+    endian: Endianness,
+    file: &[u8],
+) -> Option<Range<usize>> {
+    let (offset, size) = header.file_range(endian);
+    let range = usize::try_from(offset).ok()?..usize::try_from(offset.checked_add(size)?).ok()?;
+    match range.is_empty() {
+        true => Some(0..0),
+        false => Some(range).filter(|range| range.end <= file.len()),
+    }
+}
+
+fn check_overlaps(segments: &[Segment]) -> Result<(), Problem> {
+    let mut order: Vec<(usize, &Segment)> = segments.iter().enumerate().collect();
+    order.sort_by_key(|(_, segment)| segment.address);
     match order.windows(2).find(|pair| pair[0].1.end() > pair[1].1.address.into()) {
         Some(pair) => Err(Problem::Overlap { first: pair[0].0, second: pair[1].0 }),
         None => Ok(()),
     }
 }
 
-/// The physical address of the entry, which must lie in code that the image has. An entry is physical
-/// or, in kernels that are linked to run elsewhere than they are loaded, virtual.
-fn executable_entry<Elf: FileHeader<Endian = Endianness>>(
+/// The physical address of the entry, which must lie in what the image has in its file. An entry is physical
+/// or, in kernels that are linked to run elsewhere than they are loaded, virtual. Segments of code are looked
+/// at first; but CPUs without paging, and boot loaders, know no other difference between segments.
+fn physical_entry<Elf: FileHeader<Endian = Endianness>>(
     entry: u64,
     loads: &[&Elf::ProgramHeader],
     endian: Endianness,
 ) -> Result<u32, Problem> {
-    let offset = |load: &&Elf::ProgramHeader, start: u64| {
-        let size: u64 = load.p_filesz(endian).into();
-        let executable = load.p_flags(endian).0 & PF_X.0 != 0;
-        entry.checked_sub(start).filter(|&offset| executable && offset < size)
+    let addresses = |code: bool, physical: bool| {
+        loads.iter().find_map(move |load| {
+            let address: u64 = load.p_paddr(endian).into();
+            let start = if physical { address } else { load.p_vaddr(endian).into() };
+            let offset = entry.checked_sub(start).filter(|&offset| offset < load.p_filesz(endian).into())?;
+            let is_code = load.p_flags(endian).0 & PF_X.0 != 0;
+            (is_code == code).then(|| address.checked_add(offset)).flatten()
+        })
     };
-    let physical = loads.iter().any(|load| offset(load, load.p_paddr(endian).into()).is_some());
-    let found = match physical {
-        true => Some(entry),
-        false => loads.iter().find_map(|load| {
-            let physical: u64 = load.p_paddr(endian).into();
-            Some(physical + offset(load, load.p_vaddr(endian).into())?)
-        }),
-    };
+    let found = addresses(true, true)
+        .or_else(|| addresses(true, false))
+        .or_else(|| addresses(false, true))
+        .or_else(|| addresses(false, false));
     found.and_then(|entry| u32::try_from(entry).ok()).ok_or(Problem::EntryOutside { entry })
 }
 

@@ -3,6 +3,7 @@
 
 mod elf;
 mod flat;
+mod kind;
 mod multiboot;
 mod note;
 mod problem;
@@ -10,6 +11,7 @@ mod source;
 
 use std::{
     fmt::Write,
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -112,8 +114,9 @@ impl Start {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Segment {
     address: u32,
-    /// The bytes from the file; zeros follow them up to `size`.
-    bytes: Vec<u8>,
+    /// Its bytes in the file; zeros follow them up to `size`. They are not copied before they are loaded:
+    /// many segments may name the same bytes.
+    bytes: Range<usize>,
     size: u32,
 }
 
@@ -147,9 +150,12 @@ impl Image {
     /// As [`open`](Self::open).
     pub fn parse(name: &str, bytes: Vec<u8>, request: Request) -> Result<Self, Problem> {
         let contents = match request.format {
-            Some(ImageFormat::Flat) => flat::parse(&bytes, request)?,
-            Some(ImageFormat::Elf) | None => elf::parse(&bytes, request)?,
-        };
+            _ if bytes.is_empty() => Err(Problem::Empty),
+            Some(ImageFormat::Flat) => flat::parse(&bytes, request),
+            _ if elf::is_elf(&bytes) => elf::parse(&bytes, request),
+            Some(ImageFormat::Elf) => Err(kind::no_elf(&bytes)),
+            None => flat::unnamed(&bytes, request).unwrap_or_else(|| Err(kind::no_elf(&bytes))),
+        }?;
         let (name, path, sha256) = (name.into(), name.into(), sha256(&bytes));
         Ok(Self { name, path, sha256, file: Arc::new(bytes), contents })
     }
@@ -201,7 +207,7 @@ impl Image {
             if segment.end() > memory.size().into() || !memory.contains(*address, *size) {
                 return Err(MemoryError::Range { address: (*address).into(), len: (*size).into() });
             }
-            memory.write(*address, bytes)?;
+            memory.write(*address, &self.file[bytes.clone()])?;
         }
         Ok(())
     }

@@ -1,79 +1,329 @@
 //! Multiboot 1 kernels (Multiboot Specification version 0.6.96, 3.1 "OS image format"): the header
 //! by which a kernel says that it is one.
 
-use super::Problem;
+use guest_abi::{layout, mode::CpuMode};
+use memchr::memmem;
+
+use super::{Contents, Problem, Request, Segment, Start};
 
 /// The header lies within the first 8192 bytes of the file, aligned to 4.
 const SEARCH: usize = 8192;
 
 const MAGIC: u32 = 0x1BAD_B002;
 
-/// Modules on page boundaries, which is no more than we do without modules.
-const PAGE_ALIGN: u32 = 1 << 0;
-/// The amount of memory in the information, which is always there.
-const MEMORY_INFO: u32 = 1 << 1;
-/// A video mode.
-const VIDEO_MODE: u32 = 1 << 2;
+/// The magic number of Multiboot 2.
+const MAGIC_2: u32 = 0xE852_50D6;
+
+/// The flags that this host satisfies. It loads no modules, so that none lies off a page's beginning; memory
+/// information is always there; and a video mode is a wish, since the information says which mode there is.
+const KNOWN: u32 = 0b111;
 /// The bits of the flags that a boot loader must know or refuse; the others are only wishes.
 const REQUIRED: u32 = 0xFFFF;
-/// Where the kernel goes stands in the header, as in the days of a.out.
+/// Where the kernel goes stands in the header, whatever the form of the file.
 const ADDRESSES: u32 = 1 << 16;
 
-/// Whether the file has a Multiboot header that this host can satisfy. A magic number without the
-/// checksum that belongs to it is none.
-pub(super) fn check(file: &[u8]) -> Result<bool, Problem> {
-    let words: Vec<u32> = file[..file.len().min(SEARCH)]
-        .chunks_exact(4)
-        .map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-        .collect();
-    let sum = |header: &[u32]| header.iter().fold(0, |sum: u32, &word| sum.wrapping_add(word));
-    let Some(header) = words.windows(3).find(|header| header[0] == MAGIC && sum(header) == 0) else {
-        return Ok(false);
-    };
-    let flags = header[1];
-    match flags & REQUIRED & !(PAGE_ALIGN | MEMORY_INFO) {
-        0 if flags & ADDRESSES != 0 => Err(Problem::MultibootFeature(
-            "to be loaded by the addresses in its header, which an ELF file does not need",
-        )),
-        0 => Ok(true),
-        VIDEO_MODE => Err(Problem::MultibootFeature("a video mode")),
-        _ => Err(Problem::MultibootFeature("features of a later specification")),
+/// A file's Multiboot header, or what is wrong with it.
+pub(super) enum Found {
+    /// A header that boot loaders find.
+    Header(Header),
+    /// A header that they do not find: what is wrong with it; and whether it is a header for certain.
+    Fault(String, bool),
+    /// No header.
+    Nothing,
+}
+
+/// A Multiboot header.
+pub(super) struct Header {
+    /// Where it is in the file.
+    at: usize,
+    flags: u32,
+}
+
+/// A place where the magic number stands.
+struct Candidate {
+    at: usize,
+    /// Whether its checksum is wrong, it lies too far behind in the file, and it is not aligned.
+    faults: [bool; 3],
+}
+
+impl Candidate {
+    fn at(file: &[u8], at: usize) -> Self {
+        let sum = (0..3).map(|index| word(file, at + 4 * index).unwrap_or(1)).fold(0, u32::wrapping_add);
+        Self { at, faults: [sum != 0, at + 12 > SEARCH, !at.is_multiple_of(4)] }
     }
+
+    /// The faults in words, and what mends them.
+    fn faults(&self, file: &[u8]) -> String {
+        let right = 0_u32.wrapping_sub(MAGIC).wrapping_sub(word(file, self.at + 4).unwrap_or(0));
+        let checksum =
+            format!("has the checksum {:#x}, not {right:#x}", word(file, self.at + 8).unwrap_or(0));
+        let late = format!("is not within the first {SEARCH} bytes of the file");
+        let all = [
+            (checksum.as_str(), "write -(magic + flags) there"),
+            (&late, "put it first in the linker script, and link with `-z max-page-size=4096`"),
+            ("is not at a multiple of 4", "align its section to 4"),
+        ];
+        let (faults, mends): (Vec<_>, Vec<_>) =
+            all.into_iter().zip(self.faults).filter(|(_, fault)| *fault).map(|(texts, _)| texts).unzip();
+        format!("{}: {}", faults.join(", and "), mends.join("; "))
+    }
+}
+
+/// Looks for a file's header. A magic number without the checksum that belongs to it is none.
+pub(super) fn find(file: &[u8]) -> Found {
+    let magic = MAGIC.to_le_bytes();
+    let candidates = memmem::find_iter(file, &magic).map(|at| Candidate::at(file, at));
+    let best = candidates.min_by_key(|it| (it.faults[0], it.faults.iter().filter(|fault| **fault).count()));
+    let second = || memmem::find(file, &MAGIC_2.to_le_bytes());
+    match best {
+        Some(Candidate { at, faults: [false, false, false] }) => {
+            Found::Header(Header { at, flags: word(file, at + 4).unwrap_or(0) })
+        }
+        Some(best) => {
+            let (at, faults) = (best.at, best.faults(file));
+            let second = second().map_or("", |_| "; its other header is Multiboot 2's, which this host does not read");
+            let text = format!("its header, at {at:#x} in the file, {faults}{second}");
+            Found::Fault(text, !best.faults[0])
+        }
+        None => second().map_or(Found::Nothing, |at| {
+            let sum = (0..4).map(|index| word(file, at + 4 * index).unwrap_or(1)).fold(0, u32::wrapping_add);
+            let text = format!(
+                "its only header, at {at:#x} in the file, is Multiboot 2's, and this host reads those of Multiboot 1: give it one of those too"
+            );
+            Found::Fault(text, sum == 0)
+        }),
+    }
+}
+
+impl Found {
+    /// Whether the code that the file begins with is 32-bit code for certain, being a Multiboot kernel's.
+    pub(super) fn is_certain(&self) -> bool {
+        matches!(self, Self::Header(_) | Self::Fault(_, true))
+    }
+
+    /// Refuses to start a Multiboot kernel in a mode that its first instructions are not for. An entry that
+    /// was named may be other code of it.
+    pub(super) fn check_mode(&self, request: Request) -> Result<(), Problem> {
+        match (request.mode, request.entry) {
+            (Some(mode @ (CpuMode::Real | CpuMode::Long)), None) if self.is_certain() => {
+                Err(Problem::MultibootMode(mode))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The header, if the kernel is to be started as one, which is so unless another start was asked for.
+    pub(super) fn wanted(&self, request: Request) -> Option<&Header> {
+        match self {
+            Self::Header(header) if matches!(request.mode, None | Some(CpuMode::Protected)) => Some(header),
+            _ => None,
+        }
+    }
+}
+
+impl Header {
+    /// Whether this host has what the header requires.
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        let unknown = self.flags & REQUIRED & !KNOWN;
+        let bits: Vec<String> =
+            (0..16).filter(|bit| unknown >> bit & 1 == 1).map(|bit: u32| bit.to_string()).collect();
+        match bits.is_empty() {
+            true => Ok(()),
+            false => Err(Problem::MultibootFeature(bits.join(", "))),
+        }
+    }
+
+    /// Whether the header says where the kernel goes.
+    pub(super) fn has_addresses(&self) -> bool {
+        self.flags & ADDRESSES != 0
+    }
+
+    /// A kernel that goes where its header says.
+    pub(super) fn contents(&self, file: &[u8], request: Request) -> Result<Contents, Problem> {
+        let field = |index: usize| word(file, self.at + 4 * index).map(|field| field as usize);
+        let fields = (field(3), field(4), field(5), field(6), field(7));
+        let (Some(header), Some(load), Some(load_end), Some(bss_end), Some(entry)) = fields else {
+            return Err(Problem::MultibootAddresses("they are not all in the file".into()));
+        };
+        let wrong = |text: String| Err(Problem::MultibootAddresses(text));
+        // The header is in the file at `at` and in memory at `header`: so much of the file goes before it.
+        let Some(from) = header.checked_sub(load).and_then(|before| self.at.checked_sub(before)) else {
+            return wrong(format!(
+                "load_addr {load:#x} and header_addr {header:#x} put the header elsewhere than at {:#x} in the file",
+                self.at
+            ));
+        };
+        let len = match load_end {
+            0 => file.len() - from,
+            end if end < load => {
+                return wrong(format!("load_end_addr {end:#x} is below load_addr {load:#x}"));
+            }
+            end => end - load,
+        };
+        if from + len > file.len() {
+            let len_of_file = file.len();
+            return wrong(format!(
+                "{len} bytes from {from:#x} on are to be loaded, and the file has {len_of_file}"
+            ));
+        }
+        let size = len.max(bss_end.saturating_sub(load));
+        let (start, end) = (load as u64, (load + size) as u64);
+        let entry = request.entry.map_or(entry, |entry| entry as usize);
+        match (u32::try_from(load), u32::try_from(size), u32::try_from(entry)) {
+            _ if end > layout::MAX_MEMORY.into() => {
+                Err(Problem::OutOfRange { from: 0, index: 0, start, end, mend: "link it lower" })
+            }
+            (Ok(address), Ok(size), Ok(first)) if (load..load + len).contains(&entry) => {
+                let segments = vec![Segment { address, size, bytes: from..from + len }];
+                Ok(Contents { start: Start::Multiboot { entry: first }, segments, tests: Vec::new() })
+            }
+            _ => Err(Problem::EntryOutside { entry: entry as u64 }),
+        }
+    }
+}
+
+fn word(file: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(*file.get(at..)?.first_chunk()?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn file(at: usize, flags: u32, checksum: u32) -> Vec<u8> {
-        let mut file = vec![0; at];
-        file.extend([MAGIC, flags, checksum].iter().flat_map(|word| word.to_le_bytes()));
-        file
-    }
+    const BASE: u32 = 0x10_0000;
 
     fn sum(flags: u32) -> u32 {
         0_u32.wrapping_sub(MAGIC).wrapping_sub(flags)
     }
 
-    #[test]
-    fn a_header_is_found_where_the_specification_allows_it() {
-        for at in [0, 4096, SEARCH - 12] {
-            assert!(check(&file(at, 3, sum(3))).expect("good"), "{at}");
+    fn bytes(words: &[u32]) -> Vec<u8> {
+        words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    fn file(at: usize, flags: u32, checksum: u32) -> Vec<u8> {
+        [vec![0; at], bytes(&[MAGIC, flags, checksum])].concat()
+    }
+
+    fn is_header(file: &[u8]) -> bool {
+        matches!(find(file), Found::Header(_))
+    }
+
+    /// What is wrong with the header.
+    fn fault(file: &[u8]) -> String {
+        match find(file) {
+            Found::Fault(text, _) => text,
+            _ => panic!("a header that is almost one"),
         }
-        for at in [2, SEARCH - 8, SEARCH] {
-            assert!(!check(&file(at, 3, sum(3))).expect("no header"), "{at}");
+    }
+
+    /// The contents of a file whose header has these addresses, at `at`, with 4 bytes of code behind it.
+    fn contents(at: usize, addresses: [u32; 5]) -> Result<Contents, Problem> {
+        let mut file = file(at, ADDRESSES, sum(ADDRESSES));
+        file.extend(bytes(&addresses));
+        file.extend([0xF4; 4]);
+        match find(&file) {
+            Found::Header(header) => header.contents(&file, Request::default()),
+            _ => panic!("a header"),
         }
-        assert!(!check(b"").expect("no header"));
     }
 
     #[test]
-    fn a_header_that_cannot_be_satisfied_is_refused() {
-        assert!(!check(&file(0, 3, 0)).expect("a stray magic number"));
+    fn a_header_is_found_where_the_specification_allows_it() {
+        for at in [0, 4096, SEARCH - 12] {
+            assert!(is_header(&file(at, 3, sum(3))), "{at}");
+        }
+        assert!(matches!(find(b""), Found::Nothing));
         let stray = [file(0, 3, 0), file(0, 3, sum(3))].concat();
-        assert!(check(&stray).expect("a stray magic number before a header"));
-        assert!(matches!(check(&file(0, 4, sum(4))), Err(Problem::MultibootFeature("a video mode"))));
-        assert!(matches!(check(&file(0, 8, sum(8))), Err(Problem::MultibootFeature(_))));
-        assert!(matches!(check(&file(0, 1 << 16, sum(1 << 16))), Err(Problem::MultibootFeature(_))));
-        assert!(check(&file(0, 1 << 20, sum(1 << 20))).expect("a wish"));
+        assert!(is_header(&stray), "a stray magic number before a header");
+    }
+
+    #[test]
+    fn a_header_that_no_boot_loader_finds_is_told_why() {
+        let (late, odd) = ("is not within the first 8192 bytes", "is not at a multiple of 4");
+        for (at, checksum, sentences) in [
+            (2, sum(3), &[odd][..]),
+            (SEARCH - 8, sum(3), &[late]),
+            (SEARCH + 1, sum(3), &[late, odd]),
+            (0, 0, &["has the checksum 0x0, not 0xe4524ffb"]),
+            (SEARCH + 3, 7, &["has the checksum 0x7, not 0xe4524ffb", late, odd]),
+        ] {
+            let text = fault(&file(at, 3, checksum));
+            assert!(text.starts_with(&format!("its header, at {at:#x} in the file, ")), "{text}");
+            for sentence in [late, odd, "has the checksum"] {
+                let expected = sentences.iter().any(|it| it.contains(sentence));
+                assert_eq!(text.contains(sentence), expected, "{text}");
+            }
+            assert!(sentences.iter().all(|sentence| text.contains(sentence)), "{text}");
+        }
+        let second = bytes(&[MAGIC_2, 0, 16, 0_u32.wrapping_sub(MAGIC_2 + 16)]);
+        assert!(fault(&second).contains("its only header, at 0x0 in the file, is Multiboot 2's"));
+        let both = fault(&[file(2, 3, sum(3)), second].concat());
+        assert!(both.contains(odd) && both.contains("its other header is Multiboot 2's"), "{both}");
+    }
+
+    #[test]
+    fn what_a_header_requires_must_be_there() {
+        let check = |flags| match find(&file(0, flags, sum(flags))) {
+            Found::Header(header) => header.check(),
+            _ => panic!("a header"),
+        };
+        for flags in [0, 1, 2, 3, 4, 7, ADDRESSES, 1 << 20] {
+            assert!(check(flags).is_ok(), "{flags:#x}");
+        }
+        let text = check(0x8028).expect_err("bits of a later specification").to_string();
+        assert!(text.contains("feature bits 3, 5, 15"), "{text}");
+    }
+
+    #[test]
+    fn addresses_say_what_is_loaded_and_where_it_starts() {
+        let entry = BASE + 32;
+        for (at, addresses, segment) in [
+            (0, [BASE, BASE, 0, 0, entry], (BASE, 36, 0..36)),
+            (64, [BASE + 64, BASE, 0, 0, BASE + 96], (BASE, 100, 0..100)),
+            (64, [BASE, BASE, BASE + 36, BASE + 0x100, entry], (BASE, 0x100, 64..100)),
+            (0, [BASE, BASE, BASE + 34, 0, entry], (BASE, 34, 0..34)),
+            (0, [BASE, BASE, BASE + 36, BASE + 1, entry], (BASE, 36, 0..36)),
+        ] {
+            let Contents { start, segments, .. } = contents(at, addresses).expect("good addresses");
+            assert_eq!(start, Start::Multiboot { entry: addresses[4] });
+            let (address, size, bytes) = segment;
+            assert_eq!(segments, [Segment { address, size, bytes }], "{addresses:x?}");
+        }
+    }
+
+    #[test]
+    fn addresses_that_cannot_be_are_refused() {
+        let text = |addresses| contents(0, addresses).expect_err("refused").to_string();
+        for (addresses, sentence) in [
+            ([BASE - 1, BASE, 0, 0, BASE], "put the header elsewhere than at 0x0"),
+            ([BASE + 4, BASE, 0, 0, BASE], "put the header elsewhere than at 0x0"),
+            ([BASE, BASE, BASE - 1, 0, BASE], "load_end_addr 0xfffff is below load_addr 0x100000"),
+            ([BASE, BASE, BASE + 37, 0, BASE], "37 bytes from 0x0 on are to be loaded, and the file has 36"),
+            ([BASE, BASE, 0, 0, BASE + 36], "its entry 0x100024 is in none of its segments"),
+            ([BASE, BASE, 0, 0, 0], "its entry 0x0 is in none of its segments"),
+            ([BASE, BASE, 0, u32::MAX, BASE], "is not within 0x0 to 0xc0000000"),
+            ([u32::MAX, u32::MAX, 0, 0, u32::MAX], "is not within 0x0 to 0xc0000000"),
+        ] {
+            assert!(text(addresses).contains(sentence), "{addresses:x?}: {}", text(addresses));
+        }
+        let mut short = file(0, ADDRESSES, sum(ADDRESSES));
+        short.extend([0; 8]);
+        let Found::Header(header) = find(&short) else { panic!("a header") };
+        assert!(matches!(header.contents(&short, Request::default()), Err(Problem::MultibootAddresses(_))));
+    }
+
+    #[test]
+    fn a_kernel_is_not_started_in_a_mode_that_its_code_is_not_for() {
+        let request = |mode, entry| Request { mode, entry, ..Request::default() };
+        let (good, stray) = (file(0, 3, sum(3)), file(0, 3, 0));
+        for mode in [CpuMode::Real, CpuMode::Long] {
+            assert!(find(&good).check_mode(request(Some(mode), None)).is_err());
+            assert!(find(&good).check_mode(request(Some(mode), Some(BASE))).is_ok());
+            assert!(find(&stray).check_mode(request(Some(mode), None)).is_ok());
+        }
+        for mode in [None, Some(CpuMode::Protected), Some(CpuMode::Paged)] {
+            assert!(find(&good).check_mode(request(mode, None)).is_ok());
+        }
+        assert!(find(&good).wanted(request(Some(CpuMode::Paged), None)).is_none());
     }
 }

@@ -1,4 +1,7 @@
 //! The image's notes: its ABI, and its tests.
+//!
+//! Only notes of our name and type count. What else lies in an image's notes is others' business, however it
+//! is aligned, padded or damaged: it is passed over.
 
 use guest_abi::{
     VERSION, Version,
@@ -8,11 +11,19 @@ use guest_abi::{
 };
 use object::{
     Endianness,
+    elf::PT_NOTE,
     read::elf::{FileHeader, ProgramHeader},
 };
 use zerocopy::FromBytes;
 
 use super::Problem;
+
+/// The most bytes of notes that are read. Ours are a few hundred; an image may name the same bytes again and
+/// again.
+pub(super) const MAX_SIZE: u64 = 16 << 20;
+
+/// The size of our name with its padding.
+const NAME_SIZE: usize = NAME.len().next_multiple_of(4);
 
 /// Checks a note's descriptor: the mode that the image runs in.
 pub(super) fn check(descriptor: &[u8]) -> Result<CpuMode, Problem> {
@@ -35,47 +46,61 @@ fn version(descriptor: &[u8]) -> Result<Version, Problem> {
     Ok(Version { major, minor })
 }
 
-/// The descriptor of the first note that is ours, among an image's program headers.
-pub(super) fn find<Elf: FileHeader<Endian = Endianness>>(
-    headers: &[Elf::ProgramHeader],
-    endian: Endianness,
-    file: &[u8],
-) -> Result<Option<Vec<u8>>, Problem> {
-    Ok(ours::<Elf>(headers, endian, file, TYPE, 1)?.into_iter().next().map(<[u8]>::to_vec))
+/// The notes of an image that are ours.
+#[derive(Debug, Default)]
+pub(super) struct Notes<'a> {
+    /// The descriptor of the first note about the ABI.
+    pub(super) abi: Option<&'a [u8]>,
+    /// The descriptors of the notes about tests, in their order.
+    tests: Vec<&'a [u8]>,
 }
 
-/// The tests that an image has, in the order of their notes.
-pub(super) fn tests<Elf: FileHeader<Endian = Endianness>>(
-    headers: &[Elf::ProgramHeader],
-    endian: Endianness,
-    file: &[u8],
-) -> Result<Vec<Test>, Problem> {
-    let notes = ours::<Elf>(headers, endian, file, test::TYPE, usize::MAX)?;
-    notes.into_iter().map(|note| test::Test::parse(note).map(Test::from).ok_or(Problem::BadNote)).collect()
-}
-
-/// The descriptors of the notes that are ours and of a type, up to a number of them: what comes after is
-/// not looked at.
-fn ours<'a, Elf: FileHeader<Endian = Endianness>>(
-    headers: &[Elf::ProgramHeader],
-    endian: Endianness,
-    file: &'a [u8],
-    wanted: u32,
-    at_most: usize,
-) -> Result<Vec<&'a [u8]>, Problem> {
-    let mut descriptors = Vec::new();
-    for header in headers {
-        let Some(mut notes) = header.notes(endian, file).map_err(super::elf::damaged)? else { continue };
-        while let Some(note) = notes.next().map_err(super::elf::damaged)? {
-            if note.name_bytes() == NAME && note.n_type(endian).0 == wanted {
-                descriptors.push(note.desc());
+impl<'a> Notes<'a> {
+    /// Finds our notes in an image's program headers.
+    pub(super) fn find<Elf: FileHeader<Endian = Endianness>>(
+        headers: &[Elf::ProgramHeader],
+        endian: Endianness,
+        file: &'a [u8],
+    ) -> Result<Self, Problem> {
+        let (mut notes, mut size) = (Self::default(), 0);
+        for header in headers.iter().filter(|header| header.p_type(endian) == PT_NOTE) {
+            let (offset, len) = header.file_range(endian);
+            let area = file.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
+            let area = &area[..usize::try_from(len).map_or(area.len(), |len| len.min(area.len()))];
+            size += area.len() as u64;
+            if size > MAX_SIZE {
+                return notes.abi.map_or(Ok(Self::default()), |_| Err(Problem::TooManyNotes));
             }
-            if descriptors.len() == at_most {
-                return Ok(descriptors);
-            }
+            notes.read(area)?;
         }
+        Ok(notes)
     }
-    Ok(descriptors)
+
+    /// Takes our notes out of an area of notes. Others' notes are not followed from one to the next, since
+    /// there is no telling how they are aligned: a note of ours begins wherever our header and name stand.
+    fn read(&mut self, mut area: &'a [u8]) -> Result<(), Problem> {
+        while let Ok(([name_size, size, kind], rest)) = <[u32; 3]>::read_from_prefix(area) {
+            let ours = name_size as usize == NAME.len() && rest.starts_with(&NAME);
+            if !ours || ![TYPE, test::TYPE].contains(&kind) {
+                area = &area[4..];
+                continue;
+            }
+            let rest = rest.get(NAME_SIZE..).ok_or(Problem::BadNote)?;
+            let (descriptor, rest) = rest.split_at_checked(size as usize).ok_or(Problem::BadNote)?;
+            match kind {
+                TYPE => _ = self.abi.get_or_insert(descriptor),
+                _ => self.tests.push(descriptor),
+            }
+            area = rest.get(descriptor.len().next_multiple_of(4) - descriptor.len()..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// The tests that the image has.
+    pub(super) fn tests(&self) -> Result<Vec<Test>, Problem> {
+        let parse = |note: &&[u8]| test::Test::parse(note).map(Test::from).ok_or(Problem::BadNote);
+        self.tests.iter().map(parse).collect()
+    }
 }
 
 /// A test that an image has.

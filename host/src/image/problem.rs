@@ -41,12 +41,25 @@ pub enum Problem {
         "not an ELF file; build guests with `cargo xtask build-guests`, or say --format flat if it is a flat binary"
     )]
     NotElf,
+    /// A file of a kind that is no image.
+    #[error("not an ELF file but {is}: {mend}")]
+    Format {
+        /// What it is.
+        is: &'static str,
+        /// What to do about it.
+        mend: &'static str,
+    },
     /// The file ends too early, or its headers contradict each other.
     #[error("a damaged ELF file, cut off perhaps: {0}")]
     Damaged(String),
     /// An ELF file of another kind.
-    #[error("{0}; guests are static x86 executables")]
-    Kind(String),
+    #[error("{is}: {mend}")]
+    Kind {
+        /// What it is.
+        is: String,
+        /// What to do about it.
+        mend: &'static str,
+    },
     /// An image without a note.
     #[error(
         "no Guestlab note in it, so that its ABI is not known: it was not built with guest-rt, or lacks guest_rt::entry!(main); to start it without guest-rt's ABI, name its CPU mode with --mode"
@@ -67,8 +80,24 @@ pub enum Problem {
     #[error("--load is for flat binaries; an ELF file says itself where it goes")]
     LoadOfElf,
     /// A Multiboot kernel that needs what this host has not.
-    #[error("a Multiboot kernel that requires {0}, which this host does not have")]
-    MultibootFeature(&'static str),
+    #[error(
+        "a Multiboot kernel that requires feature bits {0} of its header's flags, which Multiboot 1 does not have"
+    )]
+    MultibootFeature(String),
+    /// A Multiboot kernel that boot loaders do not take for one.
+    #[error(
+        "a Multiboot kernel that boot loaders of Multiboot 1 cannot start: {0}; or start it without a boot loader's information, with --mode protected"
+    )]
+    Multiboot(String),
+    /// A Multiboot kernel whose header says otherwise where it goes than it can be.
+    #[error("the addresses in its Multiboot header are wrong: {0}")]
+    MultibootAddresses(String),
+    /// A Multiboot kernel in a mode that its code is not for.
+    #[error(
+        "a Multiboot kernel, which begins with 32-bit code, cannot start in {} mode: leave --mode out, or name where other code of it begins with --entry",
+        .0.name()
+    )]
+    MultibootMode(CpuMode),
     /// A guest that does not run in the mode that was asked for.
     #[error("it runs in {} mode, not in {} mode", .is.name(), .wanted.name())]
     OtherMode {
@@ -77,6 +106,9 @@ pub enum Problem {
         /// The mode asked for.
         wanted: CpuMode,
     },
+    /// More notes than are read.
+    #[error("it has more than {} MiB of notes, Guestlab's among them", super::note::MAX_SIZE >> 20)]
+    TooManyNotes,
     /// A note that is not of the form that all versions share.
     #[error("its Guestlab note is damaged")]
     BadNote,
@@ -100,7 +132,7 @@ pub enum Problem {
     NoSegments,
     /// A segment outside the addresses that images may use.
     #[error(
-        "segment {index} ({start:#x} to {end:#x}) is not within {from:#x} to {:#x}, where images go",
+        "segment {index} ({start:#x} to {end:#x}) is not within {from:#x} to {:#x}, where images go: {mend}",
         layout::MAX_MEMORY
     )]
     OutOfRange {
@@ -112,6 +144,18 @@ pub enum Problem {
         start: u64,
         /// One past its last address.
         end: u64,
+        /// What to do about it.
+        mend: &'static str,
+    },
+    /// A segment that has only a virtual address.
+    #[error(
+        "segment {index}, linked to run at {start:#x}, has the physical address 0, where it would be loaded: name the right one in the linker script, `.text : AT(ADDR(.text))`"
+    )]
+    NoPhysicalAddress {
+        /// The segment's place among the loadable ones, from 0.
+        index: usize,
+        /// Its virtual address.
+        start: u64,
     },
     /// Two segments at one address.
     #[error("segments {first} and {second} overlap")]
@@ -128,7 +172,9 @@ pub enum Problem {
         entry: u64,
     },
     /// An entry where the image has nothing.
-    #[error("its entry {entry:#x} is in none of its executable segments")]
+    #[error(
+        "its entry {entry:#x} is in none of its segments: name the first function with ENTRY(...) in the linker script, or its address with --entry"
+    )]
     EntryOutside {
         /// The entry.
         entry: u64,

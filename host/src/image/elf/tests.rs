@@ -4,6 +4,7 @@ use guest_abi::note::{Descriptor, Note};
 use zerocopy::IntoBytes;
 
 use super::*;
+use crate::image::Image;
 
 const CODE: [u8; 4] = [0xF4; 4];
 
@@ -91,7 +92,7 @@ fn problem(change: impl FnOnce(&mut Elf32)) -> String {
 
 #[test]
 fn a_good_image_is_taken_apart() {
-    let segment = Segment { address: 0x7000, bytes: CODE.to_vec(), size: 0x100 };
+    let segment = Segment { address: 0x7000, bytes: 0x300..0x304, size: 0x100 };
     let contents = Contents {
         start: Start::Boot { mode: CpuMode::Protected, entry: 0x7000 },
         segments: vec![segment],
@@ -110,21 +111,41 @@ fn an_image_cut_off_anywhere_is_refused() {
 
 #[test]
 fn what_is_no_elf_file_is_told_apart() {
-    assert!(matches!(parse(b"", Request::default()), Err(Problem::Empty)));
-    assert!(matches!(parse(b"#!/bin/sh\n", Request::default()), Err(Problem::NotElf)));
-    assert!(matches!(parse(&[0; 4096], Request::default()), Err(Problem::NotElf)));
+    let parse = |bytes: &[u8]| Image::parse("x", bytes.to_vec(), Request::default()).expect_err("no image");
+    assert!(matches!(parse(b""), Problem::Empty));
+    assert!(matches!(parse(b"#!/bin/sh\n"), Problem::Format { is: "a script", .. }));
+    assert!(matches!(parse(&[0; 4096]), Problem::NotElf));
 }
 
 #[test]
 fn elf_files_of_other_kinds_are_named() {
-    assert!(problem(|elf| elf.machine = 40).starts_with("an ELF file for another machine (number 40)"));
-    assert!(problem(|elf| elf.kind = 1).starts_with("an object file"));
-    assert!(problem(|elf| elf.kind = 3).starts_with("a dynamic or position-independent"));
-    assert!(problem(|elf| elf.kind = 4).starts_with("an ELF file of type 4"));
-    assert!(problem(|elf| elf.order = 2).starts_with("a big-endian"));
-    for kind in [PT_INTERP.0, PT_DYNAMIC.0] {
-        let text = problem(|elf| elf.headers.push([kind, CODE_AT, 0, 4, 4, 4]));
-        assert!(text.starts_with("a dynamically linked ELF file"), "{text}");
+    let text = |change: fn(&mut Elf32), beginning: &str, mend: &str| {
+        let text = problem(change);
+        assert!(text.starts_with(beginning) && text.contains(mend), "{text}");
+    };
+    text(|elf| elf.machine = 40, "an ELF file for another machine, ARM (number 40)", "x86");
+    text(|elf| elf.machine = 243, "an ELF file for another machine, RISC-V (number 243)", "x86");
+    text(|elf| elf.machine = 9999, "an ELF file for another machine, unknown here (number 9999)", "x86");
+    text(|elf| elf.machine = 62, "an x32 ELF file", "gcc -m64");
+    text(|elf| elf.kind = 1, "an object file", "ld -Ttext");
+    text(|elf| elf.kind = 3, "a dynamic or position-independent", "-no-pie");
+    text(|elf| elf.kind = 3, "a dynamic or position-independent", "-C relocation-model=static");
+    text(|elf| (elf.kind, elf.entry) = (3, 0), "a dynamic ELF file without an entry: a shared library", "");
+    text(|elf| elf.kind = 4, "a core dump", "");
+    text(|elf| elf.kind = 5, "an ELF file of type 5", "");
+    // Elsewhere in a big-endian file the bytes of each number are the other way round.
+    text(|elf| (elf.order, elf.machine) = (2, 40 << 8), "a big-endian ELF file, for machine ARM", "x86");
+    text(|elf| elf.headers.push([PT_INTERP.0, CODE_AT, 0, 4, 4, 4]), "a dynamically linked", "-static");
+}
+
+#[test]
+fn headers_that_no_boot_loader_looks_at_change_nothing() {
+    let good = Elf32::good().parse().expect("good");
+    // PT_DYNAMIC, PT_SHLIB, PT_PHDR, PT_TLS, and GNU's for frames, stack, relocations and properties.
+    for kind in [2, 5, 6, 7, 0x6474_E550, 0x6474_E551, 0x6474_E552, 0x6474_E553] {
+        let mut elf = Elf32::good();
+        elf.headers.push([kind, u32::MAX - 3, u32::MAX, u32::MAX, u32::MAX, 7]);
+        assert_eq!(elf.parse().expect("good"), good, "{kind:#x}");
     }
 }
 
@@ -165,12 +186,62 @@ fn a_segment_must_be_all_in_the_file_and_fit_into_its_memory() {
 fn the_entry_must_be_low_and_in_code() {
     assert!(problem(|elf| elf.entry = 0x1_0000).starts_with("its entry 0x10000 is not below 0x10000"));
     for entry in [0, 0x6FFF, 0x7004] {
-        assert!(
-            problem(|elf| elf.entry = entry).contains("in none of its executable segments"),
-            "{entry:#x}"
-        );
+        assert!(problem(|elf| elf.entry = entry).contains("in none of its segments"), "{entry:#x}");
     }
-    assert!(problem(|elf| elf.headers[0][5] = 6).contains("in none of its executable segments"));
+}
+
+#[test]
+fn code_may_lie_in_a_segment_that_is_not_marked_as_code() {
+    let mut elf = Elf32::good();
+    for flags in [4, 6, 0] {
+        elf.headers[0][5] = flags;
+        assert_eq!(elf.parse().expect("good").start, Start::Boot { mode: CpuMode::Protected, entry: 0x7000 });
+    }
+}
+
+/// An ELF32 file of the good image's code, without a note, whose segments have these physical and virtual
+/// addresses.
+fn linked(entry: u32, addresses: &[(u32, u32)]) -> Result<Contents, Problem> {
+    let mut elf = Elf32::good();
+    elf.entry = entry;
+    elf.headers = addresses.iter().map(|&(physical, _)| [1, CODE_AT, physical, 4, 0x100, PF_RX]).collect();
+    let mut file = elf.bytes();
+    for (index, (_, runs_at)) in addresses.iter().enumerate() {
+        let at = 52 + 32 * index + 8;
+        file[at..at + 4].copy_from_slice(&runs_at.to_le_bytes());
+    }
+    parse(&file, Request { mode: Some(CpuMode::Protected), ..Request::default() })
+}
+
+#[test]
+fn a_kernel_that_runs_elsewhere_than_it_is_loaded_begins_where_it_is_loaded() {
+    let high = 0xC000_0000;
+    for (entry, addresses) in [
+        (0x10_0000, &[(0x10_0000, high + 0x10_0000)][..]),
+        (high + 0x10_0000, &[(0x10_0000, high + 0x10_0000)]),
+        // With a segment at 0, which the others' distance shows to be right.
+        (high + 0x10_0000, &[(0, high), (0x10_0000, high + 0x10_0000)]),
+    ] {
+        let start = Start::Direct { mode: CpuMode::Protected, entry: 0x10_0000 };
+        assert_eq!(linked(entry, addresses).expect("good").start, start);
+    }
+}
+
+#[test]
+fn segments_without_a_physical_address_are_told_how_they_get_one() {
+    for addresses in
+        [&[(0, 0x10_0000)][..], &[(0, 0x10_0000), (0, 0x20_0000)], &[(0, 0x10_0000), (0x20_0000, 0x20_0000)]]
+    {
+        let text = linked(0x10_0000, addresses).expect_err("refused").to_string();
+        assert!(text.contains("segment 0, linked to run at 0x100000, has the physical address 0"), "{text}");
+        assert!(text.contains("AT(ADDR(.text))"), "{text}");
+    }
+    let text = linked(0xC010_0000, &[(0xC010_0000, 0xC010_0000)]).expect_err("refused").to_string();
+    assert!(
+        text.contains("not within 0x0 to 0xc0000000") && text.contains("AT(ADDR(.text) - OFFSET)"),
+        "{text}"
+    );
+    assert!(linked(0, &[(0, 0)]).is_ok(), "it is linked to 0");
 }
 
 #[test]
@@ -178,8 +249,93 @@ fn the_note_must_be_there_and_whole() {
     assert_eq!(problem(|elf| elf.headers.truncate(1)), Problem::NoNote.to_string());
     assert_eq!(problem(|elf| elf.note[12] = b'X'), Problem::NoNote.to_string());
     assert_eq!(problem(|elf| elf.note[8] = 2), Problem::NoNote.to_string());
-    assert!(problem(|elf| elf.note[4] = 100).contains("damaged"));
+    assert_eq!(problem(|elf| elf.note[4] = 100), Problem::BadNote.to_string());
     assert_eq!(problem(|elf| elf.note[4] = 8), Problem::BadNote.to_string());
+}
+
+#[test]
+fn notes_of_others_are_passed_over_however_they_are() {
+    let good = Elf32::good().parse().expect("good");
+    let note = |size: u32, kind: u32, name: &[u8], rest: &[u8]| {
+        let name_size = u32::try_from(name.len()).expect("short");
+        let words = [name_size, size, kind].map(u32::to_le_bytes).concat();
+        [&words, name, &vec![0; name.len().next_multiple_of(4) - name.len()], rest].concat()
+    };
+    let others = [
+        Vec::new(),
+        vec![0; 64],
+        vec![0xFF; 7],
+        note(1000, 18, b"Xen\0", &[]),
+        note(u32::MAX, 3, b"GNU\0", &[7; 20]),
+        [note(4, 18, b"Xen\0", &[0, 0, 16, 0]), vec![0; 36]].concat(),
+        note(4, 1, b"GuestlabX", &[1; 4]),
+        note(4, 3, b"Guestlab\0", &[1; 4]),
+        note(4, 1, b"Guestlab", &[1; 4]),
+    ];
+    for other in &others {
+        let mut elf = Elf32::good();
+        // Before ours, in the same area, behind which there is more that is none of ours.
+        elf.note = [&other[..other.len() & !3], &elf.note, &[0xAA; 5]].concat();
+        let len = u32::try_from(elf.note.len()).expect("short");
+        elf.headers[1] = [4, NOTE_AT, 0, len, len, 4];
+        assert_eq!(elf.parse().expect("good"), good, "{other:x?}");
+    }
+    // In areas of their own, which may lie anywhere.
+    for (offset, len) in [(0, 0), (1, 51), (NOTE_AT + 2, 30), (u32::MAX, 4), (0x303, u32::MAX), (0x304, 1)] {
+        let mut elf = Elf32::good();
+        elf.headers.insert(0, [4, offset, 0, len, len, 4]);
+        assert_eq!(elf.parse().expect("good"), good, "{offset:#x}");
+    }
+}
+
+#[test]
+fn the_alignment_of_notes_is_no_matter() {
+    for align in [0, 1, 3, 8, 64, 4096, u32::MAX] {
+        let mut file = Elf32::good().bytes();
+        let at = 52 + 32 + 28;
+        assert_eq!(file[at..at + 4], 4_u32.to_le_bytes(), "p_align");
+        file[at..at + 4].copy_from_slice(&align.to_le_bytes());
+        assert_eq!(parse(&file, Request::default()).expect("good"), Elf32::good().parse().expect("good"));
+    }
+}
+
+#[test]
+fn notes_are_not_read_without_end() {
+    let mut elf = Elf32::good();
+    let area = u32::try_from(note::MAX_SIZE / 2).expect("small");
+    let headers = [[4, NOTE_AT, 0, area, area, 4], [4, NOTE_AT + 4, 0, area, area, 4]];
+    elf.headers.extend(headers);
+    let file = [&elf.bytes()[..], &vec![0; area as usize]].concat();
+    let text = parse(&file, Request::default()).expect_err("too many").to_string();
+    assert!(text.starts_with("it has more than 16 MiB of notes"), "{text}");
+    // Without ours they are others' business.
+    elf.note[12] = b'X';
+    let file = [&elf.bytes()[..], &vec![0; area as usize]].concat();
+    let request = Request { mode: Some(CpuMode::Protected), ..Request::default() };
+    assert!(parse(&file, request).is_ok());
+}
+
+#[test]
+fn sections_that_are_not_there_are_no_matter_to_what_others_built() {
+    let parse = |elf: &Elf32| {
+        let mut file = elf.bytes();
+        file[0x20..0x24].copy_from_slice(&0xFFFF_0000_u32.to_le_bytes());
+        file[0x30..0x32].copy_from_slice(&9_u16.to_le_bytes());
+        parse(&file, Request { mode: Some(CpuMode::Protected), ..Request::default() })
+    };
+    let mut elf = Elf32::good();
+    assert!(matches!(parse(&elf), Err(Problem::Damaged(_))), "ours was cut off");
+    elf.headers.truncate(1);
+    assert!(parse(&elf).is_ok());
+}
+
+#[test]
+fn segments_may_name_the_same_bytes_without_taking_memory() {
+    let mut elf = Elf32::good();
+    elf.headers = (0..12).map(|index| [1, CODE_AT, 0x7000 + 0x100 * index, 4, 0x100, PF_RX]).collect();
+    let request = Request { mode: Some(CpuMode::Protected), ..Request::default() };
+    let contents = parse(&elf.bytes(), request).expect("good");
+    assert!(contents.segments.iter().all(|segment| segment.bytes == (0x300..0x304)));
 }
 
 #[test]
@@ -218,6 +374,50 @@ fn an_image_without_a_note_starts_in_the_mode_that_was_asked_for() {
     let text = foreign(request(CpuMode::Long)).expect_err("32-bit").to_string();
     assert!(text.starts_with("a 32-bit ELF file for long mode"), "{text}");
     assert!(matches!(foreign(Request::default()), Err(Problem::NoNote)));
+}
+
+#[test]
+fn a_multiboot_kernel_may_be_in_a_file_of_either_class() {
+    let header = [0x1BAD_B002_u32, 3, 0_u32.wrapping_sub(0x1BAD_B005)].map(u32::to_le_bytes).concat();
+    let mut elf = Elf32::good();
+    elf.headers.truncate(1);
+    elf.note = header;
+    let thirty_two = elf.bytes();
+    let sixty_four = class_64(&thirty_two);
+    let request = |mode| Request { mode, ..Request::default() };
+    for file in [&thirty_two, &sixty_four] {
+        for mode in [None, Some(CpuMode::Protected)] {
+            assert_eq!(parse(file, request(mode)).expect("good").start, Start::Multiboot { entry: 0x7000 });
+        }
+        for mode in [CpuMode::Long, CpuMode::Real] {
+            assert!(matches!(parse(file, request(Some(mode))), Err(Problem::MultibootMode(_))));
+        }
+    }
+    // With a header that is not found it is still 32-bit code, which can be started without one.
+    let mut odd = sixty_four.clone();
+    odd.copy_within(NOTE_AT as usize..NOTE_AT as usize + 12, NOTE_AT as usize + 1);
+    let text = parse(&odd, request(None)).expect_err("no header").to_string();
+    assert!(text.contains("its header, at 0x201 in the file, is not at a multiple of 4"), "{text}");
+    assert!(matches!(parse(&odd, request(Some(CpuMode::Long))), Err(Problem::MultibootMode(_))));
+    let start = Start::Direct { mode: CpuMode::Protected, entry: 0x7000 };
+    assert_eq!(parse(&odd, request(Some(CpuMode::Protected))).expect("good").start, start);
+    // Without any it is not known to be 32-bit code.
+    odd[NOTE_AT as usize..][..16].fill(0);
+    let text = parse(&odd, request(Some(CpuMode::Real))).expect_err("64-bit").to_string();
+    assert!(text.starts_with("a 64-bit ELF file for real mode") && text.contains("as --32"), "{text}");
+}
+
+/// A 32-bit file of one segment as a 64-bit file.
+fn class_64(file: &[u8]) -> Vec<u8> {
+    let word = |at: usize| u64::from(u32::from_le_bytes(file[at..at + 4].try_into().expect("four bytes")));
+    let mut header = [&file[..4], &[2], &file[5..18], &62_u16.to_le_bytes(), &file[20..24]].concat();
+    header.extend([word(24), 64, 0].iter().flat_map(|value| value.to_le_bytes()));
+    header.extend([0, 0, 0, 0, 64, 0, 56, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+    header.extend(&file[52..56]);
+    header.extend(&file[52 + 24..52 + 28]);
+    let values = [4, 8, 12, 16, 20, 28].map(|at| word(52 + at));
+    header.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    [&header, &file[header.len()..]].concat()
 }
 
 #[test]
