@@ -1,7 +1,7 @@
 //! How a guest can end other than by its own exit: every way has a name, a sentence, and what to
 //! try.
 
-use guest_abi::{layout::MAX_MEMORY, port::Port};
+use guest_abi::{layout::MAX_MEMORY, port::Port, transition::Violation};
 
 use crate::{
     exchange::Refusal,
@@ -232,6 +232,9 @@ impl Crash {
                 "run it with others: cargo xtask run prodcons, or cargo xtask run --experiment FILE"
             }
             Self::LeftExchange => "loop for ever: the host ends the exchange",
+            Self::Violation(refusal) if matches!(refusal.violation, Violation::Quota { .. }) => {
+                "move as many items as guest_rt::ring::Turn::share returns: it knows the order and the ring"
+            }
             Self::Violation(_) => {
                 "use guest_rt::ring::Turn, which keeps the rules; guest_abi::transition lists them"
             }

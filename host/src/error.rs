@@ -6,6 +6,8 @@ use guest_abi::layout::PAGE_SIZE;
 
 use crate::{
     crash::Crash,
+    event::Finding,
+    exchange::Refusal,
     foreign,
     hypercall::PanicReport,
     image::ImageError,
@@ -124,6 +126,12 @@ pub enum Error {
         /// What ran at that time, if a guest did.
         at: Option<Place>,
     },
+    /// Guests broke no rule, and left nothing to chance where the task asks for it.
+    #[error(
+        "{}\n  try: draw numbers of items with guest_rt::ring::Turn::share, and items with guest_rt::entropy",
+        .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    )]
+    Findings(Vec<Finding>),
     /// A guest failed.
     #[error(transparent)]
     Guest(Box<GuestError>),
@@ -231,7 +239,7 @@ impl Error {
             Self::Output(_) => Status::Machine,
             // The program itself has no status then: see `interrupt::die`.
             Self::OutputHeld { .. } | Self::Interrupted { .. } => Status::Limit,
-            Self::Differs(_) => Status::GuestCrashed,
+            Self::Differs(_) | Self::Findings(_) => Status::GuestCrashed,
             Self::Guest(error) | Self::Unrepeatable(error) => error.end.status(),
             Self::Tests(_) => Status::GuestFailed,
             Self::Killed | Self::ViewClosed { .. } => Status::Success,
@@ -242,7 +250,14 @@ impl Error {
     /// Whether its text has several lines of ours: a guest's report, a turn's two sides. All others have
     /// one, and whatever text of files is in them is not to look like another.
     pub fn has_lines(&self) -> bool {
-        matches!(self, Self::Guest(_) | Self::Unrepeatable(_) | Self::Differs(_) | Self::OutputHeld { .. })
+        matches!(
+            self,
+            Self::Guest(_)
+                | Self::Unrepeatable(_)
+                | Self::Findings(_)
+                | Self::Differs(_)
+                | Self::OutputHeld { .. }
+        )
     }
 
     /// The signal that the program is to die by, if one interrupted it.
@@ -335,6 +350,14 @@ pub enum GuestEnd {
 }
 
 impl GuestEnd {
+    /// The turn that was refused, if the guest broke a rule of the ring.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Crashed(Crash::Violation(refusal)) => Some(refusal),
+            _ => None,
+        }
+    }
+
     /// Whether it was the clock that ended it.
     pub fn is_the_clocks(&self) -> bool {
         matches!(self, Self::Deadline(_) | Self::TurnTimeout(_))

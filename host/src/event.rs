@@ -1,15 +1,17 @@
 //! What happens in a run, as the outputs see it. The fields that JSON lines have, and their
 //! names, are a contract; nothing in `run`, `turn` and `end` depends on the clock.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use guest_abi::{ring::Ring, transition::Role};
 use log::Level;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
+    conduct::{Habit, Record},
     exchange::States,
-    hypercall::Record,
+    hypercall,
+    output::visible,
     post_mortem::Report,
     stats::{ExitStats, JsonRow},
 };
@@ -113,7 +115,8 @@ pub struct Log<'a> {
 
 impl<'a> Log<'a> {
     /// The event of a guest's record.
-    pub fn new(vm: u32, name: &'a str, Record { level, target, message }: Record<'a>) -> Self {
+    pub fn new(vm: u32, name: &'a str, record: hypercall::Record<'a>) -> Self {
+        let hypercall::Record { level, target, message } = record;
         Self { vm, name, level, target, message }
     }
 }
@@ -175,6 +178,9 @@ pub struct CrashEvent<'a> {
     pub reason: &'static str,
     /// The reason in words.
     pub message: String,
+    /// The name of a broken rule of the ring.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<&'static str>,
     /// The instruction pointer, where it means something.
     pub address: Option<u64>,
     /// Where the guest's source says that it happened.
@@ -209,6 +215,12 @@ pub struct End {
     /// What moved, where there is a ring.
     #[serde(flatten)]
     pub account: Option<Account>,
+    /// The ring's rule that was broken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<&'static str>,
+    /// What breaks no rule and is not as the task asks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
     /// Exits by VM and kind.
     pub exits: BTreeMap<u32, Exits>,
 }
@@ -224,6 +236,41 @@ pub struct Account {
     pub left: u32,
     /// Whether what came out is what went in.
     pub audit: Audit,
+}
+
+/// A guest's habit where the task asks for chance: no rule forbids it in any single turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The VM's number.
+    pub vm: u32,
+    /// The guest's name.
+    pub name: String,
+    /// The habit's name.
+    pub finding: String,
+    /// The habit in words.
+    pub message: String,
+}
+
+impl Finding {
+    /// The habits of a VM's guest, of which there is this record.
+    pub fn all(vm: u32, name: &str, role: Role, record: &Record) -> Vec<Self> {
+        let finding = |habit: Habit| Self {
+            vm,
+            name: name.into(),
+            finding: habit.name().into(),
+            message: habit.to_string(),
+        };
+        record.habits(role).map(finding).collect()
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { vm, name, message, .. } = self;
+        // A name from a file is one line as well.
+        let text = format!("VM {vm}, {name}: {message}");
+        f.write_str(&visible(&text).to_string().replace('\n', "\\n"))
+    }
 }
 
 /// The audit's verdict.

@@ -11,23 +11,62 @@ use guest_abi::{
 };
 use serde::Serialize;
 
+use crate::conduct::Conduct;
+
+/// The number of items that each side is to move in a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Orders {
+    /// The quota of producers.
+    pub produce: Quota,
+    /// The quota of consumers.
+    pub consume: Quota,
+}
+
+impl Orders {
+    /// Any number on both sides.
+    pub const RANDOM: Self = Self { produce: Quota::Random, consume: Quota::Random };
+
+    /// The quota of a side.
+    pub fn of(self, role: Role) -> Quota {
+        match role {
+            Role::Producer => self.produce,
+            Role::Consumer => self.consume,
+        }
+    }
+
+    /// These orders with another quota for a side.
+    #[must_use]
+    pub fn with(self, role: Role, quota: Quota) -> Self {
+        match role {
+            Role::Producer => Self { produce: quota, ..self },
+            Role::Consumer => Self { consume: quota, ..self },
+        }
+    }
+}
+
 /// One VM's part in an exchange.
 #[derive(Clone, Debug)]
 pub struct Party {
     role: Role,
     quota: Quota,
     account: Digest,
+    conduct: Conduct,
 }
 
 impl Party {
     /// A party that has moved nothing yet.
     pub fn new(role: Role, quota: Quota) -> Self {
-        Self { role, quota, account: Digest::EMPTY }
+        Self { role, quota, account: Digest::EMPTY, conduct: Conduct::default() }
     }
 
     /// What the party does.
     pub fn role(&self) -> Role {
         self.role
+    }
+
+    /// The items that it moved, and what it chose.
+    pub fn conduct(&self) -> &Conduct {
+        &self.conduct
     }
 }
 
@@ -108,13 +147,14 @@ impl Exchange {
     ///
     /// If two turns of one role were open at once, which is the caller's to prevent.
     pub fn settle(&mut self, turn: OpenTurn, claim: &Mailbox) -> Result<Moved, Refusal> {
-        let OpenTurn { party, ring: before, .. } = turn;
-        let Party { role, account, .. } = &mut self.parties[party];
-        let items = transition::check(*role, &before, claim, *account)
+        let OpenTurn { party, quota, ring: before } = turn;
+        let Party { role, account, conduct, .. } = &mut self.parties[party];
+        let items = transition::check(*role, quota, &before, claim, *account)
             .map_err(|violation| Refusal::new(violation, &before, claim))?;
         transition::adopt(*role, &mut self.ring, &items)
             .expect("since these items were checked, only the other side has changed the ring");
         *account = account.with_all(&items);
+        conduct.enter(quota, role.possible(before.pointers()), &items);
         self.ledger.enter(*role, &items);
         let makers = match role {
             Role::Producer => vec![party; items.len()],
@@ -229,7 +269,7 @@ mod tests {
 
     fn exchange() -> Exchange {
         let parties =
-            vec![Party::new(Role::Producer, Quota::Random), Party::new(Role::Consumer, Quota::Items(2))];
+            vec![Party::new(Role::Producer, Quota::Random), Party::new(Role::Consumer, Quota::Items(1))];
         Exchange::new(Capacity::new(4).expect("1 to 64"), parties)
     }
 
@@ -248,7 +288,7 @@ mod tests {
     fn a_mailbox_hands_over_the_ring_and_the_orders() {
         let exchange = exchange();
         assert_eq!(Quota::decode(exchange.begin(0).mailbox().quota), Quota::Random);
-        assert_eq!(Quota::decode(exchange.begin(1).mailbox().quota), Quota::Items(2));
+        assert_eq!(Quota::decode(exchange.begin(1).mailbox().quota), Quota::Items(1));
         assert_eq!(exchange.begin(1).mailbox().pointers, exchange.ring().pointers());
     }
 
@@ -327,6 +367,30 @@ mod tests {
         assert_eq!(exchange.ring().pointers().count, 1);
         assert_eq!(exchange.ledger().produced(), 1);
         assert!(exchange.audit());
+    }
+
+    #[test]
+    fn a_fixed_quota_is_an_order() {
+        let mut exchange = exchange();
+        let claim = produce(&exchange, Digest::EMPTY, &[10, 11]);
+        exchange.settle(exchange.begin(0), &claim).expect("any number will do");
+        let mut idle = exchange.begin(1).mailbox();
+        idle.digest = Digest::EMPTY;
+        let refusal = exchange.settle(exchange.begin(1), &idle).expect_err("it was told to take one");
+        let expected = Violation::Quota { role: Role::Consumer, ordered: 1, possible: 2, moved: 0 };
+        assert_eq!((refusal.violation, exchange.ring().pointers().count), (expected, 2));
+    }
+
+    /// What the other side did meanwhile is no excuse, and no obligation.
+    #[test]
+    fn a_turn_is_held_to_the_ring_that_it_was_given() {
+        let mut exchange = exchange();
+        let consuming = exchange.begin(1);
+        let claim = produce(&exchange, Digest::EMPTY, &[10]);
+        exchange.settle(exchange.begin(0), &claim).expect("honest");
+        let mut nothing = consuming.mailbox();
+        nothing.digest = Digest::EMPTY;
+        assert!(exchange.settle(consuming, &nothing).expect("its ring was empty").items.is_empty());
     }
 
     #[test]

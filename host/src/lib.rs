@@ -17,6 +17,7 @@ pub mod cli;
 pub mod clock;
 pub mod command;
 pub mod compare;
+pub mod conduct;
 pub mod crash;
 pub mod doctor;
 pub mod driver;

@@ -16,11 +16,11 @@ use guest_abi::{
     transition::Role,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     error::Error,
-    event::{Account, CrashEvent, End, Event, Guest, Turn},
+    event::{Account, CrashEvent, End, Event, Finding, Guest, Turn},
     files,
     output::{self, Sink},
     output_file::OutputFile,
@@ -83,8 +83,8 @@ impl Options {
             consumer: guests.consumer.written(),
             producers: guests.producers,
             consumers: guests.consumers,
-            produce: items(guests.produce),
-            consume: items(guests.consume),
+            produce: items(guests.orders.produce),
+            consume: items(guests.orders.consume),
             mode: guests.mode.map(|mode| mode.name().to_owned()),
             memory: guests.memory,
             max_exits: limits.max_exits,
@@ -216,6 +216,16 @@ pub struct RecordedCrash {
     pub states: Value,
 }
 
+impl Step {
+    /// Whether a step of another run is the same as this one of a recording.
+    pub fn is_met_by(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::End(end), Self::End(other)) => end.is_met_by(other),
+            _ => self == other,
+        }
+    }
+}
+
 impl From<&CrashEvent<'_>> for RecordedCrash {
     fn from(crash: &CrashEvent<'_>) -> Self {
         Self {
@@ -224,7 +234,7 @@ impl From<&CrashEvent<'_>> for RecordedCrash {
             turn: crash.turn,
             reason: crash.reason.into(),
             message: crash.message.clone(),
-            states: crash.states.map_or(Value::Null, |states| serde_json::json!(states)),
+            states: crash.states.map_or(Value::Null, |states| json!(states)),
         }
     }
 }
@@ -250,6 +260,12 @@ pub struct RecordedEnd {
     pub left: u32,
     /// The audit's verdict.
     pub audit: Value,
+    /// The ring's rule that was broken.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub rule: Value,
+    /// What breaks no rule and is not as the task asks.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub findings: Value,
     /// The exits of each VM, by kind.
     pub exits: Value,
 }
@@ -258,8 +274,22 @@ impl RecordedEnd {
     /// The end of an exchange; `None` of anything else.
     pub fn of(end: &End) -> Option<Self> {
         let Account { produced, consumed, left, audit } = end.account?;
-        let (audit, exits) = (serde_json::json!(audit), serde_json::json!(end.exits));
-        Some(Self { turns: end.turns, produced, consumed, left, audit, exits })
+        let json = |findings: &[Finding]| match findings {
+            [] => Value::Null,
+            findings => json!(findings),
+        };
+        let (rule, findings) = (json!(end.rule), json(&end.findings));
+        let (audit, exits) = (json!(audit), json!(end.exits));
+        Some(Self { turns: end.turns, produced, consumed, left, audit, rule, findings, exits })
+    }
+
+    /// Whether a run that ended so is the one of this end. A host that did not know rule and findings at the end
+    /// left them out.
+    pub fn is_met_by(&self, other: &Self) -> bool {
+        let known = |field: &Value, other: &Value| if field.is_null() { Value::Null } else { other.clone() };
+        let rule = known(&self.rule, &other.rule);
+        let findings = known(&self.findings, &other.findings);
+        *self == Self { rule, findings, ..other.clone() }
     }
 }
 

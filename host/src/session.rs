@@ -277,19 +277,18 @@ pub fn crash_event(error: &GuestError) -> CrashEvent<'_> {
             Some(Location { file, line, column })
         }),
     };
+    let refusal = error.end.refusal();
     CrashEvent {
         vm: error.at.vm,
         name: &error.at.name,
         turn: error.at.turn,
         reason: error.end.name(),
         message: error.end.to_string(),
+        rule: refusal.map(|refusal| refusal.violation.rule()),
         address,
         location,
         hint: error.hint(),
-        states: match &error.end {
-            GuestEnd::Crashed(Crash::Violation(refusal)) => Some(&refusal.states),
-            _ => None,
-        },
+        states: refusal.map(|refusal| &*refusal.states),
         report,
     }
 }

@@ -289,6 +289,93 @@ fn ten_thousand_turns_of_each_kind_are_accounted_for() {
     }
 }
 
+/// Runs an exchange that breaks the rule `quota`; returns the turn, and the end of its message.
+#[track_caller]
+fn disobeys(options: &[&str]) -> (u64, String) {
+    let args: Vec<&str> = ["run", "prodcons", "--format", "jsonl"].iter().chain(options).copied().collect();
+    let (out, _) = expect(&args, 3);
+    let events = events(&out);
+    let (crash, end) = (&events[events.len() - 2], &events[events.len() - 1]);
+    assert_eq!((&crash["rule"], &end["rule"]), (&"quota".into(), &"quota".into()), "{crash} {end}");
+    assert_eq!(end["audit"], "failed");
+    let message = crash["message"].as_str().expect("a message").lines().next().expect("a line");
+    let order = message.strip_prefix("broke the ring's rule `quota`: the turn was told to ").expect(message);
+    (crash["turn"].as_u64().expect("a turn"), order.into())
+}
+
+#[test]
+fn a_guest_that_does_not_move_what_it_is_told_breaks_a_rule() {
+    if can_run_guests() {
+        let (turn, order) = disobeys(&["--preset", "basic", "--capacity", "1", "--consumer", "never-takes"]);
+        assert_eq!((turn, &order[..]), (2, "take 1 and the ring held 1: 1 had to move, 0 moved"));
+        let full = ["--preset", "basic", "--capacity", "1", "--consumer", "full-is-empty", "--turns", "6"];
+        assert_eq!(disobeys(&full).0, 2);
+        let greedy =
+            ["--produce", "5", "--consume", "1", "--consumer", "takes-all", "--schedule", "string:12"];
+        assert_eq!(disobeys(&greedy), (2, "take 1 and the ring held 5: 1 had to move, 5 moved".into()));
+        let (turn, order) = disobeys(&["--preset", "mass", "--producer", "overfills"]);
+        assert_eq!((turn, &order[..]), (1, "add 5 and the ring had room for 6: 5 had to move, 6 moved"));
+        let nothing =
+            ["--produce", "1", "--consume", "0", "--consumer", "takes-all", "--schedule", "string:12"];
+        assert_eq!(disobeys(&nothing).1, "take 0 and the ring held 1: 0 had to move, 1 moved");
+        // All at once, where others move items meanwhile.
+        let free = ["--schedule", "free", "--producers", "2", "--consumers", "2", "--produce", "3"];
+        disobeys(&[&free[..], &["--consume", "1", "--consumer", "takes-all", "--turns", "1000"]].concat());
+    }
+}
+
+#[test]
+fn our_guests_obey_any_order() {
+    if can_run_guests() {
+        for (produce, consume) in [("0", "3"), ("1", "64"), ("64", "1"), ("5", "random"), ("random", "7")] {
+            for capacity in ["1", "2", "6", "64"] {
+                let orders = ["--produce", produce, "--consume", consume, "--capacity", capacity];
+                check_account(&run(&[&orders[..], &["--seed", "5", "--turns", "100"]].concat()));
+            }
+        }
+        let free = ["--schedule", "free", "--producers", "3", "--consumers", "2", "--turns", "2000"];
+        check_account(&run(&[&free[..], &["--produce", "4", "--consume", "3"]].concat()));
+    }
+}
+
+#[test]
+fn a_guest_that_leaves_nothing_to_chance_is_a_finding_beside_the_audit() {
+    if can_run_guests() {
+        let findings = |options: &[&str]| -> Vec<String> {
+            let end = events(&run(options)).pop().expect("an end");
+            assert_eq!(end["audit"], "ok");
+            let findings = end["findings"].as_array().cloned().unwrap_or_default();
+            findings
+                .iter()
+                .map(|it| format!("{} {}", it["vm"], it["finding"].as_str().expect("text")))
+                .collect()
+        };
+        let turns = ["--seed", "1", "--turns", "200"];
+        let of = |guest: &[&str]| findings(&[guest, &turns[..]].concat());
+        assert_eq!(of(&["--consumer", "never-takes"]), ["2 never-moved"]);
+        assert_eq!(of(&["--consumer", "never-chooses"]), ["2 always-all"]);
+        assert_eq!(of(&["--producer", "always-seven"]), ["1 same-value"]);
+        assert_eq!(of(&["--producer", "always-seven", "--preset", "basic"]), ["1 same-value"]);
+        // With so few turns it may be chance; and what a guest is told is none.
+        assert!(findings(&["--consumer", "never-takes", "--seed", "1", "--turns", "20"]).is_empty());
+        assert!(of(&["--consumer", "never-chooses", "--consume", "2"]).is_empty());
+        for seed in 0..50 {
+            let seed = seed.to_string();
+            for capacity in ["1", "6"] {
+                let turns = ["--seed", &seed, "--turns", "300", "--capacity", capacity];
+                assert_eq!(findings(&turns), Vec::<String>::new());
+            }
+        }
+        let (out, _) = expect(&["run", "prodcons", "--consumer", "never-takes", "--seed", "1", "--quiet"], 0);
+        let mut lines = out.lines().rev();
+        assert_eq!(
+            lines.next(),
+            Some("finding: VM 2, never-takes: it never took an item, in 17 turns that left it the choice")
+        );
+        assert_eq!(lines.next(), Some("audit: ok, what came out is what went in, in order"));
+    }
+}
+
 #[test]
 fn a_reader_that_has_gone_does_not_hide_that_a_guest_failed() {
     if can_run_guests() {

@@ -44,6 +44,53 @@ fn a_recorded_crash_replays_as_the_same_crash() {
 }
 
 #[test]
+fn a_recording_without_findings_and_rules_replays_as_before() {
+    if can_run_guests() {
+        let folder = tempfile::tempdir().expect("a folder");
+        // As hosts wrote them that knew neither.
+        let without = |path: &str, fields: &[&str]| {
+            let mut text = fs::read_to_string(path).expect("a recording");
+            for field in fields {
+                assert!(text.contains(field), "{field}: {text}");
+                text = text.replace(field, "");
+            }
+            fs::write(path, text).expect("written");
+        };
+        let seven = ["--producer", "always-seven", "--preset", "basic", "--seed", "1"];
+        let path = record(&folder, &seven, 0);
+        assert_eq!(expect(&["replay", &path], 0).0, "identical: 40 turns\n");
+        let finding = r#","findings":[{"vm":1,"name":"always-seven","finding":"same-value","message":"all of its 20 items are 7"}]"#;
+        without(&path, &[finding]);
+        assert_eq!(expect(&["replay", &path], 0).0, "identical: 40 turns\n");
+        let path = record(&folder, &["--seed", "1", "--producer", "overfills"], 3);
+        without(&path, &[r#","rule":"count-range""#]);
+        assert_eq!(expect(&["replay", &path], 0).0, "identical: 2 turns, up to the same crash\n");
+        // What is said is compared.
+        let path = record(&folder, &seven, 0);
+        let text = fs::read_to_string(&path).expect("a recording").replace("items are 7", "items are 8");
+        fs::write(&path, text).expect("written");
+        assert!(expect(&["replay", &path], 3).1.contains("it differs at turn 41"));
+    }
+}
+
+#[test]
+fn a_recording_whose_guest_did_not_obey_differs_at_that_turn() {
+    if can_run_guests() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = ["--consumer", "takes-all", "--produce", "5", "--schedule", "string:1212"];
+        let path = record(&folder, &options, 0);
+        let text = fs::read_to_string(&path).expect("a recording");
+        assert!(text.contains(r#""consume":null"#), "{text}");
+        fs::write(&path, text.replace(r#""consume":null"#, r#""consume":5"#)).expect("written");
+        assert_eq!(expect(&["replay", &path], 0).0, "identical: 4 turns\n");
+        fs::write(&path, text.replace(r#""consume":null"#, r#""consume":1"#)).expect("written");
+        let (_, err) = expect(&["replay", &path], 3);
+        assert!(err.contains("it differs at turn 2\n") && err.contains(r#""reason":"violation""#), "{err}");
+        assert!(err.contains("the turn was told to take 1 and the ring held 5"), "{err}");
+    }
+}
+
+#[test]
 fn a_changed_item_is_reported_at_its_turn() {
     if can_run_guests() {
         let folder = tempfile::tempdir().expect("a folder");

@@ -45,11 +45,12 @@ impl Mailbox {
 }
 
 /// How many items a turn is to move. A guest never moves more than the ring allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Quota {
     /// A random number, from none to all that the ring allows.
     Random,
-    /// This number, 0 to [`MAX_CAPACITY`], or as many as the ring allows.
+    /// Exactly this number, 0 to [`MAX_CAPACITY`], or as many as the ring allows where that is less. The host
+    /// refuses a turn that moves another number.
     Items(u32),
 }
 

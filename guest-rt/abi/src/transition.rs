@@ -1,14 +1,15 @@
 //! The check of what a guest did to the ring in one turn.
 //!
 //! A producer may only append; a consumer may only take from the front; pointers, count and all
-//! untouched slots must agree, and so must the guest's digest. What passes is adopted into the
+//! untouched slots must agree, and so must the guest's digest. A fixed quota is an order: exactly that many
+//! items must move, or as many as the ring allows. What passes is adopted into the
 //! host's ring by the host's own operations, from nothing but the items that moved.
 
 use core::{fmt, ops::Deref};
 
 use crate::{
     digest::Digest,
-    mailbox::Mailbox,
+    mailbox::{Mailbox, Quota},
     ring::{Pointers, Ring, Slots},
 };
 
@@ -27,6 +28,14 @@ impl Role {
         match self {
             Self::Producer => "producer",
             Self::Consumer => "consumer",
+        }
+    }
+
+    /// The most items that this side can move in one turn: the free slots, or the items that are there.
+    pub const fn possible(self, ring: Pointers) -> u32 {
+        match self {
+            Self::Producer => ring.free(),
+            Self::Consumer => ring.count,
         }
     }
 }
@@ -114,6 +123,17 @@ pub enum Violation {
         /// The host's.
         expected: Digest,
     },
+    /// The turn was told a fixed number of items, and another number moved.
+    Quota {
+        /// The guest's side.
+        role: Role,
+        /// The number that the turn was told.
+        ordered: u32,
+        /// The most that the ring allowed.
+        possible: u32,
+        /// The number that moved.
+        moved: u32,
+    },
 }
 
 impl Violation {
@@ -128,6 +148,7 @@ impl Violation {
             Self::CountPointer { .. } => "count-pointer",
             Self::Slot { .. } => "slot",
             Self::Digest { .. } => "digest",
+            Self::Quota { .. } => "quota",
         }
     }
 }
@@ -158,19 +179,37 @@ impl fmt::Display for Violation {
                 "the guest's account of its items ({} items, {:08x}) is not the host's ({} items, {:08x})",
                 claimed.items, claimed.hash, expected.items, expected.hash
             ),
+            Self::Quota { role, ordered, possible, moved } => {
+                let (order, room) = match role {
+                    Role::Producer => ("add", "the ring had room for"),
+                    Role::Consumer => ("take", "the ring held"),
+                };
+                let due = ordered.min(possible);
+                write!(
+                    f,
+                    "the turn was told to {order} {ordered} and {room} {possible}: {due} had to move, {moved} moved"
+                )
+            }
         }
     }
 }
 
 /// Checks what a guest left in its mailbox after one turn.
 ///
-/// `before` is the host's ring, which the mailbox held when the turn began; `account` is the
-/// host's digest of all items that this guest moved in earlier turns.
+/// `quota` is the number of items that the turn was told to move, and `before` the host's ring, which the
+/// mailbox held when the turn began; `account` is the host's digest of all items that this guest moved in
+/// earlier turns.
 ///
 /// # Errors
 ///
 /// The first rule that was broken. Nothing of the claim may be adopted then.
-pub fn check(role: Role, before: &Ring, claim: &Mailbox, account: Digest) -> Result<Items, Violation> {
+pub fn check(
+    role: Role,
+    quota: Quota,
+    before: &Ring,
+    claim: &Mailbox,
+    account: Digest,
+) -> Result<Items, Violation> {
     let old = before.pointers();
     check_ranges(old.capacity, &claim.pointers)?;
     let moved = check_pointers(role, &old, &claim.pointers)?;
@@ -183,6 +222,8 @@ pub fn check(role: Role, before: &Ring, claim: &Mailbox, account: Digest) -> Res
     if claim.digest != expected {
         return Err(Violation::Digest { claimed: claim.digest, expected });
     }
+    // Last: a turn that is wrong in itself says more than that it moved another number.
+    check_quota(role, quota, role.possible(old), moved)?;
     Ok(items)
 }
 
@@ -241,6 +282,16 @@ fn check_pointers(role: Role, old: &Pointers, new: &Pointers) -> Result<u32, Vio
         return Err(Violation::CountPointer { count: new.count, pointer: own_new, expected });
     }
     Ok(moved)
+}
+
+/// A fixed quota must be met as far as the ring allows. The host's own copy of it counts, not the mailbox's.
+fn check_quota(role: Role, quota: Quota, possible: u32, moved: u32) -> Result<(), Violation> {
+    match quota {
+        Quota::Items(ordered) if moved != ordered.min(possible) => {
+            Err(Violation::Quota { role, ordered, possible, moved })
+        }
+        Quota::Items(_) | Quota::Random => Ok(()),
+    }
 }
 
 /// Every slot that is not one of the `moved` ones must hold what it held. Those that a consumer

@@ -23,6 +23,8 @@ struct Turn {
     edits: Vec<(u8, Edit)>,
     /// Whether the account is what the moved items make of it.
     honest_account: bool,
+    /// The number of items that the turn is told to move; without it any number.
+    ordered: Option<u8>,
 }
 
 #[derive(Arbitrary, Debug)]
@@ -38,7 +40,9 @@ pub fn run(data: &[u8]) {
     let ring = turn.ring();
     let account = Digest::EMPTY.with_all(&turn.earlier);
     let claim = turn.claim(role, &ring, account);
-    match (check(role, &ring, &claim, account), judged(role, &ring, &claim, account)) {
+    let quota = turn.ordered.map_or(Quota::Random, |items| Quota::Items(items.into()));
+    let judged = judged(role, &ring, &claim, account).filter(|items| turn.is_met_by(items.len(), &ring));
+    match (check(role, quota, &ring, &claim, account), judged) {
         (Ok(items), Some(expected)) => {
             assert_eq!(*items, expected);
             adopted(role, ring, &claim, &items);
@@ -60,6 +64,12 @@ impl Turn {
             ring.push(item ^ 0x5A).expect("it has room");
         }
         ring
+    }
+
+    /// Whether this number of items is what the turn was told to move.
+    fn is_met_by(&self, moved: usize, ring: &Ring) -> bool {
+        let possible = if self.producer { ring.pointers().free() } else { ring.pointers().count };
+        self.ordered.is_none_or(|ordered| moved == usize::from(ordered).min(possible as usize))
     }
 
     /// An honest turn, then the edits.

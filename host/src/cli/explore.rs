@@ -23,8 +23,10 @@ use crate::{
 
 /// Look for a schedule, a capacity and a seed at which a guest of the exchange fails.
 ///
-/// First every schedule of up to --depth turns is tried at every capacity, then random ones. A failure
-/// is shrunk to the shortest schedule that still fails, shown as a `run` command, and recorded.
+/// First every schedule of up to --depth turns is tried at every capacity, then random ones. A side that may move
+/// any number of items is also told fixed numbers. A failure is shrunk to the shortest schedule that still
+/// fails, shown as a `run` command, and recorded. A guest that fails in no run, and moves the same number of items
+/// or makes the same item each time, is a finding.
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_STATUSES)]
 pub struct ExploreArgs {
@@ -76,8 +78,8 @@ pub struct ExploreArgs {
 }
 
 const EXIT_STATUSES: &str = "\
-Exit status: 0 no guest failed; 1, 3 or 4 that of the `run` command that shows the failure; 2 bad \
-usage or bad input; 5 this machine cannot run it; 70 a bug of guestlab's.";
+Exit status: 0 no guest failed; 1, 3 or 4 that of the `run` command that shows the failure; 3 also for \
+a finding; 2 bad usage or bad input; 5 this machine cannot run it; 70 a bug of guestlab's.";
 
 /// How long random schedules are tried where nothing else was asked for.
 const DEFAULT_TIME: Duration = Duration::from_secs(20);
@@ -149,13 +151,13 @@ impl ExploreArgs {
         }
     }
 
-    /// The options that `run` needs to have the same guests.
+    /// The options that `run` needs to have the same guests. The items that they move are the trial's to say.
     fn options(&self) -> Vec<String> {
         let mode = self.mode.map(|mode| CpuMode::from(mode).name().to_owned());
         let memory = (self.memory != DEFAULT_MEMORY).then(|| self.memory.to_string());
         let own = [("--mode", mode), ("--memory", memory)];
         let own = own.into_iter().filter_map(|(option, value)| Some([option.to_owned(), value?])).flatten();
-        self.guests.options().into_iter().chain(own).collect()
+        self.guests.who().into_iter().chain(own).collect()
     }
 }
 
@@ -175,7 +177,10 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::{Cli, Command};
+    use crate::{
+        cli::{Cli, Command},
+        exchange::Orders,
+    };
 
     fn parse(args: &[&str]) -> Result<ExploreArgs, clap::Error> {
         let args = ["guestlab", "explore", "prodcons"].iter().chain(args);
@@ -215,8 +220,9 @@ mod tests {
 
     #[test]
     fn the_guests_options_are_handed_on_as_they_were_given() {
-        let options = plan(&["--consumer", "a b.elf", "--produce", "2", "--mode", "long"]).options;
-        assert_eq!(options, ["--consumer", "a b.elf", "--produce", "2", "--mode", "long"]);
+        let plan_of = plan(&["--consumer", "a b.elf", "--produce", "2", "--mode", "long"]);
+        assert_eq!(plan_of.options, ["--consumer", "a b.elf", "--mode", "long"]);
+        assert_eq!(plan_of.guests.orders, Orders { produce: Quota::Items(2), consume: Quota::Random });
         assert!(plan(&[]).options.is_empty());
     }
 

@@ -7,6 +7,7 @@ use guest_abi::{mailbox::Quota, mode::CpuMode};
 
 use super::image_path;
 use crate::{
+    exchange::Orders,
     image::Source,
     machine::Secrets,
     prodcons,
@@ -17,10 +18,12 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of prodcons")]
 pub(super) struct GuestsArgs {
-    /// The items that the producer adds a turn: random, or a number [default: random].
+    /// The items that the producer adds in a turn: random, or exactly this number as far as there is room
+    /// [default: random].
     #[arg(long, value_name = "random|N", value_parser = parse_quota, allow_negative_numbers = true)]
     produce: Option<Quota>,
-    /// The items that the consumer takes a turn: random, or a number [default: random].
+    /// The items that the consumer takes in a turn: random, or exactly this number as far as there are so many
+    /// [default: random].
     #[arg(long, value_name = "random|N", value_parser = parse_quota, allow_negative_numbers = true)]
     consume: Option<Quota>,
     /// The number of producers, 1 to 16: the first VMs.
@@ -66,8 +69,7 @@ impl GuestsArgs {
             consumer: self.consumer(image_mode),
             producers: self.producers.unwrap_or(1).into(),
             consumers: self.consumers.unwrap_or(1).into(),
-            produce: self.produce.unwrap_or(quota),
-            consume: self.consume.unwrap_or(quota),
+            orders: Orders { produce: self.produce.unwrap_or(quota), consume: self.consume.unwrap_or(quota) },
             mode,
             memory,
             secrets,
@@ -90,26 +92,33 @@ impl GuestsArgs {
     }
 
     /// The options that were given, as they would be given again.
-    pub(super) fn options(&self) -> Vec<String> {
-        let Self { produce, consume, producers, consumers, producer, consumer } = self;
+    fn options(&self) -> Vec<String> {
         let quota = |quota: Quota| match quota {
             Quota::Random => "random".into(),
             Quota::Items(items) => items.to_string(),
         };
+        let items = [("--produce", self.produce.map(quota)), ("--consume", self.consume.map(quota))];
+        self.who().into_iter().chain(words(items)).collect()
+    }
+
+    /// Those of them that say which guests take part.
+    pub(super) fn who(&self) -> Vec<String> {
+        let Self { produce: _, consume: _, producers, consumers, producer, consumer } = self;
         let path = |path: &PathBuf| path.to_string_lossy().into_owned();
-        [
+        let options = [
             ("--producer", producer.as_ref().map(path)),
             ("--consumer", consumer.as_ref().map(path)),
             ("--producers", producers.map(|number| number.to_string())),
             ("--consumers", consumers.map(|number| number.to_string())),
-            ("--produce", produce.map(quota)),
-            ("--consume", consume.map(quota)),
-        ]
-        .into_iter()
-        .filter_map(|(option, value)| Some([option.to_owned(), value?]))
-        .flatten()
-        .collect()
+        ];
+        words(options).collect()
     }
+}
+
+/// The words of those options that have a value.
+fn words<const N: usize>(options: [(&str, Option<String>); N]) -> impl Iterator<Item = String> {
+    let given = options.into_iter().filter_map(|(option, value)| Some([option.to_owned(), value?]));
+    given.flatten()
 }
 
 /// What an option names: a guest, unless there is such a file or it can be no guest's name.

@@ -566,6 +566,7 @@ mod tests {
     use super::*;
     use crate::{
         cli::{Cli, Command},
+        exchange::Orders,
         limits::Limits,
     };
 
@@ -594,7 +595,7 @@ mod tests {
         let plan = prodcons(&["prodcons"]);
         assert_eq!(plan.schedule, ScheduleSpec::Random);
         assert_eq!(plan.capacity.items(), 6);
-        assert_eq!((plan.guests.produce, plan.guests.consume), (Quota::Random, Quota::Random));
+        assert_eq!(plan.guests.orders, Orders::RANDOM);
         assert_eq!((plan.turns, plan.guests.memory), (None, DEFAULT_MEMORY));
         assert_eq!(plan.limits, Limits::deadline(Duration::from_secs(60)));
     }
@@ -602,9 +603,9 @@ mod tests {
     #[test]
     fn a_preset_is_a_set_of_options_that_still_win() {
         let plan = prodcons(&["prodcons", "--preset", "bursty"]);
-        assert_eq!((plan.schedule, plan.guests.produce), (ScheduleSpec::Burst(3), Quota::Items(1)));
+        assert_eq!((plan.schedule, plan.guests.orders.produce), (ScheduleSpec::Burst(3), Quota::Items(1)));
         let plan = prodcons(&["prodcons", "--preset", "mass", "--consume", "random"]);
-        assert_eq!((plan.guests.produce, plan.guests.consume), (Quota::Items(5), Quota::Random));
+        assert_eq!(plan.guests.orders, Orders { produce: Quota::Items(5), consume: Quota::Random });
     }
 
     #[test]

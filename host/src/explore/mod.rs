@@ -11,7 +11,7 @@ mod trial;
 mod verdict;
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     fmt, fs, io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -24,7 +24,9 @@ pub use search::Capacities;
 pub use trial::Trial;
 
 use crate::{
+    conduct::Record,
     error::{Error, GuestError},
+    event::{Finding, Guest},
     jail::{Jail, Needs},
     kvm::System,
     limits::Limits,
@@ -80,17 +82,19 @@ pub struct Plan {
 ///
 /// # Errors
 ///
-/// [`Error::Guest`] if a guest fails, once that has been shrunk and recorded; otherwise it is not
-/// the guests that failed.
+/// [`Error::Guest`] if a guest fails, once that has been shrunk and recorded; [`Error::Findings`] if none does,
+/// and one leaves nothing to chance. Otherwise it is not the guests that failed.
 pub fn run(system: &System, jail: &Jail, plan: &Plan) -> Result<(), Error> {
     let vms = plan.guests.vms();
-    let space = Space { capacities: plan.capacities, vms, seed: plan.seed };
-    let short = space.short(plan.depth).ok_or_else(|| {
+    let space = Space { capacities: plan.capacities, vms, seed: plan.seed, orders: plan.guests.orders };
+    let short = space.short(plan.depth).zip(space.ordered(plan.depth));
+    let (short, ordered) = short.ok_or_else(|| {
         Error::Usage(format!("--depth {}: so many schedules of {vms} VMs are beyond counting", plan.depth))
     })?;
     check_distinct(plan.guests.images(), [Named::new("--record", &plan.recording)].into())?;
     let cast = Cast::open(system, &plan.guests)?;
-    verdict::announce(plan, &cast, short.len())?;
+    let mut searched = Searched { short: 0, of: short.len(), ordered: 0, random: 0 };
+    verdict::announce(plan, &cast, short.len(), ordered.len() as u64)?;
 
     // Before the search: nobody likes to lose what came of it.
     let (recording, file) = begin_recording(plan)?;
@@ -102,21 +106,23 @@ pub fn run(system: &System, jail: &Jail, plan: &Plan) -> Result<(), Error> {
     let mut lab = Lab::new(system, &cast, session)?;
     let progress = Progress::new(plan.quiet);
     let began = Instant::now();
-    let mut searched = Searched { short: 0, of: short.len(), random: 0 };
-    let found = match search(&mut lab, plan, space, short, &mut searched, &progress)? {
+    let found = match search(&mut lab, plan, space, short, ordered, &mut searched, &progress)? {
         Some(first) => Some(pin_down(&mut lab, plan, file, first, &progress)?),
         None => None,
     };
     drop(progress);
     let spent = Spent { effort: lab.effort(), time: began.elapsed() };
     // Nothing runs any more: a signal now ends the program at once.
-    drop(lab);
-    let told = Verdict { plan, cast: &cast, searched, spent, found: found.as_ref() }.print();
+    let moved = Moved::new(&cast, &lab.into_records());
+    // After a failure the search is not over, so that it says little about chance.
+    let findings = if found.is_some() { Vec::new() } else { moved.findings.clone() };
+    let told = Verdict { plan, cast: &cast, searched, spent, moved, found: found.as_ref() }.print();
     match found {
         // An output that cannot be written is no reason to forget that a guest failed.
         Some(Found { error, repeats: true, .. }) => Err(Error::Guest(error)),
         Some(Found { error, repeats: false, .. }) => Err(Error::Unrepeatable(error)),
-        None => told,
+        None if findings.is_empty() => told,
+        None => Err(Error::Findings(findings)),
     }
 }
 
@@ -126,25 +132,36 @@ fn search(
     plan: &Plan,
     space: Space,
     short: Short,
+    ordered: impl ExactSizeIterator<Item = Trial>,
     searched: &mut Searched,
     progress: &Progress,
 ) -> Result<Option<Failure>, Error> {
-    progress.begin(Some(short.len()), &format!("every schedule of {} turns", plan.depth));
-    for trial in short {
-        searched.short += 1;
-        if let Some(failure) = lab.fails(&trial)? {
-            return Ok(Some(failure));
-        }
-        progress.step();
+    let schedules = format!("every schedule of {} turns", plan.depth);
+    progress.begin(Some(short.len()), &schedules);
+    if let Some(failure) = first_failure(lab, short, &mut searched.short, progress)? {
+        return Ok(Some(failure));
+    }
+    progress.begin(Some(ordered.len() as u64), &format!("{schedules} with fixed numbers of items"));
+    if let Some(failure) = first_failure(lab, ordered, &mut searched.ordered, progress)? {
+        return Ok(Some(failure));
     }
     progress.begin(plan.runs, "random schedules");
+    let runs = plan.runs.map_or(usize::MAX, |runs| usize::try_from(runs).unwrap_or(usize::MAX));
     let until = plan.time.and_then(|time| Instant::now().checked_add(time));
-    for trial in space.random() {
-        let enough = plan.runs.is_some_and(|runs| searched.random >= runs);
-        if enough || until.is_some_and(|until| Instant::now() >= until) {
-            break;
-        }
-        searched.random += 1;
+    let in_time = |_: &Trial| until.is_none_or(|until| Instant::now() < until);
+    let random = space.random().take(runs).take_while(in_time);
+    first_failure(lab, random, &mut searched.random, progress)
+}
+
+/// Makes these trials until one fails; `made` counts them.
+fn first_failure(
+    lab: &mut Lab<'_>,
+    trials: impl Iterator<Item = Trial>,
+    made: &mut u64,
+    progress: &Progress,
+) -> Result<Option<Failure>, Error> {
+    for trial in trials {
+        *made += 1;
         if let Some(failure) = lab.fails(&trial)? {
             return Ok(Some(failure));
         }
@@ -166,7 +183,7 @@ fn pin_down(
     let until = Instant::now() + SHRINKING;
     let mut passed = HashSet::new();
     let mut gave_up = false;
-    let mut shrunk = shrink(first.trial.clone(), plan.guests.vms(), |trial| {
+    let mut shrunk = shrink(first.trial.clone(), plan.guests.vms(), plan.guests.orders, |trial| {
         if passed.contains(trial) {
             return Ok(false);
         }
@@ -238,7 +255,7 @@ fn numbered(path: &Path, number: u32) -> PathBuf {
 fn exchange(plan: &Plan, trial: &Trial) -> prodcons::Plan {
     let (schedule, turns) = schedule::of_turns(trial.schedule());
     prodcons::Plan {
-        guests: plan.guests.clone(),
+        guests: prodcons::Guests { orders: trial.orders, ..plan.guests.clone() },
         schedule,
         turns,
         items: None,
@@ -257,8 +274,28 @@ struct Searched {
     short: u64,
     /// The number of all such trials that there are.
     of: u64,
+    /// The number of trials with short schedules and fixed numbers of items.
+    ordered: u64,
     /// The number of trials with random schedules.
     random: u64,
+}
+
+/// The items that guests moved in all trials.
+struct Moved {
+    /// By the number of the VM.
+    items: BTreeMap<u32, u64>,
+    findings: Vec<Finding>,
+}
+
+impl Moved {
+    fn new(cast: &Cast, records: &[Record]) -> Self {
+        let mut moved = Self { items: BTreeMap::new(), findings: Vec::new() };
+        for (Guest { vm, name, role, .. }, record) in cast.guests().into_iter().zip(records) {
+            moved.items.insert(vm, record.moved());
+            moved.findings.extend(role.into_iter().flat_map(|role| Finding::all(vm, name, role, record)));
+        }
+        moved
+    }
 }
 
 /// What it has cost.

@@ -1,18 +1,27 @@
-//! Which trials are made: first every short schedule, then random ones. Both are the same for the
+//! The trials that are made: first every short schedule, then random ones. Both are the same for the
 //! same seed.
+//!
+//! A side that may move any number of items is also told fixed numbers: in a second pass over the short schedules,
+//! and in every other random one. A guest that does not obey is found only so.
 
 use std::ops::RangeInclusive;
 
-use guest_abi::ring::Capacity;
+use guest_abi::{
+    mailbox::Quota,
+    ring::{Capacity, MAX_CAPACITY},
+};
 
 use super::Trial;
-use crate::seed::SplitMix64;
+use crate::{exchange::Orders, seed::SplitMix64};
 
 /// The longest schedule that is made at random.
 const LONGEST: usize = 64;
 
 /// The number of the random numbers' stream; those of VMs are below it (see [`SplitMix64::new`]).
 const STREAM: u64 = 1 << 32;
+
+/// The first of two streams of the random numbers that orders are made of.
+const ORDERS: u64 = STREAM + 1;
 
 /// Capacities, from the smallest to the largest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +62,8 @@ pub(super) struct Space {
     pub(super) vms: usize,
     /// The first seed.
     pub(super) seed: u64,
+    /// The orders that were asked for. A side whose quota is random is tried with fixed ones, too.
+    pub(super) orders: Orders,
 }
 
 impl Space {
@@ -64,10 +75,52 @@ impl Space {
         Some(Short { space: self, depth, indices: 0..len })
     }
 
+    /// The same schedules once more, with fixed orders at random; none if no side's quota is random.
+    pub(super) fn ordered(self, depth: u32) -> Option<impl ExactSizeIterator<Item = Trial>> {
+        let mut short = self.short(depth)?;
+        let len = usize::try_from(short.len()).ok()?;
+        let mut numbers = SplitMix64::new(self.seed, ORDERS);
+        let trials = (0..if self.is_free() { len } else { 0 }).map(move |_| {
+            let trial = short.next().expect("there are so many");
+            let seed = trial.seed.wrapping_add(len as u64);
+            Trial { seed, orders: self.draw_orders(trial.capacity, &mut numbers), ..trial }
+        });
+        Some(trials)
+    }
+
+    /// Whether a side may move any number of items.
+    fn is_free(self) -> bool {
+        [self.orders.produce, self.orders.consume].contains(&Quota::Random)
+    }
+
+    /// Orders with a fixed number for each side whose quota is random. The numbers around the ring's capacity are
+    /// where guests go wrong, and one is what most are tried with.
+    fn draw_orders(self, capacity: Capacity, numbers: &mut SplitMix64) -> Orders {
+        let items = capacity.items();
+        let mut draw = |asked| match asked {
+            Quota::Items(items) => Quota::Items(items),
+            Quota::Random => Quota::Items(match numbers.below(8) {
+                0 => items - 1,
+                1 => items,
+                2 => (items + 1).min(MAX_CAPACITY),
+                3 | 4 => 1,
+                _ => u32::try_from(numbers.below(items as usize + 1)).unwrap_or(0),
+            }),
+        };
+        Orders { produce: draw(self.orders.produce), consume: draw(self.orders.consume) }
+    }
+
     /// Random schedules, capacities and seeds, without end.
     pub(super) fn random(self) -> impl Iterator<Item = Trial> {
         let mut numbers = SplitMix64::new(self.seed, STREAM);
-        std::iter::from_fn(move || Some(self.draw(&mut numbers)))
+        let mut for_orders = SplitMix64::new(self.seed, ORDERS + 1);
+        (0_u64..).map(move |index| {
+            let trial = self.draw(&mut numbers);
+            match index % 2 {
+                0 => trial,
+                _ => Trial { orders: self.draw_orders(trial.capacity, &mut for_orders), ..trial },
+            }
+        })
     }
 
     fn draw(self, numbers: &mut SplitMix64) -> Trial {
@@ -83,7 +136,7 @@ impl Space {
                 if numbers.below(100) < stays { turns[turns.len() - 1] } else { numbers.below(self.vms) };
             turns.push(vm);
         }
-        Trial { capacity, seed, turns }
+        Trial { capacity, seed, orders: self.orders, turns }
     }
 }
 
@@ -113,6 +166,7 @@ impl Iterator for Short {
         Some(Trial {
             capacity: self.space.capacities.get(capacity),
             seed: self.space.seed.wrapping_add(index),
+            orders: self.space.orders,
             turns: schedule_number(index / capacities, self.depth, self.space.vms),
         })
     }
@@ -132,7 +186,8 @@ mod tests {
     use super::*;
 
     fn space(vms: usize) -> Space {
-        Space { capacities: Capacities::new(&(2..=4)).expect("capacities"), vms, seed: 7 }
+        let capacities = Capacities::new(&(2..=4)).expect("capacities");
+        Space { capacities, vms, seed: 7, orders: Orders::RANDOM }
     }
 
     #[test]
@@ -160,6 +215,46 @@ mod tests {
         let lengths: BTreeSet<usize> = trials.iter().map(|trial| trial.turns.len()).collect();
         assert!(lengths.into_iter().eq(1..=LONGEST));
         assert!((0..3).all(|vm| trials.iter().any(|trial| trial.turns.contains(&vm))));
+    }
+
+    #[test]
+    fn fixed_orders_are_tried_with_every_short_schedule_and_every_other_random_one() {
+        let ordered: Vec<Trial> = space(2).ordered(3).expect("countable").collect();
+        let short: Vec<Trial> = space(2).short(3).expect("countable").collect();
+        assert!(space(2).ordered(3).expect("countable").eq(ordered.iter().cloned()));
+        let key = |trial: &Trial| (trial.capacity, trial.schedule());
+        assert!(ordered.iter().map(key).eq(short.iter().map(key)));
+        let seeds: BTreeSet<u64> = short.iter().chain(&ordered).map(|trial| trial.seed).collect();
+        assert_eq!(seeds.len(), 48);
+        let orders = |trial: &Trial| [trial.orders.produce, trial.orders.consume];
+        assert!(ordered.iter().all(|trial| !orders(trial).contains(&Quota::Random)));
+        let random: Vec<Trial> = space(2).random().take(1000).collect();
+        for (index, trial) in random.iter().enumerate() {
+            assert_eq!(orders(trial).contains(&Quota::Random), index % 2 == 0, "{trial:?}");
+        }
+        // From none to more than the ring holds, at every capacity.
+        for capacity in 2..=4 {
+            let here = random.iter().filter(|trial| trial.capacity.items() == capacity).flat_map(orders);
+            let items: BTreeSet<u32> = here
+                .filter_map(|quota| match quota {
+                    Quota::Items(items) => Some(items),
+                    Quota::Random => None,
+                })
+                .collect();
+            assert!(items.into_iter().eq(0..=capacity + 1));
+        }
+    }
+
+    #[test]
+    fn orders_that_were_asked_for_stay() {
+        let one = Orders { produce: Quota::Items(1), consume: Quota::Random };
+        let both = Orders { produce: Quota::Items(1), consume: Quota::Items(2) };
+        let one = Space { orders: one, ..space(2) };
+        assert!(one.random().take(100).all(|trial| trial.orders.produce == Quota::Items(1)));
+        assert_eq!(one.ordered(3).expect("countable").len(), 24);
+        let both = Space { orders: both, ..space(2) };
+        assert!(both.random().take(100).all(|trial| trial.orders == both.orders));
+        assert_eq!(both.ordered(3).expect("countable").len(), 0);
     }
 
     #[test]

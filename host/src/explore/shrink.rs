@@ -1,8 +1,9 @@
 //! Shrinking: from a trial that fails to the smallest that still does.
 
-use guest_abi::ring::Capacity;
+use guest_abi::{mailbox::Quota, ring::Capacity, transition::Role};
 
 use super::{Trial, search::schedule_number};
+use crate::exchange::Orders;
 
 /// The largest number of schedules that are tried to show that none is shorter.
 const MOST_SCHEDULES: u64 = 4096;
@@ -20,8 +21,8 @@ pub(super) struct Shrunk {
     pub(super) shortest: bool,
 }
 
-/// Shrinks a trial that fails, of `vms` VMs: first its turns, then its capacity, then its turns with
-/// another seed, until none gives. A trial may fail in another way than the first did: it fails.
+/// Shrinks a trial that fails, of `vms` VMs: first its turns, then its capacity, then the numbers of items that
+/// it orders where `asked` leaves them open, then its turns with another seed, until none gives. A trial may fail in another way than the first did: it fails.
 ///
 /// # Errors
 ///
@@ -29,12 +30,16 @@ pub(super) struct Shrunk {
 pub(super) fn shrink<E>(
     mut trial: Trial,
     vms: usize,
+    asked: Orders,
     mut fails: impl FnMut(&Trial) -> Result<bool, E>,
 ) -> Result<Shrunk, E> {
     loop {
         leave_out(&mut trial, &mut fails)?;
         let shortest = find_shorter(&mut trial, vms, &mut fails)?;
-        if !lower_capacity(&mut trial, &mut fails)? && !change_seed(&mut trial, vms, &mut fails)? {
+        if !lower_capacity(&mut trial, &mut fails)?
+            && !lower_orders(&mut trial, asked, &mut fails)?
+            && !change_seed(&mut trial, vms, &mut fails)?
+        {
             return Ok(Shrunk { trial, shortest });
         }
     }
@@ -101,6 +106,28 @@ fn lower_capacity<E>(
     Ok(false)
 }
 
+/// Takes the smallest numbers of items that fail when ordered, one side after the other; whether one is another.
+fn lower_orders<E>(
+    trial: &mut Trial,
+    asked: Orders,
+    fails: &mut impl FnMut(&Trial) -> Result<bool, E>,
+) -> Result<bool, E> {
+    let mut lowered = false;
+    for role in [Role::Producer, Role::Consumer] {
+        let (Quota::Items(items), Quota::Random) = (trial.orders.of(role), asked.of(role)) else { continue };
+        for fewer in 0..items {
+            let orders = trial.orders.with(role, Quota::Items(fewer));
+            let lower = Trial { orders, ..trial.clone() };
+            if fails(&lower)? {
+                *trial = lower;
+                lowered = true;
+                break;
+            }
+        }
+    }
+    Ok(lowered)
+}
+
 /// Looks for a shorter schedule that fails with another seed, at this capacity or a smaller one, the
 /// shortest first; whether there was one. What came of much chance is often to be had with less.
 fn change_seed<E>(
@@ -108,6 +135,7 @@ fn change_seed<E>(
     vms: usize,
     fails: &mut impl FnMut(&Trial) -> Result<bool, E>,
 ) -> Result<bool, E> {
+    let orders = trial.orders;
     let capacities: Vec<Capacity> = (1..=trial.capacity.items()).filter_map(Capacity::new).collect();
     let lengths = 1..u32::try_from(trial.turns.len()).unwrap_or(u32::MAX);
     let schedules = lengths.flat_map(|len| {
@@ -116,7 +144,7 @@ fn change_seed<E>(
     });
     let trials = schedules.flat_map(|turns| {
         let trials = capacities.iter().flat_map(|&capacity| (0..SEEDS).map(move |seed| (capacity, seed)));
-        trials.map(move |(capacity, seed)| Trial { capacity, seed, turns: turns.clone() })
+        trials.map(move |(capacity, seed)| Trial { capacity, seed, orders, turns: turns.clone() })
     });
     for shorter in trials.take(MOST_TRIALS) {
         if fails(&shorter)? {
@@ -136,11 +164,12 @@ mod tests {
     use super::*;
 
     fn trial(turns: &[usize], capacity: u32) -> Trial {
-        Trial { capacity: Capacity::new(capacity).expect("1 to 64"), seed: 1, turns: turns.into() }
+        let capacity = Capacity::new(capacity).expect("1 to 64");
+        Trial { capacity, seed: 1, orders: Orders::RANDOM, turns: turns.into() }
     }
 
     fn shrunk(trial: Trial, fails: impl Fn(&Trial) -> bool) -> Shrunk {
-        let Ok(shrunk) = shrink(trial, 2, |trial| Ok::<_, Infallible>(fails(trial)));
+        let Ok(shrunk) = shrink(trial, 2, Orders::RANDOM, |trial| Ok::<_, Infallible>(fails(trial)));
         shrunk
     }
 
@@ -167,6 +196,24 @@ mod tests {
     fn the_capacity_is_the_smallest_that_fails() {
         let fails = |trial: &Trial| trial.capacity.items() >= 5 && trial.turns.contains(&1);
         assert_eq!(shrunk(trial(&[0, 1], 64), fails).trial, trial(&[1], 5));
+    }
+
+    #[test]
+    fn orders_are_the_smallest_that_fail_unless_they_were_asked_for() {
+        let orders =
+            |produce, consume| Orders { produce: Quota::Items(produce), consume: Quota::Items(consume) };
+        let start = Trial { orders: orders(9, 9), ..trial(&[0, 1], 6) };
+        let fails = |trial: &Trial| {
+            let Orders { produce: Quota::Items(produce), consume: Quota::Items(consume) } = trial.orders
+            else {
+                return false;
+            };
+            has(&trial.turns, &[0, 1]) && produce > 2 && consume > 0
+        };
+        assert_eq!(shrunk(start.clone(), fails).trial.orders, orders(3, 1));
+        let asked = Orders { produce: Quota::Items(9), consume: Quota::Random };
+        let Ok(shrunk) = shrink(start, 2, asked, |trial| Ok::<_, Infallible>(fails(trial)));
+        assert_eq!(shrunk.trial.orders, orders(9, 1));
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::time::Duration;
 use guest_abi::ring::Capacity;
 
 use crate::{
+    conduct::Record,
     error::{Error, GuestError},
+    exchange::Orders,
     kvm::System,
     machine::Machine,
     output::Sink,
@@ -21,6 +23,8 @@ pub struct Trial {
     pub capacity: Capacity,
     /// The seed of all chance.
     pub seed: u64,
+    /// The number of items that each side is to move in a turn.
+    pub orders: Orders,
     /// The VM of each turn, by its index.
     pub turns: Vec<usize>,
 }
@@ -49,6 +53,8 @@ pub(super) struct Lab<'a> {
     /// The machines of the last trial.
     machines: Vec<Machine>,
     effort: Effort,
+    /// What each VM did in all trials.
+    records: Vec<Record>,
 }
 
 /// What trials have cost.
@@ -71,7 +77,13 @@ impl<'a> Lab<'a> {
     pub(super) fn new(system: &'a System, cast: &'a Cast, session: Session<'a>) -> Result<Self, Error> {
         let machines = cast.start(system, 0)?;
         session.confine()?;
-        Ok(Self { system, cast, session, machines, effort: Effort::default() })
+        let records = vec![Record::default(); machines.len()];
+        Ok(Self { system, cast, session, machines, effort: Effort::default(), records })
+    }
+
+    /// What each VM did in all trials, in their order.
+    pub(super) fn into_records(self) -> Vec<Record> {
+        self.records
     }
 
     /// What the trials so far have cost.
@@ -95,12 +107,15 @@ impl<'a> Lab<'a> {
     /// It is not the guests that failed.
     pub(super) fn fails(&mut self, trial: &Trial) -> Result<Option<Failure>, Error> {
         self.cast.restart(self.system, &mut self.machines, trial.seed)?;
-        let mut stage = Stage::new(self.cast, trial.capacity);
+        let mut stage = Stage::new(self.cast, trial.orders, trial.capacity);
         self.session.restart_clock();
         let outcome = play(&self.session, &mut stage, &mut self.machines, &trial.turns);
         self.effort.runs += 1;
         self.effort.turns += stage.turns();
         self.effort.guest += self.machines.iter().map(|machine| machine.stats().guest()).sum::<Duration>();
+        for (record, party) in self.records.iter_mut().zip(stage.exchange().parties()) {
+            record.add(party.conduct());
+        }
         match outcome {
             Ok(()) => Ok(None),
             Err(Error::Guest(error)) => {

@@ -1,21 +1,22 @@
 //! What the explorer has to say: for people, or one JSON object.
 
-use std::{fmt::Write as _, path::Path};
+use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
+use guest_abi::mailbox::Quota;
 use serde::Serialize;
 
-use super::{Found, Plan, Searched, Shrunk, Spent, Trial};
+use super::{Found, Moved, Plan, Searched, Shrunk, Spent, Trial};
 use crate::{
     command::CommandLine,
     error::{Error, GuestEnd},
-    event::{CrashEvent, Guest},
+    event::{CrashEvent, Finding, Guest},
     output::{self, Form},
     prodcons::Cast,
     session::crash_event,
 };
 
 /// Says what is going to be explored; a program is told with the verdict.
-pub(super) fn announce(plan: &Plan, cast: &Cast, runs: u64) -> Result<(), Error> {
+pub(super) fn announce(plan: &Plan, cast: &Cast, runs: u64, ordered: u64) -> Result<(), Error> {
     if plan.form == Form::JsonLines || plan.quiet {
         return Ok(());
     }
@@ -24,8 +25,12 @@ pub(super) fn announce(plan: &Plan, cast: &Cast, runs: u64) -> Result<(), Error>
         true => format!("capacity {smallest}"),
         false => format!("capacities {smallest} to {largest}"),
     };
+    let ordered = match ordered {
+        0 => String::new(),
+        runs => format!(", the same with fixed numbers of items ({runs} runs)"),
+    };
     output::line(&format!(
-        "explore prodcons: {capacities}, every schedule of up to {} turns ({runs} runs), then {}; seed {} (guest ABI {})",
+        "explore prodcons: {capacities}, every schedule of up to {} turns ({runs} runs){ordered}, then {}; seed {} (guest ABI {})",
         plan.depth,
         random_part(plan),
         plan.seed,
@@ -54,6 +59,7 @@ pub(super) struct Verdict<'a> {
     pub(super) cast: &'a Cast,
     pub(super) searched: Searched,
     pub(super) spent: Spent,
+    pub(super) moved: Moved,
     pub(super) found: Option<&'a Found>,
 }
 
@@ -72,13 +78,12 @@ impl Verdict<'_> {
 
     /// For example `10240 runs with 51200 turns in 9.8 s: 1045 runs a second`.
     fn text(&self) -> String {
-        let Self { searched: Searched { short, random, .. }, spent: Spent { effort, time }, .. } = self;
+        let Spent { effort, time } = self.spent;
         let mut text = match self.found {
-            None => format!(
-                "no failure: {short} runs of every short schedule at every capacity, {random} of random schedules\n"
-            ),
+            None => self.searched_text(),
             Some(found) => self.found_text(found),
         };
+        writeln!(text, "moved in all: {}", self.moved_text()).expect("a String takes all text");
         writeln!(
             text,
             "{} runs with {} turns in {:.1} s: {:.0} runs a second",
@@ -89,6 +94,31 @@ impl Verdict<'_> {
         )
         .expect("a String takes all text");
         text
+    }
+
+    /// For example `VM 1 8120 items, VM 2 7900 items`.
+    fn moved_text(&self) -> String {
+        let vms = self.moved.items.iter().map(|(vm, items)| {
+            let s = if *items == 1 { "" } else { "s" };
+            format!("VM {vm} {items} item{s}")
+        });
+        vms.collect::<Vec<_>>().join(", ")
+    }
+
+    /// What was tried without a failure. Findings follow as the error.
+    fn searched_text(&self) -> String {
+        let Searched { short, ordered, random, .. } = self.searched;
+        let outcome = match self.moved.findings.is_empty() {
+            true => "no failure",
+            false => "no failure, but a finding",
+        };
+        let ordered = match ordered {
+            0 => String::new(),
+            runs => format!("{runs} of them with fixed numbers of items, "),
+        };
+        format!(
+            "{outcome}: {short} runs of every short schedule at every capacity, {ordered}{random} of random schedules\n"
+        )
     }
 
     fn found_text(&self, found: &Found) -> String {
@@ -124,6 +154,8 @@ impl Verdict<'_> {
         let timeout = || exchange.limits.timeout.as_secs_f64();
         CommandLine::run(["prodcons".to_owned()])
             .words(&self.plan.options)
+            .maybe("--produce", fixed(trial.orders.produce))
+            .maybe("--consume", fixed(trial.orders.consume))
             .option("--capacity", trial.capacity.items())
             .option("--seed", trial.seed)
             .option("--schedule", &exchange.schedule)
@@ -137,7 +169,11 @@ impl Verdict<'_> {
         Json {
             event: "verdict",
             experiment: "prodcons",
-            verdict: if self.found.is_some() { "failed" } else { "ok" },
+            verdict: match (self.found, &self.moved.findings[..]) {
+                (Some(_), _) => "failed",
+                (None, []) => "ok",
+                (None, _) => "finding",
+            },
             abi: guest_abi::VERSION.to_string(),
             seed: self.plan.seed,
             depth: self.plan.depth,
@@ -146,6 +182,8 @@ impl Verdict<'_> {
             searched: self.searched,
             runs: self.spent.effort.runs,
             turns: self.spent.effort.turns,
+            moved: &self.moved.items,
+            findings: if self.found.is_some() { &[] } else { &self.moved.findings },
             seconds: self.spent.time.as_secs_f64(),
             guest_seconds: self.spent.effort.guest.as_secs_f64(),
             runs_per_second: self.runs_per_second(),
@@ -163,6 +201,14 @@ impl Verdict<'_> {
     }
 }
 
+/// The number of items of a fixed quota.
+fn fixed(quota: Quota) -> Option<u32> {
+    match quota {
+        Quota::Random => None,
+        Quota::Items(items) => Some(items),
+    }
+}
+
 /// A path as one would type it here.
 fn shown_path(path: &Path) -> String {
     let here = std::env::current_dir().ok();
@@ -176,7 +222,12 @@ fn shown(trial: &Trial) -> String {
         true => "before the first turn".into(),
         false => format!("schedule {}", trial.schedule()),
     };
-    format!("capacity {}, seed {}, {schedule}", trial.capacity.items(), trial.seed)
+    let order = |verb: &str, quota| match quota {
+        Quota::Random => String::new(),
+        Quota::Items(items) => format!("{verb} {items}, "),
+    };
+    let (produce, consume) = (order("produce", trial.orders.produce), order("consume", trial.orders.consume));
+    format!("capacity {}, seed {}, {produce}{consume}{schedule}", trial.capacity.items(), trial.seed)
 }
 
 /// The verdict as JSON.
@@ -193,6 +244,9 @@ struct Json<'a> {
     searched: Searched,
     runs: u64,
     turns: u64,
+    /// The items that each VM moved in all runs.
+    moved: &'a BTreeMap<u32, u64>,
+    findings: &'a [Finding],
     seconds: f64,
     /// Of these, those in guests: inside of `KVM_RUN`.
     guest_seconds: f64,
@@ -217,11 +271,21 @@ struct JsonFailure<'a> {
 struct JsonTrial {
     capacity: u32,
     seed: u64,
+    /// The number of items that producers were told to add in each turn; null is any number.
+    produce: Option<u32>,
+    /// The number of items that consumers were told to take in each turn; null is any number.
+    consume: Option<u32>,
     schedule: String,
 }
 
 impl From<&Trial> for JsonTrial {
     fn from(trial: &Trial) -> Self {
-        Self { capacity: trial.capacity.items(), seed: trial.seed, schedule: trial.schedule() }
+        Self {
+            capacity: trial.capacity.items(),
+            seed: trial.seed,
+            produce: fixed(trial.orders.produce),
+            consume: fixed(trial.orders.consume),
+            schedule: trial.schedule(),
+        }
     }
 }

@@ -111,6 +111,8 @@ mod tests {
         let end = End {
             turns: 40,
             account: Some(Account { produced: 61, consumed: 57, left: 4, audit: Audit::Ok }),
+            rule: None,
+            findings: Vec::new(),
             exits: BTreeMap::from([(1, exits)]),
         };
         assert_eq!(

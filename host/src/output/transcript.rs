@@ -216,7 +216,7 @@ impl<W: Write + Send> Transcript<W> {
 
     /// Totals, exits, and the audit's verdict.
     fn end(&mut self, end: &End) -> io::Result<()> {
-        let End { turns, account, exits } = end;
+        let End { turns, account, rule, findings, exits } = end;
         if !self.quiet {
             writeln!(self.writer)?;
         }
@@ -234,9 +234,16 @@ impl<W: Write + Send> Transcript<W> {
         let verdict = match account.map(|account| account.audit) {
             None => return Ok(()),
             Some(Audit::Ok) => self.paint(GOOD, "ok") + ", what came out is what went in, in order",
-            Some(Audit::Failed) => self.paint(BAD, "failed") + ", a guest broke the ring's rules",
+            Some(Audit::Failed) => {
+                let rule = rule.map_or(String::new(), |rule| format!(": `{rule}`"));
+                self.paint(BAD, "failed") + ", a guest broke the ring's rules" + &rule
+            }
         };
-        writeln!(self.writer, "audit: {verdict}")
+        writeln!(self.writer, "audit: {verdict}")?;
+        for finding in findings {
+            writeln!(self.writer, "{} {finding}", self.paint(BAD, "finding:"))?;
+        }
+        Ok(())
     }
 
     /// How much of a guest's text there was no room for: on standard error, since it is about the output.

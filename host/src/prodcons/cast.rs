@@ -7,7 +7,7 @@ use crate::{
     admission,
     error::Error,
     event::Guest,
-    exchange::Party,
+    exchange::{Orders, Party},
     image::{Image, Source},
     kvm::{System, VcpuError},
     launch::Parameters,
@@ -18,7 +18,8 @@ use crate::{
 pub struct Cast {
     producer: Image,
     consumer: Image,
-    parties: Vec<Party>,
+    /// The side of each VM.
+    roles: Vec<Role>,
     memory: u32,
     secrets: Secrets,
 }
@@ -32,21 +33,21 @@ impl Cast {
     pub fn open(system: &System, guests: &Guests) -> Result<Self, Error> {
         let open = |source: &Source| admission::open_guest(system, &source.path, guests.mode, guests.memory);
         let (producer, consumer) = (open(&guests.producer)?, open(&guests.consumer)?);
-        let mut parties = vec![Party::new(Role::Producer, guests.produce); guests.producers];
-        parties.resize(guests.vms(), Party::new(Role::Consumer, guests.consume));
-        Ok(Self { producer, consumer, parties, memory: guests.memory, secrets: guests.secrets })
+        let mut roles = vec![Role::Producer; guests.producers];
+        roles.resize(guests.vms(), Role::Consumer);
+        Ok(Self { producer, consumer, roles, memory: guests.memory, secrets: guests.secrets })
     }
 
     /// The parties of an exchange that begins.
-    pub fn parties(&self) -> Vec<Party> {
-        self.parties.clone()
+    pub fn parties(&self, orders: Orders) -> Vec<Party> {
+        self.roles.iter().map(|&role| Party::new(role, orders.of(role))).collect()
     }
 
     /// Each VM's number, role and image.
     fn vms(&self) -> impl Iterator<Item = (u32, Role, &Image)> {
-        (1..).zip(&self.parties).map(|(vm, party)| match party.role() {
-            role @ Role::Producer => (vm, role, &self.producer),
-            role @ Role::Consumer => (vm, role, &self.consumer),
+        (1..).zip(&self.roles).map(|(vm, &role)| match role {
+            Role::Producer => (vm, role, &self.producer),
+            Role::Consumer => (vm, role, &self.consumer),
         })
     }
 

@@ -237,13 +237,9 @@ impl State<'_> {
     /// Whether it is this VM's time: it is the first in its queue, the seat is free, and there is
     /// something to do.
     fn may_sit_down(&mut self, role: Role, vm: usize) -> bool {
-        let pointers = self.stage.exchange().ring().pointers();
-        let possible = match role {
-            Role::Producer => pointers.free() > 0,
-            Role::Consumer => pointers.count > 0,
-        };
+        let possible = role.possible(self.stage.exchange().ring().pointers());
         let seat = self.seat(role);
-        possible && !seat.taken && seat.queue.front() == Some(&vm)
+        possible > 0 && !seat.taken && seat.queue.front() == Some(&vm)
     }
 
     /// Whether no turn is to begin any more.

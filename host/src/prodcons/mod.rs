@@ -5,7 +5,7 @@ mod cast;
 mod free;
 mod stage;
 
-use guest_abi::{mailbox::Quota, mode::CpuMode, ring::Capacity};
+use guest_abi::{mode::CpuMode, ring::Capacity};
 
 pub use cast::Cast;
 pub use stage::{Stage, boot};
@@ -13,6 +13,7 @@ pub use stage::{Stage, boot};
 use crate::{
     error::Error,
     event::{Event, Run},
+    exchange::Orders,
     image::Source,
     jail::Jail,
     kvm::System,
@@ -42,10 +43,8 @@ pub struct Guests {
     pub producers: usize,
     /// The number of consumers, which are the VMs after them.
     pub consumers: usize,
-    /// How much a producer produces a turn.
-    pub produce: Quota,
-    /// How much a consumer consumes a turn.
-    pub consume: Quota,
+    /// The number of items that each moves in a turn.
+    pub orders: Orders,
     /// The mode that all must run in, where one was asked for.
     pub mode: Option<CpuMode>,
     /// Each guest's memory in bytes.
@@ -162,7 +161,7 @@ fn perform(
     mut machines: Vec<Machine>,
     session: &Session<'_>,
 ) -> Result<(), Error> {
-    let mut stage = Stage::new(cast, plan.capacity);
+    let mut stage = Stage::new(cast, plan.guests.orders, plan.capacity);
     let run = Event::Run(play.run_event(plan, cast));
     let outcome = match play {
         Play::Along(schedule) => {

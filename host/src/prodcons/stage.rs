@@ -13,10 +13,11 @@ use zerocopy::IntoBytes;
 
 use super::Cast;
 use crate::{
+    conduct::Record,
     crash::Crash,
-    error::{Error, GuestEnd},
-    event::{Account, Audit, End, Event, Turn},
-    exchange::{Exchange, Moved, OpenTurn},
+    error::Error,
+    event::{Account, Audit, End, Event, Finding, Turn},
+    exchange::{Exchange, Moved, OpenTurn, Orders},
     machine::Machine,
     session::{self, Session, TurnEnd},
 };
@@ -29,8 +30,8 @@ pub struct Stage {
 
 impl Stage {
     /// An exchange that begins, with an empty ring.
-    pub fn new(cast: &Cast, capacity: Capacity) -> Self {
-        Self { exchange: Exchange::new(capacity, cast.parties()), turns: 0 }
+    pub fn new(cast: &Cast, orders: Orders, capacity: Capacity) -> Self {
+        Self { exchange: Exchange::new(capacity, cast.parties(orders)), turns: 0 }
     }
 
     /// The exchange as it is.
@@ -111,9 +112,21 @@ impl Stage {
         many.then(|| makers.iter().map(|&party| vm_number(party)).collect())
     }
 
+    /// The habits that guests have where they are to choose at random.
+    fn findings(&self, machines: &[Machine]) -> Vec<Finding> {
+        let parties = self.exchange.parties().iter().zip(machines);
+        let findings = parties.flat_map(|(party, machine)| {
+            Finding::all(machine.vm(), machine.name(), party.role(), &Record::of(party.conduct()))
+        });
+        findings.collect()
+    }
+
     /// How the run ended.
     pub(super) fn end(&self, outcome: &Result<(), Error>, machines: &[Machine]) -> End {
-        let broken = matches!(outcome, Err(Error::Guest(error)) if is_violation(&error.end));
+        let refusal = match outcome {
+            Err(Error::Guest(error)) => error.end.refusal(),
+            _ => None,
+        };
         let ledger = self.exchange.ledger();
         End {
             turns: self.turns,
@@ -121,8 +134,10 @@ impl Stage {
                 produced: ledger.produced(),
                 consumed: ledger.consumed(),
                 left: self.exchange.ring().pointers().count,
-                audit: if broken || !self.exchange.audit() { Audit::Failed } else { Audit::Ok },
+                audit: if refusal.is_some() || !self.exchange.audit() { Audit::Failed } else { Audit::Ok },
             }),
+            rule: refusal.map(|refusal| refusal.violation.rule()),
+            findings: self.findings(machines),
             exits: machines.iter().map(|m| (m.vm(), session::exits(m.stats()))).collect::<BTreeMap<_, _>>(),
         }
     }
@@ -158,10 +173,6 @@ pub(super) fn take_turn(
         TurnEnd { exits, left: false } => Ok(Taken { claim, exits }),
         TurnEnd { left: true, .. } => Err(session::refuse(machine, Some(number), Crash::LeftExchange)),
     }
-}
-
-fn is_violation(end: &GuestEnd) -> bool {
-    matches!(end, GuestEnd::Crashed(Crash::Violation(_)))
 }
 
 /// The number of the VM of a party.

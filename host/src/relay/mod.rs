@@ -76,7 +76,12 @@ pub fn run(system: System, jail: &Jail, plan: &Plan, sink: &mut dyn Sink) -> Res
     let mut turns = 0;
     let outcome = play(&session, &mut machines, schedule, &mut turns);
     let exits: BTreeMap<_, _> = machines.iter().map(|m| (m.vm(), session::exits(m.stats()))).collect();
-    session.conclude(outcome, Some(End { turns, account: None, exits }), &machines, plan.stats)
+    session.conclude(
+        outcome,
+        Some(End { turns, account: None, rule: None, findings: Vec::new(), exits }),
+        &machines,
+        plan.stats,
+    )
 }
 
 fn run_event<'a>(plan: &Plan, schedule: &Schedule, images: &'a [Image]) -> Run<'a> {

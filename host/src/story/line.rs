@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use guest_abi::{ring::Capacity, transition::Role};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::{event::Account, recording::Options};
+use crate::{
+    event::{Account, Finding},
+    recording::Options,
+};
 
 /// A line.
 #[derive(Deserialize)]
@@ -151,12 +154,24 @@ pub struct Crash {
     pub reason: String,
     /// The reason in words.
     pub message: String,
+    /// The name of a broken rule of the ring.
+    #[serde(default)]
+    pub rule: Option<String>,
     /// What to try next.
     #[serde(default)]
     pub hint: String,
     /// All else that is known of it.
     #[serde(flatten)]
     pub rest: BTreeMap<String, serde_json::Value>,
+}
+
+impl Crash {
+    /// The name of the ring's rule that was broken. Older hosts named it in the message only.
+    pub fn broken_rule(&self) -> Option<&str> {
+        let in_message = || self.message.strip_prefix("broke the ring's rule `")?.split_once('`');
+        let said = || Some(in_message()?.0);
+        self.rule.as_deref().or_else(said)
+    }
 }
 
 /// How a run ended: see [`event::End`](crate::event::End).
@@ -167,6 +182,9 @@ pub struct End {
     /// What moved, where there is a ring.
     #[serde(flatten)]
     pub account: Option<Account>,
+    /// What breaks no rule and is not as the task asks.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
     /// Exits by VM and kind.
     #[serde(deserialize_with = "by_vm")]
     pub exits: BTreeMap<u32, ExitCounts>,

@@ -52,7 +52,7 @@ fn row(keys: &str, what: &'static str) -> Line<'static> {
 
 /// All that is known of a crash.
 fn report(crash: &Crash, story: &Story) -> Vec<Line<'static>> {
-    let Crash { vm, name, turn, reason, message, hint, rest } = crash;
+    let Crash { vm, name, turn, reason, message, hint, rule: _, rest } = crash;
     let when = match turn {
         Some(turn) => format!(", in turn {turn}"),
         None if story.beginning().is_some() => ", outside of a turn".into(),

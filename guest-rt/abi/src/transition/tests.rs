@@ -7,10 +7,7 @@ use std::{format, vec::Vec};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{
-    mailbox::Quota,
-    ring::{Capacity, MAX_CAPACITY},
-};
+use crate::ring::{Capacity, MAX_CAPACITY};
 
 /// A ring that has been in use, so that its pointers stand anywhere and old items lie in it.
 fn any_ring() -> impl Strategy<Value = Ring> {
@@ -58,7 +55,7 @@ proptest! {
     ) {
         let account = Digest::EMPTY.with_all(&earlier);
         let (mailbox, moved) = honest_turn(role, &ring, &wish, account);
-        let items = check(role, &ring, &mailbox, account).expect("honest");
+        let items = check(role, Quota::Random, &ring, &mailbox, account).expect("honest");
         prop_assert_eq!(&*items, &moved[..]);
         let mut after = ring.clone();
         adopt(role, &mut after, &items).expect("checked");
@@ -77,7 +74,7 @@ proptest! {
             .into_iter().nth(field).expect("0 to 3");
         prop_assume!(*field != value);
         *field = value;
-        prop_assert!(check(role, &ring, &mailbox, Digest::EMPTY).is_err());
+        prop_assert!(check(role, Quota::Random, &ring, &mailbox, Digest::EMPTY).is_err());
     }
 
     /// Any slot in use, changed to any other value, is refused; but for those that a consumer
@@ -94,7 +91,7 @@ proptest! {
             && (((slot + capacity - cons_p) % capacity) as usize) < moved.len();
         prop_assume!(!emptied && mailbox.slots[slot as usize] != value);
         mailbox.slots[slot as usize] = value;
-        prop_assert!(check(role, &ring, &mailbox, Digest::EMPTY).is_err());
+        prop_assert!(check(role, Quota::Random, &ring, &mailbox, Digest::EMPTY).is_err());
     }
 
     /// A guest whose account differs in anything is refused.
@@ -107,8 +104,25 @@ proptest! {
         let lie = Digest { items, hash };
         prop_assume!(mailbox.digest != lie);
         mailbox.digest = lie;
-        let refused = matches!(check(role, &ring, &mailbox, Digest::EMPTY), Err(Violation::Digest { .. }));
+        let refused = matches!(check(role, Quota::Random, &ring, &mailbox, Digest::EMPTY), Err(Violation::Digest { .. }));
         prop_assert!(refused);
+    }
+
+    /// A fixed quota allows one number of items and no other.
+    #[test]
+    fn a_fixed_quota_is_met_exactly_as_far_as_the_ring_allows(
+        ring in any_ring(), role in any_role(), wish in proptest::collection::vec(any::<u32>(), 0..70),
+        ordered in 0..=MAX_CAPACITY,
+    ) {
+        let (mailbox, moved) = honest_turn(role, &ring, &wish, Digest::EMPTY);
+        let possible = role.possible(ring.pointers());
+        let number = u32::try_from(moved.len()).expect("few");
+        let expected = match ordered.min(possible) == number {
+            true => Ok(moved),
+            false => Err(Violation::Quota { role, ordered, possible, moved: number }),
+        };
+        let checked = check(role, Quota::Items(ordered), &ring, &mailbox, Digest::EMPTY);
+        prop_assert_eq!(checked.map(|items| items.to_vec()), expected);
     }
 
     /// Whatever lies in the mailbox, the check returns, and what it passes can be adopted.
@@ -116,7 +130,7 @@ proptest! {
     fn any_bytes_are_checked(ring in any_ring(), role in any_role(), words in proptest::collection::vec(0..70u32, 71)) {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         let mailbox: Mailbox = zerocopy::FromBytes::read_from_bytes(&bytes[..]).expect("71 words");
-        if let Ok(items) = check(role, &ring, &mailbox, Digest::EMPTY) {
+        if let Ok(items) = check(role, Quota::Random, &ring, &mailbox, Digest::EMPTY) {
             prop_assert_eq!(adopt(role, &mut ring.clone(), &items), Ok(()));
         }
     }
@@ -125,12 +139,16 @@ proptest! {
 /// A ring of capacity 4 with the items 10 and 11, and what a turn of `role` leaves of it after
 /// `change`.
 fn verdict(role: Role, change: impl FnOnce(&mut Mailbox)) -> Result<Items, Violation> {
+    ordered_verdict(role, Quota::Random, change)
+}
+
+fn ordered_verdict(role: Role, quota: Quota, change: impl FnOnce(&mut Mailbox)) -> Result<Items, Violation> {
     let mut ring = Ring::new(Capacity::new(4).expect("1 to 64"));
     ring.push(10).expect("room");
     ring.push(11).expect("room");
     let (mut mailbox, _) = honest_turn(role, &ring, &[12], Digest::EMPTY);
     change(&mut mailbox);
-    check(role, &ring, &mailbox, Digest::EMPTY)
+    check(role, quota, &ring, &mailbox, Digest::EMPTY)
 }
 
 #[test]
@@ -161,6 +179,38 @@ fn a_violation_says_what_was_claimed() {
         text(|m| m.pointers.count = 2),
         "the pointer must move as far as the count: for count=2 it belongs at 2, it is 3"
     );
+}
+
+#[test]
+fn a_broken_quota_says_what_was_ordered_what_could_move_and_what_moved() {
+    let text = |role, ordered| {
+        let verdict = ordered_verdict(role, Quota::Items(ordered), |_| ());
+        verdict.map(|items| items.len()).map_err(|violation| format!("{}: {violation}", violation.rule()))
+    };
+    assert_eq!(text(Role::Producer, 1), Ok(1));
+    assert_eq!(text(Role::Consumer, 1), Ok(1));
+    assert_eq!(
+        text(Role::Producer, 5).expect_err("broken"),
+        "quota: the turn was told to add 5 and the ring had room for 2: 2 had to move, 1 moved"
+    );
+    assert_eq!(
+        text(Role::Consumer, 0).expect_err("broken"),
+        "quota: the turn was told to take 0 and the ring held 2: 0 had to move, 1 moved"
+    );
+}
+
+#[test]
+fn the_orders_in_the_mailbox_are_not_the_guests_to_change() {
+    let lazy = ordered_verdict(Role::Producer, Quota::Items(2), |mailbox| {
+        mailbox.quota = Quota::Items(1).encode();
+    });
+    assert_eq!(lazy.map_err(|violation| violation.rule()).err(), Some("quota"));
+}
+
+#[test]
+fn a_turn_that_is_wrong_in_itself_is_not_told_of_its_quota() {
+    let wrong = ordered_verdict(Role::Producer, Quota::Items(2), |mailbox| mailbox.pointers.count = 2);
+    assert_eq!(wrong.map_err(|violation| violation.rule()).err(), Some("count-pointer"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, error::Error, fs, ops::Range, time::Instant};
 
 use guest_abi::{mailbox::Quota, ring::Capacity};
 use guestlab::{
+    exchange::Orders,
     jail::{Jail, Needs},
     kvm::System,
     machine::Machine,
@@ -41,12 +42,13 @@ struct Crowd {
 }
 
 fn crowd(system: &System, guests: Guests, turns: usize) -> Result<Crowd, Box<dyn Error>> {
-    let guests = Guests { produce: Quota::Items(1), consume: Quota::Items(1), ..guests };
+    let one = Orders { produce: Quota::Items(1), consume: Quota::Items(1) };
+    let guests = Guests { orders: one, ..guests };
     let vms = guests.vms();
     let cast = Cast::open(system, &guests)?;
     let mut silence = Silence;
     let session = Session::start(&limits(), &Jail::Open, Needs::default(), &mut silence)?;
-    let mut stage = Stage::new(&cast, Capacity::DEFAULT);
+    let mut stage = Stage::new(&cast, one, Capacity::DEFAULT);
 
     let before = Resident::now()?.total();
     let began = Instant::now();

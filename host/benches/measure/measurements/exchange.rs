@@ -2,9 +2,10 @@
 
 use std::{error::Error, fs::File, io, path::Path, time::Instant};
 
-use guest_abi::{layout::DEFAULT_MEMORY, mailbox::Quota, ring::Capacity};
+use guest_abi::{layout::DEFAULT_MEMORY, ring::Capacity};
 use guestlab::{
     event::{End, Event},
+    exchange::Orders,
     image::Source,
     jail::Jail,
     machine::Secrets,
@@ -23,8 +24,7 @@ pub(super) fn guests(producer: &str, consumer: &str, of_each: usize) -> Guests {
         consumer: Source::file(Path::new(consumer)),
         producers: of_each,
         consumers: of_each,
-        produce: Quota::Random,
-        consume: Quota::Random,
+        orders: Orders::RANDOM,
         mode: None,
         memory: DEFAULT_MEMORY,
         secrets: Secrets::Unspoken,

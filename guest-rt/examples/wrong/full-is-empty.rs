@@ -1,0 +1,23 @@
+//! A consumer that counts the items by the distance between the pointers. In a full ring the pointers are equal, as
+//! they are in an empty one, and it takes nothing.
+
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+
+use guest_rt::{entropy, ring::RingMailbox};
+
+guest_rt::entry!(main);
+
+fn main() {
+    let mut random = entropy::generator();
+    let mut mailbox = RingMailbox::attach();
+    loop {
+        let pointers = mailbox.pointers();
+        let count = (pointers.prod_p + pointers.capacity - pointers.cons_p) % pointers.capacity;
+        let mut turn = mailbox.turn();
+        let share = turn.share(count, &mut random);
+        turn.take_each(share, drop);
+        turn.end();
+    }
+}

@@ -1,0 +1,25 @@
+//! A consumer that does as it is told, and takes all items where it may choose their number. It breaks no rule of
+//! the ring.
+
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+
+use guest_rt::{abi::mailbox::Quota, ring::RingMailbox};
+
+guest_rt::entry!(main);
+
+fn main() {
+    let mut mailbox = RingMailbox::attach();
+    loop {
+        let quota = mailbox.quota();
+        let mut turn = mailbox.turn();
+        let count = turn.count();
+        let share = match quota {
+            Quota::Random => count,
+            Quota::Items(items) => items.min(count),
+        };
+        turn.take_each(share, drop);
+        turn.end();
+    }
+}

@@ -1,0 +1,16 @@
+//! A consumer that ends its turns and does nothing else.
+
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+
+use guest_rt::ring::RingMailbox;
+
+guest_rt::entry!(main);
+
+fn main() {
+    let mut mailbox = RingMailbox::attach();
+    loop {
+        mailbox.end_turn();
+    }
+}

@@ -1,0 +1,360 @@
+//! The conduct of each VM in an exchange: how much it moved, and whether it chose where it was to choose.
+//!
+//! With a random quota no single turn is wrong: any number may be the chosen one. Many turns together tell. A
+//! guest is accused only if the most likely of all chance explanations has a probability below [`UNLIKELY`].
+
+use guest_abi::{mailbox::Quota, ring::MAX_CAPACITY, transition::Role};
+
+/// The probability below which chance is no explanation any more.
+const UNLIKELY: f64 = 1e-9;
+
+/// The fewest choices that a guest is judged by. A guest that chooses from fewer numbers than it could is random,
+/// too, and needs more turns to show it than [`UNLIKELY`] asks for.
+const FEWEST_CHOICES: u64 = 16;
+
+/// The fewest items of one run that a producer is judged by: coins that fall so often on one side are rare.
+const FEWEST_ITEMS: u64 = 16;
+
+/// All numbers of items that a guest may always move, as bits: 0 to [`MAX_CAPACITY`].
+const ALL_NUMBERS: u128 = (1 << (MAX_CAPACITY + 1)) - 1;
+
+/// The conduct of one VM in one run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conduct {
+    moved: u64,
+    /// The number of turns with a random quota in which an item could move.
+    choices: u64,
+    /// The numbers that explain all choices, as bits: the guest moved that many, or all where that was less.
+    numbers: u128,
+    /// The probability of these very choices where each number is as likely as the others.
+    chance: f64,
+    /// The first item.
+    first: Option<u32>,
+    /// Whether all items are equal.
+    same: bool,
+}
+
+impl Default for Conduct {
+    fn default() -> Self {
+        Self { moved: 0, choices: 0, numbers: ALL_NUMBERS, chance: 1.0, first: None, same: true }
+    }
+}
+
+impl Conduct {
+    /// The number of items that the VM moved.
+    pub fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    /// Enters a turn that moved these items, out of `possible` ones.
+    pub fn enter(&mut self, quota: Quota, possible: u32, items: &[u32]) {
+        self.moved += items.len() as u64;
+        let first = self.first.or(items.first().copied());
+        self.same &= items.iter().all(|&item| Some(item) == first);
+        self.first = first;
+        if quota == Quota::Random && possible > 0 {
+            self.choices += 1;
+            self.chance /= f64::from(possible) + 1.0;
+            self.numbers &= match items.len() < possible as usize {
+                true => 1 << items.len(),
+                false => ALL_NUMBERS << possible,
+            } & ALL_NUMBERS;
+        }
+    }
+}
+
+/// The conduct of one VM in many runs, each from a start of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    moved: u64,
+    choices: u64,
+    /// The numbers that explain the choices of all runs.
+    numbers: u128,
+    /// The probability of these choices.
+    chance: f64,
+    /// Whether each run has such a number, be it another one.
+    is_steady: bool,
+    /// The probability that chance makes every run as steady as it was.
+    chance_by_run: f64,
+    first: Option<u32>,
+    /// Whether all items are the first.
+    is_one_value: bool,
+    /// Whether all items of each run are equal.
+    is_same: bool,
+    /// The number of items that had one before them in their run.
+    repeats: u64,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self {
+            moved: 0,
+            choices: 0,
+            numbers: ALL_NUMBERS,
+            chance: 1.0,
+            is_steady: true,
+            chance_by_run: 1.0,
+            first: None,
+            is_one_value: true,
+            is_same: true,
+            repeats: 0,
+        }
+    }
+}
+
+impl Record {
+    /// The record of one run.
+    pub fn of(run: &Conduct) -> Self {
+        let mut record = Self::default();
+        record.add(run);
+        record
+    }
+
+    /// Adds a run.
+    pub fn add(&mut self, run: &Conduct) {
+        self.moved += run.moved;
+        self.choices += run.choices;
+        self.numbers &= run.numbers;
+        self.chance *= run.chance;
+        self.is_steady &= run.numbers != 0;
+        self.chance_by_run *= of_any_number(run.chance);
+        let first = self.first.or(run.first);
+        self.is_one_value &= run.first.is_none() || run.first == first;
+        self.first = first;
+        self.is_same &= run.same;
+        self.repeats += run.moved.saturating_sub(1);
+    }
+
+    /// The number of items that the VM moved.
+    pub fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    /// The habits that a guest of this role is not to have.
+    pub fn habits(&self, role: Role) -> impl Iterator<Item = Habit> {
+        let value = (role == Role::Producer).then(|| self.value()).flatten();
+        [self.number(role), value].into_iter().flatten()
+    }
+
+    fn number(&self, role: Role) -> Option<Habit> {
+        let chance = match self.numbers {
+            0 => self.chance_by_run,
+            _ => of_any_number(self.chance),
+        };
+        if !self.is_steady || self.choices < FEWEST_CHOICES || chance > UNLIKELY {
+            return None;
+        }
+        let turns = self.choices;
+        let has = |number: u32| self.numbers >> number & 1 == 1;
+        Some(match self.numbers {
+            0 => Habit::OneNumberARun { role, turns },
+            _ if has(0) => Habit::Nothing { role, turns },
+            _ if has(MAX_CAPACITY) => Habit::All { role, turns },
+            numbers => Habit::Number { role, number: numbers.trailing_zeros(), turns },
+        })
+    }
+
+    fn value(&self) -> Option<Habit> {
+        let value = self.first.filter(|_| self.is_one_value);
+        let items = if value.is_some() { self.moved } else { self.repeats + 1 };
+        let enough = self.is_same && items >= FEWEST_ITEMS;
+        enough.then_some(Habit::Value { value, items: self.moved })
+    }
+}
+
+/// The probability that one number explains choices of this probability: any number would have been noticed.
+fn of_any_number(chance: f64) -> f64 {
+    (chance * f64::from(MAX_CAPACITY + 1)).min(1.0)
+}
+
+/// Something that a guest always does where the task asks for chance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Habit {
+    /// It moves nothing.
+    Nothing {
+        /// The guest's side.
+        role: Role,
+        /// The number of turns in which it could choose.
+        turns: u64,
+    },
+    /// It moves all that can move.
+    All {
+        /// The guest's side.
+        role: Role,
+        /// The number of turns in which it could choose.
+        turns: u64,
+    },
+    /// It moves this number, or all that can move where that is less.
+    Number {
+        /// The guest's side.
+        role: Role,
+        /// The number.
+        number: u32,
+        /// The number of turns in which it could choose.
+        turns: u64,
+    },
+    /// It moves one number in all turns of a run, and another in another run.
+    OneNumberARun {
+        /// The guest's side.
+        role: Role,
+        /// The number of turns in which it could choose.
+        turns: u64,
+    },
+    /// It makes items of one value.
+    Value {
+        /// The value, where it is the same in all runs.
+        value: Option<u32>,
+        /// The number of items.
+        items: u64,
+    },
+}
+
+impl Habit {
+    /// The habit's name for machines.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nothing { .. } => "never-moved",
+            Self::All { .. } => "always-all",
+            Self::Number { .. } | Self::OneNumberARun { .. } => "same-number",
+            Self::Value { .. } => "same-value",
+        }
+    }
+}
+
+impl std::fmt::Display for Habit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let verb = |role| if role == Role::Producer { "added" } else { "took" };
+        match *self {
+            Self::Nothing { role, turns } => {
+                write!(f, "it never {} an item, in {turns} turns that left it the choice", verb(role))
+            }
+            Self::All { role, turns } => {
+                let all = if role == Role::Producer { "filled the ring" } else { "emptied the ring" };
+                write!(f, "it always {all}, in {turns} turns that left it the choice")
+            }
+            Self::Number { role, number, turns } => {
+                let verb = verb(role);
+                write!(
+                    f,
+                    "it always {verb} {number}, or all that it could, in {turns} turns that left it the choice"
+                )
+            }
+            Self::OneNumberARun { role, turns } => {
+                let verb = verb(role);
+                write!(
+                    f,
+                    "it always {verb} the same number in a run, in {turns} turns that left it the choice"
+                )
+            }
+            Self::Value { value: Some(value), items } => write!(f, "all of its {items} items are {value}"),
+            Self::Value { value: None, items } => {
+                write!(f, "its items are all the same in a run; it made {items}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::SplitMix64;
+
+    /// Turns of a guest that is given this much room in each, and moves as `moves` says.
+    fn run(possible: impl IntoIterator<Item = u32>, mut moves: impl FnMut(u32) -> Vec<u32>) -> Conduct {
+        let mut conduct = Conduct::default();
+        for possible in possible {
+            conduct.enter(Quota::Random, possible, &moves(possible));
+        }
+        conduct
+    }
+
+    fn names(role: Role, conduct: &Conduct) -> Vec<&'static str> {
+        Record::of(conduct).habits(role).map(Habit::name).collect()
+    }
+
+    /// A ring of 6 that is seldom empty.
+    fn room() -> impl Iterator<Item = u32> {
+        [6, 0, 3, 1, 5, 2].into_iter().cycle().take(30)
+    }
+
+    #[test]
+    fn each_habit_is_noticed() {
+        let took =
+            |number: fn(u32) -> u32| run(room(), |possible| (0..number(possible).min(possible)).collect());
+        let text = |number| Record::of(&took(number)).habits(Role::Consumer).map(|it| it.to_string()).next();
+        assert_eq!(
+            text(|_| 0).as_deref(),
+            Some("it never took an item, in 25 turns that left it the choice")
+        );
+        assert_eq!(
+            text(|all| all).as_deref(),
+            Some("it always emptied the ring, in 25 turns that left it the choice")
+        );
+        assert_eq!(
+            text(|_| 2).as_deref(),
+            Some("it always took 2, or all that it could, in 25 turns that left it the choice")
+        );
+        assert_eq!(text(|possible| possible / 2), None);
+        assert_eq!(names(Role::Producer, &took(|_| 0)), ["never-moved"]);
+    }
+
+    #[test]
+    fn items_of_one_value_are_a_producers_habit() {
+        let sevens = run(room(), |possible| vec![7; possible as usize / 2]);
+        assert_eq!(names(Role::Producer, &sevens), ["same-value"]);
+        assert_eq!(names(Role::Consumer, &sevens), Vec::<&str>::new());
+        let text = Record::of(&sevens).habits(Role::Producer).map(|it| it.to_string()).next();
+        assert_eq!(text.as_deref(), Some("all of its 35 items are 7"));
+        // A fixed quota leaves no choice of numbers, but of values.
+        let mut told = Conduct::default();
+        (0..16).for_each(|_| told.enter(Quota::Items(1), 6, &[7]));
+        assert_eq!(names(Role::Producer, &told), ["same-value"]);
+    }
+
+    #[test]
+    fn few_turns_prove_nothing() {
+        assert!(names(Role::Consumer, &run([6; 15], |_| vec![])).is_empty());
+        assert!(!names(Role::Consumer, &run([6; 16], |_| vec![])).is_empty());
+        // With one item there are two numbers to choose from: 2^-35 is 65 times as much as it should be.
+        assert!(names(Role::Consumer, &run([1; 35], |_| vec![])).is_empty());
+        assert!(!names(Role::Consumer, &run([1; 37], |_| vec![])).is_empty());
+        assert!(names(Role::Consumer, &run([0; 1000], |_| vec![])).is_empty());
+        let few = run([6; 15], |_| vec![7]);
+        assert!(names(Role::Producer, &few).is_empty());
+    }
+
+    #[test]
+    fn runs_are_judged_together() {
+        let mut record = Record::default();
+        for number in 0..10 {
+            // Three turns of a run are too few, whatever they moved.
+            let run = run([9; 3], |_| (0..number % 3).collect());
+            assert!(names(Role::Producer, &run).is_empty());
+            record.add(&run);
+        }
+        let names: Vec<&str> = record.habits(Role::Producer).map(Habit::name).collect();
+        assert_eq!(names, ["same-number"]);
+        let mut record = Record::default();
+        (0..10).for_each(|number| record.add(&run([9; 3], |_| vec![number, number])));
+        let texts: Vec<String> = record.habits(Role::Producer).map(|habit| habit.to_string()).collect();
+        assert_eq!(texts[1], "its items are all the same in a run; it made 60");
+    }
+
+    #[test]
+    fn chance_is_not_accused() {
+        for seed in 0..2000 {
+            let mut numbers = SplitMix64::new(seed, 1);
+            let mut below = |bound: u32| u32::try_from(numbers.below(bound as usize)).expect("small");
+            let mut record = Record::default();
+            for capacity in [1, 2, 6, 64] {
+                let run = run([capacity; 40], |possible| {
+                    let number = below(possible + 1);
+                    (0..number).map(|_| below(6)).collect()
+                });
+                assert!(names(Role::Producer, &run).is_empty(), "{seed}, {capacity}: {run:?}");
+                record.add(&run);
+            }
+            assert_eq!(record.habits(Role::Producer).count(), 0, "{seed}");
+        }
+    }
+}
