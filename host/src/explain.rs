@@ -1,10 +1,18 @@
 //! `--explain`: each KVM call and each exit, as it happens, with a sentence on why it is there.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::{
     foreign,
     kvm::{Exit, Width},
     output,
 };
+
+/// The most bytes of explanations that are written.
+const MOST: u64 = 64 << 20;
+
+/// The bytes that have been written. Like standard error, they are the process's.
+static WRITTEN: AtomicU64 = AtomicU64::new(0);
 
 /// Says what happens, on standard error; or nothing.
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,15 +29,46 @@ impl Explain {
     /// Explains a call.
     pub fn call(self, call: &str, why: &str) {
         if self.on {
-            output::complain(&format!("explain: {call:<28} {why}"));
+            say(&format!("explain: {call:<28} {why}"));
         }
     }
 
     /// Explains an exit of a VM, whose guest others built or not.
     pub fn exit(self, vm: u32, exit: &Exit, foreign: bool) {
         if self.on {
-            output::complain(&format!("explain: KVM_RUN of VM {vm} returned    {}", sentence(exit, foreign)));
+            say(&format!("explain: KVM_RUN of VM {vm} returned    {}", sentence(exit, foreign)));
         }
+    }
+}
+
+/// Says something, up to the limit. At the limit it is said once that there is no more.
+fn say(text: &str) {
+    let len = text.len() as u64 + 1;
+    match admit(WRITTEN.fetch_add(len, Ordering::Relaxed), len) {
+        Admitted::Whole => output::complain(text),
+        Admitted::Not => {}
+        Admitted::Last => output::complain(&format!(
+            "explain: no more is explained: {} MiB have been written; the run goes on",
+            MOST >> 20
+        )),
+    }
+}
+
+/// Whether something is written.
+#[derive(Debug, PartialEq, Eq)]
+enum Admitted {
+    Whole,
+    /// It is the first that is not.
+    Last,
+    Not,
+}
+
+/// Whether a text of this length is written where so much has been.
+fn admit(written: u64, len: u64) -> Admitted {
+    match written {
+        _ if written.saturating_add(len) <= MOST => Admitted::Whole,
+        ..=MOST => Admitted::Last,
+        _ => Admitted::Not,
     }
 }
 
@@ -90,6 +129,16 @@ fn purpose(port: u16, foreign: bool) -> String {
 mod tests {
     use super::*;
     use crate::kvm::Values;
+
+    #[test]
+    fn explanations_have_an_end_which_is_said_once() {
+        assert_eq!(admit(0, 100), Admitted::Whole);
+        assert_eq!(admit(MOST - 100, 100), Admitted::Whole);
+        assert_eq!(admit(MOST - 99, 100), Admitted::Last);
+        assert_eq!(admit(MOST, 100), Admitted::Last);
+        assert_eq!(admit(MOST + 1, 100), Admitted::Not);
+        assert_eq!(admit(u64::MAX, 100), Admitted::Not);
+    }
 
     #[test]
     fn a_port_write_is_explained_with_its_hypercall() {

@@ -54,6 +54,7 @@ pub mod schedule;
 pub mod seed;
 pub mod session;
 pub mod solo;
+pub mod stack;
 pub mod stats;
 pub mod step;
 pub mod story;

@@ -18,6 +18,8 @@ pub struct Limits {
     pub max_output: u64,
     /// The records of guests' logs that are output at all.
     pub log: LogFilter,
+    /// Whether nothing is told on standard error of calls that fail and do not end the guest.
+    pub quiet: bool,
 }
 
 impl Limits {
@@ -35,6 +37,7 @@ impl Limits {
             max_exits: None,
             max_output: Self::DEFAULT_MAX_OUTPUT,
             log: LogFilter::default(),
+            quiet: false,
         }
     }
 }

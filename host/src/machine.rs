@@ -1,6 +1,7 @@
 //! A machine: one guest in its VM, run from stop to stop.
 
 use std::{
+    cell::Cell,
     path::{Path, PathBuf},
     sync::Arc,
     time::Instant,
@@ -369,15 +370,29 @@ impl Machine {
         let explain = self.explain;
         let Self { cpu, vm, secrets, printed, .. } = self;
         let vcpu = cpu.vcpu();
+        let printed = Cell::from_mut(printed);
+        let admits = |len| {
+            let mut count = printed.get();
+            let admitted = count.admit_whole(len, limits.max_output);
+            printed.set(count);
+            admitted
+        };
         let mut console = |said: Said<'_>| match said {
             Said::Text(text) => {
-                let admitted = printed.admit(text, limits.max_output);
+                let mut count = printed.get();
+                let admitted = count.admit(text, limits.max_output);
+                printed.set(count);
                 admitted.is_empty() || console(Said::Text(admitted))
             }
             Said::Record(record) => {
-                let shown = limits.log.lets_through(record.level, record.target)
-                    && printed.admit_whole(record.size(), limits.max_output);
+                let shown = limits.log.lets_through(record.level, record.target) && admits(record.size());
                 !shown || console(said)
+            }
+        };
+        // What a guest can cause at each call is its output, wherever it goes.
+        let complain = |text: &str| {
+            if !limits.quiet && admits(text.len() as u64 + 1) {
+                output::complain(text);
             }
         };
         let mut services = Services {
@@ -388,7 +403,7 @@ impl Machine {
             translation: &mut self.translation,
             timer: &mut self.timer,
             clock: self.clock,
-            translate: &mut |address| translate(vcpu, *vm, secrets, explain, address),
+            translate: &mut |address| translate(vcpu, *vm, secrets, explain, address, &complain),
             foreign: self.foreign,
             console: &mut console,
         };
@@ -502,14 +517,21 @@ fn host_pages(image: &Image) -> Option<&'static str> {
 
 /// What a guest is told of where the host has the memory behind an address: the low half, if it
 /// may be told at all.
-fn translate(vcpu: &Vcpu, vm: u32, secrets: &mut Secrets, explain: Explain, address: u32) -> u32 {
+fn translate(
+    vcpu: &Vcpu,
+    vm: u32,
+    secrets: &mut Secrets,
+    explain: Explain,
+    address: u32,
+    complain: &dyn Fn(&str),
+) -> u32 {
     explain.call("KVM_TRANSLATE", &format!("where {address:#x} is for the guest's own page tables"));
     let host_address =
         vcpu.translate(address.into()).and_then(|physical| vcpu.memory().host_address(physical));
     match (host_address, *secrets) {
         (None, Secrets::Unspoken) => 0,
         (None, _) => {
-            output::complain("Invalid GVA");
+            complain("Invalid GVA");
             0
         }
         (Some(address), Secrets::Told) => crate::seed::split(address).0,

@@ -28,6 +28,7 @@ use guestlab::{
 
 fn main() -> ExitCode {
     jail::share_one_arena();
+    jail::note_inherited_files();
     let command = Cli::parse().command;
     let outcome = panic::catch_unwind(|| obey(command))
         .unwrap_or_else(|_| Err(Error::Bug("it panicked, with the message above".into())));

@@ -444,6 +444,83 @@ fn guests_run_in_the_jail_and_in_nothing_else() {
     }
 }
 
+/// The number of a file that a process is started with in the tests below.
+const STARTED_WITH: i32 = 100;
+
+/// Has a process start with a file open.
+fn start_with(command: &mut Command, file: &impl AsRawFd) {
+    let file = file.as_raw_fd();
+    let hand_over = move || {
+        // SAFETY: the file is open in the process that starts it.
+        match unsafe { libc::dup2(file, STARTED_WITH) } {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        }
+    };
+    // SAFETY: the child makes one system call.
+    unsafe { command.pre_exec(hand_over) };
+}
+
+#[test]
+fn no_file_that_the_process_was_started_with_is_open_when_a_guest_runs() {
+    if can_run_guests() {
+        let (_reader, writer) = io::pipe().expect("a pipe");
+        for options in [&[][..], &["--no-seccomp"]] {
+            let mut command = command(&[&["run", "spins", "--timeout", "60"], options].concat());
+            start_with(&mut command, &writer);
+            let mut child = command.stdout(Stdio::null()).spawn().expect("guestlab runs");
+            while confined(&child) < 3 {
+                assert_eq!(child.try_wait().expect("our child"), None);
+                thread::sleep(Duration::from_millis(2));
+            }
+            // The filter is the last that a thread gets.
+            thread::sleep(Duration::from_millis(50));
+            assert!(!fs::exists(format!("/proc/{}/fd/{STARTED_WITH}", child.id())).expect("known"));
+            child.kill().expect("it is there");
+            child.wait().expect("it ends");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_the_process_was_started_with_can_be_an_input() {
+    if can_run_guests() {
+        let mut schedule = tempfile::NamedTempFile::new().expect("a file");
+        schedule.write_all(b"1212").expect("written");
+        let file = fs::File::open(schedule.path()).expect("a file");
+        let path = format!("file:/dev/fd/{STARTED_WITH}");
+        let mut command = command(&["run", "prodcons", "--schedule", &path]);
+        start_with(&mut command, &file);
+        let output = command.output().expect("guestlab runs");
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_run_in_a_view_has_no_rights_either() {
+    if can_run_guests() {
+        let Some((mut ours, theirs)) = common::terminal(80, 24) else {
+            eprintln!("skipped: there is no terminal to be had here");
+            return;
+        };
+        let mut command = command(&["run", "prodcons", "--tui", "--turns", "900000", "--timeout", "1000"]);
+        let copy = || theirs.try_clone().expect("a copy");
+        command.env("TERM", "xterm").stdin(copy()).stdout(copy()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("guestlab runs");
+        drop((command, theirs));
+        let (mut shown, mut bytes) = (String::new(), [0; 4096]);
+        while !shown.contains("live") {
+            let length = ours.read(&mut bytes).expect("output");
+            shown += &String::from_utf8_lossy(&bytes[..length]);
+        }
+        // Two watch, one hears signals, one runs guests and one shows.
+        assert_confined(&child, 5, "0");
+        assert!(!files(&child).iter().any(|file| file == "/dev/kvm"));
+        child.kill().expect("it is there");
+        child.wait().expect("it ends");
+    }
+}
+
 #[test]
 fn a_set_user_id_bit_gives_nothing() {
     // SAFETY: it has no preconditions.
@@ -497,6 +574,13 @@ fn the_security_documents_tests_are_there() {
         include_str!("misbehaving.rs"),
         include_str!("ends.rs"),
         include_str!("limits.rs"),
+        include_str!("suite.rs"),
+        include_str!("report.rs"),
+        include_str!("../src/explain.rs"),
+        include_str!("../src/timeline/mod.rs"),
+        include_str!("../src/trace/lines.rs"),
+        include_str!("../src/suite/report.rs"),
+        include_str!("../src/post_mortem/symbols.rs"),
         include_str!("leftovers.rs"),
         include_str!("signals.rs"),
         include_str!("explore.rs"),

@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::process::Stdio;
+use std::{io::Write, process::Stdio};
 
 use common::{can_run_guests, command, expect, full_pipe, image, pingpong, text};
 use serde_json::Value;
@@ -173,5 +173,29 @@ fn an_output_that_is_not_read_does_not_hold_a_run_beyond_its_deadline() {
         let pingpong = pingpong.to_str().expect("a path of text");
         let relay = ["run", "--experiment", pingpong, "--turns", "10000000", "--timeout", "0.5"];
         ends_though_nobody_reads(&relay);
+    }
+}
+
+#[test]
+fn what_a_guest_causes_on_standard_error_at_each_call_is_its_output_too() {
+    if can_run_guests() {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        // again: mov eax, -1; out 0xEE, eax; jmp again
+        let code = [0x66, 0xB8, 0xFF, 0xFF, 0xFF, 0xFF, 0x66, 0xE7, 0xEE, 0xEB, 0xF5];
+        file.write_all(&code).expect("written");
+        let path = file.path().to_str().expect("a path of text");
+        let args = ["run", "--image", path, "--format", "flat", "--mode", "real", "--max-exits", "100"];
+        for (options, lines, dropped) in [
+            (&[][..], 100, None),
+            (&["--max-output", "30"], 2, Some(98 * 12)),
+            (&["--max-output", "0"], 0, Some(100 * 12)),
+            (&["--quiet"], 0, None),
+            (&["--quiet", "--allow-hva"], 0, None),
+        ] {
+            let (_, err) = expect(&[&args[..], options].concat(), 4);
+            assert_eq!(err.matches("Invalid GVA\n").count(), lines, "{options:?}: {err}");
+            let sentence = dropped.map(|bytes| format!("printed {bytes} bytes more than the "));
+            assert_eq!(sentence.as_ref().is_some_and(|it| err.contains(it)), dropped.is_some(), "{err}");
+        }
     }
 }

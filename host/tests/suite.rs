@@ -3,6 +3,11 @@
 mod common;
 
 use common::{can_run_guests, expect, image};
+use guest_abi::{
+    layout,
+    note::NAME,
+    test::{TYPE, padded},
+};
 
 /// Runs the tests of `failing-tests` with some options: both outputs, without how long it took.
 fn failing_tests(options: &[&str], status: i32) -> (String, String) {
@@ -144,5 +149,55 @@ fn an_image_of_tests_that_is_run_says_what_it_is() {
         // So one test is run as any guest is, under a debugger for example.
         let (out, _) = expect(&["run", "failing-tests", "--", "passes"], 0);
         assert_eq!(out, "nobody wants to read this\n");
+    }
+}
+
+/// An image's file with one test more, of this name: the notes are written once more behind all else.
+fn with_a_test(file: &[u8], name: &str) -> Vec<u8> {
+    const PROGRAM_HEADERS: usize = 52;
+    const SIZE: usize = 32;
+    let word = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().expect("four bytes"));
+    let headers = (0..usize::from(file[44])).map(|index| PROGRAM_HEADERS + index * SIZE);
+    // PT_NOTE.
+    let header = headers.into_iter().find(|&header| word(header) == 4).expect("notes");
+    let (from, len) = (word(header + 4) as usize, word(header + 16) as usize);
+    let mut descriptor = name.as_bytes().to_vec();
+    descriptor.resize(padded(name.len() + 1), 0);
+    let mut notes = file[from..from + len].to_vec();
+    for number in [NAME.len(), descriptor.len(), TYPE as usize] {
+        notes.extend(u32::try_from(number).expect("short").to_le_bytes());
+    }
+    notes.extend(NAME);
+    notes.extend([0; 3]);
+    notes.extend(descriptor);
+    let mut file = file.to_vec();
+    for (at, value) in [(4, file.len()), (16, notes.len()), (20, notes.len())] {
+        let value = u32::try_from(value).expect("short").to_le_bytes();
+        file[header + at..header + at + 4].copy_from_slice(&value);
+    }
+    file.extend(notes);
+    file
+}
+
+#[test]
+fn a_test_whose_name_is_too_long_fails_and_the_others_are_run() {
+    if can_run_guests() {
+        let file = std::fs::read(image("failing-tests")).expect("an image");
+        let long = tempfile::NamedTempFile::new().expect("a file");
+        let name = "a".repeat(layout::MAX_ARGUMENTS_SIZE as usize);
+        std::fs::write(long.path(), with_a_test(&file, &name)).expect("written");
+        let path = long.path().to_str().expect("a path of text");
+        let (out, err) = expect(&["test", "--image", path, "aaaa", "passes"], 1);
+        assert!(
+            out.contains("\nrunning 2 tests\n") && out.contains("aaa ... FAILED\ntest passes ... ok\n"),
+            "{out}"
+        );
+        assert!(out.contains("its name is too long: the arguments have "), "{out}");
+        assert!(out.contains("1 passed; 1 failed;"), "{out}");
+        assert_eq!(err, "guestlab: 1 of the tests failed: see above\n");
+        // One byte less is a name that the guest can be told, and does not know.
+        std::fs::write(long.path(), with_a_test(&file, &name[1..])).expect("written");
+        let (out, _) = expect(&["test", "--image", path, "aaaa", "passes"], 1);
+        assert!(out.contains("there is no test aaaa"), "{out}");
     }
 }

@@ -3,11 +3,16 @@
 mod common;
 
 use std::{
-    env, fs,
-    io::Read,
-    os::unix::process::ExitStatusExt,
+    env,
+    fs::{self, File},
+    io::{Read, Write},
+    mem::MaybeUninit,
+    os::{
+        fd::AsRawFd,
+        unix::process::{CommandExt, ExitStatusExt},
+    },
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -198,7 +203,17 @@ fn it_takes_whatever_size_the_terminal_has() {
 
 #[test]
 fn the_terminal_is_given_back_on_every_way_out() {
-    for (way, status) in [("q", "0"), ("C-c", "0"), ("-TERM", "143"), ("-INT", "130"), ("-HUP", "129")] {
+    let orderly = [("q", "0"), ("C-c", "0"), ("-TERM", "143"), ("-INT", "130"), ("-HUP", "129")];
+    let at_once = [
+        ("-QUIT", "131"),
+        ("-ABRT", "134"),
+        ("-BUS", "135"),
+        ("-SEGV", "139"),
+        ("-USR1", "138"),
+        ("-XCPU", "152"),
+        ("-64", "192"),
+    ];
+    for (way, status) in orderly.into_iter().chain(at_once) {
         let Some((terminal, _folder)) = shown(80, 24, 1) else { return };
         match way.starts_with('-') {
             true => terminal.signal(way),
@@ -371,6 +386,124 @@ fn a_terminal_that_is_not_read_does_not_hold_an_interruption() {
 fn open_with_images(program: &[&str]) -> Option<Terminal> {
     let images = format!("GUESTLAB_IMAGES={}", common::images().display());
     Terminal::open(80, 24, &[&["env", &images][..], program].concat())
+}
+
+/// A file that is shown in a terminal of any size; `None` if there is none to be had.
+struct Raw {
+    ours: File,
+    child: Child,
+    shown: String,
+    _folder: TempDir,
+}
+
+impl Raw {
+    fn open(columns: u16, rows: u16, name: &str) -> Option<Self> {
+        let Some((ours, theirs)) = common::terminal(columns, rows) else {
+            eprintln!("skipped: there is no terminal to be had here");
+            return None;
+        };
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut command = common::command(&["view", &recording(folder.path(), 4)]);
+        let copy = || theirs.try_clone().expect("a copy");
+        // A process stops only if another of its session, in another group, could have it go on.
+        command.process_group(0).env("TERM", name).stdin(copy()).stdout(copy()).stderr(copy());
+        let child = command.spawn().expect("guestlab runs");
+        Some(Self { ours, child, shown: String::new(), _folder: folder })
+    }
+
+    /// Reads until this has come after all that was expected before.
+    #[track_caller]
+    fn expect(&mut self, text: &str) {
+        let mut bytes = [0; 4096];
+        loop {
+            if let Some((_, rest)) = self.shown.split_once(text) {
+                self.shown = rest.into();
+                return;
+            }
+            match self.ours.read(&mut bytes) {
+                Ok(length @ 1..) => self.shown += &String::from_utf8_lossy(&bytes[..length]),
+                _ => panic!("{text:?} does not come; there is {:?}", self.shown),
+            }
+        }
+    }
+
+    fn signal(&self, signal: i32) {
+        // SAFETY: the child has not been waited for.
+        unsafe { libc::kill(self.child.id().cast_signed(), signal) };
+    }
+
+    fn resize(&self, columns: u16, rows: u16) {
+        let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        // SAFETY: the pointer is to a size.
+        unsafe { libc::ioctl(self.ours.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
+    }
+
+    /// Whether a key comes when it is pressed, and not with the line.
+    fn is_raw(&self) -> bool {
+        let mut modes = MaybeUninit::<libc::termios>::zeroed();
+        // SAFETY: the pointer is to room for modes.
+        assert_eq!(unsafe { libc::tcgetattr(self.ours.as_raw_fd(), modes.as_mut_ptr()) }, 0);
+        // SAFETY: they have been filled.
+        unsafe { modes.assume_init() }.c_lflag & libc::ICANON == 0
+    }
+
+    /// Closes the view, which must end well.
+    #[track_caller]
+    fn quit(mut self) {
+        self.ours.write_all(b"q").expect("a key");
+        self.expect("\x1b[?1049l");
+        let mut bytes = [0; 4096];
+        // What is left is read, so that nothing waits.
+        while let Ok(1..) = self.ours.read(&mut bytes) {}
+        assert_eq!(self.child.wait().expect("it ends").code(), Some(0), "{}", self.shown);
+    }
+}
+
+#[test]
+fn a_view_that_is_stopped_gives_the_terminal_back_and_takes_it_again() {
+    for signal in [libc::SIGTSTP, libc::SIGSTOP] {
+        let Some(mut raw) = Raw::open(80, 24, "xterm") else { return };
+        raw.expect("turn 0 of ");
+        assert!(raw.is_raw());
+        raw.signal(signal);
+        let mut status = 0;
+        // SAFETY: it is our child, and the pointer is to a number.
+        unsafe { libc::waitpid(raw.child.id().cast_signed(), &raw mut status, libc::WUNTRACED) };
+        assert!(libc::WIFSTOPPED(status) && libc::WSTOPSIG(status) == signal, "{status}");
+        if signal == libc::SIGTSTP {
+            raw.expect("\x1b[?1049l");
+            assert!(!raw.is_raw());
+        }
+        raw.signal(libc::SIGCONT);
+        raw.expect("\x1b[?1049h");
+        raw.expect("turn 0 of ");
+        assert!(raw.is_raw());
+        raw.quit();
+    }
+}
+
+#[test]
+fn a_terminal_may_have_any_size_and_change_it_at_any_time() {
+    let sizes = [(0, 0), (1, 1), (65535, 1), (1, 65535), (65535, 65535), (80, 24)];
+    for (columns, rows) in sizes {
+        let Some(mut raw) = Raw::open(columns, rows, "xterm") else { return };
+        raw.expect("\x1b[?1049h");
+        for _ in 0..5 {
+            for (columns, rows) in sizes {
+                raw.resize(columns, rows);
+                thread::sleep(Duration::from_millis(3));
+            }
+        }
+        raw.expect("turn 0 of ");
+        raw.quit();
+    }
+}
+
+#[test]
+fn a_terminal_that_cannot_move_its_cursor_has_no_view() {
+    let Some(mut raw) = Raw::open(80, 24, "dumb") else { return };
+    raw.expect("a view needs a terminal, and the one here cannot move its cursor (TERM is dumb)");
+    assert_eq!(raw.child.wait().expect("it ends").code(), Some(2));
 }
 
 /// Panics in a view: for the test below, which runs it in a terminal.

@@ -35,14 +35,15 @@ pub(super) struct LimitArgs {
 }
 
 impl LimitArgs {
-    /// The limits; `timeout` is the deadline that an experiment's file has.
-    pub(super) fn limits(&self, timeout: Option<Duration>) -> Limits {
+    /// The limits; `timeout` is the deadline that an experiment's file has, `quiet` the option of that name.
+    pub(super) fn limits(&self, timeout: Option<Duration>, quiet: bool) -> Limits {
         Limits {
             timeout: self.timeout.or(timeout).unwrap_or(Limits::DEFAULT_TIMEOUT),
             turn_timeout: self.turn_timeout,
             max_exits: self.max_exits,
             max_output: self.max_output.unwrap_or(Limits::DEFAULT_MAX_OUTPUT),
             log: self.log.clone().unwrap_or_default(),
+            quiet,
         }
     }
 }

@@ -84,7 +84,7 @@ pub struct RunArgs {
     /// Write a page about the run when it is over, however it ended: one HTML file that needs nothing else.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Say on standard error, as it happens, what each KVM call and each exit is for.
+    /// Say on standard error, as it happens, what each KVM call and each exit is for, in 64 MiB at most.
     #[arg(long)]
     explain: bool,
     /// Wait for gdb before the first instruction, at a PORT or HOST:PORT of this machine (port 0: any that
@@ -97,12 +97,12 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", requires = "gdb", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     gdb_vm: Option<u32>,
     /// Write what happens when to a file that Perfetto and chrome://tracing open: a track a VM, turns and
-    /// exits as slices, the ring's occupancy as a counter (Trace Event Format).
+    /// exits as slices, the ring's occupancy as a counter (Trace Event Format). It has 256 MiB at most.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Show each instruction that guests execute, up to N of the run, on standard error: address, function,
     /// bytes, instruction, and the registers that it changed, x87 and SSE left out. Guests are stepped, which is
-    /// slow; after N instructions they go on at full speed.
+    /// slow; after N instructions they go on at full speed. Without N at most 256 MiB are written.
     #[arg(long, value_name = "N", num_args = 0..=1, value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     trace_instructions: Option<Option<u64>>,
     /// Show them in a file instead.
@@ -307,11 +307,10 @@ impl RunArgs {
     /// Options that do not go together, or no seed could be drawn.
     pub fn plan(&self) -> Result<Plan, Error> {
         self.check()?;
-        if self.tui && !view::has_terminal() {
-            return Err(Error::Usage(
-                "--tui needs a terminal, and standard output is none; without it the run is a transcript"
-                    .into(),
-            ));
+        if let Some(why) = view::missing_terminal().filter(|_| self.tui) {
+            return Err(Error::Usage(format!(
+                "--tui needs a terminal, and {why}; without it the run is a transcript"
+            )));
         }
         let experiment = self.experiment()?;
         let seed = match self.seed.or(experiment.as_ref().and_then(|experiment| experiment.seed)) {
@@ -348,7 +347,7 @@ impl RunArgs {
             items: *items,
             capacity: capacity.unwrap_or(Capacity::DEFAULT),
             seed,
-            limits: self.limits.limits(None),
+            limits: self.limits.limits(None, self.quiet),
             stats: self.stats || self.report.is_some(),
             observe: self.observe(),
         }
@@ -392,7 +391,7 @@ impl RunArgs {
         relay::Plan {
             images: experiment.vms.iter().map(image).collect(),
             seed,
-            limits: self.limits.limits(experiment.timeout),
+            limits: self.limits.limits(experiment.timeout, self.quiet),
             secrets: self.secrets(),
             stats: self.stats || self.report.is_some(),
             observe: self.observe(),
@@ -407,7 +406,7 @@ impl RunArgs {
             arguments: self.arguments.clone(),
             seed,
             memory: self.memory(),
-            limits: self.limits.limits(None),
+            limits: self.limits.limits(None, self.quiet),
             secrets: self.secrets(),
             stats: self.stats || self.report.is_some(),
             observe: self.observe(),

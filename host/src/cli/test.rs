@@ -83,7 +83,7 @@ impl TestArgs {
             },
             memory: self.memory.unwrap_or(DEFAULT_MEMORY),
             seed: self.seed,
-            limits: self.limits.limits(None),
+            limits: self.limits.limits(None, false),
         }
     }
 }

@@ -7,17 +7,21 @@
 
 mod alarm;
 mod calls;
+mod files;
 mod filter;
 mod heap;
 mod rights;
 
 use std::{io, sync::mpsc, thread::JoinHandle};
 
+use crate::stack;
+
 pub use alarm::VIOLATION;
 pub use calls::{Argument, Call, Needs, Test, Thread};
+pub use files::note_inherited_files;
 pub use filter::program;
 pub use heap::share_one_arena;
-pub use rights::shed as shed_set_user_id;
+pub use rights::{confine as give_up_rights, shed as shed_set_user_id};
 
 /// How a process is confined while guests run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +65,11 @@ impl Jail {
     ///
     /// The system refused a call.
     pub fn enter(&self, thread: Thread) -> io::Result<()> {
+        // A thread in the jail can open no file to find it.
+        stack::lowest();
+        if *self != Self::Open && matches!(thread, Thread::Vcpu(_)) {
+            files::close_inherited();
+        }
         match self {
             Self::Open => Ok(()),
             Self::Rights => rights::confine(),

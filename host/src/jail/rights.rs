@@ -29,7 +29,7 @@ pub fn shed() -> io::Result<()> {
 /// # Errors
 ///
 /// The system refused a call.
-pub(super) fn confine() -> io::Result<()> {
+pub fn confine() -> io::Result<()> {
     no_new_rights()?;
     let header = [CAPABILITY_VERSION, 0];
     // Effective, permitted and inheritable ones, in two halves.

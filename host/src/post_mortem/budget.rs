@@ -12,13 +12,17 @@ use std::{
 use addr2line::gimli::{EndianSlice, Error as DwarfError, LittleEndian, Reader, ReaderOffsetId};
 use object::ReadRef;
 
+use crate::stack;
+
 /// The most steps, of which each reads something, or goes through a byte of a text. The report
 /// of one of our guests takes some ten thousand, that of a deep recursion some hundred thousand.
 const MOST_STEPS: u64 = 2 << 20;
 
-/// The most bytes of stack that the readers' recursion may take. The smallest stack that a thread has here
-/// has 2 MiB.
+/// The most bytes of stack that the readers' recursion may take.
 const MOST_STACK: usize = 512 << 10;
+
+/// The bytes of stack that are always left, where a thread has less: the readers take some between two steps.
+const LEAST_STACK: usize = 64 << 10;
 
 /// The most time that reading may take, some hundred times what it takes: there are steps that read nothing,
 /// such as going through attributes without a value, of which each abbreviation can have a million.
@@ -32,7 +36,8 @@ const STEPS_A_LOOK: u64 = 64;
 pub(super) struct Budget {
     steps: Cell<u64>,
     calls: Cell<u64>,
-    stack: usize,
+    /// The address that the stack must stay above.
+    lowest: usize,
     begun: Instant,
 }
 
@@ -40,7 +45,9 @@ impl Budget {
     /// All of it; the stack counts from the caller's frame on.
     pub(super) fn new() -> Self {
         let (steps, calls) = (Cell::new(MOST_STEPS), Cell::new(0));
-        Self { steps, calls, stack: stack_pointer(), begun: Instant::now() }
+        let end = stack::lowest().map_or(0, |lowest| lowest.saturating_add(LEAST_STACK));
+        let lowest = stack::pointer().saturating_sub(MOST_STACK).max(end);
+        Self { steps, calls, lowest, begun: Instant::now() }
     }
 
     /// Takes so many steps, if that is possible.
@@ -48,18 +55,12 @@ impl Budget {
         let calls = self.calls.get() + 1;
         self.calls.set(calls);
         let late = calls.is_multiple_of(STEPS_A_LOOK) && self.begun.elapsed() > MOST_TIME;
-        let deep = self.stack.abs_diff(stack_pointer()) > MOST_STACK;
+        let deep = stack::pointer() < self.lowest;
         let left = self.steps.get().checked_sub(steps as u64).filter(|_| !late);
         // What is exhausted stays so: a short step does not fit in where a long one did not.
         self.steps.set(left.unwrap_or(0));
         left.filter(|_| !deep).map(drop)
     }
-}
-
-/// About where the stack is.
-fn stack_pointer() -> usize {
-    let here = 0_u8;
-    (&raw const here).addr()
 }
 
 /// A file that is read within a budget.

@@ -294,6 +294,13 @@ mod tests {
         let nested = |depth: usize| unit(&[&root[..], &vec![3; depth], &vec![0; depth + 2]].concat());
         assert_eq!(places(&nested(2), &lines(20, &END)).len(), 1, "it is sound in all else");
         places(&nested(1_000_000), &lines(20, &END));
+        // A thread's stack may be smaller than what is allowed of it.
+        for size in [192 << 10, 512 << 10] {
+            let info = nested(1_000_000);
+            let thread = std::thread::Builder::new().stack_size(size);
+            let thread = thread.spawn(move || places(&info, &lines(20, &END))).expect("a thread");
+            thread.join().expect("it ends");
+        }
     }
 
     #[test]

@@ -5,9 +5,10 @@ use crate::{
     error::{Error, GuestEnd},
     hypercall::Stop,
     image::{Image, Test},
-    kvm::System,
+    kvm::{System, VcpuError},
     launch::Parameters,
     machine::{Machine, Secrets},
+    memory::MemoryError,
     output::{Capture, visible},
     session::Session,
 };
@@ -37,7 +38,15 @@ pub(super) fn run(
 ) -> Result<Verdict, Error> {
     let arguments = [test.name.clone()];
     let parameters = Parameters { vm: 1, seed: plan.seed, memory: plan.memory, arguments: &arguments };
-    let machine = Machine::new(system, image, parameters, Secrets::Unspoken)?;
+    let machine = match Machine::new(system, image, parameters, Secrets::Unspoken) {
+        // The name is the image's, and longer than a guest can be told.
+        Err(VcpuError::Memory(error @ MemoryError::Arguments { .. })) => {
+            return Ok(Verdict::Failed(format!(
+                "note: the test cannot be run: its name is too long: {error}\n"
+            )));
+        }
+        machine => machine?,
+    };
     let mut capture = Capture::default();
     let session = session.once_more(&mut capture);
     let outcome = run_to_end(&session, machine);

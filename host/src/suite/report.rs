@@ -14,6 +14,9 @@ const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
 const LEFT_OUT: Style = AnsiColor::Yellow.on_default();
 
+/// The most bytes that are kept of what failed tests said. Each of them may print as much as `--max-output` allows.
+const MOST_KEPT: usize = 64 << 20;
+
 /// Prints the names of tests.
 pub(super) fn list(cases: &[Case<'_>]) -> Result<(), Error> {
     cases.iter().try_for_each(|case| output::line(&format!("{}: test", one_line(&case.name))))?;
@@ -27,12 +30,14 @@ pub(super) struct Report {
     filtered_out: usize,
     /// The names of the tests that failed, and what is to be said of each.
     failed: Vec<(String, String)>,
+    /// The bytes of what is to be said.
+    kept: usize,
 }
 
 impl Report {
     pub(super) fn begin(tests: usize, filtered_out: usize) -> Result<Self, Error> {
         output::line(&format!("\nrunning {}", count(tests)))?;
-        Ok(Self { passed: 0, ignored: 0, filtered_out, failed: Vec::new() })
+        Ok(Self { passed: 0, ignored: 0, filtered_out, failed: Vec::new(), kept: 0 })
     }
 
     /// The test's name, for as long as it runs.
@@ -53,15 +58,23 @@ impl Report {
                 output::line(&(painted(LEFT_OUT, "ignored") + &why))
             }
             Verdict::Failed(why) => {
-                self.failed.push((one_line(&case.name), why));
+                self.keep(&case.name, why);
                 output::line(&painted(BAD, "FAILED"))
             }
         }
     }
 
+    fn keep(&mut self, name: &str, why: String) {
+        let fits = self.kept + why.len() <= MOST_KEPT;
+        let most = MOST_KEPT >> 20;
+        let why = if fits { why } else { format!("left out: the failures before it said {most} MiB\n") };
+        self.kept += why.len();
+        self.failed.push((one_line(name), why));
+    }
+
     /// The failures, and the line that counts all tests.
     pub(super) fn end(self, took: Duration) -> Result<(), Error> {
-        let Self { passed, ignored, filtered_out, failed } = self;
+        let Self { passed, ignored, filtered_out, failed, .. } = self;
         if !failed.is_empty() {
             output::line("\nfailures:\n")?;
             for (name, why) in &failed {
@@ -93,4 +106,19 @@ fn painted(style: Style, text: &str) -> String {
 /// An image's text on a line of ours.
 fn one_line(text: &str) -> String {
     visible(text).to_string().replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failures_said_is_kept_up_to_a_limit() {
+        let mut report =
+            Report { passed: 0, ignored: 0, filtered_out: 0, failed: Vec::new(), kept: MOST_KEPT - 10 };
+        report.keep("one", "0123456789".into());
+        report.keep("two", "0".into());
+        let said: Vec<&str> = report.failed.iter().map(|(_, why)| why.as_str()).collect();
+        assert_eq!(said, ["0123456789", "left out: the failures before it said 64 MiB\n"]);
+    }
 }

@@ -3,6 +3,8 @@
 //! Each VM has a track. A slice is a turn (or the boot, or all of a guest that runs alone), and in it are
 //! the stays in the guest and what the host did after each exit; the ring's occupancy is a counter, what a
 //! guest prints an instant. Times are real ones, so that no two traces are alike.
+//!
+//! A guest causes exits as fast as it can, so that the file has a limit. At the limit its last record says so.
 
 mod record;
 
@@ -24,6 +26,9 @@ use crate::{
     stats::{Reason, microseconds},
 };
 use record::Record;
+
+/// The most bytes of records in a file.
+const MOST: u64 = 256 << 20;
 
 /// Where machines and the run tell what happens when; or nobody listens.
 #[derive(Clone, Default)]
@@ -50,15 +55,20 @@ impl Timeline {
 
     /// A VM's guest is to run from now on.
     pub fn begin(&self, vm: u32, name: &str) {
-        if let Some(mut file) = self.lock() {
-            file.begin(vm, name, Instant::now());
-        }
+        self.tell(|file, now| file.begin(vm, name, now));
     }
 
     /// A VM's guest left, and has been served.
     pub fn exit(&self, vm: u32, stay: Stay) {
+        self.tell(|file, now| file.exit(vm, stay, now));
+    }
+
+    /// Tells the file something, if there is one.
+    fn tell(&self, what: impl FnOnce(&mut TraceFile, Instant)) {
         if let Some(mut file) = self.lock() {
-            file.exit(vm, stay, Instant::now());
+            let now = Instant::now();
+            what(&mut file, now);
+            file.fill(now);
         }
     }
 
@@ -98,9 +108,7 @@ impl Sink for Teller<'_> {
     }
 
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
-        if let Some(mut file) = self.timeline.lock() {
-            file.event(event, Instant::now());
-        }
+        self.timeline.tell(|file, now| file.event(event, now));
         self.next.event(event)
     }
 
@@ -122,6 +130,10 @@ struct TraceFile {
     open: BTreeMap<u32, Slice>,
     /// Why it could not be written.
     failure: Option<io::Error>,
+    /// The bytes that may still be written.
+    room: u64,
+    /// Whether the file had no room for more.
+    is_full: bool,
 }
 
 /// A VM's slice.
@@ -141,6 +153,8 @@ impl TraceFile {
             begun: false,
             open: BTreeMap::new(),
             failure: None,
+            room: MOST,
+            is_full: false,
         }
     }
 
@@ -152,6 +166,27 @@ impl TraceFile {
 
     fn error(&self, source: io::Error) -> Error {
         Error::Write { what: "trace", path: self.path.clone(), source }
+    }
+
+    /// Ends the records where there is no room for more: what is open is closed, and it is said.
+    fn fill(&mut self, now: Instant) {
+        if self.room > 0 || self.is_full {
+            return;
+        }
+        self.close_all();
+        let text = format!("the trace has come to {} MiB: what happened later is not in it", MOST >> 20);
+        let since = self.since(now);
+        // Of the whole, and of each VM's track.
+        let vms: Vec<u32> = self.open.keys().copied().collect();
+        for vm in vms {
+            self.write(&Record::instant(vm, "the trace is cut", since, json!({ "text": text })));
+        }
+        self.is_full = true;
+    }
+
+    fn close_all(&mut self) {
+        let open: Vec<u32> = self.open.keys().copied().collect();
+        open.into_iter().for_each(|vm| self.close(vm, "run", json!({}), None));
     }
 
     fn begin(&mut self, vm: u32, name: &str, now: Instant) {
@@ -231,8 +266,13 @@ impl TraceFile {
     }
 
     fn end(&mut self) -> Result<(), Error> {
-        let open: Vec<u32> = self.open.keys().copied().collect();
-        open.into_iter().for_each(|vm| self.close(vm, "run", json!({}), None));
+        self.close_all();
+        if self.is_full {
+            let (path, most) = (self.path.display(), MOST >> 20);
+            output::complain(&format!(
+                "the trace {path} ends at {most} MiB: what happened later is not in it"
+            ));
+        }
         // A run that did not get to its first guest has no trace.
         let Some(mut writer) = self.writer.take().filter(|_| self.begun) else { return Ok(()) };
         let written = writer.write_all(b"\n]\n").and_then(|()| writer.flush());
@@ -244,14 +284,13 @@ impl TraceFile {
             .map_err(|source| self.error(source))
     }
 
-    /// Writes a record. Of a file whose end is missing readers take what is there.
+    /// Writes a record, unless the file is full. Of a file whose end is missing readers take what is there.
     fn write(&mut self, record: &Record<'_>) {
-        let separator: &[u8] = if std::mem::replace(&mut self.begun, true) { b",\n" } else { b"[\n" };
-        let Some(writer) = &mut self.writer else { return };
-        let written = writer
-            .write_all(separator)
-            .and_then(|()| serde_json::to_writer(writer, record).map_err(io::Error::from));
-        if let Err(error) = written {
+        let Some(writer) = self.writer.as_mut().filter(|_| !self.is_full) else { return };
+        let mut line = if std::mem::replace(&mut self.begun, true) { *b",\n" } else { *b"[\n" }.to_vec();
+        let written = serde_json::to_writer(&mut line, record).map_err(io::Error::from);
+        self.room = self.room.saturating_sub(line.len() as u64);
+        if let Err(error) = written.and_then(|()| writer.write_all(&line)) {
             self.failure.get_or_insert(error);
         }
     }
@@ -264,5 +303,34 @@ impl TraceFile {
     /// A beginning, and how long it took from there.
     fn span(&self, from: Instant, to: Instant) -> (f64, f64) {
         (self.since(from), microseconds(to.saturating_duration_since(from)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_trace_is_whole_and_says_so_once() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let timeline = Timeline::to(file.path());
+        timeline.lock().expect("a file").open().expect("a trace");
+        timeline.lock().expect("a file").room = 5000;
+        for vm in [1, 2] {
+            timeline.begin(vm, "guest");
+        }
+        for _ in 0..1000 {
+            let now = Instant::now();
+            timeline.exit(1, Stay { reason: None, entered: now, left: now });
+        }
+        // Other turns begin and end while nothing is taken any more.
+        timeline.begin(2, "guest");
+        timeline.conclude(Ok(())).expect("written");
+        let text = std::fs::read_to_string(file.path()).expect("text");
+        assert!(text.len() < 7000, "{}", text.len());
+        let records: Vec<Value> = serde_json::from_str(&text).expect("a whole array");
+        let count = |name: &str| records.iter().filter(|record| record["name"] == name).count();
+        assert_eq!((count("the trace is cut"), count("run")), (2, 2));
+        assert_eq!(records.last().expect("records")["name"], "the trace is cut");
     }
 }

@@ -13,6 +13,9 @@ use crate::{
     output_file::OutputFile,
 };
 
+/// The most bytes that are written where no number of instructions was asked for.
+const MOST: u64 = 256 << 20;
+
 /// The lines of a run's trace. Dropping them puts their file into place, if they have one.
 pub(super) struct Lines {
     /// `None` once they could not be written.
@@ -22,6 +25,8 @@ pub(super) struct Lines {
     /// The number of instructions that are still to be shown.
     left: u64,
     limit: Option<u64>,
+    /// The bytes that may still be written.
+    room: u64,
     /// How to name the file in a message.
     place: String,
 }
@@ -60,7 +65,8 @@ impl Lines {
             Some(path) => path.display().to_string(),
         };
         let left = shown.limit.unwrap_or(u64::MAX);
-        Ok(Self { writer: Some(BufWriter::new(target)), is_begun: false, left, limit: shown.limit, place })
+        let (writer, room) = (BufWriter::new(target), if shown.limit.is_some() { u64::MAX } else { MOST });
+        Ok(Self { writer: Some(writer), is_begun: false, left, limit: shown.limit, room, place })
     }
 
     /// Whether more lines are wanted, and can be written.
@@ -72,8 +78,7 @@ impl Lines {
     pub(super) fn instruction(&mut self, line: &str) {
         self.left = self.left.saturating_sub(1);
         self.remark(line);
-        if self.left == 0 {
-            let limit = self.limit.unwrap_or(u64::MAX);
+        if let (0, Some(limit)) = (self.left, self.limit) {
             self.remark(&format!("no more is shown: --trace-instructions {limit}"));
         }
     }
@@ -81,7 +86,16 @@ impl Lines {
     /// Shows a line that is no instruction.
     pub(super) fn remark(&mut self, line: &str) {
         self.is_begun = true;
-        self.write(|writer| writeln!(writer, "{}", visible(line)));
+        let line = format!("{}\n", visible(line));
+        self.room = self.room.saturating_sub(line.len() as u64);
+        self.write(|writer| writer.write_all(line.as_bytes()));
+        if self.room == 0 && self.left > 0 {
+            self.left = 0;
+            let most = MOST >> 20;
+            self.write(|writer| {
+                writeln!(writer, "no more is shown: {most} MiB; --trace-instructions N shows N instructions")
+            });
+        }
     }
 
     /// Brings the lines to their reader.
@@ -115,5 +129,26 @@ impl Drop for Lines {
         {
             output::complain(&format!("the trace cannot be written to {}: {error}", self.place));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_without_a_number_ends_at_its_size_and_says_so() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let shown = Shown { limit: None, file: Some(file.path().into()) };
+        let mut lines = Lines::open(&shown).expect("a trace");
+        lines.room = 30;
+        while lines.takes_more() {
+            lines.instruction("0123456789");
+        }
+        drop(lines);
+        let text = std::fs::read_to_string(file.path()).expect("text");
+        let all: Vec<_> = text.lines().collect();
+        assert_eq!(all[..3], ["0123456789"; 3]);
+        assert!(all.len() == 4 && all[3].starts_with("no more is shown: 256 MiB; "), "{text}");
     }
 }

@@ -9,6 +9,7 @@ mod keys;
 mod pages;
 mod picture;
 mod show;
+mod signals;
 mod state;
 mod terminal;
 #[cfg(test)]
@@ -16,11 +17,13 @@ mod testing;
 mod way;
 
 use std::{
+    env,
     io::{self, IsTerminal},
     path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
+        mpsc,
     },
     thread,
     time::Duration,
@@ -39,7 +42,7 @@ pub use way::Way;
 
 use crate::{
     error::Error,
-    interrupt,
+    interrupt, jail,
     output::{self, Afterwards, Sink},
     output_file::{Named, OutputFile, check_distinct},
     story::{Narrator, Story},
@@ -77,11 +80,10 @@ pub struct Picture {
 ///
 /// The file tells no run, there is no terminal, or the picture cannot be written.
 pub fn open(plan: &Plan) -> Result<(), Error> {
-    if plan.picture.is_none() && !has_terminal() {
-        return Err(Error::Usage(
-            "a view needs a terminal, and standard output is none; --svg FILE makes a picture of a turn"
-                .into(),
-        ));
+    if let Some(why) = missing_terminal().filter(|_| plan.picture.is_none()) {
+        return Err(Error::Usage(format!(
+            "a view needs a terminal, and {why}; --svg FILE makes a picture of a turn"
+        )));
     }
     let picture = plan.picture.iter().map(|picture| Named::new("--svg", &picture.file));
     check_distinct([Named::new("the run", &plan.file)].into(), picture.collect())?;
@@ -113,9 +115,13 @@ fn draw_picture(story: &Story, view: &View, file: &Path, size: Size) -> Result<(
         .map_err(|source| Error::Write { what: "picture", path: file.into(), source })
 }
 
-/// Whether there is a terminal to show something in.
-pub fn has_terminal() -> bool {
-    io::stdout().is_terminal()
+/// Why there is no terminal to show something in, if there is none.
+pub fn missing_terminal() -> Option<&'static str> {
+    match env::var_os("TERM") {
+        _ if !io::stdout().is_terminal() => Some("standard output is none"),
+        Some(name) if name == "dumb" => Some("the one here cannot move its cursor (TERM is dumb)"),
+        _ => None,
+    }
 }
 
 /// Shows a run while it goes on. `run` runs it and hands its events to the sink. When the view is closed
@@ -130,11 +136,19 @@ pub fn live(run: impl FnOnce(&mut dyn Sink) -> Result<(), Error> + Send) -> Resu
     let silence = output::hold_complaints();
     let (outcome, closed) = thread::scope(|scope| {
         let (story, is_over, afterwards) = (&story, &is_over, &mut afterwards);
+        // Before a guest runs, this thread gives up its rights, too. The run's thread still has them until then.
+        let (confine, confined) = mpsc::channel();
         let run = thread::Builder::new().name("run".into()).spawn_scoped(scope, move || {
             let _over = Over(is_over);
-            run(&mut Narrator::to(story, afterwards))
+            match confined.recv() {
+                Ok(()) => run(&mut Narrator::to(story, afterwards)),
+                Err(mpsc::RecvError) => Ok(()),
+            }
         });
         let run = run.map_err(|source| Error::Os { what: "start the run's thread", source })?;
+        jail::give_up_rights().map_err(Error::Jail)?;
+        // The thread waits for it.
+        let _ = confine.send(());
         let stage = Stage { story, is_over: Some(is_over) };
         let closed = if has_begun(&stage) { show(&stage, View::following()).map(Some) } else { Ok(None) };
         if !is_over.load(Ordering::Acquire) {

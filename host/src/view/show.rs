@@ -132,7 +132,7 @@ impl Show<'_> {
             self.view.rest_at_end(&story);
         }
         let now = Some(shown(origin, &story));
-        let is_new = passed || self.shown != now || screen.is_resized();
+        let is_new = passed || self.shown != now || screen.is_stale();
         if is_new {
             screen.draw(&Scene { story: &story, view: &self.view, origin })?;
             self.shown = now;

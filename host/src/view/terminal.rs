@@ -17,11 +17,14 @@ use ratatui::{
         cursor, execute,
         terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
     },
-    layout::{Position, Rect},
+    layout::{Position, Rect, Size},
 };
 
-use super::{Key, draw::Scene, keys::Decoder};
+use super::{Key, draw::Scene, keys::Decoder, signals};
 use crate::{interrupt, output::Patient};
+
+/// The largest area that is drawn. What a terminal says of its size may be anything, and each cell takes memory.
+const MOST: Size = Size::new(500, 300);
 
 /// How long the terminal is waited for when it is to be given back: somebody may be writing to it, or it may
 /// not be read.
@@ -68,7 +71,9 @@ impl Screen {
         interrupt::before_death(give_back);
         let mut taken = lock();
         *taken = true;
-        let outcome = enable_raw_mode().and_then(|()| execute!(backend, EnterAlternateScreen, cursor::Hide));
+        let outcome = signals::taking(&input, || {
+            enable_raw_mode().and_then(|()| execute!(backend, EnterAlternateScreen, cursor::Hide))
+        });
         drop(taken);
         give_back_on_panic();
         // With it the terminal is given back, if it could not be taken wholly.
@@ -83,10 +88,15 @@ impl Screen {
     ///
     /// The terminal's size cannot be had.
     pub(super) fn draw(&mut self, scene: &Scene<'_>) -> io::Result<()> {
-        self.next.resize(Rect::from((Position::ORIGIN, self.backend.size()?)));
+        self.next.resize(Rect::from((Position::ORIGIN, self.size()?)));
         self.next.reset();
         scene.draw(&mut self.next);
         Ok(())
+    }
+
+    fn size(&self) -> io::Result<Size> {
+        let Size { width, height } = self.backend.size()?;
+        Ok(Size::new(width.min(MOST.width), height.min(MOST.height)))
     }
 
     /// Writes what was drawn to the terminal, as far as it is new there.
@@ -99,7 +109,8 @@ impl Screen {
         if !*taken {
             return Err(io::Error::other("the terminal was given back"));
         }
-        let mut shown = match self.shown.take().filter(|shown| shown.area == self.next.area) {
+        let known = self.shown.take().filter(|shown| shown.area == self.next.area && !signals::has_resumed());
+        let mut shown = match known {
             Some(shown) => shown,
             None => {
                 self.backend.clear_region(ClearType::All)?;
@@ -113,10 +124,10 @@ impl Screen {
         Ok(())
     }
 
-    /// Whether it has another size than what is on it.
-    pub(super) fn is_resized(&self) -> bool {
+    /// Whether it has another size than what is on it, or something else may be on it.
+    pub(super) fn is_stale(&self) -> bool {
         let shown = self.shown.as_ref().map(|shown| shown.area.as_size());
-        self.backend.size().is_ok_and(|size| shown != Some(size))
+        signals::is_resumed() || self.size().is_ok_and(|size| shown != Some(size))
     }
 
     /// Waits so long for keys. A signal ends the wait.
@@ -169,6 +180,7 @@ fn give_back() {
     if taken.as_deref() == Some(&false) {
         return;
     }
+    signals::given_back();
     // Where the terminal has gone or does not take anything, there is nobody to be told.
     let _ = disable_raw_mode();
     // Whoever still writes does so because nobody reads.
