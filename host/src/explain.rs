@@ -93,6 +93,10 @@ fn sentence(exit: &Exit, foreign: bool) -> String {
         Exit::InterruptWindow => {
             "KVM_EXIT_IRQ_WINDOW_OPEN: the guest takes interrupts now, and one is due for it".into()
         }
+        Exit::Priority => {
+            "KVM_EXIT_SET_TPR: the guest lowered CR8; without an interrupt controller nothing comes of it"
+                .into()
+        }
         Exit::Shutdown => "KVM_EXIT_SHUTDOWN: a triple fault; a real machine would reset here".into(),
         Exit::FailEntry { reason } => {
             format!("KVM_EXIT_FAIL_ENTRY: the hardware refused the guest's state (reason {reason:#x})")

@@ -29,6 +29,19 @@ pub fn text(instruction: &Instruction) -> String {
     text
 }
 
+/// The instruction with a near branch's target as a linear address: it is an offset in the code segment, which
+/// begins at `base`.
+pub fn in_segment(instruction: &Instruction, base: u64) -> Instruction {
+    let mut linear = *instruction;
+    let is_near = matches!(instruction.op0_kind(), OpKind::NearBranch16 | OpKind::NearBranch32);
+    if is_near && base != 0 {
+        let target = base.wrapping_add(instruction.near_branch_target()) & u64::from(u32::MAX);
+        linear.set_op0_kind(OpKind::NearBranch32);
+        linear.set_near_branch32(crate::seed::split(target).0);
+    }
+    linear
+}
+
 /// An access to memory by an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Access {

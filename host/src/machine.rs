@@ -446,7 +446,8 @@ impl Machine {
         // Our own guests run with flat segments and identity-mapped: the pointer is an address.
         let vcpu = self.cpu.vcpu();
         let own = matches!(crash, Crash::Emulation { .. }) && !self.foreign;
-        match vcpu.registers().ok().filter(|_| own).map(|state| (state.ip, vcpu.memory().place(state.ip))) {
+        let at = vcpu.registers().ok().filter(|_| own).map(|state| state.instruction());
+        match at.map(|at| (at, vcpu.memory().place(at))) {
             None | Some((_, Place::Memory)) => crash,
             Some((address, place)) => Crash::BadJump { address, place },
         }
@@ -577,7 +578,7 @@ pub fn serve(exit: &Exit, services: &mut Services<'_>) -> Result<Reply, Crash> {
         Exit::Shutdown => Err(Crash::TripleFault),
         Exit::FailEntry { reason } => Err(Crash::FailEntry { reason }),
         Exit::InternalError { suberror } => Err(Crash::Emulation { suberror }),
-        Exit::Interrupted | Exit::InterruptWindow | Exit::Debug { .. } => Ok(Reply::Resume),
+        Exit::Interrupted | Exit::InterruptWindow | Exit::Priority | Exit::Debug { .. } => Ok(Reply::Resume),
         Exit::Other { reason } => Err(Crash::Unexpected { reason }),
     }
 }

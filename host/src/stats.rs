@@ -29,11 +29,12 @@ pub enum Reason {
 
 impl Reason {
     /// The reason of an exit. An interruption by the host's own signal has none, and neither has a
-    /// guest's readiness for an interrupt: they depend on the clock, and the guest did not cause them.
+    /// guest's readiness for an interrupt: they depend on the clock, and the guest did not cause them. A change of
+    /// priority has none, since not every KVM module leaves the guest for it.
     pub fn of(exit: &Exit) -> Option<Self> {
         let bytes = |width: Width| width as u8;
         Some(match exit {
-            Exit::Interrupted | Exit::InterruptWindow | Exit::Debug { .. } => return None,
+            Exit::Interrupted | Exit::InterruptWindow | Exit::Priority | Exit::Debug { .. } => return None,
             Exit::Out { port, width, .. } => Self::Out(*port, bytes(*width)),
             Exit::In { port, width, .. } => Self::In(*port, bytes(*width)),
             Exit::Mmio { .. } => Self::Mmio,
@@ -218,6 +219,7 @@ mod tests {
     fn an_interruption_is_no_exit() {
         assert_eq!(Reason::of(&Exit::Interrupted), None);
         assert_eq!(Reason::of(&Exit::InterruptWindow), None);
+        assert_eq!(Reason::of(&Exit::Priority), None);
         assert_eq!(Reason::of(&Exit::Halt { interrupts: true }), Some(Reason::Halt));
     }
 }

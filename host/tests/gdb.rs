@@ -56,9 +56,14 @@ impl Run {
 
     /// Has gdb do these commands once it is connected, and returns what it prints.
     fn gdb(&self, image: &Path, commands: &[&str]) -> String {
+        self.gdb_with(Some(image), commands)
+    }
+
+    /// As [`gdb`](Self::gdb), perhaps without symbols.
+    fn gdb_with(&self, image: Option<&Path>, commands: &[&str]) -> String {
         let connect = format!("target remote {}", self.address);
         let mut gdb = Command::new("gdb");
-        gdb.args(["-nx", "-batch", "-ex", "set pagination off", "-ex", &connect]).arg(image);
+        gdb.args(["-nx", "-batch", "-ex", "set pagination off", "-ex", &connect]).args(image);
         for command in commands {
             gdb.args(["-ex", command]);
         }
@@ -128,6 +133,122 @@ fn so_it_does_in_real_mode() {
 #[test]
 fn so_it_does_in_long_mode() {
     break_read_step_and_continue("long");
+}
+
+/// Has gdb do these commands to a guest of bare bytes, which is started in a mode at an address.
+fn in_bytes(
+    bytes: &[u8],
+    mode: &str,
+    load: &str,
+    commands: &[&str],
+) -> (String, (Option<i32>, String, String)) {
+    let image = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(image.path(), bytes).expect("written");
+    let path = image.path().to_str().expect("a plain path");
+    let args = ["run", "--image", path, "--format", "flat", "--mode", mode, "--load", load, "--timeout=60"];
+    let run = Run::start(&args, "127.0.0.1:0");
+    let said = run.gdb_with(None, commands);
+    (said, run.end())
+}
+
+/// Prints an x three times, in a loop that begins 8 bytes behind the start of code segment 0x7C0.
+const IN_A_SEGMENT: &[u8] = b"\xEA\x05\x00\xC0\x07\
+    \xB9\x03\x00\xB0x\xE6\xE9\xE2\xFA\xF4";
+
+#[test]
+fn a_breakpoint_in_a_real_mode_segment_is_hit_at_its_linear_address_each_time() {
+    if !has_gdb() {
+        return;
+    }
+    // With debug registers where there are any, and stepped because of a watchpoint.
+    for watch in ["echo", "rwatch *(char *) 0x5000"] {
+        let show = "printf \"%#x has %d left\\n\", $pc, $ecx";
+        let (said, (status, out, err)) = in_bytes(
+            IN_A_SEGMENT,
+            "real",
+            "0x7c00",
+            &[
+                "set architecture i8086",
+                watch,
+                "break *0x7c08",
+                "continue",
+                show,
+                "x/2i $pc",
+                "continue",
+                show,
+                "stepi",
+                "stepi",
+                "stepi",
+                show,
+                "set $pc = 0x7c05",
+                "stepi",
+                show,
+                "delete",
+                "continue",
+            ],
+        );
+        assert_eq!((status, out.as_str()), (Some(0), "xxxxx"), "{said}{err}");
+        let shown: Vec<&str> = said.lines().filter(|line| line.contains(" left")).collect();
+        let expected = [3, 2, 1, 3].map(|left| format!("0x7c08 has {left} left"));
+        assert_eq!(shown, expected, "{said}");
+        assert!(said.contains("=> 0x7c08:\tmov    $0x78,%al") && said.contains("exited normally"), "{said}");
+    }
+}
+
+#[test]
+fn an_instruction_outside_of_the_code_segment_is_refused() {
+    if has_gdb() {
+        let commands = ["stepi", "set $pc = 0x100", "set $pc = 0x17c00", "kill"];
+        let (said, _) = in_bytes(IN_A_SEGMENT, "real", "0x7c00", &commands);
+        assert!(said.contains("Could not write registers"), "{said}");
+    }
+}
+
+#[test]
+fn a_breakpoint_in_a_protected_mode_segment_is_hit_at_its_linear_address() {
+    if !has_gdb() {
+        return;
+    }
+    // lgdt [0x10040]; jmp 0x18:0xe; mov ecx, 3; mov al, 'x'; out 0xE9, al; loop -6; hlt, in a segment at 0x10000.
+    let mut bytes = b"\x0F\x01\x15\x40\x00\x01\x00\xEA\x0E\x00\x00\x00\x18\x00\
+        \xB9\x03\x00\x00\x00\xB0x\xE6\xE9\xE2\xFA\xF4"
+        .to_vec();
+    bytes.resize(0x28, 0);
+    for descriptor in [0x00CF_9A00_0000_FFFF_u64, 0x00CF_9200_0000_FFFF, 0x004F_9A01_0000_FFFF] {
+        bytes.extend(descriptor.to_le_bytes());
+    }
+    bytes.extend(b"\x1F\x00\x20\x00\x01\x00");
+    let show = "printf \"%#x has %d left\\n\", $pc, $ecx";
+    let (said, (status, out, err)) = in_bytes(
+        &bytes,
+        "protected",
+        "0x10000",
+        &["break *0x10013", "continue", show, "continue", show, "stepi", "continue", show, "continue"],
+    );
+    assert_eq!((status, out.as_str()), (Some(0), "xxx"), "{said}{err}");
+    let shown: Vec<&str> = said.lines().filter(|line| line.contains(" left")).collect();
+    assert_eq!(shown, [3, 2, 1].map(|left| format!("0x10013 has {left} left")), "{said}");
+}
+
+#[test]
+fn a_far_call_is_stepped_into_and_out_of_its_segment() {
+    if !has_gdb() {
+        return;
+    }
+    // xor ax, ax; mov ss, ax; mov sp, 0x7000; mov cx, 2; call 0x7C1:4; loop -7; hlt; and at 0x7C1:4
+    // mov al, 'f'; out 0xE9, al; retf
+    let bytes = b"\x31\xC0\x8E\xD0\xBC\x00\x70\xB9\x02\x00\x9A\x04\x00\xC1\x07\xE2\xF9\xF4\0\0\
+        \xB0f\xE6\xE9\xCB";
+    let show = "printf \"at %#x\\n\", $pc";
+    let (said, (status, out, err)) = in_bytes(
+        bytes,
+        "real",
+        "0x7c00",
+        &["break *0x7c18", "continue", show, "stepi", show, "continue", show, "continue"],
+    );
+    assert_eq!((status, out.as_str()), (Some(0), "ff"), "{said}{err}");
+    let shown: Vec<&str> = said.lines().filter(|line| line.starts_with("at ")).collect();
+    assert_eq!(shown, ["at 0x7c18", "at 0x7c0f", "at 0x7c18"], "{said}");
 }
 
 #[test]

@@ -257,6 +257,28 @@ fn experiments_of_any_kind_are_traced() {
 }
 
 #[test]
+fn addresses_in_a_segment_are_linear() {
+    if !can_run_guests() {
+        return;
+    }
+    // jmp 0x7C0:5; mov cx, 2; mov al, 'x'; out 0xE9, al; loop -6; hlt
+    let image = NamedTempFile::new().expect("a file");
+    let bytes = b"\xEA\x05\x00\xC0\x07\xB9\x02\x00\xB0x\xE6\xE9\xE2\xFA\xF4";
+    fs::write(image.path(), bytes).expect("written");
+    let path = image.path().to_str().expect("a plain path");
+    let args = ["run", "--image", path, "--format=flat", "--mode=real", "--load=0x7c00"];
+    let (trace, status, out, err) = traced(&[&args[..], &["--trace-instructions"]].concat());
+    assert_eq!((status, out.as_str()), (Some(0), "xx"), "{err}");
+    let addresses: Vec<&str> = trace.lines().filter_map(|line| line.split(' ').next()).collect();
+    let expected = [
+        "00007c00", "00007c05", "00007c08", "00007c0a", "00007c0c", "00007c08", "00007c0a", "00007c0c",
+        "00007c0e",
+    ];
+    assert_eq!(addresses, expected, "{trace}");
+    assert!(trace.contains("loop 0x00007c08"), "{trace}");
+}
+
+#[test]
 fn a_reader_who_has_seen_enough_does_not_end_the_run() {
     if !can_run_guests() {
         return;

@@ -1,4 +1,9 @@
 //! The guest's registers as gdb knows them: those of i386 and of x86-64.
+//!
+//! gdb has one flat space of addresses, and takes the instruction pointer to be an address in it. So gdb gets the
+//! linear address of the instruction as `$pc`. Only then its breakpoints, symbols and disassembly are at the
+//! places where a guest whose code segment begins elsewhere than at 0 has its code. All other registers are as
+//! the guest has them: a stack pointer is an offset in SS.
 
 use gdbstub::arch::Arch;
 use gdbstub_arch::x86::{
@@ -19,8 +24,9 @@ pub(super) trait GuestArch:
     /// The registers as gdb has them.
     fn to_gdb(registers: &Registers, float: &FloatRegisters) -> Self::Registers;
 
-    /// Takes over what gdb has of the registers.
-    fn from_gdb(gdb: &Self::Registers, registers: &mut Registers, float: &mut FloatRegisters);
+    /// Takes over what gdb has of the registers; says whether the code segment has the instruction pointer.
+    #[must_use]
+    fn from_gdb(gdb: &Self::Registers, registers: &mut Registers, float: &mut FloatRegisters) -> bool;
 
     /// An address of gdb's.
     fn address(address: Self::Usize) -> u64;
@@ -34,7 +40,7 @@ impl GuestArch for X86_64_SSE {
         X86_64CoreRegs {
             regs: ORDER.map(|place| registers.general[place]),
             eflags: low(registers.flags),
-            rip: registers.ip,
+            rip: registers.instruction(),
             segments: segments(registers),
             st: float.st.map(|st| std::array::from_fn(|i| st[i])),
             fpu: fpu(float),
@@ -43,13 +49,13 @@ impl GuestArch for X86_64_SSE {
         }
     }
 
-    fn from_gdb(gdb: &X86_64CoreRegs, registers: &mut Registers, float: &mut FloatRegisters) {
+    fn from_gdb(gdb: &X86_64CoreRegs, registers: &mut Registers, float: &mut FloatRegisters) -> bool {
         for (place, value) in ORDER.into_iter().zip(gdb.regs) {
             registers.general[place] = value;
         }
-        registers.ip = gdb.rip;
         registers.flags = gdb.eflags.into();
         from_float(&gdb.st, &gdb.fpu, &gdb.xmm, gdb.mxcsr, float);
+        registers.go_to(gdb.rip)
     }
 
     fn address(address: u64) -> u64 {
@@ -73,7 +79,7 @@ impl GuestArch for X86_SSE {
             ebp,
             esi,
             edi,
-            eip: low(registers.ip),
+            eip: low(registers.instruction()),
             eflags: low(registers.flags),
             segments: segments(registers),
             st: float.st.map(|st| std::array::from_fn(|i| st[i])),
@@ -83,14 +89,14 @@ impl GuestArch for X86_SSE {
         }
     }
 
-    fn from_gdb(gdb: &X86CoreRegs, registers: &mut Registers, float: &mut FloatRegisters) {
+    fn from_gdb(gdb: &X86CoreRegs, registers: &mut Registers, float: &mut FloatRegisters) -> bool {
         let X86CoreRegs { eax, ecx, edx, ebx, esp, ebp, esi, edi, .. } = *gdb;
         for (register, value) in registers.general.iter_mut().zip([eax, ecx, edx, ebx, esp, ebp, esi, edi]) {
             *register = value.into();
         }
-        registers.ip = gdb.eip.into();
         registers.flags = gdb.eflags.into();
         from_float(&gdb.st, &gdb.fpu, &gdb.xmm, gdb.mxcsr, float);
+        registers.go_to(gdb.eip.into())
     }
 
     fn address(address: u32) -> u64 {
@@ -157,6 +163,8 @@ fn short_tags(full: u32) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use guest_abi::mode::CpuMode;
+
     use super::*;
 
     fn numbered() -> (Registers, FloatRegisters) {
@@ -171,7 +179,7 @@ mod tests {
         let mut back = (registers.clone(), FloatRegisters::default());
         back.0.general[..8].fill(0);
         back.0.ip = 0;
-        A::from_gdb(&A::to_gdb(&registers, &float), &mut back.0, &mut back.1);
+        assert!(A::from_gdb(&A::to_gdb(&registers, &float), &mut back.0, &mut back.1));
         back
     }
 
@@ -179,6 +187,24 @@ mod tests {
     fn registers_come_back_as_they_went() {
         assert_eq!(back::<X86_64_SSE>(), numbered());
         assert_eq!(back::<X86_SSE>(), numbered());
+    }
+
+    #[test]
+    fn the_instruction_pointer_is_a_linear_address() {
+        let (registers, float) = numbered();
+        let mut registers = registers.in_segments(CpuMode::Real, 16, 0x7C00, 0x9_0000);
+        registers.ip = 0x20;
+        let mut gdb = X86_SSE::to_gdb(&registers, &float);
+        assert_eq!((gdb.eip, gdb.esp), (0x7C20, 5));
+        let mut float = float;
+        gdb.eip = 0x7C30;
+        assert!(X86_SSE::from_gdb(&gdb, &mut registers, &mut float));
+        assert_eq!(registers.ip, 0x30);
+        // Below the segment, and behind it.
+        for outside in [0x7BFF, 0x1_7C00] {
+            gdb.eip = outside;
+            assert!(!X86_SSE::from_gdb(&gdb, &mut registers, &mut float), "{outside:#x}");
+        }
     }
 
     #[test]

@@ -46,7 +46,7 @@ use crate::{
     kvm::{Exit, Pace, System, Vcpu, VcpuError},
     machine::{Halt, Machine},
     output,
-    step::{Passed, Stepper},
+    step::{Passed, SINGLE_STEP, Stepper},
     watchdog::{Expiry, Registration},
 };
 
@@ -168,6 +168,7 @@ impl<A: GuestArch> Debugger<A> {
         let last = std::mem::replace(&mut self.last, Last::Nothing);
         if self.pace != Pace::Step {
             return match last {
+                Last::Points(0) => self.pass_on_debug_exception().map(|()| None),
                 Last::Points(bits) => self.met(bits).map(Some),
                 Last::Served => self.guest.vcpu.complete().map(|()| None),
                 Last::Nothing => Ok(None),
@@ -175,7 +176,7 @@ impl<A: GuestArch> Debugger<A> {
         }
         match self.stepper.end(&mut self.guest.vcpu)? {
             Passed::Nothing => return Ok(None),
-            Passed::Interrupt => {}
+            Passed::Delivery(_) => {}
             Passed::Instructions(all) => {
                 if let Some(watch) = all.iter().find_map(|before| self.guest.points.watch_met(before)) {
                     let addr = A::to_usize(watch.address);
@@ -183,7 +184,7 @@ impl<A: GuestArch> Debugger<A> {
                 }
             }
         }
-        let at = self.guest.vcpu.registers()?.ip;
+        let at = self.guest.vcpu.registers()?.instruction();
         let is_over = match self.guest.resume {
             Resume::Continue => false,
             Resume::Step => true,
@@ -192,13 +193,19 @@ impl<A: GuestArch> Debugger<A> {
         Ok(self.break_at(at).or(is_over.then_some(SingleThreadStopReason::DoneStep)))
     }
 
+    /// A debug exception that none of gdb's points caused is the guest's own: it has set the trap flag.
+    fn pass_on_debug_exception(&mut self) -> Result<(), VcpuError> {
+        self.pace = Pace::Free;
+        self.guest.vcpu.raise_debug_exception(SINGLE_STEP)
+    }
+
     /// What debug registers stopped at.
     fn met(&self, bits: u8) -> Result<Reason<A>, VcpuError> {
         if let Some(watch) = self.guest.points.watch_of(bits) {
             let addr = A::to_usize(watch.address);
             return Ok(Reason::<A>::Watch { tid: (), kind: watch.kind, addr });
         }
-        let at = self.guest.vcpu.registers()?.ip;
+        let at = self.guest.vcpu.registers()?.instruction();
         Ok(self.break_at(at).unwrap_or(SingleThreadStopReason::Signal(Signal::SIGTRAP)))
     }
 
@@ -299,8 +306,7 @@ impl<A: GuestArch> Debugger<A> {
     fn let_go(&mut self) -> Result<Order, VcpuError> {
         self.talk = Talk::Over;
         self.pace = Pace::Free;
-        self.stepper.stop(&self.guest.vcpu);
-        self.guest.vcpu.set_pace(&Pace::Free)?;
+        self.stepper.stop(&mut self.guest.vcpu)?;
         Ok(Order::Run)
     }
 
@@ -313,17 +319,16 @@ impl<A: GuestArch> Debugger<A> {
         };
         // A breakpoint where the guest stands would stop it before it began.
         let stands_on = matches!(pace, Pace::To(_)) && fresh && {
-            let at = self.guest.vcpu.registers()?.ip;
+            let at = self.guest.vcpu.registers()?.instruction();
             self.guest.points.break_at(at).is_some()
         };
         let pace = if stands_on { Pace::Step } else { pace };
         if pace == Pace::Step {
-            self.stepper.begin(&self.guest.vcpu, self.guest.vcpu.registers()?)?;
-        } else {
-            self.stepper.stop(&self.guest.vcpu);
-            if pace != self.pace {
-                self.guest.vcpu.set_pace(&pace)?;
-            }
+            let registers = self.guest.vcpu.registers()?;
+            self.stepper.begin(&mut self.guest.vcpu, registers)?;
+        } else if pace != self.pace {
+            self.stepper.stop(&mut self.guest.vcpu)?;
+            self.guest.vcpu.set_pace(&pace)?;
         }
         self.pace = pace;
         Ok(())

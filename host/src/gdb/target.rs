@@ -100,7 +100,9 @@ impl<A: GuestArch> SingleThreadBase for Guest<A> {
     fn write_registers(&mut self, gdb: &A::Registers) -> TargetResult<(), Self> {
         let mut registers = self.vcpu.registers().map_err(TargetError::Fatal)?;
         let mut float = self.vcpu.float_registers().map_err(TargetError::Fatal)?;
-        A::from_gdb(gdb, &mut registers, &mut float);
+        if !A::from_gdb(gdb, &mut registers, &mut float) {
+            return Err(TargetError::Errno(EFAULT));
+        }
         // KVM refuses values that no CPU can have; that is gdb's user's to know.
         let outcome =
             self.vcpu.set_registers(&registers).and_then(|()| self.vcpu.set_float_registers(&float));

@@ -239,6 +239,10 @@ const EXPLORER: &[Call] = &[
 const STEPS: &[Call] = &[
     request("ioctl KVM_SET_GUEST_DEBUG", &[(1, Is(low(request::SET_GUEST_DEBUG)))]),
     request("ioctl KVM_SET_REGS", &[(1, Is(low(request::SET_REGS)))]),
+    // For guests that use the trap flag or debug registers themselves.
+    spare(request("ioctl KVM_GET_DEBUGREGS", &[(1, Is(low(request::GET_DEBUGREGS)))])),
+    spare(request("ioctl KVM_SET_DEBUGREGS", &[(1, Is(low(request::SET_DEBUGREGS)))])),
+    spare(request("ioctl KVM_GET_MSRS", &[(1, Is(low(request::GET_MSRS)))])),
 ];
 
 /// Talk with gdb, and what it may do to a guest.

@@ -3,11 +3,14 @@
 
 use guest_abi::{layout::PAGE_SIZE, mode::CpuMode};
 use kvm_bindings::{
-    KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW_BP, kvm_guest_debug, kvm_regs,
+    KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_INJECT_DB, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW_BP, Msrs,
+    kvm_guest_debug, kvm_msr_entry, kvm_regs,
 };
-use x86_64::registers::control::Cr0Flags;
+use x86_64::registers::{control::Cr0Flags, rflags::RFlags};
 
 use super::{FloatRegisters, Registers, Vcpu, VcpuError, vcpu::call};
+
+const TRAP_FLAG: u64 = RFlags::TRAP_FLAG.bits();
 
 /// How far the next entry goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,7 +93,12 @@ impl Vcpu {
     /// # Errors
     ///
     /// The KVM call that failed.
-    pub fn set_pace(&self, pace: &Pace) -> Result<(), VcpuError> {
+    pub fn set_pace(&mut self, pace: &Pace) -> Result<(), VcpuError> {
+        let own = self.hidden_trap_flag;
+        if *pace == Pace::Step && own.is_none() {
+            let flags = self.vcpu.get_regs().map_err(call("KVM_GET_REGS"))?.rflags;
+            self.hidden_trap_flag = Some(flags & TRAP_FLAG != 0);
+        }
         let mut debug = kvm_guest_debug::default();
         match pace {
             Pace::Free => {}
@@ -100,7 +108,55 @@ impl Vcpu {
                 debug.arch.debugreg = debug_registers(points);
             }
         }
+        self.vcpu.set_guest_debug(&debug).map_err(call("KVM_SET_GUEST_DEBUG"))?;
+        if *pace != Pace::Step && own.is_some() {
+            let registers = self.registers()?;
+            self.hidden_trap_flag = None;
+            // KVM has taken the step's flag away, and with it the guest's own.
+            if own == Some(true) {
+                self.set_registers(&registers)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Raises a debug exception of the guest's own before its next instruction, with these bits in DR6 beside
+    /// those that are there.
+    ///
+    /// # Errors
+    ///
+    /// The KVM call that failed.
+    pub fn raise_debug_exception(&mut self, dr6: u64) -> Result<(), VcpuError> {
+        self.set_pace(&Pace::Free)?;
+        let mut registers = self.vcpu.get_debug_regs().map_err(call("KVM_GET_DEBUGREGS"))?;
+        registers.dr6 |= dr6;
+        self.vcpu.set_debug_regs(&registers).map_err(call("KVM_SET_DEBUGREGS"))?;
+        let debug = kvm_guest_debug { control: KVM_GUESTDBG_INJECT_DB, ..Default::default() };
         self.vcpu.set_guest_debug(&debug).map_err(call("KVM_SET_GUEST_DEBUG"))
+    }
+
+    /// Of some points, a bit each, those that the guest itself has set in its debug registers.
+    ///
+    /// # Errors
+    ///
+    /// The KVM call that failed.
+    pub fn own_points(&self, points: u8) -> Result<u64, VcpuError> {
+        let dr7 = self.vcpu.get_debug_regs().map_err(call("KVM_GET_DEBUGREGS"))?.dr7;
+        let enabled = (0..Pace::MAX_POINTS).filter(|index| dr7 >> (2 * index) & 0b11 != 0);
+        Ok(enabled.fold(0, |all, index| all | 1 << index) & u64::from(points))
+    }
+
+    /// The flags that `syscall` clears (the register SFMASK); 0 where there is no such register.
+    ///
+    /// # Errors
+    ///
+    /// The KVM call that failed.
+    pub fn syscall_mask(&self) -> Result<u64, VcpuError> {
+        const SFMASK: u32 = 0xC000_0084;
+        let entry = kvm_msr_entry { index: SFMASK, ..Default::default() };
+        let mut msrs = Msrs::from_entries(&[entry]).expect("one entry is no more than there may be");
+        let read = self.vcpu.get_msrs(&mut msrs).map_err(call("KVM_GET_MSRS"))?;
+        Ok(msrs.as_slice().first().filter(|_| read == 1).map_or(0, |entry| entry.data))
     }
 
     /// The registers, but for x87 and SSE.
@@ -111,7 +167,11 @@ impl Vcpu {
     pub fn registers(&self) -> Result<Registers, VcpuError> {
         let regs = self.vcpu.get_regs().map_err(call("KVM_GET_REGS"))?;
         let sregs = self.vcpu.get_sregs().map_err(call("KVM_GET_SREGS"))?;
-        Ok(Registers::of(&regs, &sregs))
+        let mut registers = Registers::of(&regs, &sregs);
+        if let Some(own) = self.hidden_trap_flag {
+            registers.flags = registers.flags & !TRAP_FLAG | if own { TRAP_FLAG } else { 0 };
+        }
+        Ok(registers)
     }
 
     /// The x87 and SSE registers.
@@ -130,8 +190,13 @@ impl Vcpu {
     /// # Errors
     ///
     /// The KVM call that failed.
-    pub fn set_registers(&self, registers: &Registers) -> Result<(), VcpuError> {
-        self.vcpu.set_regs(&registers.write()).map_err(call("KVM_SET_REGS"))
+    pub fn set_registers(&mut self, registers: &Registers) -> Result<(), VcpuError> {
+        let mut regs = registers.write();
+        if let Some(own) = &mut self.hidden_trap_flag {
+            *own = regs.rflags & TRAP_FLAG != 0;
+            regs.rflags &= !TRAP_FLAG;
+        }
+        self.vcpu.set_regs(&regs).map_err(call("KVM_SET_REGS"))
     }
 
     /// Sets the x87 and SSE registers, where they differ.

@@ -43,6 +43,9 @@ pub enum Exit {
     },
     /// The guest takes interrupts now, as it was [wanted](super::Vcpu::inject). Nothing of the guest's.
     InterruptWindow,
+    /// The guest has lowered the priority below which its CPU takes no interrupts (CR8). Some modules tell the
+    /// host, which has no interrupt controller, so that nothing comes of it.
+    Priority,
     /// A triple fault, or whatever else shuts a CPU down.
     Shutdown,
     /// The hardware refused to enter the guest.
@@ -162,6 +165,7 @@ impl Seen {
             VcpuExit::MmioWrite(address, data) => mmio(address, data, Direction::Out),
             VcpuExit::Hlt => Self::Halt,
             VcpuExit::IrqWindowOpen => Self::Whole(Exit::InterruptWindow),
+            VcpuExit::SetTpr => Self::Whole(Exit::Priority),
             VcpuExit::Shutdown => Self::Whole(Exit::Shutdown),
             VcpuExit::FailEntry(reason, _) => Self::Whole(Exit::FailEntry { reason }),
             VcpuExit::Debug(debug) => Self::Whole(Exit::Debug { points: point_bits(debug.dr6) }),

@@ -31,6 +31,8 @@ pub struct Registers {
     bits: u32,
     /// The width of the stack pointer in bits.
     stack_bits: u32,
+    /// The table of descriptors: its linear address, and the offset of its last byte.
+    descriptors: (u64, u16),
 }
 
 /// A segment: its selector, and the linear address that it begins at.
@@ -95,6 +97,7 @@ impl Registers {
             mode,
             bits,
             stack_bits,
+            descriptors: (s.gdt.base, s.gdt.limit),
         }
     }
 
@@ -144,7 +147,13 @@ impl Registers {
 
     /// The linear address of the top of the stack.
     pub fn stack(&self) -> u64 {
-        self.linear(Self::SS, self.general[Self::RSP] & mask_of_bits(self.stack_bits))
+        self.stack_slot(0)
+    }
+
+    /// The linear address so many bytes above the top of the stack.
+    pub fn stack_slot(&self, offset: u64) -> u64 {
+        let pointer = self.general[Self::RSP].wrapping_add(offset);
+        self.linear(Self::SS, pointer & mask_of_bits(self.stack_bits))
     }
 
     /// The frame pointer as a linear address.
@@ -160,6 +169,18 @@ impl Registers {
     /// at 0 again (SDM volume 3A, 3.3).
     pub fn wrapped(&self, address: u64) -> u64 {
         address & mask_of_bits(if self.bits == 64 { 64 } else { 32 })
+    }
+
+    /// Sets the instruction pointer to the offset that an instruction's linear address has in the code segment;
+    /// says whether there is one.
+    pub fn go_to(&mut self, address: u64) -> bool {
+        let offset = self.wrapped(address.wrapping_sub(self.segments[Self::CS].base));
+        let last = if self.mode == CpuMode::Real { u64::from(REAL_MODE_END) - 1 } else { u64::MAX };
+        let is_there = offset <= last;
+        if is_there && self.instruction() != address {
+            self.ip = offset;
+        }
+        is_there
     }
 
     /// Whether no access to data with addresses below `end` can raise an exception: segments allow it, and there
@@ -183,15 +204,61 @@ impl Registers {
         self.vectors
     }
 
-    /// What says how linear addresses of code become physical ones: all the same, and the same page tables,
-    /// are the same translation.
+    /// The linear address of the table of descriptors, and the offset of its last byte.
+    pub fn descriptors(&self) -> (u64, u16) {
+        self.descriptors
+    }
+
+    /// What says how linear addresses of code become physical ones: all the same, and the same tables, are the
+    /// same translation.
     pub fn translation(&self) -> Vec<u64> {
         let (base, selector) = self.code_segment();
-        let (table, limit) = self.vectors;
-        [self.mode as u64, base, selector.into(), table, limit.into()]
-            .into_iter()
-            .chain(self.control)
-            .collect()
+        [self.mode as u64, base, selector.into()].into_iter().chain(self.control).collect()
+    }
+
+    /// Where a code segment begins, by its selector: the present one, or one of the global table of descriptors.
+    /// `read` copies memory from a linear address, all or nothing.
+    pub fn base_of_code(&self, selector: u16, read: impl Fn(u64, &mut [u8]) -> bool) -> Option<u64> {
+        // Of a selector: the requested privilege, and whether it is of the local table.
+        const PRIVILEGE: u16 = 0b11;
+        const LOCAL: u16 = 0b100;
+        let (base, own) = self.code_segment();
+        if self.mode == CpuMode::Real {
+            return Some(u64::from(selector) * 16);
+        }
+        if selector == own {
+            return Some(base);
+        }
+        let (table, limit) = self.descriptors;
+        let at = selector & !PRIVILEGE;
+        let mut bytes = [0; 8];
+        let is_there = at & LOCAL == 0
+            && at != 0
+            && at.checked_add(7).is_some_and(|last| last <= limit)
+            && read(table.wrapping_add(at.into()), &mut bytes);
+        let descriptor = u64::from_le_bytes(bytes);
+        is_there.then(|| code_base(descriptor, self.mode)).flatten()
+    }
+
+    /// The same at an instruction that a return from an interrupt leads to, where the segment is the present one
+    /// or of real mode.
+    #[must_use]
+    pub fn in_code(&self, selector: u16, ip: u64) -> Option<Self> {
+        let mut next = self.at(ip);
+        if selector != self.segments[Self::CS].selector {
+            let base = (self.mode == CpuMode::Real).then(|| u64::from(selector) * 16)?;
+            next.segments[Self::CS] = Segment { selector, base };
+        }
+        Some(next)
+    }
+
+    /// The size in bytes of what the CPU pushes on its way to a handler: each of flags, CS and IP.
+    pub fn word(&self) -> usize {
+        match self.mode {
+            CpuMode::Real => 2,
+            CpuMode::Protected | CpuMode::Paged => 4,
+            CpuMode::Long => 8,
+        }
     }
 
     #[cfg(test)]
@@ -259,6 +326,15 @@ fn is_flat(segment: &kvm_segment, mode: CpuMode) -> bool {
         _ => (u32::MAX, segment.type_ & KIND == WRITABLE),
     };
     segment.base == 0 && segment.limit >= limit && segment.unusable == 0 && is_data
+}
+
+/// Where a code segment begins, by its descriptor (SDM volume 3A, 3.4.5); `None` for one of another kind.
+fn code_base(descriptor: u64, mode: CpuMode) -> Option<u64> {
+    const PRESENT_CODE: u64 = 0b1001_1000 << 40;
+    const LONG: u64 = 1 << 53;
+    let base = descriptor >> 16 & 0xFF_FFFF | descriptor >> 56 << 24;
+    let is_flat = mode == CpuMode::Long && descriptor & LONG != 0;
+    (descriptor & PRESENT_CODE == PRESENT_CODE).then_some(if is_flat { 0 } else { base })
 }
 
 /// The bits of a register of so many bytes.

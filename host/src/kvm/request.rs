@@ -2,7 +2,7 @@
 //! KVM crate keeps its own to itself.
 
 use kvm_bindings::{
-    KVMIO, kvm_cpuid2, kvm_debugregs, kvm_fpu, kvm_guest_debug, kvm_interrupt, kvm_regs, kvm_sregs,
+    KVMIO, kvm_cpuid2, kvm_debugregs, kvm_fpu, kvm_guest_debug, kvm_interrupt, kvm_msrs, kvm_regs, kvm_sregs,
     kvm_translation, kvm_userspace_memory_region, kvm_vcpu_events,
 };
 use libc::{_IO, _IOR, _IOW, _IOWR, Ioctl};
@@ -31,6 +31,8 @@ pub const SET_SREGS: Ioctl = _IOW::<kvm_sregs>(KVMIO, 0x84);
 pub const TRANSLATE: Ioctl = _IOWR::<kvm_translation>(KVMIO, 0x85);
 /// An interrupt for the next entry.
 pub const INTERRUPT: Ioctl = _IOW::<kvm_interrupt>(KVMIO, 0x86);
+/// Model-specific registers.
+pub const GET_MSRS: Ioctl = _IOWR::<kvm_msrs>(KVMIO, 0x88);
 /// x87 and SSE registers.
 pub const GET_FPU: Ioctl = _IOR::<kvm_fpu>(KVMIO, 0x8C);
 /// x87 and SSE registers.

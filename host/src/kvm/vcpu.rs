@@ -33,6 +33,8 @@ pub struct Vcpu {
     _vm: VmFd,
     memory: GuestMemory,
     initial: Initial,
+    /// The guest's own trap flag while it is stepped, for which KVM sets the flag and hides it.
+    pub(super) hidden_trap_flag: Option<bool>,
 }
 
 /// What of a vCPU's state a reset puts back.
@@ -102,7 +104,7 @@ impl Vm {
         vcpu.set_cpuid2(&system.cpuid).map_err(call("KVM_SET_CPUID2"))?;
         let initial = system.after_reset(&vcpu)?.in_state(state);
         initial.start(&vcpu, state, explain)?;
-        Ok(Vcpu { vcpu, _vm: vm, memory, initial })
+        Ok(Vcpu { vcpu, _vm: vm, memory, initial, hidden_trap_flag: None })
     }
 }
 
@@ -127,6 +129,7 @@ impl Vcpu {
     pub fn reset(&mut self) -> Result<(), VcpuError> {
         // What the last exit left to be completed would be completed on top of the new state.
         self.complete()?;
+        self.hidden_trap_flag = self.hidden_trap_flag.map(|_| false);
         self.initial.write(&self.vcpu)
     }
 

@@ -224,6 +224,7 @@ fn shown_exit(exit: &Exit, foreign: bool) -> String {
         }
         Exit::Halt { .. } => "hlt".into(),
         Exit::InterruptWindow => "ready for an interrupt".into(),
+        Exit::Priority => "a lower priority (CR8)".into(),
         Exit::Shutdown => "shutdown".into(),
         Exit::FailEntry { reason } => format!("entry refused ({reason:#x})"),
         Exit::InternalError { suberror } => format!("internal error ({suberror})"),

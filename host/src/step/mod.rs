@@ -4,7 +4,10 @@
 //! Where an exception or an interrupt calls a handler, the step's own trap flag is among the flags that are
 //! pushed, and the handler would run unseen. So the guest is stopped at the first instruction of the handler
 //! (`vectors.rs`).
+//!
+//! A guest does not see the step's trap flag, and its own works as if it ran freely (`flags.rs`).
 
+mod flags;
 pub mod probe;
 mod vectors;
 
@@ -17,6 +20,9 @@ use crate::{
     kvm::{Exit, Pace, Registers, Vcpu, VcpuError},
 };
 
+/// BS in DR6: a debug exception came of the trap flag (SDM volume 3B, 17.2.3).
+pub const SINGLE_STEP: u64 = 1 << 14;
+
 /// An instruction, and the CPU just before it.
 #[derive(Clone, Debug)]
 pub struct Before {
@@ -25,6 +31,8 @@ pub struct Before {
     /// The instruction, decoded.
     pub instruction: Instruction,
     code: [u8; MAX_INSTRUCTION],
+    /// The flags that it takes from the stack, if it does.
+    popped: Option<u64>,
 }
 
 impl Before {
@@ -32,7 +40,23 @@ impl Before {
         let mut code = [0; MAX_INSTRUCTION];
         let there = vcpu.read_linear(registers.instruction(), &mut code);
         let instruction = instruction::decode(registers.bits(), &code[..there], registers.ip);
-        Self { registers, instruction, code }
+        let popped = flags::popped(vcpu, &registers, &instruction);
+        Self { registers, instruction, code, popped }
+    }
+
+    /// The instruction's linear address.
+    pub fn address(&self) -> u64 {
+        self.registers.instruction()
+    }
+
+    /// The instruction with linear addresses in place of offsets in the code segment.
+    pub fn linear_instruction(&self) -> Instruction {
+        instruction::in_segment(&self.instruction, self.registers.code_segment().0)
+    }
+
+    /// The linear address behind it.
+    fn end(&self) -> u64 {
+        self.registers.at(self.instruction.next_ip()).instruction()
     }
 
     /// The instruction's bytes.
@@ -50,16 +74,19 @@ impl Before {
     /// The linear addresses that it is read from, reads or writes.
     fn touched(&self) -> impl Fn(u64) -> bool {
         let accesses = instruction::accesses(&self.instruction, &self.registers);
-        let start = self.registers.instruction();
+        let (start, len) = (self.address(), self.instruction.len() as u64);
         move |address| {
             let within = |start: u64, len: u64| address.wrapping_sub(start) < len;
-            within(start, MAX_INSTRUCTION as u64)
-                || accesses.iter().any(|access| within(access.address, access.len))
+            within(start, len) || accesses.iter().any(|access| within(access.address, access.len))
         }
     }
 
+    fn has(&self, flag: RFlags) -> bool {
+        self.registers.flags & flag.bits() != 0
+    }
+
     fn takes_interrupts(&self) -> bool {
-        self.registers.flags & RFlags::INTERRUPT_FLAG.bits() != 0
+        self.has(RFlags::INTERRUPT_FLAG)
     }
 
     /// Whether it leaves the guest for a write to a port of its own accord.
@@ -102,23 +129,21 @@ impl Before {
 
     /// The instruction behind one whose step may end late, as if that had changed no other register.
     fn follower(&self, vcpu: &Vcpu) -> Option<Self> {
-        let next = self.goes_on_at(vcpu).filter(|_| self.may_end_late())?;
-        Some(Self::look(vcpu, self.registers.at(next)))
+        let next = self.goes_on_with(vcpu).filter(|_| self.may_end_late())?;
+        Some(Self::look(vcpu, next))
     }
 
-    /// The instruction pointer behind it, as far as that can be told of one that does not branch; an
-    /// interrupt's return goes where the stack says.
-    fn goes_on_at(&self, vcpu: &Vcpu) -> Option<u64> {
-        let size = match self.instruction.mnemonic() {
-            _ if self.branches() && !self.returns_from_handler() => return None,
-            Mnemonic::Iret => 2,
-            Mnemonic::Iretd => 4,
-            Mnemonic::Iretq => 8,
-            _ => return Some(self.instruction.next_ip()),
-        };
-        let mut ip = [0; 8];
-        let there = vcpu.read_linear(self.registers.stack(), &mut ip[..size]);
-        (there == size).then(|| u64::from_le_bytes(ip))
+    /// The registers behind it, as far as instruction pointer and code segment can be told of one that does not
+    /// branch. A return from an interrupt goes where the stack says.
+    fn goes_on_with(&self, vcpu: &Vcpu) -> Option<Registers> {
+        match flags::size_of_return(&self.instruction) {
+            Some(size) => {
+                let [ip, selector] = flags::pop(vcpu, &self.registers, size)?;
+                self.registers.in_code(u16::try_from(selector & 0xFFFF).ok()?, ip)
+            }
+            None if self.branches() => None,
+            None => Some(self.registers.at(self.instruction.next_ip())),
+        }
     }
 }
 
@@ -130,8 +155,17 @@ pub enum Passed {
     /// Instructions were executed: one, or two where a step does not end between them. Of a repeated string
     /// instruction it may be one repetition; one that raised an exception may not have come to its end.
     Instructions(Vec<Before>),
-    /// The guest is at the first instruction of the handler of an interrupt.
+    /// The guest is at the first instruction of a handler, for this reason.
+    Delivery(Delivery),
+}
+
+/// What calls a handler between two instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// An interrupt.
     Interrupt,
+    /// A debug exception that is the guest's own: it set the trap flag, or debug registers.
+    DebugException,
 }
 
 /// Where a guest is between two instructions.
@@ -142,6 +176,8 @@ pub struct Stepper {
     stops: Stops,
     /// Whether the last instruction keeps interrupts from coming before the next one.
     shadow: bool,
+    /// The guest's own debug exception that comes before the next instruction: its bits in DR6.
+    trap: Option<u64>,
 }
 
 #[derive(Default)]
@@ -156,33 +192,40 @@ enum Step {
     Told,
     /// The instructions were executed.
     Over(Vec<Before>),
-    /// The entry that comes delivers an interrupt.
-    Interrupt,
+    /// The entry that comes delivers this.
+    Delivery(Delivery),
     /// It was to, but a signal came before.
-    Pending,
+    Pending(Delivery),
     /// It did.
-    Interrupted,
+    Delivered(Delivery),
 }
 
 impl Stepper {
-    /// The next entry is one step, of a guest with these registers; or it delivers an interrupt that a signal
-    /// kept from being delivered.
+    /// The next entry is one step, of a guest with these registers; or it delivers what comes before the next
+    /// instruction: the guest's own debug exception, or what a signal kept from being delivered.
     ///
     /// # Errors
     ///
     /// KVM refused a call.
-    pub fn begin(&mut self, vcpu: &Vcpu, registers: Registers) -> Result<(), VcpuError> {
+    pub fn begin(&mut self, vcpu: &mut Vcpu, registers: Registers) -> Result<(), VcpuError> {
         self.stops.lift(vcpu);
+        let trap = self.trap.take();
+        let pending = match (&self.step, trap) {
+            (Step::Pending(delivery), _) => Some(*delivery),
+            (_, Some(_)) => Some(Delivery::DebugException),
+            _ => None,
+        };
+        if let Some(delivery) = pending {
+            self.stops = self.handlers.stop(vcpu, &registers, |_| false);
+            self.step = Step::Delivery(delivery);
+            vcpu.set_pace(&Pace::Free)?;
+            return trap.map_or(Ok(()), |dr6| vcpu.raise_debug_exception(dr6));
+        }
         let before = Before::look(vcpu, registers);
-        let pending = matches!(self.step, Step::Pending);
-        self.stops = match !pending && instruction::raises_nothing(&before.instruction, &before.registers) {
+        self.stops = match instruction::raises_nothing(&before.instruction, &before.registers) {
             true => Stops::default(),
             false => self.handlers.stop(vcpu, &before.registers, before.touched()),
         };
-        if pending {
-            self.step = Step::Interrupt;
-            return vcpu.set_pace(&Pace::Free);
-        }
         // Every module leaves the guest for it; kvm_pvm remembers one that it stepped over.
         let pace = if before.instruction.mnemonic() == Mnemonic::Hlt { Pace::Free } else { Pace::Step };
         self.step = Step::Begun(Box::new(before));
@@ -202,7 +245,7 @@ impl Stepper {
         }
         self.stops.lift(vcpu);
         self.stops = self.handlers.stop(vcpu, &before.registers, |_| false);
-        self.step = Step::Interrupt;
+        self.step = Step::Delivery(Delivery::Interrupt);
         vcpu.set_pace(&Pace::Free)?;
         Ok(true)
     }
@@ -216,7 +259,7 @@ impl Stepper {
         self.stops.lift(vcpu);
         match std::mem::take(&mut self.step) {
             Step::Begun(before) => self.left_step(before, exit, vcpu),
-            Step::Interrupt => self.left_for_interrupt(exit, vcpu),
+            Step::Delivery(delivery) => self.left_for_handler(delivery, exit, vcpu),
             _ => Ok(exit),
         }
     }
@@ -232,32 +275,49 @@ impl Stepper {
         };
         let is_output = [Some(&*before), second.as_ref()].into_iter().flatten().any(Before::is_output);
         let is_called = match exit {
-            Exit::Debug { .. } => !before.branches() && self.arrive(before.instruction.next_ip(), vcpu)?,
+            Exit::Debug { .. } => !before.branches() && self.arrive(before.end(), vcpu)?,
             Exit::Out { .. } => !is_output && self.arrive_by_output(vcpu)?,
             _ => false,
         };
         self.shadow = false;
+        let own_points = match exit {
+            Exit::Debug { points } if points != 0 => vcpu.own_points(points)?,
+            _ => 0,
+        };
         if is_called {
-            vectors::clear_pushed_trap_flag(vcpu, &before)?;
-            self.step = Step::Over(vec![*before]);
+            let executed: Vec<_> = [*before].into_iter().chain(second).collect();
+            let raised = flags::hand_over(vcpu, &executed)?;
+            // Hardware has no step end there. kvm_pvm has one after `int n`, and then the exception of a guest
+            // that steps itself, too.
+            let ends = matches!(exit, Exit::Debug { .. }) && executed[raised].has(RFlags::TRAP_FLAG);
+            self.trap = ends.then_some(SINGLE_STEP);
+            self.step = Step::Over(executed.into_iter().take(raised + 1).collect());
             return Ok(Exit::Debug { points: 0 });
         }
         if !matches!(exit, Exit::Debug { .. }) {
+            self.trap = before.has(RFlags::TRAP_FLAG).then_some(SINGLE_STEP);
             self.step = Step::Left([*before].into_iter().chain(second).collect());
             return Ok(exit);
         }
+        let at = vcpu.registers()?.instruction();
+        if own_points != 0 && at == before.address() && !before.is_repeated() {
+            // The guest's own breakpoint, before the instruction.
+            self.trap = Some(own_points);
+            return Ok(exit);
+        }
         // A step that ended in time did so where the second instruction begins.
-        let ip = vcpu.registers()?.ip;
-        let second = second.filter(|second| second.registers.ip != ip);
+        let second = second.filter(|second| second.address() != at);
         self.shadow = second.is_none() && before.shadows_next();
-        self.step = Step::Over([*before].into_iter().chain(second).collect());
+        let executed: Vec<_> = [*before].into_iter().chain(second).collect();
+        self.trap = flags::settle(vcpu, &executed, own_points)?;
+        self.step = Step::Over(executed);
         Ok(exit)
     }
 
-    /// Whether a guest that should have gone on at `next` is at a stop instead.
+    /// Whether a guest that should have gone on at the linear address `next` is at a stop instead.
     fn arrive(&self, next: u64, vcpu: &Vcpu) -> Result<bool, VcpuError> {
-        let registers = vcpu.registers()?;
-        Ok(registers.ip != next && self.stops.has(registers.instruction()))
+        let at = vcpu.registers()?.instruction();
+        Ok(at != next && self.stops.has(at))
     }
 
     /// Whether a guest that left for an output did so at a stop; then it is set back to the instruction
@@ -275,7 +335,12 @@ impl Stepper {
         Ok(true)
     }
 
-    fn left_for_interrupt(&mut self, exit: Exit, vcpu: &mut Vcpu) -> Result<Exit, VcpuError> {
+    fn left_for_handler(
+        &mut self,
+        delivery: Delivery,
+        exit: Exit,
+        vcpu: &mut Vcpu,
+    ) -> Result<Exit, VcpuError> {
         self.shadow = false;
         let is_delivered = match exit {
             Exit::Out { .. } => self.arrive_by_output(vcpu)?,
@@ -283,8 +348,8 @@ impl Stepper {
             _ => false,
         };
         self.step = match exit {
-            _ if is_delivered => Step::Interrupted,
-            Exit::Interrupted => Step::Pending,
+            _ if is_delivered => Step::Delivered(delivery),
+            Exit::Interrupted => Step::Pending(delivery),
             _ => Step::None,
         };
         Ok(if is_delivered { Exit::Debug { points: 0 } } else { exit })
@@ -295,10 +360,16 @@ impl Stepper {
         self.stops.lift(vcpu);
     }
 
-    /// Forgets all: the guest is no longer stepped.
-    pub fn stop(&mut self, vcpu: &Vcpu) {
+    /// Forgets all: the guest runs freely from now on.
+    ///
+    /// # Errors
+    ///
+    /// KVM refused a call.
+    pub fn stop(&mut self, vcpu: &mut Vcpu) -> Result<(), VcpuError> {
         self.stops.lift(vcpu);
-        *self = Self::default();
+        let trap = std::mem::take(self).trap;
+        vcpu.set_pace(&Pace::Free)?;
+        trap.map_or(Ok(()), |dr6| vcpu.raise_debug_exception(dr6))
     }
 
     /// What has happened since the step began; the instruction is completed.
@@ -308,12 +379,12 @@ impl Stepper {
     /// KVM refused a call.
     pub fn end(&mut self, vcpu: &mut Vcpu) -> Result<Passed, VcpuError> {
         match std::mem::take(&mut self.step) {
-            Step::None | Step::Begun(_) | Step::Interrupt => Ok(Passed::Nothing),
-            Step::Pending => {
-                self.step = Step::Pending;
+            Step::None | Step::Begun(_) | Step::Delivery(_) => Ok(Passed::Nothing),
+            step @ Step::Pending(_) => {
+                self.step = step;
                 Ok(Passed::Nothing)
             }
-            Step::Interrupted => Ok(Passed::Interrupt),
+            Step::Delivered(delivery) => Ok(Passed::Delivery(delivery)),
             Step::Over(instructions) => Ok(Passed::Instructions(instructions)),
             Step::Left(instructions) => vcpu.complete().map(|()| Passed::Instructions(instructions)),
             Step::Told => vcpu.complete().map(|()| Passed::Nothing),

@@ -1,16 +1,14 @@
 //! The handlers of a guest's vectors, and stops at their first instructions.
 
 use guest_abi::mode::CpuMode;
-use x86_64::registers::rflags::RFlags;
 
-use super::Before;
 use crate::{
-    kvm::{Registers, Vcpu, VcpuError},
+    kvm::{Registers, Vcpu},
     memory::{GuestMemory, MemoryError},
 };
 
-/// The linear address of the handler of a vector, where the guest's table has one that runs in its present
-/// code segment. `read` copies memory from a linear address, all or nothing.
+/// The linear address of the handler of a vector, where the guest's table has one. `read` copies memory from a
+/// linear address, all or nothing.
 fn handler(registers: &Registers, vector: u32, read: impl Fn(u64, &mut [u8]) -> bool) -> Option<u64> {
     let size: u64 = match registers.mode() {
         CpuMode::Real => 4,
@@ -28,11 +26,11 @@ fn handler(registers: &Registers, vector: u32, read: impl Fn(u64, &mut [u8]) -> 
         _ if !is_there => None,
         CpuMode::Real => Some(u64::from(word(&gate, 2)) * 16 + u64::from(word(&gate, 0))),
         mode => {
-            let (base, selector) = registers.code_segment();
+            let base = registers.base_of_code(word(&gate, 2), &read).filter(|_| is_gate(gate[5]))?;
             let high = if mode == CpuMode::Long { (word(&gate, 8), word(&gate, 10)) } else { (0, 0) };
             let parts = [word(&gate, 0), word(&gate, 6), high.0, high.1];
             let offset = parts.iter().rev().fold(0, |all, &part| all << 16 | u64::from(part));
-            (is_gate(gate[5]) && word(&gate, 2) == selector).then(|| base.wrapping_add(offset) & most)
+            Some(base.wrapping_add(offset) & most)
         }
     }
 }
@@ -53,9 +51,42 @@ const MOST_VECTORS: u32 = 256;
 /// The handlers of a guest's vectors, looked up anew when its table has changed.
 #[derive(Default)]
 pub(super) struct Handlers {
-    /// What they were looked up for: mode, page tables and code segment, and the table.
-    key: Option<(Vec<u64>, Vec<u8>)>,
+    /// What they were looked up for.
+    key: Option<Key>,
     places: Vec<Place>,
+}
+
+/// What says where handlers are: mode, page tables and code segment, and the tables of vectors and of segments.
+#[derive(PartialEq, Eq)]
+struct Key {
+    translation: Vec<u64>,
+    tables: [Table; 2],
+}
+
+/// A copy of a table of the guest's.
+#[derive(PartialEq, Eq)]
+struct Table {
+    base: u64,
+    bytes: Vec<u8>,
+}
+
+impl Table {
+    /// The most bytes that are looked at: 256 vectors of 16 bytes, or 512 segments.
+    const MAX_SIZE: u16 = 4096;
+
+    /// Copies a table, as far as there is memory; `limit` is the offset of its last byte.
+    fn copy(vcpu: &Vcpu, (base, limit): (u64, u16)) -> Self {
+        let mut bytes = vec![0; usize::from(limit.min(Self::MAX_SIZE - 1)) + 1];
+        let there = vcpu.read_linear(base, &mut bytes);
+        bytes.truncate(there);
+        Self { base, bytes }
+    }
+
+    fn read(&self, address: u64, bytes: &mut [u8]) -> bool {
+        let from = usize::try_from(address.wrapping_sub(self.base)).unwrap_or(usize::MAX);
+        let part = self.bytes.get(from..).and_then(|rest| rest.get(..bytes.len()));
+        part.inspect(|part| bytes.copy_from_slice(part)).is_some()
+    }
 }
 
 /// Where a handler begins: its linear and its guest-physical address.
@@ -63,11 +94,8 @@ type Place = (u64, u32);
 
 impl Handlers {
     fn places(&mut self, vcpu: &Vcpu, registers: &Registers) -> &[Place] {
-        let (base, limit) = registers.vectors();
-        let mut table = vec![0; usize::from(limit.min(4095)) + 1];
-        let there = vcpu.read_linear(base, &mut table);
-        table.truncate(there);
-        let key = Some((registers.translation(), table));
+        let tables = [registers.vectors(), registers.descriptors()].map(|table| Table::copy(vcpu, table));
+        let key = Some(Key { translation: registers.translation(), tables });
         if self.key != key {
             self.key = key;
             self.places = self.look(vcpu, registers);
@@ -76,13 +104,8 @@ impl Handlers {
     }
 
     fn look(&self, vcpu: &Vcpu, registers: &Registers) -> Vec<Place> {
-        let Some((_, table)) = &self.key else { return Vec::new() };
-        let (base, _) = registers.vectors();
-        let read = |address: u64, bytes: &mut [u8]| {
-            let from = usize::try_from(address.wrapping_sub(base)).unwrap_or(usize::MAX);
-            let gate = table.get(from..).and_then(|rest| rest.get(..bytes.len()));
-            gate.inspect(|gate| bytes.copy_from_slice(gate)).is_some()
-        };
+        let Some(Key { tables, .. }) = &self.key else { return Vec::new() };
+        let read = |address: u64, bytes: &mut [u8]| tables.iter().any(|table| table.read(address, bytes));
         let place = |vector| {
             let linear = handler(registers, vector, read)?;
             Some((linear, vcpu.physical(linear)?))
@@ -181,40 +204,6 @@ impl Stops {
     pub(super) fn has(&self, address: u64) -> bool {
         self.linear.binary_search(&address).is_ok()
     }
-}
-
-/// Clears the trap flag among the flags that the CPU has pushed on its way to a handler, whose first
-/// instruction comes next: the step's own, unless the guest had set it. The frame is known by the
-/// instruction pointer in it, below which there may be an error code.
-///
-/// # Errors
-///
-/// KVM refused a call.
-pub(super) fn clear_pushed_trap_flag(vcpu: &Vcpu, before: &Before) -> Result<(), VcpuError> {
-    let registers = vcpu.registers()?;
-    let trap_flag = RFlags::TRAP_FLAG.bits();
-    let word = match registers.mode() {
-        CpuMode::Real => 2,
-        CpuMode::Protected | CpuMode::Paged => 4,
-        CpuMode::Long => 8,
-    };
-    let read = |address: u64| {
-        let mut bytes = [0; 8];
-        (vcpu.read_linear(address, &mut bytes[..word]) == word).then(|| u64::from_le_bytes(bytes))
-    };
-    let is_frame = |&at: &u64| {
-        read(at).is_some_and(|ip| ip == before.registers.ip || ip == before.instruction.next_ip())
-    };
-    let size = word as u64;
-    let top = registers.stack();
-    let frame = [top, top.wrapping_add(size)].into_iter().find(is_frame);
-    let at = frame.map(|frame| frame.wrapping_add(2 * size));
-    let pushed = at.and_then(|at| Some((at, read(at)?)));
-    let is_the_steps = |(_, flags): &(u64, u64)| (flags & !before.registers.flags) & trap_flag != 0;
-    if let Some((at, flags)) = pushed.filter(is_the_steps) {
-        vcpu.write_linear(at, &(flags & !trap_flag).to_le_bytes()[..word]);
-    }
-    Ok(())
 }
 
 #[cfg(test)]

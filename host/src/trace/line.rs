@@ -3,10 +3,20 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::{instruction, kvm::Registers, post_mortem::Piece, step::Before};
+use crate::{
+    instruction,
+    kvm::Registers,
+    post_mortem::Piece,
+    step::{Before, Delivery},
+};
 
-/// What is shown where an interrupt comes between two instructions.
-pub(super) const INTERRUPT: &str = "an interrupt comes";
+/// The text for what calls a handler between two instructions.
+pub(super) fn delivery(delivery: Delivery) -> &'static str {
+    match delivery {
+        Delivery::Interrupt => "an interrupt comes",
+        Delivery::DebugException => "a debug exception comes",
+    }
+}
 
 /// The widths of columns, so that most lines have 100 characters at most.
 const SYMBOL: usize = 24;
@@ -25,7 +35,7 @@ pub(super) struct Line<'a> {
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { before, after, piece } = self;
-        let address = before.registers.instruction();
+        let address = before.address();
         let symbol = piece.map_or(String::new(), |piece| symbol(&piece.name, address - piece.start));
         let bytes = before.bytes().iter().fold(String::new(), |mut all, byte| {
             write!(all, "{byte:02x}").expect("a String takes all text");
@@ -33,7 +43,7 @@ impl fmt::Display for Line<'_> {
         });
         let changed = after.map_or(Vec::new(), |after| after.changed_since(&before.registers));
         let changed: Vec<String> = changed.iter().map(|(name, value)| format!("{name}={value:x}")).collect();
-        let text = instruction::text(&before.instruction);
+        let text = instruction::text(&before.linear_instruction());
         let line = format!(
             "{address:08x}  {symbol:<SYMBOL$}  {bytes:<BYTES$}  {text:<TEXT$}  {}",
             changed.join(" ")

@@ -18,7 +18,7 @@ use crate::{
     error::Error,
     event::VmProfile,
     hypercall::Stop,
-    kvm::{Exit, Pace, Registers, System, Vcpu, VcpuError},
+    kvm::{Exit, Registers, System, Vcpu, VcpuError},
     machine::{Halt, Machine},
     post_mortem::Piece,
     step::{Before, Passed, Stepper, probe},
@@ -99,18 +99,20 @@ impl Tracer {
         let Some(before) = all.pop() else { return };
         all.iter().for_each(|before| self.executed(before, None));
         let first = match self.begun.take() {
-            Some(begun) if begun.registers.ip == before.registers.ip => begun,
+            Some(begun) if begun.address() == before.address() => begun,
             _ => before,
         };
         match after {
-            Some(after) if first.is_repeated() && after.ip == first.registers.ip => self.begun = Some(first),
+            Some(after) if first.is_repeated() && after.instruction() == first.address() => {
+                self.begun = Some(first);
+            }
             _ => self.executed(&first, after),
         }
     }
 
     fn executed(&mut self, before: &Before, after: Option<&Registers>) {
         self.stepped += 1;
-        let address = before.registers.instruction();
+        let address = before.address();
         let piece = self.pieces.partition_point(|piece| piece.start <= address).checked_sub(1);
         let piece = piece.filter(|&piece| address < self.pieces[piece].end);
         if let Some(count) = &mut self.count {
@@ -147,16 +149,15 @@ impl Traced {
         match passed {
             Passed::Nothing => {}
             Passed::Instructions(all) => tracer.passed(all, Some(&registers)),
-            Passed::Interrupt => {
+            Passed::Delivery(delivery) => {
                 if let Some(mut lines) = tracer.lines().filter(|lines| lines.takes_more()) {
-                    lines.remark(&format!("{}{}", tracer.label, line::INTERRUPT));
+                    lines.remark(&format!("{}{}", tracer.label, line::delivery(delivery)));
                 }
             }
         }
         tracer.is_over = tracer.count.is_none() && !tracer.shows();
         if tracer.is_over {
-            tracer.stepper.stop(vcpu);
-            return vcpu.set_pace(&Pace::Free);
+            return tracer.stepper.stop(vcpu);
         }
         tracer.stepper.begin(vcpu, registers)
     }

@@ -1,0 +1,145 @@
+//! The trap flag of a guest that is stepped. KVM steps by setting it, and hides it from the host; the guest
+//! could read it where an instruction or an exception saves the flags. So it is made the guest's own there, and
+//! the debug exceptions that the guest's own flag calls for are raised by the host.
+
+use iced_x86::{Instruction, Mnemonic};
+use x86_64::registers::rflags::RFlags;
+
+use super::{Before, SINGLE_STEP};
+use crate::kvm::{Registers, Vcpu, VcpuError};
+
+const TRAP_FLAG: u64 = RFlags::TRAP_FLAG.bits();
+
+/// The size in bytes of what a return from an interrupt takes from the stack: each of IP, CS and flags.
+pub(super) fn size_of_return(instruction: &Instruction) -> Option<usize> {
+    match instruction.mnemonic() {
+        Mnemonic::Iret => Some(2),
+        Mnemonic::Iretd => Some(4),
+        Mnemonic::Iretq => Some(8),
+        _ => None,
+    }
+}
+
+/// The size in bytes of the flags that an instruction pushes.
+fn size_of_push(instruction: &Instruction) -> Option<usize> {
+    match instruction.mnemonic() {
+        Mnemonic::Pushf => Some(2),
+        Mnemonic::Pushfd => Some(4),
+        Mnemonic::Pushfq => Some(8),
+        _ => None,
+    }
+}
+
+/// The flags that an instruction is about to take from the stack.
+pub(super) fn popped(vcpu: &Vcpu, registers: &Registers, instruction: &Instruction) -> Option<u64> {
+    let size = match instruction.mnemonic() {
+        Mnemonic::Popf => 2,
+        Mnemonic::Popfd => 4,
+        Mnemonic::Popfq => 8,
+        _ => {
+            let [_, _, flags] = pop(vcpu, registers, size_of_return(instruction)?)?;
+            return Some(flags);
+        }
+    };
+    pop(vcpu, registers, size).map(|[flags]| flags)
+}
+
+/// The words of `size` bytes at the top of the stack.
+pub(super) fn pop<const N: usize>(vcpu: &Vcpu, registers: &Registers, size: usize) -> Option<[u64; N]> {
+    let mut words = [0; N];
+    for (word, index) in words.iter_mut().zip(0..) {
+        *word = read(vcpu, registers.stack_slot(index * size as u64), size)?;
+    }
+    Some(words)
+}
+
+/// Reads a word of at most 8 bytes.
+fn read(vcpu: &Vcpu, address: u64, size: usize) -> Option<u64> {
+    let mut bytes = [0; 8];
+    (vcpu.read_linear(address, &mut bytes[..size]) == size).then(|| u64::from_le_bytes(bytes))
+}
+
+/// Makes the trap flag in saved flags the guest's own.
+fn correct(vcpu: &Vcpu, address: u64, size: usize, own: u64) {
+    if let Some(flags) = read(vcpu, address, size).filter(|flags| flags & TRAP_FLAG != own) {
+        // Where the CPU has just pushed them there is memory.
+        vcpu.write_linear(address, &(flags & !TRAP_FLAG | own).to_le_bytes()[..size]);
+    }
+}
+
+/// Has instructions that were executed leave the guest's own trap flag, where they save or load the flags. Returns
+/// the bits in DR6 of the debug exception that the guest gets then, of which `points` are known.
+///
+/// # Errors
+///
+/// KVM refused a call.
+pub(super) fn settle(vcpu: &mut Vcpu, executed: &[Before], points: u64) -> Result<Option<u64>, VcpuError> {
+    let [first, ..] = executed else { return Ok(None) };
+    let own = first.registers.flags & TRAP_FLAG;
+    let mut traps = own != 0;
+    for before in executed {
+        let mut after = vcpu.registers()?;
+        match before.instruction.mnemonic() {
+            Mnemonic::Syscall => {
+                const R11: usize = 11;
+                after.general[R11] = after.general[R11] & !TRAP_FLAG | own;
+                after.flags &= !(vcpu.syscall_mask()? & TRAP_FLAG);
+                traps &= after.flags & TRAP_FLAG != 0;
+                vcpu.set_registers(&after)?;
+            }
+            // Unlike others that load the flag, it is followed by the exception at once.
+            Mnemonic::Sysret | Mnemonic::Sysretq => {
+                let flags = before.registers.general[11] & TRAP_FLAG;
+                traps |= flags != 0;
+                after.flags = after.flags & !TRAP_FLAG | flags;
+                vcpu.set_registers(&after)?;
+            }
+            _ => {
+                if let Some(size) = size_of_push(&before.instruction) {
+                    correct(vcpu, after.stack(), size, own);
+                }
+                if let Some(flags) = before.popped {
+                    after.flags = after.flags & !TRAP_FLAG | flags & TRAP_FLAG;
+                    vcpu.set_registers(&after)?;
+                }
+            }
+        }
+    }
+    let is_trap = executed.iter().any(|before| before.instruction.mnemonic() == Mnemonic::Int1);
+    let bits = points | if traps { SINGLE_STEP } else { 0 };
+    Ok((bits != 0 || is_trap).then_some(bits))
+}
+
+/// Has a guest at the first instruction of a handler find its own trap flag among the flags that the CPU has
+/// pushed. Returns which of the instructions called the handler.
+///
+/// The frame is known by code segment and instruction pointer in it; below it there may be an error code.
+///
+/// # Errors
+///
+/// KVM refused a call.
+pub(super) fn hand_over(vcpu: &mut Vcpu, executed: &[Before]) -> Result<usize, VcpuError> {
+    let mut registers = vcpu.registers()?;
+    let size = registers.word();
+    let mask = u64::MAX >> (64 - 8 * size);
+    let caller = |[ip, selector]: [u64; 2]| {
+        executed.iter().position(|before| {
+            let is_there = |pointer: u64| pointer & mask == ip;
+            let (_, own_selector) = before.registers.code_segment();
+            selector & 0xFFFF == u64::from(own_selector)
+                && (is_there(before.registers.ip) || is_there(before.instruction.next_ip()))
+        })
+    };
+    let frame = [0, size as u64].into_iter().find_map(|at| {
+        let word = |index: u64| read(vcpu, registers.stack_slot(at + index * size as u64), size);
+        Some((at, caller([word(0)?, word(1)?])?))
+    });
+    let by = frame.map_or(0, |(_, by)| by);
+    let own = executed.get(by).map_or(0, |before| before.registers.flags & TRAP_FLAG);
+    if let Some((at, _)) = frame {
+        correct(vcpu, registers.stack_slot(at + 2 * size as u64), size, own);
+    }
+    registers.flags &= !TRAP_FLAG;
+    vcpu.set_registers(&registers)?;
+    Ok(by)
+}
