@@ -7,6 +7,7 @@ use crate::{
     exchange::Refusal,
     kvm::{Direction, Width},
     memory::Place,
+    pc::Device,
     trap::TrapReport,
 };
 
@@ -36,6 +37,18 @@ pub enum Crash {
         width: Width,
         /// Its direction.
         direction: Direction,
+    },
+    /// A port of a device that a PC has and this VM does not, by a guest that others built.
+    #[error("{} port {port:#x}, {width}: {}, which this VM does not have", verb(*direction), device.description())]
+    NoDevice {
+        /// The port.
+        port: u16,
+        /// The width of the access.
+        width: Width,
+        /// Its direction.
+        direction: Direction,
+        /// The device.
+        device: &'static Device,
     },
     /// A hypercall's port in a way that the hypercall does not have.
     #[error("{} port {:#x} ({port:?}), {width}, which that hypercall does not take", verb(*direction), *port as u16)]
@@ -171,7 +184,7 @@ impl Crash {
             Self::TripleFault => "triple-fault",
             Self::Trap(report) => report.name(),
             Self::PushOffStack { .. } => "stack-overflow",
-            Self::UnknownPort { .. } => "unknown-port",
+            Self::UnknownPort { .. } | Self::NoDevice { .. } => "unknown-port",
             Self::WrongAccess { .. } => "wrong-access",
             Self::NoMemory { place: Place::StackGuard, .. } => "stack-overflow",
             Self::NoMemory { place: Place::NullPage, .. } => "null-pointer",
@@ -199,6 +212,12 @@ impl Crash {
                 "look for code that changes the interrupt descriptor table, segments or page tables: exceptions are reported otherwise"
             }
             Self::Trap(report) if !report.off_stack => report.hint(),
+            Self::NoDevice { device, .. } if device.is_there() => {
+                "give the guest the devices of a PC with --pc"
+            }
+            Self::NoDevice { .. } => {
+                "Guestlab has no such device, with --pc neither; put into the image what the guest needs of it"
+            }
             Self::UnknownPort { .. } | Self::WrongAccess { .. } => {
                 "use guest_rt's functions; guest_abi::port lists every hypercall with its width and direction"
             }

@@ -15,6 +15,7 @@ use crate::{
     kvm::{SystemError, VcpuError},
     memory::{MemoryError, check_size},
     output::visible,
+    pc::{Device, device_at},
     post_mortem::{Evidence, Report, Wanted, is_a_librarys},
     recording::RecordingError,
     relay::FileError,
@@ -288,11 +289,15 @@ pub struct GuestError {
 impl GuestError {
     /// What to try next.
     pub fn hint(&self) -> Cow<'static, str> {
-        let is_deaf = self.evidence.as_ref().is_some_and(Evidence::is_deaf);
-        let is_foreign = self.evidence.as_ref().is_some_and(|evidence| evidence.origin().is_foreign());
-        if is_deaf && self.end.is_the_clocks() {
+        let timed_out = self.evidence.as_ref().filter(|_| self.end.is_the_clocks());
+        if timed_out.is_some_and(Evidence::is_deaf) {
             return "let the timer's interrupt in, which waits: guest_rt::interrupts::enable, or wait".into();
         }
+        let awaited = timed_out.and_then(Evidence::last_read).and_then(device_at);
+        if let Some(advice) = awaited.and_then(Device::advice) {
+            return advice.into();
+        }
+        let is_foreign = self.evidence.as_ref().is_some_and(|evidence| evidence.origin().is_foreign());
         let other = if is_foreign { foreign::hint(&self.end) } else { None };
         other.unwrap_or_else(|| self.end.hint().into())
     }
@@ -306,7 +311,7 @@ impl GuestError {
                 Wanted::CallsTo(&file, report.line)
             }
             GuestEnd::Crashed(crash) if !crash.is_the_cpus() => Wanted::Calls,
-            GuestEnd::Exited(_) | GuestEnd::Exits(_) => Wanted::Calls,
+            GuestEnd::Exited(_) | GuestEnd::ExitPort(_) | GuestEnd::Exits(_) => Wanted::Calls,
             GuestEnd::Crashed(_) | GuestEnd::Deadline(_) | GuestEnd::TurnTimeout(_) => Wanted::All,
         };
         self.evidence.as_ref().map(|evidence| Report::of(evidence, wanted))
@@ -337,6 +342,8 @@ impl fmt::Display for Place {
 pub enum GuestEnd {
     /// With an exit status that is not 0.
     Exited(u32),
+    /// With a value at the exit port of `--pc` that means failure.
+    ExitPort(u32),
     /// With a panic.
     Panicked(PanicReport),
     /// With a crash.
@@ -371,7 +378,7 @@ impl GuestEnd {
     /// The end's name for machines.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Exited(_) => "exit",
+            Self::Exited(_) | Self::ExitPort(_) => "exit",
             Self::Panicked(_) => "panic",
             Self::Crashed(crash) => crash.name(),
             Self::Deadline(_) => "deadline",
@@ -383,6 +390,9 @@ impl GuestEnd {
     /// What to try next, as far as the end alone says it.
     fn hint(&self) -> &'static str {
         match self {
+            Self::ExitPort(_) => {
+                "look at what the guest printed; 0 and 0x10 mean success at port 0xF4, and --pc-exit-ok names another value"
+            }
             Self::Exited(_) => "look at what the guest printed; its status is its own",
             Self::Panicked(report) if is_a_librarys(&String::from_utf8_lossy(&report.file)) => {
                 "look at the first of the calls that is the guest's own"
@@ -402,6 +412,9 @@ impl fmt::Display for GuestEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exited(status) => write!(f, "exited with status {status}"),
+            Self::ExitPort(value) => {
+                write!(f, "exited with status {value}, written to the exit port 0xf4")
+            }
             Self::Panicked(PanicReport { message, file, line, column }) => {
                 let (message, file) = (String::from_utf8_lossy(message), String::from_utf8_lossy(file));
                 let (message, file) = (quoted(&message, 4096), quoted(&file, 256));

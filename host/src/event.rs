@@ -35,6 +35,8 @@ pub enum Event<'a> {
     Crash(CrashEvent<'a>),
     /// An exchange is over.
     End(End),
+    /// A guest with the devices of a PC has ended, and this is on its text screen.
+    Screen(ScreenEvent<'a>),
     /// A guest that ran alone is done.
     Exit(ExitEvent<'a>),
     /// A guest printed more than it may, and the rest was dropped.
@@ -302,8 +304,27 @@ pub struct ExitEvent<'a> {
     pub name: &'a str,
     /// Its exit status.
     pub status: u32,
+    /// The device of `--pc` that ended it, if one did: `exit-port`, `power-off` or `reset`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<&'static str>,
+    /// What it wrote to the exit port, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<u32>,
     /// Its exits.
     pub exits: Exits,
+}
+
+/// See [`Event::Screen`].
+#[derive(Debug, Serialize)]
+pub struct ScreenEvent<'a> {
+    /// The VM's number.
+    pub vm: u32,
+    /// The guest's name.
+    pub name: &'a str,
+    /// The guest-physical address of the screen's memory.
+    pub address: u32,
+    /// The rows up to the last that shows something, without the blanks at their ends.
+    pub lines: &'a [String],
 }
 
 /// See [`Event::Dropped`].

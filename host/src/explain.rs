@@ -6,6 +6,7 @@ use crate::{
     foreign,
     kvm::{Exit, Width},
     output,
+    pc::device_at,
 };
 
 /// The most bytes of explanations that are written.
@@ -123,9 +124,10 @@ fn values_in_words(values: &[u32], width: Width) -> String {
 
 /// The hypercall that a port is.
 fn purpose(port: u16, foreign: bool) -> String {
-    match foreign::hypercall(port, foreign) {
-        Some(port) => format!(", the hypercall {port:?}"),
-        None => ", which is no hypercall".into(),
+    match (foreign::hypercall(port, foreign), device_at(port).filter(|_| foreign)) {
+        (Some(port), _) => format!(", the hypercall {port:?}"),
+        (None, Some(device)) => format!(", {}", device.description()),
+        (None, None) => ", which is no hypercall".into(),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
     crash::Crash,
     kvm::{Direction, Width},
     memory::{GuestMemory, Place},
+    pc,
     seed::split,
     stats::ExitStats,
     timer::Timer,
@@ -182,6 +183,8 @@ pub enum Stop {
     Exited(u32),
     /// It is done, by `hlt`: a guest that others built.
     Halted,
+    /// It is done, by a device of `--pc`.
+    Device(pc::End),
     /// It panicked.
     Panicked(PanicReport),
 }

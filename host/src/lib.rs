@@ -44,6 +44,7 @@ pub mod observe;
 pub mod output;
 pub mod output_file;
 pub mod paging;
+pub mod pc;
 pub mod post_mortem;
 pub mod prodcons;
 pub mod recording;

@@ -28,6 +28,7 @@ use crate::{
     limits::{Limits, Printed},
     memory::{GuestMemory, MemoryError, Place},
     output,
+    pc::{Pc, device_at},
     post_mortem::{Evidence, History, Origin},
     stats::{ExitStats, Reason},
     timeline::{Stay, Timeline},
@@ -43,6 +44,7 @@ pub struct Machine {
     file: PathBuf,
     cpu: Box<dyn Driver>,
     foreign: bool,
+    pc: Option<Pc>,
     text: u32,
     mailbox: Option<MailboxAttach>,
     translation: u32,
@@ -119,6 +121,7 @@ impl Machine {
             file: image.path().into(),
             cpu: Box::new(vcpu),
             foreign,
+            pc: None,
             text,
             mailbox: None,
             translation: 0,
@@ -150,10 +153,12 @@ impl Machine {
         image: &Image,
         parameters: Parameters<'_>,
     ) -> Result<(), VcpuError> {
+        let pc = self.pc.as_ref().map(|pc| Pc::new(pc.settings(), parameters.memory));
         if self.crashed {
-            *self = Self::new(system, image, parameters, self.secrets)?;
+            *self = Self::new(system, image, parameters, self.secrets)?.with_pc(pc);
             return Ok(());
         }
+        self.pc = pc;
         let vcpu = self.cpu.vcpu_mut();
         vcpu.memory().clear()?;
         Launch::new(vcpu.memory(), image, parameters)?;
@@ -202,6 +207,22 @@ impl Machine {
     #[must_use]
     pub fn driven_by(self, driver: impl FnOnce(Vcpu) -> Box<dyn Driver>) -> Self {
         Self { cpu: self.cpu.alone().map_or_else(|driver| driver, driver), ..self }
+    }
+
+    /// The same machine with the devices of a PC, which its guest has not met yet.
+    #[must_use]
+    pub fn with_pc(self, pc: Option<Pc>) -> Self {
+        Self { pc, ..self }
+    }
+
+    /// The devices of a PC, if it has them.
+    pub fn pc(&self) -> Option<&Pc> {
+        self.pc.as_ref()
+    }
+
+    /// Whether others built the image.
+    pub fn is_foreign(&self) -> bool {
+        self.foreign
     }
 
     /// The exits so far.
@@ -334,17 +355,37 @@ impl Machine {
     /// one; otherwise the guest is left when it is due, or when its driver wants to be asked.
     fn interrupt(&mut self, registration: &Registration<'_>) -> Result<(), VcpuError> {
         let is_due = self.timer.has_expired();
-        if !is_due || !self.cpu.takes_interrupt()? {
+        let vector = match &self.pc {
+            Some(pc) => pc.interrupt(),
+            None => is_due.then_some(TIMER),
+        };
+        match vector {
+            Some(vector) if self.cpu.takes_interrupt()? => {
+                if self.cpu.vcpu_mut().inject(vector)? {
+                    self.interrupted();
+                }
+            }
             // A guest that cancels a timer that was due would be left at every instruction.
-            self.cpu.vcpu_mut().hold();
-        } else if self.cpu.vcpu_mut().inject(TIMER)? {
-            self.timer = Timer::default();
-            self.explain
-                .call("KVM_INTERRUPT", "the timer's interrupt is due: the guest takes it as it enters");
+            _ => self.cpu.vcpu_mut().hold(),
         }
         let due = self.timer.due().filter(|_| !is_due);
         registration.set_alarm(due.into_iter().chain(self.cpu.wakes()).min());
         Ok(())
+    }
+
+    /// The guest takes its interrupt as it enters.
+    fn interrupted(&mut self) {
+        let why = match &mut self.pc {
+            Some(pc) => {
+                pc.acknowledge();
+                "a line of the test device went high: the guest takes the interrupt as it enters"
+            }
+            None => {
+                self.timer = Timer::default();
+                "the timer's interrupt is due: the guest takes it as it enters"
+            }
+        };
+        self.explain.call("KVM_INTERRUPT", why);
     }
 
     /// Waits until the timer's interrupt is due, asking the driver meanwhile as it wants.
@@ -368,7 +409,7 @@ impl Machine {
         console: &mut dyn FnMut(Said<'_>) -> bool,
     ) -> Result<Reply, Crash> {
         let explain = self.explain;
-        let Self { cpu, vm, secrets, printed, .. } = self;
+        let Self { cpu, vm, secrets, printed, pc, .. } = self;
         let vcpu = cpu.vcpu();
         let printed = Cell::from_mut(printed);
         let admits = |len| {
@@ -389,6 +430,9 @@ impl Machine {
                 !shown || console(said)
             }
         };
+        if let Some(reply) = pc.as_mut().and_then(|pc| pc.serve(exit, &mut console)) {
+            return Ok(reply);
+        }
         // What a guest can cause at each call is its output, wherever it goes.
         let complain = |text: &str| {
             if !limits.quiet && admits(text.len() as u64 + 1) {
@@ -435,6 +479,15 @@ impl Machine {
 
     /// A crash by its better name, where registers give one.
     fn crash(&self, crash: Crash) -> Crash {
+        if let (Crash::UnknownPort { port, width, direction }, true) = (&crash, self.foreign) {
+            let (port, width, direction) = (*port, *width, *direction);
+            return device_at(port).map_or(crash, |device| Crash::NoDevice {
+                port,
+                width,
+                direction,
+                device,
+            });
+        }
         if !matches!(crash, Crash::TripleFault | Crash::Emulation { .. }) {
             return crash;
         }

@@ -17,6 +17,7 @@ use crate::{
     limits::Limits,
     machine::{Halt, Machine},
     output::{self, Sink},
+    pc,
     post_mortem::Report,
     stats::ExitStats,
     watchdog::{Expiry, Watchdog},
@@ -190,7 +191,7 @@ impl<'a> Session<'a> {
         let left = match self.run(machine, Some(turn))? {
             Stop::TurnEnded => false,
             Stop::Attached => return Err(refuse(machine, Some(turn), Crash::MailboxTwice)),
-            Stop::Exited(_) | Stop::Panicked(_) | Stop::Halted | Stop::Unheard => true,
+            Stop::Exited(_) | Stop::Panicked(_) | Stop::Halted | Stop::Device(_) | Stop::Unheard => true,
         };
         machine.read_mailbox(mailbox).map_err(bug)?;
         Ok(TurnEnd { exits: machine.stats().total() - before, left })
@@ -218,6 +219,7 @@ impl<'a> Session<'a> {
         let end = match halt? {
             Halt::Stop(Stop::Panicked(report)) => GuestEnd::Panicked(report),
             Halt::Stop(Stop::Exited(status @ 1..)) => GuestEnd::Exited(status),
+            Halt::Stop(Stop::Device(pc::End::Exit { value, is_success: false })) => GuestEnd::ExitPort(value),
             Halt::Stop(stop) => return Ok(stop),
             Halt::Crash(crash) => GuestEnd::Crashed(crash),
             Halt::Killed => return Err(Error::Killed),

@@ -6,7 +6,7 @@ use crate::{
     admission,
     crash::Crash,
     error::Error,
-    event::{Event, ExitEvent},
+    event::{Event, ExitEvent, ScreenEvent},
     hypercall::Stop,
     image::{Request, Start},
     jail::Jail,
@@ -16,6 +16,7 @@ use crate::{
     machine::{Machine, Secrets},
     observe::Observe,
     output::{self, Sink},
+    pc::{self, Base, Pc, Screen},
     session::{self, Session},
 };
 
@@ -42,6 +43,8 @@ pub struct Plan {
     pub observe: Observe,
     /// Whether the run ends with the registers.
     pub dump_regs: bool,
+    /// What was asked for of a PC's devices, if the guest is to have them.
+    pub pc: Option<pc::Settings>,
 }
 
 /// Runs a guest to its end.
@@ -56,14 +59,25 @@ pub fn run(system: System, jail: &Jail, plan: &Plan, sink: &mut dyn Sink) -> Res
             "arguments after -- reach only guests that are built with guest-rt, and Multiboot kernels as their command line".into(),
         ));
     }
+    if plan.pc.is_some() && matches!(image.start(), Start::Boot { .. }) {
+        return Err(Error::Usage(
+            "--pc is for images that others built; a guest of guest-rt has hypercalls instead of devices"
+                .into(),
+        ));
+    }
     let parameters = Parameters { vm: 1, seed: plan.seed, memory: plan.memory, arguments: &plan.arguments };
     let machine = Machine::new(&system, &image, parameters, plan.secrets)?;
+    let has_screen = machine.is_foreign() && !Screen::is_covered_by(&image, Base::Color);
+    if has_screen && plan.pc.is_some() {
+        Screen::clear(machine.memory(), Base::Color);
+    }
+    let machine = machine.with_pc(plan.pc.map(|settings| Pc::new(settings, plan.memory)));
     let mut machines = plan.observe.attach(&system, vec![machine])?;
     // No VM is to be made any more: KVM's device is closed.
     drop(system);
     let session = Session::start(&plan.limits, jail, plan.observe.needs(), sink)?;
     session.confine()?;
-    let outcome = run_to_exit(&mut machines[0], &session);
+    let outcome = run_to_exit(&mut machines[0], &session, has_screen);
     let outcome = session.conclude(outcome, None, &machines, plan.stats);
     if plan.dump_regs {
         output::complain(&machines[0].registers()?);
@@ -71,16 +85,45 @@ pub fn run(system: System, jail: &Jail, plan: &Plan, sink: &mut dyn Sink) -> Res
     outcome
 }
 
-fn run_to_exit(machine: &mut Machine, session: &Session<'_>) -> Result<(), Error> {
-    let status = match session.run(machine, None)? {
-        Stop::Exited(status) => status,
-        Stop::Halted => 0,
+fn run_to_exit(machine: &mut Machine, session: &Session<'_>, has_screen: bool) -> Result<(), Error> {
+    let stop = session.run(machine, None);
+    // However the guest ended, unless nobody reads.
+    if has_screen && !matches!(stop, Err(Error::Output(_) | Error::OutputHeld { .. })) {
+        tell_screens(machine, session)?;
+    }
+    let (status, end) = match stop? {
+        Stop::Exited(status) => (status, None),
+        Stop::Halted => (0, None),
+        Stop::Device(end) => (0, Some(end)),
         _ => return Err(session::refuse(machine, None, Crash::Alone)),
     };
+    if end == Some(pc::End::Reset) {
+        let (vm, name) = (machine.vm(), machine.name());
+        output::complain(&format!("VM {vm}, {name}: asked for a reset of the PC; its run ends there"));
+    }
     session.event(&Event::Exit(ExitEvent {
         vm: machine.vm(),
         name: machine.name(),
         status,
+        by: end.map(pc::End::name),
+        value: end.and_then(pc::End::value),
         exits: session::exits(machine.stats()),
     }))
+}
+
+/// Shows what is on the guest's screens, or mentions that it is there.
+fn tell_screens(machine: &Machine, session: &Session<'_>) -> Result<(), Error> {
+    let (vm, name) = (machine.vm(), machine.name());
+    let Some(pc) = machine.pc() else {
+        if Screen::read_likely(machine.memory(), Base::Color).is_some() {
+            output::complain(&format!(
+                "VM {vm}, {name}: wrote text to the screen at {:#x}; --pc shows it",
+                Base::Color as u32
+            ));
+        }
+        return Ok(());
+    };
+    pc.screens(machine.memory()).iter().try_for_each(|Screen { address, lines }| {
+        session.event(&Event::Screen(ScreenEvent { vm, name, address: *address, lines }))
+    })
 }

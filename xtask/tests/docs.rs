@@ -41,6 +41,7 @@ documents! {
     hypercalls: "docs/guide/hypercalls.md", 2;
     two_vms: "docs/guide/two-vms.md", 15;
     debugging: "docs/guide/debugging.md", 5;
+    kernels: "docs/guide/kernels.md", 3;
     porting: "docs/guide/porting.md", 4;
     commands: "docs/guide/commands.md", 0;
 }

@@ -26,7 +26,7 @@ use crate::{
     observe::Observe,
     output::Form,
     output_file::{Named, check_distinct},
-    prodcons,
+    pc, prodcons,
     relay::{self, Experiment, Vm, VmGuest},
     schedule::{DEFAULT_TURNS, ScheduleSpec},
     seed, solo,
@@ -66,6 +66,14 @@ pub struct RunArgs {
     /// Where an image that others built starts [default: where it is loaded, or an ELF file's entry].
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     entry: Option<u32>,
+    /// Give an image that others built the devices of a PC: the serial port COM1, debug consoles, an exit port,
+    /// a timer, keyboard controller and the like (docs/guide/kernels.md), without interrupts; and show what is
+    /// on the text screen at 0xB8000 at the end.
+    #[arg(long)]
+    pc: bool,
+    /// The one value at exit port 0xF4 that means success; all others mean failure [default: 0 and 0x10].
+    #[arg(long, value_name = "VALUE", value_parser = parse_address, requires = "pc")]
+    pc_exit_ok: Option<u32>,
     /// The CPU mode that guests run in.
     #[arg(long, value_name = "MODE")]
     mode: Option<Mode>,
@@ -411,6 +419,7 @@ impl RunArgs {
             stats: self.stats || self.report.is_some(),
             observe: self.observe(),
             dump_regs: self.dump_regs,
+            pc: self.pc.then_some(pc::Settings { exit_ok: self.pc_exit_ok }),
         }
     }
 
@@ -453,6 +462,12 @@ impl RunArgs {
         }
         if self.image.is_none() && self.last_format(Format::Elf, Format::Flat).is_some() {
             return Err(Error::Usage("--format elf and --format flat go with --image FILE".into()));
+        }
+        if self.image.is_none() && self.pc {
+            return Err(Error::Usage(
+                "--pc goes with --image FILE: it is for images that others built, and guests that are built with guest-rt have hypercalls"
+                    .into(),
+            ));
         }
         if self.image.is_none() && self.entry.is_some() {
             return Err(Error::Usage("--entry goes with --image FILE".into()));
@@ -624,6 +639,9 @@ mod tests {
         for args in [
             &["hello", "--turns", "3"][..],
             &["prodcons", "--entry", "5"],
+            &["prodcons", "--pc"],
+            &["hello", "--pc"],
+            &["--experiment", "x", "--pc"],
             &["hello", "--entry", "5"],
             &["prodcons", "--record", "x", "--report", "x"],
             &["--image", "x", "--schedule", "random"],

@@ -404,6 +404,7 @@ impl<A: GuestArch> Driver for Debugger<A> {
             Halt::Stop(Stop::Exited(status)) => {
                 SingleThreadStopReason::Exited(u8::try_from(*status).unwrap_or(u8::MAX))
             }
+            Halt::Stop(Stop::Device(end)) => SingleThreadStopReason::Exited(u8::from(!end.is_success())),
             Halt::Stop(Stop::Halted) => SingleThreadStopReason::Exited(0),
             Halt::Expired(Expiry::Interrupted(_)) => SingleThreadStopReason::Terminated(Signal::SIGINT),
             Halt::Expired(_) => SingleThreadStopReason::Terminated(Signal::SIGALRM),

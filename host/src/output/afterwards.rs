@@ -43,6 +43,7 @@ impl Sink for Afterwards {
             | Event::Log(_)
             | Event::Turn(_)
             | Event::Relay(_)
+            | Event::Screen(_)
             | Event::Crash(_)
             | Event::Exit(_) => Ok(()),
         }

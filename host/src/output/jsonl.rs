@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Sink, Utf8Stream};
-use crate::event::{Console, CrashEvent, Event, ExitEvent};
+use crate::event::{Console, CrashEvent, Event, ExitEvent, ScreenEvent};
 
 /// Writes events as JSON lines.
 pub(crate) struct JsonLines<W> {
@@ -52,7 +52,9 @@ impl<W: Write + Send> Sink for JsonLines<W> {
                 self.line(event)?;
                 self.flush()
             }
-            Event::Exit(ExitEvent { vm, name, .. }) | Event::Crash(CrashEvent { vm, name, .. }) => {
+            Event::Screen(ScreenEvent { vm, name, .. })
+            | Event::Exit(ExitEvent { vm, name, .. })
+            | Event::Crash(CrashEvent { vm, name, .. }) => {
                 let rest = self.consoles.entry(*vm).or_default().finish();
                 self.console(*vm, name, rest)?;
                 self.line(event)

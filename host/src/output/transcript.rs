@@ -14,8 +14,9 @@ use super::{LineEnds, Sink, Utf8Stream, visible};
 use crate::{
     event::{
         Account, Audit, Console, Dropped, End, Event, Exits, FunctionProfile, Guest, Log, ProfileEvent,
-        Relay, Run, StatsEvent, Turn, TurnsProfile, VmProfile, VmStats,
+        Relay, Run, ScreenEvent, StatsEvent, Turn, TurnsProfile, VmProfile, VmStats,
     },
+    pc::screen_text,
     stats::{Row, microseconds},
 };
 
@@ -246,6 +247,12 @@ impl<W: Write + Send> Transcript<W> {
         Ok(())
     }
 
+    /// What is on a guest's text screen.
+    fn screen(&mut self, screen: &ScreenEvent<'_>) -> io::Result<()> {
+        write!(self.writer, "{}", visible(&screen_text(screen.lines)))?;
+        self.flush()
+    }
+
     /// How much of a guest's text there was no room for: on standard error, since it is about the output.
     fn dropped(&mut self, dropped: &Dropped<'_>) -> io::Result<()> {
         let Dropped { vm, name, bytes, limit } = dropped;
@@ -389,6 +396,10 @@ impl<W: Write + Send> Sink for Transcript<W> {
             // A guest that ends well may leave its last line as it is.
             Event::Console(_) => {}
             Event::Exit(_) => self.end_characters()?,
+            Event::Screen(_) => {
+                self.end_characters()?;
+                self.end_lines()?;
+            }
             _ => self.end_lines()?,
         }
         match event {
@@ -399,6 +410,7 @@ impl<W: Write + Send> Sink for Transcript<W> {
             Event::Turn(turn) => self.turn(turn),
             Event::Relay(turn) => self.relay(turn),
             Event::End(end) => self.end(end),
+            Event::Screen(screen) => self.screen(screen),
             Event::Dropped(dropped) => self.dropped(dropped),
             Event::Stats(stats) => self.stats(stats),
             Event::Profile(profile) => self.profile(profile),

@@ -138,6 +138,14 @@ impl Evidence {
         &self.origin
     }
 
+    /// The port that the guest read, if that was the last exit that it caused.
+    pub fn last_read(&self) -> Option<u16> {
+        match self.exits.iter().rfind(|exit| !matches!(exit, Exit::Interrupted)) {
+            Some(Exit::In { port, .. }) => Some(*port),
+            _ => None,
+        }
+    }
+
     /// Whether the timer's interrupt was due, and the guest did not let it in.
     pub fn is_deaf(&self) -> bool {
         self.is_deaf

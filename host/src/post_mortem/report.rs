@@ -15,6 +15,7 @@ use crate::{
     foreign,
     kvm::{Direction, Exit, Registers},
     output::visible,
+    pc::device_at,
 };
 
 /// What the paths of Rust's library begin with in images: the name that xtask gives to the toolchain's
@@ -212,7 +213,11 @@ fn exits(exits: &[Exit], foreign: bool) -> Vec<String> {
 }
 
 fn shown_exit(exit: &Exit, foreign: bool) -> String {
-    let name = |port| foreign::hypercall(port, foreign).map_or(String::new(), |port| format!(" ({port:?})"));
+    let name = |port| match (foreign::hypercall(port, foreign), device_at(port).filter(|_| foreign)) {
+        (Some(port), _) => format!(" ({port:?})"),
+        (None, Some(device)) => format!(" ({})", device.name),
+        (None, None) => String::new(),
+    };
     match *exit {
         Exit::Out { port, .. } => format!("out {port:#x}{}", name(port)),
         Exit::In { port, .. } => format!("in {port:#x}{}", name(port)),

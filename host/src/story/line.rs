@@ -34,6 +34,12 @@ pub(super) enum Line {
         target: String,
         message: String,
     },
+    Screen {
+        vm: u32,
+        #[serde(default)]
+        name: String,
+        lines: Vec<String>,
+    },
     Crash(Crash),
     End(End),
     Exit(Exited),

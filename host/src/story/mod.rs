@@ -23,7 +23,7 @@ pub use narrator::{Listener, Narrator};
 pub use problem::{Problem, StoryError};
 pub use tally::Counts;
 
-use crate::{command::CommandLine, error::Status, event::Audit, files, recording::Options};
+use crate::{command::CommandLine, error::Status, event::Audit, files, pc::screen_text, recording::Options};
 use line::Line;
 use tally::Tally;
 
@@ -145,6 +145,10 @@ impl Story {
                 self.soloist.get_or_insert(name);
                 let line = format!("{:<5} {target}: {message}", level.to_uppercase()).replace('\n', "\\n");
                 self.output(vm, &(line + "\n"));
+            }
+            Line::Screen { vm, name, lines } => {
+                self.soloist.get_or_insert(name);
+                self.output(vm, &screen_text(&lines));
             }
             Line::Crash(crash) => {
                 self.soloist.get_or_insert_with(|| crash.name.clone());

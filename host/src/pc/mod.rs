@@ -1,0 +1,303 @@
+//! `--pc`: the devices of a PC that kernels expect, for images that others built.
+//!
+//! The devices take what such kernels write on their way, and answer so that they go on. Nothing depends on a
+//! clock and no interrupt ever comes, so that a run can be repeated. [`device_at`] says which port belongs to
+//! which device; docs/guide/kernels.md says for each what works and what does not.
+
+mod cmos;
+mod device;
+mod keyboard;
+mod pic;
+mod pit;
+mod screen;
+mod serial;
+mod vga;
+
+pub use device::{Device, device_at};
+pub use screen::{Base, Screen, text as screen_text};
+
+use cmos::Cmos;
+use device::Part;
+use keyboard::Keyboard;
+use pic::Pics;
+use pit::Pit;
+use serial::Com1;
+use vga::Vga;
+
+use crate::{
+    hypercall::{Reply, Said, Stop},
+    kvm::{Exit, Width},
+    memory::GuestMemory,
+};
+
+/// What was asked for of the platform.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// The one value at the exit port that means success; without it [`SUCCESSES`] do.
+    pub exit_ok: Option<u32>,
+}
+
+/// The values at the exit port that mean success, if no other was named: that of kvm-unit-tests, and that of
+/// the tutorials for kernels in Rust.
+pub const SUCCESSES: [u32; 2] = [0, 0x10];
+
+impl Settings {
+    fn is_success(self, value: u32) -> bool {
+        self.exit_ok.map_or(SUCCESSES.contains(&value), |ok| ok == value)
+    }
+}
+
+/// How a guest ended by a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It wrote a value to the exit port.
+    Exit {
+        /// The value.
+        value: u32,
+        /// Whether that means success.
+        is_success: bool,
+    },
+    /// It switched the power off.
+    PowerOff,
+    /// It asked for a reset.
+    Reset,
+}
+
+impl End {
+    /// The end's name for machines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exit { .. } => "exit-port",
+            Self::PowerOff => "power-off",
+            Self::Reset => "reset",
+        }
+    }
+
+    /// Whether it is no failure.
+    pub fn is_success(self) -> bool {
+        !matches!(self, Self::Exit { is_success: false, .. })
+    }
+
+    /// The value that was written to the exit port, if it was that.
+    pub fn value(self) -> Option<u32> {
+        match self {
+            Self::Exit { value, .. } => Some(value),
+            Self::PowerOff | Self::Reset => None,
+        }
+    }
+}
+
+/// What a write to a device does beyond the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    None,
+    Print(u8),
+    End(End),
+}
+
+/// What Bochs' debug console reads as, at both of its ports.
+const DEBUG_CONSOLE: u8 = 0xE9;
+/// The course's port for one byte, which Bochs has for the same purpose and lets be read.
+const PRINT_BYTE: u16 = guest_abi::port::Port::PrintByte as u16;
+
+/// The address register of PCI, which takes accesses of 32 bits.
+const PCI_ADDRESS: u16 = 0xCF8;
+/// The first of PCI's data ports.
+const PCI_DATA: u16 = 0xCFC;
+/// The reset register, one of PCI's ports.
+const RESET_CONTROL: u16 = 0xCF9;
+/// The reset register's bit that resets the CPU.
+const RESET_CPU: u8 = 1 << 2;
+/// Port 0x92's bit that resets the CPU.
+const FAST_RESET: u8 = 1 << 0;
+/// Port 0x92's bit for the A20 line, which is always on.
+const A20: u8 = 1 << 1;
+/// ACPI's PM1 control register: go to sleep, in the state that other bits say. All of those are off here.
+const SLEEP: u32 = 1 << 13;
+/// ACPI's PM1 control register: ACPI is enabled.
+const ACPI_ENABLED: u32 = 1;
+/// What Bochs wants written to its power-off port, byte by byte.
+const SHUTDOWN: &[u8] = b"Shutdown";
+
+/// The platform.
+pub struct Pc {
+    settings: Settings,
+    serial: Com1,
+    pics: Pics,
+    pit: Pit,
+    keyboard: Keyboard,
+    cmos: Cmos,
+    vga: Vga,
+    pci_address: u32,
+    store: [u8; 4],
+    /// How many bytes of the power-off port's text have come.
+    shutdown: usize,
+}
+
+impl Pc {
+    /// The platform of a PC with this much memory in bytes.
+    pub fn new(settings: Settings, memory: u32) -> Self {
+        Self {
+            settings,
+            serial: Com1::default(),
+            pics: Pics::default(),
+            pit: Pit::default(),
+            keyboard: Keyboard::default(),
+            cmos: Cmos::new(memory),
+            vga: Vga::default(),
+            pci_address: 0,
+            store: [0; 4],
+            shutdown: 0,
+        }
+    }
+
+    /// What was asked for of it.
+    pub fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    /// Serves an exit, if it is an access to one of the devices; `console` takes what is printed.
+    pub fn serve(&mut self, exit: &Exit, console: &mut dyn FnMut(Said<'_>) -> bool) -> Option<Reply> {
+        match exit {
+            Exit::Out { port, width, values } => {
+                device_at(*port)?;
+                let mut text = Vec::new();
+                let mut end = None;
+                for &value in values.as_slice() {
+                    if end.is_none() {
+                        end = self.write(*port, *width, value, &mut text);
+                    }
+                }
+                if !text.is_empty() && !console(Said::Text(&text)) {
+                    return Some(Reply::Stop(Stop::Unheard));
+                }
+                Some(end.map_or(Reply::Resume, |end| Reply::Stop(Stop::Device(end))))
+            }
+            Exit::In { port: PRINT_BYTE, width: Width::Byte, .. } => {
+                Some(Reply::Answer(DEBUG_CONSOLE.into()))
+            }
+            Exit::In { port, width, .. } => {
+                device_at(*port)?;
+                Some(Reply::Answer(self.read(*port, *width)))
+            }
+            Exit::Halt { interrupts: true } if self.interrupt().is_some() => Some(Reply::Resume),
+            _ => None,
+        }
+    }
+
+    /// The vector of the interrupt that waits for the CPU, if one does.
+    pub fn interrupt(&self) -> Option<u32> {
+        self.pics.pending().map(u32::from)
+    }
+
+    /// The CPU takes the interrupt that waits.
+    pub fn acknowledge(&mut self) {
+        self.pics.acknowledge();
+    }
+
+    /// What the screens show.
+    pub fn screens(&self, memory: &GuestMemory) -> Vec<Screen> {
+        let color = Screen::read(memory, Base::Color, self.vga.start());
+        color.into_iter().chain(Screen::read_likely(memory, Base::Mono)).collect()
+    }
+
+    /// One write. Printed bytes are added to `text`.
+    fn write(&mut self, port: u16, width: Width, value: u32, text: &mut Vec<u8>) -> Option<End> {
+        let bytes = value.to_le_bytes();
+        let effects = match (device_at(port)?.part, width) {
+            (Part::ExitPort, _) => {
+                return Some(End::Exit { value, is_success: self.settings.is_success(value) });
+            }
+            (Part::Power, _) => return (value & SLEEP != 0).then_some(End::PowerOff),
+            (Part::Lines, _) => {
+                // Those above 15 would be an IOAPIC's.
+                let line = (port & 0x1F).to_le_bytes()[0];
+                if line < 16 {
+                    self.pics.set_line(line, value != 0);
+                }
+                return None;
+            }
+            (Part::Pci, Width::Long) => {
+                if port == PCI_ADDRESS {
+                    self.pci_address = value;
+                }
+                return None;
+            }
+            // A wider access is one byte to each port, as on the bus of these devices.
+            _ => (port..).zip(&bytes[..width.bytes()]).map(|(port, &byte)| self.write_byte(port, byte)),
+        };
+        for effect in effects {
+            match effect {
+                Effect::None => {}
+                Effect::Print(byte) => text.push(byte),
+                Effect::End(end) => return Some(end),
+            }
+        }
+        None
+    }
+
+    fn write_byte(&mut self, port: u16, value: u8) -> Effect {
+        let Some(device) = device_at(port) else { return Effect::None };
+        let end_if = |is_end, end| if is_end { Effect::End(end) } else { Effect::None };
+        match device.part {
+            Part::Serial => return self.serial.write(port, value).map_or(Effect::None, Effect::Print),
+            Part::Console => return Effect::Print(value),
+            Part::Keyboard => return end_if(self.keyboard.write(port, value), End::Reset),
+            Part::ControlPort => return end_if(value & FAST_RESET != 0, End::Reset),
+            Part::Pci => return end_if(port == RESET_CONTROL && value & RESET_CPU != 0, End::Reset),
+            Part::PowerText => return end_if(self.is_shut_down_by(value), End::PowerOff),
+            Part::Store => self.store[usize::from(port & 3)] = value,
+            Part::Pic => self.pics.write(port, value),
+            Part::Pit => self.pit.write(port, value),
+            Part::Speaker => self.pit.write_speaker(value),
+            Part::Cmos => self.cmos.write(port, value),
+            Part::Vga => self.vga.write(port, value),
+            // An access to a neighbour does not reach those that are more than a byte wide.
+            Part::ExitPort | Part::Power | Part::Lines | Part::Ignored | Part::Absent => {}
+        }
+        Effect::None
+    }
+
+    /// Takes a byte for Bochs' power-off port; says whether the text is whole.
+    fn is_shut_down_by(&mut self, byte: u8) -> bool {
+        let is_next = SHUTDOWN.get(self.shutdown) == Some(&byte);
+        self.shutdown =
+            if is_next { self.shutdown + 1 } else { usize::from(SHUTDOWN.first() == Some(&byte)) };
+        self.shutdown == SHUTDOWN.len()
+    }
+
+    fn read(&mut self, port: u16, width: Width) -> u32 {
+        match (port, width) {
+            (PCI_ADDRESS, Width::Long) => self.pci_address,
+            _ => (port..)
+                .take(width.bytes())
+                .enumerate()
+                .fold(0, |value, (index, port)| value | u32::from(self.read_byte(port)) << (8 * index)),
+        }
+    }
+
+    fn read_byte(&mut self, port: u16) -> u8 {
+        /// What a port without a device reads as.
+        const NOTHING: u8 = 0xFF;
+        let Some(device) = device_at(port) else { return NOTHING };
+        match device.part {
+            Part::Serial => self.serial.read(port),
+            Part::Console => DEBUG_CONSOLE,
+            Part::Store => self.store[usize::from(port & 3)],
+            Part::Pic => self.pics.read(port),
+            Part::Pit => self.pit.read(port),
+            Part::Speaker => self.pit.read_speaker(),
+            Part::Keyboard => self.keyboard.read(port),
+            Part::Cmos => self.cmos.read(port),
+            Part::ControlPort => A20,
+            Part::Vga => self.vga.read(port),
+            Part::Power => ACPI_ENABLED.to_le_bytes()[usize::from(port & 1)],
+            Part::Pci if port < PCI_DATA => 0,
+            Part::Ignored | Part::ExitPort | Part::PowerText | Part::Lines => 0,
+            Part::Pci | Part::Absent => NOTHING,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
