@@ -242,7 +242,7 @@ fn scenario(thread: Thread, call: &str) -> Scenario {
 
 fn of_the_explorer(call: &str) -> bool {
     let plain = Thread::Vcpu(NO_NEEDS).calls();
-    matches!(call, "mmap" | "madvise" | "getrandom") || !plain.iter().any(|it| it.name == call)
+    matches!(call, "mmap" | "madvise") || !plain.iter().any(|it| it.name == call)
 }
 
 #[test]

@@ -5,11 +5,12 @@ mod measurements;
 
 use std::process::ExitCode;
 
-use guestlab::jail::Jail;
+use guestlab::jail::{self, Jail};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     // In the jail, as guests run.
+    jail::share_one_arena();
     match measurements::measure(&words, &Jail::new(true, None)) {
         Ok(values) => {
             println!("{}", serde_json::Value::from(values));

@@ -186,8 +186,8 @@ const VCPU: &[Call] = &[
     // In debug builds the library looks whether a file that it closes is open.
     #[cfg(debug_assertions)]
     only("fcntl F_GETFD", libc::SYS_fcntl, &[(1, Is(libc::F_GETFD.cast_unsigned()))]),
-    // Chance for hash tables.
-    any("getrandom", libc::SYS_getrandom),
+    // Chance for a thread's first hash table.
+    spare(any("getrandom", libc::SYS_getrandom)),
     SEND,
     RESTART,
     GETPID,
