@@ -298,6 +298,9 @@ impl GuestError {
             return advice.into();
         }
         let is_foreign = self.evidence.as_ref().is_some_and(|evidence| evidence.origin().is_foreign());
+        if is_foreign && timed_out.is_some_and(Evidence::takes_interrupts) {
+            return "look for an endless loop; if the guest waits for an interrupt, such as a timer's: none comes here".into();
+        }
         let other = if is_foreign { foreign::hint(&self.end) } else { None };
         other.unwrap_or_else(|| self.end.hint().into())
     }
