@@ -9,7 +9,7 @@ use crate::{
     exchange::Refusal,
     kvm::{Direction, Width},
     memory::Place,
-    pc::Device,
+    pc::{Device, MemoryDevice, device_in_memory_at},
     trap::TrapReport,
     unhandled::{TripleFault, Unemulated, Unhandled},
 };
@@ -249,6 +249,12 @@ impl Crash {
             Self::NoMemory { place: Place::StackGuard, .. } | Self::PushOffStack { .. } | Self::Trap(_) => {
                 "look for endless recursion or large local variables: the stack has 16 KiB"
             }
+            Self::NoMemory { address, .. } if device_in_memory_at(*address) == Some(MemoryDevice::Screen) => {
+                "give the guest --memory 1M or more, which reaches beyond the screen"
+            }
+            Self::NoMemory { address, .. } if device_in_memory_at(*address).is_some() => {
+                "do without this device: Guestlab does not have it, and --pc does not either"
+            }
             Self::NoMemory { address, .. } if *address >= MAX_MEMORY.into() => {
                 "look for a wrong pointer: a guest's memory ends at 3 GiB at most, and no device lies above it"
             }
@@ -301,6 +307,11 @@ fn describe_mmio(address: u64, direction: Direction, place: Place) -> String {
             format!("stack overflow: {verb} the guard page below the stack, at {address:#x}")
         }
         Place::Memory => format!("{verb} address {address:#x}, which KVM took for no memory"),
-        Place::Beyond => format!("{verb} address {address:#x}, where it has no memory"),
+        Place::Beyond => match device_in_memory_at(address) {
+            Some(device) => {
+                format!("{verb} address {address:#x} ({}), where it has no memory", device.name())
+            }
+            None => format!("{verb} address {address:#x}, where it has no memory"),
+        },
     }
 }

@@ -303,6 +303,9 @@ impl GuestError {
             (GuestEnd::Deadline(_) | GuestEnd::Exits(_), Some(evidence)) if evidence.is_in_zeros() => {
                 Some(foreign::EMPTY_MEMORY.into())
             }
+            (_, Some(_)) if timed_out.is_some_and(Evidence::takes_interrupts) => {
+                Some("look for an endless loop; if the guest waits for an interrupt, such as a timer's: none comes here".into())
+            }
             _ => None,
         };
         other.unwrap_or_else(|| self.end.hint())

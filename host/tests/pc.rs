@@ -228,6 +228,9 @@ fn a_kernel_that_waits_for_a_key_is_told_that_none_comes() {
         let (_, err) = run_real(&key, &["--pc", "--timeout", "0.3"], 4);
         assert!(err.contains("try: do not wait for a key: nobody types"), "{err}");
         assert!(err.contains("in 0x64 (keyboard)"), "{err}");
+        let ticks = images.flat("ticks", &[0xFB, 0xEB, 0xFE]);
+        let (_, err) = run_real(&ticks, &["--pc", "--timeout", "0.3"], 4);
+        assert!(err.contains("if the guest waits for an interrupt, such as a timer's: none comes"), "{err}");
         let (_, err) = run_real(&disk, &["--pc", "--timeout", "0.3"], 4);
         assert!(err.contains("try: do not wait for that device"), "{err}");
     }
@@ -265,6 +268,25 @@ fn without_the_option_the_device_is_named() {
                 assert_eq!(err, "");
             }
         }
+    }
+}
+
+#[test]
+fn devices_in_memory_are_named() {
+    let images = Images::new();
+    // mov [address], eax
+    let access = |address: u32| [&[0xA3][..], &address.to_le_bytes(), &[HLT]].concat();
+    let apic = images.flat("apic", &access(0xFEE0_00F0));
+    let screen = images.flat("screen", &access(0xB_8000));
+    if can_run_guests() {
+        let (_, err) = run(&apic, &["--format", "flat", "--pc"], 3);
+        assert!(
+            err.contains("wrote to address 0xfee000f0 (the local APIC), where it has no memory"),
+            "{err}"
+        );
+        assert!(err.contains("try: do without this device"), "{err}");
+        let (_, err) = run(&screen, &["--format", "flat", "--pc", "--memory", "512K"], 3);
+        assert!(err.contains("(the memory of the screen), where it has no memory\n  try: give"), "{err}");
     }
 }
 

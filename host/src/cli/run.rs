@@ -66,9 +66,10 @@ pub struct RunArgs {
     /// Where an image that others built starts [default: where it is loaded, or an ELF file's entry].
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     entry: Option<u32>,
-    /// Give an image that others built the devices of a PC: the serial port COM1, debug consoles, an exit port,
-    /// a timer, keyboard controller and the like (docs/guide/kernels.md), without interrupts; and show what is
-    /// on the text screen at 0xB8000 at the end.
+    /// Give an image that others built the devices of a PC, and show its text screen at the end.
+    ///
+    /// Among the devices are the serial port COM1, debug consoles, the exit port 0xF4, a timer and a keyboard
+    /// controller. No device sends interrupts. docs/guide/kernels.md has the list.
     #[arg(long)]
     pc: bool,
     /// The one value at exit port 0xF4 that means success; all others mean failure [default: 0 and 0x10].

@@ -81,6 +81,42 @@ pub fn device_at(port: u16) -> Option<&'static Device> {
     DEVICES.iter().find(|device| device.ports.iter().any(|ports| ports.contains(&port)))
 }
 
+/// What a PC has at a guest-physical address where a VM has no memory, if anything.
+pub fn device_in_memory_at(address: u64) -> Option<MemoryDevice> {
+    match address {
+        0xA_0000..0xC_0000 => Some(MemoryDevice::Screen),
+        0xFEC0_0000..0xFEC0_1000 => Some(MemoryDevice::IoApic),
+        0xFED0_0000..0xFED0_0400 => Some(MemoryDevice::Hpet),
+        0xFEE0_0000..0xFEE0_1000 => Some(MemoryDevice::LocalApic),
+        _ => None,
+    }
+}
+
+/// A device that kernels reach by memory accesses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryDevice {
+    /// The video card's memory.
+    Screen,
+    /// The interrupt controller of the board.
+    IoApic,
+    /// The event timer.
+    Hpet,
+    /// The interrupt controller of the CPU.
+    LocalApic,
+}
+
+impl MemoryDevice {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Screen => "the memory of the screen",
+            Self::IoApic => "the I/O APIC",
+            Self::Hpet => "the HPET",
+            Self::LocalApic => "the local APIC",
+        }
+    }
+}
+
 const fn device(
     name: &'static str,
     what: &'static str,
@@ -173,6 +209,9 @@ mod tests {
             let device = device_at(port).expect("a device");
             assert_eq!((device.name, device.is_there()), (name, is_there), "{port:#x}");
         }
+        assert_eq!(device_in_memory_at(0xFEE0_00F0), Some(MemoryDevice::LocalApic));
+        assert_eq!(device_in_memory_at(0xB_8000), Some(MemoryDevice::Screen));
+        assert_eq!(device_in_memory_at(0x20_0000), None);
         assert_eq!(device_at(0x1234), None);
         assert_eq!(device_at(0xE9), None);
     }

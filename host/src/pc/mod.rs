@@ -13,7 +13,7 @@ mod screen;
 mod serial;
 mod vga;
 
-pub use device::{Device, device_at};
+pub use device::{Device, MemoryDevice, device_at, device_in_memory_at};
 pub use screen::{Base, Screen, text as screen_text};
 
 use cmos::Cmos;

@@ -146,8 +146,7 @@ impl Evidence {
     /// The same evidence of a guest whose timer's interrupt is due, if it is.
     #[must_use]
     pub fn with_timer(self, is_due: bool) -> Self {
-        let lets_in = |registers: &Registers| registers.flags & RFlags::INTERRUPT_FLAG.bits() != 0;
-        let is_deaf = is_due && self.registers.as_ref().is_some_and(|registers| !lets_in(registers));
+        let is_deaf = is_due && self.registers.is_some() && !self.takes_interrupts();
         Self { is_deaf, ..self }
     }
 
@@ -162,6 +161,12 @@ impl Evidence {
             Some(Exit::In { port, .. }) => Some(*port),
             _ => None,
         }
+    }
+
+    /// Whether interrupts were on, as far as the registers are known.
+    pub fn takes_interrupts(&self) -> bool {
+        let flags = self.registers.as_ref().map_or(0, |registers| registers.flags);
+        flags & RFlags::INTERRUPT_FLAG.bits() != 0
     }
 
     /// Whether the timer's interrupt was due, and the guest did not let it in.
