@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{
     error::Error,
-    output::{self, Form},
+    output::{self, Form, visible_line},
     story::{Crash, Deed, Story, Turn},
 };
 
@@ -59,10 +59,7 @@ pub fn run(plan: &Plan) -> Result<(), Error> {
     let comparison = Comparison::of(&[Story::open(one)?, Story::open(other)?]);
     match plan.form {
         Form::Text => output::line(output::visible(&comparison.text(plan)).to_string().trim_end()),
-        Form::JsonLines => {
-            let json = serde_json::to_string(&comparison).map_err(|error| Error::Output(error.into()))?;
-            output::line(&json)
-        }
+        Form::JsonLines => output::line(&output::json::text(&comparison)),
     }
 }
 
@@ -83,7 +80,8 @@ impl Comparison {
     }
 
     fn text(&self, Plan { files: [a, b], .. }: &Plan) -> String {
-        let mut text = format!("A  {}\nB  {}\n\n", a.display(), b.display());
+        let [a, b] = [a, b].map(|path| visible_line(&path.to_string_lossy()));
+        let mut text = format!("A  {a}\nB  {b}\n\n");
         self.write_parting(&mut text)
             .and_then(|()| self.write_figures(&mut text))
             .expect("a String takes all text");
@@ -97,7 +95,7 @@ impl Comparison {
             (false, Some(turn)) => {
                 writeln!(text, "they part at turn {turn}; what else differs is marked")?;
                 ["A", "B"].into_iter().zip(&self.turns).try_for_each(|(name, turn)| {
-                    writeln!(text, "  {name}  {}", turn.as_deref().unwrap_or("no such turn"))
+                    writeln!(text, "  {name}  {}", visible_line(turn.as_deref().unwrap_or("no such turn")))
                 })
             }
         }
@@ -112,7 +110,7 @@ impl Comparison {
         for figure in &self.figures {
             let mark = if figure.differs { '*' } else { ' ' };
             let [a, b] = cells(figure);
-            writeln!(text, "{mark} {:<names$}  {a:<values$}  {b}", figure.name)?;
+            writeln!(text, "{mark} {:<names$}  {a:<values$}  {b}", visible_line(&figure.name))?;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::{
     jail::{Jail, Needs, Thread},
     kvm::{CpuState, Exit, System, Values, Vcpu, Width, module_name},
     memory::GuestMemory,
-    output,
+    output::{self, visible_line},
     watchdog::Watchdog,
 };
 
@@ -128,11 +128,11 @@ fn run_two_instructions(system: &System, jail: &Jail) -> Finding {
 /// For example `ok    device: /dev/kvm is there`.
 fn line(what: &str, finding: &Finding) -> String {
     match finding {
-        Ok(detail) => format!("ok    {what}: {detail}"),
+        Ok(detail) => format!("ok    {what}: {}", visible_line(detail)),
         // The errors' own words say how to mend it, after a colon or a semicolon.
-        Err(detail) => match detail.split_once([':', ';']) {
+        Err(detail) => match visible_line(detail).split_once([':', ';']) {
             Some((problem, mend)) => format!("FAIL  {what}: {problem}\n      mend: {}", mend.trim()),
-            None => format!("FAIL  {what}: {detail}"),
+            None => format!("FAIL  {what}: {}", visible_line(detail)),
         },
     }
 }

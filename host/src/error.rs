@@ -14,7 +14,7 @@ use crate::{
     interrupt::Signal,
     kvm::{SystemError, VcpuError},
     memory::{MemoryError, check_size},
-    output::visible,
+    output::{visible, visible_line},
     pc::{Device, device_at},
     post_mortem::{Evidence, Report, Wanted, is_a_librarys},
     recording::RecordingError,
@@ -341,7 +341,7 @@ pub struct Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { vm, name, turn } = self;
-        write!(f, "VM {vm}, {}", visible(name).to_string().replace('\n', "\\n"))?;
+        write!(f, "VM {vm}, {}", visible_line(name))?;
         turn.map_or(Ok(()), |turn| write!(f, ", turn {turn}"))
     }
 }
@@ -429,7 +429,7 @@ impl fmt::Display for GuestEnd {
             }
             Self::Panicked(PanicReport { message, file, line, column }) => {
                 let (message, file) = (String::from_utf8_lossy(message), String::from_utf8_lossy(file));
-                let (message, file) = (quoted(&message, 4096), quoted(&file, 256));
+                let (message, file) = (quoted(&message, 4096), visible_line(&cut_off(&file, 256)));
                 write!(f, "panicked at {file}:{line}:{column}: {message}")
             }
             Self::Crashed(crash) => write!(f, "{crash}"),
@@ -449,11 +449,15 @@ impl fmt::Display for GuestEnd {
 /// A guest's text in a report of ours: of limited length, and indented where it has several lines, so
 /// that none of them looks like one of ours.
 fn quoted(text: &str, limit: usize) -> String {
+    visible(&cut_off(text, limit)).to_string().replace('\n', "\n    | ")
+}
+
+fn cut_off(text: &str, limit: usize) -> String {
     let mut shown: String = text.chars().take(limit).collect();
     if shown.len() < text.len() {
         shown.push_str(" [cut off]");
     }
-    visible(&shown).to_string().replace('\n', "\n    | ")
+    shown
 }
 
 impl std::error::Error for GuestError {}

@@ -11,7 +11,7 @@ use crate::{
     conduct::{Habit, Record},
     exchange::States,
     hypercall,
-    output::visible,
+    output::visible_line,
     post_mortem::Report,
     stats::{ExitStats, JsonRow},
 };
@@ -271,7 +271,7 @@ impl fmt::Display for Finding {
         let Self { vm, name, message, .. } = self;
         // A name from a file is one line as well.
         let text = format!("VM {vm}, {name}: {message}");
-        f.write_str(&visible(&text).to_string().replace('\n', "\\n"))
+        f.write_str(&visible_line(&text))
     }
 }
 

@@ -29,7 +29,7 @@ use guestlab::{
 fn main() -> ExitCode {
     jail::share_one_arena();
     jail::note_inherited_files();
-    let command = Cli::parse().command;
+    let command = understand().command;
     let outcome = panic::catch_unwind(|| obey(command))
         .unwrap_or_else(|_| Err(Error::Bug("it panicked, with the message above".into())));
     let status = match outcome {
@@ -43,6 +43,14 @@ fn main() -> ExitCode {
         }
     };
     ExitCode::from(status as u8)
+}
+
+/// What the command line says. What is wrong with it is told as of the same words with nothing hidden in them.
+fn understand() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| {
+        let words = env::args_os().map(|word| output::visible_line(&word.to_string_lossy()));
+        Cli::try_parse_from(words).err().unwrap_or(error).exit()
+    })
 }
 
 fn obey(command: Command) -> Result<(), Error> {
@@ -191,7 +199,7 @@ fn complain(error: &Error) {
         let text = error.to_string();
         let text = match error.has_lines() {
             true => output::visible(&text).to_string(),
-            false => output::visible(&text).to_string().replace('\n', "\\n"),
+            false => output::visible_line(&text),
         };
         output::complain_styled(&format!("{}: {text}", output::label("guestlab")));
     }

@@ -5,7 +5,7 @@
 //! process that runs guests may not.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     ffi::{OsStr, OsString},
     fs::{self, File, Metadata, Permissions},
     io::{self, Write},
@@ -214,7 +214,7 @@ pub fn check_distinct(inputs: Vec<Named>, outputs: Vec<Named>) -> Result<(), Err
     let of_process = [("standard output", "/dev/stdout"), ("standard error", "/dev/stderr")];
     let of_process = of_process.map(|(what, path)| Named::new(what, Path::new(path)));
     let program = Named::new("this program", Path::new("/proc/self/exe"));
-    let mut taken: HashMap<Identity, Named> = HashMap::new();
+    let mut taken: BTreeMap<Identity, Named> = BTreeMap::new();
     for named in inputs.into_iter().chain([program]).chain(of_process) {
         identity(&named.path).map(|identity| taken.entry(identity).or_insert(named));
     }
@@ -232,7 +232,7 @@ pub fn check_distinct(inputs: Vec<Named>, outputs: Vec<Named>) -> Result<(), Err
 }
 
 /// What tells a regular file from all others, whatever its names.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Identity {
     /// One that is there, by device and inode.
     Old(u64, u64),

@@ -40,6 +40,7 @@ const MAX_FILE_SIZE: u64 = 4 << 30;
 
 /// The first line of a recording.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Header {
     event: String,
     version: u32,
@@ -47,8 +48,10 @@ pub struct Header {
     pub options: Options,
 }
 
-/// The options of a run that its `run` event does not have.
+/// The options of a run that its `run` event does not have. One that is not known here would be ignored by a
+/// replay, so that it is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Options {
     /// The producers' image, as [`Source::written`](crate::image::Source::written) has it.
     pub producer: String,
@@ -366,7 +369,7 @@ impl<'a> Recorder<'a> {
 }
 
 fn append_line(lines: &mut Vec<u8>, record: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *lines, record)?;
+    output::json::write(&mut *lines, record)?;
     lines.push(b'\n');
     Ok(())
 }
@@ -653,6 +656,9 @@ mod tests {
         assert_eq!(line(&["{}", RUN]), 1);
         assert_eq!(line(&[&FIRST.replace("\"version\":1", "\"version\":9"), RUN]), 1);
         assert_eq!(line(&[&FIRST.replace("\"producers\":1", "\"producers\":0"), RUN]), 1);
+        // Names that are misspelt, of what has a default and of what must be there.
+        assert_eq!(line(&[&FIRST.replace("\"memory\"", "\"max_exit\":3,\"memory\""), RUN]), 1);
+        assert_eq!(line(&[&FIRST.replace("\"options\"", "\"option\":{},\"options\""), RUN]), 1);
         assert_eq!(line(&[FIRST, &RUN.replace("\"capacity\":6", "\"capacity\":65")]), 2);
         assert_eq!(line(&[FIRST, RUN, "half a line"]), 3);
         assert_eq!(line(&[FIRST, RUN, &turn(2, 1)]), 3);

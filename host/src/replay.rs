@@ -230,10 +230,9 @@ impl Sink for Checker<'_> {
 }
 
 fn shown(step: &Step) -> String {
-    let json = match step {
-        Step::Turn(turn) => serde_json::to_string(turn),
-        Step::Crash(crash) => serde_json::to_string(crash),
-        Step::End(end) => serde_json::to_string(end),
-    };
-    json.unwrap_or_else(|error| error.to_string())
+    match step {
+        Step::Turn(turn) => output::json::text(turn),
+        Step::Crash(crash) => output::json::text(crash),
+        Step::End(end) => output::json::text(end),
+    }
 }

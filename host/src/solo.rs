@@ -81,7 +81,7 @@ pub fn run(system: System, jail: &Jail, plan: &Plan, sink: &mut dyn Sink) -> Res
     let outcome = run_to_exit(&mut machines[0], &session, has_screen);
     let outcome = session.conclude(outcome, None, &machines, plan.stats);
     if plan.dump_regs {
-        output::complain(&machines[0].registers()?);
+        output::complain_lines(&machines[0].registers()?);
     }
     outcome
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::{fs, process::Stdio, thread, time::Duration};
+use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, process::Stdio, thread, time::Duration};
 
 use common::{can_run_guests, command, expect, image};
 use tempfile::TempDir;
@@ -126,6 +126,21 @@ fn a_recording_of_another_image_is_refused() {
         fs::write(&path, text.replace("\"abi\":\"1.1\"", "\"abi\":\"2.0\"")).expect("written");
         let (_, err) = expect(&["replay", &path], 2);
         assert!(err.contains("it was made with guest ABI 2.0, and this host has 1.1"), "{err}");
+    }
+}
+
+#[test]
+fn a_recording_of_an_image_whose_path_is_not_utf8_replays() {
+    if can_run_guests() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let producer = folder.path().join(OsStr::from_bytes(b"100%41 \xFF.elf"));
+        fs::copy(image("guest-producer"), &producer).expect("copied");
+        let path = folder.path().join("run.jsonl");
+        let mut command = command(&["run", "prodcons", "--turns", "5", "--quiet", "--producer"]);
+        let status = command.arg(&producer).arg("--record").arg(&path).status().expect("guestlab runs");
+        assert!(status.success());
+        let (out, _) = expect(&["replay", path.to_str().expect("text")], 0);
+        assert_eq!(out, "identical: 5 turns\n");
     }
 }
 

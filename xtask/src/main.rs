@@ -12,6 +12,7 @@ mod debian;
 mod docs;
 mod environment;
 mod error;
+mod files;
 mod fuzz;
 mod guests;
 mod host;

@@ -40,7 +40,7 @@ pub(super) fn announce(plan: &Plan, cast: &Cast, runs: u64, ordered: u64) -> Res
         let role = role.map_or("", guest_abi::transition::Role::name);
         output::line(&format!(
             "  VM {vm}  {}, {role}, sha256 {}",
-            output::visible(name),
+            output::visible_line(name),
             &sha256[..16.min(sha256.len())]
         ))?;
     }
@@ -68,11 +68,7 @@ impl Verdict<'_> {
     pub(super) fn print(&self) -> Result<(), Error> {
         match self.plan.form {
             Form::Text => output::line(self.text().trim_end()),
-            Form::JsonLines => {
-                let json =
-                    serde_json::to_string(&self.json()).map_err(|error| Error::Output(error.into()))?;
-                output::line(&json)
-            }
+            Form::JsonLines => output::line(&output::json::text(&self.json())),
         }
     }
 
@@ -132,12 +128,12 @@ impl Verdict<'_> {
             (false, true) => "no shorter schedule fails with this capacity and seed",
             (false, false) => "no turn can be left out",
         };
-        let recording = output::visible(&shown_path(&self.plan.recording)).to_string();
+        let recording = output::visible_line(&shown_path(&self.plan.recording));
         let recording = if *recorded { recording } else { format!("{recording} could not be written") };
         format!(
             "{first}shrunk in {in_runs} more: {}; {shortest}\nthis repeats it:\n  {}\nrecording: {recording}\n",
             shown(&shrunk.trial),
-            output::visible(&self.command(found).replace('\n', "\\n")),
+            output::visible_line(&self.command(found)),
         )
     }
 

@@ -1,6 +1,14 @@
 //! Where an image comes from.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::OsStr,
+    fmt::Write,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
+
+/// What a path begins with that is written as a URL: JSON has no other way for one that is not UTF-8.
+const URL: &str = "file://";
 
 /// Where an image comes from: a file, which is perhaps that of a guest that is known by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,21 +31,48 @@ impl Source {
     }
 
     /// The source as a recording has it: the guest's name, or the absolute path, so that the recording
-    /// can be replayed from another folder.
+    /// can be replayed from another folder. A path that is not UTF-8 is a URL.
     pub fn written(&self) -> String {
-        match &self.guest {
-            Some(name) => name.clone(),
-            None => std::path::absolute(&self.path).as_ref().unwrap_or(&self.path).display().to_string(),
+        if let Some(name) = &self.guest {
+            return name.clone();
         }
+        let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+        path.to_str().map_or_else(|| url(&path), str::to_owned)
     }
 
     /// The source that was written so; `own` says where a guest's image is.
     pub fn read(text: &str, own: impl Fn(&str) -> PathBuf) -> Self {
-        match text.contains('/') {
-            true => Self::file(Path::new(text)),
-            false => Self::guest(text, own(text)),
+        match (text.strip_prefix(URL), text.contains('/')) {
+            (Some(escaped), _) => Self::file(&path(escaped)),
+            (None, true) => Self::file(Path::new(text)),
+            (None, false) => Self::guest(text, own(text)),
         }
     }
+}
+
+/// A path as a URL, in which bytes are escaped that need it.
+fn url(path: &Path) -> String {
+    let mut url = String::from(URL);
+    for &byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => url.push(char::from(byte)),
+            _ => write!(url, "%{byte:02X}").expect("a String takes all text"),
+        }
+    }
+    url
+}
+
+/// The path that was escaped so. A `%` that escapes nothing is itself.
+fn path(escaped: &str) -> PathBuf {
+    let mut bytes = Vec::new();
+    let mut rest = escaped.as_bytes();
+    while let Some((&first, others)) = rest.split_first() {
+        let hex = |digits: &[u8]| u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok();
+        let escaped = others.get(..2).filter(|_| first == b'%').and_then(hex);
+        bytes.push(escaped.unwrap_or(first));
+        rest = if escaped.is_some() { &others[2..] } else { others };
+    }
+    PathBuf::from(OsStr::from_bytes(&bytes))
 }
 
 #[cfg(test)]
@@ -47,9 +82,14 @@ mod tests {
     #[test]
     fn a_source_is_read_as_it_was_written() {
         let own = |name: &str| Path::new("/images").join(name);
-        for source in [Source::guest("hello", own("hello")), Source::file(Path::new("/some where/x.elf"))] {
+        for source in [
+            Source::guest("hello", own("hello")),
+            Source::file(Path::new("/some where/x.elf")),
+            Source::file(Path::new(OsStr::from_bytes(b"/some %41 where/\xFF\xC3(%.elf"))),
+        ] {
             assert_eq!(Source::read(&source.written(), own), source);
         }
+        assert_eq!(Source::file(Path::new(OsStr::from_bytes(b"/a \xFF"))).written(), "file:///a%20%FF");
         assert!(Path::new(&Source::file(Path::new("x.elf")).written()).is_absolute());
     }
 }

@@ -37,7 +37,7 @@ const PROBE: usize = 16 << 10;
 /// The system gave no handler.
 pub(super) fn install() -> io::Result<()> {
     panic::set_hook(Box::new(|panic| {
-        output::complain(&panic.to_string());
+        output::complain_lines(&panic.to_string());
         output::complain("  for a backtrace: RUST_BACKTRACE=1, and --no-seccomp");
     }));
     handle(libc::SIGSYS, call_refused)?;

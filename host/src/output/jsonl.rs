@@ -5,7 +5,7 @@ use std::{
     io::{self, Write},
 };
 
-use super::{Sink, Utf8Stream};
+use super::{Sink, Utf8Stream, json};
 use crate::event::{Console, CrashEvent, Event, ExitEvent, ScreenEvent};
 
 /// Writes events as JSON lines.
@@ -33,7 +33,7 @@ impl<W: Write + Send> JsonLines<W> {
     }
 
     fn line(&mut self, event: &Event<'_>) -> io::Result<()> {
-        serde_json::to_writer(&mut self.writer, event)?;
+        json::write(&mut self.writer, event)?;
         self.writer.write_all(b"\n")
     }
 }

@@ -1,6 +1,7 @@
 //! Where events go: a transcript for people, or JSON lines for programs.
 
 mod afterwards;
+pub(crate) mod json;
 mod jsonl;
 mod patient;
 mod silenced;
@@ -17,7 +18,7 @@ use anstream::AutoStream;
 
 pub use afterwards::Afterwards;
 pub use silenced::hold_complaints;
-pub use terminal::{LineEnds, Utf8Stream, visible};
+pub use terminal::{LineEnds, Utf8Stream, visible, visible_line};
 
 use crate::{error::Error, event::Event};
 pub(crate) use jsonl::JsonLines;
@@ -161,8 +162,13 @@ pub fn begin_line(text: &str) -> Result<(), Error> {
     write!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(Error::Output)
 }
 
-/// Writes a line about a guest to standard error.
+/// Writes a line to standard error, in which nothing of a guest's or of a file's looks like another line.
 pub fn complain(text: &str) {
+    complain_styled(&visible_line(text));
+}
+
+/// Writes lines to standard error.
+pub fn complain_lines(text: &str) {
     complain_styled(&visible(text).to_string());
 }
 

@@ -82,28 +82,40 @@ impl LineEnds {
     }
 }
 
-/// Text with its control characters made visible, newlines and tabs excepted; and so for those
-/// that turn the direction of writing around.
+/// A text of several lines in which nothing is hidden: see [`is_hidden`]. Newlines and tabs stay as they are.
 pub fn visible(text: &str) -> impl fmt::Display {
-    fmt::from_fn(move |f| text.chars().try_for_each(|character| write_visible(f, character)))
+    fmt::from_fn(move |f| {
+        text.chars().try_for_each(|character| match character {
+            '\n' | '\t' => f.write_char(character),
+            _ => write_visible(f, character),
+        })
+    })
+}
+
+/// A text that stays on its line, in which nothing is hidden: for names, paths and other texts in lines of ours.
+pub fn visible_line(text: &str) -> String {
+    visible(text).to_string().replace('\n', "\\n")
+}
+
+/// Whether a character does something else than to be seen: it drives a terminal, ends a line, turns the direction
+/// of writing around, or is not seen at all.
+pub(crate) fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            // Marks and controls of direction.
+            '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{206F}'
+            // Separators of lines and paragraphs.
+            | '\u{2028}' | '\u{2029}'
+            // Byte order marks, annotations and tags.
+            | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
 }
 
 fn write_visible(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
     match character {
-        '\n' | '\t' => f.write_char(character),
-        '\u{202A}'..='\u{202E}'
-        | '\u{2066}'..='\u{2069}'
-        | '\u{061C}'
-        | '\u{200E}'
-        | '\u{200F}'
-        | '\u{2028}'
-        | '\u{2029}' => {
-            write!(f, "{}", character.escape_unicode())
-        }
         '\r' => f.write_str("\\r"),
-        _ if character.is_control() && character.is_ascii() => write!(f, "\\x{:02x}", character as u32),
-        _ if character.is_control() => write!(f, "{}", character.escape_unicode()),
-        _ => f.write_char(character),
+        _ if !is_hidden(character) => f.write_char(character),
+        _ if character.is_ascii() => write!(f, "\\x{:02x}", character as u32),
+        _ => write!(f, "{}", character.escape_unicode()),
     }
 }
 
@@ -141,7 +153,8 @@ mod tests {
         #[test]
         fn nothing_that_drives_a_terminal_is_left(text in any::<String>()) {
             let shown = visible(&text).to_string();
-            prop_assert!(shown.chars().all(|c| !c.is_control() || c == '\n' || c == '\t'));
+            prop_assert!(shown.chars().all(|c| !is_hidden(c) || c == '\n' || c == '\t'));
+            prop_assert!(visible_line(&text).chars().all(|c| !is_hidden(c) || c == '\t'));
         }
 
         /// However the bytes of a text are cut into pieces, the text is the same.

@@ -10,7 +10,7 @@ use anstyle::{AnsiColor, Style};
 use guest_abi::{ring::Ring, transition::Role};
 use log::Level;
 
-use super::{LineEnds, Sink, Utf8Stream, visible};
+use super::{LineEnds, Sink, Utf8Stream, visible, visible_line};
 use crate::{
     event::{
         Account, Audit, Console, Dropped, End, Event, Exits, FunctionProfile, Guest, Log, ProfileEvent,
@@ -102,7 +102,7 @@ impl<W: Write + Send> Transcript<W> {
         .into_iter()
         .flatten()
         .collect();
-        writeln!(self.writer, "{}", visible(&format!("{experiment}: {}", facts.join(", "))))?;
+        writeln!(self.writer, "{}", visible_line(&format!("{experiment}: {}", facts.join(", "))))?;
         if !repeatable {
             writeln!(
                 self.writer,
@@ -112,7 +112,7 @@ impl<W: Write + Send> Transcript<W> {
         for Guest { vm, name, role, sha256 } in &run.guests {
             let role = role.map_or(String::new(), |role| format!("{}, ", role.name()));
             let line = format!("  VM {vm}  {name}, {role}sha256 {}", &sha256[..16.min(sha256.len())]);
-            writeln!(self.writer, "{}", self.paint(FAINT, &visible(&line).to_string()))?;
+            writeln!(self.writer, "{}", self.paint(FAINT, &visible_line(&line)))?;
         }
         writeln!(self.writer)
     }
@@ -188,7 +188,7 @@ impl<W: Write + Send> Transcript<W> {
     /// One turn of an experiment without a ring, for example `turn  7  VM 1 ping  mailbox [6]`.
     fn relay(&mut self, turn: &Relay<'_>) -> io::Result<()> {
         let Relay { turn: number, vm, name, mailbox, .. } = turn;
-        let who = self.paint(VMS[*vm as usize % VMS.len()], &format!("VM {vm} {}", visible(name)));
+        let who = self.paint(VMS[*vm as usize % VMS.len()], &format!("VM {vm} {}", visible_line(name)));
         writeln!(
             self.writer,
             "turn {number:>width$}  {who}  mailbox {}",
@@ -230,7 +230,7 @@ impl<W: Write + Send> Transcript<W> {
         }
         for (vm, exits) in exits {
             let name = self.names.get(vm).map_or("", String::as_str);
-            writeln!(self.writer, "exits of VM {vm}, {}: {}", visible(name), list_exits(exits))?;
+            writeln!(self.writer, "exits of VM {vm}, {}: {}", visible_line(name), list_exits(exits))?;
         }
         let verdict = match account.map(|account| account.audit) {
             None => return Ok(()),
@@ -266,7 +266,7 @@ impl<W: Write + Send> Transcript<W> {
     /// A table of exits: how often, and where the time went.
     fn stats(&mut self, stats: &StatsEvent<'_>) -> io::Result<()> {
         for VmStats { vm, name, stats } in &stats.vms {
-            writeln!(self.writer, "\nVM {vm}, {}", visible(name))?;
+            writeln!(self.writer, "\nVM {vm}, {}", visible_line(name))?;
             writeln!(
                 self.writer,
                 "  {:<18}  {:>9}  {:>13}  {:>13}",
@@ -289,7 +289,7 @@ impl<W: Write + Send> Transcript<W> {
         /// The most functions that are listed.
         const MOST_FUNCTIONS: usize = 20;
         for VmProfile { vm, name, instructions, boot, turns, functions } in &profile.vms {
-            write!(self.writer, "\nVM {vm}, {}: {instructions} instructions", visible(name))?;
+            write!(self.writer, "\nVM {vm}, {}: {instructions} instructions", visible_line(name))?;
             if let Some(boot) = boot {
                 write!(self.writer, ", {boot} of them to boot")?;
             }
@@ -302,7 +302,7 @@ impl<W: Write + Send> Transcript<W> {
             for FunctionProfile { function, instructions: own } in functions.iter().take(MOST_FUNCTIONS) {
                 let function = function.as_deref().unwrap_or("(no symbol)");
                 let percent = *own as f64 * 100.0 / *instructions as f64;
-                writeln!(self.writer, "  {own:>12}  {percent:>6.1}  {}", visible(function))?;
+                writeln!(self.writer, "  {own:>12}  {percent:>6.1}  {}", visible_line(function))?;
             }
             let rest: u64 = functions.iter().skip(MOST_FUNCTIONS).map(|function| function.instructions).sum();
             if rest > 0 {
@@ -338,10 +338,10 @@ impl<W: Write + Send> Transcript<W> {
         let Log { vm, level, target, message, .. } = log;
         let level = self.paint(level_style(*level), &format!("{level:<5}"));
         // A record is one line: a guest that puts newlines into it does not forge others.
-        let line = visible(&format!("{target}: {message}")).to_string().replace('\n', "\\n");
+        let line = visible_line(&format!("{target}: {message}"));
         let name = match self.names.is_empty() {
             true => String::new(),
-            false => self.paint(FAINT, &format!("{}|", visible(&self.label(*vm)))) + " ",
+            false => self.paint(FAINT, &format!("{}|", visible_line(&self.label(*vm)))) + " ",
         };
         writeln!(self.writer, "{name}{level} {line}")?;
         self.flush()
@@ -358,7 +358,7 @@ impl<W: Write + Send> Transcript<W> {
 
     /// Writes lines of a guest's beside its name.
     fn write_lines(&mut self, vm: u32, text: &str) -> io::Result<()> {
-        let name = self.paint(FAINT, &format!("{}|", visible(&self.label(vm))));
+        let name = self.paint(FAINT, &format!("{}|", visible_line(&self.label(vm))));
         for line in text.lines() {
             writeln!(self.writer, "{name} {}", visible(line))?;
         }

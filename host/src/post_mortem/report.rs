@@ -14,7 +14,7 @@ use super::{
 use crate::{
     foreign,
     kvm::{Direction, Exit, Registers},
-    output::visible,
+    output::visible_line,
     pc::device_at,
 };
 
@@ -260,7 +260,7 @@ impl fmt::Display for Report {
             write!(
                 f,
                 "\n  {label:<5}  {}",
-                visible(format!("{name:<width$}  {}", source(frame)).trim_end())
+                visible_line(format!("{name:<width$}  {}", source(frame)).trim_end())
             )?;
         }
         if self.more_calls > 0 {

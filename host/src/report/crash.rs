@@ -6,7 +6,10 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::number::{grouped, list};
-use crate::story::{Crash, Story};
+use crate::{
+    output::visible_line,
+    story::{Crash, Story},
+};
 
 /// What a crash's line tells beyond its message. What is missing was not known.
 #[derive(Default, Deserialize)]
@@ -86,12 +89,12 @@ pub(super) fn section(story: &Story) -> Markup {
 fn message(crash: &Crash, details: &Details) -> Markup {
     html! {
         dl.what data-vm=(crash.vm) data-turn=[crash.turn] data-reason=(crash.reason) {
-            dt { "VM" } dd { (crash.vm) ", " (crash.name) }
+            dt { "VM" } dd { (crash.vm) ", " (visible_line(&crash.name)) }
             @if let Some(turn) = crash.turn { dt { "turn" } dd { (grouped(turn)) } }
-            @if let Some(mode) = &details.mode { dt { "mode" } dd { (mode) } }
+            @if let Some(mode) = &details.mode { dt { "mode" } dd { (visible_line(mode)) } }
             dt { "what" } dd { (what(crash, details)) }
             @if let Some(file) = &details.file {
-                dt { "where" } dd { code { (file) ":" (details.line) ":" (details.column) } }
+                dt { "where" } dd { code { (visible_line(file)) ":" (details.line) ":" (details.column) } }
             }
             @if !crash.hint.is_empty() { dt { "try" } dd { (crash.hint) } }
         }
@@ -130,7 +133,7 @@ fn code(instructions: &[Instruction]) -> Markup {
             figcaption { "The code; the guest left at the marked instruction" }
             pre.code { @for Instruction { address, text, here } in instructions {
                 @let mark = if *here { "> " } else { "  " };
-                span.here[*here] { (mark) (format!("{address:#010x}")) "  " (text) } "\n"
+                span.here[*here] { (mark) (format!("{address:#010x}")) "  " (visible_line(text)) } "\n"
             } }
         }
     }

@@ -9,7 +9,10 @@ use super::{
     figure::{Shape, drawing, key},
     number::{grouped, time},
 };
-use crate::story::{ExitCounts, StatsRow, Story, VmStats};
+use crate::{
+    output::visible_line,
+    story::{ExitCounts, StatsRow, Story, VmStats},
+};
 
 /// The most kinds of exits of a VM that are told apart: a guest can cause as many as there are ports.
 const MOST_KINDS: usize = 16;
@@ -65,7 +68,7 @@ fn times(stats: &[VmStats]) -> Markup {
                 th scope="col" { "in guest" } th scope="col" { "in host" } th.text scope="col" { "where the time went" }
             } }
             @for (vm, kinds) in &rows { tbody {
-                tr { th.text scope="rowgroup" colspan="5" { "VM " (vm.vm) ", " (vm.name) } }
+                tr { th.text scope="rowgroup" colspan="5" { "VM " (vm.vm) ", " (visible_line(&vm.name)) } }
                 @for kind in kinds { (row(vm.vm, kind, most)) }
             } }
         } }

@@ -5,7 +5,10 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
 use super::{choices, columns::Columns, crash, exits, ring, summary, transcript, turns};
-use crate::{output::visible, story::Story};
+use crate::{
+    output::{visible, visible_line},
+    story::Story,
+};
 
 /// What the page looks like.
 const STYLE: &str = include_str!("page.css");
@@ -22,7 +25,7 @@ pub fn page(story: &Story) -> String {
 }
 
 fn document(story: &Story) -> Markup {
-    let name = summary::name(story);
+    let name = visible_line(summary::name(story));
     let (outcome, _) = summary::outcome(story);
     html! {
         (DOCTYPE)

@@ -7,6 +7,7 @@ use super::number::{counted, grouped};
 use crate::{
     error::Status,
     event::Audit,
+    output::visible_line,
     story::{Counts, Guest, Run, Story},
 };
 
@@ -41,7 +42,7 @@ pub(super) fn head(story: &Story) -> Markup {
     };
     html! {
         header {
-            h1 { (name(story)) " " span class=(format!("outcome {class}")) { (mark) " " (word) } }
+            h1 { (visible_line(name(story))) " " span class=(format!("outcome {class}")) { (mark) " " (word) } }
             p { (ending(story)) }
         }
         section aria-label="Summary" {
@@ -63,7 +64,7 @@ fn ending(story: &Story) -> String {
         (Some(crash), _) => {
             let turn = crash.turn.map_or(String::new(), |turn| format!(", turn {}", grouped(turn)));
             let message = crash.message.lines().next().unwrap_or_default();
-            format!("VM {}, {}{turn}: {message}", crash.vm, crash.name)
+            format!("VM {}, {}{turn}: {message}", crash.vm, visible_line(&crash.name))
         }
         (None, None) => {
             let after = story.beginning().map_or(String::new(), |_| format!(" after {turns}"));
@@ -97,6 +98,7 @@ impl Fact {
 
     /// A text, which is cut off where it is long: a written schedule can be of any length.
     fn text(name: &'static str, text: &str) -> Self {
+        let text = visible_line(text);
         let mut value: String = text.chars().take(LONGEST_FACT).collect();
         if value.len() < text.len() {
             value.push('…');
@@ -157,7 +159,7 @@ fn row(story: &Story, guest: &Guest, ring: bool) -> Markup {
     html! {
         tr data-vm=(guest.vm) data-turns=(turns) data-items=(items) data-exits=[exits] {
             td { (guest.vm) }
-            td.text { (guest.name) }
+            td.text { (visible_line(&guest.name)) }
             @if ring { td.text { i class=(side(role)) {} " " (role.map_or("", Role::name)) } }
             td { (grouped(turns as u64)) }
             @if ring { td { (grouped(items as u64)) } }
@@ -175,7 +177,7 @@ pub(super) fn again(story: &Story) -> Markup {
             @match story.command() {
                 Some(command) => {
                     p { (promise(story)) }
-                    pre.command { code { (command) } }
+                    pre.command { code { (visible_line(&command)) } }
                 }
                 None => p {
                     "These lines do not tell all options of the run, so that there is no command to repeat it; a \

@@ -10,7 +10,10 @@ use super::{
     number::{counted, float, grouped, list, short},
     summary::side,
 };
-use crate::story::{Deed, Run, Story, Turn};
+use crate::{
+    output::visible_line,
+    story::{Deed, Run, Story, Turn},
+};
 
 /// The height of a lane.
 const LANE: f64 = 10.0;
@@ -25,7 +28,7 @@ pub(super) fn figure(story: &Story) -> Markup {
         figure class=(columns.class()) aria-labelledby="turns-h" {
             div.plots data-each=(columns.each) data-columns=(columns.width()) {
                 @for guest in &run.guests {
-                    div.label { b { "VM " (guest.vm) } " " (guest.name) }
+                    div.label { b { "VM " (guest.vm) } " " (visible_line(&guest.name)) }
                     (lane(story, &columns, guest.vm))
                 }
                 @if let Some(capacity) = run.ring() {

@@ -9,7 +9,7 @@ use crate::{
     launch::Parameters,
     machine::{Machine, Secrets},
     memory::MemoryError,
-    output::{Capture, visible},
+    output::{Capture, visible, visible_line},
     session::Session,
 };
 
@@ -82,7 +82,7 @@ fn complaint(outcome: Result<(), Error>, should_panic: Option<&str>) -> Result<O
     Ok(match (&error.end, should_panic) {
         (GuestEnd::Panicked(panic), Some(expected)) => {
             let as_expected = String::from_utf8_lossy(&panic.message).contains(expected);
-            let wanted = visible(expected);
+            let wanted = visible_line(expected);
             (!as_expected)
                 .then(|| report() + &format!("note: the panic's message should contain `{wanted}`\n"))
         }

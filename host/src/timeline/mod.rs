@@ -288,7 +288,7 @@ impl TraceFile {
     fn write(&mut self, record: &Record<'_>) {
         let Some(writer) = self.writer.as_mut().filter(|_| !self.is_full) else { return };
         let mut line = if std::mem::replace(&mut self.begun, true) { *b",\n" } else { *b"[\n" }.to_vec();
-        let written = serde_json::to_writer(&mut line, record).map_err(io::Error::from);
+        let written = output::json::write(&mut line, record);
         self.room = self.room.saturating_sub(line.len() as u64);
         if let Err(error) = written.and_then(|()| writer.write_all(&line)) {
             self.failure.get_or_insert(error);

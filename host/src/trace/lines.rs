@@ -9,7 +9,7 @@ use std::{
 use super::Shown;
 use crate::{
     error::Error,
-    output::{self, Patient, visible},
+    output::{self, Patient, visible_line},
     output_file::OutputFile,
 };
 
@@ -86,7 +86,7 @@ impl Lines {
     /// Shows a line that is no instruction.
     pub(super) fn remark(&mut self, line: &str) {
         self.is_begun = true;
-        let line = format!("{}\n", visible(line));
+        let line = format!("{}\n", visible_line(line));
         self.room = self.room.saturating_sub(line.len() as u64);
         self.write(|writer| writer.write_all(line.as_bytes()));
         if self.room == 0 && self.left > 0 {

@@ -11,6 +11,7 @@ use super::machine::Machine;
 use super::programs::{self, Values};
 use super::statistics::Summary;
 use crate::error::Error;
+use crate::files;
 use crate::output::short;
 use crate::workspace::Workspace;
 
@@ -109,7 +110,7 @@ impl Results {
     pub(crate) fn save(&self, workspace: &Workspace, name: &str) -> Result<(), Error> {
         let path = path(workspace, name)?;
         let text = self.json()?;
-        fs::write(&path, text).map_err(Error::file("write", &path))
+        files::replace(&path, text.as_bytes())
     }
 
     /// As JSON.

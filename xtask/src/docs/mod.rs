@@ -12,12 +12,12 @@ pub(crate) use picture::draw;
 pub(crate) use tools::Tools;
 pub(crate) use typeset::typeset;
 
-use std::fs;
 use std::path::Path;
 
 use crate::error::Error;
+use crate::files;
 
 /// Writes a document that is drawn.
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), Error> {
-    fs::write(path, text).map_err(Error::file("write", path))
+    files::replace(path, text.as_bytes())
 }

@@ -59,10 +59,16 @@ pub(crate) fn build_with(
         command.args(["build", "--message-format", "json-render-diagnostics"]);
         configure(&mut command, workspace, toolchain, mode)?;
         command.args(effort.arguments(&group)).args(selection(&group));
-        let status = cargo::run(&mut command, talk, |line| built.extend(artifact(line)))?;
+        let mut has_core = false;
+        let status = cargo::run(&mut command, talk, |line| {
+            has_core |= is_core(line);
+            built.extend(artifact(line));
+        })?;
         if !status.is_success() {
+            // Without it no guest's own source has been compiled.
+            let hint = if has_core { String::new() } else { toolchain.if_core_is_damaged() };
             return Err(Error::bad_input(format_args!(
-                "the guests do not compile for `{}` mode; cargo says why above",
+                "the guests do not compile for `{}` mode; cargo says why above{hint}",
                 mode.name()
             )));
         }
@@ -181,6 +187,12 @@ fn artifact(line: &str) -> Option<(PathBuf, PathBuf)> {
     Some((message.target.src_path, message.executable?))
 }
 
+/// Whether cargo says that it has built `core`, or had it.
+fn is_core(line: &str) -> bool {
+    let message: Option<Message> = serde_json::from_str(line).ok();
+    message.is_some_and(|message| message.target.src_path.ends_with("library/core/src/lib.rs"))
+}
+
 fn place(
     workspace: &Workspace,
     guest: &Guest,
@@ -252,6 +264,8 @@ mod tests {
         let lib = r#"{"reason":"compiler-artifact","target":{"name":"a","kind":["lib"],"src_path":"/a.rs"},"executable":null}"#;
         assert_eq!(artifact(lib), None);
         assert_eq!(artifact(r#"{"reason":"build-finished","success":true}"#), None);
+        assert!(is_core(&lib.replace("/a.rs", "/usr/lib/rustlib/src/rust/library/core/src/lib.rs")));
+        assert!(!is_core(lib) && !is_core(r#"{"reason":"build-finished","success":true}"#));
     }
 
     #[test]

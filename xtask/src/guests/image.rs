@@ -7,6 +7,7 @@ use object::{Object, ObjectSegment};
 
 use super::mode::Mode;
 use crate::error::Error;
+use crate::files;
 use crate::output::short;
 
 /// A guest's image, where the host looks for it.
@@ -43,19 +44,10 @@ impl Image {
             ))
         })?;
         if fs::read(&path).ok().as_deref() != Some(&content) {
-            replace(&path, &content)?;
+            files::replace(&path, &content)?;
         }
         Ok(Image { path, mode, size })
     }
-}
-
-fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
-    let folder = path.parent().unwrap_or(path);
-    fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
-    // The process id keeps two builds at once from writing into one file.
-    let new = path.with_extension(format!("elf.{}", std::process::id()));
-    fs::write(&new, content).map_err(Error::file("write", &new))?;
-    fs::rename(&new, path).map_err(Error::file("write", path))
 }
 
 /// Adds up the program headers of type `PT_LOAD`, which are the segments `object` lists.

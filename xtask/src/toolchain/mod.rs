@@ -138,6 +138,25 @@ impl Toolchain {
         }
     }
 
+    /// What to do if the library's source does not compile, which is not a guest's fault.
+    pub(crate) fn if_core_is_damaged(&self) -> String {
+        let (library, sysroot) = (self.sysroot.library(), self.sysroot.path());
+        let mend = match self.origin {
+            // The copy is the sysroot's parent folder: it has Debian's `usr`.
+            Origin::PrivateCopy => format!(
+                "remove {} and run this again: it is fetched anew",
+                output::short(sysroot.parent().unwrap_or(sysroot))
+            ),
+            Origin::Active => "rustup component remove rust-src, then rustup component add rust-src".into(),
+            Origin::Distribution => "install the package with the library's source again".into(),
+            Origin::Named => "name another in GUESTLAB_GUEST_TOOLCHAIN, or mend it".into(),
+        };
+        format!(
+            "\nif it names files of `core`, the library's source is damaged: {}\n  try: {mend}",
+            output::short(&library)
+        )
+    }
+
     /// The command that is `cargo clippy` on this toolchain.
     pub(crate) fn clippy(&self) -> Result<Command, Error> {
         if self.origin == Origin::Active {

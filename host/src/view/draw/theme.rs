@@ -2,7 +2,7 @@
 
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::output::visible;
+use crate::output::visible_line;
 
 /// The VMs' colours, the first of which are a producer's and a consumer's in the transcript.
 const VMS: [Color; 6] =
@@ -41,5 +41,5 @@ fn color(vm: u32) -> Color {
 
 /// A text of a guest's or a file's as one line in which nothing drives a terminal.
 pub(in crate::view) fn clean(text: &str) -> String {
-    visible(text).to_string().replace('\n', "\\n").replace('\t', "    ")
+    visible_line(text).replace('\t', "    ")
 }
