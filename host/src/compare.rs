@@ -132,7 +132,7 @@ fn told(story: &Story, turn: usize) -> Option<(&Turn, Vec<u32>)> {
 
 /// The items that a turn, from 1, moved.
 fn items(story: &Story, turn: usize) -> Vec<u32> {
-    story.items().as_slice()[story.moved(turn)].iter().map(|item| item.value).collect()
+    story.items().values()[story.moved(turn)].to_vec()
 }
 
 /// A turn in words.

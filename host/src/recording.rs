@@ -5,7 +5,7 @@
 //! recording without an end, and perhaps with half a line as its last; what is whole counts.
 
 use std::{
-    io::{self, Write},
+    io::{self, BufRead, BufReader, Write},
     path::{Path, PathBuf},
 };
 
@@ -15,7 +15,7 @@ use guest_abi::{
     ring::{Capacity, MAX_CAPACITY},
     transition::Role,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::{
@@ -163,12 +163,29 @@ pub enum Step {
     /// A turn.
     Turn(RecordedTurn),
     /// A crash.
-    Crash(RecordedCrash),
+    Crash(Box<RecordedCrash>),
     /// The end of the run.
-    End(RecordedEnd),
+    End(Box<RecordedEnd>),
 }
 
-/// See [`Step::Turn`].
+/// What a turn's guest does, as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RecordedRole {
+    Producer,
+    Consumer,
+}
+
+impl From<Role> for RecordedRole {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Producer => Self::Producer,
+            Role::Consumer => Self::Consumer,
+        }
+    }
+}
+
+/// See [`Step::Turn`]. There are millions in a long recording, which are to take no more memory than the file has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordedTurn {
@@ -176,10 +193,9 @@ pub struct RecordedTurn {
     pub turn: u64,
     /// The VM's number.
     pub vm: u32,
-    /// What its guest does.
-    pub role: String,
+    role: RecordedRole,
     /// The items that moved.
-    pub items: Vec<u32>,
+    pub items: Box<[u32]>,
     /// The slot that the next produced item goes to.
     pub prod_p: u32,
     /// The slot of the next item to consume.
@@ -190,14 +206,14 @@ pub struct RecordedTurn {
     pub exits: u64,
     /// The VMs that made the items.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<Vec<u32>>,
+    pub from: Option<Box<[u32]>>,
 }
 
 impl From<&Turn<'_>> for RecordedTurn {
     fn from(turn: &Turn<'_>) -> Self {
         let &Turn { turn, vm, role, items, prod_p, cons_p, count, exits, ref from, .. } = turn;
-        let (role, items) = (role.name().into(), items.into());
-        Self { turn, vm, role, items, prod_p, cons_p, count, exits, from: from.clone() }
+        let (role, items, from) = (role.into(), items.into(), from.clone().map(Vec::into_boxed_slice));
+        Self { turn, vm, role, items, prod_p, cons_p, count, exits, from }
     }
 }
 
@@ -412,18 +428,18 @@ impl Recording {
     /// The file cannot be read, or a whole line of it is none of a recording's.
     pub fn open(path: &Path) -> Result<Self, RecordingError> {
         let error = |line, problem| RecordingError { path: path.into(), line, problem };
-        let bytes = files::read(path, MAX_FILE_SIZE).map_err(|source| error(None, Problem::Read(source)))?;
-        Self::parse(&bytes).map_err(|(line, problem)| error(Some(line), problem))
+        let (file, _) =
+            files::open(path, MAX_FILE_SIZE).map_err(|source| error(None, Problem::Read(source)))?;
+        Self::read(BufReader::new(file)).map_err(|(line, problem)| error(Some(line), problem))
     }
 
-    /// Parses a recording.
+    /// Reads a recording, line by line.
     ///
     /// # Errors
     ///
     /// As [`open`](Self::open), with the line, from 1.
-    pub fn parse(bytes: &[u8]) -> Result<Self, (usize, Problem)> {
-        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(&[][..], |end| &bytes[..end]);
-        let mut lines = (1..).zip(whole.split(|&byte| byte == b'\n')).filter(|_| !whole.is_empty());
+    pub fn read(from: impl BufRead) -> Result<Self, (usize, Problem)> {
+        let mut lines = files::lines(from);
         let header: Value = first(&mut lines, 1, "the line that begins a recording")?;
         if header["event"] != HEADER {
             return Err((1, Problem::NoRecording));
@@ -446,8 +462,9 @@ impl Recording {
         }
         let (mut steps, mut turns) = (Vec::new(), 0);
         for (number, line) in lines {
+            let line = line.map_err(|source| (number, Problem::Read(source)))?;
             let step: Step =
-                serde_json::from_slice(line).map_err(|source| (number, Problem::json(&source)))?;
+                serde_json::from_slice(&line).map_err(|source| (number, Problem::json(&source)))?;
             check_step(&step, steps.last(), turns, vms, &run).map_err(|problem| (number, problem))?;
             turns += u64::from(matches!(step, Step::Turn(_)));
             steps.push(step);
@@ -479,7 +496,7 @@ impl Recording {
     pub fn schedule(&self) -> String {
         let vm = |step: &Step| match step {
             Step::Turn(RecordedTurn { vm, .. }) => Some(*vm),
-            Step::Crash(RecordedCrash { turn, vm, .. }) => turn.map(|_| *vm),
+            Step::Crash(crash) => crash.turn.map(|_| crash.vm),
             Step::End(_) => None,
         };
         self.steps.iter().filter_map(vm).filter_map(vm_name).collect()
@@ -494,13 +511,14 @@ impl Recording {
     }
 }
 
-fn first<'a, T: Deserialize<'a>>(
-    lines: &mut impl Iterator<Item = (usize, &'a [u8])>,
+fn first<T: DeserializeOwned>(
+    lines: &mut impl Iterator<Item = (usize, io::Result<Vec<u8>>)>,
     number: usize,
     what: &'static str,
 ) -> Result<T, (usize, Problem)> {
     let (_, line) = lines.next().ok_or((number, Problem::Missing(what)))?;
-    serde_json::from_slice(line).map_err(|source| match number {
+    let line = line.map_err(|source| (number, Problem::Read(source)))?;
+    serde_json::from_slice(&line).map_err(|source| match number {
         1 => (1, Problem::NoRecording),
         number => (number, Problem::json(&source)),
     })
@@ -523,7 +541,8 @@ fn check_step(
         (Step::Turn(RecordedTurn { turn, vm, .. }), _) => {
             (*turn == turns + 1 && is_a_vm(*vm), "the number of the turn, or that of its VM")
         }
-        (Step::Crash(RecordedCrash { turn, vm, .. }), _) => {
+        (Step::Crash(crash), _) => {
+            let RecordedCrash { turn, vm, .. } = &**crash;
             let number = turn.is_none_or(|turn| turn == turns + 1);
             (number && is_a_vm(*vm), "the number of the crash's turn, or that of its VM")
         }
@@ -623,7 +642,7 @@ mod tests {
     }
 
     fn parse(lines: &[&str]) -> Result<Recording, (usize, Problem)> {
-        Recording::parse((lines.join("\n") + "\n").as_bytes())
+        Recording::read((lines.join("\n") + "\n").as_bytes())
     }
 
     #[test]
@@ -639,12 +658,12 @@ mod tests {
     fn what_a_killed_run_leaves_counts_up_to_its_last_whole_line() {
         let text = [FIRST, RUN, &turn(1, 1), &turn(2, 2)].join("\n");
         for cut in FIRST.len() + RUN.len() + 2..text.len() {
-            let recording = Recording::parse(&text.as_bytes()[..cut]).expect("whole lines");
+            let recording = Recording::read(&text.as_bytes()[..cut]).expect("whole lines");
             assert!(recording.steps.len() <= 1);
         }
         for cut in 0..=FIRST.len() + RUN.len() {
             assert!(
-                matches!(Recording::parse(&text.as_bytes()[..cut]), Err((_, Problem::Missing(_)))),
+                matches!(Recording::read(&text.as_bytes()[..cut]), Err((_, Problem::Missing(_)))),
                 "{cut}"
             );
         }
@@ -675,7 +694,7 @@ mod tests {
         assert_eq!(line(&[FIRST, RUN, &turn(1, 1).replace("exits", "exit")]), 3);
         assert_eq!(line(&[&FIRST.replace("\"p\"", "\"p\\n\""), RUN]), 1);
         let bytes = [FIRST.as_bytes(), b"\n", RUN.as_bytes(), b"\n\xFF\n"].concat();
-        assert!(matches!(Recording::parse(&bytes), Err((3, Problem::Json(_)))));
+        assert!(matches!(Recording::read(&bytes[..]), Err((3, Problem::Json(_)))));
     }
 
     #[test]
@@ -689,7 +708,7 @@ mod tests {
     #[test]
     fn what_is_no_recording_is_told_apart() {
         for text in ["hello\n", "{}\n", "{\"event\":\"run\"}\n"] {
-            assert!(matches!(Recording::parse(text.as_bytes()), Err((1, Problem::NoRecording))), "{text}");
+            assert!(matches!(Recording::read(text.as_bytes()), Err((1, Problem::NoRecording))), "{text}");
         }
     }
 }

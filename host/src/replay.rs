@@ -214,11 +214,11 @@ impl Sink for Checker<'_> {
                     self.timed_out = true;
                     Ok(())
                 }
-                crash => self.compare(Step::Crash(crash)),
+                crash => self.compare(Step::Crash(Box::new(crash))),
             },
             // A run that was stopped has another end than its replay, which has one.
             Event::End(end) if !self.timed_out && self.next < self.recording.steps.len() => {
-                RecordedEnd::of(end).map_or(Ok(()), |end| self.compare(Step::End(end)))
+                RecordedEnd::of(end).map_or(Ok(()), |end| self.compare(Step::End(Box::new(end))))
             }
             _ => Ok(()),
         }

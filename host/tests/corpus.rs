@@ -9,7 +9,7 @@ use std::{fs, path::Path};
 /// A target's name, and what it does with some bytes.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 8] = [
+const TARGETS: [Target; 9] = [
     ("experiment", targets::experiment::run),
     ("hypercall", targets::hypercall::run),
     ("image", targets::image::run),
@@ -17,6 +17,7 @@ const TARGETS: [Target; 8] = [
     ("post_mortem", targets::post_mortem::run),
     ("recording", targets::recording::run),
     ("schedule", targets::schedule::run),
+    ("story", targets::story::run),
     ("transition", targets::transition::run),
 ];
 
@@ -49,4 +50,28 @@ fn every_target_takes_nothing_and_anything() {
             }
         }
     }
+}
+
+/// The names of the packages that a package depends on, in a lock file.
+fn dependencies(lock: &str, package: &str) -> Vec<String> {
+    let lock: toml::Table = lock.parse().expect("a lock file");
+    let packages = lock["package"].as_array().expect("packages");
+    let package = packages.iter().find(|it| it["name"].as_str() == Some(package)).expect("the package");
+    let names = package["dependencies"].as_array().expect("names").iter();
+    names.map(|name| name.as_str().expect("a name").split(' ').next().expect("a word").into()).collect()
+}
+
+/// Otherwise cargo would change the lock file when the targets are built.
+#[test]
+fn the_targets_lock_file_has_what_the_host_depends_on() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| fs::read_to_string(folder.join(path));
+    let (Ok(own), Ok(lock)) = (read("../Cargo.lock"), read("fuzz/Cargo.lock")) else {
+        eprintln!("skipped: the lock files are not here");
+        return;
+    };
+    let (mut own, lock) = (dependencies(&own, "guestlab"), dependencies(&lock, "guestlab"));
+    // What only tests need.
+    own.retain(|name| !["arbitrary", "proptest", "tempfile"].contains(&name.as_str()));
+    assert_eq!(lock, own, "say `cargo metadata --manifest-path host/fuzz/Cargo.toml`, which mends the file");
 }

@@ -14,4 +14,5 @@ pub mod note;
 pub mod post_mortem;
 pub mod recording;
 pub mod schedule;
+pub mod story;
 pub mod transition;

@@ -7,7 +7,7 @@ use guestlab::{
 
 /// Reads a recording.
 pub fn run(data: &[u8]) {
-    let Ok(mut recording) = Recording::parse(data) else { return };
+    let Ok(mut recording) = Recording::read(data) else { return };
     let vms = recording.options.producers + recording.options.consumers;
     assert_eq!(recording.run.guests.len(), vms);
     assert!((1..=64).contains(&recording.run.capacity));

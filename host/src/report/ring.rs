@@ -70,7 +70,7 @@ fn ring(story: &Story, turns: usize, pointers: Pointers) -> Markup {
 }
 
 fn value(story: &Story, item: Option<usize>) -> Option<u32> {
-    story.items().as_slice().get(item?).map(|item| item.value)
+    story.items().values().get(item?).copied()
 }
 
 /// The middle of a slot, so far from the centre. Slot 0 begins at the top, and they go clockwise.

@@ -158,17 +158,18 @@ fn several(story: &Story) -> bool {
 /// The items of a turn; where there are several producers, each that is taken with its maker.
 fn moved(story: &Story, turn: usize, role: Role) -> String {
     let named = several(story) && role == Role::Consumer;
-    list(story.items().as_slice()[story.moved(turn)].iter().map(|item| match named {
-        true => format!("{}<{}", item.value, item.maker),
-        false => item.value.to_string(),
+    let items = story.items();
+    list(story.moved(turn).map(|number| match named {
+        true => format!("{}<{}", items.values()[number], items.item(number).maker),
+        false => items.values()[number].to_string(),
     }))
 }
 
 /// The ring's slots: items, and `.` where there is none.
 fn ring(story: &Story, turns: usize) -> String {
-    let items = story.items().as_slice();
+    let values = story.items().values();
     list(story.ring(turns).into_iter().map(|slot| match slot {
-        Some(item) => items[item].value.to_string(),
+        Some(item) => values[item].to_string(),
         None => ".".into(),
     }))
 }

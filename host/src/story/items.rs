@@ -22,42 +22,54 @@ pub struct Item {
 }
 
 /// The items, numbered from 0 in the order in which they were made, which is that in which they are taken.
+///
+/// A run may have millions: of each only the value is kept, and of each turn how far making and taking had
+/// come. The rest of an item is found from that.
 #[derive(Clone, Debug, Default)]
 pub struct Items {
-    items: Vec<Item>,
+    values: Vec<u32>,
     consumed: usize,
     largest: u32,
-    /// After each turn: how many were made, how many taken.
-    history: Vec<(usize, usize)>,
+    history: Vec<After>,
+}
+
+/// Where things stood after a turn.
+#[derive(Clone, Copy, Debug)]
+struct After {
+    /// The turn's VM.
+    vm: u32,
+    /// How many items were made.
+    made: u32,
+    /// How many items were taken.
+    taken: u32,
 }
 
 impl Items {
-    /// Enters what turn number `turn`, from 0, of a VM moved; returns the ring's pointers after it.
+    /// Enters what a VM moved in the next turn; returns the ring's pointers after it.
     pub(super) fn turn(
         &mut self,
-        turn: usize,
         vm: u32,
         role: Role,
         moved: &Moved,
         capacity: Capacity,
     ) -> Result<Pointers, Problem> {
         let pointers = self.check(role, moved, capacity)?;
-        let number = turn + 1;
-        self.largest = moved.items.iter().fold(self.largest, |largest, &value| largest.max(value));
+        let (mut made, mut taken) = (self.values.len(), self.consumed);
         match role {
-            Role::Producer => self.items.extend(moved.items.iter().map(|&value| Item {
-                value,
-                maker: vm,
-                made: number,
-                taken: None,
-            })),
-            Role::Consumer => {
-                let taken = &mut self.items[self.consumed..][..moved.items.len()];
-                taken.iter_mut().for_each(|item| item.taken = Some((vm, number)));
-                self.consumed += moved.items.len();
-            }
+            Role::Producer => made += moved.items.len(),
+            Role::Consumer => taken += moved.items.len(),
         }
-        self.history.push((self.produced(), self.consumed));
+        let after = After {
+            vm,
+            made: u32::try_from(made).map_err(|_| Problem::TooManyItems)?,
+            taken: u32::try_from(taken).map_err(|_| Problem::TooManyItems)?,
+        };
+        self.history.push(after);
+        self.largest = moved.items.iter().fold(self.largest, |largest, &value| largest.max(value));
+        if role == Role::Producer {
+            self.values.extend(&moved.items);
+        }
+        self.consumed = taken;
         Ok(pointers)
     }
 
@@ -70,8 +82,7 @@ impl Items {
         match role {
             Role::Producer => produced += len,
             Role::Consumer => {
-                let front = self.items[consumed..].iter().map(|item| &item.value);
-                if len > produced - consumed || !front.zip(&moved.items).all(|(item, taken)| item == taken) {
+                if !self.values[consumed..].starts_with(&moved.items) {
                     return Err(Problem::Contradiction("what was consumed is not what was produced"));
                 }
                 consumed += len;
@@ -97,9 +108,24 @@ impl Items {
         }
     }
 
-    /// All of them, in order.
-    pub fn as_slice(&self) -> &[Item] {
-        &self.items
+    /// The values of all of them, in order.
+    pub fn values(&self) -> &[u32] {
+        &self.values
+    }
+
+    /// An item.
+    ///
+    /// # Panics
+    ///
+    /// If there is none of that number.
+    pub fn item(&self, number: usize) -> Item {
+        let turn = |reached: fn(&After) -> u32| {
+            let turn = self.history.partition_point(|after| reached(after) as usize <= number);
+            self.history.get(turn).map(|after| (after.vm, turn + 1))
+        };
+        let value = self.values[number];
+        let (maker, made) = turn(|after| after.made).unwrap_or_default();
+        Item { value, maker, made, taken: turn(|after| after.taken) }
     }
 
     /// The largest value.
@@ -109,7 +135,7 @@ impl Items {
 
     /// How many were made.
     pub fn produced(&self) -> usize {
-        self.items.len()
+        self.values.len()
     }
 
     /// How many were taken.
@@ -128,9 +154,7 @@ impl Items {
     }
 
     fn after(&self, turns: usize) -> (usize, usize) {
-        match turns.min(self.history.len()) {
-            0 => (0, 0),
-            turns => self.history[turns - 1],
-        }
+        let last = turns.min(self.history.len()).checked_sub(1).map(|last| self.history[last]);
+        last.map_or((0, 0), |After { made, taken, .. }| (made as usize, taken as usize))
     }
 }

@@ -10,7 +10,11 @@ mod narrator;
 mod problem;
 mod tally;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader},
+    path::Path,
+};
 
 use guest_abi::{
     ring::{Capacity, Pointers},
@@ -27,8 +31,11 @@ use crate::{command::CommandLine, error::Status, event::Audit, files, pc::screen
 use line::Line;
 use tally::Tally;
 
-/// The largest file that is read, in bytes.
+/// The largest file that is read, in bytes. A story takes no more memory than its file has.
 const MAX_FILE_SIZE: u64 = 1 << 30;
+
+/// The most VMs whose exits are kept, and the most kinds of exits of each: more than there can be.
+const MOST_EXITS: usize = 1000;
 
 /// A run, as far as it has been told.
 #[derive(Clone, Debug, Default)]
@@ -105,20 +112,26 @@ impl Story {
     /// The file cannot be read; a line of it is none of a run's, or contradicts those before it.
     pub fn open(path: &Path) -> Result<Self, StoryError> {
         let error = |line, problem| StoryError { path: path.into(), line, problem };
-        let bytes = files::read(path, MAX_FILE_SIZE).map_err(|source| error(None, Problem::Read(source)))?;
-        let story = Self::parse(&bytes).map_err(|(line, problem)| error(Some(line), problem))?;
+        let (file, _) =
+            files::open(path, MAX_FILE_SIZE).map_err(|source| error(None, Problem::Read(source)))?;
+        let story = Self::read(BufReader::new(file)).map_err(|(line, problem)| error(Some(line), problem))?;
         match story.is_empty() {
             true => Err(error(None, Problem::Nothing)),
             false => Ok(story),
         }
     }
 
-    /// Reads whole lines; an error comes with its line, from 1.
-    fn parse(bytes: &[u8]) -> Result<Self, (usize, Problem)> {
-        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(&[][..], |end| &bytes[..end]);
+    /// Reads whole lines, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), with the line, from 1.
+    pub fn read(from: impl BufRead) -> Result<Self, (usize, Problem)> {
         let mut story = Self::default();
-        for (number, line) in (1..).zip(whole.split(|&byte| byte == b'\n')).filter(|_| !whole.is_empty()) {
-            story.tell(line).map_err(|problem| (number, problem))?;
+        for (number, line) in files::lines(from) {
+            line.map_err(Problem::Read)
+                .and_then(|line| story.tell(&line))
+                .map_err(|problem| (number, problem))?;
         }
         Ok(story)
     }
@@ -157,7 +170,7 @@ impl Story {
             Line::End(end) => self.end(end)?,
             Line::Exit(exited) => {
                 self.soloist.get_or_insert_with(|| exited.name.clone());
-                self.exits.insert(exited.vm, exited.exits.clone());
+                self.exits_of(&BTreeMap::from([(exited.vm, exited.exits.clone())]))?;
                 self.exited = Some(exited);
             }
             Line::Dropped(dropped) => self.dropped.push(dropped),
@@ -196,7 +209,7 @@ impl Story {
         let guest = run.guest(vm).ok_or(Problem::Contradiction("the number of the turn's VM"))?;
         let deed = match (run.ring(), guest.role(), told.deed) {
             (Some(capacity), Some(role), line::Deed::Moved(moved)) => {
-                let pointers = self.items.turn(self.turns.len(), vm, role, &moved, capacity)?;
+                let pointers = self.items.turn(vm, role, &moved, capacity)?;
                 Deed::Moved { role, items: moved.items.len(), pointers }
             }
             (None, None, line::Deed::Left { mailbox }) => Deed::Left(mailbox),
@@ -229,8 +242,18 @@ impl Story {
         if end.turns != self.turns.len() as u64 || !account {
             return Err(Problem::Contradiction("the end's numbers"));
         }
-        self.exits.extend(end.exits.clone());
+        self.exits_of(&end.exits)?;
         self.end = Some(end);
+        Ok(())
+    }
+
+    /// Takes the exits of VMs that have ended.
+    fn exits_of(&mut self, exits: &BTreeMap<u32, ExitCounts>) -> Result<(), Problem> {
+        let vms = self.exits.len() + exits.len();
+        if vms > MOST_EXITS || exits.values().any(|kinds| kinds.len() > MOST_EXITS) {
+            return Err(Problem::Contradiction("more VMs, or kinds of exits, than there can be"));
+        }
+        self.exits.extend(exits.iter().map(|(&vm, kinds)| (vm, kinds.clone())));
         Ok(())
     }
 

@@ -31,6 +31,9 @@ pub enum Problem {
     /// A line that does not go with those before it.
     #[error("it contradicts the lines before it, edited perhaps: {0}")]
     Contradiction(&'static str),
+    /// More items than can be counted.
+    #[error("more than 4294967295 items: no view, report or comparison keeps so many")]
+    TooManyItems,
     /// More turns than are kept of a run that is watched.
     #[error("a view keeps every turn, and {0} are the most; without a view there is no such limit")]
     TooLong(usize),

@@ -14,26 +14,39 @@ pub struct Counts {
 /// One VM's counts over time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
-    /// The numbers of its turns, from 1, each with the counts after it.
-    turns: Vec<(usize, Counts)>,
+    turns: Vec<Entry>,
+}
+
+/// A turn of the VM's, with the counts after it; the number of its turns is the entry's place.
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    /// The turn's number, from 1.
+    turn: u32,
+    items: u32,
+    exits: u64,
 }
 
 impl Tally {
     /// Enters the VM's next turn.
     pub(super) fn enter(&mut self, turn: usize, items: usize, exits: u64) {
-        let before = self.turns.last().map_or(Counts::default(), |&(_, counts)| counts);
-        let counts = Counts {
-            turns: before.turns + 1,
-            items: before.items + items,
+        let before = self.turns.last().copied().unwrap_or_default();
+        let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        self.turns.push(Entry {
+            turn: number(turn),
+            items: before.items.saturating_add(number(items)),
             // Where the numbers are a file's, their sum may be anything.
             exits: before.exits.saturating_add(exits),
-        };
-        self.turns.push((turn, counts));
+        });
     }
 
     /// What it had done after the run's first `turns` turns.
     pub(super) fn after(&self, turns: usize) -> Counts {
-        let own = self.turns.partition_point(|&(turn, _)| turn <= turns);
-        own.checked_sub(1).map_or(Counts::default(), |last| self.turns[last].1)
+        let own = self.turns.partition_point(|entry| entry.turn as usize <= turns);
+        let last = own.checked_sub(1).map(|last| self.turns[last]);
+        last.map_or(Counts::default(), |Entry { items, exits, .. }| Counts {
+            turns: own,
+            items: items as usize,
+            exits,
+        })
     }
 }

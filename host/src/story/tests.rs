@@ -12,7 +12,7 @@ const TURNS: [&str; 4] = [
 const END: &str = r#"{"event":"end","turns":4,"produced":3,"consumed":1,"left":2,"audit":"ok","exits":{"1":{"io_in":0,"io_out":4,"total":4},"2":{"io_in":0,"io_out":6,"total":6}}}"#;
 
 fn parse(lines: &[&str]) -> Result<Story, (usize, Problem)> {
-    Story::parse((lines.join("\n") + "\n").as_bytes())
+    Story::read((lines.join("\n") + "\n").as_bytes())
 }
 
 fn whole() -> Story {
@@ -36,15 +36,15 @@ fn the_ring_is_known_after_every_turn() {
 #[test]
 fn items_can_be_followed_from_vm_to_vm() {
     let story = whole();
-    let items = story.items().as_slice();
-    assert_eq!(items[0], Item { value: 5, maker: 1, made: 1, taken: Some((2, 2)) });
-    assert_eq!(items[2], Item { value: 7, maker: 1, made: 3, taken: None });
+    let items = story.items();
+    assert_eq!(items.item(0), Item { value: 5, maker: 1, made: 1, taken: Some((2, 2)) });
+    assert_eq!(items.item(2), Item { value: 7, maker: 1, made: 3, taken: None });
     assert_eq!((story.exits_in_turns(1, 2), story.exits_in_turns(1, 4)), (1, 4));
     assert_eq!(story.counts(1, 0), Counts::default());
     assert_eq!(story.counts(1, 3), Counts { turns: 2, items: 3, exits: 4 });
     assert_eq!(story.counts(2, usize::MAX), Counts { turns: 2, items: 1, exits: 6 });
     assert_eq!(story.counts(3, 4), Counts::default());
-    assert_eq!(items.iter().map(|item| item.value).max(), Some(story.items().largest()));
+    assert_eq!(items.values().iter().max(), Some(&items.largest()));
     assert_eq!(story.exits()[&2]["total"], 6);
 }
 
@@ -86,7 +86,7 @@ fn a_crash_is_kept_with_all_that_is_said_of_it() {
 fn lines_of_another_version_are_passed_over_and_half_a_line_too() {
     let mut text = [RUN, r#"{"event":"weather","sun":true}"#, TURNS[0]].join("\n");
     text += "\n{\"event\":\"tu";
-    assert_eq!(Story::parse(text.as_bytes()).expect("a story").turns().len(), 1);
+    assert_eq!(Story::read(text.as_bytes()).expect("a story").turns().len(), 1);
 }
 
 #[test]

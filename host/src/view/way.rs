@@ -33,7 +33,7 @@ impl Way {
 
     /// The way of an item that a turn moved, from there.
     pub(super) fn seen(item: usize, turn: usize, story: &Story) -> Self {
-        let taken = story.items().as_slice()[item].made != turn;
+        let taken = story.items().item(item).made != turn;
         Self { item, end: if taken { WayEnd::Taken } else { WayEnd::Made } }
     }
 
@@ -57,18 +57,18 @@ impl Way {
         }
         let numbers = (0..item).rev().chain((item..story.items().produced()).rev());
         let item = Self::first(numbers, self.item(story).value, story).unwrap_or(item);
-        let taken = story.items().as_slice()[item].taken.is_some();
+        let taken = story.items().item(item).taken.is_some();
         Self { item, end: if taken { WayEnd::Taken } else { WayEnd::Made } }
     }
 
     fn first(numbers: impl IntoIterator<Item = usize>, value: u32, story: &Story) -> Option<usize> {
-        let items = story.items().as_slice();
-        numbers.into_iter().find(|&number| items[number].value == value)
+        let values = story.items().values();
+        numbers.into_iter().find(|&number| values[number] == value)
     }
 
     /// The item.
     pub fn item(self, story: &Story) -> Item {
-        story.items().as_slice()[self.item]
+        story.items().item(self.item)
     }
 
     /// The turn of the end that is looked at.
@@ -81,10 +81,10 @@ impl Way {
 
     /// Which of the items of its value it is, from 1, and how many there are.
     pub(super) fn place(self, story: &Story) -> (usize, usize) {
-        let items = story.items().as_slice();
-        let value = items[self.item].value;
-        let count = |items: &[Item]| items.iter().filter(|item| item.value == value).count();
-        let before = count(&items[..=self.item]);
-        (before, before + count(&items[self.item + 1..]))
+        let values = story.items().values();
+        let value = values[self.item];
+        let count = |values: &[u32]| values.iter().filter(|other| **other == value).count();
+        let before = count(&values[..=self.item]);
+        (before, before + count(&values[self.item + 1..]))
     }
 }

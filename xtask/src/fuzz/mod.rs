@@ -77,7 +77,7 @@ impl Fuzzers {
             ));
         }
         let mut build = cargo::for_host(&self.source);
-        build.args(["build", "--release", "--target", TRIPLE, "--target-dir"]).arg(&self.target);
+        build.args(["build", "--locked", "--release", "--target", TRIPLE, "--target-dir"]).arg(&self.target);
         build.args(self.names.iter().flat_map(|name| ["--bin", name]));
         build.env("RUSTFLAGS", FLAGS).env_remove("CARGO_ENCODED_RUSTFLAGS").env("RUSTC_BOOTSTRAP", "1");
         match process::status(&mut build)?.is_success() {

@@ -34,7 +34,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>, pointers:
 /// The slots: what is in them, and what the turn took out. Items have so many digits at most, from turn to turn.
 fn slots(scene: &Scene<'_>, digits: usize) -> Vec<Slot> {
     let Scene { story, view, .. } = scene;
-    let (items, moved) = (story.items().as_slice(), story.moved(scene.turn()));
+    let (items, moved) = (story.items(), story.moved(scene.turn()));
     let ring = story.ring(scene.turn());
     let role = scene.this_turn().and_then(|turn| turn.deed.role());
     let taken = if role == Some(Role::Consumer) { moved.clone() } else { 0..0 };
@@ -46,12 +46,14 @@ fn slots(scene: &Scene<'_>, digits: usize) -> Vec<Slot> {
         };
         let style = match (view.way(), is_gone) {
             (Some(way), false) if way.item == number => FOLLOWED,
-            (_, true) => theme::vm(items[number].maker).add_modifier(Modifier::DIM | Modifier::CROSSED_OUT),
-            (_, false) => theme::filled(items[number].maker),
+            (_, true) => {
+                theme::vm(items.item(number).maker).add_modifier(Modifier::DIM | Modifier::CROSSED_OUT)
+            }
+            (_, false) => theme::filled(items.item(number).maker),
         };
         let is_new = role == Some(Role::Producer) && moved.contains(&number);
         let style = if is_new { style.add_modifier(Modifier::BOLD) } else { style };
-        Slot { text: format!("{:>digits$}", items[number].value), style }
+        Slot { text: format!("{:>digits$}", items.values()[number]), style }
     };
     ring.iter().enumerate().map(slot).collect()
 }

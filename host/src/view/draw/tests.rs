@@ -110,7 +110,7 @@ fn an_item_that_is_followed_is_marked_everywhere() {
 #[test]
 fn the_ruler_has_the_number_of_the_step_beside_the_way_of_an_item() {
     let story = testing::long(6, 60);
-    let item = story.items().as_slice()[story.moved(31).last().expect("an item")];
+    let item = story.items().item(story.moved(31).last().expect("an item"));
     let taken = item.taken.expect("it was taken").1;
     let mut view = at(&story, 31);
     view.key(Key::Enter, &story);

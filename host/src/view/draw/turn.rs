@@ -63,7 +63,7 @@ fn turn_lines(scene: &Scene<'_>, turn: &Turn) -> Vec<Line<'static>> {
 
 /// An item in its maker's colour.
 fn item_spans(scene: &Scene<'_>, number: usize) -> [Span<'static>; 2] {
-    let Item { value, maker, .. } = scene.story.items().as_slice()[number];
+    let Item { value, maker, .. } = scene.story.items().item(number);
     let is_followed = scene.view.way().is_some_and(|way| way.item == number);
     let style = if is_followed { FOLLOWED } else { theme::vm(maker) };
     [Span::styled(value.to_string(), style), Span::raw(" ")]
