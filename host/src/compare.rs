@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::{
     error::Error,
+    event::Finding,
     output::{self, Form, visible_line},
     story::{Crash, Deed, Story, Turn},
 };
@@ -37,6 +38,8 @@ pub struct Comparison {
     parts_at: Option<usize>,
     /// That turn in each of them, in words.
     turns: [Option<String>; 2],
+    /// The crash that ended each of them, in words: the guest, the turn, and what happened.
+    crashes: [Option<String>; 2],
     /// What each of them has: figures, and how it began.
     figures: Vec<Figure>,
 }
@@ -74,15 +77,18 @@ impl Comparison {
         };
         let said = |story: &Story, turn| shown(story, turn).or_else(|| ended(story, turn));
         let turns = stories.each_ref().map(|story| parts_at.and_then(|turn| said(story, turn)));
+        let crashes = stories.each_ref().map(|story| story.crash().map(crash_in_words));
         let figures = figures(stories);
-        let identical = parts_at.is_none() && !figures.iter().any(|figure| figure.differs);
-        Self { identical, parts_at, turns, figures }
+        let identical =
+            parts_at.is_none() && crashes[0] == crashes[1] && !figures.iter().any(|figure| figure.differs);
+        Self { identical, parts_at, turns, crashes, figures }
     }
 
     fn text(&self, Plan { files: [a, b], .. }: &Plan) -> String {
         let [a, b] = [a, b].map(|path| visible_line(&path.to_string_lossy()));
         let mut text = format!("A  {a}\nB  {b}\n\n");
         self.write_parting(&mut text)
+            .and_then(|()| self.write_crashes(&mut text))
             .and_then(|()| self.write_figures(&mut text))
             .expect("a String takes all text");
         text
@@ -99,6 +105,20 @@ impl Comparison {
                 })
             }
         }
+    }
+
+    /// How each run ended that a crash ended. Every line is indented: the message may be a file's.
+    fn write_crashes(&self, text: &mut String) -> std::fmt::Result {
+        let named: &[_] = match &self.crashes {
+            [one, other] if one == other => &[("both", one)],
+            [one, other] => &[("A", one), ("B", other)],
+        };
+        for (name, crash) in named {
+            let Some(crash) = crash else { continue };
+            writeln!(text, "\n{name} ended in a crash")?;
+            crash.lines().try_for_each(|line| writeln!(text, "  {line}"))?;
+        }
+        Ok(())
     }
 
     fn write_figures(&self, text: &mut String) -> std::fmt::Result {
@@ -185,7 +205,9 @@ fn figures(stories: &[Story; 2]) -> Vec<Figure> {
         per_turn(story, counts.map(|pointers| pointers.count as usize).sum())
     });
     add("audit", &|story| Some(format!("{:?}", story.ending()?.account?.audit).to_lowercase()));
+    add("findings", &|story| findings(&story.ending()?.findings));
     add("crash", &|story| story.crash().map(crash));
+    add("broken rule", &|story| story.crash()?.broken_rule().map(str::to_owned));
     for (vm, kind) in both(stories, |story| {
         story.exits().iter().flat_map(|(vm, kinds)| {
             // Of what never happened there is nothing to compare.
@@ -217,6 +239,18 @@ fn per_turn(story: &Story, sum: usize) -> Option<String> {
     #[expect(clippy::cast_precision_loss, reason = "it is a mean for people")]
     let mean = sum as f64 / turns as f64;
     (turns > 0).then(|| format!("{mean:.2}"))
+}
+
+/// For example `VM 2 never-moved`.
+fn findings(findings: &[Finding]) -> Option<String> {
+    let names = findings.iter().map(|finding| format!("VM {} {}", finding.vm, finding.finding));
+    (!findings.is_empty()).then(|| names.collect::<Vec<_>>().join(", "))
+}
+
+/// For example `VM 2, c, turn 3: broke the ring's rule ...`, with the lines that the message has.
+fn crash_in_words(Crash { vm, name, turn, message, .. }: &Crash) -> String {
+    let turn = turn.map_or(String::new(), |turn| format!(", turn {turn}"));
+    format!("VM {vm}, {}{turn}: {message}", name.replace('\n', "\\n"))
 }
 
 /// For example `violation: VM 2, turn 3`.
@@ -275,6 +309,58 @@ mod tests {
         let begun = compared(&[RUN, ONE], &[&other, ONE]);
         assert_eq!((begun.parts_at, marked(&begun)), (None, vec!["seed", "VM 2"]));
         assert!(!begun.identical);
+    }
+
+    const REFUSED: &str = r#"{"event":"crash","vm":2,"name":"c","turn":2,"reason":"violation","rule":"quota","message":"broke the ring's rule `quota`: told 1\n  the ring stays:  x\n  it claimed:      y"}"#;
+
+    fn texts(one: &[&str], other: &[&str]) -> String {
+        let files = ["a", "b"].map(PathBuf::from);
+        compared(one, other).text(&Plan { files, form: Form::Text })
+    }
+
+    #[test]
+    fn a_broken_rule_is_named_with_its_message_and_both_rings() {
+        let text = texts(&[RUN, ONE, TWO], &[RUN, ONE, REFUSED]);
+        assert!(
+            text.contains("\nB ended in a crash\n  VM 2, c, turn 2: broke the ring's rule `quota`: told 1\n    the ring stays:  x\n    it claimed:      y\n"),
+            "{text}"
+        );
+        assert!(text.contains("\n* broken rule              -          quota\n"), "{text}");
+        assert!(!text.contains("A ended"), "{text}");
+        // Hosts before this one named the rule in the message only.
+        let older = REFUSED.replace(r#""rule":"quota","#, "");
+        assert_eq!(texts(&[RUN, ONE, TWO], &[RUN, ONE, &older]), text);
+        let same = texts(&[RUN, ONE, REFUSED], &[RUN, ONE, &older]);
+        assert!(same.contains("\nidentical\n\nboth ended in a crash\n  VM 2, c, turn 2: broke"), "{same}");
+    }
+
+    #[test]
+    fn runs_that_end_in_different_crashes_are_not_identical() {
+        for (old, new) in [("told 1", "told 2"), ("rule `quota`", "rule `slot`")] {
+            let other = compared(&[RUN, ONE, REFUSED], &[RUN, ONE, &REFUSED.replace(old, new)]);
+            assert!(!other.identical && other.parts_at.is_none(), "{new}");
+        }
+    }
+
+    #[test]
+    fn a_message_cannot_forge_a_line() {
+        let crash =
+            REFUSED.replace("told 1", r"told\nidentical\nB  ").replace(r#""name":"c""#, r#""name":"c\nA""#);
+        let text = texts(&[RUN, ONE, TWO], &[RUN, ONE, &crash]);
+        assert!(!text.lines().any(|line| line == "identical" || line.starts_with("A:")), "{text}");
+        assert!(text.contains(r"  VM 2, c\nA, turn 2: broke"), "{text}");
+    }
+
+    #[test]
+    fn findings_are_compared() {
+        let end = |findings: &str| {
+            format!(
+                r#"{{"event":"end","turns":1,"produced":2,"consumed":0,"left":2,"audit":"ok"{findings},"exits":{{}}}}"#
+            )
+        };
+        let found = end(r#","findings":[{"vm":2,"name":"c","finding":"never-moved","message":"m"}]"#);
+        let text = texts(&[RUN, ONE, &end("")], &[RUN, ONE, &found]);
+        assert!(text.contains("\n* findings                 -          VM 2 never-moved\n"), "{text}");
     }
 
     #[test]

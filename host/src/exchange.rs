@@ -9,7 +9,7 @@ use guest_abi::{
     ring::{Capacity, Pointers, Ring, Slots},
     transition::{self, Items, Role, Violation},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::conduct::Conduct;
 
@@ -191,7 +191,7 @@ impl Refusal {
 }
 
 /// The two states of a ring in a turn that was not adopted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct States {
     /// The host's, which stays.
     pub old: RingState,
@@ -200,14 +200,18 @@ pub struct States {
 }
 
 /// A ring, as a report shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RingState {
-    capacity: u32,
-    prod_p: u32,
-    cons_p: u32,
-    count: u32,
-    /// What stands in the slots in use, items or not.
-    slots: Vec<u32>,
+    /// The capacity in items.
+    pub capacity: u32,
+    /// The slot that the next produced item goes to.
+    pub prod_p: u32,
+    /// The slot of the next item to consume.
+    pub cons_p: u32,
+    /// The number of items.
+    pub count: u32,
+    /// The contents of the slots in use, items or not.
+    pub slots: Vec<u32>,
 }
 
 impl RingState {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::number::{grouped, list};
 use crate::{
+    exchange::States,
     output::visible_line,
     story::{Crash, Story},
 };
@@ -19,28 +20,11 @@ struct Details {
     file: Option<String>,
     line: u32,
     column: u32,
-    states: Option<States>,
     instructions: Vec<Instruction>,
     registers: BTreeMap<String, u64>,
     backtrace: Vec<Frame>,
     more_calls: u64,
     exits: Vec<String>,
-}
-
-/// The ring of the host, and the one that the guest left.
-#[derive(Deserialize)]
-struct States {
-    old: State,
-    claimed: State,
-}
-
-#[derive(Deserialize)]
-struct State {
-    capacity: u32,
-    prod_p: u32,
-    cons_p: u32,
-    count: u32,
-    slots: Vec<u32>,
 }
 
 #[derive(Deserialize)]
@@ -74,8 +58,9 @@ pub(super) fn section(story: &Story) -> Markup {
     html! {
         section.crash aria-labelledby="crash-h" {
             h2 id="crash-h" { "What went wrong" }
-            (message(crash, &details))
-            @if let Some(states) = &details.states { (rings(states)) }
+            @let states = crash.states();
+            (message(crash, &details, states.is_some()))
+            @if let Some(states) = &states { (rings(states)) }
             div.pair {
                 @if !details.instructions.is_empty() { (code(&details.instructions)) }
                 @if !details.backtrace.is_empty() { (calls(&details)) }
@@ -86,26 +71,20 @@ pub(super) fn section(story: &Story) -> Markup {
     }
 }
 
-fn message(crash: &Crash, details: &Details) -> Markup {
+/// The message, without the lines of the two rings where those have a table of their own.
+fn message(crash: &Crash, details: &Details, has_rings: bool) -> Markup {
+    let what = if has_rings { crash.headline() } else { &crash.message };
     html! {
-        dl.what data-vm=(crash.vm) data-turn=[crash.turn] data-reason=(crash.reason) {
+        dl.what data-vm=(crash.vm) data-turn=[crash.turn] data-reason=(crash.reason) data-rule=[crash.broken_rule()] {
             dt { "VM" } dd { (crash.vm) ", " (visible_line(&crash.name)) }
             @if let Some(turn) = crash.turn { dt { "turn" } dd { (grouped(turn)) } }
             @if let Some(mode) = &details.mode { dt { "mode" } dd { (visible_line(mode)) } }
-            dt { "what" } dd { (what(crash, details)) }
+            dt { "what" } dd { (what) }
             @if let Some(file) = &details.file {
                 dt { "where" } dd { code { (visible_line(file)) ":" (details.line) ":" (details.column) } }
             }
             @if !crash.hint.is_empty() { dt { "try" } dd { (crash.hint) } }
         }
-    }
-}
-
-/// The message; what it says of the two rings stands in their table.
-fn what<'a>(crash: &'a Crash, details: &Details) -> &'a str {
-    match details.states.is_some() {
-        true => crash.message.lines().next().unwrap_or_default(),
-        false => &crash.message,
     }
 }
 

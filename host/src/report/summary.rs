@@ -25,7 +25,7 @@ pub(super) fn name(story: &Story) -> &str {
 /// How it ended, in a few words, and whether that is well.
 pub(super) fn outcome(story: &Story) -> (String, &'static str) {
     match (story.status(), story.crash()) {
-        (_, Some(crash)) => (crash.reason.clone(), "bad"),
+        (_, Some(crash)) => (crash.kind(), "bad"),
         (None, _) => ("not finished".into(), "open"),
         (Some(Status::Success), _) => ("ok".into(), "good"),
         (Some(_), _) => ("failed".into(), "bad"),
@@ -50,6 +50,9 @@ pub(super) fn head(story: &Story) -> Markup {
                 div { dt { (name) } dd data-fact=(name) data-value=(value) { (text) } }
             } }
             @if let Some(run) = story.beginning() { (guests(story, run)) }
+            @for finding in story.ending().map_or(&[][..], |end| &end.findings) {
+                p.finding data-vm=(finding.vm) data-finding=(finding.finding) { "Finding: " (finding) "." }
+            }
             @for dropped in story.dropped() {
                 p { "VM " (dropped.vm) " printed " (counted(dropped.bytes, "byte")) " more than the "
                     (grouped(dropped.limit)) " that it may; they were dropped." }
@@ -63,8 +66,7 @@ fn ending(story: &Story) -> String {
     match (story.crash(), story.status()) {
         (Some(crash), _) => {
             let turn = crash.turn.map_or(String::new(), |turn| format!(", turn {}", grouped(turn)));
-            let message = crash.message.lines().next().unwrap_or_default();
-            format!("VM {}, {}{turn}: {message}", crash.vm, visible_line(&crash.name))
+            format!("VM {}, {}{turn}: {}", crash.vm, visible_line(&crash.name), crash.headline())
         }
         (None, None) => {
             let after = story.beginning().map_or(String::new(), |_| format!(" after {turns}"));

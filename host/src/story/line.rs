@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 use crate::{
     event::{Account, Finding},
+    exchange::States,
     recording::Options,
 };
 
@@ -177,6 +178,21 @@ impl Crash {
         let in_message = || self.message.strip_prefix("broke the ring's rule `")?.split_once('`');
         let said = || Some(in_message()?.0);
         self.rule.as_deref().or_else(said)
+    }
+
+    /// The reason's name, with that of a broken rule.
+    pub fn kind(&self) -> String {
+        self.broken_rule().map_or_else(|| self.reason.clone(), |rule| format!("{}: {rule}", self.reason))
+    }
+
+    /// The first line of the message: the rest are the two rings, where a rule was broken.
+    pub fn headline(&self) -> &str {
+        self.message.lines().next().unwrap_or_default()
+    }
+
+    /// The two rings, where a rule was broken.
+    pub fn states(&self) -> Option<States> {
+        States::deserialize(self.rest.get("states")?).ok()
     }
 }
 

@@ -52,13 +52,14 @@ fn row(keys: &str, what: &'static str) -> Line<'static> {
 
 /// All that is known of a crash.
 fn report(crash: &Crash, story: &Story) -> Vec<Line<'static>> {
-    let Crash { vm, name, turn, reason, message, hint, rule: _, rest } = crash;
+    let Crash { vm, name, turn, message, hint, rest, .. } = crash;
     let when = match turn {
         Some(turn) => format!(", in turn {turn}"),
         None if story.beginning().is_some() => ", outside of a turn".into(),
         None => String::new(),
     };
-    let mut lines = vec![Line::styled(format!(" VM {vm}, {}{when}: {}", clean(name), clean(reason)), BAD)];
+    let mut lines =
+        vec![Line::styled(format!(" VM {vm}, {}{when}: {}", clean(name), clean(&crash.kind())), BAD)];
     lines.extend(message.lines().flat_map(wrapped));
     if !hint.is_empty() {
         lines.extend(wrapped(&format!("try: {hint}")));

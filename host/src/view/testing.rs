@@ -33,6 +33,24 @@ pub(super) fn crash() -> Story {
     ])
 }
 
+/// An exchange whose consumer takes more than it is told in turn 2.
+pub(super) fn refusal() -> Story {
+    tell(&[
+        RUN,
+        FIRST,
+        r#"{"event":"crash","vm":2,"name":"c","turn":2,"reason":"violation","message":"broke the ring's rule `quota`: the turn was told to take 1 and the ring held 4: 1 had to move, 4 moved\n  the ring stays:  x\n  it claimed:      y","rule":"quota","states":{"old":{"capacity":6,"prod_p":4,"cons_p":0,"count":4,"slots":[41,7,93,5,0,0]},"claimed":{"capacity":6,"prod_p":4,"cons_p":4,"count":0,"slots":[41,9,93,5,0,0]}}}"#,
+    ])
+}
+
+/// An exchange whose consumer has a habit.
+pub(super) fn finding() -> Story {
+    tell(&[
+        RUN,
+        FIRST,
+        r#"{"event":"end","turns":1,"produced":4,"consumed":0,"left":4,"audit":"ok","findings":[{"vm":2,"name":"c","finding":"never-moved","message":"it never took an item"}],"exits":{}}"#,
+    ])
+}
+
 /// Two turns of an experiment without a ring.
 pub(super) fn relay() -> Story {
     tell(&[

@@ -185,6 +185,31 @@ fn what_a_turn_took_is_crossed_out() {
 }
 
 #[test]
+fn a_broken_rule_is_shown_with_its_message_and_both_rings() {
+    let story = testing::refusal();
+    let expected = [
+        "broke quota",
+        "broke the ring's rule `quota`:",
+        "4 moved",
+        "stays cons_p 0 prod_p 4 count 4",
+        "claim cons_p 4 prod_p 4 count 0",
+    ];
+    for (width, height) in [(80, 24), (110, 36)] {
+        let screen = screen(&story, &at(&story, usize::MAX), width, height);
+        expected.iter().for_each(|text| assert_shown(&screen, text));
+    }
+    assert_shown(&screen(&story, &at(&story, usize::MAX), 110, 36), "slots 1: 7 → 9");
+}
+
+#[test]
+fn findings_are_shown_beside_the_audit() {
+    let story = testing::finding();
+    let screen = screen(&story, &at(&story, usize::MAX), 110, 36);
+    assert_shown(&screen, "audit: ok");
+    assert_shown(&screen, "finding: VM 2, c: it never took");
+}
+
+#[test]
 fn a_crash_is_a_step_with_a_report() {
     let story = testing::crash();
     let mut view = at(&story, usize::MAX);

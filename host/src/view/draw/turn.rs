@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     event::{Account, Audit},
+    exchange::{RingState, States},
     story::{Crash, Deed, End, Item, Turn},
     view::Way,
 };
@@ -93,8 +94,36 @@ fn way_lines(scene: &Scene<'_>, way: Way) -> Vec<Line<'static>> {
 fn crash_lines(crash: &Crash) -> Vec<Line<'static>> {
     let turn = crash.turn.map_or(String::new(), |turn| format!(", turn {turn}"));
     let mut lines = vec![Line::styled(format!("VM {}, {}{turn}:", crash.vm, clean(&crash.name)), BAD)];
-    lines.extend(crash.message.lines().map(|line| Line::raw(clean(line))));
+    match crash.states() {
+        Some(States { old, claimed }) => {
+            lines.push(Line::raw(clean(crash.headline())));
+            lines.push(pointers("stays", &old, None));
+            let capacity = (claimed.capacity != old.capacity).then_some(claimed.capacity);
+            lines.push(pointers("claim", &claimed, capacity));
+            lines.extend(changed_slots(&old, &claimed));
+        }
+        None => lines.extend(crash.message.lines().map(|line| Line::raw(clean(line)))),
+    }
     lines
+}
+
+/// A ring's pointers, as short as the narrowest frame wants them, with a capacity where it has to be said.
+fn pointers(whose: &'static str, ring: &RingState, capacity: Option<u32>) -> Line<'static> {
+    let RingState { prod_p, cons_p, count, .. } = ring;
+    let capacity = capacity.map_or(String::new(), |capacity| format!(" of {capacity}"));
+    let numbers = format!(" cons_p {cons_p} prod_p {prod_p} count {count}{capacity}");
+    Line::from(vec![Span::styled(whose, FAINT), Span::raw(numbers)])
+}
+
+/// The slots that the guest changed, where it did.
+fn changed_slots(old: &RingState, claimed: &RingState) -> Option<Line<'static>> {
+    let slots = (0..).zip(old.slots.iter().zip(&claimed.slots));
+    let changed: Vec<String> = slots
+        .filter(|(_, (old, claimed))| old != claimed)
+        .map(|(slot, (old, claimed)): (u32, _)| format!("{slot}: {old} → {claimed}"))
+        .collect();
+    let what = Span::styled("slots ", FAINT);
+    (!changed.is_empty()).then(|| Line::from(vec![what, Span::raw(changed.join(", "))]))
 }
 
 fn end_lines(end: &End) -> Vec<Line<'static>> {
@@ -104,8 +133,10 @@ fn end_lines(end: &End) -> Vec<Line<'static>> {
         Audit::Failed => Span::styled("failed", BAD),
     };
     // The verdict first: there may be little room.
-    vec![
-        Line::from(vec![Span::raw("audit: "), verdict]),
-        Line::raw(format!("{produced} produced, {consumed} consumed, {left} left")),
-    ]
+    let mut lines = vec![Line::from(vec![Span::raw("audit: "), verdict])];
+    for finding in &end.findings {
+        lines.push(Line::from(vec![Span::styled("finding: ", BAD), Span::raw(clean(&finding.to_string()))]));
+    }
+    lines.push(Line::raw(format!("{produced} produced, {consumed} consumed, {left} left")));
+    lines
 }

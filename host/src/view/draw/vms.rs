@@ -15,7 +15,7 @@ use super::{
     Scene,
     theme::{self, BAD, FAINT, GOOD, STRONG, clean},
 };
-use crate::story::{Counts, ExitCounts, Guest, Story};
+use crate::story::{Counts, Crash, ExitCounts, Guest, Story};
 
 /// The most characters of a guest's name, and of a crash's reason, that there is room for.
 const LONGEST: usize = 22;
@@ -76,12 +76,14 @@ impl<'a> Table<'a> {
         let role = if story.pointers(0).is_some() { 10 } else { 0 };
         let turns = story.beginning().and_then(|run| run.turns).unwrap_or(story.turns().len() as u64);
         let ended = ended(turns.max(story.turns().len() as u64)).len();
-        let reason = story.crash().map_or(0, |crash| crash.reason.chars().count().min(LONGEST));
-        let (state, has_turns, number) = (ended.max(reason), story.beginning().is_some(), 7);
+        let reason = story.crash().map_or(0, |crash| state_of(crash).chars().count().min(LONGEST));
+        let (has_turns, number) = (story.beginning().is_some(), 7);
         let numbers = 1 + usize::from(has_turns) + usize::from(role > 0);
         // Arrow and number take five columns, the spaces before state and kinds two each.
-        let columns = 5 + name + role + 2 + state + number * numbers + 2;
-        Self { scene, name, role, state, has_turns, number, rest: width.saturating_sub(columns) }
+        let others = 5 + name + role + 2 + number * numbers + 2;
+        // The numbers have room before a long name of a rule has.
+        let state = reason.min(width.saturating_sub(others)).max(ended);
+        Self { scene, name, role, state, has_turns, number, rest: width.saturating_sub(others + state) }
     }
 
     fn head(&self) -> Line<'static> {
@@ -127,12 +129,17 @@ fn ended(turn: u64) -> String {
     format!("ended turn {turn}")
 }
 
+/// The state of the VM that a crash ended: the reason, or the rule of the ring that was broken.
+fn state_of(crash: &Crash) -> String {
+    clean(&crash.broken_rule().map_or_else(|| crash.reason.clone(), |rule| format!("broke {rule}")))
+}
+
 /// The state that a VM is in after the step.
 fn now(scene: &Scene<'_>, vm: u32) -> (String, Style) {
     let crash = scene.story.crash_at(scene.view.step());
     let is_over = scene.is_at_end() && (scene.story.ending().is_some() || !scene.story.exits().is_empty());
     match crash {
-        Some(crash) if crash.vm == vm => return (clean(&crash.reason), BAD),
+        Some(crash) if crash.vm == vm => return (state_of(crash), BAD),
         None if is_over => return ("done".into(), GOOD),
         _ => {}
     }
