@@ -23,7 +23,7 @@ fn layout_include() -> String {
     let facts = [
         ("IMAGE_BASE", layout::IMAGE_BASE),
         ("REAL_MODE_END", layout::REAL_MODE_END),
-        ("DEFAULT_MEMORY", layout::DEFAULT_MEMORY),
+        ("MAX_MEMORY", layout::MAX_MEMORY),
     ];
     let lines = facts.map(|(name, value)| format!("{name} = {value:#x};\n"));
     format!("/* Generated from guest_abi::layout by guest-rt/build.rs. */\n{}", lines.concat())

@@ -75,5 +75,7 @@ pub mod traps;
 
 #[cfg_attr(not(target_os = "none"), expect(dead_code, reason = "the boot code is the guest's"))]
 mod gdt;
+#[cfg(not(target_os = "none"))]
+mod host_program;
 mod message;
 mod volatile;

@@ -14,6 +14,9 @@
 //! is held is released, in whatever order. What can still find a lock held, a value's own method or the handler
 //! of an exception, is told so by a panic instead of a hang. For a flag or a number an atomic is enough,
 //! and for a `static` that is never written none is needed. No exit.
+//!
+//! Crates that are built on [`critical-section`](https://docs.rs/critical-section) find one here: it keeps interrupts
+//! off as a lock does.
 
 use core::{
     marker::PhantomData,
@@ -104,12 +107,47 @@ impl Quiet {
     }
 }
 
-impl Drop for Quiet {
-    fn drop(&mut self) {
+impl Quiet {
+    /// Ends the time of one that was begun.
+    fn end() {
         let held = HELD.load(Ordering::Relaxed) - 1;
         HELD.store(held, Ordering::Relaxed);
         if held == 0 && ENABLED.load(Ordering::Relaxed) {
             interrupts::enable();
+        }
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        Self::end();
+    }
+}
+
+/// What crates over `critical-section` call.
+#[cfg(target_os = "none")]
+mod critical {
+    use critical_section::{Impl, RawRestoreState, set_impl};
+
+    use super::Quiet;
+
+    /// The critical sections of other crates. They count as locks do, so that the two may overlap: a lock that
+    /// outlives the section in which it was taken still keeps interrupts off.
+    struct CriticalSection;
+
+    set_impl!(CriticalSection);
+
+    // SAFETY: between the two no interrupt comes, and there is one CPU. Sections may lie within each other, and
+    // interrupts come again after the last.
+    unsafe impl Impl for CriticalSection {
+        unsafe fn acquire() -> RawRestoreState {
+            core::mem::forget(Quiet::begin());
+            // What is restored stands beside the count. Which type this is, features of other crates may say.
+            RawRestoreState::default()
+        }
+
+        unsafe fn release(_: RawRestoreState) {
+            Quiet::end();
         }
     }
 }

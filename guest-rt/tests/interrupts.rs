@@ -4,6 +4,7 @@
 #![no_main]
 
 use core::{
+    cell::Cell,
     hint::spin_loop,
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -140,6 +141,44 @@ guest_rt::tests! {
             }
         }
         assert_eq!(*COUNT.lock(), 20);
+    }
+
+    fn a_critical_section_keeps_interrupts_off_and_restores_them() {
+        critical_section::with(|_| assert!(!interrupts::are_enabled()));
+        assert!(!interrupts::are_enabled());
+        interrupts::enable();
+        critical_section::with(|_| {
+            critical_section::with(|_| assert!(!interrupts::are_enabled()));
+            assert!(!interrupts::are_enabled());
+        });
+        assert!(interrupts::are_enabled());
+    }
+
+    fn a_lock_may_outlive_a_critical_section() {
+        interrupts::enable();
+        let held = critical_section::with(|_| COUNT.lock());
+        assert!(!interrupts::are_enabled());
+        drop(held);
+        assert!(interrupts::are_enabled());
+    }
+
+    fn no_handler_comes_in_a_critical_section() {
+        static SHARED: critical_section::Mutex<Cell<u32>> = critical_section::Mutex::new(Cell::new(0));
+        traps::set_handler(Vector::Timer, |_| {
+            critical_section::with(|section| SHARED.borrow(section).set(7));
+            TICKS.fetch_add(1, Ordering::Relaxed);
+        });
+        interrupts::enable();
+        critical_section::with(|section| {
+            timer::set(1);
+            (0..100).for_each(|_| spin_loop());
+            let _ = guest_rt::clock::ticks();
+            assert_eq!((SHARED.borrow(section).get(), ticks()), (0, 0));
+        });
+        while ticks() == 0 {
+            spin_loop();
+        }
+        assert_eq!(critical_section::with(|section| SHARED.borrow(section).get()), 7);
     }
 
     fn a_lock_that_is_held_is_not_had_twice() {

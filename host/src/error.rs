@@ -2,8 +2,6 @@
 
 use std::{borrow::Cow, fmt, io, path::PathBuf, time::Duration};
 
-use guest_abi::layout::PAGE_SIZE;
-
 use crate::{
     crash::Crash,
     event::Finding,
@@ -202,10 +200,11 @@ pub enum Error {
 }
 
 /// What to do about an image that ends at `end`, beyond its memory.
-fn more_memory(end: u64) -> &'static str {
-    match check_size(end.next_multiple_of(PAGE_SIZE.into())) {
-        Ok(_) => "give it more with --memory, or link it lower",
-        Err(_) => "link it lower: no guest can have so much memory here",
+fn more_memory(end: u64) -> String {
+    const MIB: u64 = 1 << 20;
+    match check_size(end.next_multiple_of(MIB)) {
+        Ok(size) => format!("give it more: --memory {}M", u64::from(size) / MIB),
+        Err(_) => "link it lower: no guest can have so much memory here".into(),
     }
 }
 

@@ -403,7 +403,7 @@ pub struct TurnsProfile {
 pub struct FunctionProfile {
     /// Its name; `None` is code without a symbol.
     pub function: Option<String>,
-    /// The instructions in it, without those of functions that it calls.
+    /// The instructions that were written in it, without those of functions that it calls or has inlined.
     pub instructions: u64,
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use guest_abi::port::Port;
+
 use crate::{
     foreign,
     kvm::{Exit, Width},
@@ -125,9 +127,30 @@ fn values_in_words(values: &[u32], width: Width) -> String {
 /// The hypercall that a port is.
 fn purpose(port: u16, foreign: bool) -> String {
     match (foreign::hypercall(port, foreign), device_at(port).filter(|_| foreign)) {
-        (Some(port), _) => format!(", the hypercall {port:?}"),
+        (Some(port), _) => format!(", the hypercall {port:?} ({})", meaning(port)),
         (None, Some(device)) => format!(", {}", device.description()),
         (None, None) => ", which is no hypercall".into(),
+    }
+}
+
+/// The purpose of a hypercall, in a few words.
+fn meaning(port: Port) -> &'static str {
+    match port {
+        Port::PrintByte => "print a byte",
+        Port::PrintDecimal => "print a number",
+        Port::ExitCount => "the number of exits",
+        Port::PrintString => "print a string up to its NUL",
+        Port::ExitText => "the address of a text about exits",
+        Port::Translate => "the host's address of a guest's",
+        Port::Exit => "the guest is done",
+        Port::Panic => "the guest panicked",
+        Port::Print => "print a text",
+        Port::MailboxAttach => "here is the mailbox",
+        Port::EndTurn => "the turn is over",
+        Port::Trap => "a trap without a handler",
+        Port::TimerSet => "interrupt the guest later",
+        Port::Log => "a record of the log",
+        Port::Clock => "the time since the guest's start",
     }
 }
 
@@ -152,7 +175,7 @@ mod tests {
         let text = sentence(&exit, true);
         assert!(
             text.starts_with(
-                "KVM_EXIT_IO: the guest wrote 0x800 (32-bit) to port 0xea, the hypercall PrintDecimal"
+                "KVM_EXIT_IO: the guest wrote 0x800 (32-bit) to port 0xea, the hypercall PrintDecimal (print a number)"
             ),
             "{text}"
         );

@@ -165,10 +165,25 @@ fn bad_memory_is_refused() {
     }
     refused(&["run", "hello", "--memory", "lots"], 2, "a size is a number of bytes, or one with K, M or G");
     refused(&["run", "he llo"], 2, "\"he llo\" is no guest's name");
+    refused(&["run", "Cargo.toml/kernel.bin"], 2, "there is no such file; `cargo xtask build-guests` lists");
+    let image = common::image("hello");
+    let image = image.to_str().expect("a plain path");
+    refused(&["run", image], 2, &format!("an image in a file is run with --image {image}"));
     refused(&["run", "a/b.toml"], 2, "an experiment's file is run with --experiment a/b.toml");
     if can_run_guests() {
-        refused(&["run", "hello", "--memory", "4K"], 2, "does not fit into its memory of 0x1000 bytes");
-        refused(&["run", "hello", "--memory", "32K"], 2, "does not fit into its memory of 0x8000 bytes");
+        refused(
+            &["run", "hello", "--memory", "4K"],
+            2,
+            "does not fit into its memory of 0x1000 bytes: it ends at",
+        );
+        refused(
+            &["run", "hello", "--memory", "32K"],
+            2,
+            "does not fit into its memory of 0x8000 bytes: it ends at",
+        );
+        refused(&["run", "outgrows-memory"], 2, "; give it more: --memory 5M");
+        let (out, _) = expect(&["run", "outgrows-memory", "--memory", "5M"], 0);
+        assert_eq!(out, "the last of 4194304 bytes was 0\n");
         let (out, _) = expect(&["run", "hello", "--memory", "64M"], 0);
         assert!(out.starts_with("hello from VM 1, which has 65536 KiB of memory\n"), "{out}");
     }

@@ -242,6 +242,58 @@ fn an_image_without_symbols_is_counted_all_the_same() {
     assert!(trace.starts_with("00007000                            fa                cli\n"), "{trace}");
 }
 
+/// The functions of a VM's profile, with the instructions of each.
+fn functions(profile: &Value, vm: usize) -> Vec<(String, u64)> {
+    let functions = profile["vms"][vm]["functions"].as_array().expect("functions");
+    let named = |it: &Value| Some((it["function"].as_str()?.to_owned(), it["instructions"].as_u64()?));
+    functions.iter().filter_map(named).collect()
+}
+
+#[test]
+fn inlined_functions_are_counted_by_their_own_names() {
+    if !can_run_guests() {
+        return;
+    }
+    for mode in MODES {
+        let profile = profile(&[&EXCHANGE[..4], &["--mode", mode]].concat());
+        for (vm, expected) in [
+            (
+                0,
+                &["guest_producer::main", "push_each::<guest_producer::main::{closure#0}>", "Digest>::mix"][..],
+            ),
+            (1, &["guest_consumer::main", "take_each::<core::mem::drop<u32>>", "Digest>::mix", "end_turn"]),
+        ] {
+            let functions = functions(&profile, vm);
+            for expected in expected {
+                assert!(functions.iter().any(|(name, _)| name.ends_with(expected)), "{mode}: {functions:?}");
+            }
+            // What they do in Rust's library is their own.
+            assert!(!functions.iter().any(|(name, _)| name.starts_with("core::")), "{mode}: {functions:?}");
+            let all: u64 = functions.iter().map(|(_, instructions)| instructions).sum();
+            assert!(functions[0].1 * 2 < all, "{mode}: no function has it all: {functions:?}");
+        }
+    }
+}
+
+#[test]
+fn an_image_without_debug_information_is_counted_by_its_symbols() {
+    if !can_run_guests() {
+        return;
+    }
+    let whole = profile(&["run", "hello"]);
+    let mut file = fs::read(image("hello")).expect("an image");
+    let name = b".debug_info";
+    let at = file.windows(name.len()).rposition(|window| window == name).expect("the section's name");
+    file[at + 1] = b'x';
+    let bare = NamedTempFile::new().expect("a file");
+    fs::write(bare.path(), file).expect("written");
+    let bare = profile(&["run", "--image", bare.path().to_str().expect("a plain path")]);
+    assert_eq!(bare["vms"][0]["instructions"], whole["vms"][0]["instructions"]);
+    let names: Vec<String> = functions(&bare, 0).into_iter().map(|(name, _)| name).collect();
+    assert!(names.contains(&"hello::main".to_owned()) && names.contains(&"_start".to_owned()), "{names:?}");
+    assert!(functions(&whole, 0).len() > names.len(), "{names:?}");
+}
+
 #[test]
 fn experiments_of_any_kind_are_traced() {
     if !can_run_guests() {

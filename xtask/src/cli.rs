@@ -117,6 +117,10 @@ pub(crate) struct BuildGuests {
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
 
+    /// The guests that come with Guestlab, whatever a user has made: for its tests.
+    #[arg(long, hide = true, conflicts_with_all = ["names", "manifest_path"])]
+    pub(crate) shipped: bool,
+
     /// The CPU mode that the guests' Rust code is compiled for.
     #[arg(long, value_enum, default_value_t = Mode::Protected)]
     pub(crate) mode: Mode,

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::path::Path;
 use std::process::Command;
 
 use common::{guest, text, workspace, xtask};
@@ -35,20 +36,20 @@ fn a_guest_that_is_not_optimized_has_its_functions_apart() {
     let source =
         SOURCE.replace("\"far from home\"", "\"far from home, {}\", twice(guest_rt::boot::info().vm)");
     guest(&workspace, "plain", &format!("{source}\n{function}"));
-    let profiled = |more: &[&str]| {
-        let arguments = [&["run", "--manifest-path", "plain", "--profile"], more].concat();
+    let traced = |more: &[&str]| {
+        let arguments = [&["run", "--manifest-path", "plain", "--trace-instructions"], more].concat();
         let output = xtask(&workspace, &arguments);
-        (output.status.code(), text(&output.stdout).to_owned(), text(&output.stderr).to_owned())
+        (output.status.code(), text(&output.stderr))
     };
-    let (status, optimized, _) = profiled(&[]);
+    let (status, optimized) = traced(&[]);
     if status == Some(5) {
         eprintln!("skipped: this machine cannot run guests");
         return;
     }
-    assert!(!optimized.contains("plain::twice"), "{optimized}");
-    let (status, unoptimized, err) = profiled(&["--unoptimized"]);
-    assert!(status == Some(1) && err.contains("far from home, 2"), "{err}");
-    assert!(unoptimized.contains("  plain::twice"), "{unoptimized}");
+    assert!(!optimized.contains("  plain::twice+0x0 "), "{optimized}");
+    let (status, unoptimized) = traced(&["--unoptimized"]);
+    assert!(status == Some(1) && unoptimized.contains("far from home, 2"), "{unoptimized}");
+    assert!(unoptimized.contains("  plain::twice+0x0 "), "{unoptimized}");
 }
 
 #[test]
@@ -68,6 +69,27 @@ fn arithmetic_that_overflows_is_a_panic_however_the_guest_is_built() {
         let said = "panicked at counts-down/src/main.rs:7:23: attempt to subtract with overflow";
         assert!(err.contains(said), "{more:?}: {err}");
     }
+}
+
+/// Cargo's own words are not ours: only what the guest's program says is compared.
+#[test]
+fn cargo_run_says_how_a_guest_is_run() {
+    let workspace = workspace("in-an-editor");
+    guest(&workspace, "far-away", SOURCE);
+    let run = |folder: &Path, arguments: &[&str]| {
+        let mut run = Command::new(env!("CARGO"));
+        run.args(["run", "--quiet"]).args(arguments).current_dir(folder).env_remove("CARGO_TARGET_DIR");
+        let output = run.env("CARGO_TARGET_DIR", workspace.join("target")).output().expect("cargo runs");
+        (output.status.code(), text(&output.stderr).trim_end().to_owned())
+    };
+    let typed = format!(
+        "far-away is a guest, and runs in a virtual machine: in {}, cargo xtask run far-away --manifest-path {}",
+        common::root().canonicalize().expect("a path").display(),
+        workspace.join("far-away/Cargo.toml").display()
+    );
+    assert_eq!(run(&workspace.join("far-away"), &[]), (Some(2), typed));
+    let typed = "guest-producer is a guest, and runs in a virtual machine: cargo xtask run guest-producer";
+    assert_eq!(run(&common::root().join("guest-producer"), &[]), (Some(2), typed.into()));
 }
 
 #[test]

@@ -5,10 +5,36 @@
 //! Ports 0xE9 to 0xEE mean what the course's own guests mean by them, so that those run
 //! unchanged.
 
-/// A port that is a hypercall.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
-pub enum Port {
+/// Makes [`Port`] of its list, with all that must know each of them: a call that is added to the list is known
+/// everywhere here.
+macro_rules! ports {
+    ($($(#[$doc:meta])* $name:ident = $number:literal,)+) => {
+        /// A port that is a hypercall.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u16)]
+        pub enum Port {
+            $($(#[$doc])* $name = $number,)+
+        }
+
+        impl Port {
+            /// Every hypercall.
+            pub const ALL: [Port; [$($number),+].len()] = [$(Self::$name),+];
+        }
+
+        impl TryFrom<u16> for Port {
+            type Error = UnknownPort;
+
+            fn try_from(raw: u16) -> Result<Self, UnknownPort> {
+                match raw {
+                    $($number => Ok(Self::$name),)+
+                    _ => Err(UnknownPort(raw)),
+                }
+            }
+        }
+    };
+}
+
+ports! {
     /// `out`, 8 bits: print one byte.
     PrintByte = 0xE9,
     /// `out`, 32 bits: print the value in decimal, and a newline.
@@ -51,25 +77,6 @@ pub enum Port {
 }
 
 impl Port {
-    /// Every hypercall.
-    pub const ALL: [Port; 15] = [
-        Self::PrintByte,
-        Self::PrintDecimal,
-        Self::ExitCount,
-        Self::PrintString,
-        Self::ExitText,
-        Self::Translate,
-        Self::Exit,
-        Self::Panic,
-        Self::Print,
-        Self::MailboxAttach,
-        Self::EndTurn,
-        Self::Trap,
-        Self::TimerSet,
-        Self::Log,
-        Self::Clock,
-    ];
-
     /// The width of the port's accesses in bytes: 1 or 4.
     pub const fn width(self) -> u8 {
         match self {
@@ -94,37 +101,16 @@ impl Port {
     }
 }
 
-impl TryFrom<u16> for Port {
-    type Error = UnknownPort;
-
-    fn try_from(raw: u16) -> Result<Self, UnknownPort> {
-        match raw {
-            0xE9 => Ok(Self::PrintByte),
-            0xEA => Ok(Self::PrintDecimal),
-            0xEB => Ok(Self::ExitCount),
-            0xEC => Ok(Self::PrintString),
-            0xED => Ok(Self::ExitText),
-            0xEE => Ok(Self::Translate),
-            0xF0 => Ok(Self::Exit),
-            0xF1 => Ok(Self::Panic),
-            0xF2 => Ok(Self::Print),
-            0xF3 => Ok(Self::MailboxAttach),
-            0xF4 => Ok(Self::EndTurn),
-            0xF5 => Ok(Self::Trap),
-            0xF6 => Ok(Self::TimerSet),
-            0xF7 => Ok(Self::Log),
-            0xF8 => Ok(Self::Clock),
-            _ => Err(UnknownPort(raw)),
-        }
-    }
-}
-
 /// A port that is no hypercall.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownPort(pub u16);
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
+    use std::format;
+
     use super::*;
 
     #[test]
@@ -138,6 +124,23 @@ mod tests {
     fn no_other_number_is_a_port() {
         let known = (0..=u16::MAX).filter(|&raw| Port::try_from(raw).is_ok());
         assert_eq!(known.count(), Port::ALL.len());
+    }
+
+    #[test]
+    fn the_guide_has_every_call() {
+        let guide = include_str!("../../../docs/guide/hypercalls.md");
+        let rows = || guide.lines().filter(|line| line.starts_with("| 0x"));
+        for port in Port::ALL {
+            let number = format!("{:#X}", port as u16).replace("0X", "0x");
+            let width = format!("{}", u32::from(port.width()) * 8);
+            let row = rows().find(|row| row.split(" | ").next().is_some_and(|cell| cell.contains(&number)));
+            let access =
+                row.and_then(|row| row.split(" | ").nth(1)).unwrap_or_else(|| panic!("{port:?} is missing"));
+            assert!(
+                access.ends_with(&width) && access.contains("`in`") == port.reads(),
+                "{port:?}: {access}"
+            );
+        }
     }
 
     #[test]

@@ -337,7 +337,7 @@ impl RunArgs {
         let plan = match (experiment, self.guest(), &self.image) {
             (Some(experiment), ..) => Plan::Relay(self.relay(experiment, seed)),
             (None, Some(Self::PRODCONS), _) => Plan::Prodcons(self.prodcons(seed)),
-            (None, Some(name), _) => Plan::Solo(self.solo(self.image_path(name), seed)),
+            (None, Some(name), _) => Plan::Solo(self.solo(self.guests_image(name)?, seed)),
             (None, None, Some(image)) => Plan::Solo(self.solo(image.clone(), seed)),
             (None, None, None) => unreachable!("check() refuses a run of nothing"),
         };
@@ -442,6 +442,15 @@ impl RunArgs {
         self.mode.map_or(CpuMode::Protected, CpuMode::from)
     }
 
+    /// The image of a guest; where there is none, a file of that name may be what the user means.
+    fn guests_image(&self, name: &str) -> Result<PathBuf, Error> {
+        let path = self.image_path(name);
+        if !path.exists() && Path::new(name).is_file() {
+            return Err(Error::Usage(format!("there is no guest {name}; {}", instead_of(name))));
+        }
+        Ok(path)
+    }
+
     fn image_path(&self, name: &str) -> PathBuf {
         image_path(name, self.mode())
     }
@@ -455,11 +464,7 @@ impl RunArgs {
             ));
         }
         if let Some(name) = self.guest().filter(|name| !is_guest_name(name)) {
-            let advice = match Path::new(name).extension() {
-                Some(end) if end == "toml" => format!("an experiment's file is run with --experiment {name}"),
-                _ => "`cargo xtask build-guests` lists them".into(),
-            };
-            return Err(Error::Usage(format!("{name:?} is no guest's name; {advice}")));
+            return Err(Error::Usage(format!("{name:?} is no guest's name; {}", instead_of(name))));
         }
         if self.image.is_none() && self.last_format(Format::Elf, Format::Flat).is_some() {
             return Err(Error::Usage("--format elf and --format flat go with --image FILE".into()));
@@ -571,6 +576,24 @@ impl ExchangeArgs {
     }
 }
 
+/// The use of what was named in the place of a guest: a file that is run otherwise, or a guest's source.
+fn instead_of(name: &str) -> String {
+    let path = Path::new(name);
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).filter(|stem| is_guest_name(stem));
+    let end = path.extension().and_then(|end| end.to_str());
+    match (end, stem) {
+        (Some("toml"), _) => format!("an experiment's file is run with --experiment {name}"),
+        (Some("jsonl"), _) => format!("a recording is run again by `cargo xtask replay {name}`"),
+        (Some("rs"), Some(stem)) if stem != "main" => format!("a guest is run by its name: {stem}"),
+        _ if path.is_file() => format!("an image in a file is run with --image {name}"),
+        (_, Some(stem)) if path.is_dir() || !name.contains('/') => {
+            let missing = if path.exists() { "it is a folder" } else { "there is no such file" };
+            format!("{missing}; a guest is run by its name: {stem}")
+        }
+        _ => "there is no such file; `cargo xtask build-guests` lists the guests".into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -633,6 +656,23 @@ mod tests {
         assert_eq!(names(&["prodcons", "--consumer", "overdraws"]), ["guest-producer", "overdraws"]);
         assert_eq!(names(&["hello"]), ["hello"]);
         assert!(names(&["--image", "x.elf"]).is_empty());
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_a_guest_is_told_its_option() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let file = file.path().to_str().expect("a plain path");
+        for (name, advice) in [
+            (file, format!("an image in a file is run with --image {file}")),
+            ("x/y.toml", "an experiment's file is run with --experiment x/y.toml".into()),
+            ("run.jsonl", "a recording is run again by `cargo xtask replay run.jsonl`".into()),
+            ("guest-rt/examples/hello.rs", "a guest is run by its name: hello".into()),
+            ("hello.elf", "there is no such file; a guest is run by its name: hello".into()),
+            ("../host/", "it is a folder; a guest is run by its name: host".into()),
+            ("no/such", "there is no such file; `cargo xtask build-guests` lists the guests".into()),
+        ] {
+            assert_eq!(instead_of(name), advice, "{name}");
+        }
     }
 
     #[test]

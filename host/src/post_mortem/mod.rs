@@ -10,7 +10,7 @@ mod report;
 mod stack;
 mod symbols;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, rc::Rc, sync::Arc};
 
 use guest_abi::mode::CpuMode;
 pub(crate) use report::is_a_librarys;
@@ -83,6 +83,12 @@ impl Origin {
     /// The pieces of its code that have a name.
     pub fn pieces(&self) -> Vec<Piece> {
         symbols::pieces(&self.file)
+    }
+
+    /// The functions that the instructions at these addresses were written in, as far as the image says: inlined
+    /// ones by their own names.
+    pub fn functions(&self, addresses: impl IntoIterator<Item = u64>) -> Vec<Option<Rc<str>>> {
+        symbols::written_in(&self.file, addresses)
     }
 
     fn is_code(&self, address: u64) -> bool {

@@ -190,7 +190,12 @@ fn leave_out(backtrace: &mut Vec<Frame>, is_others: impl Fn(&str) -> bool) {
 
 /// Whether a file is of Rust's library or of the runtime, rather than a guest's own.
 pub(crate) fn is_a_librarys(file: &str) -> bool {
-    file.starts_with(LIBRARY) || file.contains(RUNTIME)
+    is_rusts(file) || file.contains(RUNTIME)
+}
+
+/// Whether a file is of Rust's library.
+pub(super) fn is_rusts(file: &str) -> bool {
+    file.starts_with(LIBRARY)
 }
 
 /// Whether two names mean one file: folders may have been cut off.

@@ -2,17 +2,22 @@
 
 use std::{
     cmp::Reverse,
+    collections::BTreeMap,
     fmt::{self, Write},
+    rc::Rc,
 };
 
 use addr2line::{
-    Context,
-    gimli::{Dwarf, Error as DwarfError},
+    Context, FunctionName,
+    gimli::{Dwarf, Error as DwarfError, Reader},
 };
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolIndex, SymbolKind, read};
 use serde::Serialize;
 
-use super::budget::{Budget, File, Section};
+use super::{
+    budget::{Budget, File, Section},
+    report::is_rusts,
+};
 
 /// The most functions that are told to be inlined into one another at one address.
 const MOST_INLINED: usize = 32;
@@ -96,6 +101,24 @@ impl<'a> Symbols<'a> {
         places
     }
 
+    /// The function that the instruction at an address was written in, where the image says. Of those that were
+    /// inlined into one another it is the innermost outside of Rust's library: what a guest's line costs in the
+    /// library is that line's. A function of the library that stands by itself is named as it is.
+    fn written_in(&self, address: u64) -> Option<FunctionName<Section<'a>>> {
+        let mut frames = self.debug.as_ref()?.find_frames(address).skip_all_loads().ok()?;
+        let mut outermost = None;
+        for _ in 0..MOST_INLINED {
+            let Ok(Some(frame)) = frames.next() else { break };
+            let Some(function) = frame.function else { continue };
+            let file = frame.location.and_then(|location| location.file);
+            if !file.is_some_and(is_rusts) {
+                return Some(function);
+            }
+            outermost = Some(function);
+        }
+        outermost
+    }
+
     /// Where the function begins that an address is in.
     pub(super) fn function_start(&self, address: u64) -> Option<u64> {
         self.function(address).map(|(start, _)| start)
@@ -149,6 +172,22 @@ pub(super) fn pieces(bytes: &[u8]) -> Vec<Piece> {
     cut.filter(|(start, end, _)| start < end)
         .filter_map(|(start, end, index)| Some(Piece { start, end, name: name(index)? }))
         .collect()
+}
+
+/// The functions that the instructions at these addresses were written in, as [`Symbols::written_in`] says. A
+/// function has one text for all its instructions, because a budget would not last for one each.
+pub(super) fn written_in(bytes: &[u8], addresses: impl IntoIterator<Item = u64>) -> Vec<Option<Rc<str>>> {
+    let budget = Budget::new();
+    let symbols = Symbols::of(bytes, &budget);
+    let mut names = BTreeMap::new();
+    let mut name = |address| {
+        let function = symbols.written_in(address)?;
+        let read =
+            || Some(Rc::from(demangled(&function.raw_name().ok()?))).filter(|it: &Rc<str>| !it.is_empty());
+        let place = (function.name.offset_id().0, function.name.len());
+        names.entry(place).or_insert_with(read).clone()
+    };
+    addresses.into_iter().map(&mut name).collect()
 }
 
 /// The labels of assembly, which have no size: each goes to the end of its section, or to the next symbol.
@@ -225,6 +264,7 @@ mod tests {
         for file in [&b""[..], b"\x7fELF", &[0; 4096]] {
             assert!(Symbols::of(file, &Budget::new()).places(0x7000).is_empty());
             assert!(pieces(file).is_empty());
+            assert_eq!(written_in(file, [0x7000, 0x7001]), [None, None]);
         }
     }
 
@@ -262,7 +302,7 @@ mod tests {
         [&u32::try_from(rest.len()).expect("short").to_le_bytes(), &rest[..]].concat()
     }
 
-    /// The places of an address in debug information of these units and lines.
+    /// The places of an address in debug information of these units and lines, which names no function.
     fn places(info: &[u8], lines: &[u8]) -> Vec<Place> {
         let budget = Budget::new();
         let section = |name: &str| match name {
@@ -273,7 +313,9 @@ mod tests {
         };
         let debug = debug(section, &budget);
         assert!(debug.is_some());
-        Symbols { elf: None, debug, functions: Vec::new() }.places(0x7022)
+        let symbols = Symbols { elf: None, debug, functions: Vec::new() };
+        assert!(symbols.written_in(0x7022).is_none());
+        symbols.places(0x7022)
     }
 
     /// A line program (DWARF version 4, 6.2.4) without files: an address (extended opcode 2), rows of the same
@@ -319,6 +361,7 @@ mod tests {
             let symbols = Symbols::of(&file, &budget);
             symbols.places(address);
             symbols.function_start(address);
+            written_in(&file, [address]);
             assert!(pieces(&file).is_sorted_by(|one, next| one.end <= next.start));
         }
     }

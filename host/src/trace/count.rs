@@ -1,16 +1,22 @@
-//! Instructions counted: by piece of code, and by turn.
+//! Instructions counted: by function, and by turn.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap, rc::Rc};
 
 use crate::{
     event::{FunctionProfile, TurnsProfile, VmProfile},
     post_mortem::Piece,
 };
 
+/// The most addresses that are told apart, so that a guest cannot take the host's memory. Later ones count for
+/// their piece of code.
+const MOST_ADDRESSES: usize = 1 << 18;
+
 /// The instructions of one VM's guest.
 pub(super) struct Count {
     all: u64,
-    /// In each of the image's pieces of code.
+    /// By address, in pieces of code that have a name: times executed, and the piece.
+    addresses: BTreeMap<u64, (u64, usize)>,
+    /// In each of the image's pieces of code, at addresses that are not told apart.
     pieces: Vec<u64>,
     /// In code that has no name.
     elsewhere: u64,
@@ -25,13 +31,29 @@ pub(super) struct Count {
 impl Count {
     pub(super) fn new(pieces: &[Piece]) -> Self {
         let pieces = vec![0; pieces.len()];
-        Self { all: 0, pieces, elsewhere: 0, boot: None, then: 0, turns: Vec::new() }
+        Self {
+            all: 0,
+            addresses: BTreeMap::new(),
+            pieces,
+            elsewhere: 0,
+            boot: None,
+            then: 0,
+            turns: Vec::new(),
+        }
     }
 
-    /// Counts an instruction, in the piece with this index.
-    pub(super) fn add(&mut self, piece: Option<usize>) {
+    /// Counts an instruction at an address, in the piece with this index.
+    pub(super) fn add(&mut self, address: u64, piece: Option<usize>) {
         self.all += 1;
-        *piece.and_then(|piece| self.pieces.get_mut(piece)).unwrap_or(&mut self.elsewhere) += 1;
+        let Some(piece) = piece else {
+            self.elsewhere += 1;
+            return;
+        };
+        if self.addresses.len() < MOST_ADDRESSES || self.addresses.contains_key(&address) {
+            self.addresses.entry(address).or_insert((0, piece)).0 += 1;
+        } else {
+            self.pieces[piece] += 1;
+        }
     }
 
     /// The guest has attached its mailbox.
@@ -45,21 +67,40 @@ impl Count {
         self.then = self.all;
     }
 
-    /// What was counted so far, without VM and guest.
-    pub(super) fn profile(&self, pieces: &[Piece]) -> VmProfile {
-        // Functions that the compiler made of one have one name.
-        let mut functions = BTreeMap::new();
-        let named = pieces.iter().map(|piece| Some(piece.name.as_str())).zip(self.pieces.iter().copied());
-        for (name, instructions) in named.chain([(None, self.elsewhere)]).filter(|(_, count)| *count > 0) {
-            *functions.entry(name).or_default() += instructions;
-        }
-        let mut functions: Vec<_> = functions
-            .into_iter()
-            .map(|(name, instructions)| FunctionProfile { function: name.map(str::to_owned), instructions })
-            .collect();
-        functions.sort_by_key(|function| std::cmp::Reverse(function.instructions));
+    /// What was counted so far, without VM and guest. `functions` names the functions that the instructions at
+    /// some addresses were written in; the others are their piece's.
+    pub(super) fn profile(
+        &self,
+        pieces: &[Piece],
+        functions: impl FnOnce(Vec<u64>) -> Vec<Option<Rc<str>>>,
+    ) -> VmProfile {
+        let functions = self.functions(pieces, &functions(self.addresses.keys().copied().collect()));
         let (boot, turns) = (self.boot, self.turns());
         VmProfile { instructions: self.all, boot, turns, functions, ..VmProfile::default() }
+    }
+
+    /// The instructions of each function, the greatest number first. Functions of one name are one.
+    fn functions(&self, pieces: &[Piece], names: &[Option<Rc<str>>]) -> Vec<FunctionProfile> {
+        let mut functions = BTreeMap::new();
+        let mut add = |name, count| {
+            if count > 0 {
+                *functions.entry(name).or_default() += count;
+            }
+        };
+        for (&(count, piece), name) in self.addresses.values().zip(names) {
+            add(Some(name.as_deref().unwrap_or(&pieces[piece].name)), count);
+        }
+        for (&count, piece) in self.pieces.iter().zip(pieces) {
+            add(Some(&piece.name), count);
+        }
+        add(None, self.elsewhere);
+        let named = |(name, instructions): (Option<&str>, u64)| FunctionProfile {
+            function: name.map(str::to_owned),
+            instructions,
+        };
+        let mut functions: Vec<_> = functions.into_iter().map(named).collect();
+        functions.sort_by_key(|function| Reverse(function.instructions));
+        functions
     }
 
     fn turns(&self) -> Option<TurnsProfile> {
@@ -80,29 +121,61 @@ mod tests {
         vec![piece(0, "a"), piece(16, "b"), piece(32, "a")]
     }
 
+    fn unnamed(addresses: Vec<u64>) -> Vec<Option<Rc<str>>> {
+        vec![None; addresses.len()]
+    }
+
+    fn functions(profile: &VmProfile) -> Vec<(Option<&str>, u64)> {
+        profile.functions.iter().map(|it| (it.function.as_deref(), it.instructions)).collect()
+    }
+
     #[test]
     fn pieces_of_one_name_are_one_function_and_the_dearest_comes_first() {
         let pieces = pieces();
         let mut count = Count::new(&pieces);
-        [Some(1), Some(0), Some(2), Some(2), None].into_iter().for_each(|piece| count.add(piece));
-        let profile = count.profile(&pieces);
-        let functions: Vec<_> =
-            profile.functions.iter().map(|it| (it.function.as_deref(), it.instructions)).collect();
-        assert_eq!(functions, [(Some("a"), 3), (None, 1), (Some("b"), 1)]);
+        [(17, Some(1)), (0, Some(0)), (32, Some(2)), (32, Some(2)), (99, None)]
+            .into_iter()
+            .for_each(|(address, piece)| count.add(address, piece));
+        let profile = count.profile(&pieces, unnamed);
+        assert_eq!(functions(&profile), [(Some("a"), 3), (None, 1), (Some("b"), 1)]);
         assert_eq!((profile.instructions, profile.boot, profile.turns), (5, None, None));
+    }
+
+    #[test]
+    fn an_instruction_is_that_of_the_function_it_was_written_in() {
+        let pieces = pieces();
+        let mut count = Count::new(&pieces);
+        [0, 1, 1, 2].into_iter().for_each(|address| count.add(address, Some(0)));
+        let inlined = |addresses: Vec<u64>| {
+            assert_eq!(addresses, [0, 1, 2], "each is asked for once");
+            vec![None, Some(Rc::from("b")), None]
+        };
+        let profile = count.profile(&pieces, inlined);
+        assert_eq!(functions(&profile), [(Some("a"), 2), (Some("b"), 2)]);
+    }
+
+    #[test]
+    fn addresses_without_end_take_no_memory_without_end() {
+        let pieces = [Piece { start: 0, end: u64::MAX, name: "all".into() }];
+        let mut count = Count::new(&pieces);
+        let many = MOST_ADDRESSES as u64 + 10;
+        (0..many).for_each(|address| count.add(address, Some(0)));
+        count.add(0, Some(0));
+        assert_eq!(count.addresses.len(), MOST_ADDRESSES);
+        assert_eq!(functions(&count.profile(&pieces, unnamed)), [(Some("all"), many + 1)]);
     }
 
     #[test]
     fn turns_begin_where_the_last_one_or_the_boot_ended() {
         let mut count = Count::new(&[]);
         let mut run = |instructions, end: fn(&mut Count)| {
-            (0..instructions).for_each(|_| count.add(None));
+            (0..instructions).for_each(|_| count.add(0, None));
             end(&mut count);
         };
         run(100, Count::booted);
         [7, 5, 9, 6].into_iter().for_each(|instructions| run(instructions, Count::turn_ended));
         run(1, |_| {});
-        let profile = count.profile(&[]);
+        let profile = count.profile(&[], unnamed);
         let turns = TurnsProfile { count: 4, instructions: 27, min: 5, median: 6, max: 9 };
         assert_eq!((profile.instructions, profile.boot, profile.turns), (128, Some(100), Some(turns)));
     }

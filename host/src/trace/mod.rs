@@ -20,7 +20,7 @@ use crate::{
     hypercall::Stop,
     kvm::{Exit, Registers, System, Vcpu, VcpuError},
     machine::{Halt, Machine},
-    post_mortem::Piece,
+    post_mortem::{Origin, Piece},
     step::{Before, Passed, Stepper, probe},
     watchdog::Registration,
 };
@@ -53,8 +53,10 @@ pub fn traced(system: &System, plan: &Plan, machines: Vec<Machine>) -> Result<Ve
     let many = machines.len() > 1;
     let lines = plan.shown.as_ref().map(Lines::open).transpose()?.map(|lines| Arc::new(Mutex::new(lines)));
     let tracer = |machine: Machine| {
-        let pieces = machine.origin().pieces();
+        let origin = machine.origin().clone();
+        let pieces = origin.pieces();
         let tracer = Tracer {
+            origin,
             label: if many { format!("VM {:<2} ", machine.vm()) } else { String::new() },
             lines: lines.clone(),
             count: plan.profile.then(|| Count::new(&pieces)),
@@ -77,6 +79,8 @@ struct Traced {
 }
 
 struct Tracer {
+    /// The image, for the names of functions.
+    origin: Origin,
     /// What lines begin with.
     label: String,
     lines: Option<Arc<Mutex<Lines>>>,
@@ -116,7 +120,7 @@ impl Tracer {
         let piece = self.pieces.partition_point(|piece| piece.start <= address).checked_sub(1);
         let piece = piece.filter(|&piece| address < self.pieces[piece].end);
         if let Some(count) = &mut self.count {
-            count.add(piece);
+            count.add(address, piece);
         }
         let piece = piece.map(|piece| &self.pieces[piece]);
         if let Some(mut lines) = self.lines().filter(|lines| lines.takes_more()) {
@@ -227,6 +231,7 @@ impl Driver for Traced {
     }
 
     fn profile(&self) -> Option<VmProfile> {
-        Some(self.tracer.count.as_ref()?.profile(&self.tracer.pieces))
+        let Tracer { count, pieces, origin, .. } = &self.tracer;
+        Some(count.as_ref()?.profile(pieces, |addresses| origin.functions(addresses)))
     }
 }

@@ -31,7 +31,7 @@ fn build_images() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace's root");
     for mode in MODES {
         let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args(["xtask", "build-guests", "--mode", mode])
+            .args(["xtask", "build-guests", "--shipped", "--mode", mode])
             .current_dir(root)
             .stdout(Stdio::null())
             .status()

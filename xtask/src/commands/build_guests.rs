@@ -15,7 +15,8 @@ pub(crate) fn run(wish: &BuildGuests) -> Result<Status, Error> {
         Some(manifest) => elsewhere::workspace(manifest)?,
         None => Workspace::load()?,
     };
-    let guests = Catalog::of(&workspace).select(&wish.names)?;
+    let catalog = Catalog::of(&workspace);
+    let guests = if wish.shipped { catalog.shipped() } else { catalog.select(&wish.names)? };
     guests::check_mode(wish.mode)?;
     let toolchain = toolchain::find(&workspace::root())?;
     output::note(format_args!("guest toolchain: {toolchain}"));

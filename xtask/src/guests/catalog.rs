@@ -2,13 +2,16 @@
 //! tests of all of them.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::workspace::{Package, Target, Workspace};
 
 /// The package that guests stand on, and whose examples are guests themselves.
 const RUNTIME: &str = "guest-rt";
+
+/// The packages whose guests come with Guestlab. Its own tests need no others.
+const SHIPPED: [&str; 3] = [RUNTIME, "guest-producer", "guest-consumer"];
 
 /// Names that `guestlab run` knows without their being guests; they are worth suggesting.
 pub(crate) const EXPERIMENTS: [&str; 1] = ["prodcons"];
@@ -73,6 +76,16 @@ impl Catalog {
         &self.guests
     }
 
+    /// The guests that come with Guestlab, without those that a user has made.
+    pub(crate) fn shipped(&self) -> Vec<Guest> {
+        shipped(&self.guests)
+    }
+
+    /// The tests of the guests that come with Guestlab.
+    pub(crate) fn shipped_tests(&self) -> Vec<Guest> {
+        shipped(&self.tests)
+    }
+
     /// The packages that are built for guests only, the runtime among them.
     pub(crate) fn packages(&self) -> BTreeSet<&str> {
         let own = self.guests.iter().chain(&self.tests).map(|guest| guest.package.as_str());
@@ -103,7 +116,14 @@ impl Catalog {
         let nearest = self.nearest(name, others);
         let meant = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
         let known: Vec<&str> = self.guests.iter().map(|guest| guest.name.as_str()).collect();
-        Error::bad_input(format_args!("there is no guest `{name}`{meant}\nguests here: {}", known.join(", ")))
+        let file = match Path::new(name).is_file() {
+            true => format!("\nthere is a file of that name: cargo xtask run --image {name}"),
+            false => String::new(),
+        };
+        Error::bad_input(format_args!(
+            "there is no guest `{name}`{meant}{file}\nguests here: {}",
+            known.join(", ")
+        ))
     }
 
     fn nearest(&self, name: &str, others: &[&str]) -> Option<String> {
@@ -112,6 +132,10 @@ impl Catalog {
         let (likeness, nearest) = rated.max_by(|a, b| a.0.total_cmp(&b.0))?;
         (likeness >= ALIKE).then(|| nearest.to_owned())
     }
+}
+
+fn shipped(guests: &[Guest]) -> Vec<Guest> {
+    guests.iter().filter(|guest| SHIPPED.contains(&guest.package.as_str())).cloned().collect()
 }
 
 /// How much a name is like a known one, from 0 to 1; `guest-` goes without saying.
@@ -193,6 +217,19 @@ mod tests {
              "targets":[{"name":"helpers","kind":["lib"],"src_path":"/l/lib.rs"}]}
         ]"#;
         Catalog::from_packages(&serde_json::from_str::<Vec<Package>>(packages).unwrap())
+    }
+
+    #[test]
+    fn a_guest_of_the_users_does_not_come_with_guestlab() {
+        let mine = r#"[{"name":"mine","dependencies":[{"name":"guest-rt"}],
+             "targets":[{"name":"mine","kind":["bin"],"src_path":"/m/main.rs"},
+                        {"name":"mine","kind":["test"],"src_path":"/m/tests/mine.rs"}]}]"#;
+        let mine = Catalog::from_packages(&serde_json::from_str::<Vec<Package>>(mine).unwrap());
+        assert_eq!((mine.all().len(), mine.tests().len()), (1, 1));
+        assert!(mine.shipped().is_empty() && mine.shipped_tests().is_empty());
+        let catalog = catalog();
+        assert_eq!(catalog.shipped(), catalog.all());
+        assert_eq!(catalog.shipped_tests(), catalog.tests());
     }
 
     #[test]

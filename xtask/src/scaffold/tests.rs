@@ -59,15 +59,18 @@ fn a_new_guest_is_one_of_the_workspaces_until_its_folder_is_deleted() {
     }
 }
 
+/// Here it is not Guestlab's own workspace, in which any of these may be the name of a user's guest.
 #[test]
 fn a_name_that_is_taken_is_refused_before_anything_is_written() {
-    let own = Workspace::load().unwrap();
-    let before = names(&own.root);
+    let (folder, workspace) = workspace();
+    Scaffold::create(&workspace, "my-guest", Template::Hello).unwrap();
+    fs::copy(workspace::root().join("Cargo.lock"), folder.path().join("Cargo.lock")).unwrap();
+    let workspace = Workspace::of(folder.path()).unwrap();
+    let before = names(folder.path());
     for (name, why) in [
-        ("hello", "a guest's"),
-        ("guest-producer", "a guest's"),
-        ("guest_rt", "a package of the workspace"),
-        ("guestlab", "a package of the workspace"),
+        ("my-guest", "a guest's"),
+        ("my_guest", "a guest's"),
+        (OTHER, "a package of the workspace"),
         ("kvm-ioctls", "depends on"),
         ("docs", "is there already"),
         ("prodcons", "experiment"),
@@ -78,10 +81,10 @@ fn a_name_that_is_taken_is_refused_before_anything_is_written() {
         ("../demo", "a path"),
         ("match", "keyword"),
     ] {
-        let error = Scaffold::create(&own, name, Template::Hello).unwrap_err().to_string();
+        let error = Scaffold::create(&workspace, name, Template::Hello).unwrap_err().to_string();
         assert!(error.contains(why) && error.contains("cargo xtask new "), "{name}: {error}");
     }
-    assert_eq!(names(&own.root), before);
+    assert_eq!(names(folder.path()), before);
 }
 
 #[test]
