@@ -1,6 +1,8 @@
 //! How a guest can end other than by its own exit: every way has a name, a sentence, and what to
 //! try.
 
+use std::borrow::Cow;
+
 use guest_abi::{layout::MAX_MEMORY, port::Port, transition::Violation};
 
 use crate::{
@@ -9,6 +11,7 @@ use crate::{
     memory::Place,
     pc::Device,
     trap::TrapReport,
+    unhandled::{TripleFault, Unemulated, Unhandled},
 };
 
 /// Why a guest was stopped.
@@ -28,6 +31,15 @@ pub enum Crash {
         /// The stack pointer.
         stack_pointer: u64,
     },
+    /// An exception or a software interrupt that an image of others does not handle.
+    #[error("{0}")]
+    Unhandled(Box<Unhandled>),
+    /// A triple fault of an image of others.
+    #[error("{0}")]
+    ForeignTripleFault(Box<TripleFault>),
+    /// An instruction that KVM had to emulate and cannot.
+    #[error("{0}")]
+    Unemulated(Box<Unemulated>),
     /// A port that is no hypercall.
     #[error("{} port {port:#x}, {width}, which is no hypercall", verb(*direction))]
     UnknownPort {
@@ -181,8 +193,9 @@ impl Crash {
     /// The crash's name for machines.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::TripleFault => "triple-fault",
+            Self::TripleFault | Self::ForeignTripleFault(_) => "triple-fault",
             Self::Trap(report) => report.name(),
+            Self::Unhandled(unhandled) => unhandled.name(),
             Self::PushOffStack { .. } => "stack-overflow",
             Self::UnknownPort { .. } | Self::NoDevice { .. } => "unknown-port",
             Self::WrongAccess { .. } => "wrong-access",
@@ -191,7 +204,7 @@ impl Crash {
             Self::NoMemory { .. } => "no-memory",
             Self::BadJump { .. } => "bad-jump",
             Self::Halted => "halted",
-            Self::Emulation { .. } => "emulation",
+            Self::Emulation { .. } | Self::Unemulated(_) => "emulation",
             Self::FailEntry { .. } => "fail-entry",
             Self::BadAddress { .. } => "bad-address",
             Self::TextTooLong { .. } => "text-too-long",
@@ -206,8 +219,19 @@ impl Crash {
     }
 
     /// What to try next.
-    pub fn hint(&self) -> &'static str {
+    pub fn hint(&self) -> Cow<'static, str> {
         match self {
+            Self::Unhandled(unhandled) => unhandled.hint().into(),
+            Self::Unemulated(unemulated) => unemulated.hint(false).into(),
+            other => other.fixed_hint().into(),
+        }
+    }
+
+    /// What to try next, where that is the same for all of a kind.
+    fn fixed_hint(&self) -> &'static str {
+        match self {
+            Self::ForeignTripleFault(fault) => fault.hint(),
+            Self::Unhandled(_) | Self::Unemulated(_) => "",
             Self::TripleFault => {
                 "look for code that changes the interrupt descriptor table, segments or page tables: exceptions are reported otherwise"
             }

@@ -297,9 +297,15 @@ impl GuestError {
         if let Some(advice) = awaited.and_then(Device::advice) {
             return advice.into();
         }
-        let is_foreign = self.evidence.as_ref().is_some_and(|evidence| evidence.origin().is_foreign());
-        let other = if is_foreign { foreign::hint(&self.end) } else { None };
-        other.unwrap_or_else(|| self.end.hint().into())
+        let foreign = self.evidence.as_ref().filter(|evidence| evidence.origin().is_foreign());
+        let other = match (&self.end, foreign) {
+            (GuestEnd::Crashed(crash), Some(_)) => foreign::hint(crash),
+            (GuestEnd::Deadline(_) | GuestEnd::Exits(_), Some(evidence)) if evidence.is_in_zeros() => {
+                Some(foreign::EMPTY_MEMORY.into())
+            }
+            _ => None,
+        };
+        other.unwrap_or_else(|| self.end.hint())
     }
 
     /// What can be said of it beyond how it ended.
@@ -388,21 +394,23 @@ impl GuestEnd {
     }
 
     /// What to try next, as far as the end alone says it.
-    fn hint(&self) -> &'static str {
+    fn hint(&self) -> Cow<'static, str> {
         match self {
             Self::ExitPort(_) => {
-                "look at what the guest printed; 0 and 0x10 mean success at port 0xF4, and --pc-exit-ok names another value"
+                "look at what the guest printed; 0 and 0x10 mean success at port 0xF4, and --pc-exit-ok names another value".into()
             }
-            Self::Exited(_) => "look at what the guest printed; its status is its own",
-            Self::Panicked(report) if is_a_librarys(&String::from_utf8_lossy(&report.file)) => {
-                "look at the first of the calls that is the guest's own"
-            }
-            Self::Panicked(_) => "look at that line of the guest",
             Self::Crashed(crash) => crash.hint(),
-            Self::Deadline(_) => "look for an endless loop, or give the run more time with --timeout",
-            Self::TurnTimeout(_) => "look for an endless loop, or give a turn more time with --turn-timeout",
+            Self::Exited(_) => "look at what the guest printed; its status is its own".into(),
+            Self::Panicked(report) if is_a_librarys(&String::from_utf8_lossy(&report.file)) => {
+                "look at the first of the calls that is the guest's own".into()
+            }
+            Self::Panicked(_) => "look at that line of the guest".into(),
+            Self::Deadline(_) => "look for an endless loop, or give the run more time with --timeout".into(),
+            Self::TurnTimeout(_) => {
+                "look for an endless loop, or give a turn more time with --turn-timeout".into()
+            }
             Self::Exits(_) => {
-                "look for a loop of hypercalls (--stats counts them), or allow more with --max-exits"
+                "look for a loop of hypercalls (--stats counts them), or allow more with --max-exits".into()
             }
         }
     }

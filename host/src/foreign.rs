@@ -5,7 +5,10 @@ use std::borrow::Cow;
 
 use guest_abi::port::Port;
 
-use crate::{crash::Crash, error::GuestEnd};
+use crate::crash::Crash;
+
+/// What to try next, where an image ran through empty memory until its time was up.
+pub const EMPTY_MEMORY: &str = "it runs through empty memory, where two zeros are an `add`: look for a jump, a call or a return to where nothing was loaded";
 
 /// The hypercall that a port is to a guest; one that others built has the course's only.
 pub fn hypercall(port: u16, foreign: bool) -> Option<Port> {
@@ -18,11 +21,15 @@ pub fn is_known(port: Port, foreign: bool) -> bool {
 }
 
 /// What to try next, where it is something else than for our own guests.
-pub fn hint(end: &GuestEnd) -> Option<Cow<'static, str>> {
-    match end {
-        GuestEnd::Crashed(Crash::UnknownPort { .. } | Crash::WrongAccess { .. }) => {
+pub fn hint(crash: &Crash) -> Option<Cow<'static, str>> {
+    match crash {
+        Crash::UnknownPort { .. } | Crash::WrongAccess { .. } => {
             Some(format!("use one of the ports that such an image has: {}", ports()).into())
         }
+        Crash::Unhandled(unhandled) if unhandled.calls_firmware() => {
+            Some(format!("use the ports that such an image has instead: {}", ports()).into())
+        }
+        Crash::Unemulated(unemulated) => Some(unemulated.hint(true).into()),
         _ => None,
     }
 }

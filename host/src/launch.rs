@@ -3,7 +3,7 @@
 //!
 //! A guest of guest-rt finds memory as [`guest_abi::layout`] draws it. One that others built finds
 //! memory without holes from 0 to its size, and behind it pages of the host's: the text of the
-//! exit counts, then page tables, or the information of a boot loader.
+//! exit counts with the host's [vectors](crate::vectors), then page tables, or the information of a boot loader.
 
 use guest_abi::{
     boot::{self, BootInfo},
@@ -16,6 +16,7 @@ use crate::{
     kvm::{CpuState, Exit, System, Vcpu, VcpuError},
     memory::{GuestMemory, MemoryError},
     paging, seed,
+    vectors::Vectors,
 };
 
 /// What a guest is started with.
@@ -39,6 +40,8 @@ pub struct Launch {
     pub text: u32,
     /// Whether others built the image: it knows the course's ports only, and ends with `hlt`.
     pub foreign: bool,
+    /// The host's handlers of exceptions, which others' images start with.
+    pub vectors: Option<Vectors>,
 }
 
 impl Launch {
@@ -58,7 +61,7 @@ impl Launch {
                 GuestMemory::flat(size, 2 * PAGE_SIZE)
             }
             Start::Direct { mode: CpuMode::Long, .. } => {
-                GuestMemory::flat(size, PAGE_SIZE + paging::four_levels_size(size + PAGE_SIZE))
+                GuestMemory::flat(size, PAGE_SIZE + paging::FOUR_LEVELS_SIZE)
             }
         }
     }
@@ -93,7 +96,7 @@ fn boot_image(memory: &GuestMemory, entry: u16, parameters: Parameters<'_>) -> R
         arguments: len,
     };
     memory.write_record(layout::BOOT_INFO, &info)?;
-    Ok(Launch { cpu: CpuState::real(entry), text: layout::EXIT_TEXT, foreign: false })
+    Ok(Launch { cpu: CpuState::real(entry), text: layout::EXIT_TEXT, foreign: false, vectors: None })
 }
 
 /// A guest that finds itself in its mode: flat segments, the stack at the top of its memory.
@@ -103,7 +106,7 @@ fn direct(memory: &GuestMemory, image: &Image, mode: CpuMode, entry: u32) -> Res
     match mode {
         CpuMode::Real | CpuMode::Protected => {}
         CpuMode::Paged => memory.write(page_table, &paging::one_large_page())?,
-        CpuMode::Long => memory.write(page_table, &paging::four_levels(page_table, size + PAGE_SIZE))?,
+        CpuMode::Long => memory.write(page_table, &paging::four_levels(page_table))?,
     }
     let text = text_page(image, mode, size);
     let stack = match mode {
@@ -117,8 +120,15 @@ fn direct(memory: &GuestMemory, image: &Image, mode: CpuMode, entry: u32) -> Res
     if mode == CpuMode::Paged && image.end() > stack.into() {
         return Err(MemoryError::OutOfReach { end: image.end(), limit: stack.into() });
     }
-    let cpu = CpuState { mode, entry, stack, page_table, eax_ebx: (0, 0) };
-    Ok(Launch { cpu, text, foreign: true })
+    let (vectors, tables) = match mode {
+        CpuMode::Real => Vectors::in_real_mode(memory, image, size)?.unzip(),
+        _ => {
+            let (vectors, tables) = Vectors::in_page(memory, mode, text)?;
+            (Some(vectors), Some(Some(tables)))
+        }
+    };
+    let cpu = CpuState { mode, entry, stack, page_table, eax_ebx: (0, 0), tables: tables.flatten() };
+    Ok(Launch { cpu, text, foreign: true, vectors })
 }
 
 /// The page for the text of the exit counts: where the mode reaches it, and neither image nor
@@ -157,8 +167,11 @@ fn multiboot(
     let info = info_page(image, size);
     memory.write(info, &multiboot_info(info, size, &command_line))?;
     let eax_ebx = (MULTIBOOT_MAGIC, info);
-    let cpu = CpuState { mode: CpuMode::Protected, entry, stack: size, page_table: 0, eax_ebx };
-    Ok(Launch { cpu, text: size, foreign: true })
+    let mode = CpuMode::Protected;
+    // What the tables of segments and vectors are is left open to us (3.2 again).
+    let (vectors, tables) = Vectors::in_page(memory, mode, size)?;
+    let cpu = CpuState { mode, entry, stack: size, page_table: 0, eax_ebx, tables: Some(tables) };
+    Ok(Launch { cpu, text: size, foreign: true, vectors: Some(vectors) })
 }
 
 /// The end of the low memory of a PC.
@@ -213,13 +226,12 @@ fn multiboot_info(address: u32, size: u32, command_line: &str) -> Vec<u8> {
 ///
 /// KVM refused to make that guest.
 pub fn tiny(system: &System, mode: CpuMode, code: &[u8], stack: u32) -> Result<Vcpu, VcpuError> {
-    let tables = paging::four_levels_size(PAGE_SIZE);
-    let memory = GuestMemory::flat(PAGE_SIZE, tables)?;
+    let memory = GuestMemory::flat(PAGE_SIZE, paging::FOUR_LEVELS_SIZE)?;
     memory.write(0, code)?;
     match mode {
         CpuMode::Real | CpuMode::Protected => {}
         CpuMode::Paged => memory.write(PAGE_SIZE, &paging::one_large_page())?,
-        CpuMode::Long => memory.write(PAGE_SIZE, &paging::four_levels(PAGE_SIZE, PAGE_SIZE))?,
+        CpuMode::Long => memory.write(PAGE_SIZE, &paging::four_levels(PAGE_SIZE))?,
     }
     Vcpu::new(system, memory, CpuState { mode, page_table: PAGE_SIZE, stack, ..CpuState::real(0) })
 }

@@ -23,16 +23,21 @@ use crate::{
     foreign,
     hypercall::{self, Reply, Said, Services, Stop},
     image::{Image, Start},
+    instruction::Access,
     kvm::{Direction, Exit, Registers, System, Vcpu, VcpuError},
-    launch::{Launch, Parameters},
+    launch::{self, Launch, Parameters},
     limits::{Limits, Printed},
     memory::{GuestMemory, MemoryError, Place},
     output,
     pc::{Pc, device_at},
     post_mortem::{Evidence, History, Origin},
+    spot::Spot,
     stats::{ExitStats, Reason},
     timeline::{Stay, Timeline},
     timer::Timer,
+    trap::TrapReport,
+    unhandled::{TripleFault, Unemulated, Unhandled},
+    vectors::{Interruption, Vectors},
     watchdog::{Expiry, Registration},
 };
 
@@ -46,6 +51,12 @@ pub struct Machine {
     foreign: bool,
     pc: Option<Pc>,
     text: u32,
+    /// The host's handlers of exceptions, for a guest that others built.
+    vectors: Option<Vectors>,
+    /// Whether the guest may turn on 32-bit paging, which this machine's KVM does not have.
+    lacks_paging: bool,
+    /// The registers of the instruction that a crash is about, where the CPU has gone on since.
+    culprit: Option<Registers>,
     mailbox: Option<MailboxAttach>,
     translation: u32,
     timer: Timer,
@@ -109,7 +120,7 @@ impl Machine {
         );
         let memory = Launch::memory(image, size)?;
         explain.call("copy", &format!("{}: its segments go to their guest-physical addresses", image.name()));
-        let Launch { cpu, text, foreign } = Launch::new(&memory, image, parameters)?;
+        let Launch { cpu, text, foreign, vectors } = Launch::new(&memory, image, parameters)?;
         if let Some(what) = host_pages(image) {
             explain.call("copy", what);
         }
@@ -123,6 +134,9 @@ impl Machine {
             foreign,
             pc: None,
             text,
+            vectors,
+            lacks_paging: may_turn_on_paging(image) && !launch::mode_works(system, CpuMode::Paged)?,
+            culprit: None,
             mailbox: None,
             translation: 0,
             timer: Timer::default(),
@@ -161,7 +175,7 @@ impl Machine {
         self.pc = pc;
         let vcpu = self.cpu.vcpu_mut();
         vcpu.memory().clear()?;
-        Launch::new(vcpu.memory(), image, parameters)?;
+        self.vectors = Launch::new(vcpu.memory(), image, parameters)?.vectors;
         vcpu.reset()?;
         self.mailbox = None;
         self.translation = 0;
@@ -317,6 +331,11 @@ impl Machine {
             let exit = self.cpu.vcpu_mut().run()?;
             let left = Instant::now();
             let exit = self.cpu.left(exit)?;
+            let unhandled = match self.interruption(&exit)? {
+                Interrupted::Not => None,
+                Interrupted::Handled => continue,
+                Interrupted::Unhandled(crash) => Some(crash),
+            };
             let reason = Reason::of(&exit);
             if let Some(reason) = reason {
                 self.stats.enter(reason, left - entered);
@@ -324,14 +343,17 @@ impl Machine {
             }
             self.explain.exit(self.vm, &exit, self.foreign);
             // Of a guest that is stepped it would remember nothing but steps.
-            if !matches!(exit, Exit::Debug { .. }) {
+            if unhandled.is_none() && !matches!(exit, Exit::Debug { .. }) {
                 self.history.push(&exit);
             }
-            let reply = self.serve(&exit, limits, &mut |said| {
-                // A write is not to be interrupted by what is to interrupt the guest.
-                registration.set_alarm(None);
-                console(said)
-            });
+            let reply = match unhandled {
+                Some(crash) => Err(crash),
+                None => self.serve(&exit, limits, &mut |said| {
+                    // A write is not to be interrupted by what is to interrupt the guest.
+                    registration.set_alarm(None);
+                    console(said)
+                }),
+            };
             self.timeline.exit(self.vm, Stay { reason, entered, left });
             match reply {
                 Ok(Reply::Resume) => {}
@@ -477,8 +499,44 @@ impl Machine {
         guard.then_some(Crash::PushOffStack { stack_pointer })
     }
 
+    /// Whether the guest has left at a handler of the host's, where an exception or a software interrupt of an
+    /// image of others led it. A guest with a handler of its own goes on there.
+    fn interruption(&mut self, exit: &Exit) -> Result<Interrupted, VcpuError> {
+        let Some(vectors) = self.vectors.as_ref().filter(|_| matches!(exit, Exit::Halt { .. })) else {
+            return Ok(Interrupted::Not);
+        };
+        let vcpu = self.cpu.vcpu();
+        let now = vcpu.registers()?;
+        let Some(vector) = vectors.reached(&now) else { return Ok(Interrupted::Not) };
+        if let Some(handler) = vectors.own_handler(vcpu.memory(), vector) {
+            self.explain
+                .call("KVM_SET_REGS", &format!("on to the guest's own handler of vector {vector:#x}"));
+            vcpu.go_to(handler)?;
+            return Ok(Interrupted::Handled);
+        }
+        let Some(interruption) = Interruption::of(vcpu, &now, vector) else { return Ok(Interrupted::Not) };
+        let why = format!("a handler of the host's, which stands for vector {vector:#x}: the guest has none");
+        self.explain.call("hlt", &why);
+        // Whoever looks at the registers now is to see the instruction.
+        let Interruption { trap, is_asked_for, registers } = interruption;
+        vcpu.set_registers(&registers)?;
+        if registers.mode() == CpuMode::Real {
+            vcpu.go_to((registers.code_segment().1, u16::try_from(registers.ip).unwrap_or(0)))?;
+        }
+        let spot = Spot::of(vcpu, &registers);
+        let crash = match beyond(vcpu, &spot) {
+            Some(crash) => crash,
+            None => {
+                let lacks_paging = self.lacks_paging && spot.turns_on_paging(&registers);
+                unhandled(spot, trap, is_asked_for, lacks_paging)
+            }
+        };
+        self.culprit = Some(registers);
+        Ok(Interrupted::Unhandled(crash))
+    }
+
     /// A crash by its better name, where registers give one.
-    fn crash(&self, crash: Crash) -> Crash {
+    fn crash(&mut self, crash: Crash) -> Crash {
         if let (Crash::UnknownPort { port, width, direction }, true) = (&crash, self.foreign) {
             let (port, width, direction) = (*port, *width, *direction);
             return device_at(port).map_or(crash, |device| Crash::NoDevice {
@@ -496,23 +554,72 @@ impl Machine {
         if let Some(off_stack) = self.push_off_stack() {
             return off_stack;
         }
-        // Our own guests run with flat segments and identity-mapped: the pointer is an address.
         let vcpu = self.cpu.vcpu();
-        let own = matches!(crash, Crash::Emulation { .. }) && !self.foreign;
-        let at = vcpu.registers().ok().filter(|_| own).map(|state| state.instruction());
-        match at.map(|at| (at, vcpu.memory().place(at))) {
-            None | Some((_, Place::Memory)) => crash,
-            Some((address, place)) => Crash::BadJump { address, place },
+        let registers = vcpu.registers().ok().filter(|registers| !registers.are_of_a_reset());
+        let registers = match (&self.vectors, registers) {
+            (Some(vectors), Some(last)) => vectors.traced_back(vcpu, last),
+            (_, registers) => registers,
+        };
+        let spot = registers.as_ref().map(|registers| Spot::of(vcpu, registers));
+        let better = match (&crash, &registers, spot) {
+            (Crash::TripleFault, _, spot) if self.foreign => {
+                let turns_on = |registers| spot.as_ref().is_some_and(|spot| spot.turns_on_paging(registers));
+                let lacks_paging = self.lacks_paging && registers.as_ref().is_some_and(turns_on);
+                let bad_stack = registers.as_ref().and_then(|registers| bad_stack(vcpu, registers));
+                Crash::ForeignTripleFault(TripleFault { spot, bad_stack, lacks_paging }.into())
+            }
+            (Crash::Emulation { suberror: EMULATION }, Some(registers), Some(spot)) => {
+                self.unemulated(spot, registers)
+            }
+            _ => return crash,
+        };
+        self.culprit = registers;
+        better
+    }
+
+    /// What there is to say of an instruction that KVM had to emulate and cannot.
+    fn unemulated(&self, spot: Spot, registers: &Registers) -> Crash {
+        let vcpu = self.cpu.vcpu();
+        if let Some(crash) = beyond(vcpu, &spot) {
+            return crash;
         }
+        let has_host_table = self.vectors.as_ref().is_some_and(|vectors| vectors.are_in_force(registers));
+        if let Some(vector) = spot.asks_for().filter(|_| has_host_table) {
+            let trap = Trap {
+                vector: vector.into(),
+                ip: registers.ip,
+                general: registers.general,
+                ..Trap::default()
+            };
+            return unhandled(spot, trap, true, false);
+        }
+        let accesses = spot.accesses(registers);
+        let is_outside =
+            |access: &Access| place_of(vcpu, access.address).is_some_and(|(_, place)| place != Place::Memory);
+        let reach = accesses
+            .into_iter()
+            .find(is_outside)
+            .map(|access| (if access.writes { Direction::Out } else { Direction::In }, access.address));
+        let bad_stack = bad_stack(vcpu, registers).filter(|_| reach.is_none() && spot.extension().is_none());
+        if bad_stack.is_some() && self.foreign {
+            // Where exceptions are the hardware's, KVM is left with a push that is none.
+            let spot = Some(spot);
+            return Crash::ForeignTripleFault(TripleFault { spot, bad_stack, lacks_paging: false }.into());
+        }
+        Crash::Unemulated(Unemulated { spot, reach }.into())
     }
 
     /// What there is to say of a guest that has ended, with a trap or not. After a shutdown the registers
     /// are perhaps those of a reset CPU, and say nothing.
     pub fn evidence(&self, trap: Option<&Trap>) -> Evidence {
-        let registers = match (self.history.last(), trap) {
-            (Some(Exit::Shutdown | Exit::FailEntry { .. }), _) => None,
-            (_, None) => self.cpu.vcpu().registers().ok(),
-            (_, Some(trap)) => self.cpu.vcpu().registers().ok().map(|state| state.interrupted(trap)),
+        let is_lost = |registers: &Registers| {
+            registers.are_of_a_reset() || self.vectors.as_ref().is_some_and(|vectors| vectors.have(registers))
+        };
+        let now = self.cpu.vcpu().registers().ok().filter(|registers| !is_lost(registers));
+        let registers = match (&self.culprit, trap) {
+            (Some(culprit), _) => Some(culprit.clone()),
+            (None, Some(trap)) => now.map(|registers| registers.interrupted(trap)),
+            (None, None) => now,
         };
         // Our own guests map every address to itself, and asking KVM costs a call.
         let mode = registers.as_ref().map(Registers::mode);
@@ -523,6 +630,7 @@ impl Machine {
             false => u32::try_from(address).is_ok_and(|address| vcpu.memory().read(address, bytes).is_ok()),
         };
         let evidence = Evidence::take(&self.origin, registers, &self.history, read);
+        let evidence = if self.culprit.is_some() { evidence.of_this_instruction() } else { evidence };
         evidence.with_timer(self.timer.has_expired())
     }
 
@@ -553,6 +661,65 @@ impl Machine {
     fn mailbox_address(&self) -> u32 {
         self.mailbox.map_or(0, |mailbox| mailbox.address)
     }
+}
+
+/// What an exit of a guest has to do with the host's handlers.
+enum Interrupted {
+    /// Nothing.
+    Not,
+    /// The guest has a handler of its own, and goes on there.
+    Handled,
+    /// It has none.
+    Unhandled(Crash),
+}
+
+/// KVM's suberror for an instruction that it cannot emulate (`KVM_INTERNAL_ERROR_EMULATION`).
+const EMULATION: u32 = 1;
+
+/// The crash that nothing handles an exception or a software interrupt.
+fn unhandled(spot: Spot, trap: Trap, is_asked_for: bool, lacks_paging: bool) -> Crash {
+    // A vector beyond the table is a protection fault whose code names it (SDM volume 3A, 6.13).
+    const OF_THE_TABLE: u64 = 1 << 1;
+    let beyond = spot.asks_for().filter(|_| trap.has_error_code == 1 && trap.error_code & OF_THE_TABLE != 0);
+    let trap = match beyond {
+        Some(vector) => Trap { vector: vector.into(), has_error_code: 0, error_code: 0, ..trap },
+        None => trap,
+    };
+    let report = TrapReport::new(trap, false);
+    let is_asked_for = is_asked_for || beyond.is_some();
+    Crash::Unhandled(Unhandled { spot, report, is_asked_for, lacks_paging }.into())
+}
+
+/// What lies at a linear address, unless that is not mapped.
+fn place_of(vcpu: &Vcpu, address: u64) -> Option<(u64, Place)> {
+    let physical = vcpu.physical(address)?.into();
+    Some((physical, vcpu.memory().place(physical)))
+}
+
+/// The crash that an instruction is beyond the guest's memory, if it is: the host's pages behind it are not the
+/// guest's either.
+fn beyond(vcpu: &Vcpu, spot: &Spot) -> Option<Crash> {
+    let (address, place) = place_of(vcpu, spot.address)?;
+    match place {
+        Place::Memory if address < vcpu.memory().size().into() => None,
+        Place::Memory => Some(Crash::BadJump { address, place: Place::Beyond }),
+        place => Some(Crash::BadJump { address, place }),
+    }
+}
+
+/// The linear address of the stack, if the CPU cannot push there.
+fn bad_stack(vcpu: &Vcpu, registers: &Registers) -> Option<u64> {
+    let stack = registers.stack();
+    let is_memory = |(_, place)| place == Place::Memory;
+    (!place_of(vcpu, registers.wrapped(stack.wrapping_sub(1))).is_some_and(is_memory)).then_some(stack)
+}
+
+/// Whether an image that is started without paging has an instruction in it that can turn it on: `mov cr0, ...`.
+fn may_turn_on_paging(image: &Image) -> bool {
+    let start = image.start();
+    let is_without = matches!(start.mode(), CpuMode::Real | CpuMode::Protected);
+    let loads_cr0 = |code: &[u8]| matches!(*code, [0x0F, 0x22, 0xC0..=0xC7]);
+    start.is_foreign() && is_without && image.file().windows(3).any(loads_cr0)
 }
 
 /// What the host puts into a guest's memory beside the image.

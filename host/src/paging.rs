@@ -25,29 +25,25 @@ pub fn one_large_page() -> Vec<u8> {
     table
 }
 
-/// The number of bytes that [`four_levels`] takes for memory that ends at `end`.
-pub fn four_levels_size(end: u32) -> u32 {
-    let directories = u64::from(end).div_ceil(ENTRIES * Size2MiB::SIZE);
-    let tables = 2 + u32::try_from(directories).unwrap_or(4);
-    tables * PAGE_SIZE
-}
+/// The number of directories that map 4 GiB.
+const DIRECTORIES: u32 = 4;
 
-/// Tables of 4-level paging for 2 MiB pages from 0 up to `end`, to be put at `address`: the top
-/// table, one table of directories, and the directories.
-pub fn four_levels(address: u32, end: u32) -> Vec<u8> {
+/// The number of bytes of [`four_levels`].
+pub const FOUR_LEVELS_SIZE: u32 = (2 + DIRECTORIES) * PAGE_SIZE;
+
+/// Tables of 4-level paging for 2 MiB pages, to be put at `address`: the top table, one table of directories, and
+/// the directories. They map 4 GiB, however much memory there is: an access where there is none leaves the guest,
+/// and its address is known.
+pub fn four_levels(address: u32) -> Vec<u8> {
     let page = u64::from(PAGE_SIZE);
     let table_at = |index: u64| u64::from(address) + index * page + TABLE;
-    let directories = u64::from(four_levels_size(end) / PAGE_SIZE - 2);
-    let pages = u64::from(end).div_ceil(Size2MiB::SIZE);
+    let directories = u64::from(DIRECTORIES);
     let mut tables = Vec::new();
     push_table(&mut tables, std::iter::once(table_at(1)));
     push_table(&mut tables, (0..directories).map(|directory| table_at(2 + directory)));
     for directory in 0..directories {
         let first = directory * ENTRIES;
-        push_table(
-            &mut tables,
-            (first..pages.min(first + ENTRIES)).map(|page| page * Size2MiB::SIZE + LARGE_PAGE),
-        );
+        push_table(&mut tables, (first..first + ENTRIES).map(|page| page * Size2MiB::SIZE + LARGE_PAGE));
     }
     tables
 }
@@ -80,16 +76,14 @@ mod tests {
     }
 
     #[test]
-    fn four_levels_map_every_address_to_itself_up_to_the_end() {
-        for end in [0x20_1000, 0x4000_0000, 0x4000_1000, 0xC000_0000_u32] {
-            let base = end;
-            let tables = four_levels(base, end);
-            assert_eq!(tables.len(), four_levels_size(end) as usize);
-            for address in [0, 0x7000, u64::from(end) / 2, u64::from(end) - 1] {
-                assert_eq!(walk(&tables, base, address), Some(address), "{end:#x} {address:#x}");
+    fn four_levels_map_every_address_below_4_gib_to_itself() {
+        for base in [0x1000, 0x20_1000, 0xC000_1000_u32] {
+            let tables = four_levels(base);
+            assert_eq!(tables.len(), FOUR_LEVELS_SIZE as usize);
+            for address in [0, 0x7000, 0x4000_1000, 0xFEE0_0020, (1 << 32) - 1] {
+                assert_eq!(walk(&tables, base, address), Some(address), "{base:#x} {address:#x}");
             }
-            let beyond = u64::from(end).next_multiple_of(Size2MiB::SIZE);
-            assert_eq!(walk(&tables, base, beyond), None, "{end:#x}");
+            assert_eq!(walk(&tables, base, 1 << 32), None, "{base:#x}");
         }
     }
 

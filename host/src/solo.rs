@@ -9,7 +9,7 @@ use crate::{
     event::{Event, ExitEvent, ScreenEvent},
     hypercall::Stop,
     image::{Request, Start},
-    jail::Jail,
+    jail::{Jail, Needs},
     kvm::System,
     launch::Parameters,
     limits::Limits,
@@ -75,7 +75,8 @@ pub fn run(system: System, jail: &Jail, plan: &Plan, sink: &mut dyn Sink) -> Res
     let mut machines = plan.observe.attach(&system, vec![machine])?;
     // No VM is to be made any more: KVM's device is closed.
     drop(system);
-    let session = Session::start(&plan.limits, jail, plan.observe.needs(), sink)?;
+    let needs = Needs { foreign: image.start().is_foreign(), ..plan.observe.needs() };
+    let session = Session::start(&plan.limits, jail, needs, sink)?;
     session.confine()?;
     let outcome = run_to_exit(&mut machines[0], &session, has_screen);
     let outcome = session.conclude(outcome, None, &machines, plan.stats);

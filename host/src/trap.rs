@@ -69,10 +69,14 @@ impl fmt::Display for TrapReport {
             f.write_str("stack overflow: the stack pointer was in the guard page below the stack at this: ")?;
         }
         match self.cause {
-            Cause::Exception(exception) => {
-                let Words { mnemonic, title, .. } = Words::of(exception);
-                write!(f, "{title} ({mnemonic}) at instruction {:#x}", self.record.ip)?;
-                self.explain_error_code(exception, f)?;
+            Cause::Exception(_) => {
+                write!(
+                    f,
+                    "{} at instruction {:#x}{}",
+                    self.title(),
+                    self.record.ip,
+                    self.error_code_in_words()
+                )?;
             }
             Cause::Timer => f.write_str("the timer's interrupt came, and there is no handler for it")?,
             Cause::Unknown(vector) => {
@@ -84,25 +88,61 @@ impl fmt::Display for TrapReport {
 }
 
 impl TrapReport {
-    /// What an error code says (SDM 3A, 6.13 "Error Code", 4.7 "Page-Fault Exceptions").
-    fn explain_error_code(&self, exception: Exception, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (exception, self.error_code) {
-            (Exception::PageFault, Some(code)) => {
-                write!(f, ": {} {:#x}, {}", access(code), self.record.cr2, page_fault_reason(code))
+    /// What an exception is called, for example `divide error (#DE)`.
+    pub fn title(&self) -> String {
+        match self.cause {
+            Cause::Exception(exception) => {
+                let Words { mnemonic, title, .. } = Words::of(exception);
+                format!("{title} ({mnemonic})")
             }
-            (_, None | Some(0)) => Ok(()),
-            (Exception::ControlProtection, Some(code)) => write!(f, ", error code {code:#x}"),
-            (_, Some(code)) => write!(f, ", error code {code:#x}: {}", selector(code)),
+            Cause::Timer | Cause::Unknown(_) => format!("vector {:#x}", self.record.vector),
+        }
+    }
+
+    /// What an error code says (SDM 3A, 6.13 "Error Code", 4.7 "Page-Fault Exceptions").
+    pub fn error_code_in_words(&self) -> String {
+        match (self.cause, self.error_code) {
+            (Cause::Exception(Exception::PageFault), Some(code)) => {
+                format!(
+                    ": {} {:#x}, {}",
+                    access(code, self.record.cr2 == self.record.ip),
+                    self.record.cr2,
+                    page_fault_reason(code)
+                )
+            }
+            (_, None | Some(0)) => String::new(),
+            (Cause::Exception(Exception::ControlProtection), Some(code)) => format!(", error code {code:#x}"),
+            (_, Some(code)) => format!(", error code {code:#x}: {}", selector(code)),
         }
     }
 }
 
-/// What was tried, of a page fault's error code.
-fn access(code: u64) -> &'static str {
+/// What to try next at an exception of an image that others built. `is_extended` says whether its instruction belongs
+/// to an extension such as SSE.
+pub fn hint(exception: Exception, is_extended: bool) -> &'static str {
+    match exception {
+        Exception::InvalidOpcode if is_extended => {
+            "SSE and its successors work once CR0.EM is clear and CR4.OSFXSR is set, on a CPU that has them; or compile without (-mno-sse)"
+        }
+        Exception::InvalidOpcode => "look for a jump into data, or for code of another mode's width",
+        Exception::DeviceNotAvailable => {
+            "clear CR0.EM and CR0.TS before floating-point instructions, or compile without (-mno-80387 -mno-sse)"
+        }
+        Exception::PageFault => "look for a wrong pointer, or for a page that the page tables do not map",
+        Exception::DoubleFault => {
+            "look at the segments (GDT) and the stack that the image has set up: the CPU could not call the handler of a first exception"
+        }
+        other => Words::of(other).hint,
+    }
+}
+
+/// What was tried, of a page fault's error code. It says of a jump that it is one only where pages can be closed to
+/// code, but then the address is the instruction's own.
+fn access(code: u64, is_instruction: bool) -> &'static str {
     const WRITE: u64 = 1 << 1;
     const FETCH: u64 = 1 << 4;
     match code {
-        _ if code & FETCH != 0 => "jumped to",
+        _ if code & FETCH != 0 || is_instruction => "jumped to",
         _ if code & WRITE != 0 => "wrote to",
         _ => "read from",
     }
@@ -244,6 +284,13 @@ mod tests {
             let text = with_code(Exception::PageFault, code);
             assert!(text.contains(sentence), "{text}");
         }
+    }
+
+    #[test]
+    fn a_page_fault_at_its_own_address_is_a_jump() {
+        let fault = Trap { has_error_code: 1, cr2: 0x7123, ..record(Exception::PageFault as u32) };
+        let text = TrapReport::new(fault, false).to_string();
+        assert!(text.ends_with(": jumped to 0x7123, which is not mapped"), "{text}");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::{
 use common::{ask, can_run_guests, command, confined, text};
 use guestlab::jail::{self, Needs, Thread, VIOLATION};
 
-const NO_NEEDS: Needs = Needs { explores: false, steps: false, gdb: false, gdb_file: false };
+const NO_NEEDS: Needs = Needs { explores: false, foreign: false, steps: false, gdb: false, gdb_file: false };
 
 /// A way to run the program with a call left out: it says what it is about to leave out.
 type Scenario = fn(&str) -> (Option<i32>, String);
@@ -31,6 +31,15 @@ fn plain(without: &str) -> (Option<i32>, String) {
 
 fn crash(without: &str) -> (Option<i32>, String) {
     run(&["run", "wild-write"], without)
+}
+
+/// An image of others in real mode, with an exception that nothing handles.
+fn foreign(without: &str) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ud2.bin");
+    fs::write(&path, [0x0F, 0x0B]).expect("written");
+    let path = path.to_str().expect("text");
+    run(&["run", "--format", "flat", "--mode", "real", "--image", path], without)
 }
 
 fn timer(without: &str) -> (Option<i32>, String) {
@@ -209,6 +218,7 @@ fn scenario(thread: Thread, call: &str) -> Scenario {
             Thread::Vcpu(Needs { explores: true, .. }),
             "ioctl KVM_GET_FPU" | "ioctl KVM_GET_DEBUGREGS" | "ioctl KVM_GET_VCPU_EVENTS",
         ) => tests_of_a_guest,
+        (Thread::Vcpu(Needs { foreign: true, .. }), "ioctl KVM_SET_REGS" | "ioctl KVM_SET_SREGS") => foreign,
         (Thread::Vcpu(_), "ioctl KVM_TRANSLATE") => translate,
         (Thread::Vcpu(_), "ioctl KVM_INTERRUPT") => timer,
         (Thread::Vcpu(_), "wait4") => explore,
@@ -241,10 +251,13 @@ fn every_listed_call_is_needed() {
         let explorer = Thread::Vcpu(Needs { explores: true, ..NO_NEEDS });
         let debugger = Thread::Vcpu(Needs { steps: true, gdb: true, gdb_file: true, ..NO_NEEDS });
         let of_debugger = debugger.calls().split_off(Thread::Vcpu(NO_NEEDS).calls().len());
+        let others = Thread::Vcpu(Needs { foreign: true, ..NO_NEEDS });
+        let of_others = others.calls().split_off(Thread::Vcpu(NO_NEEDS).calls().len());
         let mut idle = Vec::new();
         for (thread, calls) in [
             (explorer, explorer.calls()),
             (debugger, of_debugger),
+            (others, of_others),
             (Thread::Watchdog, Thread::Watchdog.calls()),
             (Thread::Signals, Thread::Signals.calls()),
         ] {

@@ -10,6 +10,8 @@ use crate::kvm::request;
 pub struct Needs {
     /// VMs are reset and made anew.
     pub explores: bool,
+    /// A guest that others built runs, which the host's handlers of exceptions may stop.
+    pub foreign: bool,
     /// Guests are stepped.
     pub steps: bool,
     /// gdb is spoken with.
@@ -42,11 +44,12 @@ impl Thread {
     /// What it may call.
     pub fn calls(self) -> Vec<&'static Call> {
         let lists: &[(bool, &[Call])] = match self {
-            Self::Vcpu(Needs { explores, steps, gdb, gdb_file }) => &[
+            Self::Vcpu(Needs { explores, foreign, steps, gdb, gdb_file }) => &[
                 (true, VCPU),
                 (true, LIBRARIES),
                 (true, DEATH),
                 (explores, EXPLORER),
+                (foreign, FOREIGN),
                 (steps, STEPS),
                 (gdb, GDB),
                 (gdb_file, GDB_FILE),
@@ -232,6 +235,12 @@ const EXPLORER: &[Call] = &[
     request("ioctl TIOCGWINSZ", &[(1, Is(low(libc::TIOCGWINSZ)))]),
     // Paths are shown and recorded as from the current folder.
     any("getcwd", libc::SYS_getcwd),
+];
+
+/// A guest that is stopped at a handler of the host's is set back to what was interrupted, or goes on at its own.
+const FOREIGN: &[Call] = &[
+    request("ioctl KVM_SET_REGS", &[(1, Is(low(request::SET_REGS)))]),
+    request("ioctl KVM_SET_SREGS", &[(1, Is(low(request::SET_SREGS)))]),
 ];
 
 /// Guests are stepped, or stopped where gdb wants it; one that is stopped at a handler is set back to its first

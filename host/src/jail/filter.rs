@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn a_number_that_passes_always_has_no_other_rule() {
-        let all = Needs { explores: true, steps: true, gdb: true, gdb_file: true };
+        let all = Needs { explores: true, foreign: true, steps: true, gdb: true, gdb_file: true };
         for thread in [Thread::Vcpu(all), Thread::Watchdog, Thread::Signals] {
             let calls = thread.calls();
             for call in &calls {

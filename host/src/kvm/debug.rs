@@ -239,6 +239,49 @@ impl Vcpu {
             })
     }
 
+    /// The code segment that a selector stands for, as it is pushed with other bytes: where it begins, the selector,
+    /// and how wide its code is in bits. One that cannot be read is taken for the present one.
+    pub fn code_segment(&self, now: &Registers, pushed: [u8; 8]) -> (u64, u16, u32) {
+        let selector = u16::from_le_bytes([pushed[0], pushed[1]]);
+        let present = (now.code_segment().0, selector, now.bits());
+        if now.mode() == CpuMode::Real {
+            return (u64::from(selector) << 4, selector, 16);
+        }
+        let (table, limit) = now.descriptors();
+        let offset = selector & !0b111;
+        let mut descriptor = [0; 8];
+        let there = offset > 0 && offset.saturating_add(7) <= limit;
+        if selector == now.code_segment().1
+            || !there
+            || self.read_linear(table.wrapping_add(offset.into()), &mut descriptor) < descriptor.len()
+        {
+            return present;
+        }
+        // The base in pieces, and the bits L and D (SDM volume 3A, 3.4.5).
+        let [_, _, a, b, c, _, flags, d] = descriptor;
+        let is_long = now.mode() == CpuMode::Long && flags & 0x20 != 0;
+        match (is_long, flags & 0x40 != 0) {
+            (true, _) => (0, selector, 64),
+            (false, is_wide) => {
+                (u32::from_le_bytes([a, b, c, d]).into(), selector, if is_wide { 32 } else { 16 })
+            }
+        }
+    }
+
+    /// Has the guest go on elsewhere in real mode, at a selector and an offset.
+    ///
+    /// # Errors
+    ///
+    /// The KVM call that failed.
+    pub fn go_to(&self, (selector, offset): (u16, u16)) -> Result<(), VcpuError> {
+        let mut sregs = self.vcpu.get_sregs().map_err(call("KVM_GET_SREGS"))?;
+        (sregs.cs.selector, sregs.cs.base) = (selector, u64::from(selector) << 4);
+        self.vcpu.set_sregs(&sregs).map_err(call("KVM_SET_SREGS"))?;
+        let mut regs = self.vcpu.get_regs().map_err(call("KVM_GET_REGS"))?;
+        regs.rip = offset.into();
+        self.vcpu.set_regs(&regs).map_err(call("KVM_SET_REGS"))
+    }
+
     /// The guest-physical address behind a linear one, if there is one.
     pub fn physical(&self, address: u64) -> Option<u32> {
         self.pieces(address, 1).next().and_then(|(physical, _)| physical)

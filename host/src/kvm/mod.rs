@@ -14,6 +14,6 @@ mod vcpu;
 pub use debug::{Pace, Point, PointKind};
 pub use exit::{Direction, Exit, Values, Width};
 pub use registers::{FloatRegisters, Registers};
-pub use state::CpuState;
+pub use state::{CpuState, Table, Tables};
 pub use system::{System, SystemError, module_name};
 pub use vcpu::{EmptyVm, Vcpu, VcpuError, Vm};

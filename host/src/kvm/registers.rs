@@ -23,6 +23,8 @@ pub struct Registers {
     segments: [Segment; 6],
     /// The table of vectors: its linear address, and the offset of its last byte.
     vectors: (u64, u16),
+    /// The table of segments: its linear address, and the offset of its last byte.
+    descriptors: (u64, u16),
     /// Whether the data segments begin at 0 and reach as far as the mode does.
     flat: bool,
     /// The mode.
@@ -31,8 +33,6 @@ pub struct Registers {
     bits: u32,
     /// The width of the stack pointer in bits.
     stack_bits: u32,
-    /// The table of descriptors: its linear address, and the offset of its last byte.
-    descriptors: (u64, u16),
 }
 
 /// A segment: its selector, and the linear address that it begins at.
@@ -93,11 +93,11 @@ impl Registers {
             control: [s.cr0, s.cr3, s.cr4, s.efer],
             segments: [(0, s.es), (1, s.cs), (2, s.ss), (3, s.ds), (4, s.fs), (5, s.gs)].map(segment),
             vectors: (s.idt.base, s.idt.limit),
+            descriptors: (s.gdt.base, s.gdt.limit),
             flat,
             mode,
             bits,
             stack_bits,
-            descriptors: (s.gdt.base, s.gdt.limit),
         }
     }
 
@@ -108,6 +108,14 @@ impl Registers {
         let mut segments = self.segments;
         (segments[Self::CS].base, segments[Self::SS].base) = (code_base, stack_base);
         Self { segments, mode, bits, stack_bits: bits, ..self }
+    }
+
+    /// The same, in another code segment: where that begins, its selector, and how wide its code is in bits.
+    #[must_use]
+    pub fn in_code_segment(self, base: u64, selector: u16, bits: u32) -> Self {
+        let mut segments = self.segments;
+        segments[Self::CS] = Segment { selector, base };
+        Self { segments, bits, ..self }
     }
 
     /// The general registers, instruction pointer and flags, as KVM takes them.
@@ -207,6 +215,12 @@ impl Registers {
     /// The linear address of the table of descriptors, and the offset of its last byte.
     pub fn descriptors(&self) -> (u64, u16) {
         self.descriptors
+    }
+
+    /// Whether these are the registers of a CPU after reset, which has forgotten those of the guest (SDM volume
+    /// 3A, 10.1.4 "First Instruction Executed").
+    pub fn are_of_a_reset(&self) -> bool {
+        self.mode == CpuMode::Real && self.ip == 0xFFF0 && self.segments[Self::CS].selector == 0xF000
     }
 
     /// What says how linear addresses of code become physical ones: all the same, and the same tables, are the

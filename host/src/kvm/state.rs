@@ -2,7 +2,7 @@
 //! Descriptors"). Control bits are the `x86_64` crate's.
 
 use guest_abi::mode::CpuMode;
-use kvm_bindings::{kvm_regs, kvm_segment, kvm_sregs};
+use kvm_bindings::{kvm_dtable, kvm_regs, kvm_segment, kvm_sregs};
 use x86_64::registers::{
     control::{Cr0Flags, Cr4Flags, EferFlags},
     rflags::RFlags,
@@ -21,12 +21,47 @@ pub struct CpuState {
     pub page_table: u32,
     /// EAX and EBX, by which a boot loader speaks.
     pub eax_ebx: (u32, u32),
+    /// The tables that it starts with. Without any, the first exception outside of real mode shuts the CPU down.
+    pub tables: Option<Tables>,
+}
+
+/// The tables of descriptors that a CPU starts with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tables {
+    /// The segments (GDT); `None` as after reset.
+    pub segments: Option<Table>,
+    /// The vectors (IDT).
+    pub vectors: Table,
+    /// In long mode: the selector and the linear address of the task-state segment.
+    pub task: Option<(u16, u32)>,
+}
+
+/// A table of descriptors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// The linear address.
+    pub start: u32,
+    /// The offset of the last byte.
+    pub limit: u16,
+}
+
+impl From<Table> for kvm_dtable {
+    fn from(Table { start, limit }: Table) -> Self {
+        Self { base: start.into(), limit, ..Self::default() }
+    }
 }
 
 impl CpuState {
     /// Real mode at `entry` with all segments at 0: how `guest-rt`'s boot code starts.
     pub fn real(entry: u16) -> Self {
-        Self { mode: CpuMode::Real, entry: entry.into(), stack: 0, page_table: 0, eax_ebx: (0, 0) }
+        Self {
+            mode: CpuMode::Real,
+            entry: entry.into(),
+            stack: 0,
+            page_table: 0,
+            eax_ebx: (0, 0),
+            tables: None,
+        }
     }
 
     /// The general registers.
@@ -59,7 +94,11 @@ impl CpuState {
         sregs.cr4 |= cr4.bits();
         sregs.efer |= efer.bits();
         sregs.cr3 = self.page_table.into();
-        if self.mode != CpuMode::Real {
+        if let Some(Tables { segments, vectors, task }) = self.tables {
+            sregs.gdt = segments.map_or(sregs.gdt, Into::into);
+            sregs.idt = vectors.into();
+            sregs.tr = task.map_or(sregs.tr, task_segment);
+        } else if self.mode != CpuMode::Real {
             // Not even the first vector is whole: an exception shuts the CPU down at once. The table
             // of a CPU after reset is real mode's, which other modes would misread.
             sregs.idt.limit = 0;
@@ -128,6 +167,20 @@ enum Bits {
     B64,
 }
 
+/// The task-state segment of 64-bit mode (SDM volume 3A, 7.7), in use.
+fn task_segment((selector, start): (u16, u32)) -> kvm_segment {
+    const SIZE: u32 = 104;
+    const BUSY: u8 = 0b1011;
+    kvm_segment {
+        base: start.into(),
+        limit: SIZE - 1,
+        selector,
+        type_: BUSY,
+        present: 1,
+        ..kvm_segment::default()
+    }
+}
+
 /// A segment that reaches all of memory.
 fn flat((selector, type_): (u16, u8), bits: Bits) -> kvm_segment {
     kvm_segment {
@@ -191,7 +244,8 @@ mod tests {
 
     #[test]
     fn registers_are_what_was_asked_for() {
-        let state = CpuState { mode: CpuMode::Protected, entry: 5, stack: 6, page_table: 0, eax_ebx: (7, 8) };
+        let state =
+            CpuState { mode: CpuMode::Protected, entry: 5, stack: 6, eax_ebx: (7, 8), ..CpuState::real(0) };
         let regs = state.regs(kvm_regs::default());
         assert_eq!((regs.rip, regs.rsp, regs.rax, regs.rbx, regs.rflags), (5, 6, 7, 8, 2));
     }

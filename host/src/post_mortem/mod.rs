@@ -104,6 +104,8 @@ pub struct Evidence {
     exits: Vec<Exit>,
     /// Whether the timer's interrupt was due, and the guest did not let it in.
     is_deaf: bool,
+    /// Whether the registers are those just before the instruction in question.
+    is_exact: bool,
 }
 
 impl Evidence {
@@ -122,7 +124,23 @@ impl Evidence {
             }
         };
         let exits = history.0.iter().cloned().collect();
-        Self { origin: origin.clone(), registers, code, callers, exits, is_deaf: false }
+        Self { origin: origin.clone(), registers, code, callers, exits, is_deaf: false, is_exact: false }
+    }
+
+    /// The same evidence, of which the registers are those just before the instruction in question, whatever the
+    /// last exit was.
+    #[must_use]
+    pub fn of_this_instruction(self) -> Self {
+        Self { is_exact: true, ..self }
+    }
+
+    /// Whether the guest runs through empty memory.
+    pub fn is_in_zeros(&self) -> bool {
+        /// The bytes that are looked at.
+        const SOME: usize = 16;
+        let registers = self.registers.as_ref();
+        let code = registers.map_or(Vec::new(), |registers| self.code_at(registers.instruction(), SOME));
+        code.len() == SOME && code.iter().all(|&byte| byte == 0)
     }
 
     /// The same evidence of a guest whose timer's interrupt is due, if it is.

@@ -100,7 +100,7 @@ impl Report {
                 Exit::Out { port, .. } if *port == Port::Trap as u16 => pointer,
                 exit => code.culprit(pointer, start, exit, state),
             };
-            let here = evidence.exits.last().map_or(pointer, culprit);
+            let here = evidence.exits.last().filter(|_| !evidence.is_exact).map_or(pointer, culprit);
             backtrace.extend(frames(here, symbols.places(here)));
             if matches!(wanted, Wanted::All) {
                 let shown =
@@ -163,7 +163,7 @@ impl Report {
 }
 
 impl Evidence {
-    fn code_at(&self, address: u64, len: usize) -> Vec<u8> {
+    pub(super) fn code_at(&self, address: u64, len: usize) -> Vec<u8> {
         let (start, bytes) = &self.code;
         let from = address.checked_sub(*start).and_then(|from| usize::try_from(from).ok());
         let bytes = from.and_then(|from| bytes.get(from..)).unwrap_or(&[]);
