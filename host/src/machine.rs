@@ -519,7 +519,8 @@ impl Machine {
         self.explain.call("hlt", &why);
         // Whoever looks at the registers now is to see the instruction.
         let Interruption { trap, is_asked_for, registers } = interruption;
-        vcpu.set_registers(&registers)?;
+        self.cpu.vcpu_mut().set_registers(&registers)?;
+        let vcpu = self.cpu.vcpu();
         if registers.mode() == CpuMode::Real {
             vcpu.go_to((registers.code_segment().1, u16::try_from(registers.ip).unwrap_or(0)))?;
         }

@@ -18,8 +18,8 @@ use std::{
 use common::{NO_CAPABILITIES, can_run_guests, command, confined, text, threads};
 use guestlab::jail::{self, Jail, Needs, Thread, VIOLATION, program};
 
-const NO_NEEDS: Needs = Needs { explores: false, steps: false, gdb: false, gdb_file: false };
-const ALL_NEEDS: Needs = Needs { explores: true, steps: true, gdb: true, gdb_file: true };
+const NO_NEEDS: Needs = Needs { explores: false, foreign: false, steps: false, gdb: false, gdb_file: false };
+const ALL_NEEDS: Needs = Needs { explores: true, foreign: true, steps: true, gdb: true, gdb_file: true };
 const KINDS: [Thread; 4] =
     [Thread::Vcpu(NO_NEEDS), Thread::Vcpu(ALL_NEEDS), Thread::Watchdog, Thread::Signals];
 
