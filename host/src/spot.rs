@@ -137,3 +137,67 @@ impl fmt::Display for Spot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spot(mode: CpuMode, bits: u32, code: &[u8]) -> Spot {
+        let instruction = instruction::decode(bits, code, 0x10);
+        let instruction = Some(instruction).filter(|instruction| !instruction.is_invalid());
+        Spot { address: 0x7C10, pointer: (0x7C0, 0x10), mode, instruction }
+    }
+
+    #[test]
+    fn an_extension_has_the_name_that_people_know() {
+        for (code, extension) in [
+            (&[0xD9, 0xEE][..], Some("x87")),
+            (&[0x0F, 0x58, 0xC1], Some("SSE")),
+            (&[0x66, 0x0F, 0xEF, 0xC0], Some("SSE2")),
+            (&[0xF2, 0x0F, 0x38, 0xF0, 0xC0], Some("SSE4.2")),
+            (&[0x0F, 0x77], Some("MMX")),
+            (&[0x0F, 0xC7, 0xF0], Some("RDRAND")),
+            (&[0xF3, 0x0F, 0xB8, 0xC0], Some("POPCNT")),
+            // int3, bound, iretd, mov cr0, rdmsr, cpuid
+            (&[0xCC], None),
+            (&[0x62, 0x00], None),
+            (&[0xCF], None),
+            (&[0x0F, 0x22, 0xC0], None),
+            (&[0x0F, 0x32], None),
+            (&[0x0F, 0xA2], None),
+        ] {
+            assert_eq!(spot(CpuMode::Protected, 32, code).extension().as_deref(), extension, "{code:x?}");
+        }
+    }
+
+    #[test]
+    fn a_place_has_the_digits_of_its_mode() {
+        let shown = |mode, bits| spot(mode, bits, &[0xCD, 0x10]).to_string();
+        assert_eq!(shown(CpuMode::Real, 16), "0x7c10 (07c0:0010, `int 0x10`)");
+        assert_eq!(shown(CpuMode::Protected, 32), "0x7c10 (07c0:00000010, `int 0x10`)");
+        assert_eq!(shown(CpuMode::Long, 64), "0x7c10 (07c0:0000000000000010, `int 0x10`)");
+        assert_eq!(spot(CpuMode::Real, 16, &[]).to_string(), "0x7c10 (07c0:0010, no instruction)");
+    }
+
+    #[test]
+    fn paging_is_turned_on_by_a_value_that_has_its_bit() {
+        let with = |eax| {
+            let mut registers = Registers::default();
+            registers.general[0] = eax;
+            spot(CpuMode::Protected, 32, &[0x0F, 0x22, 0xC0]).turns_on_paging(&registers)
+        };
+        assert!(with(0x8000_0011) && !with(0x11));
+        assert!(!spot(CpuMode::Protected, 32, &[0x90]).turns_on_paging(&Registers::default()));
+        assert!(spot(CpuMode::Paged, 32, &[0x90]).turns_on_paging(&Registers::default()));
+    }
+
+    #[test]
+    fn instructions_that_ask_for_a_vector_are_known() {
+        let asks_for = |code: &[u8]| spot(CpuMode::Protected, 32, code).asks_for();
+        assert_eq!(
+            [asks_for(&[0xCD, 0x80]), asks_for(&[0xCC]), asks_for(&[0xF1])],
+            [Some(0x80), Some(3), Some(1)]
+        );
+        assert_eq!([asks_for(&[0x90]), asks_for(&[])], [None, None]);
+    }
+}

@@ -337,10 +337,7 @@ fn an_image_with_handlers_of_its_own_has_them() {
             let (status, out, err) = image.run(options);
             assert_eq!((status, out.as_str()), (0, "ab"), "{load:#x}: {err}");
             let (_, out, _) = image.run(&[options, &["--format", "jsonl"][..]].concat());
-            assert!(
-                out.contains("{\"hlt\":1,\"io_out\":2,\"total\":3}") || out.contains("\"total\":3"),
-                "{out}"
-            );
+            assert!(out.contains("\"total\":3"), "an exit more: {out}");
         }
     }
 }
