@@ -75,7 +75,7 @@ fn find_module() -> String {
     match module_name() {
         Some(name) if name == "kvm_pvm" => {
             format!(
-                "{name} (no virtualization hardware: 16- and 32-bit guests are interpreted, paged mode does not work)"
+                "{name} (no virtualization hardware: guests are interpreted in every mode, and paged mode does not work)"
             )
         }
         Some(name) => name,
