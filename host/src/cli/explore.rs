@@ -26,7 +26,7 @@ use crate::{
 /// First every schedule of up to --depth turns is tried at every capacity, then random ones. A failure
 /// is shrunk to the shortest schedule that still fails, shown as a `run` command, and recorded.
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_STATUSES)]
+#[command(after_long_help = EXIT_STATUSES, after_help = super::SHORT_HELP)]
 pub struct ExploreArgs {
     /// What to explore.
     #[arg(value_name = "EXPERIMENT")]
