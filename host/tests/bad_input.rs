@@ -48,7 +48,7 @@ fn no_permission_is_told_what_to_do() {
     let output = command.output().expect("guestlab runs");
     let err = common::text(&output.stderr);
     assert_eq!(output.status.code(), Some(5), "{err}");
-    assert!(err.contains("no permission on ") && err.contains("usermod -aG kvm"), "{err}");
+    assert!(err.contains("no permission on ") && err.contains("no group has access"), "{err}");
 }
 
 #[test]
@@ -153,7 +153,11 @@ fn bad_options_are_refused() {
         refused(&["run", "prodcons", "--capacity", capacity], 2, "a ring holds 1 to 64 items");
     }
     refused(&["run", "prodcons", "--schedule", "sometimes"], 2, "is no schedule: it is one of alternate");
-    refused(&["run", "hello", "--turns", "3"], 2, "--turns is an option of `run prodcons` only");
+    refused(
+        &["run", "hello", "--turns", "3"],
+        2,
+        "--turns is an option of `run prodcons` and `run --experiment` only",
+    );
     refused(&["run"], 2, "name what to run");
     refused(&["runn"], 2, "similar subcommand exists: 'run'");
 }

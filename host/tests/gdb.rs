@@ -486,6 +486,49 @@ fn a_connection_that_breaks_lets_the_guest_run_on() {
     }
 }
 
+/// Writes until nothing more is taken for a while.
+fn write_until_full(stream: &mut UnixStream, text: &str) {
+    stream.set_write_timeout(Some(Duration::from_millis(300))).expect("a connection");
+    while stream.write_all(text.as_bytes()).is_ok() {}
+}
+
+#[test]
+fn one_signal_ends_a_run_whose_gdb_does_not_read() {
+    if !can_run_guests() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("gdb.sock");
+    // It asks for memory, as much as it can, and reads no answer.
+    for request in ["$m7000,400#2f", "$m7000,fffffff#bb"] {
+        let mut run = Run::start(&["run", "spins"], socket.to_str().expect("a plain path"));
+        common::await_run(&mut run.child);
+        let mut stream = UnixStream::connect(&socket).expect("it listens");
+        write_until_full(&mut stream, request);
+        // SAFETY: it is our own child, and has not been waited for.
+        assert_eq!(unsafe { libc::kill(run.child.id().cast_signed(), libc::SIGINT) }, 0);
+        let (status, _, err) = run.end();
+        assert_eq!(status, None, "{err}");
+        assert!(err.contains("interrupted by SIGINT"), "{err}");
+    }
+}
+
+#[test]
+fn a_packet_without_end_ends_the_conversation() {
+    if !can_run_guests() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("gdb.sock");
+    let run = Run::start(&["run", "hello"], socket.to_str().expect("a plain path"));
+    let mut stream = UnixStream::connect(&socket).expect("it listens");
+    // It may be gone before it has all.
+    let _ = stream.write_all(&[&b"$"[..], &[b'm'; 100_000]].concat());
+    let (status, out, err) = run.end();
+    assert_eq!(status, Some(0), "{err}");
+    assert!(!out.is_empty() && err.contains("a packet of more than 8192 bytes"), "{err}");
+}
+
 #[test]
 fn addresses_that_others_reach_and_options_without_sense_are_refused() {
     for (args, reason) in [

@@ -28,7 +28,7 @@ use crate::{
 /// fails, shown as a `run` command, and recorded. A guest that fails in no run, and moves the same number of items
 /// or makes the same item each time, is a finding.
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_STATUSES)]
+#[command(after_long_help = EXIT_STATUSES, after_help = super::SHORT_HELP)]
 pub struct ExploreArgs {
     /// What to explore.
     #[arg(value_name = "EXPERIMENT")]

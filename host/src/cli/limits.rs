@@ -19,18 +19,18 @@ pub(super) struct LimitArgs {
     timeout: Option<Duration>,
     /// The time that a turn may take: a longer one ends the run with status 4. The start of a guest
     /// counts as a turn, and so does all of a guest that runs alone [default: none but --timeout].
-    #[arg(long, value_name = "SECONDS", value_parser = parse_timeout, allow_negative_numbers = true)]
+    #[arg(long, hide_short_help = true, value_name = "SECONDS", value_parser = parse_timeout, allow_negative_numbers = true)]
     turn_timeout: Option<Duration>,
     /// The number of exits that a VM may cause: one more ends the run with status 4 [default: no limit].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
+    #[arg(long, hide_short_help = true, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     max_exits: Option<u64>,
     /// How much a guest may print, in bytes or with K, M, G: the run goes on, what is more is dropped, and
     /// at the end it is said how much that was [default: 16M].
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, allow_negative_numbers = true)]
+    #[arg(long, hide_short_help = true, value_name = "SIZE", value_parser = parse_size, allow_negative_numbers = true)]
     max_output: Option<u64>,
     /// Which records of guests' logs are shown, as in RUST_LOG: a level (error, warn, info, debug, trace,
     /// off), or TARGET=LEVEL, with commas between [default: info].
-    #[arg(long, value_name = "FILTER")]
+    #[arg(long, hide_short_help = true, value_name = "FILTER")]
     log: Option<LogFilter>,
 }
 

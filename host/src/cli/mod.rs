@@ -24,6 +24,9 @@ use choices::VerdictForm;
 
 use crate::{compare, kvm::System, values::parse_timeout};
 
+/// The end of the short help, which leaves out the lesser options.
+const SHORT_HELP: &str = "--help has all options, and the exit statuses.";
+
 /// Guestlab runs bare-metal Rust guests in real virtual machines under Linux KVM.
 #[derive(Debug, Parser)]
 #[command(name = "guestlab", version, max_term_width = 100)]
@@ -138,4 +141,20 @@ fn images_folder() -> PathBuf {
 /// The folder of recordings that were not asked for by name: beside that of images.
 fn recordings_folder() -> PathBuf {
     images_folder().with_file_name("recordings")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_short_help_is_short() {
+        let mut run = Cli::command().find_subcommand("run").expect("a command").clone();
+        let (short, long) = (run.render_help().to_string(), run.render_long_help().to_string());
+        assert!(short.lines().count() < 60 && long.lines().count() > 100, "{short}");
+        assert!(short.contains("--seed <N>") && short.ends_with(&format!("{SHORT_HELP}\n")), "{short}");
+        assert!(long.contains("--max-output") && long.contains("Exit status: "), "{long}");
+    }
 }

@@ -42,7 +42,7 @@ use crate::{
 /// crate, or an example of guest-rt. `run --image FILE` runs an image from elsewhere. `run --experiment FILE`
 /// runs the VMs that a TOML file names, and relays their mailbox from one to the next.
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_STATUSES, verbatim_doc_comment)]
+#[command(after_long_help = EXIT_STATUSES, after_help = super::SHORT_HELP, verbatim_doc_comment)]
 pub struct RunArgs {
     /// `prodcons`, or a guest's name.
     #[arg(value_name = "EXPERIMENT|GUEST", conflicts_with = "image")]
@@ -53,7 +53,9 @@ pub struct RunArgs {
     /// The image of one guest to run: guest-rt's or anybody's.
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
-    /// An experiment of your own: VMs, guests, arguments and schedule, in TOML. Its options can be given
+    /// An experiment of your own: VMs, guests, arguments and schedule, in TOML.
+    ///
+    /// Its options can be given
     /// here, too, and then win: --schedule, --turns, --seed, --timeout, --memory, --mode.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["guest", "image"])]
     experiment: Option<PathBuf>,
@@ -61,10 +63,10 @@ pub struct RunArgs {
     #[arg(last = true, value_name = "ARG")]
     arguments: Vec<String>,
     /// Where a flat binary is loaded to [default: 0].
-    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    #[arg(long, hide_short_help = true, value_name = "ADDRESS", value_parser = parse_address)]
     load: Option<u32>,
     /// Where an image that others built starts [default: where it is loaded, or an ELF file's entry].
-    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    #[arg(long, hide_short_help = true, value_name = "ADDRESS", value_parser = parse_address)]
     entry: Option<u32>,
     /// Give an image that others built the devices of a PC, and show its text screen at the end.
     ///
@@ -73,7 +75,7 @@ pub struct RunArgs {
     #[arg(long)]
     pc: bool,
     /// The one value at exit port 0xF4 that means success; all others mean failure [default: 0 and 0x10].
-    #[arg(long, value_name = "VALUE", value_parser = parse_address, requires = "pc")]
+    #[arg(long, hide_short_help = true, value_name = "VALUE", value_parser = parse_address, requires = "pc")]
     pc_exit_ok: Option<u32>,
     /// The CPU mode that guests run in.
     #[arg(long, value_name = "MODE")]
@@ -94,40 +96,44 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     /// Say on standard error, as it happens, what each KVM call and each exit is for, in 64 MiB at most.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     explain: bool,
-    /// Wait for gdb before the first instruction, at a PORT or HOST:PORT of this machine (port 0: any that
+    /// Wait for gdb before the first instruction.
+    ///
+    /// It is at a PORT or HOST:PORT of this machine (port 0: any that
     /// is free) or at a Unix socket (a path with a /), and print the command that connects. While gdb has
     /// the guest stopped the deadline stands still. Detaching lets the run go on; `kill` ends it, with
     /// status 0.
     #[arg(long, value_name = "ADDRESS")]
     gdb: Option<gdb::Address>,
     /// The VM that gdb debugs, where there are several; the others wait for their turns [default: 1].
-    #[arg(long, value_name = "N", requires = "gdb", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
+    #[arg(long, hide_short_help = true, value_name = "N", requires = "gdb", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     gdb_vm: Option<u32>,
     /// Write what happens when to a file that Perfetto and chrome://tracing open: a track a VM, turns and
     /// exits as slices, the ring's occupancy as a counter (Trace Event Format). It has 256 MiB at most.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, hide_short_help = true, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Show each instruction that guests execute, up to N of the run, on standard error: address, function,
     /// bytes, instruction, and the registers that it changed, x87 and SSE left out. Guests are stepped, which is
     /// slow; after N instructions they go on at full speed. Without N at most 256 MiB are written.
-    #[arg(long, value_name = "N", num_args = 0..=1, value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
+    #[arg(long, hide_short_help = true, value_name = "N", num_args = 0..=1, value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     trace_instructions: Option<Option<u64>>,
     /// Show them in a file instead.
-    #[arg(long, value_name = "FILE", requires = "trace_instructions")]
+    #[arg(long, hide_short_help = true, value_name = "FILE", requires = "trace_instructions")]
     trace_instructions_to: Option<PathBuf>,
     /// End with a table of the instructions that guests executed, by function, at boot and by turn. Guests are
     /// stepped, which is slow. A string instruction counts once, however often it is repeated.
     #[arg(long)]
     profile: bool,
     /// Print the registers at the end, on standard error.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     dump_regs: bool,
     /// Tell guests that ask where the host has their memory: a secret worth keeping.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     allow_hva: bool,
-    /// Show the run in the terminal while it goes on, forwards and backwards; `?` shows the keys. The view
+    /// Show the run in the terminal while it goes on, forwards and backwards; `?` shows the keys.
+    ///
+    /// The view
     /// stays when the run is over; closing it before ends the run.
     #[arg(long, conflicts_with_all = ["gdb", "explain", "dump_regs", "quiet"])]
     tui: bool,
@@ -163,7 +169,7 @@ struct ExchangeArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true, help = format!("The number of turns [default: {DEFAULT_TURNS}, or as many as a string or file has]"))]
     turns: Option<u64>,
     /// End a run with --schedule free when so many items are consumed.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
+    #[arg(long, hide_short_help = true, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     items: Option<u64>,
     #[arg(long, value_name = "N", value_parser = parse_capacity, allow_negative_numbers = true, help = format!("The ring's capacity in items, 1 to {MAX_CAPACITY} [default: {}]", Capacity::DEFAULT.items()))]
     capacity: Option<Capacity>,
@@ -502,7 +508,11 @@ impl RunArgs {
         let scheduled = |option: &str| matches!(option, "schedule" | "turns") && self.experiment.is_some();
         let mut given = self.exchange.given().into_iter().filter(|option| !scheduled(option));
         if let Some(option) = given.next().filter(|_| !is_exchange) {
-            return Err(Error::Usage(format!("--{option} is an option of `run prodcons` only")));
+            let takers = match option.as_str() {
+                "schedule" | "turns" => "`run prodcons` and `run --experiment`",
+                _ => "`run prodcons`",
+            };
+            return Err(Error::Usage(format!("--{option} is an option of {takers} only")));
         }
         let free = self.exchange.schedule == Some(ScheduleSpec::Free);
         if self.gdb.is_some() && free {

@@ -1,30 +1,49 @@
-//! The connection to gdb, byte by byte.
+//! The connection to gdb, byte by byte, with bounds on what is kept of it.
 
 use std::{
     collections::VecDeque,
     io::{self, ErrorKind, Read, Write},
     net::TcpStream,
     os::unix::net::UnixStream,
+    time::Duration,
 };
 
 use gdbstub::conn::Connection;
 
-use crate::interrupt;
+use crate::{interrupt, output::Patient};
+
+/// The most bytes of one packet. gdb is told that they may have 4096.
+const MAX_PACKET: usize = 8192;
+
+/// The most bytes of answers that are kept before they are sent.
+const MAX_WRITTEN: usize = 4096;
+
+/// How long the last word to gdb may take.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A stream that can be asked without waiting.
 pub(super) trait Stream: Read + Write + Send {
     fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()>;
+    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()>;
 }
 
 impl Stream for TcpStream {
     fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
         TcpStream::set_nonblocking(self, nonblocking)
     }
+
+    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
+        TcpStream::set_write_timeout(self, Some(timeout))
+    }
 }
 
 impl Stream for UnixStream {
     fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
         UnixStream::set_nonblocking(self, nonblocking)
+    }
+
+    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
+        UnixStream::set_write_timeout(self, Some(timeout))
     }
 }
 
@@ -33,11 +52,13 @@ pub(super) struct Line {
     stream: Box<dyn Stream>,
     read: VecDeque<u8>,
     written: Vec<u8>,
+    /// The number of bytes of the packet that has begun, or 0.
+    packet: usize,
 }
 
 impl Line {
     pub(super) fn new(stream: impl Stream + 'static) -> Self {
-        Self { stream: Box::new(stream), read: VecDeque::new(), written: Vec::new() }
+        Self { stream: Box::new(stream), read: VecDeque::new(), written: Vec::new(), packet: 0 }
     }
 
     /// Waits for the next byte, or for an interruption of the process.
@@ -48,7 +69,7 @@ impl Line {
                 outcome => outcome?,
             }
         }
-        self.read.pop_front().ok_or_else(|| ErrorKind::UnexpectedEof.into())
+        self.take()?.ok_or_else(|| ErrorKind::UnexpectedEof.into())
     }
 
     /// The next byte, if there is one.
@@ -62,7 +83,30 @@ impl Line {
                 outcome => outcome?,
             }
         }
-        Ok(self.read.pop_front())
+        self.take()
+    }
+
+    /// What is written from now on may take a second in all: nothing interrupts it any more.
+    pub(super) fn part(&self) -> io::Result<()> {
+        self.stream.set_write_timeout(FAREWELL)
+    }
+
+    /// The next byte that was read. gdbstub keeps a packet up to its end, and has no limit.
+    fn take(&mut self) -> io::Result<Option<u8>> {
+        let byte = self.read.pop_front();
+        self.packet = match (byte, self.packet) {
+            (None, packet) => packet,
+            (Some(b'$'), 0) => 1,
+            (Some(b'#'), _) | (Some(_), 0) => 0,
+            (Some(_), packet) => packet + 1,
+        };
+        if self.packet > MAX_PACKET {
+            return Err(io::Error::new(
+                ErrorKind::InvalidData,
+                format!("a packet of more than {MAX_PACKET} bytes"),
+            ));
+        }
+        Ok(byte)
     }
 
     fn fill(&mut self) -> io::Result<()> {
@@ -82,12 +126,54 @@ impl Connection for Line {
 
     fn write(&mut self, byte: u8) -> io::Result<()> {
         self.written.push(byte);
-        Ok(())
+        if self.written.len() >= MAX_WRITTEN { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let outcome = self.stream.write_all(&self.written);
+        // A gdb that does not read must not keep a run from its end.
+        let outcome = Patient::new(&mut self.stream).write_all(&self.written);
         self.written.clear();
         outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connection, and the other end of it.
+    fn pair() -> (Line, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
+        (Line::new(ours), theirs)
+    }
+
+    fn read_all(line: &mut Line) -> io::Result<usize> {
+        let mut count = 0;
+        while line.next_if_there()?.is_some() {
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    #[test]
+    fn a_packet_has_a_bounded_size() {
+        let (mut line, mut gdb) = pair();
+        let packets = [&b"$"[..], &vec![b'm'; MAX_PACKET - 1], b"#00"].concat().repeat(2);
+        Write::write_all(&mut gdb, &packets).expect("room");
+        assert_eq!(read_all(&mut line).expect("two packets"), packets.len());
+        Write::write_all(&mut gdb, &[&b"$"[..], &vec![b'm'; MAX_PACKET]].concat()).expect("room");
+        let error = read_all(&mut line).expect_err("too much");
+        assert!(error.to_string().contains("more than 8192 bytes"), "{error}");
+    }
+
+    #[test]
+    fn answers_are_sent_before_they_are_long() {
+        let (mut line, mut gdb) = pair();
+        for _ in 0..3 * MAX_WRITTEN {
+            line.write(b'0').expect("room");
+            assert!(line.written.len() < MAX_WRITTEN);
+        }
+        let mut sent = vec![0; 3 * MAX_WRITTEN];
+        gdb.read_exact(&mut sent).expect("all of it");
     }
 }

@@ -423,7 +423,9 @@ impl<A: GuestArch> Driver for Debugger<A> {
 /// The run is over while the guest still waits for its next turn.
 impl<A: GuestArch> Drop for Debugger<A> {
     fn drop(&mut self) {
-        if let Talk::On(Stub::Running(running), _) = std::mem::replace(&mut self.talk, Talk::Over) {
+        if let Talk::On(Stub::Running(mut running), _) = std::mem::replace(&mut self.talk, Talk::Over)
+            && running.borrow_conn().part().is_ok()
+        {
             // gdb may have gone in the meantime.
             let _ = running.report_stop(&mut self.guest, self.end);
         }

@@ -3,6 +3,7 @@
 //! [`System`] is the open device; [`Vcpu`] is one VM with its one vCPU and its memory; [`Exit`]
 //! is what a run of the vCPU ends with.
 
+mod access;
 mod debug;
 mod exit;
 mod registers;
@@ -11,6 +12,7 @@ mod state;
 mod system;
 mod vcpu;
 
+pub use access::Access;
 pub use debug::{Pace, Point, PointKind};
 pub use exit::{Direction, Exit, Values, Width};
 pub use registers::{FloatRegisters, Registers};

@@ -8,10 +8,13 @@ use std::{
     sync::OnceLock,
 };
 
-use kvm_bindings::{CpuId, KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES};
+use kvm_bindings::{CpuId, KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2};
 use kvm_ioctls::{Kvm, VcpuFd};
 
-use super::vcpu::{Initial, VcpuError};
+use super::{
+    access::Access,
+    vcpu::{Initial, VcpuError},
+};
 use crate::{explain::Explain, timeline::Timeline};
 
 /// The CPUID leaves by which KVM offers guests services of its own, a clock among them. Our guests
@@ -73,6 +76,7 @@ impl System {
             .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
             .map_err(|error| SystemError::Call { call: "KVM_GET_SUPPORTED_CPUID", source: error.into() })?;
         cpuid.retain(|entry| !PARAVIRTUAL_LEAVES.contains(&entry.function));
+        cpuid.as_mut_slice().iter_mut().for_each(hide_interrupt_controller);
         Ok(Self { kvm, cpuid, explain, timeline: Timeline::default(), after_reset: OnceLock::new() })
     }
 
@@ -94,7 +98,7 @@ fn open_error(device: &Path, source: io::Error) -> SystemError {
     let device = PathBuf::from(device);
     match source.kind() {
         io::ErrorKind::NotFound => SystemError::NotThere { device },
-        io::ErrorKind::PermissionDenied => SystemError::Permission { device },
+        io::ErrorKind::PermissionDenied => SystemError::Permission { access: Access::of(&device), device },
         _ => SystemError::Open { device, source },
     }
 }
@@ -128,13 +132,12 @@ pub enum SystemError {
         device: PathBuf,
     },
     /// The device may not be opened.
-    #[error(
-        "no permission on {}: join its group (`sudo usermod -aG kvm $USER`, then log in again)",
-        device.display()
-    )]
+    #[error("no permission on {}: {}", device.display(), access.remedy(device))]
     Permission {
         /// The device's path.
         device: PathBuf,
+        /// Who may open it.
+        access: Access,
     },
     /// The device could not be opened for another reason.
     #[error("cannot open {}: {source}", device.display())]
@@ -166,6 +169,26 @@ pub enum SystemError {
     },
 }
 
+/// Clears what a leaf of CPUID says of a local APIC, which guests do not have (SDM volume 2A, "CPUID"; APM volume 3,
+/// E.4.2).
+fn hide_interrupt_controller(entry: &mut kvm_cpuid_entry2) {
+    const APIC: u32 = 1 << 9;
+    const X2APIC: u32 = 1 << 21;
+    const DEADLINE_TIMER: u32 = 1 << 24;
+    const EXTENDED_SPACE: u32 = 1 << 3;
+    match entry.function {
+        1 => {
+            entry.edx &= !APIC;
+            entry.ecx &= !(X2APIC | DEADLINE_TIMER);
+        }
+        0x8000_0001 => {
+            entry.edx &= !APIC;
+            entry.ecx &= !EXTENDED_SPACE;
+        }
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,6 +206,18 @@ mod tests {
     fn no_permission_is_told_apart() {
         let error = open_error(Path::new("/dev/kvm"), io::ErrorKind::PermissionDenied.into());
         assert!(matches!(error, SystemError::Permission { .. }));
-        assert!(error.to_string().contains("usermod -aG kvm"));
+        assert!(error.to_string().starts_with("no permission on /dev/kvm: "));
+    }
+
+    #[test]
+    fn guests_are_told_of_no_local_apic() {
+        let of = |function| {
+            let mut entry = kvm_cpuid_entry2 { function, ecx: u32::MAX, edx: u32::MAX, ..Default::default() };
+            hide_interrupt_controller(&mut entry);
+            (entry.ecx, entry.edx)
+        };
+        assert_eq!(of(1), (!(1 << 21 | 1 << 24), !(1 << 9)));
+        assert_eq!(of(0x8000_0001), (!(1 << 3), !(1 << 9)));
+        assert_eq!(of(7), (u32::MAX, u32::MAX));
     }
 }

@@ -307,6 +307,13 @@ impl Story {
         self.end.as_ref()
     }
 
+    /// The VM whose guest left an experiment without a ring, which ended the run before all its turns.
+    pub fn leaver(&self) -> Option<u32> {
+        let (run, end) = (self.run.as_ref()?, self.end.as_ref()?);
+        let is_early = end.account.is_none() && end.turns < run.turns?;
+        self.turns.last().filter(|_| is_early).map(|turn| turn.vm)
+    }
+
     /// The exits of each VM that has ended, by kind.
     pub fn exits(&self) -> &BTreeMap<u32, ExitCounts> {
         &self.exits

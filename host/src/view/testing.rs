@@ -61,6 +61,16 @@ pub(super) fn relay() -> Story {
     ])
 }
 
+/// Of three turns the second was the last: its guest left.
+pub(super) fn left() -> Story {
+    tell(&[
+        r#"{"event":"run","experiment":"pingpong","abi":"1.0","seed":7,"schedule":"alternate","turns":3,"guests":[{"vm":1,"name":"ping","sha256":"aa"},{"vm":2,"name":"pong","sha256":"bb"}]}"#,
+        r#"{"event":"turn","turn":1,"vm":1,"name":"ping","mailbox":[3,4],"exits":5}"#,
+        r#"{"event":"turn","turn":2,"vm":2,"name":"pong","mailbox":[3,9],"exits":5}"#,
+        r#"{"event":"end","turns":2,"exits":{}}"#,
+    ])
+}
+
 /// A guest alone.
 pub(super) fn alone() -> Story {
     tell(&[

@@ -36,8 +36,8 @@ pub(crate) fn run(command: &str, arguments: &[OsString], verbose: bool) -> Resul
         own.images.clone_from(&elsewhere.images);
     }
     let host = Host::build(&own)?;
-    if asks_for_help(&options) {
-        return help(&host, command);
+    if let Some(flag) = help_flag(&options) {
+        return help(&host, command, flag);
     }
     let default = elsewhere.as_ref().filter(|_| command == "run").and_then(default_guest);
     let arguments: Vec<OsString> =
@@ -68,18 +68,19 @@ fn split_effort(mut arguments: Vec<OsString>) -> (Effort, Vec<OsString>) {
     }
 }
 
-/// Shows `guestlab`'s help, and behind it what xtask adds where guests are built.
-fn help(host: &Host, command: &str) -> Result<Status, Error> {
-    let status = host.status(&[command.into(), "--help".into()])?;
-    if ["run", "explore"].contains(&command) {
+/// Shows `guestlab`'s help; the long one is followed by what xtask adds where guests are built.
+fn help(host: &Host, command: &str, flag: &OsString) -> Result<Status, Error> {
+    let status = host.status(&[command.into(), flag.clone()])?;
+    if ["run", "explore"].contains(&command) && flag == "--help" {
         output::line(format_args!("\n{OWN_OPTIONS}"));
     }
     Ok(status)
 }
 
-fn asks_for_help(arguments: &[OsString]) -> bool {
-    let own = arguments.iter().take_while(|argument| *argument != "--");
-    own.into_iter().any(|argument| argument == "-h" || argument == "--help")
+/// The option that asks for help, if there is one.
+fn help_flag(arguments: &[OsString]) -> Option<&OsString> {
+    let mut own = arguments.iter().take_while(|argument| *argument != "--");
+    own.find(|argument| *argument == "-h" || *argument == "--help")
 }
 
 /// Builds the needed guests, each of the first workspace that has it, with one call of cargo for a
@@ -121,9 +122,10 @@ mod tests {
 
     #[test]
     fn help_is_asked_for_anywhere_before_a_double_dash() {
-        assert!(asks_for_help(&words("prodcons --turns 3 -h")));
-        assert!(asks_for_help(&words("--help")));
-        assert!(!asks_for_help(&words("prodcons -- --help")));
-        assert!(!asks_for_help(&words("help --helper")));
+        let flag = |line| help_flag(&words(line)).cloned();
+        assert_eq!(flag("prodcons --turns 3 -h"), Some("-h".into()));
+        assert_eq!(flag("--help"), Some("--help".into()));
+        assert_eq!(flag("prodcons -- --help"), None);
+        assert_eq!(flag("help --helper"), None);
     }
 }

@@ -42,8 +42,8 @@ fn run_in_guests(
     verbose: bool,
 ) -> Result<Status, Error> {
     let host = Host::build(workspace)?;
-    if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
-        return host.status(&["test".into(), "--help".into()]);
+    if let Some(flag) = arguments.iter().find(|argument| *argument == "--help" || *argument == "-h") {
+        return host.status(&["test".into(), flag.into()]);
     }
     let modes = mode.as_ref().map_or(Mode::WRITTEN, std::slice::from_ref);
     let images = build(workspace, Catalog::of(workspace).tests(), modes, verbose)?;

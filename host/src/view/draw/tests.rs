@@ -237,6 +237,16 @@ fn an_experiment_without_a_ring_shows_its_mailbox() {
 }
 
 #[test]
+fn only_the_guest_that_left_is_said_to_have_left() {
+    let story = testing::left();
+    let screen = screen(&story, &at(&story, story.steps()), 80, 24);
+    let state = |vm: &str| screen.iter().find(|line| line.contains(vm)).cloned().unwrap_or_default();
+    assert!(state(" 1 ping").contains("waits"), "{screen:#?}");
+    assert!(state(" 2 pong").contains("left"), "{screen:#?}");
+    assert!(!screen.concat().contains("done"), "{screen:#?}");
+}
+
+#[test]
 fn a_guest_that_runs_alone_shows_what_it_printed() {
     let story = testing::alone();
     let screen = screen(&story, &View::following(), 80, 24);

@@ -140,7 +140,13 @@ fn now(scene: &Scene<'_>, vm: u32) -> (String, Style) {
     let is_over = scene.is_at_end() && (scene.story.ending().is_some() || !scene.story.exits().is_empty());
     match crash {
         Some(crash) if crash.vm == vm => return (state_of(crash), BAD),
-        None if is_over => return ("done".into(), GOOD),
+        None if is_over => {
+            return match scene.story.leaver() {
+                Some(leaver) if leaver == vm => ("left".into(), GOOD),
+                Some(_) => ("waits".into(), FAINT),
+                None => ("done".into(), GOOD),
+            };
+        }
         _ => {}
     }
     let is_next = || scene.story.turns().get(scene.turn()).is_some_and(|turn| turn.vm == vm);
