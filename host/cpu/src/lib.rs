@@ -1,0 +1,26 @@
+//! The vocabulary between a virtual machine and the engine that executes its code.
+//!
+//! A machine (the VMM) knows guests, images and hypercalls. An engine (KVM, or an interpreter) knows how to
+//! execute x86 code. They meet in this crate, which has plain data and two traits:
+//!
+//! - [`CpuState`] is the whole state of one x86 CPU: registers, segments, tables, control registers, FPU.
+//! - [`Exit`] is the reason why an engine stopped executing the guest.
+//! - [`Engine`] creates CPUs; [`Cpu`] is one virtual CPU with the memory that it runs on.
+//! - [`walk`] translates a linear address as the CPU does, from its state and the guest's page tables.
+//!
+//! Dependencies point here and never away: this crate knows no KVM, no operating system and no experiment. It is
+//! `no_std` and compiles for `wasm32-unknown-unknown`.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod engine;
+pub mod exit;
+pub mod state;
+pub mod walk;
+
+pub use engine::{Breakpoint, BreakpointKind, Cpu, Engine, EngineError, Features, GuestMemory, Until};
+pub use exit::{Direction, Exit, Values, Width};
+pub use state::{CpuState, FpuState, Msrs, Rights, Segment, Table};

@@ -1,0 +1,367 @@
+//! The CPU as data: its state, what is derived from it, and decoded instructions.
+//!
+//! The other files add the behaviour, each on its subject.
+
+use alloc::{sync::Arc, vec, vec::Vec};
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use guestlab_cpu::{
+    Breakpoint, CpuState, Exit, Rights, Segment,
+    engine::{Kick, MemoryPlan},
+};
+use iced_x86::Instruction;
+use x86_64::registers::control::Cr0Flags;
+
+use crate::{
+    fault::{Event, Step},
+    flags::{self, Flags},
+    ram::Ram,
+};
+
+/// One virtual CPU of the interpreter, with its memory.
+pub struct SoftCpu {
+    /// The state. RFLAGS is in `flags`, and RIP is behind the instruction that is carried out.
+    pub(crate) state: CpuState,
+    pub(crate) flags: Flags,
+    pub(crate) ram: Ram,
+    pub(crate) cache: Cache,
+    pub(crate) tlb: Tlb,
+    /// The width of code in bits. This and the next ones follow from the state: see [`refresh`](Self::refresh).
+    pub(crate) bits: u8,
+    /// The current privilege level.
+    pub(crate) cpl: u8,
+    pub(crate) has_paging: bool,
+    pub(crate) checks_alignment: bool,
+    pub(crate) allows: [Allows; 6],
+    pub(crate) ip_mask: u64,
+    /// The address of a page fault until it is delivered in CR2.
+    pub(crate) fault_address: u64,
+    /// The instruction pointer of the instruction that is carried out.
+    pub(crate) start: u64,
+    /// The rest of the block must not be carried out: code or mode may have changed.
+    pub(crate) stale: bool,
+    /// The instruction is a repeated one that has not come to its end.
+    pub(crate) repeats: bool,
+    /// The exit that an instruction asks for.
+    pub(crate) exit: Option<Exit>,
+    /// The last exit was in the middle of an instruction, which begins again with the answers so far.
+    pub(crate) waits: bool,
+    pub(crate) waits_for_port: bool,
+    pub(crate) answer: u64,
+    pub(crate) answers: Vec<u64>,
+    pub(crate) used_answers: usize,
+    /// The instructions that have ended: retired, or raised an exception. Each repetition of a string instruction is one.
+    pub(crate) retired: u64,
+    /// The count at which this run ends.
+    pub(crate) end: u64,
+    pub(crate) wants_window: bool,
+    pub(crate) interrupt: Option<u8>,
+    pub(crate) breakpoints: Vec<Breakpoint>,
+    /// The instruction at this address was stopped at: the next run passes it.
+    pub(crate) passed: Option<u64>,
+    pub(crate) kicked: Arc<Kicked>,
+    /// One repetition of a string instruction is carried out at a time.
+    pub(crate) single: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Kicked(pub(crate) AtomicBool);
+
+impl Kick for Kicked {
+    fn kick(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl SoftCpu {
+    /// Creates a CPU with zeroed memory.
+    pub fn new(memory: &MemoryPlan, state: &CpuState) -> Self {
+        let mut cpu = Self {
+            state: state.clone(),
+            flags: Flags::new(state.flags),
+            ram: Ram::new(memory),
+            cache: Cache::default(),
+            tlb: Tlb::default(),
+            bits: 16,
+            cpl: 0,
+            has_paging: false,
+            checks_alignment: false,
+            allows: [Allows::default(); 6],
+            ip_mask: 0,
+            fault_address: 0,
+            start: 0,
+            stale: false,
+            repeats: false,
+            exit: None,
+            waits: false,
+            waits_for_port: false,
+            answer: 0,
+            answers: Vec::new(),
+            used_answers: 0,
+            retired: 0,
+            end: u64::MAX,
+            wants_window: false,
+            interrupt: None,
+            breakpoints: Vec::new(),
+            passed: None,
+            kicked: Arc::default(),
+            single: false,
+        };
+        cpu.refresh();
+        cpu
+    }
+
+    /// Computes again the facts that follow from segments, control registers and flags.
+    pub(crate) fn refresh(&mut self) {
+        self.state.flags = self.flags.get();
+        let is_protected = self.state.is_protected() && !self.state.is_virtual_8086();
+        self.bits = self.state.bits() as u8;
+        self.ip_mask = if self.bits == 64 { u64::MAX } else { u32::MAX.into() };
+        self.cpl = if self.state.is_virtual_8086() { 3 } else { self.state.privilege() };
+        self.has_paging = self.state.has_paging();
+        self.checks_alignment = self.cpl == 3
+            && self.state.cr0 & Cr0Flags::ALIGNMENT_MASK.bits() != 0
+            && self.flags.has(flags::AC);
+        for (allows, segment) in self.allows.iter_mut().zip(&self.state.segments) {
+            *allows = Allows::of(segment, is_protected);
+        }
+        self.stale = true;
+    }
+
+    /// Drops all that was derived from page tables and code.
+    pub(crate) fn flush(&mut self) {
+        self.tlb.flush();
+        self.stale = true;
+    }
+
+    /// Ends the instruction with an exit. It begins again when the exit is answered.
+    pub(crate) fn leave_to_resume(&mut self, exit: Exit) -> Event {
+        self.waits_for_port = matches!(exit, Exit::In { .. } | Exit::Out { .. });
+        (self.exit, self.waits) = (Some(exit), true);
+        Event::Exit
+    }
+
+    /// Returns the answer to the instruction's next exit, if it has one already.
+    pub(crate) fn answered(&mut self) -> Option<u64> {
+        let answer = self.answers.get(self.used_answers).copied()?;
+        self.used_answers += 1;
+        Some(answer)
+    }
+}
+
+/// Only what is needed is copied when a CPU is cloned: pages are shared until they are written.
+impl Clone for SoftCpu {
+    fn clone(&self) -> Self {
+        let mut clone = Self::new(&MemoryPlan::default(), &self.state);
+        clone.flags = self.flags;
+        clone.ram = self.ram.clone();
+        clone.ram.forget_code();
+        (clone.waits, clone.answer, clone.answers) = (self.waits, self.answer, self.answers.clone());
+        (clone.retired, clone.wants_window, clone.interrupt) =
+            (self.retired, self.wants_window, self.interrupt);
+        clone.breakpoints.clone_from(&self.breakpoints);
+        clone.refresh();
+        clone
+    }
+}
+impl core::fmt::Debug for SoftCpu {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("SoftCpu")
+            .field("state", &self.state)
+            .field("retired", &self.retired)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The function that carries out an instruction. RIP is behind the instruction already.
+pub(crate) type Handler = fn(&mut SoftCpu, &Op) -> Step;
+
+/// An instruction, ready to be carried out.
+#[derive(Clone, Copy)]
+pub(crate) struct Op {
+    /// The function that carries it out.
+    pub(crate) run: Handler,
+    /// The first operand, which most instructions write.
+    pub(crate) to: Operand,
+    /// The second operand.
+    pub(crate) from: Operand,
+    /// The size of the first operand in bytes.
+    pub(crate) size: u8,
+    /// The size of the second operand in bytes.
+    pub(crate) from_size: u8,
+    /// The length of the instruction in bytes.
+    pub(crate) len: u8,
+    /// The condition of Jcc, SETcc and CMOVcc, as their opcodes have it.
+    pub(crate) condition: u8,
+    /// The immediate operand, extended to 64 bits; or the target of a near jump.
+    pub(crate) imm: u64,
+    /// The address of the operand in memory.
+    pub(crate) mem: Address,
+    /// The instruction, for all that is rare.
+    pub(crate) insn: Instruction,
+}
+
+impl Op {
+    /// Returns true if the instruction has a REP or REPE prefix.
+    pub(crate) fn is_repeated(&self) -> bool {
+        self.insn.has_rep_prefix() || self.insn.has_repne_prefix()
+    }
+
+    /// Returns the size of addresses in bytes.
+    pub(crate) fn address_size(&self) -> u8 {
+        self.mem.size()
+    }
+}
+
+/// The place of an operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operand {
+    /// There is none, or the instruction knows it itself.
+    None,
+    /// The low bytes of a general register.
+    Low(u8),
+    /// AH, CH, DH or BH.
+    High(u8),
+    /// Memory, at the instruction's address.
+    Memory,
+    /// The immediate value.
+    Immediate,
+    /// A segment register.
+    Segment(u8),
+}
+
+/// A register that is not there.
+pub(crate) const NONE: u8 = 16;
+
+/// The address of an operand: `segment:[base + index * 2^scale + displacement]` (Intel SDM volume 1, 3.7.5).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Address {
+    pub(crate) base: u8,
+    pub(crate) index: u8,
+    pub(crate) scale: u8,
+    /// The segment, as an index.
+    pub(crate) segment: u8,
+    pub(crate) displacement: u64,
+    /// The bits of an address: 16, 32 or 64 of them.
+    pub(crate) mask: u64,
+}
+
+/// The number of places for blocks.
+pub(crate) const PLACES: usize = 512;
+
+/// A run of instructions.
+pub(crate) struct Block {
+    pub(crate) key: Key,
+    /// The last offset in the code segment that it takes.
+    pub(crate) last: u64,
+    pub(crate) ops: Vec<Op>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) physical: u64,
+    pub(crate) ip: u64,
+    pub(crate) bits: u8,
+}
+
+impl Key {
+    pub(crate) fn place(&self) -> usize {
+        let mixed = (self.physical ^ self.ip << 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (mixed >> 32) as usize % PLACES
+    }
+}
+
+/// The blocks that were decoded.
+#[derive(Clone, Default)]
+pub(crate) struct Cache(Vec<Option<Arc<Block>>>);
+
+impl Cache {
+    pub(crate) fn get(&self, key: Key) -> Option<&Arc<Block>> {
+        self.0.get(key.place())?.as_ref().filter(|block| block.key == key)
+    }
+
+    pub(crate) fn insert(&mut self, block: &Arc<Block>) {
+        if self.0.is_empty() {
+            self.0 = vec![None; PLACES];
+        }
+        self.0[block.key.place()] = Some(Arc::clone(block));
+    }
+
+    /// Drops the blocks of the page of a physical address.
+    pub(crate) fn drop_page(&mut self, physical: u64) {
+        let page = physical >> 12;
+        for place in &mut self.0 {
+            if place.as_ref().is_some_and(|block| block.key.physical >> 12 == page) {
+                *place = None;
+            }
+        }
+    }
+
+    /// Drops all blocks.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// A segment's rights, as far as each access needs them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Allows {
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+    pub(crate) expands_down: bool,
+}
+
+impl Allows {
+    /// Returns the rights of a loaded segment (Intel SDM volume 3A, 5.3 to 5.5).
+    pub(crate) fn of(segment: &Segment, is_protected: bool) -> Self {
+        if !is_protected {
+            return Self { read: true, write: true, expands_down: false };
+        }
+        let has = |right| segment.rights.has(right);
+        if has(Rights::UNUSABLE) || !has(Rights::PRESENT) {
+            return Self::default();
+        }
+        match has(Rights::EXECUTABLE) {
+            // The bits mean "readable" and "conforming".
+            true => Self { read: has(Rights::WRITABLE), write: false, expands_down: false },
+            false => Self { read: true, write: has(Rights::WRITABLE), expands_down: has(Rights::CONFORMING) },
+        }
+    }
+}
+
+/// The number of translations that are kept.
+pub(crate) const ENTRIES: usize = 256;
+
+/// The translations that were used, as a CPU keeps them.
+#[derive(Clone, Default)]
+pub(crate) struct Tlb(Vec<Translation>);
+
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Translation {
+    /// The linear page, plus 1; 0 for none.
+    pub(crate) tag: u64,
+    pub(crate) frame: u64,
+    pub(crate) writable: bool,
+    pub(crate) user: bool,
+    pub(crate) executable: bool,
+    pub(crate) dirty: bool,
+}
+
+impl Tlb {
+    /// Drops all translations.
+    pub(crate) fn flush(&mut self) {
+        self.0.clear();
+    }
+
+    pub(crate) fn get(&self, linear: u64) -> Option<&Translation> {
+        let entry = self.0.get((linear >> 12) as usize % ENTRIES)?;
+        (entry.tag == (linear >> 12) + 1).then_some(entry)
+    }
+
+    pub(crate) fn insert(&mut self, linear: u64, translation: Translation) {
+        if self.0.is_empty() {
+            self.0 = vec![Translation::default(); ENTRIES];
+        }
+        self.0[(linear >> 12) as usize % ENTRIES] = Translation { tag: (linear >> 12) + 1, ..translation };
+    }
+}

@@ -1,0 +1,108 @@
+//! An engine that is a program: an interpreter of x86 code.
+//!
+//! It needs no KVM and no operating system, counts instructions exactly, and its state is plain data. The files, by
+//! subject:
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `cpu.rs`, `run.rs` | the CPU as data, and the loop that runs it |
+//! | `decode.rs` | instructions, decoded by iced-x86 and kept by block |
+//! | `ram.rs` | memory: pages that are copied when they are written |
+//! | `access.rs` | segmentation, paging, and accesses to memory |
+//! | `operand.rs` | operands and addresses of instructions |
+//! | `flags.rs` | the status flags, computed when they are read |
+//! | `data.rs`, `arithmetic.rs`, `shift.rs`, `bits.rs`, `bcd.rs`, `strings.rs`, `stack.rs` | instructions that compute |
+//! | `flow.rs`, `far.rs` | jumps, calls and returns: near, and to other segments |
+//! | `segments.rs` | descriptors, and loading of segment registers |
+//! | `interrupts.rs` | exceptions, interrupts, and the return from them |
+//! | `task.rs` | task switches |
+//! | `system.rs`, `io.rs` | control registers, tables, CPUID, ports |
+//!
+//! Each rule names its place in the Intel SDM. The interpreter has no `unsafe` code.
+//!
+//! # Not there yet
+//!
+//! - MMX, SSE and x87: such an instruction ends the run with [`Exit::InternalError`](guestlab_cpu::Exit::InternalError),
+//!   RIP is at the instruction, and CPUID does not offer it.
+//! - Watchpoints, and breakpoints that the guest sets in its own debug registers.
+//! - `guestlab` does not use this engine yet: it is driven by its tests only.
+
+#![no_std]
+#![forbid(unsafe_code)]
+#![allow(clippy::cast_possible_truncation, reason = "values are cut to the size of an operand on purpose")]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test ends at the first surprise"))]
+
+extern crate alloc;
+
+mod access;
+mod arithmetic;
+mod bcd;
+mod bits;
+mod cpu;
+mod data;
+mod decode;
+mod far;
+mod fault;
+mod flags;
+mod flow;
+mod interrupts;
+mod io;
+mod operand;
+mod ram;
+mod run;
+mod segments;
+mod select;
+mod shift;
+mod stack;
+mod strings;
+mod system;
+mod task;
+
+use alloc::{boxed::Box, vec};
+
+use guest_abi::mode::CpuMode;
+use guestlab_cpu::{
+    CpuState, Engine, EngineError, Features,
+    engine::{Cpu, MemoryPlan},
+};
+
+pub use cpu::SoftCpu;
+
+/// The interpreter, as an engine.
+#[derive(Debug)]
+pub struct Soft {
+    features: Features,
+}
+
+impl Soft {
+    /// Returns the engine.
+    pub fn new() -> Self {
+        let features = Features {
+            modes: vec![CpuMode::Real, CpuMode::Protected, CpuMode::Paged, CpuMode::Long],
+            breakpoints: usize::MAX,
+            watchpoints: 0,
+            counts_instructions: true,
+        };
+        Self { features }
+    }
+}
+
+impl Default for Soft {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Engine for Soft {
+    fn name(&self) -> &str {
+        "soft"
+    }
+
+    fn features(&self) -> &Features {
+        &self.features
+    }
+
+    fn create(&self, memory: &MemoryPlan, state: &CpuState) -> Result<Box<dyn Cpu>, EngineError> {
+        Ok(Box::new(SoftCpu::new(memory, state)))
+    }
+}
