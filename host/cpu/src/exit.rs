@@ -40,6 +40,9 @@ pub enum Exit {
     },
     /// The guest can take an interrupt now. [`Cpu::interrupt`](crate::Cpu::interrupt) asked for this exit; the guest did not cause it.
     InterruptWindow,
+    /// The guest lowered the priority below which its CPU takes no interrupts (CR8). Some KVM modules report this. There
+    /// is no interrupt controller, so it has no effect.
+    Priority,
     /// A triple fault, or another event that shuts the CPU down (Intel SDM volume 3A, 6.15, interrupt 8).
     Shutdown,
     /// The hardware refused to enter the guest.

@@ -11,7 +11,7 @@ use gdbstub_arch::x86::{
     reg::{X86_64CoreRegs, X86CoreRegs, X86SegmentRegs, X87FpuInternalRegs},
 };
 
-use crate::kvm::{FloatRegisters, Registers};
+use crate::kvm::{FpuState, Registers};
 
 /// The places of gdb's general registers, RAX, RBX, RCX, RDX, RSI, RDI, RBP, RSP and R8 to R15, in the order
 /// in which instructions encode them.
@@ -22,11 +22,11 @@ pub(super) trait GuestArch:
     Arch<Usize: Send, Registers: Send, BreakpointKind: Send> + Send + 'static
 {
     /// The registers as gdb has them.
-    fn to_gdb(registers: &Registers, float: &FloatRegisters) -> Self::Registers;
+    fn to_gdb(registers: &Registers, float: &FpuState) -> Self::Registers;
 
     /// Takes over what gdb has of the registers; says whether the code segment has the instruction pointer.
     #[must_use]
-    fn from_gdb(gdb: &Self::Registers, registers: &mut Registers, float: &mut FloatRegisters) -> bool;
+    fn from_gdb(gdb: &Self::Registers, registers: &mut Registers, float: &mut FpuState) -> bool;
 
     /// An address of gdb's.
     fn address(address: Self::Usize) -> u64;
@@ -36,7 +36,7 @@ pub(super) trait GuestArch:
 }
 
 impl GuestArch for X86_64_SSE {
-    fn to_gdb(registers: &Registers, float: &FloatRegisters) -> X86_64CoreRegs {
+    fn to_gdb(registers: &Registers, float: &FpuState) -> X86_64CoreRegs {
         X86_64CoreRegs {
             regs: ORDER.map(|place| registers.general[place]),
             eflags: low(registers.flags),
@@ -49,7 +49,7 @@ impl GuestArch for X86_64_SSE {
         }
     }
 
-    fn from_gdb(gdb: &X86_64CoreRegs, registers: &mut Registers, float: &mut FloatRegisters) -> bool {
+    fn from_gdb(gdb: &X86_64CoreRegs, registers: &mut Registers, float: &mut FpuState) -> bool {
         for (place, value) in ORDER.into_iter().zip(gdb.regs) {
             registers.general[place] = value;
         }
@@ -68,7 +68,7 @@ impl GuestArch for X86_64_SSE {
 }
 
 impl GuestArch for X86_SSE {
-    fn to_gdb(registers: &Registers, float: &FloatRegisters) -> X86CoreRegs {
+    fn to_gdb(registers: &Registers, float: &FpuState) -> X86CoreRegs {
         let [eax, ecx, edx, ebx, esp, ebp, esi, edi, ..] = registers.general.map(low);
         X86CoreRegs {
             eax,
@@ -89,7 +89,7 @@ impl GuestArch for X86_SSE {
         }
     }
 
-    fn from_gdb(gdb: &X86CoreRegs, registers: &mut Registers, float: &mut FloatRegisters) -> bool {
+    fn from_gdb(gdb: &X86CoreRegs, registers: &mut Registers, float: &mut FpuState) -> bool {
         let X86CoreRegs { eax, ecx, edx, ebx, esp, ebp, esi, edi, .. } = *gdb;
         for (register, value) in registers.general.iter_mut().zip([eax, ecx, edx, ebx, esp, ebp, esi, edi]) {
             *register = value.into();
@@ -117,7 +117,7 @@ fn segments(registers: &Registers) -> X86SegmentRegs {
     X86SegmentRegs { cs, ss, ds, es, fs, gs }
 }
 
-fn fpu(float: &FloatRegisters) -> X87FpuInternalRegs {
+fn fpu(float: &FpuState) -> X87FpuInternalRegs {
     X87FpuInternalRegs {
         fctrl: float.control.into(),
         fstat: float.status.into(),
@@ -130,13 +130,7 @@ fn fpu(float: &FloatRegisters) -> X87FpuInternalRegs {
     }
 }
 
-fn from_float(
-    st: &[[u8; 10]],
-    fpu: &X87FpuInternalRegs,
-    xmm: &[u128],
-    mxcsr: u32,
-    registers: &mut FloatRegisters,
-) {
+fn from_float(st: &[[u8; 10]], fpu: &X87FpuInternalRegs, xmm: &[u128], mxcsr: u32, registers: &mut FpuState) {
     let word = |value: u32| u16::try_from(value & 0xFFFF).unwrap_or_default();
     for (register, value) in registers.st.iter_mut().zip(st) {
         register[..value.len()].copy_from_slice(value);
@@ -167,16 +161,16 @@ mod tests {
 
     use super::*;
 
-    fn numbered() -> (Registers, FloatRegisters) {
+    fn numbered() -> (Registers, FpuState) {
         let general = std::array::from_fn(|i| i as u64 + 1);
         let mut registers = Registers::default();
         (registers.general, registers.ip, registers.flags) = (general, 0x7000, 0x202);
-        (registers, FloatRegisters { tags: 0b101, mxcsr: 0x1F80, ..FloatRegisters::default() })
+        (registers, FpuState { tags: 0b101, mxcsr: 0x1F80, ..FpuState::default() })
     }
 
-    fn back<A: GuestArch>() -> (Registers, FloatRegisters) {
+    fn back<A: GuestArch>() -> (Registers, FpuState) {
         let (registers, float) = numbered();
-        let mut back = (registers.clone(), FloatRegisters::default());
+        let mut back = (registers.clone(), FpuState::default());
         back.0.general[..8].fill(0);
         back.0.ip = 0;
         assert!(A::from_gdb(&A::to_gdb(&registers, &float), &mut back.0, &mut back.1));

@@ -8,7 +8,13 @@ use kvm_bindings::{
 };
 use x86_64::registers::{control::Cr0Flags, rflags::RFlags};
 
-use super::{FloatRegisters, Registers, Vcpu, VcpuError, vcpu::call};
+use guestlab_cpu::FpuState;
+
+use super::{
+    Registers, Vcpu, VcpuError,
+    registers::{read_fpu, write_fpu},
+    vcpu::call,
+};
 
 const TRAP_FLAG: u64 = RFlags::TRAP_FLAG.bits();
 
@@ -179,9 +185,9 @@ impl Vcpu {
     /// # Errors
     ///
     /// The KVM call that failed.
-    pub fn float_registers(&self) -> Result<FloatRegisters, VcpuError> {
+    pub fn float_registers(&self) -> Result<FpuState, VcpuError> {
         let fpu = self.vcpu.get_fpu().map_err(call("KVM_GET_FPU"))?;
-        Ok(FloatRegisters::from(&fpu))
+        Ok(read_fpu(&fpu))
     }
 
     /// Sets the general registers, instruction pointer and flags. A segment is more than its selector, so
@@ -204,12 +210,12 @@ impl Vcpu {
     /// # Errors
     ///
     /// The KVM call that failed.
-    pub fn set_float_registers(&self, registers: &FloatRegisters) -> Result<(), VcpuError> {
+    pub fn set_float_registers(&self, registers: &FpuState) -> Result<(), VcpuError> {
         let fpu = self.vcpu.get_fpu().map_err(call("KVM_GET_FPU"))?;
-        if FloatRegisters::from(&fpu) == *registers {
+        if read_fpu(&fpu) == *registers {
             return Ok(());
         }
-        self.vcpu.set_fpu(&registers.write(fpu)).map_err(call("KVM_SET_FPU"))
+        self.vcpu.set_fpu(&write_fpu(registers, fpu)).map_err(call("KVM_SET_FPU"))
     }
 
     /// Copies memory at a linear address; says how many of the bytes are there before one that is not.

@@ -14,8 +14,8 @@ mod vcpu;
 
 pub use access::Access;
 pub use debug::{Pace, Point, PointKind};
-pub use exit::{Direction, Exit, Values, Width};
-pub use registers::{FloatRegisters, Registers};
+pub use guestlab_cpu::{Direction, Exit, FpuState, Values, Width};
+pub use registers::Registers;
 pub use state::{CpuState, Table, Tables};
 pub use system::{System, SystemError, module_name};
 pub use vcpu::{EmptyVm, Vcpu, VcpuError, Vm};

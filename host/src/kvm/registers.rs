@@ -1,6 +1,7 @@
 //! The registers of a vCPU that stands still: one type for reports, the debugger and the tracer.
 
 use guest_abi::{block::Trap, layout::REAL_MODE_END, mode::CpuMode};
+use guestlab_cpu::FpuState;
 use iced_x86::Register;
 use kvm_bindings::{kvm_fpu, kvm_regs, kvm_segment, kvm_sregs};
 use x86_64::registers::control::{Cr0Flags, EferFlags};
@@ -361,59 +362,34 @@ fn mask_of_bits(bits: u32) -> u64 {
     u64::MAX >> 64_u32.saturating_sub(bits)
 }
 
-/// The x87 and SSE registers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FloatRegisters {
-    /// ST0 to ST7: ten bytes each.
-    pub st: [[u8; 16]; 8],
-    /// XMM0 to XMM15.
-    pub xmm: [[u8; 16]; 16],
-    /// The control word.
-    pub control: u16,
-    /// The status word.
-    pub status: u16,
-    /// A bit for each register that is in use.
-    pub tags: u8,
-    /// The last opcode.
-    pub opcode: u16,
-    /// The last instruction.
-    pub instruction: u64,
-    /// The last operand.
-    pub operand: u64,
-    /// SSE's control and status.
-    pub mxcsr: u32,
-}
-
-impl FloatRegisters {
-    pub(super) fn write(&self, fpu: kvm_fpu) -> kvm_fpu {
-        kvm_fpu {
-            fpr: self.st,
-            fcw: self.control,
-            fsw: self.status,
-            ftwx: self.tags,
-            last_opcode: self.opcode,
-            last_ip: self.instruction,
-            last_dp: self.operand,
-            xmm: self.xmm,
-            mxcsr: self.mxcsr,
-            ..fpu
-        }
+/// Returns KVM's x87 and SSE registers.
+pub(super) fn read_fpu(fpu: &kvm_fpu) -> FpuState {
+    FpuState {
+        st: fpu.fpr,
+        xmm: fpu.xmm,
+        control: fpu.fcw,
+        status: fpu.fsw,
+        tags: fpu.ftwx,
+        opcode: fpu.last_opcode,
+        instruction: fpu.last_ip,
+        operand: fpu.last_dp,
+        mxcsr: fpu.mxcsr,
     }
 }
 
-impl From<&kvm_fpu> for FloatRegisters {
-    fn from(fpu: &kvm_fpu) -> Self {
-        Self {
-            st: fpu.fpr,
-            xmm: fpu.xmm,
-            control: fpu.fcw,
-            status: fpu.fsw,
-            tags: fpu.ftwx,
-            opcode: fpu.last_opcode,
-            instruction: fpu.last_ip,
-            operand: fpu.last_dp,
-            mxcsr: fpu.mxcsr,
-        }
+/// Returns x87 and SSE registers as KVM takes them. `fpu` has the padding.
+pub(super) fn write_fpu(state: &FpuState, fpu: kvm_fpu) -> kvm_fpu {
+    kvm_fpu {
+        fpr: state.st,
+        fcw: state.control,
+        fsw: state.status,
+        ftwx: state.tags,
+        last_opcode: state.opcode,
+        last_ip: state.instruction,
+        last_dp: state.operand,
+        xmm: state.xmm,
+        mxcsr: state.mxcsr,
+        ..fpu
     }
 }
 

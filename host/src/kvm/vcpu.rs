@@ -2,16 +2,13 @@
 
 use std::{io, os::fd::AsRawFd};
 
+use guestlab_cpu::Exit;
 use kvm_bindings::{
     kvm_debugregs, kvm_fpu, kvm_interrupt, kvm_regs, kvm_sregs, kvm_userspace_memory_region, kvm_vcpu_events,
 };
 use kvm_ioctls::{VcpuFd, VmFd};
 
-use super::{
-    CpuState, System,
-    exit::{Exit, Seen},
-    request, state,
-};
+use super::{CpuState, System, exit::Seen, request, state};
 use crate::{
     explain::Explain,
     memory::{GuestMemory, MemoryError},
