@@ -94,8 +94,10 @@ type Word = usize;
 impl Trap {
     /// The error code, where the CPU gave one (SDM 3A, 6.13 and, for page faults, 4.7).
     pub fn error_code(&self) -> Option<usize> {
-        let has_one = cfg!(not(guestlab_mode = "real")) && Exception::WITH_ERROR_CODE >> self.vector & 1 == 1;
-        (self.vector < EXCEPTIONS as usize && has_one).then_some(self.error_code)
+        // An interrupt's vector is beyond the bits.
+        let bit = 1_u32.checked_shl(self.vector as u32).unwrap_or(0);
+        let has_one = cfg!(not(guestlab_mode = "real")) && Exception::WITH_ERROR_CODE & bit != 0;
+        has_one.then_some(self.error_code)
     }
 
     /// The address of the instruction that was interrupted: for most exceptions the one that raised it,

@@ -9,7 +9,7 @@ use crate::{jail::Jail, output};
 pub struct JailArgs {
     /// Do not limit the system calls that this program may make while guests run. It is for a system
     /// whose C library makes others than those that are known.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     no_seccomp: bool,
     /// Leave a call out of the lists, as THREAD/CALL: it shows which are needed.
     #[arg(long, value_name = "THREAD/CALL", hide = true)]

@@ -61,7 +61,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct DeviceArgs {
     /// The KVM device.
-    #[arg(long, value_name = "PATH", default_value = System::DEVICE)]
+    #[arg(long, hide_short_help = true, value_name = "PATH", default_value = System::DEVICE)]
     pub kvm: PathBuf,
 }
 
@@ -151,7 +151,8 @@ mod tests {
 
     #[test]
     fn the_short_help_is_short() {
-        let mut run = Cli::command().find_subcommand("run").expect("a command").clone();
+        let run = Cli::command().find_subcommand("run").expect("a command").clone();
+        let mut run = run.term_width(100);
         let (short, long) = (run.render_help().to_string(), run.render_long_help().to_string());
         assert!(short.lines().count() < 60 && long.lines().count() > 100, "{short}");
         assert!(short.contains("--seed <N>") && short.ends_with(&format!("{SHORT_HELP}\n")), "{short}");
