@@ -9,14 +9,16 @@ use std::{fs, path::Path};
 /// A target's name, and what it does with some bytes.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 9] = [
+const TARGETS: [Target; 11] = [
     ("experiment", targets::experiment::run),
+    ("gdb", targets::gdb::run),
     ("hypercall", targets::hypercall::run),
     ("image", targets::image::run),
     ("note", targets::note::run),
     ("post_mortem", targets::post_mortem::run),
     ("recording", targets::recording::run),
     ("schedule", targets::schedule::run),
+    ("step", targets::step::run),
     ("story", targets::story::run),
     ("transition", targets::transition::run),
 ];

@@ -8,11 +8,14 @@
 
 pub mod elf;
 pub mod experiment;
+pub mod gdb;
 pub mod hypercall;
 pub mod image;
+pub mod kvm;
 pub mod note;
 pub mod post_mortem;
 pub mod recording;
 pub mod schedule;
+pub mod step;
 pub mod story;
 pub mod transition;

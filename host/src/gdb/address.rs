@@ -4,7 +4,10 @@
 use std::{
     fmt, io,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
-    os::{fd::AsRawFd, unix::net::UnixListener},
+    os::{
+        fd::AsRawFd,
+        unix::net::{UnixListener, UnixStream},
+    },
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -58,6 +61,8 @@ impl fmt::Display for Address {
 pub(super) enum Listener {
     Tcp(TcpListener),
     Unix(UnixListener, SocketFile),
+    /// gdb is connected already.
+    Connected(UnixStream),
 }
 
 /// A Unix socket's file, which goes when this is dropped.
@@ -86,6 +91,7 @@ impl Listener {
         match self {
             Self::Tcp(listener) => listener.local_addr().map(Address::Tcp),
             Self::Unix(_, SocketFile(path)) => Ok(Address::Unix(Path::new(path).into())),
+            Self::Connected(_) => Err(io::ErrorKind::AddrNotAvailable.into()),
         }
     }
 
@@ -100,16 +106,18 @@ impl Listener {
                 Ok(Line::new(stream))
             }
             Self::Unix(listener, _) => Ok(Line::new(listener.accept()?.0)),
+            Self::Connected(stream) => Ok(Line::new(stream.try_clone()?)),
         }
     }
 }
 
 impl Listener {
-    /// Waits until somebody connects. `accept` itself tries again whenever it is interrupted.
+    /// Waits until somebody connects, or says something. `accept` itself tries again whenever it is interrupted.
     fn wait(&self) -> io::Result<()> {
         let fd = match self {
             Self::Tcp(listener) => listener.as_raw_fd(),
             Self::Unix(listener, _) => listener.as_raw_fd(),
+            Self::Connected(stream) => stream.as_raw_fd(),
         };
         // A signal that came before this thread was under watch has kicked nobody.
         while interrupt::signal().is_none() {

@@ -10,10 +10,8 @@ use std::{
 
 use gdbstub::conn::Connection;
 
+use super::packet::Packet;
 use crate::{interrupt, output::Patient};
-
-/// The most bytes of one packet. gdb is told that they may have 4096.
-const MAX_PACKET: usize = 8192;
 
 /// The most bytes of answers that are kept before they are sent.
 const MAX_WRITTEN: usize = 4096;
@@ -50,40 +48,67 @@ impl Stream for UnixStream {
 /// A connection to gdb.
 pub(super) struct Line {
     stream: Box<dyn Stream>,
-    read: VecDeque<u8>,
+    /// In a box, so that what has a line is not large.
+    input: Box<Input>,
     written: Vec<u8>,
-    /// The number of bytes of the packet that has begun, or 0.
-    packet: usize,
+}
+
+/// What gdb has said.
+#[derive(Default)]
+struct Input {
+    /// The bytes that nobody has looked at.
+    read: VecDeque<u8>,
+    /// The packet that is being read.
+    packet: Packet,
+    /// Bytes of packets that were read whole.
+    whole: VecDeque<u8>,
+}
+
+impl Input {
+    /// The next byte of what was read whole.
+    fn take(&mut self) -> io::Result<Option<u8>> {
+        while self.whole.is_empty() {
+            let Some(byte) = self.read.pop_front() else { return Ok(None) };
+            self.whole.extend(self.packet.push(byte)?.into_iter().flatten());
+        }
+        Ok(self.whole.pop_front())
+    }
 }
 
 impl Line {
     pub(super) fn new(stream: impl Stream + 'static) -> Self {
-        Self { stream: Box::new(stream), read: VecDeque::new(), written: Vec::new(), packet: 0 }
+        Self { stream: Box::new(stream), input: Box::default(), written: Vec::new() }
     }
 
     /// Waits for the next byte, or for an interruption of the process.
     pub(super) fn next(&mut self) -> io::Result<u8> {
-        while self.read.is_empty() {
+        loop {
+            if let Some(byte) = self.input.take()? {
+                return Ok(byte);
+            }
             match self.fill() {
                 Err(error) if error.kind() == ErrorKind::Interrupted && interrupt::signal().is_none() => {}
                 outcome => outcome?,
             }
         }
-        self.take()?.ok_or_else(|| ErrorKind::UnexpectedEof.into())
     }
 
     /// The next byte, if there is one.
     pub(super) fn next_if_there(&mut self) -> io::Result<Option<u8>> {
-        if self.read.is_empty() {
+        loop {
+            if let Some(byte) = self.input.take()? {
+                return Ok(Some(byte));
+            }
             self.stream.set_nonblocking(true)?;
             let outcome = self.fill();
             self.stream.set_nonblocking(false)?;
             match outcome {
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                    return Ok(None);
+                }
                 outcome => outcome?,
             }
         }
-        self.take()
     }
 
     /// What is written from now on may take a second in all: nothing interrupts it any more.
@@ -91,30 +116,12 @@ impl Line {
         self.stream.set_write_timeout(FAREWELL)
     }
 
-    /// The next byte that was read. gdbstub keeps a packet up to its end, and has no limit.
-    fn take(&mut self) -> io::Result<Option<u8>> {
-        let byte = self.read.pop_front();
-        self.packet = match (byte, self.packet) {
-            (None, packet) => packet,
-            (Some(b'$'), 0) => 1,
-            (Some(b'#'), _) | (Some(_), 0) => 0,
-            (Some(_), packet) => packet + 1,
-        };
-        if self.packet > MAX_PACKET {
-            return Err(io::Error::new(
-                ErrorKind::InvalidData,
-                format!("a packet of more than {MAX_PACKET} bytes"),
-            ));
-        }
-        Ok(byte)
-    }
-
     fn fill(&mut self) -> io::Result<()> {
         let mut buffer = [0; 4096];
         match self.stream.read(&mut buffer)? {
             0 => Err(ErrorKind::UnexpectedEof.into()),
             len => {
-                self.read.extend(&buffer[..len]);
+                self.input.read.extend(&buffer[..len]);
                 Ok(())
             }
         }
@@ -157,13 +164,23 @@ mod tests {
 
     #[test]
     fn a_packet_has_a_bounded_size() {
+        const MAX_PACKET: usize = 8192;
         let (mut line, mut gdb) = pair();
-        let packets = [&b"$"[..], &vec![b'm'; MAX_PACKET - 1], b"#00"].concat().repeat(2);
+        let packets = [&b"$"[..], &vec![b'm'; MAX_PACKET - 4], b"#00"].concat().repeat(2);
         Write::write_all(&mut gdb, &packets).expect("room");
         assert_eq!(read_all(&mut line).expect("two packets"), packets.len());
         Write::write_all(&mut gdb, &[&b"$"[..], &vec![b'm'; MAX_PACKET]].concat()).expect("room");
         let error = read_all(&mut line).expect_err("too much");
         assert!(error.to_string().contains("more than 8192 bytes"), "{error}");
+    }
+
+    #[test]
+    fn a_packet_comes_once_it_is_whole() {
+        let (mut line, mut gdb) = pair();
+        Write::write_all(&mut gdb, b"+$g#6").expect("room");
+        assert_eq!(read_all(&mut line).expect("a byte"), 1);
+        Write::write_all(&mut gdb, b"7").expect("room");
+        assert_eq!(read_all(&mut line).expect("a packet"), 5);
     }
 
     #[test]

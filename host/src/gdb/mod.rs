@@ -11,12 +11,14 @@
 mod address;
 mod arch;
 mod line;
+mod packet;
 mod points;
 mod probe;
 mod target;
 
 use std::{
     io,
+    os::unix::net::UnixStream,
     time::{Duration, Instant},
 };
 
@@ -89,10 +91,21 @@ pub fn debugged(system: &System, plan: &Plan, machine: Machine) -> Result<Machin
             "KVM here has no {what} in debug registers: with one set the guest is stepped, which is slow"
         ));
     }
-    Ok(machine.driven_by(|vcpu| match mode {
+    Ok(machine.driven_by(|vcpu| driver(vcpu, mode, listener, ability)))
+}
+
+/// Hands a vCPU to a gdb that is connected already, as where one is tried out. `has_points` says whether
+/// debug registers are used for breakpoints and watchpoints.
+pub fn connected(vcpu: Vcpu, mode: CpuMode, gdb: UnixStream, has_points: bool) -> Box<dyn Driver> {
+    let ability = Ability { execute: has_points, data: has_points };
+    driver(vcpu, mode, Listener::Connected(gdb), ability)
+}
+
+fn driver(vcpu: Vcpu, mode: CpuMode, listener: Listener, ability: Ability) -> Box<dyn Driver> {
+    match mode {
         CpuMode::Long => Box::new(Debugger::<X86_64_SSE>::new(vcpu, listener, ability)),
         _ => Box::new(Debugger::<X86_SSE>::new(vcpu, listener, ability)),
-    }))
+    }
 }
 
 /// A VM under gdb.
@@ -429,5 +442,83 @@ impl<A: GuestArch> Drop for Debugger<A> {
             // gdb may have gone in the meantime.
             let _ = running.report_stop(&mut self.guest, self.end);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        net::Shutdown,
+        path::Path,
+    };
+
+    use guest_abi::layout::PAGE_SIZE;
+
+    use super::*;
+    use crate::{explain::Explain, launch::tiny, watchdog::Watchdog};
+
+    /// A guest in long mode whose last page is the first of its memory, too; `None` without KVM.
+    fn guest_at_the_end() -> Option<Vcpu> {
+        let Ok(system) = System::open(Path::new("/dev/kvm"), Explain::default()) else {
+            eprintln!("skipped: there is no KVM");
+            return None;
+        };
+        let vcpu = tiny(&system, CpuMode::Long, b"\xF4guest", 0).expect("a guest");
+        // The last entries of all levels. The last of the directories becomes the table of 4 KiB pages.
+        const LAST: u32 = PAGE_SIZE - 8;
+        let table = 6 * PAGE_SIZE;
+        for (level, entry) in [(1, 2 * PAGE_SIZE), (2, 3 * PAGE_SIZE), (3, table), (6, 0)] {
+            let entry = u64::from(entry | 0b11).to_le_bytes();
+            vcpu.memory().write(level * PAGE_SIZE + LAST, &entry).expect("memory");
+        }
+        Some(vcpu)
+    }
+
+    /// What a guest's gdb hears when it says this, and then no more.
+    fn answers(vcpu: Vcpu, packets: &[&str]) -> Vec<String> {
+        let (ours, mut gdb) = UnixStream::pair().expect("sockets");
+        let words: String = packets
+            .iter()
+            .map(|body| format!("${body}#{:02x}", body.bytes().fold(0_u8, u8::wrapping_add)))
+            .collect();
+        gdb.write_all(words.as_bytes()).expect("room");
+        gdb.shutdown(Shutdown::Write).expect("a connection");
+        let mut driver = connected(vcpu, CpuMode::Long, ours, false);
+        let watchdog = Watchdog::start(Duration::from_secs(60)).expect("a thread");
+        // gdb reads at the same time: a socket has room for few answers.
+        let reader = std::thread::spawn(move || {
+            let mut heard = String::new();
+            gdb.read_to_string(&mut heard).expect("text");
+            heard
+        });
+        driver.enter(&watchdog.watch_this_thread(None)).expect("KVM");
+        drop(driver);
+        let heard = reader.join().expect("an end");
+        heard.split('$').skip(1).map(|answer| answer.split('#').next().unwrap_or_default().into()).collect()
+    }
+
+    #[test]
+    fn memory_is_read_at_the_end_of_the_address_space() {
+        let Some(vcpu) = guest_at_the_end() else { return };
+        let packets = ["mfffffffffffff000,6", "mffffffffffffffff,2", "mfffffffffffff000,2000", "m6fff,800"];
+        let answers = answers(vcpu, &packets);
+        assert_eq!(answers[0], "f46775657374");
+        // A byte behind the end is the first.
+        assert_eq!(answers[1], "00f4");
+        assert!(answers[2].starts_with("f46775657374"), "{answers:?}");
+        // There are no more bytes: a part is the answer.
+        assert_eq!(answers[3].len(), 2, "{answers:?}");
+    }
+
+    #[test]
+    fn more_points_than_there_may_be_are_refused() {
+        let Some(vcpu) = guest_at_the_end() else { return };
+        let packets: Vec<String> =
+            (0..1026).map(|address| format!("Z{},{address:x},1", address % 3)).collect();
+        let packets: Vec<&str> = packets.iter().map(String::as_str).collect();
+        let taken = answers(vcpu, &packets);
+        assert_eq!(taken.iter().filter(|answer| *answer == "OK").count(), 1024);
+        assert_eq!(taken[1025], "E16");
     }
 }

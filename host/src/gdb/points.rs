@@ -61,6 +61,9 @@ impl Watch {
     }
 }
 
+/// The most points that gdb may set. Each is looked at after every instruction that is stepped.
+const MAX_POINTS: usize = 1024;
+
 /// All that is set.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Points {
@@ -69,6 +72,11 @@ pub(super) struct Points {
 }
 
 impl Points {
+    /// Whether one more may be set.
+    pub(super) fn has_room(&self) -> bool {
+        self.breaks.len() + self.watches.len() < MAX_POINTS
+    }
+
     /// How far a guest goes that is to run until it meets one of these.
     pub(super) fn pace(&self, ability: Ability) -> Pace {
         if self.breaks.is_empty() && self.watches.is_empty() {

@@ -63,10 +63,12 @@ impl<A: GuestArch> Guest<A> {
 
     fn add_break(&mut self, address: A::Usize, hardware: bool) -> bool {
         let new = Break { address: A::address(address), hardware };
-        if !self.points.breaks.contains(&new) {
+        let is_there = self.points.breaks.contains(&new);
+        if !is_there && self.points.has_room() {
             self.points.breaks.push(new);
+            return true;
         }
-        true
+        is_there
     }
 
     fn remove_break(&mut self, address: A::Usize, hardware: bool) -> bool {
@@ -199,8 +201,11 @@ impl<A: GuestArch> HwWatchpoint for Guest<A> {
         kind: WatchKind,
     ) -> TargetResult<bool, Self> {
         let new = Watch { address: A::address(address), len: A::address(len), kind };
-        self.points.watches.push(new);
-        Ok(true)
+        let has_room = self.points.has_room();
+        if has_room {
+            self.points.watches.push(new);
+        }
+        Ok(has_room)
     }
 
     fn remove_hw_watchpoint(
