@@ -378,7 +378,7 @@ fn long_mode_maps_all_of_4_gib() {
             code,
             LONG,
             "no-memory",
-            "read from address 0xfee00020, where it has no memory",
+            "read from address 0xfee00020 (the local APIC), where it has no memory",
         )]);
     }
 }
