@@ -94,6 +94,12 @@ pub enum Crash {
         /// What lies there.
         place: Place,
     },
+    /// Code that went on behind the guest's memory, where only the host has something.
+    #[error("ran or jumped past the end of its memory, to {address:#x}")]
+    PastEnd {
+        /// The guest-physical address.
+        address: u64,
+    },
     /// `hlt`, with nothing to wait for.
     #[error("halted with nothing to wait for: no interrupt can wake this guest")]
     Halted,
@@ -202,7 +208,7 @@ impl Crash {
             Self::NoMemory { place: Place::StackGuard, .. } => "stack-overflow",
             Self::NoMemory { place: Place::NullPage, .. } => "null-pointer",
             Self::NoMemory { .. } => "no-memory",
-            Self::BadJump { .. } => "bad-jump",
+            Self::BadJump { .. } | Self::PastEnd { .. } => "bad-jump",
             Self::Halted => "halted",
             Self::Emulation { .. } | Self::Unemulated(_) => "emulation",
             Self::FailEntry { .. } => "fail-entry",
@@ -261,6 +267,9 @@ impl Crash {
             Self::NoMemory { .. } => "look for a wrong pointer, or give the guest more --memory",
             Self::BadJump { .. } => {
                 "look for a function pointer that was never set, or for a return address that was written over"
+            }
+            Self::PastEnd { .. } => {
+                "look for code without a `hlt` or a loop at its end, and for a jump, a call or a return to where nothing was loaded: the guest runs through empty memory, where two zeros are an `add`"
             }
             Self::Halted => {
                 "end the guest with guest_rt::exit::exit, or let main return; to wait, set guest_rt::timer and call guest_rt::interrupts::wait"

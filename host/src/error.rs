@@ -285,6 +285,9 @@ pub struct GuestError {
     pub evidence: Option<Evidence>,
 }
 
+/// What to try where the time was up at an instruction that may never have been carried out.
+const REPEATED: &str = "look for an endless loop; or this is it: where KVM interprets guests (kvm_pvm), it repeats `vmcall` without end, and `int` of a vector from 0x80 on in real mode; do without the instruction, or run it on hardware KVM";
+
 impl GuestError {
     /// What to try next.
     pub fn hint(&self) -> Cow<'static, str> {
@@ -302,6 +305,7 @@ impl GuestError {
             (GuestEnd::Deadline(_) | GuestEnd::Exits(_), Some(evidence)) if evidence.is_in_zeros() => {
                 Some(foreign::EMPTY_MEMORY.into())
             }
+            (GuestEnd::Deadline(_), _) if timed_out.is_some_and(Evidence::may_be_repeated) => Some(REPEATED.into()),
             (_, Some(_)) if timed_out.is_some_and(Evidence::takes_interrupts) => {
                 Some("look for an endless loop; if the guest waits for an interrupt, such as a timer's: none comes here".into())
             }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, Read, Take},
+    io::{self, BufRead, BufReader, Read, Take},
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
@@ -74,10 +74,42 @@ fn too_large(limit: u64) -> io::Error {
 ///
 /// # Errors
 ///
-/// As [`read`]; or it is not UTF-8.
+/// As [`read`]; or it is not UTF-8, or an image or a recording.
 pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
-    String::from_utf8(read(path, limit)?)
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
+    let bytes = read(path, limit)?;
+    check_kind(&bytes, &KINDS)?;
+    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
+}
+
+/// Opens a regular file that is to tell a run, line by line.
+///
+/// # Errors
+///
+/// As [`open`]; or the file is of a kind that another command takes.
+pub fn open_run(path: &Path, limit: u64) -> io::Result<BufReader<Take<File>>> {
+    let mut file = BufReader::new(open(path, limit)?.0);
+    check_kind(file.fill_buf()?, &KINDS[..1])?;
+    Ok(file)
+}
+
+/// The first bytes of a recording, and of a run that was printed as JSON lines.
+pub const RUN_START: &[u8] = br#"{"event":"#;
+
+/// Kinds of files by their first bytes: what each is, and which command takes it.
+const KINDS: [(&[u8], &str); 2] = [
+    (b"\x7FELF", "it is an ELF file; an image is run with `cargo xtask run --image FILE`"),
+    (
+        RUN_START,
+        "it is the record of a run; `cargo xtask replay FILE` runs it again, `cargo xtask view FILE` shows it",
+    ),
+];
+
+/// Refuses a file that begins as these kinds do.
+fn check_kind(start: &[u8], kinds: &[(&[u8], &'static str)]) -> io::Result<()> {
+    match kinds.iter().find(|(magic, _)| start.starts_with(magic)) {
+        Some((_, is)) => Err(io::Error::new(io::ErrorKind::InvalidData, *is)),
+        None => Ok(()),
+    }
 }
 
 /// The error for a path at which there is something else than a regular file.

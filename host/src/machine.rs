@@ -507,6 +507,9 @@ impl Machine {
         };
         let vcpu = self.cpu.vcpu();
         let now = vcpu.registers()?;
+        if vectors.are_run_into(&now) {
+            return Ok(Interrupted::Handled);
+        }
         let Some(vector) = vectors.reached(&now) else { return Ok(Interrupted::Not) };
         if let Some(handler) = vectors.own_handler(vcpu.memory(), vector) {
             self.explain
@@ -668,7 +671,7 @@ impl Machine {
 enum Interrupted {
     /// Nothing.
     Not,
-    /// The guest has a handler of its own, and goes on there.
+    /// The guest goes on: at a handler of its own, or behind the host's, which it ran into.
     Handled,
     /// It has none.
     Unhandled(Crash),
@@ -703,7 +706,7 @@ fn beyond(vcpu: &Vcpu, spot: &Spot) -> Option<Crash> {
     let (address, place) = place_of(vcpu, spot.address)?;
     match place {
         Place::Memory if address < vcpu.memory().size().into() => None,
-        Place::Memory => Some(Crash::BadJump { address, place: Place::Beyond }),
+        Place::Memory => Some(Crash::PastEnd { address }),
         place => Some(Crash::BadJump { address, place }),
     }
 }

@@ -155,7 +155,7 @@ fn explore(args: &ExploreArgs) -> Result<(), Error> {
 }
 
 fn test(args: &TestArgs) -> Result<(), Error> {
-    let plan = args.plan();
+    let plan = args.plan()?;
     if args.list() {
         return suite::list(&plan);
     }

@@ -79,6 +79,10 @@ impl OutputFile {
     }
 
     fn create(path: &Path, form: Form, parts: u32) -> io::Result<Self> {
+        // Before links are followed: /dev/stdout, for example, is one to a name that no file has.
+        if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(files::not_regular());
+        }
         let path = target(path)?;
         let before = before(&path)?;
         let (file, part) = create_beside(&path, parts)?;

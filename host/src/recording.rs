@@ -5,7 +5,7 @@
 //! recording without an end, and perhaps with half a line as its last; what is whole counts.
 
 use std::{
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufRead, Write},
     path::{Path, PathBuf},
 };
 
@@ -428,9 +428,9 @@ impl Recording {
     /// The file cannot be read, or a whole line of it is none of a recording's.
     pub fn open(path: &Path) -> Result<Self, RecordingError> {
         let error = |line, problem| RecordingError { path: path.into(), line, problem };
-        let (file, _) =
-            files::open(path, MAX_FILE_SIZE).map_err(|source| error(None, Problem::Read(source)))?;
-        Self::read(BufReader::new(file)).map_err(|(line, problem)| error(Some(line), problem))
+        let file =
+            files::open_run(path, MAX_FILE_SIZE).map_err(|source| error(None, Problem::Read(source)))?;
+        Self::read(file).map_err(|(line, problem)| error(Some(line), problem))
     }
 
     /// Reads a recording, line by line.

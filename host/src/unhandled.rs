@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use guest_abi::{block::Trap, mode::CpuMode};
+use guest_abi::{block::Trap, mode::CpuMode, trap::Exception};
 
 use crate::{
     kvm::Direction,
@@ -27,6 +27,9 @@ pub struct Unhandled {
 /// What to try where there is no 32-bit paging.
 const PAGING_HINT: &str = "run it on a machine with hardware KVM (kvm_intel, kvm_amd), or without 32-bit paging; long mode's paging works";
 
+/// What to try where 16-bit code came to the end of its segment.
+const SEGMENTS_END: &str = "it most likely ran past the end of its segment of 64 KiB, through empty memory, where two zeros are an `add`: look for code without a `hlt` or a loop at its end, and for a jump, a call or a return to where nothing was loaded";
+
 impl Unhandled {
     /// Its name for machines.
     pub fn name(&self) -> &'static str {
@@ -49,10 +52,20 @@ impl Unhandled {
         };
         let try_first = match self.report.cause {
             _ if self.is_asked_for => return handler.into(),
+            Cause::Exception(Exception::GeneralProtection) if self.is_at_segments_end() => {
+                return SEGMENTS_END.into();
+            }
             Cause::Exception(exception) => crate::trap::hint(exception, self.spot.extension().is_some()),
             Cause::Timer | Cause::Unknown(_) => return handler.into(),
         };
         format!("{try_first}; {handler}")
+    }
+
+    /// Whether the instruction is the last one of a segment of real mode, or behind it, where its offset is 0.
+    fn is_at_segments_end(&self) -> bool {
+        let len = self.spot.instruction.map_or(1, |instruction| instruction.len() as u64);
+        self.spot.mode == CpuMode::Real
+            && matches!(self.spot.pointer.1 + len, end if end > 0x1_0000 || end == len)
     }
 
     /// Whether it is a call of a PC's firmware or of DOS, which are not here.

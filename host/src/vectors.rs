@@ -38,6 +38,9 @@ const REAL_VECTORS: u16 = 256;
 const REAL_VECTOR: u32 = 4;
 const REAL_TABLE_SIZE: usize = 1024;
 
+/// The size of the table's upper half.
+const UPPER: u32 = 512;
+
 /// The selectors of the host's segments.
 const CODE: u16 = 1 << 3;
 const DATA: u16 = 2 << 3;
@@ -122,6 +125,8 @@ impl Vectors {
             return Ok(Some((Self { stubs, table: 0, covered: None }, None)));
         }
         memory.write(page + REAL_TABLE, &vectors)?;
+        // KVM's emulator takes the vector of `int` for a signed number: it finds those from 0x80 on here.
+        memory.write(page + REAL_TABLE - UPPER, &vectors[REAL_TABLE_SIZE - UPPER as usize..])?;
         let covered = memory.read_record::<[u8; REAL_TABLE_SIZE]>(0)?;
         let vectors = table(page + REAL_TABLE, vectors.len());
         let tables = Tables { segments: None, vectors, task: None };
@@ -138,6 +143,15 @@ impl Vectors {
     pub fn reached(&self, registers: &Registers) -> Option<u8> {
         let offset = registers.instruction().checked_sub(self.stubs)?;
         u8::try_from(offset / STUB.len() as u64).ok()
+    }
+
+    /// Whether a guest with these registers came to the handlers of real mode through the empty memory before
+    /// them, and by no vector: those have a segment of their own.
+    pub fn are_run_into(&self, registers: &Registers) -> bool {
+        let offset = registers.instruction().wrapping_sub(self.stubs);
+        registers.mode() == CpuMode::Real
+            && offset < 2 * u64::from(REAL_VECTORS)
+            && registers.ip != u64::from(STUBS) + offset
     }
 
     /// Where the guest's own handler of a vector is, by selector and offset, if it has set one at a table that the
@@ -274,7 +288,7 @@ fn asking(vcpu: &Vcpu, end: u64, vector: u8) -> Option<u64> {
 }
 
 const _: () = assert!(GATES + EXCEPTIONS * 16 <= STUBS && STUBS + EXCEPTIONS * 2 < STACK_END);
-const _: () = assert!(STUBS + 2 * REAL_VECTORS as u32 <= REAL_TABLE);
+const _: () = assert!(STUBS + 2 * REAL_VECTORS as u32 + UPPER <= REAL_TABLE);
 const _: () = assert!(REAL_TABLE as usize + REAL_TABLE_SIZE <= PAGE_SIZE as usize);
 const _: () = assert!(FIRMWARE.start > REAL_MODE_END);
 

@@ -163,6 +163,37 @@ fn bad_options_are_refused() {
 }
 
 #[test]
+fn a_file_that_another_command_takes_is_told_which() {
+    let image = common::image("hello");
+    let image = image.to_str().expect("a plain path");
+    refused(&["view", image], 2, "cannot read it: it is an ELF file; an image is run with");
+    refused(&["report", image, "x.html"], 2, "an image is run with `cargo xtask run --image FILE`");
+    refused(&["replay", image], 2, "cannot read it: it is an ELF file; an image is run with");
+    refused(
+        &["explore", image],
+        2,
+        &format!("explore takes `prodcons`; name the guest with `explore prodcons --producer {image}`"),
+    );
+    refused(&["explore", "x.jsonl"], 2, "run again by `cargo xtask replay x.jsonl`");
+    refused(&["test", image], 2, &format!("an image with tests is given with --image {image}"));
+    refused(&["test", "some"], 2, "name an image with tests: --image FILE");
+    let small = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(small.path(), "\x7FELF").expect("written");
+    let small = small.path().to_str().expect("a plain path");
+    refused(&["run", "--experiment", small], 2, "cannot read it: it is an ELF file; an image is run with");
+    let recording = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(recording.path(), "{\"event\":\"recording\",\"version\":1}\n").expect("written");
+    let recording = recording.path().to_str().expect("a plain path");
+    refused(
+        &["run", "--image", recording],
+        2,
+        "the record of a run: `cargo xtask replay FILE` runs it again",
+    );
+    refused(&["run", "--experiment", recording], 2, "it is the record of a run; `cargo xtask replay FILE`");
+    refused(&["run", "hello", "--report", "/dev/stdout"], 2, "it is not a regular file");
+}
+
+#[test]
 fn bad_memory_is_refused() {
     for size in ["0", "1", "2097153", "3145732K", "4G"] {
         refused(&["run", "hello", "--memory", size], 2, "it takes a multiple of 4096");

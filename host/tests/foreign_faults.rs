@@ -412,6 +412,41 @@ fn a_walk_through_empty_memory_is_called_one() {
 }
 
 #[test]
+fn code_that_runs_off_the_end_of_memory_is_told_so() {
+    if can_run_guests() {
+        // A `nop`, with nothing behind it.
+        for options in [PROTECTED, LONG] {
+            let (status, _, err) = Flat::new(&[0x90]).run(options);
+            assert_eq!(status, 3, "{err}");
+            assert!(err.contains("ran or jumped past the end of its memory, to 0x200"), "{err}");
+            assert!(err.contains("look for code without a `hlt`"), "{err}");
+        }
+        // In real mode the segment ends before the memory. The firmware's place is on the way of the second.
+        for code in [&[0x90][..], &[0x9A, 0x5B, 0xE0, 0x00, 0xF0]] {
+            let (status, _, err) = Flat::new(code).run(&[BOOT_SECTOR, &["--timeout", "5"][..]].concat());
+            assert!([3, 4].contains(&status), "{status}: {err}");
+            assert!(!err.contains("(#DB)"), "{err}");
+            assert!(err.contains("through empty memory"), "{err}");
+        }
+    }
+}
+
+#[test]
+fn software_interrupts_of_the_upper_half_are_told() {
+    if can_run_guests() {
+        // int 0x80, where the host's table is elsewhere, and where it is at 0: KVM may repeat it there.
+        let (status, _, err) = Flat::new(&[0xCD, 0x80]).run(&["--mode", "real"]);
+        assert_eq!(status, 3, "{err}");
+        assert!(err.contains("int 0x80 at 0x0 (0000:0000)"), "{err}");
+        let (status, _, err) = Flat::new(&[0xCD, 0x80]).run(&[BOOT_SECTOR, &["--timeout", "1"][..]].concat());
+        match status {
+            3 => assert!(err.contains("int 0x80 at 0x7c00 (0000:7c00)"), "{err}"),
+            _ => assert!(status == 4 && err.contains("`int` of a vector from 0x80 on"), "{err}"),
+        }
+    }
+}
+
+#[test]
 fn segments_can_be_loaded_without_a_table_of_ones_own() {
     if can_run_guests() {
         // mov ax, 0x10; mov ds, ax; mov al, 'k'; out 0xE9, al; hlt

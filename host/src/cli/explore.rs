@@ -1,8 +1,12 @@
 //! `explore`: a search for what breaks a guest.
 
-use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use guest_abi::{layout::DEFAULT_MEMORY, mailbox::Quota, mode::CpuMode, ring::MAX_CAPACITY};
 
 use super::{
@@ -30,8 +34,8 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_long_help = EXIT_STATUSES, after_help = super::SHORT_HELP)]
 pub struct ExploreArgs {
-    /// What to explore.
-    #[arg(value_name = "EXPERIMENT")]
+    /// What to explore: prodcons, the producer-consumer exchange.
+    #[arg(value_name = "EXPERIMENT", value_parser = parse_experiment)]
     experiment: Experiment,
     /// The length of the schedules that are all tried [default: 6, or less with more than two VMs].
     #[arg(long, value_name = "TURNS", value_parser = clap::value_parser!(u32).range(0..=32), allow_negative_numbers = true)]
@@ -99,10 +103,26 @@ fn recording_name(guests: &Guests) -> String {
 }
 
 /// What can be explored.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug)]
 enum Experiment {
     /// The producer-consumer exchange.
     Prodcons,
+}
+
+fn parse_experiment(name: &str) -> Result<Experiment, String> {
+    match name {
+        "prodcons" => Ok(Experiment::Prodcons),
+        _ if is_recording(name) => {
+            Err(format!("explore takes `prodcons`; a recording is run again by `cargo xtask replay {name}`"))
+        }
+        _ => Err(format!(
+            "explore takes `prodcons`; name the guest with `explore prodcons --producer {name}` or `--consumer {name}`"
+        )),
+    }
+}
+
+fn is_recording(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|end| end == "jsonl")
 }
 
 impl ExploreArgs {

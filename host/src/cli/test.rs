@@ -1,12 +1,13 @@
 //! `test`: the tests that images hold.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use guest_abi::layout::DEFAULT_MEMORY;
 
 use super::{DeviceArgs, JailArgs, limits::LimitArgs};
 use crate::{
+    error::Error,
     jail::Jail,
     suite::{Plan, Selection},
     values::parse_memory,
@@ -23,7 +24,7 @@ pub struct TestArgs {
     #[arg(value_name = "FILTER")]
     filters: Vec<String>,
     /// An image with tests; may be given several times. The names of tests begin with mode and image then.
-    #[arg(long = "image", value_name = "FILE", required = true)]
+    #[arg(long = "image", value_name = "FILE")]
     images: Vec<PathBuf>,
     /// Names must be one of the filters, not only contain it.
     #[arg(long)]
@@ -71,8 +72,15 @@ impl TestArgs {
     }
 
     /// What to run. The limits are those of each test.
-    pub fn plan(&self) -> Plan {
-        Plan {
+    ///
+    /// # Errors
+    ///
+    /// There is no image.
+    pub fn plan(&self) -> Result<Plan, Error> {
+        if self.images.is_empty() {
+            return Err(Error::Usage(self.no_image()));
+        }
+        Ok(Plan {
             images: self.images.clone(),
             selection: Selection {
                 filters: self.filters.clone(),
@@ -84,6 +92,16 @@ impl TestArgs {
             memory: self.memory.unwrap_or(DEFAULT_MEMORY),
             seed: self.seed,
             limits: self.limits.limits(None, false),
+        })
+    }
+
+    /// Says how an image is named.
+    fn no_image(&self) -> String {
+        match self.filters.iter().find(|filter| Path::new(filter).is_file()) {
+            Some(file) => format!(
+                "{file} stands where the names of tests go; an image with tests is given with --image {file}"
+            ),
+            None => "name an image with tests: --image FILE; `cargo xtask test --guests` builds and runs all that there are".into(),
         }
     }
 }

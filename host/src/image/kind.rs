@@ -3,6 +3,7 @@
 use object::elf::{self, Machine};
 
 use super::Problem;
+use crate::files::RUN_START;
 
 /// A kind of file, known by bytes at a place.
 struct Known {
@@ -23,7 +24,7 @@ const PICK_FILE: &str = "take the kernel's own file out of it, an ELF file or a 
 const BUILD_TEXT: &str = "run what it is built to";
 
 /// The first that matches counts.
-const KNOWN: [Known; 26] = [
+const KNOWN: [Known; 27] = [
     known(0x202, b"HdrS", "a Linux kernel (bzImage)", KERNEL),
     known(0, b"MZ", "a PE file (a program for UEFI or Windows)", BUILD_ELF),
     known(0, b"\x4C\x01", "a COFF object file", BUILD_ELF),
@@ -52,6 +53,12 @@ const KNOWN: [Known; 26] = [
         b"\x55\xAA",
         "a boot sector, or a disk image that begins with one",
         "a boot sector alone is run with --format flat --mode real --load 0x7c00, without a BIOS and a disk",
+    ),
+    known(
+        0,
+        RUN_START,
+        "the record of a run",
+        "`cargo xtask replay FILE` runs it again, `cargo xtask view FILE` shows it",
     ),
     known(0, b"#!", "a script", BUILD_TEXT),
     known(0, b"\xEF\xBB\xBF", "a text file", BUILD_TEXT),

@@ -149,6 +149,17 @@ impl Evidence {
         code.len() == SOME && code.iter().all(|&byte| byte == 0)
     }
 
+    /// Whether the guest is at an instruction that some KVM modules repeat and never carry out: `vmcall`, and in
+    /// real mode an `int` of a vector from 0x80 on.
+    pub fn may_be_repeated(&self) -> bool {
+        let Some(registers) = &self.registers else { return false };
+        match *self.code_at(registers.instruction(), 3) {
+            [0x0F, 0x01, 0xC1] => true,
+            [0xCD, 0x80..=0xFF, ..] => registers.mode() == CpuMode::Real,
+            _ => false,
+        }
+    }
+
     /// The same evidence of a guest whose timer's interrupt is due, if it is.
     #[must_use]
     pub fn with_timer(self, is_due: bool) -> Self {

@@ -10,11 +10,7 @@ mod narrator;
 mod problem;
 mod tally;
 
-use std::{
-    collections::BTreeMap,
-    io::{BufRead, BufReader},
-    path::Path,
-};
+use std::{collections::BTreeMap, io::BufRead, path::Path};
 
 use guest_abi::{
     ring::{Capacity, Pointers},
@@ -112,9 +108,9 @@ impl Story {
     /// The file cannot be read; a line of it is none of a run's, or contradicts those before it.
     pub fn open(path: &Path) -> Result<Self, StoryError> {
         let error = |line, problem| StoryError { path: path.into(), line, problem };
-        let (file, _) =
-            files::open(path, MAX_FILE_SIZE).map_err(|source| error(None, Problem::Read(source)))?;
-        let story = Self::read(BufReader::new(file)).map_err(|(line, problem)| error(Some(line), problem))?;
+        let file =
+            files::open_run(path, MAX_FILE_SIZE).map_err(|source| error(None, Problem::Read(source)))?;
+        let story = Self::read(file).map_err(|(line, problem)| error(Some(line), problem))?;
         match story.is_empty() {
             true => Err(error(None, Problem::Nothing)),
             false => Ok(story),

@@ -80,14 +80,14 @@ pub struct Picture {
 ///
 /// The file tells no run, there is no terminal, or the picture cannot be written.
 pub fn open(plan: &Plan) -> Result<(), Error> {
+    let picture = plan.picture.iter().map(|picture| Named::new("--svg", &picture.file));
+    check_distinct([Named::new("the run", &plan.file)].into(), picture.collect())?;
+    let story = Story::open(&plan.file)?;
     if let Some(why) = missing_terminal().filter(|_| plan.picture.is_none()) {
         return Err(Error::Usage(format!(
             "a view needs a terminal, and {why}; --svg FILE makes a picture of a turn"
         )));
     }
-    let picture = plan.picture.iter().map(|picture| Named::new("--svg", &picture.file));
-    check_distinct([Named::new("the run", &plan.file)].into(), picture.collect())?;
-    let story = Story::open(&plan.file)?;
     let mut view = View::new();
     if let Some(value) = plan.item {
         view.find(value, &story);
