@@ -29,7 +29,8 @@ fn advice(program: &Path, package: Option<&Path>) -> String {
             .to_string();
     }
     let root = Path::new(ROOT).canonicalize().unwrap_or_else(|_| ROOT.into());
-    let typed = match package.filter(|package| !package.starts_with(&root)) {
+    // Members are folders right in the workspace's. Another workspace may lie deeper in it.
+    let typed = match package.filter(|package| package.parent() != Some(&root)) {
         Some(package) => std::format!(
             "in {}, cargo xtask run {name} --manifest-path {}",
             root.display(),

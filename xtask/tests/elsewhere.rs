@@ -37,7 +37,8 @@ fn a_guest_that_is_not_optimized_has_its_functions_apart() {
         SOURCE.replace("\"far from home\"", "\"far from home, {}\", twice(guest_rt::boot::info().vm)");
     guest(&workspace, "plain", &format!("{source}\n{function}"));
     let traced = |more: &[&str]| {
-        let arguments = [&["run", "--manifest-path", "plain", "--trace-instructions"], more].concat();
+        let arguments =
+            [&["run", "plain", "--manifest-path", "plain", "--trace-instructions"], more].concat();
         let output = xtask(&workspace, &arguments);
         (output.status.code(), text(&output.stderr))
     };
