@@ -272,7 +272,9 @@ fn inlined_functions_are_counted_by_their_own_names() {
             let of_the_library = functions.iter().filter(|(name, _)| name.starts_with("core::"));
             let of_the_library: u64 = of_the_library.map(|(_, instructions)| instructions).sum();
             assert!(of_the_library * 20 < all, "{mode}: {functions:?}");
-            assert!(functions[0].1 * 2 < all, "{mode}: no function has it all: {functions:?}");
+            // Everything is inlined into this one.
+            let whole = functions.iter().find(|(name, _)| name == "__guestlab_main").map_or(0, |it| it.1);
+            assert!(whole * 20 < all, "{mode}: {functions:?}");
         }
     }
 }
