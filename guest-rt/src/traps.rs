@@ -95,7 +95,7 @@ impl Trap {
     /// The error code, where the CPU gave one (SDM 3A, 6.13 and, for page faults, 4.7).
     pub fn error_code(&self) -> Option<usize> {
         // An interrupt's vector is beyond the bits.
-        let bit = 1_u32.checked_shl(self.vector as u32).unwrap_or(0);
+        let bit = u32::try_from(self.vector).ok().and_then(|vector| 1_u32.checked_shl(vector)).unwrap_or(0);
         let has_one = cfg!(not(guestlab_mode = "real")) && Exception::WITH_ERROR_CODE & bit != 0;
         has_one.then_some(self.error_code)
     }

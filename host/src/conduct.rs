@@ -1,7 +1,7 @@
 //! The conduct of each VM in an exchange: how much it moved, and whether it chose where it was to choose.
 //!
 //! With a random quota no single turn is wrong: any number may be the chosen one. Many turns together tell. A
-//! guest is accused only if the most likely of all chance explanations has a probability below [`UNLIKELY`].
+//! guest is accused only if the most likely of all chance explanations has a probability below `UNLIKELY`.
 
 use guest_abi::{mailbox::Quota, ring::MAX_CAPACITY, transition::Role};
 

@@ -1,7 +1,7 @@
 //! The files that commands leave: a recording, a page, a trace, a picture.
 //!
 //! Each is written beside its name, as `NAME.part`, and gets its name when it is whole. So a command that fails or
-//! is killed leaves the user's earlier file of that name as it was. [`Clerk`] does the renaming, because a
+//! is killed leaves the user's earlier file of that name as it was. A `Clerk` does the renaming, because a
 //! process that runs guests may not.
 
 use std::{

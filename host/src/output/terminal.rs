@@ -82,7 +82,7 @@ impl LineEnds {
     }
 }
 
-/// A text of several lines in which nothing is hidden: see [`is_hidden`]. Newlines and tabs stay as they are.
+/// A text of several lines in which nothing is hidden: see `is_hidden`. Newlines and tabs stay as they are.
 pub fn visible(text: &str) -> impl fmt::Display {
     fmt::from_fn(move |f| {
         text.chars().try_for_each(|character| match character {

@@ -17,10 +17,12 @@ fn workspace() -> (tempfile::TempDir, Workspace) {
     let own = workspace::root();
     let manifest = fs::read_to_string(own.join("Cargo.toml")).unwrap();
     let lines = manifest.lines().filter(|line| !line.starts_with("default-members"));
-    let manifest: String = lines.map(|line| format!("{line}\n")).collect();
-    let manifest = manifest
-        .replace(", \"guest-rt/abi\"]", "]")
-        .replace("path = \"guest-rt", &format!("path = \"{}/guest-rt", own.display()));
+    // Members that are named are Guestlab's own: only the pattern is left.
+    let only_the_pattern = |line: &str| {
+        if line.starts_with("members = ") { "members = [\"*/src/..\"]" } else { line }.to_owned()
+    };
+    let manifest: String = lines.map(|line| only_the_pattern(line) + "\n").collect();
+    let manifest = manifest.replace("path = \"guest-rt", &format!("path = \"{}/guest-rt", own.display()));
     fs::write(folder.path().join("Cargo.toml"), manifest).unwrap();
     for other in ["docs", ".hidden", "target"] {
         fs::create_dir(folder.path().join(other)).unwrap();
