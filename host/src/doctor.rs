@@ -5,13 +5,15 @@ use std::{fs, os::unix::fs::FileTypeExt, path::Path, time::Duration};
 use guest_abi::layout::{DEFAULT_MEMORY, IMAGE_BASE};
 
 use crate::{
-    error::Error,
-    explain::Explain,
-    jail::{Jail, Needs, Thread},
+    debug::explain::Explain,
     kvm::{CpuState, Exit, System, Values, Vcpu, Width, module_name},
-    memory::GuestMemory,
+    lab::error::Error,
     output::{self, visible_line},
-    watchdog::Watchdog,
+    process::{
+        jail::{Jail, Needs, Thread},
+        watchdog::Watchdog,
+    },
+    vmm::memory::GuestMemory,
 };
 
 /// A guest of two instructions: `out $0x80, %al` and `hlt`.

@@ -5,25 +5,29 @@ use std::{env, panic, path::Path, process::ExitCode};
 use clap::Parser;
 use guest_abi::mode::CpuMode;
 use guestlab::{
-    admission,
     cli::{self, Cli, Command, ExploreArgs, Plan, ReplayArgs, RunArgs, TestArgs, ViewArgs},
-    command::CommandLine,
-    compare, doctor,
-    error::{Error, Status},
-    explain::Explain,
-    explore, interrupt,
-    jail::{self, Jail},
+    debug::{explain::Explain, timeline::Teller},
+    doctor,
     kvm::System,
+    lab::{
+        error::{Error, Status},
+        exchange, explore, guest_tests, open, pipeline, replay, single,
+    },
     output::{self, Sink},
-    prodcons,
-    recording::{Options, Recorder},
-    relay, replay,
-    report::{self, Report},
-    solo,
-    story::{Narrator, Story},
-    suite,
-    timeline::Teller,
-    view,
+    process::{
+        jail::{self, Jail},
+        signals,
+    },
+    runlog::{
+        command_line::CommandLine,
+        recording::{Options, Recorder},
+        story::{Narrator, Story},
+    },
+    views::{
+        compare,
+        html::{self, Report},
+        tui,
+    },
 };
 
 fn main() -> ExitCode {
@@ -37,7 +41,7 @@ fn main() -> ExitCode {
         Err(error) => {
             complain(&error);
             if let Some(signal) = error.signal() {
-                interrupt::die(signal);
+                signals::die(signal);
             }
             error.status()
         }
@@ -56,7 +60,7 @@ fn understand() -> Cli {
 fn obey(command: Command) -> Result<(), Error> {
     jail::shed_set_user_id()
         .map_err(|source| Error::Os { what: "give up the rights of another user", source })?;
-    interrupt::survive_full_files();
+    signals::survive_full_files();
     match command {
         Command::Run(args) if args.asks_for_needs() => needs(&args),
         Command::Run(args) => run(&args),
@@ -68,7 +72,7 @@ fn obey(command: Command) -> Result<(), Error> {
         Command::Compare(args) if args.needs => Ok(()),
         Command::Compare(args) => compare::run(&args.plan()),
         Command::Report(args) if args.needs => Ok(()),
-        Command::Report(args) => report::of_file(&args.file, &args.page),
+        Command::Report(args) => html::of_file(&args.file, &args.page),
         Command::View(args) if args.asks_for_needs() => Ok(()),
         Command::View(args) => view(&args),
         Command::Doctor(args) => doctor::run(&args.kvm),
@@ -78,7 +82,7 @@ fn obey(command: Command) -> Result<(), Error> {
 /// Has signals end what runs, and the jail ready.
 fn prepare(jail: Jail) -> Result<Jail, Error> {
     let failed = |source| Error::Os { what: "listen for signals", source };
-    jail.prepare().and_then(|()| interrupt::listen(&jail)).map_err(failed)?;
+    jail.prepare().and_then(|()| signals::listen(&jail)).map_err(failed)?;
     Ok(jail)
 }
 
@@ -94,7 +98,7 @@ fn run(args: &RunArgs) -> Result<(), Error> {
         timeline.conclude(outcome)
     };
     match args.has_view() {
-        true => view::live(perform),
+        true => tui::live(perform),
         false => perform(&mut *output::stdout(form, quiet)),
     }
 }
@@ -118,15 +122,15 @@ fn play(
 ) -> Result<(), Error> {
     match plan {
         Plan::Prodcons(plan) => match record {
-            None => prodcons::run(system, jail, plan, sink),
+            None => exchange::run(system, jail, plan, sink),
             Some(path) => {
                 let mut recorder = Recorder::new(path, plan, sink);
-                let outcome = prodcons::run(system, jail, plan, &mut recorder);
+                let outcome = exchange::run(system, jail, plan, &mut recorder);
                 recorder.conclude(outcome)
             }
         },
-        Plan::Relay(plan) => relay::run(system, jail, plan, sink),
-        Plan::Solo(plan) => solo::run(system, jail, plan, sink),
+        Plan::Relay(plan) => pipeline::run(system, jail, plan, sink),
+        Plan::Solo(plan) => single::run(system, jail, plan, sink),
     }
 }
 
@@ -145,7 +149,7 @@ fn beginning(plan: &Plan) -> Story {
 /// A view runs no guest, but a signal ends it in good order, too.
 fn view(args: &ViewArgs) -> Result<(), Error> {
     prepare(Jail::Open)?;
-    view::open(&args.plan())
+    tui::open(&args.plan())
 }
 
 fn explore(args: &ExploreArgs) -> Result<(), Error> {
@@ -157,11 +161,11 @@ fn explore(args: &ExploreArgs) -> Result<(), Error> {
 fn test(args: &TestArgs) -> Result<(), Error> {
     let plan = args.plan()?;
     if args.list() {
-        return suite::list(&plan);
+        return guest_tests::list(&plan);
     }
     let jail = prepare(args.jail())?;
     let system = System::open(&args.device().kvm, Explain::default())?;
-    suite::run(&system, &jail, &plan)
+    guest_tests::run(&system, &jail, &plan)
 }
 
 fn replay(args: &ReplayArgs) -> Result<(), Error> {
@@ -180,7 +184,7 @@ fn needs(args: &RunArgs) -> Result<(), Error> {
     let needs = args.needs()?;
     if needs.iter().any(|(_, mode)| *mode == CpuMode::Paged) {
         let system = System::open(&args.device().kvm, Explain::default())?;
-        admission::check_mode(&system, CpuMode::Paged)?;
+        open::check_mode(&system, CpuMode::Paged)?;
     }
     print_needs(needs)
 }

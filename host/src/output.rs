@@ -1,13 +1,5 @@
 //! Where events go: a transcript for people, or JSON lines for programs.
 
-mod afterwards;
-pub(crate) mod json;
-mod jsonl;
-mod patient;
-mod silenced;
-mod terminal;
-mod transcript;
-
 use std::{
     fs::File,
     io::{self, BufWriter, IsTerminal, LineWriter, Write},
@@ -16,13 +8,13 @@ use std::{
 
 use anstream::AutoStream;
 
-pub use afterwards::Afterwards;
-pub use silenced::hold_complaints;
-pub use terminal::{LineEnds, Utf8Stream, visible, visible_line};
+pub use crate::process::stderr::hold_complaints;
+pub use crate::runlog::text::{LineEnds, Utf8Stream, visible, visible_line};
+pub use crate::views::afterwards::Afterwards;
 
-use crate::{error::Error, event::Event};
-pub(crate) use jsonl::JsonLines;
-pub(crate) use patient::Patient;
+pub(crate) use crate::process::deadline_writer::Patient;
+pub(crate) use crate::runlog::jsonl::JsonLines;
+use crate::{lab::error::Error, runlog::event::Event};
 
 /// Takes the events of a run, in order, from whichever thread they come.
 pub trait Sink: Send {
@@ -64,11 +56,11 @@ impl Sink for Silence {
 }
 
 /// A transcript that is kept, to be shown later or not at all.
-pub struct Capture(transcript::Transcript<Vec<u8>>);
+pub struct Capture(crate::views::transcript::Transcript<Vec<u8>>);
 
 impl Default for Capture {
     fn default() -> Self {
-        Self(transcript::Transcript::new(Vec::new(), false, false))
+        Self(crate::views::transcript::Transcript::new(Vec::new(), false, false))
     }
 }
 
@@ -123,7 +115,7 @@ pub fn file(file: File, form: Form, quiet: bool) -> Box<dyn Sink> {
 
 fn sink(writer: Box<dyn Write + Send>, form: Form, color: bool, quiet: bool) -> Box<dyn Sink> {
     match form {
-        Form::Text => Box::new(transcript::Transcript::new(writer, color, quiet)),
+        Form::Text => Box::new(crate::views::transcript::Transcript::new(writer, color, quiet)),
         Form::JsonLines => Box::new(JsonLines::new(writer, quiet)),
     }
 }
@@ -175,7 +167,7 @@ pub fn complain_lines(text: &str) {
 /// Writes a line that may have colours to standard error. Where that cannot be written there is
 /// nobody to be told.
 pub fn complain_styled(text: &str) {
-    if silenced::holds(text) {
+    if crate::process::stderr::holds(text) {
         return;
     }
     let mut line = AutoStream::new(Vec::new(), AutoStream::choice(&io::stderr()));

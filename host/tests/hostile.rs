@@ -24,19 +24,23 @@ use guest_abi::{
     note::Note,
 };
 use guestlab::{
-    error::{Error, Status},
-    explain::Explain,
-    hypercall::Stop,
-    image::{Image, ImageFormat, Request},
-    jail::{Jail, Needs},
+    debug::explain::Explain,
     kvm::System,
-    launch::Parameters,
-    limits::Limits,
-    machine::{Machine, Secrets},
-    memory::{GuestMemory, Region},
+    lab::{
+        error::{Error, Status},
+        limits::Limits,
+        session::Session,
+    },
     output::Silence,
-    seed::SplitMix64,
-    session::Session,
+    process::jail::{Jail, Needs},
+    vmm::{
+        boot::Parameters,
+        hypercall::Stop,
+        image::{Image, ImageFormat, Request},
+        machine::{Machine, Secrets},
+        memory::{GuestMemory, Region},
+        random::SplitMix64,
+    },
 };
 use targets::{
     elf::{self, Segment},

@@ -16,7 +16,7 @@ use std::{
 };
 
 use common::{NO_CAPABILITIES, can_run_guests, command, confined, text, threads};
-use guestlab::jail::{self, Jail, Needs, Thread, VIOLATION, program};
+use guestlab::process::jail::{self, Jail, Needs, Thread, VIOLATION, program};
 
 const NO_NEEDS: Needs = Needs { explores: false, steps: false, foreign: false, gdb: false, gdb_file: false };
 const ALL_NEEDS: Needs = Needs { explores: true, steps: true, foreign: true, gdb: true, gdb_file: true };
@@ -576,27 +576,27 @@ fn the_security_documents_tests_are_there() {
         include_str!("limits.rs"),
         include_str!("suite.rs"),
         include_str!("report.rs"),
-        include_str!("../src/explain.rs"),
-        include_str!("../src/timeline/mod.rs"),
-        include_str!("../src/trace/lines.rs"),
-        include_str!("../src/suite/report.rs"),
-        include_str!("../src/post_mortem/symbols.rs"),
+        include_str!("../debug/src/explain.rs"),
+        include_str!("../debug/src/timeline/mod.rs"),
+        include_str!("../debug/src/trace/output.rs"),
+        include_str!("../src/lab/guest_tests/report.rs"),
+        include_str!("../debug/src/crash_report/symbols.rs"),
         include_str!("leftovers.rs"),
         include_str!("signals.rs"),
         include_str!("explore.rs"),
         include_str!("bad_input.rs"),
         include_str!("exchange.rs"),
         include_str!("reset.rs"),
-        include_str!("../src/output/terminal.rs"),
-        include_str!("../src/memory.rs"),
-        include_str!("../src/post_mortem/stack.rs"),
-        include_str!("../src/image/elf/tests.rs"),
-        include_str!("../src/gdb/address.rs"),
-        include_str!("../src/hypercall/tests.rs"),
-        include_str!("../src/clerk.rs"),
-        include_str!("../src/pc/tests.rs"),
+        include_str!("../runlog/src/text.rs"),
+        include_str!("../vmm/src/memory.rs"),
+        include_str!("../debug/src/crash_report/backtrace.rs"),
+        include_str!("../vmm/src/image/elf/tests.rs"),
+        include_str!("../debug/src/gdb/address.rs"),
+        include_str!("../vmm/src/hypercall/tests.rs"),
+        include_str!("../process/src/clerk.rs"),
+        include_str!("../vmm/src/pc/tests.rs"),
         include_str!("pc.rs"),
-        include_str!("../src/files.rs"),
+        include_str!("../process/src/files.rs"),
     ];
     let rows = document.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix("` |"));
     let named: Vec<&str> = rows

@@ -13,7 +13,7 @@ use std::{
 };
 
 use common::{ask, can_run_guests, command, confined, text};
-use guestlab::jail::{self, Needs, Thread, VIOLATION};
+use guestlab::process::jail::{self, Needs, Thread, VIOLATION};
 
 const NO_NEEDS: Needs = Needs { explores: false, foreign: false, steps: false, gdb: false, gdb_file: false };
 

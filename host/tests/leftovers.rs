@@ -8,15 +8,13 @@ use clap::Parser;
 use common::{can_run_guests, image, pingpong};
 use guestlab::{
     cli::{Cli, Command, Plan},
-    error::Error,
-    explain::Explain,
-    explore,
-    jail::Jail,
+    debug::explain::Explain,
     kvm::System,
+    lab::{error::Error, exchange, explore, pipeline, replay, single},
     output::Silence,
-    prodcons,
-    recording::Recorder,
-    relay, replay, report, solo,
+    process::jail::Jail,
+    runlog::recording::Recorder,
+    views::html,
 };
 
 /// What a process has: threads, open files, and temporary files.
@@ -35,12 +33,12 @@ fn obey(args: &[&str]) -> Result<(), Error> {
                 (Plan::Prodcons(plan), Some(path)) => {
                     let mut silence = Silence;
                     let mut recorder = Recorder::new(path, &plan, &mut silence);
-                    let outcome = prodcons::run(system, &Jail::Open, &plan, &mut recorder);
+                    let outcome = exchange::run(system, &Jail::Open, &plan, &mut recorder);
                     recorder.conclude(outcome)
                 }
-                (Plan::Prodcons(plan), None) => prodcons::run(system, &Jail::Open, &plan, &mut Silence),
-                (Plan::Relay(plan), _) => relay::run(system, &Jail::Open, &plan, &mut Silence),
-                (Plan::Solo(plan), _) => solo::run(system, &Jail::Open, &plan, &mut Silence),
+                (Plan::Prodcons(plan), None) => exchange::run(system, &Jail::Open, &plan, &mut Silence),
+                (Plan::Relay(plan), _) => pipeline::run(system, &Jail::Open, &plan, &mut Silence),
+                (Plan::Solo(plan), _) => single::run(system, &Jail::Open, &plan, &mut Silence),
             }
         }
         Command::Explore(args) => {
@@ -51,7 +49,7 @@ fn obey(args: &[&str]) -> Result<(), Error> {
             let system = System::open(&args.device.kvm, Explain::default())?;
             replay::run(system, &Jail::Open, &args.file, args.timeout, |_, _| PathBuf::new())
         }
-        Command::Report(args) => report::of_file(&args.file, &args.page),
+        Command::Report(args) => html::of_file(&args.file, &args.page),
         Command::View(_) | Command::Test(_) | Command::Compare(_) | Command::Doctor(_) => {
             unreachable!("they are not among them")
         }

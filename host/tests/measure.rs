@@ -13,7 +13,7 @@ use std::{
 };
 
 use common::{can_run_guests, expect, image, text};
-use guestlab::jail::Jail;
+use guestlab::process::jail::Jail;
 use measurements::{Values, measure};
 use tempfile::TempDir;
 

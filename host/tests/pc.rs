@@ -369,7 +369,7 @@ fn it_is_for_images_that_others_built() {
 #[test]
 fn no_access_to_a_port_is_too_much_for_the_host() {
     let images = Images::new();
-    let mut chance = guestlab::seed::SplitMix64::new(1, 0);
+    let mut chance = guestlab::vmm::random::SplitMix64::new(1, 0);
     for number in 0..if can_run_guests() { 40 } else { 0 } {
         let mut code = vec![0x31, 0xFF, 0x31, 0xF6]; // xor di, di; xor si, si
         for _ in 0..60 {

@@ -6,14 +6,16 @@ use std::{path::Path, time::Duration};
 
 use common::{can_run_guests, image};
 use guestlab::{
-    explain::Explain,
-    hypercall::Said,
-    image::{Image, Request},
+    debug::explain::Explain,
     kvm::System,
-    launch::Parameters,
-    limits::Limits,
-    machine::{Halt, Machine, Secrets},
-    watchdog::Watchdog,
+    lab::limits::Limits,
+    process::watchdog::Watchdog,
+    vmm::{
+        boot::Parameters,
+        hypercall::Said,
+        image::{Image, Request},
+        machine::{Halt, Machine, Secrets},
+    },
 };
 
 /// Runs a machine to its next stop: what it printed, and how it stopped.

@@ -20,7 +20,7 @@ use std::{
 };
 
 use common::{ask, can_run_guests, command, image, pingpong, text};
-use guestlab::jail::{self, VIOLATION};
+use guestlab::process::jail::{self, VIOLATION};
 use tempfile::TempDir;
 
 /// Variables that change what the C library's heap, the threads or a panic do.

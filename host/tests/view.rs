@@ -18,7 +18,7 @@ use std::{
 };
 
 use common::can_run_guests;
-use guestlab::{event, output::Sink, view};
+use guestlab::{output::Sink, runlog::event, views::tui};
 use tempfile::TempDir;
 
 /// How long something may take to stand on the screen: this machine may be busy.
@@ -510,7 +510,7 @@ fn a_terminal_that_cannot_move_its_cursor_has_no_view() {
 #[test]
 #[ignore = "it panics, in a terminal"]
 fn panics_in_a_view() {
-    let outcome = view::live(|sink: &mut dyn Sink| {
+    let outcome = tui::live(|sink: &mut dyn Sink| {
         let run = event::Run {
             experiment: "prodcons".into(),
             abi: String::new(),

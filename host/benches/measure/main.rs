@@ -5,7 +5,7 @@ mod measurements;
 
 use std::process::ExitCode;
 
-use guestlab::jail::{self, Jail};
+use guestlab::process::jail::{self, Jail};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();

@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use crate::{
-    event::VmProfile,
     kvm::{Exit, Vcpu, VcpuError},
-    machine::Halt,
-    watchdog::Registration,
+    process::watchdog::Registration,
+    runlog::event::VmProfile,
+    vmm::machine::Halt,
 };
 
 /// Owns a vCPU and is asked before each entry.

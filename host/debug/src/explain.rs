@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use guest_abi::port::Port;
 
 use crate::{
-    foreign,
     kvm::{Exit, Width},
     output,
-    pc::device_at,
+    vmm::{foreign, pc::device_at},
 };
 
 /// The most bytes of explanations that are written.

@@ -37,7 +37,7 @@ pub fn in_segment(instruction: &Instruction, base: u64) -> Instruction {
     if is_near && base != 0 {
         let target = base.wrapping_add(instruction.near_branch_target()) & u64::from(u32::MAX);
         linear.set_op0_kind(OpKind::NearBranch32);
-        linear.set_near_branch32(crate::seed::split(target).0);
+        linear.set_near_branch32(crate::vmm::random::split(target).0);
     }
     linear
 }

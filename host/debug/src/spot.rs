@@ -8,7 +8,7 @@ use iced_x86::{Code, CpuidFeature, Instruction, Mnemonic, Register};
 use x86_64::registers::control::Cr0Flags;
 
 use crate::{
-    instruction::{self, Access, MAX_INSTRUCTION},
+    debug::instruction::{self, Access, MAX_INSTRUCTION},
     kvm::{Registers, Vcpu},
 };
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use guest_abi::layout::{MAX_ARGUMENTS_SIZE, MAX_MEMORY, PAGE_SIZE};
-use guestlab::relay::Experiment;
+use guestlab::lab::pipeline::Experiment;
 
 /// Reads an experiment's text. A schedule in a file is looked for where there is none.
 pub fn run(data: &[u8]) {

@@ -13,13 +13,13 @@ use std::{
 
 use guest_abi::mode::CpuMode;
 use guestlab::{
-    driver::{Driver, Order},
-    gdb,
-    hypercall::Stop,
+    debug::{
+        driver::{Driver, Order},
+        gdb,
+    },
     kvm::Exit,
-    launch,
-    machine::Halt,
-    watchdog::{Registration, Watchdog},
+    process::watchdog::{Registration, Watchdog},
+    vmm::{boot, hypercall::Stop, machine::Halt},
 };
 
 use super::kvm::system;
@@ -40,7 +40,7 @@ const MOST_ANSWERED: usize = 5000;
 pub fn run(data: &[u8]) {
     let (Some(system), Some((&choice, words))) = (system(), data.split_first()) else { return };
     let mode = CpuMode::ALL[usize::from(choice) % CpuMode::ALL.len()];
-    let Ok(vcpu) = launch::tiny(system, mode, CODE, 0x800) else { return };
+    let Ok(vcpu) = boot::tiny(system, mode, CODE, 0x800) else { return };
     let (ours, mut theirs) = UnixStream::pair().expect("sockets");
     theirs.write_all(&sent(words)).expect("room");
     theirs.shutdown(Shutdown::Write).expect("a connection");

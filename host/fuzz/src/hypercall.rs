@@ -9,14 +9,16 @@ use guest_abi::{
     port,
 };
 use guestlab::{
-    clock::Clock,
-    crash::Crash,
-    hypercall::{Reply, Said, Services, Stop},
     kvm::{Exit, Values, Width},
-    machine::serve,
-    memory::GuestMemory,
-    stats::{ExitStats, Reason},
-    timer::Timer,
+    vmm::{
+        clock::Clock,
+        fault::Crash,
+        hypercall::{Reply, Said, Services, Stop},
+        machine::serve,
+        memory::GuestMemory,
+        stats::{ExitStats, Reason},
+        timer::Timer,
+    },
 };
 
 /// The size of the guest's memory: room for a text that is longer than the host takes, and little more.

@@ -4,9 +4,9 @@ use guest_abi::{
     layout::{DEFAULT_MEMORY, MAX_MEMORY, PAGE_SIZE, REAL_MODE_END},
     mode::CpuMode,
 };
-use guestlab::{
+use guestlab::vmm::{
+    boot::{Launch, Parameters},
     image::{Image, ImageFormat, Request, Start},
-    launch::{Launch, Parameters},
     memory::GuestMemory,
 };
 

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::OnceLock};
 
-use guestlab::{explain::Explain, kvm::System};
+use guestlab::{debug::explain::Explain, kvm::System};
 
 /// KVM, opened once; `None` where there is none.
 pub fn system() -> Option<&'static System> {

@@ -2,7 +2,7 @@
 //! notes accepts.
 
 use guest_abi::{VERSION, mode::CpuMode, note, test};
-use guestlab::image::{Image, Request, Start};
+use guestlab::vmm::image::{Image, Request, Start};
 
 use super::elf::{self, Segment};
 

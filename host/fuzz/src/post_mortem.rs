@@ -4,9 +4,9 @@
 use arbitrary::{Arbitrary, Unstructured};
 use guest_abi::mode::CpuMode;
 use guestlab::{
-    image::{Image, Request},
+    debug::crash_report::{Evidence, History, Origin, Report, Wanted},
     kvm::{Direction, Exit, Registers, Values, Width},
-    post_mortem::{Evidence, History, Origin, Report, Wanted},
+    vmm::image::{Image, Request},
 };
 
 use super::elf::{self, Section, Segment};

@@ -1,8 +1,8 @@
 //! Recordings, which `replay` believes once they are read.
 
 use guestlab::{
-    recording::{Recording, Step},
-    schedule::ScheduleSpec,
+    lab::schedule::ScheduleSpec,
+    runlog::recording::{Recording, Step},
 };
 
 /// Reads a recording.

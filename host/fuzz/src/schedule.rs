@@ -1,6 +1,6 @@
 //! Schedules as people write them.
 
-use guestlab::schedule::{Schedule, ScheduleSpec};
+use guestlab::lab::schedule::{Schedule, ScheduleSpec};
 
 /// Parses a schedule for as many VMs as the first byte says, and looks at its first turns.
 pub fn run(data: &[u8]) {

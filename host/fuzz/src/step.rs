@@ -6,10 +6,12 @@ use std::time::Duration;
 use arbitrary::{Arbitrary, Unstructured};
 use guest_abi::{layout::PAGE_SIZE, mode::CpuMode};
 use guestlab::{
-    kvm::{Exit, Registers, System, Vcpu},
-    launch,
-    step::{Before, Passed, Stepper},
-    watchdog::{Registration, Watchdog},
+    kvm::{
+        Exit, Registers, System, Vcpu,
+        step::{Before, Passed, Stepper},
+    },
+    process::watchdog::{Registration, Watchdog},
+    vmm::boot,
 };
 
 use super::kvm::system;
@@ -50,7 +52,7 @@ pub fn run(data: &[u8]) {
 
 fn guest(system: &System, start: Start, code: &[u8]) -> Option<Vcpu> {
     let mode = CpuMode::ALL[usize::from(start.mode) % CpuMode::ALL.len()];
-    let mut vcpu = launch::tiny(system, mode, code, PAGE_SIZE).ok()?;
+    let mut vcpu = boot::tiny(system, mode, code, PAGE_SIZE).ok()?;
     let mut registers = vcpu.registers().ok()?;
     for (register, value) in registers.general.iter_mut().zip(start.general) {
         *register = value.into();

@@ -1,6 +1,9 @@
 //! Stories, which `view`, `report` and `compare` show once they are read.
 
-use guestlab::{compare::Comparison, report::page, story::Story};
+use guestlab::{
+    runlog::story::Story,
+    views::{compare::Comparison, html::page},
+};
 
 /// Reads a run's lines, and shows what they tell.
 pub fn run(data: &[u8]) {

@@ -9,6 +9,7 @@ mod exit;
 mod registers;
 pub mod request;
 mod state;
+pub mod step;
 mod system;
 mod vcpu;
 

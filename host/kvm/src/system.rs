@@ -15,7 +15,7 @@ use super::{
     access::Access,
     vcpu::{Initial, VcpuError},
 };
-use crate::{explain::Explain, timeline::Timeline};
+use crate::debug::{explain::Explain, timeline::Timeline};
 
 /// The CPUID leaves by which KVM offers guests services of its own, a clock among them. Our guests
 /// have no use for them, and runs are to be the same everywhere.

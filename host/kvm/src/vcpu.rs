@@ -10,8 +10,8 @@ use kvm_ioctls::{VcpuFd, VmFd};
 
 use super::{CpuState, System, exit::Seen, request, state};
 use crate::{
-    explain::Explain,
-    memory::{GuestMemory, MemoryError},
+    debug::explain::Explain,
+    vmm::memory::{GuestMemory, MemoryError},
 };
 
 /// Where KVM keeps the three pages that it needs on some Intel processors: just below the

@@ -9,7 +9,7 @@ use std::{
 const GRACE: Duration = Duration::from_secs(1);
 
 /// A file that is written to. Once a run is to end, the watchdog interrupts system calls again and again
-/// (see [`Registration`](crate::watchdog::Registration)): a write that does not come about in spite of
+/// (see [`Registration`](crate::process::watchdog::Registration)): a write that does not come about in spite of
 /// that is given up, and so is everything after it.
 pub(crate) struct Patient<W> {
     writer: W,

@@ -16,7 +16,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{clerk::Clerk, error::Error, files};
+use crate::{
+    lab::error::Error,
+    process::{clerk::Clerk, files},
+};
 
 /// The end of the name under which a file is written.
 const PART: &str = ".part";

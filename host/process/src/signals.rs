@@ -1,7 +1,7 @@
 //! Interruption: SIGINT, SIGTERM and SIGHUP end what runs, in good order.
 //!
 //! The first of them gets the machines of all runs to stop, as a deadline does; each run brings its
-//! output to its reader and ends with [`Error::Interrupted`](crate::error::Error::Interrupted), and the
+//! output to its reader and ends with [`Error::Interrupted`](crate::lab::error::Error::Interrupted), and the
 //! program dies by the signal then. A second one kills at once, and so does one that finds no run.
 
 use std::{
@@ -21,7 +21,7 @@ use signal_hook::{
     low_level,
 };
 
-use crate::{
+use crate::process::{
     jail::{self, Jail},
     watchdog,
 };

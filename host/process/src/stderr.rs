@@ -25,7 +25,7 @@ pub fn hold_complaints() -> Silenced {
 }
 
 /// Whether a line waits now, rather than being written.
-pub(super) fn holds(line: &str) -> bool {
+pub(crate) fn holds(line: &str) -> bool {
     match lock().as_mut() {
         None => return false,
         Some(held) if held.lines.len() < MOST => held.lines.push(line.into()),
@@ -41,9 +41,9 @@ fn lock() -> MutexGuard<'static, Option<Held>> {
 impl Drop for Silenced {
     fn drop(&mut self) {
         let Held { lines, more } = lock().take().unwrap_or_default();
-        lines.iter().for_each(|line| super::complain_styled(line));
+        lines.iter().for_each(|line| crate::output::complain_styled(line));
         if more > 0 {
-            super::complain_styled(&format!("... and {more} lines more"));
+            crate::output::complain_styled(&format!("... and {more} lines more"));
         }
     }
 }

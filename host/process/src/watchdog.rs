@@ -17,9 +17,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    interrupt::{self, Signal},
+use crate::process::{
     jail::{self, Jail},
+    signals::{self, Signal},
 };
 
 /// How often threads are signalled once their time is up.
@@ -216,7 +216,7 @@ impl Registration<'_> {
 
     /// Whether the thread's time is up, and why.
     pub fn expiry(&self) -> Option<Expiry> {
-        match interrupt::signal() {
+        match signals::signal() {
             Some(signal) => Some(Expiry::Interrupted(signal)),
             None if self.shared.expired.load(Ordering::Relaxed) => Some(Expiry::Run),
             None if self.expired.load(Ordering::Relaxed) => Some(Expiry::Turn),
@@ -298,7 +298,7 @@ impl Shared {
     fn kick(&self, state: &State, now: Instant) -> bool {
         let expired = state.is_over(now);
         self.expired.store(expired, Ordering::Relaxed);
-        let all = expired || interrupt::signal().is_some();
+        let all = expired || signals::signal().is_some();
         let mut kicked = false;
         for watched in &state.threads {
             let own = has_passed(watched.deadline, now);

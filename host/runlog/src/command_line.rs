@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::{prodcons, recording::Options, schedule::ScheduleSpec, story::Run};
+use crate::{
+    lab::{exchange, schedule::ScheduleSpec},
+    runlog::{recording::Options, story::Run},
+};
 
 /// A command line. As text it is quoted for a shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,8 +63,8 @@ impl CommandLine {
         };
         let turns = run.turns.filter(|&turns| Some(turns) != written);
         Self::run(["prodcons".to_owned()])
-            .maybe("--producer", other(producer, prodcons::PRODUCER))
-            .maybe("--consumer", other(consumer, prodcons::CONSUMER))
+            .maybe("--producer", other(producer, exchange::PRODUCER))
+            .maybe("--consumer", other(consumer, exchange::CONSUMER))
             .maybe("--producers", many(*producers))
             .maybe("--consumers", many(*consumers))
             .maybe("--produce", *produce)

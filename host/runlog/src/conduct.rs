@@ -257,7 +257,7 @@ impl std::fmt::Display for Habit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seed::SplitMix64;
+    use crate::vmm::random::SplitMix64;
 
     /// Turns of a guest that is given this much room in each, and moves as `moves` says.
     fn run(possible: impl IntoIterator<Item = u32>, mut moves: impl FnMut(u32) -> Vec<u32>) -> Conduct {

@@ -40,7 +40,7 @@ pub enum Problem {
 }
 
 impl Problem {
-    pub(super) fn json(source: &serde_json::Error) -> Self {
-        Self::Json(crate::recording::json_problem(source))
+    pub(crate) fn json(source: &serde_json::Error) -> Self {
+        Self::Json(crate::runlog::recording::json_problem(source))
     }
 }

@@ -8,12 +8,16 @@ use log::Level;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
-    conduct::{Habit, Record},
-    exchange::States,
-    hypercall,
+    debug::crash_report::Report,
     output::visible_line,
-    post_mortem::Report,
-    stats::{ExitStats, JsonRow},
+    runlog::{
+        conduct::{Habit, Record},
+        ring_check::States,
+    },
+    vmm::{
+        hypercall,
+        stats::{ExitStats, JsonRow},
+    },
 };
 
 /// An event. As JSON it is one object whose `event` field says which.

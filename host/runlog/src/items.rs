@@ -6,7 +6,7 @@ use guest_abi::{
     transition::Role,
 };
 
-use super::{Problem, line::Moved};
+use super::{line::Moved, story::Problem};
 
 /// An item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ struct After {
 
 impl Items {
     /// Enters what a VM moved in the next turn; returns the ring's pointers after it.
-    pub(super) fn turn(
+    pub(crate) fn turn(
         &mut self,
         vm: u32,
         role: Role,

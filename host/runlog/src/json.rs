@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::{Serializer, ser::Formatter};
 
-use super::terminal::is_hidden;
+use super::text::is_hidden;
 
 /// Writes a value as JSON, on one line.
 ///

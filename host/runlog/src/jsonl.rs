@@ -5,8 +5,9 @@ use std::{
     io::{self, Write},
 };
 
-use super::{Sink, Utf8Stream, json};
-use crate::event::{Console, CrashEvent, Event, ExitEvent, ScreenEvent};
+use super::json;
+use crate::output::{Sink, Utf8Stream};
+use crate::runlog::event::{Console, CrashEvent, Event, ExitEvent, ScreenEvent};
 
 /// Writes events as JSON lines.
 pub(crate) struct JsonLines<W> {
@@ -77,7 +78,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::event::{Account, Audit, End, Exits, Turn};
+    use crate::runlog::event::{Account, Audit, End, Exits, Turn};
 
     fn lines(quiet: bool, events: &[Event<'_>]) -> String {
         let mut bytes = Vec::new();

@@ -6,16 +6,16 @@ use std::collections::BTreeMap;
 use guest_abi::{ring::Capacity, transition::Role};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::{
+use crate::runlog::{
     event::{Account, Finding},
-    exchange::States,
     recording::Options,
+    ring_check::States,
 };
 
 /// A line.
 #[derive(Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
-pub(super) enum Line {
+pub(crate) enum Line {
     Recording {
         options: Options,
     },
@@ -52,7 +52,7 @@ pub(super) enum Line {
     Other,
 }
 
-/// How a run begins: see [`event::Run`](crate::event::Run).
+/// How a run begins: see [`event::Run`](crate::runlog::event::Run).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Run {
     /// The experiment's name.
@@ -113,28 +113,28 @@ impl Guest {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Turn {
-    pub(super) turn: u64,
-    pub(super) vm: u32,
-    pub(super) exits: u64,
+pub(crate) struct Turn {
+    pub(crate) turn: u64,
+    pub(crate) vm: u32,
+    pub(crate) exits: u64,
     #[serde(flatten)]
-    pub(super) deed: Deed,
+    pub(crate) deed: Deed,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-pub(super) enum Deed {
+pub(crate) enum Deed {
     Moved(Moved),
     Left { mailbox: Vec<u32> },
 }
 
 #[derive(Deserialize)]
-pub(super) struct Moved {
-    pub(super) role: String,
-    pub(super) items: Vec<u32>,
-    pub(super) prod_p: u32,
-    pub(super) cons_p: u32,
-    pub(super) count: u32,
+pub(crate) struct Moved {
+    pub(crate) role: String,
+    pub(crate) items: Vec<u32>,
+    pub(crate) prod_p: u32,
+    pub(crate) cons_p: u32,
+    pub(crate) count: u32,
 }
 
 /// What a guest printed, or a record of its log.
@@ -148,7 +148,7 @@ pub struct Output {
     pub text: String,
 }
 
-/// How a guest ended that ended other than it should: see [`CrashEvent`](crate::event::CrashEvent).
+/// How a guest ended that ended other than it should: see [`CrashEvent`](crate::runlog::event::CrashEvent).
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Crash {
     /// The VM's number.
@@ -196,7 +196,7 @@ impl Crash {
     }
 }
 
-/// How a run ended: see [`event::End`](crate::event::End).
+/// How a run ended: see [`event::End`](crate::runlog::event::End).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct End {
     /// The number of turns that were finished.
@@ -220,7 +220,7 @@ fn by_vm<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u32, Exi
     texts.into_iter().map(number).collect()
 }
 
-/// How a guest that ran alone ended: see [`ExitEvent`](crate::event::ExitEvent).
+/// How a guest that ran alone ended: see [`ExitEvent`](crate::runlog::event::ExitEvent).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Exited {
     /// The VM's number.
@@ -230,10 +230,10 @@ pub struct Exited {
     pub name: String,
     /// Its exit status.
     pub status: u32,
-    pub(super) exits: ExitCounts,
+    pub(crate) exits: ExitCounts,
 }
 
-/// What of a guest's text is missing: see [`event::Dropped`](crate::event::Dropped).
+/// What of a guest's text is missing: see [`event::Dropped`](crate::runlog::event::Dropped).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Dropped {
     /// The VM's number.

@@ -5,11 +5,11 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::{Problem, Story};
+use super::story::{Problem, Story};
 use crate::{
-    error::Error,
-    event::Event,
+    lab::error::Error,
     output::{JsonLines, Sink},
+    runlog::event::Event,
 };
 
 /// Who is told.
@@ -125,7 +125,7 @@ impl<L: Listener> Write for Teller<L> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{event::Console, output::Silence};
+    use crate::{output::Silence, runlog::event::Console};
 
     #[test]
     fn a_character_that_comes_in_bytes_is_told_as_one() {

@@ -18,15 +18,17 @@ use guest_abi::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
+use crate::runlog::json;
 use crate::{
-    error::Error,
-    event::{Account, CrashEvent, End, Event, Finding, Guest, Turn},
-    files,
+    cli::values::{is_guest_name, parse_mode},
+    lab::{
+        error::Error,
+        exchange::Plan,
+        schedule::{Schedule, ScheduleSpec, vm_name},
+    },
     output::{self, Sink},
-    output_file::OutputFile,
-    prodcons::Plan,
-    schedule::{Schedule, ScheduleSpec, vm_name},
-    values::{is_guest_name, parse_mode},
+    process::{files, output_file::OutputFile},
+    runlog::event::{Account, CrashEvent, End, Event, Finding, Guest, Turn},
 };
 
 /// The `event` of the first line.
@@ -53,7 +55,7 @@ pub struct Header {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
-    /// The producers' image, as [`Source::written`](crate::image::Source::written) has it.
+    /// The producers' image, as [`Source::written`](crate::vmm::image::Source::written) has it.
     pub producer: String,
     /// The consumers' image, likewise.
     pub consumer: String,
@@ -385,7 +387,7 @@ impl<'a> Recorder<'a> {
 }
 
 fn append_line(lines: &mut Vec<u8>, record: &impl Serialize) -> io::Result<()> {
-    output::json::write(&mut *lines, record)?;
+    json::write(&mut *lines, record)?;
     lines.push(b'\n');
     Ok(())
 }

@@ -4,11 +4,8 @@
 //! watched while it goes on (see [`Narrator`]). Each line is checked against those before it, so that
 //! whatever is shown of a story agrees with itself.
 
-mod items;
-mod line;
-mod narrator;
-mod problem;
-mod tally;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, io::BufRead, path::Path};
 
@@ -17,15 +14,22 @@ use guest_abi::{
     transition::Role,
 };
 
-pub use items::{Item, Items};
-pub use line::{Crash, Dropped, End, ExitCounts, Exited, Guest, Output, Run, StatsRow, VmStats};
-pub use narrator::{Listener, Narrator};
-pub use problem::{Problem, StoryError};
-pub use tally::Counts;
+pub use crate::runlog::error::{Problem, StoryError};
+pub use crate::runlog::items::{Item, Items};
+pub use crate::runlog::line::{
+    Crash, Dropped, End, ExitCounts, Exited, Guest, Output, Run, StatsRow, VmStats,
+};
+pub use crate::runlog::live::{Listener, Narrator};
+pub use crate::runlog::tally::Counts;
 
-use crate::{command::CommandLine, error::Status, event::Audit, files, pc::screen_text, recording::Options};
-use line::Line;
-use tally::Tally;
+use crate::runlog::line::{self, Line};
+use crate::runlog::tally::Tally;
+use crate::{
+    lab::error::Status,
+    process::files,
+    runlog::{command_line::CommandLine, event::Audit, recording::Options},
+    vmm::pc::screen_text,
+};
 
 /// The largest file that is read, in bytes. A story takes no more memory than its file has.
 const MAX_FILE_SIZE: u64 = 1 << 30;
@@ -400,6 +404,3 @@ impl Story {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

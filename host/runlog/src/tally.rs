@@ -13,7 +13,7 @@ pub struct Counts {
 
 /// One VM's counts over time.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     turns: Vec<Entry>,
 }
 
@@ -28,7 +28,7 @@ struct Entry {
 
 impl Tally {
     /// Enters the VM's next turn.
-    pub(super) fn enter(&mut self, turn: usize, items: usize, exits: u64) {
+    pub(crate) fn enter(&mut self, turn: usize, items: usize, exits: u64) {
         let before = self.turns.last().copied().unwrap_or_default();
         let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         self.turns.push(Entry {
@@ -40,7 +40,7 @@ impl Tally {
     }
 
     /// What it had done after the run's first `turns` turns.
-    pub(super) fn after(&self, turns: usize) -> Counts {
+    pub(crate) fn after(&self, turns: usize) -> Counts {
         let own = self.turns.partition_point(|entry| entry.turn as usize <= turns);
         let last = own.checked_sub(1).map(|last| self.turns[last]);
         last.map_or(Counts::default(), |Entry { items, exits, .. }| Counts {

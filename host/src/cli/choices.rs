@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use guest_abi::{mailbox::Quota, mode::CpuMode};
 
-use crate::{output::Form, schedule::ScheduleSpec};
+use crate::{lab::schedule::ScheduleSpec, output::Form};
 
 /// A form of output, or of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

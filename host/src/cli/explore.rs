@@ -16,13 +16,14 @@ use super::{
     recordings_folder,
 };
 use crate::{
-    explore::{Capacities, Plan},
-    image::Source,
-    jail::Jail,
-    limits::Limits,
-    machine::Secrets,
-    prodcons::Guests,
-    values::{parse_memory, parse_seconds, parse_timeout},
+    cli::values::{parse_memory, parse_seconds, parse_timeout},
+    lab::{
+        exchange::Guests,
+        explore::{Capacities, Plan},
+        limits::Limits,
+    },
+    process::jail::Jail,
+    vmm::{image::Source, machine::Secrets},
 };
 
 /// Look for a schedule, a capacity and a seed at which a guest of the exchange fails.
@@ -199,7 +200,7 @@ mod tests {
     use super::*;
     use crate::{
         cli::{Cli, Command},
-        exchange::Orders,
+        runlog::ring_check::Orders,
     };
 
     fn parse(args: &[&str]) -> Result<ExploreArgs, clap::Error> {

@@ -7,11 +7,10 @@ use guest_abi::{mailbox::Quota, mode::CpuMode};
 
 use super::image_path;
 use crate::{
-    exchange::Orders,
-    image::Source,
-    machine::Secrets,
-    prodcons,
-    values::{is_guest_name, parse_quota},
+    cli::values::{is_guest_name, parse_quota},
+    lab::exchange,
+    runlog::ring_check::Orders,
+    vmm::{image::Source, machine::Secrets},
 };
 
 /// Who takes part in an exchange, and how much each moves.
@@ -42,11 +41,11 @@ pub(super) struct GuestsArgs {
 
 impl GuestsArgs {
     fn producer(&self, mode: CpuMode) -> Source {
-        source(self.producer.as_deref(), prodcons::PRODUCER, mode)
+        source(self.producer.as_deref(), exchange::PRODUCER, mode)
     }
 
     fn consumer(&self, mode: CpuMode) -> Source {
-        source(self.consumer.as_deref(), prodcons::CONSUMER, mode)
+        source(self.consumer.as_deref(), exchange::CONSUMER, mode)
     }
 
     /// The guests whose images are taken from the images' folder.
@@ -62,9 +61,9 @@ impl GuestsArgs {
         memory: u32,
         secrets: Secrets,
         quota: Quota,
-    ) -> prodcons::Guests {
+    ) -> exchange::Guests {
         let image_mode = mode.unwrap_or(CpuMode::Protected);
-        prodcons::Guests {
+        exchange::Guests {
             producer: self.producer(image_mode),
             consumer: self.consumer(image_mode),
             producers: self.producers.unwrap_or(1).into(),

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::{jail::Jail, output};
+use crate::{output, process::jail::Jail};
 
 /// How the process is confined while guests run.
 #[derive(Clone, Debug, Default, Args)]

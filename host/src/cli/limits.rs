@@ -5,9 +5,8 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::{
-    limits::Limits,
-    log_filter::LogFilter,
-    values::{parse_size, parse_timeout},
+    cli::values::{parse_size, parse_timeout},
+    lab::{limits::Limits, log_filter::LogFilter},
 };
 
 /// What a run may take.

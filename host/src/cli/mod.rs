@@ -7,6 +7,7 @@ mod jail;
 mod limits;
 mod run;
 mod test;
+pub mod values;
 mod view;
 
 use std::{env, path::PathBuf, time::Duration};
@@ -22,7 +23,7 @@ pub use view::ViewArgs;
 
 use choices::VerdictForm;
 
-use crate::{compare, kvm::System, values::parse_timeout};
+use crate::{cli::values::parse_timeout, kvm::System, views::compare};
 
 /// The end of the short help, which leaves out the lesser options.
 const SHORT_HELP: &str = "--help has all options, and the exit statuses.";

@@ -17,23 +17,32 @@ use super::{
     limits::LimitArgs,
 };
 use crate::{
-    error::Error,
-    explain::Explain,
-    gdb,
-    image::{ImageFormat, Request},
-    jail::Jail,
-    machine::Secrets,
-    observe::Observe,
+    cli::values::{is_guest_name, parse_address, parse_capacity, parse_memory},
+    debug::{
+        explain::Explain,
+        gdb,
+        timeline::Timeline,
+        trace::{self, Shown},
+    },
+    lab::{
+        error::Error,
+        exchange,
+        observe::Observe,
+        pipeline::{self, Experiment, Vm, VmGuest},
+        schedule::{DEFAULT_TURNS, ScheduleSpec},
+        single,
+    },
     output::Form,
-    output_file::{Named, check_distinct},
-    pc, prodcons,
-    relay::{self, Experiment, Vm, VmGuest},
-    schedule::{DEFAULT_TURNS, ScheduleSpec},
-    seed, solo,
-    timeline::Timeline,
-    trace::{self, Shown},
-    values::{is_guest_name, parse_address, parse_capacity, parse_memory},
-    view,
+    process::{
+        jail::Jail,
+        output_file::{Named, check_distinct},
+    },
+    views::tui,
+    vmm::{
+        image::{ImageFormat, Request},
+        machine::Secrets,
+        pc, random,
+    },
 };
 
 /// Run an experiment or a guest.
@@ -189,11 +198,11 @@ it; 70 a bug of guestlab's.";
 #[derive(Debug)]
 pub enum Plan {
     /// The exchange.
-    Prodcons(prodcons::Plan),
+    Prodcons(exchange::Plan),
     /// An experiment of the user's.
-    Relay(relay::Plan),
+    Relay(pipeline::Plan),
     /// One guest.
-    Solo(solo::Plan),
+    Solo(single::Plan),
 }
 
 impl Plan {
@@ -322,7 +331,7 @@ impl RunArgs {
     /// Options that do not go together, or no seed could be drawn.
     pub fn plan(&self) -> Result<Plan, Error> {
         self.check()?;
-        if let Some(why) = view::missing_terminal().filter(|_| self.tui) {
+        if let Some(why) = tui::missing_terminal().filter(|_| self.tui) {
             return Err(Error::Usage(format!(
                 "--tui needs a terminal, and {why}; without it the run is a transcript"
             )));
@@ -330,7 +339,7 @@ impl RunArgs {
         let experiment = self.experiment()?;
         let seed = match self.seed.or(experiment.as_ref().and_then(|experiment| experiment.seed)) {
             Some(seed) => seed,
-            None => seed::draw().map_err(|source| Error::Os { what: "draw a seed", source })?,
+            None => random::draw().map_err(|source| Error::Os { what: "draw a seed", source })?,
         };
         let vms = match &experiment {
             Some(experiment) => experiment.vms.len(),
@@ -351,11 +360,11 @@ impl RunArgs {
         Ok(plan)
     }
 
-    fn prodcons(&self, seed: u64) -> prodcons::Plan {
+    fn prodcons(&self, seed: u64) -> exchange::Plan {
         let ExchangeArgs { preset, schedule, turns, items, capacity, record: _, guests } = &self.exchange;
         let (preset_schedule, preset_quota) = preset.unwrap_or(Preset::Random).orders();
         let mode = self.mode.map(CpuMode::from);
-        prodcons::Plan {
+        exchange::Plan {
             guests: guests.guests(mode, self.memory(), self.secrets(), preset_quota),
             schedule: schedule.clone().unwrap_or(preset_schedule),
             turns: *turns,
@@ -398,12 +407,12 @@ impl RunArgs {
         Ok(Some(experiment))
     }
 
-    fn relay(&self, experiment: Experiment, seed: u64) -> relay::Plan {
+    fn relay(&self, experiment: Experiment, seed: u64) -> pipeline::Plan {
         let image = |vm: &Vm| match &vm.guest {
             VmGuest::Named(name) => image_path(name, vm.mode.unwrap_or(CpuMode::Protected)),
             VmGuest::Image(path) => path.clone(),
         };
-        relay::Plan {
+        pipeline::Plan {
             images: experiment.vms.iter().map(image).collect(),
             seed,
             limits: self.limits.limits(experiment.timeout, self.quiet),
@@ -414,8 +423,8 @@ impl RunArgs {
         }
     }
 
-    fn solo(&self, image: PathBuf, seed: u64) -> solo::Plan {
-        solo::Plan {
+    fn solo(&self, image: PathBuf, seed: u64) -> single::Plan {
+        single::Plan {
             image,
             request: self.request(),
             arguments: self.arguments.clone(),
@@ -614,8 +623,8 @@ mod tests {
     use super::*;
     use crate::{
         cli::{Cli, Command},
-        exchange::Orders,
-        limits::Limits,
+        lab::limits::Limits,
+        runlog::ring_check::Orders,
     };
 
     fn parse(args: &[&str]) -> RunArgs {
@@ -626,7 +635,7 @@ mod tests {
         }
     }
 
-    fn prodcons(args: &[&str]) -> prodcons::Plan {
+    fn prodcons(args: &[&str]) -> exchange::Plan {
         match parse(args).plan().expect("a plan") {
             Plan::Prodcons(plan) => plan,
             Plan::Solo(_) | Plan::Relay(_) => panic!("not an exchange"),

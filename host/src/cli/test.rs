@@ -7,10 +7,12 @@ use guest_abi::layout::DEFAULT_MEMORY;
 
 use super::{DeviceArgs, JailArgs, limits::LimitArgs};
 use crate::{
-    error::Error,
-    jail::Jail,
-    suite::{Plan, Selection},
-    values::parse_memory,
+    cli::values::parse_memory,
+    lab::{
+        error::Error,
+        guest_tests::{Plan, Selection},
+    },
+    process::jail::Jail,
 };
 
 /// Run the tests that images hold, each in a VM of its own.

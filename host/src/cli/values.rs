@@ -11,7 +11,7 @@ use guest_abi::{
 
 use ratatui::layout::Size;
 
-use crate::memory::check_size;
+use crate::vmm::memory::check_size;
 
 /// A ring's capacity in items.
 ///

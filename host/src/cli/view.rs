@@ -6,8 +6,8 @@ use clap::Args;
 use ratatui::layout::Size;
 
 use crate::{
-    values::parse_screen,
-    view::{Picture, Plan},
+    cli::values::parse_screen,
+    views::tui::{Picture, Plan},
 };
 
 /// Show a run in the terminal, forwards and backwards: a recording, or what `--format jsonl` wrote.

@@ -3,23 +3,20 @@
 use std::{borrow::Cow, fmt, io, path::PathBuf, time::Duration};
 
 use crate::{
-    crash::Crash,
-    event::Finding,
-    exchange::Refusal,
-    foreign,
-    hypercall::PanicReport,
-    image::ImageError,
-    interrupt::Signal,
+    debug::crash_report::{Evidence, Report, Wanted, is_a_librarys},
     kvm::{SystemError, VcpuError},
-    memory::{MemoryError, check_size},
+    lab::{pipeline::FileError, replay::Difference, schedule::ScheduleError},
     output::{visible, visible_line},
-    pc::{Device, device_at},
-    post_mortem::{Evidence, Report, Wanted, is_a_librarys},
-    recording::RecordingError,
-    relay::FileError,
-    replay::Difference,
-    schedule::ScheduleError,
-    story::StoryError,
+    process::signals::Signal,
+    runlog::{event::Finding, recording::RecordingError, ring_check::Refusal, story::StoryError},
+    vmm::{
+        fault::Crash,
+        foreign,
+        hypercall::PanicReport,
+        image::ImageError,
+        memory::{MemoryError, check_size},
+        pc::{Device, device_at},
+    },
 };
 
 /// The exit status of the program. The numbers are a contract.

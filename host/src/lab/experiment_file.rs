@@ -32,9 +32,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::{
-    files,
-    schedule::{Schedule, ScheduleError, ScheduleSpec},
-    values::{is_guest_name, parse_memory, parse_mode, parse_timeout},
+    cli::values::{is_guest_name, parse_memory, parse_mode, parse_timeout},
+    lab::schedule::{Schedule, ScheduleError, ScheduleSpec},
+    process::files,
 };
 
 /// The largest experiment file that is read, in bytes.

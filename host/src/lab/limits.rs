@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::log_filter::LogFilter;
+use crate::lab::log_filter::LogFilter;
 
 /// The limits of one run. Guests' memory is a limit, too, but of each guest: it is made with it.
 #[derive(Clone, Debug, PartialEq, Eq)]

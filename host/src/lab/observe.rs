@@ -1,6 +1,12 @@
 //! Who looks on while guests run.
 
-use crate::{error::Error, gdb, jail::Needs, kvm::System, machine::Machine, trace};
+use crate::{
+    debug::{gdb, trace},
+    kvm::System,
+    lab::error::Error,
+    process::jail::Needs,
+    vmm::machine::Machine,
+};
 
 /// Who looks on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

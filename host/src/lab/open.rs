@@ -5,11 +5,13 @@ use std::path::Path;
 use guest_abi::mode::CpuMode;
 
 use crate::{
-    error::Error,
-    image::{Image, ImageError, Problem, Request, Start},
     kvm::{System, module_name},
-    launch,
-    paging::LARGE_PAGE_32,
+    lab::error::Error,
+    vmm::{
+        boot,
+        image::{Image, ImageError, Problem, Request, Start},
+        paging::LARGE_PAGE_32,
+    },
 };
 
 /// Opens an image that is to run in a memory.
@@ -49,7 +51,7 @@ pub fn open_guest(system: &System, path: &Path, mode: Option<CpuMode>, memory: u
 ///
 /// KVM does not have the mode, or refused to try it.
 pub fn check_mode(system: &System, mode: CpuMode) -> Result<(), Error> {
-    if mode == CpuMode::Paged && !launch::mode_works(system, mode)? {
+    if mode == CpuMode::Paged && !boot::mode_works(system, mode)? {
         let module = module_name().unwrap_or_else(|| "of unknown kind".into());
         return Err(Error::ModeMissing { mode: mode.name(), module });
     }

@@ -1,29 +1,31 @@
 //! Experiments of any kind: the host relays the mailbox from the VM whose turn it was to the one whose
 //! turn is next. What it holds is the guests' own affair.
 
-mod file;
-
 use std::{collections::BTreeMap, path::PathBuf};
 
-pub use file::{Experiment, FileError, Place, Vm, VmGuest};
+pub use crate::lab::experiment_file::{Experiment, FileError, Place, Vm, VmGuest};
 
 use guest_abi::mailbox::MAX_MESSAGE_SIZE;
 
 use crate::{
-    admission,
-    crash::Crash,
-    error::Error,
-    event::{End, Event, Guest, Relay, Run},
-    image::Image,
-    jail::Jail,
     kvm::System,
-    launch::Parameters,
-    limits::Limits,
-    machine::{Machine, Secrets},
-    observe::Observe,
+    lab::{
+        error::Error,
+        limits::Limits,
+        observe::Observe,
+        open,
+        schedule::Schedule,
+        session::{self, Session, TurnEnd},
+    },
     output::Sink,
-    schedule::Schedule,
-    session::{self, Session, TurnEnd},
+    process::jail::Jail,
+    runlog::event::{End, Event, Guest, Relay, Run},
+    vmm::{
+        boot::Parameters,
+        fault::Crash,
+        image::Image,
+        machine::{Machine, Secrets},
+    },
 };
 
 /// What to run.
@@ -56,7 +58,7 @@ pub fn run(system: System, jail: &Jail, plan: &Plan, sink: &mut dyn Sink) -> Res
     let images = vms
         .iter()
         .zip(&plan.images)
-        .map(|(vm, path)| admission::open_guest(&system, path, vm.mode, vm.memory))
+        .map(|(vm, path)| open::open_guest(&system, path, vm.mode, vm.memory))
         .collect::<Result<Vec<_>, _>>()?;
     let machines = (1..)
         .zip(vms.iter().zip(&images))

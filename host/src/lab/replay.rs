@@ -9,23 +9,27 @@ use std::{
 
 use guest_abi::{mailbox::Quota, mode::CpuMode, ring::Capacity};
 
+use crate::runlog::json;
 use crate::{
-    error::Error,
-    event::{Event, Run},
-    exchange::Orders,
-    image::Source,
-    jail::Jail,
     kvm::System,
-    limits::Limits,
-    machine::Secrets,
-    observe::Observe,
-    output::{self, Sink},
-    prodcons::{self, Guests, Plan},
-    recording::{
-        Options, Problem, RecordedCrash, RecordedEnd, RecordedGuest, RecordedTurn, Recording, RecordingError,
-        Step,
+    lab::{
+        error::Error,
+        exchange::{self, Guests, Plan},
+        limits::Limits,
+        observe::Observe,
+        schedule,
     },
-    schedule,
+    output::{self, Sink},
+    process::jail::Jail,
+    runlog::{
+        event::{Event, Run},
+        recording::{
+            Options, Problem, RecordedCrash, RecordedEnd, RecordedGuest, RecordedTurn, Recording,
+            RecordingError, Step,
+        },
+        ring_check::Orders,
+    },
+    vmm::{image::Source, machine::Secrets},
 };
 
 /// Runs a recording again; `own` says where the image of a guest is that has a name.
@@ -48,7 +52,7 @@ pub fn run(
     let turns = recording.schedule();
     let plan = plan(&recording, guests, turns, timeout);
     let mut checker = Checker { recording: &recording, next: 0, timed_out: false, stopped: None };
-    let outcome = prodcons::run(system, jail, &plan, &mut checker);
+    let outcome = exchange::run(system, jail, &plan, &mut checker);
     match checker.stopped {
         Some(Stopped::OtherImage(problem)) => {
             Err(RecordingError { path: path.into(), line: Some(2), problem }.into())
@@ -231,8 +235,8 @@ impl Sink for Checker<'_> {
 
 fn shown(step: &Step) -> String {
     match step {
-        Step::Turn(turn) => output::json::text(turn),
-        Step::Crash(crash) => output::json::text(crash),
-        Step::End(end) => output::json::text(end),
+        Step::Turn(turn) => json::text(turn),
+        Step::Crash(crash) => json::text(crash),
+        Step::End(end) => json::text(end),
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use serde::Deserialize;
 
-use crate::{files, seed::SplitMix64};
+use crate::{process::files, vmm::random::SplitMix64};
 
 /// A schedule as a person writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -7,20 +7,26 @@ use std::{
 };
 
 use crate::{
-    crash::Crash,
-    error::{Error, GuestEnd, GuestError, Place},
-    event::{
+    debug::crash_report::Report,
+    lab::{
+        error::{Error, GuestEnd, GuestError, Place},
+        limits::Limits,
+    },
+    output::{self, Sink},
+    process::{
+        jail::{Jail, Needs, Thread},
+        watchdog::{Expiry, Watchdog},
+    },
+    runlog::event::{
         Console, CrashEvent, Dropped, End, Event, Exits, Location, Log, ProfileEvent, StatsEvent, VmStats,
     },
-    hypercall::{Said, Stop},
-    jail::{Jail, Needs, Thread},
-    limits::Limits,
-    machine::{Halt, Machine},
-    output::{self, Sink},
-    pc,
-    post_mortem::Report,
-    stats::ExitStats,
-    watchdog::{Expiry, Watchdog},
+    vmm::{
+        fault::Crash,
+        hypercall::{Said, Stop},
+        machine::{Halt, Machine},
+        pc,
+        stats::ExitStats,
+    },
 };
 
 /// The limits and the output of one run. Threads that run machines share it.

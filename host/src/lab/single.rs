@@ -3,21 +3,25 @@
 use std::path::PathBuf;
 
 use crate::{
-    admission,
-    crash::Crash,
-    error::Error,
-    event::{Event, ExitEvent, ScreenEvent},
-    hypercall::Stop,
-    image::{Request, Start},
-    jail::{Jail, Needs},
     kvm::System,
-    launch::Parameters,
-    limits::Limits,
-    machine::{Machine, Secrets},
-    observe::Observe,
+    lab::{
+        error::Error,
+        limits::Limits,
+        observe::Observe,
+        open,
+        session::{self, Session},
+    },
     output::{self, Sink},
-    pc::{self, Base, Pc, Screen},
-    session::{self, Session},
+    process::jail::{Jail, Needs},
+    runlog::event::{Event, ExitEvent, ScreenEvent},
+    vmm::{
+        boot::Parameters,
+        fault::Crash,
+        hypercall::Stop,
+        image::{Request, Start},
+        machine::{Machine, Secrets},
+        pc::{self, Base, Pc, Screen},
+    },
 };
 
 /// What to run.
@@ -53,7 +57,7 @@ pub struct Plan {
 ///
 /// The image or the machine cannot be used, or the guest did not end well.
 pub fn run(system: System, jail: &Jail, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Error> {
-    let image = admission::open(&system, &plan.image, plan.request, plan.memory)?;
+    let image = open::open(&system, &plan.image, plan.request, plan.memory)?;
     if !plan.arguments.is_empty() && matches!(image.start(), Start::Direct { .. }) {
         return Err(Error::Usage(
             "arguments after -- reach only guests that are built with guest-rt, and Multiboot kernels as their command line".into(),

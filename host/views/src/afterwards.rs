@@ -2,8 +2,9 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use super::{Patient, Sink, transcript::Transcript};
-use crate::event::Event;
+use super::transcript::Transcript;
+use crate::output::{Patient, Sink};
+use crate::runlog::event::Event;
 
 /// Keeps how a run ended.
 pub struct Afterwards {

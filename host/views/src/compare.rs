@@ -8,11 +8,14 @@ use std::{
 
 use serde::Serialize;
 
+use crate::runlog::json;
 use crate::{
-    error::Error,
-    event::Finding,
+    lab::error::Error,
     output::{self, Form, visible_line},
-    story::{Crash, Deed, Story, Turn},
+    runlog::{
+        event::Finding,
+        story::{Crash, Deed, Story, Turn},
+    },
 };
 
 /// The longest value that the table shows, in characters: a schedule may have thousands, and a line is to
@@ -62,7 +65,7 @@ pub fn run(plan: &Plan) -> Result<(), Error> {
     let comparison = Comparison::of(&[Story::open(one)?, Story::open(other)?]);
     match plan.form {
         Form::Text => output::line(output::visible(&comparison.text(plan)).to_string().trim_end()),
-        Form::JsonLines => output::line(&output::json::text(&comparison)),
+        Form::JsonLines => output::line(&json::text(&comparison)),
     }
 }
 

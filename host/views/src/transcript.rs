@@ -10,14 +10,16 @@ use anstyle::{AnsiColor, Style};
 use guest_abi::{ring::Ring, transition::Role};
 use log::Level;
 
-use super::{LineEnds, Sink, Utf8Stream, visible, visible_line};
+use crate::output::{LineEnds, Sink, Utf8Stream, visible, visible_line};
 use crate::{
-    event::{
+    runlog::event::{
         Account, Audit, Console, Dropped, End, Event, Exits, FunctionProfile, Guest, Log, ProfileEvent,
         Relay, Run, ScreenEvent, StatsEvent, Turn, TurnsProfile, VmProfile, VmStats,
     },
-    pc::screen_text,
-    stats::{Row, microseconds},
+    vmm::{
+        pc::screen_text,
+        stats::{Row, microseconds},
+    },
 };
 
 const PRODUCER: Style = AnsiColor::Green.on_default();
@@ -31,7 +33,7 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 const TAKES_ALL: &str = "a String takes all text";
 
 /// Writes events for people.
-pub(super) struct Transcript<W> {
+pub(crate) struct Transcript<W> {
     writer: W,
     color: bool,
     quiet: bool,
@@ -52,7 +54,7 @@ pub(super) struct Transcript<W> {
 }
 
 impl<W: Write + Send> Transcript<W> {
-    pub(super) fn new(writer: W, color: bool, quiet: bool) -> Self {
+    pub(crate) fn new(writer: W, color: bool, quiet: bool) -> Self {
         let (names, consoles, lines) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         Self {
             writer,
@@ -70,7 +72,7 @@ impl<W: Write + Send> Transcript<W> {
     }
 
     /// Where it was written to.
-    pub(super) fn into_writer(self) -> W {
+    pub(crate) fn into_writer(self) -> W {
         self.writer
     }
 
@@ -257,7 +259,7 @@ impl<W: Write + Send> Transcript<W> {
     fn dropped(&mut self, dropped: &Dropped<'_>) -> io::Result<()> {
         let Dropped { vm, name, bytes, limit } = dropped;
         self.flush()?;
-        super::complain(&format!(
+        crate::output::complain(&format!(
             "VM {vm}, {name}: printed {bytes} bytes more than the {limit} that --max-output allows; they were dropped"
         ));
         Ok(())

@@ -3,7 +3,7 @@
 //!
 //! A guest of guest-rt finds memory as [`guest_abi::layout`] draws it. One that others built finds
 //! memory without holes from 0 to its size, and behind it pages of the host's: the text of the
-//! exit counts with the host's [vectors](crate::vectors), then page tables, or the information of a boot loader.
+//! exit counts with the host's [vectors](crate::vmm::vectors), then page tables, or the information of a boot loader.
 
 use guest_abi::{
     boot::{self, BootInfo},
@@ -12,11 +12,13 @@ use guest_abi::{
 };
 
 use crate::{
-    image::{Image, Start},
     kvm::{CpuState, Exit, System, Vcpu, VcpuError},
-    memory::{GuestMemory, MemoryError},
-    paging, seed,
-    vectors::Vectors,
+    vmm::{
+        image::{Image, Start},
+        memory::{GuestMemory, MemoryError},
+        paging, random,
+        vectors::Vectors,
+    },
 };
 
 /// What a guest is started with.
@@ -92,7 +94,7 @@ fn boot_image(memory: &GuestMemory, entry: u16, parameters: Parameters<'_>) -> R
         magic: boot::MAGIC,
         memory: parameters.memory,
         vm: parameters.vm,
-        seed: seed::guest_seed(parameters.seed, parameters.vm),
+        seed: random::guest_seed(parameters.seed, parameters.vm),
         arguments: len,
     };
     memory.write_record(layout::BOOT_INFO, &info)?;
@@ -259,7 +261,7 @@ pub fn mode_works(system: &System, mode: CpuMode) -> Result<bool, VcpuError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{ImageFormat, Request};
+    use crate::vmm::image::{ImageFormat, Request};
 
     fn flat(len: usize, load: u32, mode: CpuMode) -> Image {
         let request =

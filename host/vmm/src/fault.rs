@@ -6,12 +6,14 @@ use std::borrow::Cow;
 use guest_abi::{layout::MAX_MEMORY, port::Port, transition::Violation};
 
 use crate::{
-    exchange::Refusal,
     kvm::{Direction, Width},
-    memory::Place,
-    pc::{Device, MemoryDevice, device_in_memory_at},
-    trap::TrapReport,
-    unhandled::{TripleFault, Unemulated, Unhandled},
+    runlog::ring_check::Refusal,
+    vmm::{
+        exception::TrapReport,
+        memory::Place,
+        pc::{Device, MemoryDevice, device_in_memory_at},
+        unhandled::{TripleFault, Unemulated, Unhandled},
+    },
 };
 
 /// Why a guest was stopped.

@@ -11,15 +11,17 @@ use log::Level;
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::{
-    clock::Clock,
-    crash::Crash,
     kvm::{Direction, Width},
-    memory::{GuestMemory, Place},
-    pc,
-    seed::split,
-    stats::ExitStats,
-    timer::Timer,
-    trap::TrapReport,
+    vmm::{
+        clock::Clock,
+        exception::TrapReport,
+        fault::Crash,
+        memory::{GuestMemory, Place},
+        pc,
+        random::split,
+        stats::ExitStats,
+        timer::Timer,
+    },
 };
 
 /// A hypercall, decoded.

@@ -15,30 +15,34 @@ use guest_abi::{
 };
 
 use crate::{
-    clock::Clock,
-    crash::Crash,
-    driver::{Driver, Order},
-    event::VmProfile,
-    explain::Explain,
-    foreign,
-    hypercall::{self, Reply, Said, Services, Stop},
-    image::{Image, Start},
-    instruction::Access,
+    debug::{
+        crash_report::{Evidence, History, Origin},
+        driver::{Driver, Order},
+        explain::Explain,
+        instruction::Access,
+        spot::Spot,
+        timeline::{Stay, Timeline},
+    },
     kvm::{Direction, Exit, Registers, System, Vcpu, VcpuError},
-    launch::{self, Launch, Parameters},
-    limits::{Limits, Printed},
-    memory::{GuestMemory, MemoryError, Place},
+    lab::limits::{Limits, Printed},
     output,
-    pc::{Pc, device_at},
-    post_mortem::{Evidence, History, Origin},
-    spot::Spot,
-    stats::{ExitStats, Reason},
-    timeline::{Stay, Timeline},
-    timer::Timer,
-    trap::TrapReport,
-    unhandled::{TripleFault, Unemulated, Unhandled},
-    vectors::{Interruption, Vectors},
-    watchdog::{Expiry, Registration},
+    process::watchdog::{Expiry, Registration},
+    runlog::event::VmProfile,
+    vmm::{
+        boot::{self, Launch, Parameters},
+        clock::Clock,
+        exception::TrapReport,
+        fault::Crash,
+        foreign,
+        hypercall::{self, Reply, Said, Services, Stop},
+        image::{Image, Start},
+        memory::{GuestMemory, MemoryError, Place},
+        pc::{Pc, device_at},
+        stats::{ExitStats, Reason},
+        timer::Timer,
+        unhandled::{TripleFault, Unemulated, Unhandled},
+        vectors::{Interruption, Vectors},
+    },
 };
 
 /// A guest in its VM.
@@ -135,7 +139,7 @@ impl Machine {
             pc: None,
             text,
             vectors,
-            lacks_paging: may_turn_on_paging(image) && !launch::mode_works(system, CpuMode::Paged)?,
+            lacks_paging: may_turn_on_paging(image) && !boot::mode_works(system, CpuMode::Paged)?,
             culprit: None,
             mailbox: None,
             translation: 0,
@@ -759,7 +763,7 @@ fn translate(
             complain("Invalid GVA");
             0
         }
-        (Some(address), Secrets::Told) => crate::seed::split(address).0,
+        (Some(address), Secrets::Told) => crate::vmm::random::split(address).0,
         (Some(_), Secrets::Mentioned | Secrets::Unspoken) => 0,
         (Some(_), Secrets::Kept) => {
             *secrets = Secrets::Mentioned;

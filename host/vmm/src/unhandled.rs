@@ -1,14 +1,14 @@
 //! What an image that others built does not handle: exceptions and software interrupts that reached the host's
-//! own [handlers](crate::vectors), or that KVM stopped at.
+//! own [handlers](crate::vmm::vectors), or that KVM stopped at.
 
 use std::fmt;
 
 use guest_abi::{block::Trap, mode::CpuMode, trap::Exception};
 
 use crate::{
+    debug::spot::Spot,
     kvm::Direction,
-    spot::Spot,
-    trap::{Cause, TrapReport},
+    vmm::exception::{Cause, TrapReport},
 };
 
 /// An exception or a software interrupt that nothing handles.
@@ -55,7 +55,9 @@ impl Unhandled {
             Cause::Exception(Exception::GeneralProtection) if self.is_at_segments_end() => {
                 return SEGMENTS_END.into();
             }
-            Cause::Exception(exception) => crate::trap::hint(exception, self.spot.extension().is_some()),
+            Cause::Exception(exception) => {
+                crate::vmm::exception::hint(exception, self.spot.extension().is_some())
+            }
             Cause::Timer | Cause::Unknown(_) => return handler.into(),
         };
         format!("{try_first}; {handler}")

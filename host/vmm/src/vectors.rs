@@ -15,9 +15,11 @@ use guest_abi::{
 use x86_64::structures::gdt::DescriptorFlags;
 
 use crate::{
-    image::Image,
     kvm::{Registers, Table, Tables, Vcpu},
-    memory::{GuestMemory, MemoryError},
+    vmm::{
+        image::Image,
+        memory::{GuestMemory, MemoryError},
+    },
 };
 
 /// Where things lie in the page. The text of the exit counts is at its beginning.
@@ -295,7 +297,7 @@ const _: () = assert!(FIRMWARE.start > REAL_MODE_END);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{ImageFormat, Request};
+    use crate::vmm::image::{ImageFormat, Request};
 
     fn image(len: usize, load: u32) -> Image {
         let (format, mode) = (Some(ImageFormat::Flat), Some(CpuMode::Real));

@@ -1,7 +1,7 @@
 //! The documents' claims: a document names the file and the item of the source that does what it
 //! tells of, and the source must have both. So a document cannot outlive what it describes.
 //!
-//! A claim is `#src("host/src/memory.rs", "GuestMemory::new")` in a Typst document, and
+//! A claim is `#src("host/vmm/src/memory.rs", "GuestMemory::new")` in a Typst document, and
 //! `data-file="..." data-item="..."` on an element of a drawing. Beside these, any path below one
 //! of the source folders that a document mentions must be there.
 
@@ -144,8 +144,8 @@ mod tests {
 
     #[test]
     fn paths_are_found_in_running_text() {
-        let text = "`host/src/memory.rs`, guest-rt/link/guest.ld. Also /proc and hosts/x.";
-        assert_eq!(paths(text), ["host/src/memory.rs", "guest-rt/link/guest.ld"]);
+        let text = "`host/vmm/src/memory.rs`, guest-rt/link/guest.ld. Also /proc and hosts/x.";
+        assert_eq!(paths(text), ["host/vmm/src/memory.rs", "guest-rt/link/guest.ld"]);
     }
 
     #[test]

@@ -5,13 +5,15 @@ use std::{collections::BTreeMap, error::Error, fs, ops::Range, time::Instant};
 
 use guest_abi::{mailbox::Quota, ring::Capacity};
 use guestlab::{
-    exchange::Orders,
-    jail::{Jail, Needs},
     kvm::System,
-    machine::Machine,
+    lab::{
+        exchange::{Cast, Guests, Stage, boot},
+        session::Session,
+    },
     output::Silence,
-    prodcons::{Cast, Guests, Stage, boot},
-    session::Session,
+    process::jail::{Jail, Needs},
+    runlog::ring_check::Orders,
+    vmm::machine::Machine,
 };
 
 use super::{Outcome, as_f64, clock::cpu_time, exchange, limits, rate, system, values};

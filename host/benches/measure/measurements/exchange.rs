@@ -4,15 +4,18 @@ use std::{error::Error, fs::File, io, path::Path, time::Instant};
 
 use guest_abi::{layout::DEFAULT_MEMORY, ring::Capacity};
 use guestlab::{
-    event::{End, Event},
-    exchange::Orders,
-    image::Source,
-    jail::Jail,
-    machine::Secrets,
-    observe::Observe,
+    lab::{
+        exchange::{self as experiment, Guests, Plan},
+        observe::Observe,
+        schedule::ScheduleSpec,
+    },
     output::{self, Form, Silence, Sink},
-    prodcons::{self, Guests, Plan},
-    schedule::ScheduleSpec,
+    process::jail::Jail,
+    runlog::{
+        event::{End, Event},
+        ring_check::Orders,
+    },
+    vmm::{image::Source, machine::Secrets},
 };
 
 use super::{Outcome, as_f64, clock::cpu_time, limits, rate, system, values};
@@ -97,7 +100,7 @@ pub(super) fn measure_free(guests: Guests, turns: u64) -> Outcome {
 
 fn run(plan: &Plan, jail: &Jail, inner: Box<dyn Sink>) -> Result<Totals, Box<dyn Error>> {
     let mut sink = Totaling { inner, totals: Totals::default() };
-    prodcons::run(system()?, jail, plan, &mut sink)?;
+    experiment::run(system()?, jail, plan, &mut sink)?;
     Ok(sink.totals)
 }
 

@@ -2,12 +2,16 @@
 
 use guest_abi::{layout::DEFAULT_MEMORY, mode::CpuMode};
 use guestlab::{
-    image::{Image, ImageFormat, Request},
-    jail::{Jail, Needs, Thread},
-    launch::Parameters,
-    limits::Limits,
-    machine::{Halt, Machine, Secrets},
-    watchdog::Watchdog,
+    lab::limits::Limits,
+    process::{
+        jail::{Jail, Needs, Thread},
+        watchdog::Watchdog,
+    },
+    vmm::{
+        boot::Parameters,
+        image::{Image, ImageFormat, Request},
+        machine::{Halt, Machine, Secrets},
+    },
 };
 
 use super::{Outcome, clock::cpu_time, limits, mean_us, system, values};

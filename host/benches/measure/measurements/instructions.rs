@@ -4,13 +4,15 @@ use std::io;
 
 use guest_abi::{ring::Capacity, transition::Role};
 use guestlab::{
-    event::{Account, End, Event, VmProfile},
-    jail::Jail,
-    observe::Observe,
+    debug::trace,
+    lab::{
+        exchange::{self as experiment, Guests, Plan},
+        observe::Observe,
+        schedule::ScheduleSpec,
+    },
     output::Sink,
-    prodcons::{self, Guests, Plan},
-    schedule::ScheduleSpec,
-    trace,
+    process::jail::Jail,
+    runlog::event::{Account, End, Event, VmProfile},
 };
 
 use super::{Outcome, Values, as_f64, exchange, system};
@@ -22,7 +24,7 @@ pub(super) fn count(guests: Guests, capacity: u32, turns: u64, seed: u64) -> Out
     let plan =
         Plan { observe: Observe::Trace(trace::Plan { shown: None, profile: true }), stats: false, ..plan };
     let mut found = Found::default();
-    prodcons::run(system()?, &Jail::Open, &plan, &mut found)?;
+    experiment::run(system()?, &Jail::Open, &plan, &mut found)?;
     let account = found.account.ok_or("an exchange without an account")?;
     let mut values = Values::new();
     let roles = [(Role::Producer, account.produced), (Role::Consumer, account.consumed)];

@@ -9,13 +9,15 @@ use std::{
 
 use guest_abi::layout::DEFAULT_MEMORY;
 use guestlab::{
-    image::{Image, Request},
-    jail::{Jail, Needs},
     kvm::{EmptyVm, Exit, System},
-    launch::{Launch, Parameters},
-    machine::{Machine, Secrets},
+    lab::session::Session,
     output::Silence,
-    session::Session,
+    process::jail::{Jail, Needs},
+    vmm::{
+        boot::{Launch, Parameters},
+        image::{Image, Request},
+        machine::{Machine, Secrets},
+    },
 };
 
 use super::{Outcome, limits, mean_us, system, values};

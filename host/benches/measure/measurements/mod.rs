@@ -10,10 +10,10 @@ mod life;
 use std::{error::Error, path::Path, time::Duration};
 
 use guestlab::{
-    explain::Explain,
-    jail::Jail,
+    debug::explain::Explain,
     kvm::{System, SystemError},
-    limits::Limits,
+    lab::limits::Limits,
+    process::jail::Jail,
 };
 use serde_json::{Map, Value};
 

@@ -3,7 +3,7 @@
 use iced_x86::{Instruction, Mnemonic, OpKind, Register};
 
 use crate::{
-    instruction::{self, MAX_INSTRUCTION},
+    debug::instruction::{self, MAX_INSTRUCTION},
     kvm::{Exit, Registers},
 };
 

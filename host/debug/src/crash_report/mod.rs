@@ -4,10 +4,10 @@
 //! Taking [`Evidence`] copies a little of the guest's state and nothing more; names and instructions are
 //! looked up when somebody wants to read the [`Report`].
 
-mod budget;
+mod backtrace;
 mod code;
+mod limited_reader;
 mod report;
-mod stack;
 mod symbols;
 
 use std::{collections::VecDeque, rc::Rc, sync::Arc};
@@ -19,8 +19,8 @@ pub use symbols::{Piece, Place};
 use x86_64::registers::rflags::RFlags;
 
 use crate::{
-    image::Image,
     kvm::{Exit, Registers},
+    vmm::image::Image,
 };
 
 /// The number of exits that are remembered.
@@ -208,7 +208,7 @@ fn code_around(address: u64, read: &impl Fn(u64, &mut [u8]) -> bool) -> (u64, Ve
 
 fn callers(origin: &Origin, registers: &Registers, read: &impl Fn(u64, &mut [u8]) -> bool) -> Vec<u64> {
     let word = if registers.mode() == CpuMode::Long { 8 } else { 4 };
-    let start = stack::Start {
+    let start = backtrace::Start {
         instruction: registers.instruction(),
         stack: registers.stack(),
         frame: registers.frame(),
@@ -218,5 +218,5 @@ fn callers(origin: &Origin, registers: &Registers, read: &impl Fn(u64, &mut [u8]
         let mut bytes = [0; 8];
         read(address, &mut bytes[..usize::try_from(word).ok()?]).then(|| u64::from_le_bytes(bytes))
     };
-    stack::callers(start, read, |address| origin.is_code(address))
+    backtrace::callers(start, read, |address| origin.is_code(address))
 }

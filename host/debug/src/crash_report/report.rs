@@ -7,15 +7,14 @@ use serde::{Serialize, Serializer};
 
 use super::{
     Evidence,
-    budget::Budget,
     code::{Code, Line},
+    limited_reader::Budget,
     symbols::{Place, Symbols},
 };
 use crate::{
-    foreign,
     kvm::{Direction, Exit, Registers},
     output::visible_line,
-    pc::device_at,
+    vmm::{foreign, pc::device_at},
 };
 
 /// What the paths of Rust's library begin with in images: the name that xtask gives to the toolchain's

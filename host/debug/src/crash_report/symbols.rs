@@ -15,7 +15,7 @@ use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolIndex, Symb
 use serde::Serialize;
 
 use super::{
-    budget::{Budget, File, Section},
+    limited_reader::{Budget, File, Section},
     report::is_rusts,
 };
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::line::Line;
-use crate::interrupt;
+use crate::process::signals;
 
 /// An address for gdb.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl Listener {
             Self::Connected(stream) => stream.as_raw_fd(),
         };
         // A signal that came before this thread was under watch has kicked nobody.
-        while interrupt::signal().is_none() {
+        while signals::signal().is_none() {
             let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
             // SAFETY: it is one structure, and its file is open.
             if unsafe { libc::poll(&raw mut poll, 1, -1) } > 0 {

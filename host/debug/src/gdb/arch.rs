@@ -109,7 +109,7 @@ impl GuestArch for X86_SSE {
 }
 
 fn low(value: u64) -> u32 {
-    crate::seed::split(value).0
+    crate::vmm::random::split(value).0
 }
 
 fn segments(registers: &Registers) -> X86SegmentRegs {

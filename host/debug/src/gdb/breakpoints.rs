@@ -6,9 +6,8 @@
 use gdbstub::target::ext::breakpoints::WatchKind;
 
 use crate::{
-    instruction::{self, Access},
-    kvm::{Pace, Point, PointKind},
-    step::Before,
+    debug::instruction::{self, Access},
+    kvm::{Pace, Point, PointKind, step::Before},
 };
 
 /// What debug registers do on this machine.

@@ -11,7 +11,7 @@ use std::{
 use gdbstub::conn::Connection;
 
 use super::packet::Packet;
-use crate::{interrupt, output::Patient};
+use crate::{output::Patient, process::signals};
 
 /// The most bytes of answers that are kept before they are sent.
 const MAX_WRITTEN: usize = 4096;
@@ -87,7 +87,7 @@ impl Line {
                 return Ok(byte);
             }
             match self.fill() {
-                Err(error) if error.kind() == ErrorKind::Interrupted && interrupt::signal().is_none() => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted && signals::signal().is_none() => {}
                 outcome => outcome?,
             }
         }

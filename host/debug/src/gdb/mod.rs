@@ -10,9 +10,9 @@
 
 mod address;
 mod arch;
+mod breakpoints;
 mod line;
 mod packet;
-mod points;
 mod probe;
 mod target;
 
@@ -33,23 +33,29 @@ use gdbstub::{
 use gdbstub_arch::x86::{X86_64_SSE, X86_SSE};
 use guest_abi::mode::CpuMode;
 
-use self::{
+use crate::debug::gdb::{
     address::Listener,
     arch::GuestArch,
+    breakpoints::Ability,
     line::Line,
-    points::Ability,
     target::{Guest, Resume},
 };
 use crate::{
-    driver::{Driver, Order},
-    error::Error,
-    hypercall::Stop,
-    interrupt,
-    kvm::{Exit, Pace, System, Vcpu, VcpuError},
-    machine::{Halt, Machine},
+    debug::driver::{Driver, Order},
+    kvm::{
+        Exit, Pace, System, Vcpu, VcpuError,
+        step::{Passed, SINGLE_STEP, Stepper},
+    },
+    lab::error::Error,
     output,
-    step::{Passed, SINGLE_STEP, Stepper},
-    watchdog::{Expiry, Registration},
+    process::{
+        signals,
+        watchdog::{Expiry, Registration},
+    },
+    vmm::{
+        hypercall::Stop,
+        machine::{Halt, Machine},
+    },
 };
 
 /// How often a guest that runs is interrupted to look for gdb's own interrupt.
@@ -258,7 +264,7 @@ impl<A: GuestArch> Debugger<A> {
     }
 
     fn broken(&mut self, broken: Broken) -> Result<Order, VcpuError> {
-        if interrupt::signal().is_some() {
+        if signals::signal().is_some() {
             return self.let_go();
         }
         output::complain(&format!("the conversation with gdb broke off ({broken}); the guest runs on"));
@@ -456,7 +462,7 @@ mod tests {
     use guest_abi::layout::PAGE_SIZE;
 
     use super::*;
-    use crate::{explain::Explain, launch::tiny, watchdog::Watchdog};
+    use crate::{debug::explain::Explain, process::watchdog::Watchdog, vmm::boot::tiny};
 
     /// A guest in long mode whose last page is the first of its memory, too; `None` without KVM.
     fn guest_at_the_end() -> Option<Vcpu> {

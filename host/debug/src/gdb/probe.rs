@@ -2,11 +2,13 @@
 
 use guest_abi::mode::CpuMode;
 
-use super::points::Ability;
+use super::breakpoints::Ability;
 use crate::{
-    error::Error,
-    kvm::{Pace, Point, PointKind, System},
-    step::probe::{PUSH, STACK, steps, stops},
+    kvm::{
+        Pace, Point, PointKind, System,
+        step::probe::{PUSH, STACK, steps, stops},
+    },
+    lab::error::Error,
 };
 
 /// What debug registers do for a guest in a mode.

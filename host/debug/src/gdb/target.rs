@@ -23,7 +23,7 @@ use gdbstub::{
 
 use super::{
     arch::GuestArch,
-    points::{Break, Points, Watch},
+    breakpoints::{Break, Points, Watch},
 };
 use crate::kvm::{Vcpu, VcpuError};
 

@@ -18,12 +18,13 @@ use std::{
 
 use serde_json::{Value, json};
 
+use crate::runlog::json;
 use crate::{
-    error::Error,
-    event::{Console, CrashEvent, Event, Log, Relay, Run, Turn},
+    lab::error::Error,
     output::{self, Sink},
-    output_file::OutputFile,
-    stats::{Reason, microseconds},
+    process::output_file::OutputFile,
+    runlog::event::{Console, CrashEvent, Event, Log, Relay, Run, Turn},
+    vmm::stats::{Reason, microseconds},
 };
 use record::Record;
 
@@ -288,7 +289,7 @@ impl TraceFile {
     fn write(&mut self, record: &Record<'_>) {
         let Some(writer) = self.writer.as_mut().filter(|_| !self.is_full) else { return };
         let mut line = if std::mem::replace(&mut self.begun, true) { *b",\n" } else { *b"[\n" }.to_vec();
-        let written = output::json::write(&mut line, record);
+        let written = json::write(&mut line, record);
         self.room = self.room.saturating_sub(line.len() as u64);
         if let Err(error) = written.and_then(|()| writer.write_all(&line)) {
             self.failure.get_or_insert(error);

@@ -4,10 +4,11 @@
 use std::fmt::{self, Write as _};
 
 use crate::{
-    instruction,
-    kvm::Registers,
-    post_mortem::Piece,
-    step::{Before, Delivery},
+    debug::{crash_report::Piece, instruction},
+    kvm::{
+        Registers,
+        step::{Before, Delivery},
+    },
 };
 
 /// The text for what calls a handler between two instructions.

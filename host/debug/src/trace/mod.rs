@@ -3,26 +3,32 @@
 //! A repeated string instruction is one instruction, however often it is repeated: modules differ in how many
 //! repetitions a step has. One that faults and is begun again is two.
 
-mod count;
-mod line;
-mod lines;
+mod format;
+mod output;
+mod profile;
 
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use self::{count::Count, line::Line, lines::Lines};
+use crate::debug::trace::{format::Line, output::Lines, profile::Count};
 use crate::{
-    driver::{Driver, Order},
-    error::Error,
-    event::VmProfile,
-    hypercall::Stop,
-    kvm::{Exit, Registers, System, Vcpu, VcpuError},
-    machine::{Halt, Machine},
-    post_mortem::{Origin, Piece},
-    step::{Before, Passed, Stepper, probe},
-    watchdog::Registration,
+    debug::{
+        crash_report::{Origin, Piece},
+        driver::{Driver, Order},
+    },
+    kvm::{
+        Exit, Registers, System, Vcpu, VcpuError,
+        step::{Before, Passed, Stepper, probe},
+    },
+    lab::error::Error,
+    process::watchdog::Registration,
+    runlog::event::VmProfile,
+    vmm::{
+        hypercall::Stop,
+        machine::{Halt, Machine},
+    },
 };
 
 /// What is to be traced.
@@ -155,7 +161,7 @@ impl Traced {
             Passed::Instructions(all) => tracer.passed(all, Some(&registers)),
             Passed::Delivery(delivery) => {
                 if let Some(mut lines) = tracer.lines().filter(|lines| lines.takes_more()) {
-                    lines.remark(&format!("{}{}", tracer.label, line::delivery(delivery)));
+                    lines.remark(&format!("{}{}", tracer.label, format::delivery(delivery)));
                 }
             }
         }

@@ -8,9 +8,9 @@ use std::{
 
 use super::Shown;
 use crate::{
-    error::Error,
+    lab::error::Error,
     output::{self, Patient, visible_line},
-    output_file::OutputFile,
+    process::output_file::OutputFile,
 };
 
 /// The most bytes that are written where no number of instructions was asked for.

@@ -3,8 +3,8 @@
 use std::{cmp::Reverse, collections::BTreeMap, rc::Rc};
 
 use crate::{
-    event::{FunctionProfile, TurnsProfile, VmProfile},
-    post_mortem::Piece,
+    debug::crash_report::Piece,
+    runlog::event::{FunctionProfile, TurnsProfile, VmProfile},
 };
 
 /// The most addresses that are told apart, so that a guest cannot take the host's memory. Later ones count for

@@ -14,9 +14,9 @@ mod vectors;
 use iced_x86::{FlowControl, Instruction, Mnemonic, Register};
 use x86_64::registers::rflags::RFlags;
 
-use self::vectors::{Handlers, Stops};
+use crate::kvm::step::vectors::{Handlers, Stops};
 use crate::{
-    instruction::{self, MAX_INSTRUCTION},
+    debug::instruction::{self, MAX_INSTRUCTION},
     kvm::{Exit, Pace, Registers, Vcpu, VcpuError},
 };
 

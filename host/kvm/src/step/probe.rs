@@ -4,9 +4,9 @@
 use guest_abi::{layout::PAGE_SIZE, mode::CpuMode};
 
 use crate::{
-    error::Error,
     kvm::{Exit, Pace, System, VcpuError, module_name},
-    launch,
+    lab::error::Error,
+    vmm::boot,
 };
 
 /// `nop`, a push of the accumulator, `hlt`.
@@ -39,7 +39,7 @@ pub fn steps(system: &System, mode: CpuMode) -> Result<(), Error> {
 ///
 /// KVM refused to make the guest.
 pub fn stops(system: &System, mode: CpuMode, pace: &Pace) -> Result<bool, VcpuError> {
-    let mut vcpu = launch::tiny(system, mode, &CODE, STACK)?;
+    let mut vcpu = boot::tiny(system, mode, &CODE, STACK)?;
     vcpu.set_pace(pace)?;
     loop {
         match vcpu.run()? {

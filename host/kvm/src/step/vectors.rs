@@ -4,7 +4,7 @@ use guest_abi::mode::CpuMode;
 
 use crate::{
     kvm::{Registers, Vcpu},
-    memory::{GuestMemory, MemoryError},
+    vmm::memory::{GuestMemory, MemoryError},
 };
 
 /// The linear address of the handler of a vector, where the guest's table has one. `read` copies memory from a

@@ -73,7 +73,7 @@ fn condition(&(index, test): &Argument) -> io::Result<SeccompCondition> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jail::Needs;
+    use crate::process::jail::Needs;
 
     #[test]
     fn a_number_that_passes_always_has_no_other_rule() {

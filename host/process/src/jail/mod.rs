@@ -5,23 +5,23 @@
 //! What is needed later is opened before; threads are started before. `docs/security.md` says what this
 //! protects from, and what not.
 
-mod alarm;
 mod calls;
 mod files;
 mod filter;
 mod heap;
-mod rights;
+mod privileges;
+mod sigsys;
 
 use std::{io, sync::mpsc, thread::JoinHandle};
 
-use crate::stack;
+use crate::process::stack;
 
-pub use alarm::VIOLATION;
 pub use calls::{Argument, Call, Needs, Test, Thread};
 pub use files::note_inherited_files;
 pub use filter::program;
 pub use heap::share_one_arena;
-pub use rights::{confine as give_up_rights, shed as shed_set_user_id};
+pub use privileges::{confine as give_up_rights, shed as shed_set_user_id};
+pub use sigsys::VIOLATION;
 
 /// How a process is confined while guests run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Jail {
     pub fn prepare(&self) -> io::Result<()> {
         match self {
             Self::Open | Self::Rights => Ok(()),
-            Self::Calls { .. } => alarm::install(),
+            Self::Calls { .. } => sigsys::install(),
         }
     }
 
@@ -72,10 +72,10 @@ impl Jail {
         }
         match self {
             Self::Open => Ok(()),
-            Self::Rights => rights::confine(),
+            Self::Rights => privileges::confine(),
             Self::Calls { without } => {
                 let program = filter::program(thread, without.as_deref())?;
-                rights::confine()?;
+                privileges::confine()?;
                 filter::apply(&program)
             }
         }

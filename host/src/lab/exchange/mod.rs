@@ -1,29 +1,35 @@
 //! The producer-consumer exchange: producers and consumers, one of each or many, one ring, and the
 //! hypervisor as the only way between them.
 
-mod cast;
-mod free;
-mod stage;
+mod parallel;
+pub(crate) mod source;
+mod turns;
+mod vms;
 
 use guest_abi::{mode::CpuMode, ring::Capacity};
 
-pub use cast::Cast;
-pub use stage::{Stage, boot};
+pub use turns::{Stage, boot};
+pub use vms::Cast;
 
 use crate::{
-    error::Error,
-    event::{Event, Run},
-    exchange::Orders,
-    image::Source,
-    jail::Jail,
     kvm::System,
-    limits::Limits,
-    machine::{Machine, Secrets},
-    observe::Observe,
+    lab::{
+        error::Error,
+        limits::Limits,
+        observe::Observe,
+        schedule::{DEFAULT_TURNS, Schedule, ScheduleSpec},
+        session::Session,
+    },
     output::Sink,
-    output_file::Named,
-    schedule::{DEFAULT_TURNS, Schedule, ScheduleSpec},
-    session::Session,
+    process::{jail::Jail, output_file::Named},
+    runlog::{
+        event::{Event, Run},
+        ring_check::Orders,
+    },
+    vmm::{
+        image::Source,
+        machine::{Machine, Secrets},
+    },
 };
 
 /// The guest that produces where no other is named.
@@ -94,15 +100,15 @@ enum Play {
     /// One after another, as a schedule has them.
     Along(Schedule),
     /// As they come.
-    Free(free::Limit),
+    Free(parallel::Limit),
 }
 
 impl Plan {
     fn play(&self) -> Result<Play, Error> {
         match &self.schedule {
             ScheduleSpec::Free => Ok(Play::Free(match (self.turns, self.items) {
-                (None, None) => free::Limit { turns: Some(DEFAULT_TURNS), items: None },
-                (turns, items) => free::Limit { turns, items },
+                (None, None) => parallel::Limit { turns: Some(DEFAULT_TURNS), items: None },
+                (turns, items) => parallel::Limit { turns, items },
             })),
             spec => Ok(Play::Along(Schedule::new(spec, self.guests.vms(), self.turns, self.seed)?)),
         }
@@ -171,7 +177,7 @@ fn perform(
         }
         Play::Free(limit) => {
             session.event(&run)?;
-            free::play(&mut stage, session, &mut machines, limit)
+            parallel::play(&mut stage, session, &mut machines, limit)
         }
     };
     let end = stage.end(&outcome, &machines);

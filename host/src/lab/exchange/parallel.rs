@@ -9,7 +9,7 @@
 //! The order of turns is that in which they are adopted, which depends on the host's scheduler: such
 //! a run cannot be repeated.
 //!
-//! [`Exchange::begin`]: crate::exchange::Exchange::begin
+//! [`Exchange::begin`]: crate::runlog::ring_check::Exchange::begin
 
 use std::{
     collections::VecDeque,
@@ -18,8 +18,12 @@ use std::{
 
 use guest_abi::transition::Role;
 
-use super::stage::{Stage, Taken, boot, take_turn};
-use crate::{error::Error, exchange::OpenTurn, machine::Machine, session::Session};
+use super::turns::{Stage, Taken, boot, take_turn};
+use crate::{
+    lab::{error::Error, session::Session},
+    runlog::ring_check::OpenTurn,
+    vmm::machine::Machine,
+};
 
 /// When a free run ends: with whichever comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

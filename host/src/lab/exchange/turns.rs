@@ -1,4 +1,4 @@
-//! The exchange while it is played: turns, one after another or (in [`free`](super::free)) side by
+//! The exchange while it is played: turns, one after another or (in [`free`](super::parallel)) side by
 //! side.
 
 use std::collections::BTreeMap;
@@ -13,13 +13,16 @@ use zerocopy::IntoBytes;
 
 use super::Cast;
 use crate::{
-    conduct::Record,
-    crash::Crash,
-    error::Error,
-    event::{Account, Audit, End, Event, Finding, Turn},
-    exchange::{Exchange, Moved, OpenTurn, Orders},
-    machine::Machine,
-    session::{self, Session, TurnEnd},
+    lab::{
+        error::Error,
+        session::{self, Session, TurnEnd},
+    },
+    runlog::{
+        conduct::Record,
+        event::{Account, Audit, End, Event, Finding, Turn},
+        ring_check::{Exchange, Moved, OpenTurn, Orders},
+    },
+    vmm::{fault::Crash, machine::Machine},
 };
 
 /// The exchange, and how far it has come.

@@ -4,14 +4,17 @@ use guest_abi::transition::Role;
 
 use super::Guests;
 use crate::{
-    admission,
-    error::Error,
-    event::Guest,
-    exchange::{Orders, Party},
-    image::{Image, Source},
     kvm::{System, VcpuError},
-    launch::Parameters,
-    machine::{Machine, Secrets},
+    lab::{error::Error, open},
+    runlog::{
+        event::Guest,
+        ring_check::{Orders, Party},
+    },
+    vmm::{
+        boot::Parameters,
+        image::{Image, Source},
+        machine::{Machine, Secrets},
+    },
 };
 
 /// Who takes part: the producers, then the consumers.
@@ -31,7 +34,7 @@ impl Cast {
     ///
     /// An image cannot be used, or this machine does not have its mode.
     pub fn open(system: &System, guests: &Guests) -> Result<Self, Error> {
-        let open = |source: &Source| admission::open_guest(system, &source.path, guests.mode, guests.memory);
+        let open = |source: &Source| open::open_guest(system, &source.path, guests.mode, guests.memory);
         let (producer, consumer) = (open(&guests.producer)?, open(&guests.consumer)?);
         let mut roles = vec![Role::Producer; guests.producers];
         roles.resize(guests.vms(), Role::Consumer);

@@ -24,19 +24,25 @@ pub use search::Capacities;
 pub use trial::Trial;
 
 use crate::{
-    conduct::Record,
-    error::{Error, GuestError},
-    event::{Finding, Guest},
-    jail::{Jail, Needs},
     kvm::System,
-    limits::Limits,
-    observe::Observe,
+    lab::{
+        error::{Error, GuestError},
+        exchange::{self, Cast},
+        limits::Limits,
+        observe::Observe,
+        schedule,
+        session::Session,
+    },
     output::{self, Form, Silence},
-    output_file::{Named, OutputFile, check_distinct},
-    prodcons::{self, Cast},
-    recording::Recorder,
-    schedule,
-    session::Session,
+    process::{
+        jail::{Jail, Needs},
+        output_file::{Named, OutputFile, check_distinct},
+    },
+    runlog::{
+        conduct::Record,
+        event::{Finding, Guest},
+        recording::Recorder,
+    },
 };
 use search::{Short, Space};
 use shrink::{Shrunk, shrink};
@@ -53,7 +59,7 @@ const MOST_SEARCHES: u32 = 100;
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Who takes part.
-    pub guests: prodcons::Guests,
+    pub guests: exchange::Guests,
     /// The first seed.
     pub seed: u64,
     /// What a trial may take.
@@ -252,10 +258,10 @@ fn numbered(path: &Path, number: u32) -> PathBuf {
 }
 
 /// The run that a trial stands for.
-fn exchange(plan: &Plan, trial: &Trial) -> prodcons::Plan {
+fn exchange(plan: &Plan, trial: &Trial) -> exchange::Plan {
     let (schedule, turns) = schedule::of_turns(trial.schedule());
-    prodcons::Plan {
-        guests: prodcons::Guests { orders: trial.orders, ..plan.guests.clone() },
+    exchange::Plan {
+        guests: exchange::Guests { orders: trial.orders, ..plan.guests.clone() },
         schedule,
         turns,
         items: None,

@@ -12,7 +12,7 @@ use guest_abi::{
 };
 
 use super::Trial;
-use crate::{exchange::Orders, seed::SplitMix64};
+use crate::{runlog::ring_check::Orders, vmm::random::SplitMix64};
 
 /// The longest schedule that is made at random.
 const LONGEST: usize = 64;

@@ -3,7 +3,7 @@
 use guest_abi::{mailbox::Quota, ring::Capacity, transition::Role};
 
 use super::{Trial, search::schedule_number};
-use crate::exchange::Orders;
+use crate::runlog::ring_check::Orders;
 
 /// The largest number of schedules that are tried to show that none is shorter.
 const MOST_SCHEDULES: u64 = 4096;

@@ -5,15 +5,16 @@ use std::time::Duration;
 use guest_abi::ring::Capacity;
 
 use crate::{
-    conduct::Record,
-    error::{Error, GuestError},
-    exchange::Orders,
     kvm::System,
-    machine::Machine,
+    lab::{
+        error::{Error, GuestError},
+        exchange::{self, Cast, Stage},
+        schedule,
+        session::Session,
+    },
     output::Sink,
-    prodcons::{self, Cast, Stage},
-    schedule,
-    session::Session,
+    runlog::{conduct::Record, ring_check::Orders},
+    vmm::machine::Machine,
 };
 
 /// A run that can be tried: all that its outcome depends on, beside the guests.
@@ -96,8 +97,8 @@ impl<'a> Lab<'a> {
     /// # Errors
     ///
     /// A guest failed, or the machine or the output did.
-    pub(super) fn run_again(&self, exchange: &prodcons::Plan, sink: &mut dyn Sink) -> Result<(), Error> {
-        prodcons::run_again(self.system, exchange, self.cast, &self.session.once_more(sink))
+    pub(super) fn run_again(&self, exchange: &exchange::Plan, sink: &mut dyn Sink) -> Result<(), Error> {
+        exchange::run_again(self.system, exchange, self.cast, &self.session.once_more(sink))
     }
 
     /// Makes a trial; `None` if no guest failed.
@@ -135,7 +136,7 @@ fn play(
     machines: &mut [Machine],
     turns: &[usize],
 ) -> Result<(), Error> {
-    machines.iter_mut().try_for_each(|machine| prodcons::boot(session, machine))?;
+    machines.iter_mut().try_for_each(|machine| exchange::boot(session, machine))?;
     for &vm in turns {
         stage.turn(session, &mut machines[vm], vm)?;
         if !stage.exchange().audit() {

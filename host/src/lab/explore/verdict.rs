@@ -6,13 +6,18 @@ use guest_abi::mailbox::Quota;
 use serde::Serialize;
 
 use super::{Found, Moved, Plan, Searched, Shrunk, Spent, Trial};
+use crate::runlog::json;
 use crate::{
-    command::CommandLine,
-    error::{Error, GuestEnd},
-    event::{CrashEvent, Finding, Guest},
+    lab::{
+        error::{Error, GuestEnd},
+        exchange::Cast,
+        session::crash_event,
+    },
     output::{self, Form},
-    prodcons::Cast,
-    session::crash_event,
+    runlog::{
+        command_line::CommandLine,
+        event::{CrashEvent, Finding, Guest},
+    },
 };
 
 /// Says what is going to be explored; a program is told with the verdict.
@@ -68,7 +73,7 @@ impl Verdict<'_> {
     pub(super) fn print(&self) -> Result<(), Error> {
         match self.plan.form {
             Form::Text => output::line(self.text().trim_end()),
-            Form::JsonLines => output::line(&output::json::text(&self.json())),
+            Form::JsonLines => output::line(&json::text(&self.json())),
         }
     }
 

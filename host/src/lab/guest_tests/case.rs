@@ -2,15 +2,19 @@
 
 use super::Plan;
 use crate::{
-    error::{Error, GuestEnd},
-    hypercall::Stop,
-    image::{Image, Test},
     kvm::{System, VcpuError},
-    launch::Parameters,
-    machine::{Machine, Secrets},
-    memory::MemoryError,
+    lab::{
+        error::{Error, GuestEnd},
+        session::Session,
+    },
     output::{Capture, visible, visible_line},
-    session::Session,
+    vmm::{
+        boot::Parameters,
+        hypercall::Stop,
+        image::{Image, Test},
+        machine::{Machine, Secrets},
+        memory::MemoryError,
+    },
 };
 
 /// How a test went.
@@ -95,9 +99,8 @@ fn complaint(outcome: Result<(), Error>, should_panic: Option<&str>) -> Result<O
 mod tests {
     use super::*;
     use crate::{
-        crash::Crash,
-        error::{GuestError, Place},
-        hypercall::PanicReport,
+        lab::error::{GuestError, Place},
+        vmm::{fault::Crash, hypercall::PanicReport},
     };
 
     fn ended(end: GuestEnd) -> Result<(), Error> {

@@ -14,15 +14,14 @@ use report::Report;
 use select::Case;
 
 use crate::{
-    admission,
-    error::Error,
-    image::{Image, Request},
-    jail::{Jail, Needs},
     kvm::{System, VcpuError, module_name},
-    limits::Limits,
-    memory::check_size,
+    lab::{error::Error, limits::Limits, open, session::Session},
     output::Silence,
-    session::Session,
+    process::jail::{Jail, Needs},
+    vmm::{
+        image::{Image, Request},
+        memory::check_size,
+    },
 };
 
 /// What to run.
@@ -98,7 +97,7 @@ fn open(plan: &Plan) -> Result<Vec<Image>, Error> {
 fn missing_modes(system: &System, plan: &Plan, images: &[Image]) -> Result<Vec<Option<String>>, Error> {
     let mut missing = Vec::new();
     for image in images {
-        missing.push(match admission::open(system, image.path(), Request::default(), plan.memory) {
+        missing.push(match open::open(system, image.path(), Request::default(), plan.memory) {
             Ok(_) => None,
             Err(Error::ModeMissing { mode, .. }) => {
                 let module = module_name().unwrap_or_else(|| "KVM".into());

@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::{case::Verdict, select::Case};
 use crate::{
-    error::Error,
+    lab::error::Error,
     output::{self, visible_line},
 };
 

@@ -1,6 +1,6 @@
 //! Which tests are run, and what they are called.
 
-use crate::image::{Image, Test};
+use crate::vmm::image::{Image, Test};
 
 /// Which tests are asked for, as cargo's users ask.
 #[derive(Clone, Debug, Default)]

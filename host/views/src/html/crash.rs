@@ -7,9 +7,11 @@ use serde::Deserialize;
 
 use super::number::{grouped, list};
 use crate::{
-    exchange::States,
     output::visible_line,
-    story::{Crash, Story},
+    runlog::{
+        ring_check::States,
+        story::{Crash, Story},
+    },
 };
 
 /// What a crash's line tells beyond its message. What is missing was not known.

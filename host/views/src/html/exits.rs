@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     output::visible_line,
-    story::{ExitCounts, StatsRow, Story, VmStats},
+    runlog::story::{ExitCounts, StatsRow, Story, VmStats},
 };
 
 /// The most kinds of exits of a VM that are told apart: a guest can cause as many as there are ports.

@@ -12,6 +12,8 @@ mod number;
 mod page;
 mod ring;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod transcript;
 mod turns;
 
@@ -23,11 +25,13 @@ use std::{
 pub use page::page;
 
 use crate::{
-    error::Error,
-    event::Event,
+    lab::error::Error,
     output::{self, Sink},
-    output_file::{Named, OutputFile, check_distinct},
-    story::{Narrator, Story},
+    process::output_file::{Named, OutputFile, check_distinct},
+    runlog::{
+        event::Event,
+        story::{Narrator, Story},
+    },
 };
 
 /// A sink that makes a page of the run, and hands every event on.
@@ -93,6 +97,3 @@ pub fn of_file(file: &Path, path: &Path) -> Result<(), Error> {
 fn cannot(path: &Path, source: io::Error) -> Error {
     Error::Write { what: "report", path: path.into(), source }
 }
-
-#[cfg(test)]
-mod tests;

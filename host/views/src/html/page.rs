@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::{choices, columns::Columns, crash, exits, ring, summary, transcript, turns};
 use crate::{
     output::{visible, visible_line},
-    story::Story,
+    runlog::story::Story,
 };
 
 /// What the page looks like.

@@ -5,10 +5,12 @@ use maud::{Markup, html};
 
 use super::number::{counted, grouped};
 use crate::{
-    error::Status,
-    event::Audit,
+    lab::error::Status,
     output::visible_line,
-    story::{Counts, Guest, Run, Story},
+    runlog::{
+        event::Audit,
+        story::{Counts, Guest, Run, Story},
+    },
 };
 
 /// The class of a role's colour; the form differs, too, wherever it is used.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     output::LineEnds,
-    story::{Deed, Output, Run, Story},
+    runlog::story::{Deed, Output, Run, Story},
 };
 
 /// The size of all lines, in bytes, beyond which the middle is left out.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     output::visible_line,
-    story::{Deed, Run, Story, Turn},
+    runlog::story::{Deed, Run, Story, Turn},
 };
 
 /// The height of a lane.

@@ -16,9 +16,11 @@ use super::{
     terminal::{Input, Screen},
 };
 use crate::{
-    interrupt::Signal,
-    story::Story,
-    watchdog::{Expiry, Watchdog},
+    process::{
+        signals::Signal,
+        watchdog::{Expiry, Watchdog},
+    },
+    runlog::story::Story,
 };
 
 /// How often the terminal is drawn at most: 30 times a second.

@@ -5,16 +5,16 @@
 //! of no terminal; [`svg`] makes a picture of what they draw.
 
 mod draw;
+mod event_loop;
+mod follow_item;
 mod keys;
-mod pages;
+mod overlay;
 mod picture;
-mod show;
 mod signals;
 mod state;
 mod terminal;
 #[cfg(test)]
 mod testing;
-mod way;
 
 use std::{
     env,
@@ -35,19 +35,21 @@ use ratatui::{
 };
 
 pub use draw::{Origin, Scene};
+pub use follow_item::Way;
 pub use keys::Key;
 pub use picture::svg;
 pub use state::{Overlay, Page, Prompt, Question, View, Wish};
-pub use way::Way;
 
 use crate::{
-    error::Error,
-    interrupt, jail,
+    lab::error::Error,
     output::{self, Afterwards, Sink},
-    output_file::{Named, OutputFile, check_distinct},
-    story::{Narrator, Story},
+    process::{
+        jail,
+        output_file::{Named, OutputFile, check_distinct},
+    },
+    runlog::story::{Narrator, Story},
 };
-use show::{Closed, Stage, show};
+use event_loop::{Closed, Stage, show};
 
 /// How often it is looked whether a run has begun.
 const LOOK: Duration = Duration::from_millis(2);
@@ -152,7 +154,7 @@ pub fn live(run: impl FnOnce(&mut dyn Sink) -> Result<(), Error> + Send) -> Resu
         let stage = Stage { story, is_over: Some(is_over) };
         let closed = if has_begun(&stage) { show(&stage, View::following()).map(Some) } else { Ok(None) };
         if !is_over.load(Ordering::Acquire) {
-            interrupt::interrupt();
+            crate::process::signals::interrupt();
         }
         let outcome = run.join().unwrap_or_else(|_| Err(Error::Bug("the run's thread panicked".into())));
         Ok::<_, Error>((outcome, closed))

@@ -12,7 +12,7 @@ use super::{
     },
     state::Page,
 };
-use crate::story::{Crash, Story};
+use crate::runlog::story::{Crash, Story};
 
 /// The keys, and what they do.
 const KEYS: [(&str, &str); 17] = [

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::{Key, Way, pages};
-use crate::story::Story;
+use super::{Key, Way, overlay};
+use crate::runlog::story::Story;
 
 /// The speeds at which a story is played, in steps a second.
 const SPEEDS: [u32; 11] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
@@ -306,7 +306,7 @@ impl View {
     /// Takes a key for what lies above.
     fn turn_page(&mut self, key: Key, story: &Story) {
         let Some(overlay) = &mut self.overlay else { return };
-        let last = pages::lines(overlay.page, story).len().saturating_sub(1);
+        let last = overlay::lines(overlay.page, story).len().saturating_sub(1);
         let scroll = &mut overlay.scroll;
         match key {
             Key::Down => *scroll = scroll.saturating_add(1),

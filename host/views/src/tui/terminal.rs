@@ -21,7 +21,7 @@ use ratatui::{
 };
 
 use super::{Key, draw::Scene, keys::Decoder, signals};
-use crate::{interrupt, output::Patient};
+use crate::{output::Patient, process::signals as process_signals};
 
 /// The largest area that is drawn. What a terminal says of its size may be anything, and each cell takes memory.
 const MOST: Size = Size::new(500, 300);
@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// Whether the process has its terminal. It is locked while something is written there.
 static TAKEN: Mutex<bool> = Mutex::new(false);
 
-/// The terminal. Dropping it gives it back; so do a panic and [`interrupt::die`].
+/// The terminal. Dropping it gives it back; so do a panic and [`signals::die`].
 pub(super) struct Screen {
     /// ratatui's `Terminal` would do, but when it is dropped it complains on standard error, which may be the
     /// terminal that does not take anything.
@@ -68,7 +68,7 @@ impl Screen {
         };
         let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         let mut backend = CrosstermBackend::new(BufWriter::new(Patient::new(output)));
-        interrupt::before_death(give_back);
+        process_signals::before_death(give_back);
         let mut taken = lock();
         *taken = true;
         let outcome = signals::taking(&input, || {

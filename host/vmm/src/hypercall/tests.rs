@@ -9,7 +9,7 @@ use guest_abi::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::stats::Reason;
+use crate::vmm::stats::Reason;
 
 /// A guest's memory and what its hypercalls have done so far.
 struct Guest {

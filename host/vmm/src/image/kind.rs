@@ -3,7 +3,7 @@
 use object::elf::{self, Machine};
 
 use super::Problem;
-use crate::files::RUN_START;
+use crate::process::files::RUN_START;
 
 /// A kind of file, known by bytes at a place.
 struct Known {

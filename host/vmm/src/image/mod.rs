@@ -2,12 +2,11 @@
 //! built, which is ELF files without one, Multiboot 1 kernels, and flat binaries.
 
 mod elf;
+mod error;
 mod flat;
 mod kind;
 mod multiboot;
 mod note;
-mod problem;
-mod source;
 
 use std::{
     fmt::Write,
@@ -16,15 +15,15 @@ use std::{
     sync::Arc,
 };
 
+pub use crate::lab::exchange::source::Source;
+pub use error::{ImageError, Problem};
 use guest_abi::{layout, mode::CpuMode};
 pub use note::Test;
-pub use problem::{ImageError, Problem};
 use sha2::{Digest, Sha256};
-pub use source::Source;
 
 use crate::{
-    files,
-    memory::{GuestMemory, MemoryError},
+    process::files,
+    vmm::memory::{GuestMemory, MemoryError},
 };
 
 /// The largest image file that is read, in bytes. Debug information is most of a file; none comes

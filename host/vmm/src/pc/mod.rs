@@ -11,6 +11,8 @@ mod pic;
 mod pit;
 mod screen;
 mod serial;
+#[cfg(test)]
+mod tests;
 mod vga;
 
 pub use device::{Device, MemoryDevice, device_at, device_in_memory_at};
@@ -25,9 +27,11 @@ use serial::Com1;
 use vga::Vga;
 
 use crate::{
-    hypercall::{Reply, Said, Stop},
     kvm::{Exit, Width},
-    memory::GuestMemory,
+    vmm::{
+        hypercall::{Reply, Said, Stop},
+        memory::GuestMemory,
+    },
 };
 
 /// What was asked for of the platform.
@@ -298,6 +302,3 @@ impl Pc {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, iter};
 
 use guest_abi::layout::PAGE_SIZE;
 
-use crate::{image::Image, memory::GuestMemory};
+use crate::vmm::{image::Image, memory::GuestMemory};
 
 /// A row has so many cells.
 const COLUMNS: usize = 80;

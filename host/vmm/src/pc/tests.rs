@@ -3,7 +3,7 @@ use guest_abi::layout::DEFAULT_MEMORY;
 use super::*;
 use crate::{
     kvm::Values,
-    seed::{SplitMix64, split},
+    vmm::random::{SplitMix64, split},
 };
 
 fn pc() -> Pc {

@@ -9,8 +9,8 @@ use ratatui::{
 
 use super::{Scene, theme};
 use crate::{
-    story::{Deed, Turn},
-    view::draw::theme::STRONG,
+    runlog::story::{Deed, Turn},
+    views::tui::draw::theme::STRONG,
 };
 
 /// The most words that are drawn: more than a screen of them has.

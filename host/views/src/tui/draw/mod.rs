@@ -4,6 +4,8 @@ mod console;
 mod mailbox;
 mod oval;
 mod ring;
+#[cfg(test)]
+mod tests;
 pub(super) mod theme;
 mod timeline;
 mod turn;
@@ -18,10 +20,10 @@ use ratatui::{
 };
 
 use super::{
-    pages,
+    overlay,
     state::{Overlay, Page, Prompt, Question, View},
 };
-use crate::story::{ExitCounts, Story, Turn};
+use crate::runlog::story::{ExitCounts, Story, Turn};
 use theme::{BAD, FAINT, GOOD, HERE, STRONG, clean};
 
 /// The smallest terminal in which everything has its place.
@@ -262,7 +264,7 @@ fn within(buffer: &mut Buffer, area: Rect, block: Block<'_>, draw: impl FnOnce(&
 
 /// Draws a page above all else.
 fn draw_page(buffer: &mut Buffer, area: Rect, overlay: Overlay, story: &Story) {
-    let lines = pages::lines(overlay.page, story);
+    let lines = overlay::lines(overlay.page, story);
     let longest = lines.iter().map(Line::width).max().unwrap_or(0);
     let size = |length: usize, most: u16| u16::try_from(length + 3).unwrap_or(most).min(most);
     let (width, height) = (size(longest, area.width - 4), size(lines.len(), area.height - 2));
@@ -277,6 +279,3 @@ fn draw_page(buffer: &mut Buffer, area: Rect, overlay: Overlay, story: &Story) {
     let page = Paragraph::new(lines).scroll((overlay.scroll, 0));
     within(buffer, area, block, |buffer, inside| page.render(inside, buffer));
 }
-
-#[cfg(test)]
-mod tests;

@@ -3,7 +3,7 @@
 use ratatui::{buffer::Cell, style::Modifier};
 
 use super::*;
-use crate::view::{Key, testing};
+use crate::views::tui::{Key, testing};
 
 /// The rows of a screen.
 fn screen(story: &Story, view: &View, width: u16, height: u16) -> Vec<String> {
@@ -318,8 +318,8 @@ fn the_largest_ring_is_a_ring_where_there_is_room_and_rows_where_there_is_not() 
 fn a_picture_is_whole_and_the_same_every_time() {
     let story = testing::crash();
     let buffer = drawn(&story, &at(&story, usize::MAX), 80, 24);
-    let svg = crate::view::svg(&buffer);
-    assert_eq!(svg, crate::view::svg(&buffer));
+    let svg = crate::views::tui::svg(&buffer);
+    assert_eq!(svg, crate::views::tui::svg(&buffer));
     assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains(">crash<"));
     assert!(!svg.contains('\x1b') && svg.contains("prefers-color-scheme:dark"));
     let (open, closed) = (svg.matches("<text ").count(), svg.matches("</text>").count());

@@ -9,29 +9,29 @@ const VMS: [Color; 6] =
     [Color::Green, Color::Cyan, Color::Magenta, Color::Blue, Color::LightRed, Color::LightMagenta];
 
 /// What matters less.
-pub(in crate::view) const FAINT: Style = Style::new().fg(Color::DarkGray);
+pub(in crate::views::tui) const FAINT: Style = Style::new().fg(Color::DarkGray);
 /// What is well.
-pub(in crate::view) const GOOD: Style = Style::new().fg(Color::Green).add_modifier(Modifier::BOLD);
+pub(in crate::views::tui) const GOOD: Style = Style::new().fg(Color::Green).add_modifier(Modifier::BOLD);
 /// What is not.
-pub(in crate::view) const BAD: Style = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
+pub(in crate::views::tui) const BAD: Style = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
 /// What stands out.
-pub(in crate::view) const STRONG: Style = Style::new().add_modifier(Modifier::BOLD);
+pub(in crate::views::tui) const STRONG: Style = Style::new().add_modifier(Modifier::BOLD);
 /// The step that is shown.
-pub(in crate::view) const HERE: Style = Style::new().add_modifier(Modifier::REVERSED);
+pub(in crate::views::tui) const HERE: Style = Style::new().add_modifier(Modifier::REVERSED);
 /// The item that is followed.
-pub(in crate::view) const FOLLOWED: Style = Style::new()
+pub(in crate::views::tui) const FOLLOWED: Style = Style::new()
     .fg(Color::Black)
     .bg(Color::LightYellow)
     .add_modifier(Modifier::BOLD)
     .remove_modifier(Modifier::REVERSED);
 
 /// A VM's colour.
-pub(in crate::view) fn vm(vm: u32) -> Style {
+pub(in crate::views::tui) fn vm(vm: u32) -> Style {
     Style::new().fg(color(vm))
 }
 
 /// Something that is a VM's, filled with its colour.
-pub(in crate::view) fn filled(vm: u32) -> Style {
+pub(in crate::views::tui) fn filled(vm: u32) -> Style {
     Style::new().fg(Color::Black).bg(color(vm))
 }
 
@@ -40,6 +40,6 @@ fn color(vm: u32) -> Color {
 }
 
 /// A text of a guest's or a file's as one line in which nothing drives a terminal.
-pub(in crate::view) fn clean(text: &str) -> String {
+pub(in crate::views::tui) fn clean(text: &str) -> String {
     visible_line(text).replace('\t', "    ")
 }

@@ -8,7 +8,7 @@ use super::{
     Origin, Scene,
     theme::{self, BAD, FAINT, FOLLOWED, HERE, STRONG},
 };
-use crate::story::{Deed, Item, Turn};
+use crate::runlog::story::{Deed, Item, Turn};
 
 /// The columns on the left, for what the rows are.
 const MARGIN: u16 = 9;

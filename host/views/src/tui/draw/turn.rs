@@ -13,10 +13,12 @@ use super::{
     theme::{self, BAD, FAINT, FOLLOWED, GOOD, STRONG, clean},
 };
 use crate::{
-    event::{Account, Audit},
-    exchange::{RingState, States},
-    story::{Crash, Deed, End, Item, Turn},
-    view::Way,
+    runlog::{
+        event::{Account, Audit},
+        ring_check::{RingState, States},
+        story::{Crash, Deed, End, Item, Turn},
+    },
+    views::tui::Way,
 };
 
 /// Draws it into the inside of its frame.

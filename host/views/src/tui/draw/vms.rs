@@ -15,7 +15,7 @@ use super::{
     Scene,
     theme::{self, BAD, FAINT, GOOD, STRONG, clean},
 };
-use crate::story::{Counts, Crash, ExitCounts, Guest, Story};
+use crate::runlog::story::{Counts, Crash, ExitCounts, Guest, Story};
 
 /// The most characters of a guest's name, and of a crash's reason, that there is room for.
 const LONGEST: usize = 22;

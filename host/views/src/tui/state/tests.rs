@@ -1,5 +1,5 @@
 use super::*;
-use crate::view::testing;
+use crate::views::tui::testing;
 
 fn press(view: &mut View, story: &Story, keys: &str) {
     for key in keys.chars() {
@@ -165,7 +165,7 @@ fn a_page_is_scrolled_as_far_as_it_goes() {
         view.key(Key::Down, &story);
     }
     let last = view.overlay().expect("the report").scroll;
-    assert_eq!(usize::from(last) + 1, pages::lines(Page::Report, &story).len());
+    assert_eq!(usize::from(last) + 1, overlay::lines(Page::Report, &story).len());
     view.key(Key::Up, &story);
     assert_eq!(view.overlay().map(|it| it.scroll), Some(last - 1));
     view.key(Key::Home, &story);
