@@ -1,0 +1,16 @@
+//! lab
+
+pub mod error;
+pub mod exchange;
+pub mod experiment_file;
+pub mod explore;
+pub mod guest_tests;
+pub mod limits;
+pub mod log_filter;
+pub mod observe;
+pub mod open;
+pub mod pipeline;
+pub mod replay;
+pub mod schedule;
+pub mod session;
+pub mod single;
