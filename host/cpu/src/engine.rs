@@ -1,6 +1,7 @@
 //! The traits of an engine: a way of executing guest code.
 
-use alloc::{boxed::Box, string::String, sync::Arc};
+use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
+use core::fmt;
 
 use guest_abi::mode::CpuMode;
 
@@ -11,22 +12,39 @@ pub trait Engine: Send + Sync {
     /// Returns the engine's name, as the command line has it.
     fn name(&self) -> &str;
 
-    /// Returns what the engine can do here. It is found by running instructions, not by names.
-    fn features(&self) -> &Features;
-
-    /// Creates a VM with this memory and one vCPU that starts in `state`.
+    /// Creates a VM with this memory, all zero, and one vCPU in the state after reset.
     ///
     /// # Errors
     ///
     /// The engine refused a call, or the system has no memory left.
-    fn create(&self, memory: &MemoryPlan, state: &CpuState) -> Result<Box<dyn Cpu>, EngineError>;
+    fn create(&self, memory: &MemoryPlan) -> Result<Box<dyn Cpu>, EngineError>;
+
+    /// Returns true if the engine executes code in this mode here. The answer comes from running an instruction.
+    ///
+    /// # Errors
+    ///
+    /// The engine could not create the VM for the attempt.
+    fn runs(&self, mode: CpuMode) -> Result<bool, EngineError>;
+
+    /// Returns the abilities that a debugger uses, in this mode. The answer comes from running instructions.
+    ///
+    /// # Errors
+    ///
+    /// The engine could not create the VM for the attempt.
+    fn debug_features(&self, mode: CpuMode) -> Result<DebugFeatures, EngineError>;
+}
+
+/// An observer of an engine's calls to the operating system.
+pub trait Calls: Send + Sync {
+    /// Takes note of a call that is about to be made, and of its purpose.
+    fn call(&self, name: &str, purpose: fmt::Arguments<'_>);
 }
 
 /// The memory of a VM: ranges of guest-physical addresses, page-aligned, in order and without overlap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemoryPlan {
     /// The ranges. An access outside of them is an [`Exit::Mmio`].
-    pub ranges: alloc::vec::Vec<core::ops::Range<u64>>,
+    pub ranges: Vec<core::ops::Range<u64>>,
 }
 
 impl MemoryPlan {
@@ -36,17 +54,15 @@ impl MemoryPlan {
     }
 }
 
-/// The abilities of an engine on this machine.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Features {
-    /// The CPU modes in which it executes code.
-    pub modes: alloc::vec::Vec<CpuMode>,
+/// The abilities of an engine that a debugger uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DebugFeatures {
+    /// [`Until::Step`] works.
+    pub steps: bool,
     /// The number of breakpoints on instructions.
     pub breakpoints: usize,
-    /// The number of watchpoints on data.
+    /// The number of watchpoints on data. They share their places with breakpoints.
     pub watchpoints: usize,
-    /// [`Cpu::instructions`] counts, and [`Until::Count`] works.
-    pub counts_instructions: bool,
 }
 
 /// One virtual CPU, with the memory that it runs on.
@@ -63,7 +79,7 @@ pub trait Cpu: Send {
     fn answer(&mut self, value: u32);
 
     /// Queues an interrupt, if the guest can take it now. Otherwise returns false, and the guest leaves with
-    /// [`Exit::InterruptWindow`] when it can.
+    /// [`Exit::InterruptWindow`] when it can, or at the end of the next [`Until::Step`].
     ///
     /// # Errors
     ///
@@ -73,19 +89,47 @@ pub trait Cpu: Send {
     /// Withdraws the request for an [`Exit::InterruptWindow`].
     fn cancel_interrupt(&mut self);
 
-    /// Returns the CPU's state. It completes the port access of the last exit first.
+    /// Completes the instruction of the last exit. Otherwise the next [`run`](Self::run) does so.
+    ///
+    /// # Errors
+    ///
+    /// The engine refused the call.
+    fn complete(&mut self) -> Result<(), EngineError>;
+
+    /// Returns the CPU's state. An instruction that caused the last exit may not be [complete](Self::complete) in it.
     ///
     /// # Errors
     ///
     /// The engine refused the call.
     fn state(&mut self) -> Result<CpuState, EngineError>;
 
-    /// Sets the CPU's state. It completes the port access of the last exit first.
+    /// Sets the CPU's state. An access that the last exit left incomplete is forgotten.
     ///
     /// # Errors
     ///
-    /// The engine refused the call, or the state is not a possible one.
+    /// The engine refused the call, or no CPU can be in the state.
     fn set_state(&mut self, state: &CpuState) -> Result<(), EngineError>;
+
+    /// Returns the state without its costly parts: `debug`, `msrs`, `fpu` and `shadow` may be those of a reset. Debuggers
+    /// and tracers ask for it after each instruction.
+    ///
+    /// # Errors
+    ///
+    /// As [`state`](Self::state).
+    fn registers(&mut self) -> Result<CpuState, EngineError> {
+        self.state()
+    }
+
+    /// Sets the general registers, the instruction pointer, the flags and the code segment.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_state`](Self::set_state).
+    fn set_registers(&mut self, registers: &CpuState) -> Result<(), EngineError>;
+
+    /// Returns the instructions that the last [`Until::Step`] executed, once. The last of them may not be
+    /// [complete](Self::complete).
+    fn stepped(&mut self) -> Stepped;
 
     /// Sets all breakpoints, in place of those before.
     ///
@@ -112,6 +156,39 @@ pub trait Cpu: Send {
     }
 }
 
+/// The events of one [`Until::Step`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stepped {
+    /// None: another thread or a signal stopped the vCPU first.
+    Nothing,
+    /// The guest is at the first instruction of a handler.
+    Delivery(Delivery),
+    /// Instructions were executed: one, or two where the CPU has no end of a step between them. Of a repeated string
+    /// instruction it can be one repetition.
+    Instructions(Vec<Executed>),
+}
+
+/// The cause of a handler's call between two instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// An interrupt.
+    Interrupt,
+    /// A debug exception that the guest set up itself, by the trap flag or its debug registers.
+    DebugException,
+}
+
+/// An instruction that was executed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Executed {
+    /// The CPU just before it, as [`Cpu::registers`] returns it.
+    pub before: CpuState,
+    /// The bytes from the instruction on, as far as there is memory; the others are 0.
+    pub code: [u8; MAX_INSTRUCTION],
+}
+
+/// The longest instruction in bytes (Intel SDM volume 2A, 2.3.11).
+pub const MAX_INSTRUCTION: usize = 15;
+
 /// A handle that stops a running vCPU.
 pub trait Kick: Send + Sync {
     /// Makes the vCPU's [`run`](Cpu::run) return [`Exit::Interrupted`]: the current one or the next.
@@ -133,6 +210,19 @@ pub trait GuestMemory {
     ///
     /// The bytes would not all be in memory.
     fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), OutOfMemory>;
+
+    /// Sets all memory to zero, as it was when it was new.
+    ///
+    /// # Errors
+    ///
+    /// The system refused the call.
+    fn clear(&mut self) -> Result<(), EngineError>;
+
+    /// Returns the address at which the host process has a byte of guest memory, if it has one.
+    fn host_address(&self, address: u64) -> Option<u64> {
+        let _ = address;
+        None
+    }
 }
 
 /// An access that is not entirely inside guest memory.
@@ -185,6 +275,14 @@ pub enum EngineError {
     Call {
         /// The call's name.
         call: &'static str,
+        /// The system's own error.
+        source: Box<dyn core::error::Error + Send + Sync>,
+    },
+    /// The system has no memory for the guest.
+    #[error("the system gave no {size:#x} bytes of guest memory: {source}")]
+    Memory {
+        /// The size in bytes.
+        size: u64,
         /// The system's own error.
         source: Box<dyn core::error::Error + Send + Sync>,
     },

@@ -1,22 +1,22 @@
-//! Instructions: decoded, as text, and what they do to memory. Reports, the debugger and the tracer share it.
+//! Instructions: their decoding, their text, and their accesses to memory. Reports, debuggers, tracers and engines share
+//! this module.
+
+use alloc::{string::String, vec::Vec};
 
 use iced_x86::{
     ConditionCode, Decoder, DecoderOptions, Formatter, Instruction, InstructionInfoFactory, IntelFormatter,
     Mnemonic, OpAccess, OpKind, Register,
 };
 
-use crate::kvm::Registers;
+use crate::state::CpuState;
 
-/// The longest instruction in bytes (Intel SDM volume 2A, 2.3.11).
-pub const MAX_INSTRUCTION: usize = 15;
-
-/// Decodes the instruction that some bytes begin with; `bits` is the width of code, 16, 32 or 64. Where
-/// there is none the instruction is [invalid](Instruction::is_invalid).
+/// Decodes the first instruction of `bytes`. `bits` is the width of code: 16, 32 or 64. If the bytes are not an
+/// instruction, the result is [invalid](Instruction::is_invalid).
 pub fn decode(bits: u32, bytes: &[u8], address: u64) -> Instruction {
     Decoder::with_ip(bits, bytes, address, DecoderOptions::NONE).decode()
 }
 
-/// An instruction as people read it.
+/// Returns the text of an instruction, in Intel syntax.
 pub fn text(instruction: &Instruction) -> String {
     let mut formatter = IntelFormatter::new();
     let options = formatter.options_mut();
@@ -29,17 +29,27 @@ pub fn text(instruction: &Instruction) -> String {
     text
 }
 
-/// The instruction with a near branch's target as a linear address: it is an offset in the code segment, which
-/// begins at `base`.
+/// Returns the instruction with the target of a near branch as a linear address. In the instruction itself it is an
+/// offset in the code segment, which begins at `base`.
 pub fn in_segment(instruction: &Instruction, base: u64) -> Instruction {
     let mut linear = *instruction;
     let is_near = matches!(instruction.op0_kind(), OpKind::NearBranch16 | OpKind::NearBranch32);
     if is_near && base != 0 {
         let target = base.wrapping_add(instruction.near_branch_target()) & u64::from(u32::MAX);
         linear.set_op0_kind(OpKind::NearBranch32);
-        linear.set_near_branch32(crate::vmm::random::split(target).0);
+        linear.set_near_branch32(u32::try_from(target).unwrap_or(u32::MAX));
     }
     linear
+}
+
+/// Returns the value of a register that an address is made of, or the base of a segment.
+pub fn value(registers: &CpuState, register: Register) -> Option<u64> {
+    if register.is_segment_register() {
+        return registers.segments.get(register.number()).map(|_| registers.linear(register.number(), 0));
+    }
+    let whole = register.full_register();
+    let bits = u32::try_from(8 * register.size()).unwrap_or(64);
+    whole.is_gpr64().then(|| registers.general[whole.number()] & u64::MAX >> 64_u32.saturating_sub(bits))
 }
 
 /// An access to memory by an instruction.
@@ -49,14 +59,14 @@ pub struct Access {
     pub address: u64,
     /// The number of bytes.
     pub len: u64,
-    /// Whether it reads.
+    /// True if the instruction reads.
     pub reads: bool,
-    /// Whether it writes.
+    /// True if the instruction writes.
     pub writes: bool,
 }
 
-/// The accesses of an instruction that is about to be executed with these registers.
-pub fn accesses(instruction: &Instruction, registers: &Registers) -> Vec<Access> {
+/// Returns the accesses of an instruction that is about to be executed with these registers.
+pub fn accesses(instruction: &Instruction, registers: &CpuState) -> Vec<Access> {
     use OpAccess::{CondRead, CondWrite, Read, ReadCondWrite, ReadWrite, Write};
     let mut factory = InstructionInfoFactory::new();
     let used = factory.info(instruction).used_memory();
@@ -65,7 +75,7 @@ pub fn accesses(instruction: &Instruction, registers: &Registers) -> Vec<Access>
             let access = memory.access();
             let reads = matches!(access, Read | CondRead | ReadWrite | ReadCondWrite);
             let writes = matches!(access, Write | CondWrite | ReadWrite | ReadCondWrite);
-            let address = memory.virtual_address(0, |register, _, _| registers.value(register))?;
+            let address = memory.virtual_address(0, |register, _, _| value(registers, register))?;
             let address = registers.wrapped(address);
             let len = u64::try_from(memory.memory_size().size()).ok()?.max(1);
             (reads || writes).then_some(Access { address, len, reads, writes })
@@ -73,10 +83,9 @@ pub fn accesses(instruction: &Instruction, registers: &Registers) -> Vec<Access>
         .collect()
 }
 
-/// Whether an instruction that is about to be executed with these registers is one that raises no
-/// exception: one of the common ones, on general registers, whose accesses the segments allow. Of any other
-/// it is not known.
-pub fn raises_nothing(instruction: &Instruction, registers: &Registers) -> bool {
+/// Returns true if an instruction that is about to be executed with these registers certainly raises no exception: it
+/// is a common one, on general registers, and the segments allow its accesses. False means "unknown".
+pub fn raises_nothing(instruction: &Instruction, registers: &CpuState) -> bool {
     use Mnemonic::{
         Adc, Add, And, Call, Cld, Cmp, Dec, Imul, Inc, Jmp, Lea, Loop, Mov, Movsx, Movsxd, Movzx, Mul, Neg,
         Nop, Not, Or, Pause, Pop, Push, Ret, Sar, Sbb, Shl, Shr, Stosb, Stosd, Sub, Test, Xor,
@@ -114,8 +123,27 @@ mod tests {
     }
 
     #[test]
+    fn registers_have_the_size_of_their_name() {
+        let mut state = CpuState::reset();
+        state.general = core::array::from_fn(|index| 0x1111_2222_3333_4400 + index as u64);
+        state.segments[3].base = 0x5000;
+        for (register, expected) in [
+            (Register::AL, Some(0)),
+            (Register::CX, Some(0x4401)),
+            (Register::ESI, Some(0x3333_4406)),
+            (Register::R15, Some(0x1111_2222_3333_440F)),
+            (Register::DS, Some(0x5000)),
+            (Register::SS, Some(0)),
+            (Register::XMM0, None),
+            (Register::RIP, None),
+        ] {
+            assert_eq!(value(&state, register), expected, "{register:?}");
+        }
+    }
+
+    #[test]
     fn accesses_say_where_how_much_and_which_way() {
-        let mut registers = Registers::default();
+        let mut registers = CpuState::reset();
         registers.general[5] = 0x1000;
         registers.general[4] = 0x2000;
         let of = |bytes: &[u8]| accesses(&decode(32, bytes, 0), &registers);
@@ -129,7 +157,7 @@ mod tests {
 
     #[test]
     fn an_access_beyond_4_gib_is_one_at_the_beginning() {
-        let mut registers = Registers::default().in_segments(CpuMode::Protected, 32, 0, 0x4000_0000);
+        let mut registers = CpuState::reset().in_segments(CpuMode::Protected, 32, 0, 0x4000_0000);
         registers.general[4] = 0xC000_0010;
         // push eax, through a stack segment that begins at 1 GiB
         let accesses = accesses(&decode(32, &[0x50], 0), &registers);
@@ -138,7 +166,8 @@ mod tests {
 
     #[test]
     fn common_instructions_on_registers_raise_nothing() {
-        let registers = Registers::default();
+        let mut registers = CpuState::reset();
+        registers.segments = Default::default();
         let raises_nothing = |bytes: &[u8]| raises_nothing(&decode(32, bytes, 0), &registers);
         // mov eax, ebp; cmp eax, 1; jne; pause
         for bytes in [&[0x89, 0xE8][..], &[0x83, 0xF8, 1], &[0x75, 0], &[0xF3, 0x90]] {

@@ -18,9 +18,15 @@ extern crate alloc;
 
 pub mod engine;
 pub mod exit;
+mod inspect;
+#[cfg(feature = "instructions")]
+pub mod instruction;
 pub mod state;
 pub mod walk;
 
-pub use engine::{Breakpoint, BreakpointKind, Cpu, Engine, EngineError, Features, GuestMemory, Until};
+pub use engine::{
+    Breakpoint, BreakpointKind, Calls, Cpu, DebugFeatures, Delivery, Engine, EngineError, Executed, GuestMemory, Kick,
+    MemoryPlan, OutOfMemory, Stepped, Until,
+};
 pub use exit::{Direction, Exit, Values, Width};
 pub use state::{CpuState, FpuState, Msrs, Rights, Segment, Table};

@@ -253,7 +253,7 @@ impl CpuState {
 const FIXED_FLAG: u64 = 1 << 1;
 
 /// The control bits that a mode sets.
-fn control(mode: CpuMode) -> (Cr0Flags, Cr4Flags, EferFlags) {
+pub(crate) fn control(mode: CpuMode) -> (Cr0Flags, Cr4Flags, EferFlags) {
     let protected = Cr0Flags::PROTECTED_MODE_ENABLE;
     let paged = protected.union(Cr0Flags::PAGING);
     match mode {

@@ -2,6 +2,10 @@
 //!
 //! The walk only reads. An interpreter sets the accessed and dirty bits itself, from the entries in the [`Mapping`].
 
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use guest_abi::mode::CpuMode;
 use x86_64::registers::control::{Cr0Flags, Cr4Flags, EferFlags};
 use x86_64::structures::paging::PageTableFlags as Flags;
 
@@ -225,13 +229,66 @@ fn read_u32(memory: &dyn GuestMemory, address: u64) -> Result<u64, Unmapped> {
     Ok(u32::from_le_bytes(bytes).into())
 }
 
+/// The pieces of a linear range that lie in one page each: the guest-physical address, if the piece is mapped, and the
+/// piece's place in the range.
+fn pieces(
+    state: &CpuState,
+    memory: &dyn GuestMemory,
+    start: u64,
+    len: usize,
+) -> impl Iterator<Item = (Option<u64>, Range<usize>)> {
+    // Without long mode there are no linear addresses beyond 4 GiB (SDM volume 3A, 3.3).
+    let most = if state.mode() == CpuMode::Long { u64::MAX } else { u32::MAX.into() };
+    let mut at = 0;
+    core::iter::from_fn(move || {
+        if at >= len {
+            return None;
+        }
+        let address = start.wrapping_add(at as u64) & most;
+        let left = PAGE - address % PAGE;
+        let end = usize::try_from(left).map_or(len, |left| len.min(at + left));
+        let piece = (physical(state, memory, address), at..end);
+        at = end;
+        Some(piece)
+    })
+}
+
+/// Returns the guest-physical address of a linear one, if it is mapped.
+pub fn physical(state: &CpuState, memory: &dyn GuestMemory, linear: u64) -> Option<u64> {
+    walk(state, memory, linear).ok().map(|mapping| mapping.physical)
+}
+
+/// Copies memory from a linear address. Returns the number of bytes before the first one that is not there.
+pub fn read_linear(state: &CpuState, memory: &dyn GuestMemory, address: u64, buffer: &mut [u8]) -> usize {
+    let mut done = 0;
+    for (physical, range) in pieces(state, memory, address, buffer.len()) {
+        let Some(piece) = buffer.get_mut(range.clone()) else { break };
+        if physical.is_none_or(|physical| memory.read(physical, piece).is_err()) {
+            return done;
+        }
+        done = range.end;
+    }
+    done
+}
+
+/// Copies bytes to a linear address, all or none. Returns true if all of them are in memory now.
+pub fn write_linear(state: &CpuState, memory: &mut dyn GuestMemory, address: u64, bytes: &[u8]) -> bool {
+    let pieces: Vec<_> = pieces(state, memory, address, bytes.len()).collect();
+    let is_there = |(physical, range): &(Option<u64>, Range<usize>)| {
+        physical.is_some_and(|physical| memory.read(physical, &mut alloc::vec![0; range.len()]).is_ok())
+    };
+    pieces.iter().all(is_there)
+        && pieces.into_iter().all(|(physical, range)| {
+            physical.is_some_and(|physical| memory.write(physical, &bytes[range]).is_ok())
+        })
+}
+
 #[cfg(test)]
 mod tests {
-    use alloc::{vec, vec::Vec};
-    use guest_abi::mode::CpuMode;
+    use alloc::vec;
 
     use super::*;
-    use crate::engine::OutOfMemory;
+    use crate::engine::{EngineError, OutOfMemory};
 
     struct Ram(Vec<u8>);
 
@@ -255,16 +312,21 @@ mod tests {
         fn write(&mut self, _: u64, _: &[u8]) -> Result<(), OutOfMemory> {
             Err(OutOfMemory)
         }
+
+        fn clear(&mut self) -> Result<(), EngineError> {
+            self.0.fill(0);
+            Ok(())
+        }
     }
 
-    fn physical(state: &CpuState, ram: &Ram, linear: u64) -> Result<u64, Unmapped> {
+    fn translated(state: &CpuState, ram: &Ram, linear: u64) -> Result<u64, Unmapped> {
         walk(state, ram, linear).map(|mapping| mapping.physical)
     }
 
     #[test]
     fn without_paging_an_address_is_itself() {
         let state = CpuState::flat(CpuMode::Protected, 0, 0, 0);
-        assert_eq!(physical(&state, &Ram::with(&[]), 0x1234), Ok(0x1234));
+        assert_eq!(translated(&state, &Ram::with(&[]), 0x1234), Ok(0x1234));
     }
 
     #[test]
@@ -280,13 +342,13 @@ mod tests {
             (0x4000, 0x5001),
             (0x4008, 1 << 63 | 0x6007),
         ]);
-        assert_eq!(physical(&state, &ram, 0x123), Ok(0x5123));
-        assert_eq!(physical(&state, &ram, 0x20_0456), Ok(0x60_0456));
-        assert_eq!(physical(&state, &ram, 0x4000_0789), Ok(0x4000_0789));
-        assert_eq!(physical(&state, &ram, 0x2000), Err(Unmapped::NotPresent));
-        assert_eq!(physical(&state, &ram, 0x40_0000), Err(Unmapped::Reserved), "bit 16 of a page of 2 MiB");
-        assert_eq!(physical(&state, &ram, 1 << 47), Err(Unmapped::NotCanonical));
-        assert_eq!(physical(&state, &ram, 0x1000), Err(Unmapped::Reserved), "NX without EFER.NXE");
+        assert_eq!(translated(&state, &ram, 0x123), Ok(0x5123));
+        assert_eq!(translated(&state, &ram, 0x20_0456), Ok(0x60_0456));
+        assert_eq!(translated(&state, &ram, 0x4000_0789), Ok(0x4000_0789));
+        assert_eq!(translated(&state, &ram, 0x2000), Err(Unmapped::NotPresent));
+        assert_eq!(translated(&state, &ram, 0x40_0000), Err(Unmapped::Reserved), "bit 16 of a page of 2 MiB");
+        assert_eq!(translated(&state, &ram, 1 << 47), Err(Unmapped::NotCanonical));
+        assert_eq!(translated(&state, &ram, 0x1000), Err(Unmapped::Reserved), "NX without EFER.NXE");
         state.efer |= EferFlags::NO_EXECUTE_ENABLE.bits();
         let mapping = walk(&state, &ram, 0x1000).expect("mapped");
         assert!(mapping.writable && !mapping.user && !mapping.executable);
@@ -301,8 +363,8 @@ mod tests {
         let small = walk(&state, &ram, 0x123).expect("mapped");
         assert_eq!((small.physical, small.writable, small.user), (0x5123, true, true));
         assert!(!walk(&state, &ram, 0x1000).expect("mapped").writable);
-        assert_eq!(physical(&state, &ram, 0x40_0123), Ok(0x40_0123));
-        assert_eq!(physical(&state, &ram, 0x80_0000), Err(Unmapped::NotPresent));
+        assert_eq!(translated(&state, &ram, 0x40_0123), Ok(0x40_0123));
+        assert_eq!(translated(&state, &ram, 0x80_0000), Err(Unmapped::NotPresent));
     }
 
     #[test]
@@ -313,12 +375,12 @@ mod tests {
         let mapping = walk(&state, &ram, 0x4000_0010).expect("mapped");
         assert_eq!((mapping.physical, mapping.page_size), (0x20_0010, 0x20_0000));
         assert!(mapping.writable);
-        assert_eq!(physical(&state, &ram, 0), Err(Unmapped::NotPresent));
+        assert_eq!(translated(&state, &ram, 0), Err(Unmapped::NotPresent));
     }
 
     #[test]
     fn a_table_outside_of_memory_is_named() {
         let state = CpuState::flat(CpuMode::Long, 0, 0, 0x9000);
-        assert_eq!(physical(&state, &Ram::with(&[]), 0), Err(Unmapped::NoTable { address: 0x9000 }));
+        assert_eq!(translated(&state, &Ram::with(&[]), 0), Err(Unmapped::NoTable { address: 0x9000 }));
     }
 }

@@ -5,10 +5,7 @@
 use alloc::{sync::Arc, vec, vec::Vec};
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use guestlab_cpu::{
-    Breakpoint, CpuState, Exit, Rights, Segment,
-    engine::{Kick, MemoryPlan},
-};
+use guestlab_cpu::{Breakpoint, CpuState, Exit, Kick, MemoryPlan, Rights, Segment, Stepped};
 use iced_x86::Instruction;
 use x86_64::registers::control::Cr0Flags;
 
@@ -62,6 +59,8 @@ pub struct SoftCpu {
     pub(crate) kicked: Arc<Kicked>,
     /// One repetition of a string instruction is carried out at a time.
     pub(crate) single: bool,
+    /// The events of the last step.
+    pub(crate) stepped: Stepped,
 }
 
 #[derive(Debug, Default)]
@@ -106,6 +105,7 @@ impl SoftCpu {
             passed: None,
             kicked: Arc::default(),
             single: false,
+            stepped: Stepped::Nothing,
         };
         cpu.refresh();
         cpu

@@ -58,51 +58,31 @@ mod strings;
 mod system;
 mod task;
 
-use alloc::{boxed::Box, vec};
+use alloc::boxed::Box;
 
 use guest_abi::mode::CpuMode;
-use guestlab_cpu::{
-    CpuState, Engine, EngineError, Features,
-    engine::{Cpu, MemoryPlan},
-};
+use guestlab_cpu::{Cpu, CpuState, DebugFeatures, Engine, EngineError, MemoryPlan};
 
 pub use cpu::SoftCpu;
 
 /// The interpreter, as an engine.
-#[derive(Debug)]
-pub struct Soft {
-    features: Features,
-}
-
-impl Soft {
-    /// Returns the engine.
-    pub fn new() -> Self {
-        let features = Features {
-            modes: vec![CpuMode::Real, CpuMode::Protected, CpuMode::Paged, CpuMode::Long],
-            breakpoints: usize::MAX,
-            watchpoints: 0,
-            counts_instructions: true,
-        };
-        Self { features }
-    }
-}
-
-impl Default for Soft {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Soft;
 
 impl Engine for Soft {
     fn name(&self) -> &str {
         "soft"
     }
 
-    fn features(&self) -> &Features {
-        &self.features
+    fn create(&self, memory: &MemoryPlan) -> Result<Box<dyn Cpu>, EngineError> {
+        Ok(Box::new(SoftCpu::new(memory, &CpuState::reset())))
     }
 
-    fn create(&self, memory: &MemoryPlan, state: &CpuState) -> Result<Box<dyn Cpu>, EngineError> {
-        Ok(Box::new(SoftCpu::new(memory, state)))
+    fn runs(&self, _: CpuMode) -> Result<bool, EngineError> {
+        Ok(true)
+    }
+
+    fn debug_features(&self, _: CpuMode) -> Result<DebugFeatures, EngineError> {
+        Ok(DebugFeatures { steps: true, breakpoints: usize::MAX, watchpoints: 0 })
     }
 }

@@ -2,7 +2,7 @@
 
 use alloc::{sync::Arc, vec, vec::Vec};
 
-use guestlab_cpu::engine::{GuestMemory, MemoryPlan, OutOfMemory};
+use guestlab_cpu::{EngineError, GuestMemory, MemoryPlan, OutOfMemory};
 
 /// The size of a page in bytes.
 pub(crate) const PAGE: usize = 4096;
@@ -149,6 +149,11 @@ impl GuestMemory for Ram {
         for (at, _, range) in pieces(address, bytes.len()) {
             self.write_in_page(at, &bytes[range]).ok_or(OutOfMemory)?;
         }
+        Ok(())
+    }
+
+    fn clear(&mut self) -> Result<(), EngineError> {
+        self.ranges.iter_mut().for_each(|range| range.pages.fill(Page::default()));
         Ok(())
     }
 }

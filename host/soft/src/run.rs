@@ -1,11 +1,11 @@
 //! The loop that runs the CPU: instructions, breakpoints and interrupts between them, exits.
 
-use alloc::sync::Arc;
+use alloc::{sync::Arc, vec};
 use core::sync::atomic::Ordering;
 
 use guestlab_cpu::{
-    Breakpoint, BreakpointKind, CpuState, EngineError, Exit, Until,
-    engine::{Cpu, GuestMemory, Kick},
+    Breakpoint, BreakpointKind, Cpu, CpuState, Delivery, EngineError, Executed, Exit, GuestMemory, Kick, Stepped, Until,
+    engine::MAX_INSTRUCTION, state::seg, walk,
 };
 
 use crate::{
@@ -64,7 +64,12 @@ impl SoftCpu {
         let is_open = self.flags.has(flags::IF) && !self.state.shadow && self.answers.is_empty();
         if is_open && let Some(vector) = self.interrupt.take() {
             self.state.halted = false;
-            return self.external_interrupt(vector);
+            let exit = self.external_interrupt(vector);
+            if self.single && exit.is_none() {
+                self.stepped = Stepped::Delivery(Delivery::Interrupt);
+                return Some(Exit::Debug { points: 0 });
+            }
+            return exit;
         }
         if is_open && self.wants_window {
             self.wants_window = false;
@@ -198,7 +203,7 @@ impl SoftCpu {
     }
 
     /// Ends the port access of the last exit. An access to a device in memory is not ended: it can need more answers.
-    fn complete(&mut self) {
+    fn complete_access(&mut self) {
         if self.waits && self.waits_for_port {
             self.resume();
             let single = core::mem::replace(&mut self.single, true);
@@ -220,18 +225,36 @@ fn points(breakpoints: &[Breakpoint], is_met: impl Fn(&Breakpoint) -> bool) -> O
     (points != 0).then_some(points)
 }
 
+impl SoftCpu {
+    /// Runs one instruction, or delivers the interrupt before it.
+    fn step(&mut self) -> Option<Exit> {
+        self.stepped = Stepped::Nothing;
+        let before = self.snapshot();
+        let mut code = [0; MAX_INSTRUCTION];
+        walk::read_linear(&before, &self.ram, before.instruction(), &mut code);
+        self.single = true;
+        let exit = self.go(u64::MAX);
+        self.single = false;
+        let is_before = matches!(exit, Some(Exit::Interrupted | Exit::InterruptWindow));
+        if self.stepped == Stepped::Nothing && !is_before {
+            self.stepped = Stepped::Instructions(vec![Executed { before, code }]);
+        }
+        exit
+    }
+
+    fn snapshot(&mut self) -> CpuState {
+        self.state.flags = self.flags.get();
+        self.state.clone()
+    }
+}
+
 impl Cpu for SoftCpu {
     fn run(&mut self, until: Until) -> Result<Exit, EngineError> {
-        let end = match until {
-            Until::Exit => u64::MAX,
-            Until::Step => {
-                self.single = true;
-                u64::MAX
-            }
-            Until::Count(count) => self.retired.saturating_add(count),
+        let exit = match until {
+            Until::Exit => self.go(u64::MAX),
+            Until::Step => self.step(),
+            Until::Count(count) => self.go(self.retired.saturating_add(count)),
         };
-        let exit = self.go(end);
-        self.single = false;
         Ok(exit.unwrap_or(Exit::Debug { points: 0 }))
     }
 
@@ -252,14 +275,29 @@ impl Cpu for SoftCpu {
         self.wants_window = false;
     }
 
+    fn complete(&mut self) -> Result<(), EngineError> {
+        self.complete_access();
+        Ok(())
+    }
+
     fn state(&mut self) -> Result<CpuState, EngineError> {
-        self.complete();
-        self.state.flags = self.flags.get();
-        Ok(self.state.clone())
+        Ok(self.snapshot())
+    }
+
+    fn set_registers(&mut self, registers: &CpuState) -> Result<(), EngineError> {
+        let mut state = self.snapshot();
+        (state.general, state.ip, state.flags) = (registers.general, registers.ip, registers.flags);
+        state.segments[seg::CS] = registers.segments[seg::CS];
+        self.set_state(&state)
+    }
+
+    fn stepped(&mut self) -> Stepped {
+        core::mem::replace(&mut self.stepped, Stepped::Nothing)
     }
 
     fn set_state(&mut self, state: &CpuState) -> Result<(), EngineError> {
-        self.complete();
+        (self.waits, self.used_answers) = (false, 0);
+        self.answers.clear();
         self.state.clone_from(state);
         self.flags = Flags::new(state.flags | 2);
         self.tlb.flush();
