@@ -211,6 +211,9 @@ pub trait GuestMemory {
     /// The bytes would not all be in memory.
     fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), OutOfMemory>;
 
+    /// Returns true if all of a range is memory.
+    fn contains(&self, address: u64, len: usize) -> bool;
+
     /// Sets all memory to zero, as it was when it was new.
     ///
     /// # Errors

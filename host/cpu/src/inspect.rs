@@ -16,7 +16,8 @@ impl CpuState {
             [(seg::CS, code_base, Rights::EXECUTABLE), (seg::SS, stack_base, Rights::WRITABLE)]
         {
             self.segments[index].base = base;
-            self.segments[index].rights = Rights::PRESENT.with(Rights::CODE_OR_DATA).with(kind).of_width(bits);
+            self.segments[index].rights =
+                Rights::PRESENT.with(Rights::CODE_OR_DATA).with(kind).of_width(bits);
         }
         self
     }

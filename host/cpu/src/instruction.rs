@@ -3,9 +3,10 @@
 
 use alloc::{string::String, vec::Vec};
 
+pub use iced_x86::{Code, CpuidFeature, FlowControl, Instruction, Mnemonic, Register};
 use iced_x86::{
-    ConditionCode, Decoder, DecoderOptions, Formatter, Instruction, InstructionInfoFactory, IntelFormatter,
-    Mnemonic, OpAccess, OpKind, Register,
+    ConditionCode, Decoder, DecoderOptions, Formatter, InstructionInfoFactory, IntelFormatter, OpAccess,
+    OpKind,
 };
 
 use crate::state::CpuState;

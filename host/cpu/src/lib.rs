@@ -18,6 +18,7 @@ extern crate alloc;
 
 pub mod engine;
 pub mod exit;
+pub mod identity;
 mod inspect;
 #[cfg(feature = "instructions")]
 pub mod instruction;
@@ -25,8 +26,8 @@ pub mod state;
 pub mod walk;
 
 pub use engine::{
-    Breakpoint, BreakpointKind, Calls, Cpu, DebugFeatures, Delivery, Engine, EngineError, Executed, GuestMemory, Kick,
-    MemoryPlan, OutOfMemory, Stepped, Until,
+    Breakpoint, BreakpointKind, Calls, Cpu, DebugFeatures, Delivery, Engine, EngineError, Executed,
+    GuestMemory, Kick, MemoryPlan, OutOfMemory, Stepped, Until,
 };
 pub use exit::{Direction, Exit, Values, Width};
 pub use state::{CpuState, FpuState, Msrs, Rights, Segment, Table};

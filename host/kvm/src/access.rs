@@ -13,7 +13,7 @@ pub enum Access {
 
 impl Access {
     /// Returns who may open this one.
-    pub(super) fn of(device: &Path) -> Self {
+    pub(crate) fn of(device: &Path) -> Self {
         const GROUP_READS_AND_WRITES: u32 = 0o060;
         let metadata = fs::metadata(device).ok();
         let group = metadata.filter(|it| it.mode() & GROUP_READS_AND_WRITES == GROUP_READS_AND_WRITES);
@@ -21,7 +21,7 @@ impl Access {
     }
 
     /// What to do about it.
-    pub(super) fn remedy(self, device: &Path) -> String {
+    pub(crate) fn remedy(self, device: &Path) -> String {
         let device = device.display();
         match self {
             Self::Group(id) => {

@@ -10,8 +10,8 @@ fn little_endian(bytes: &[u8]) -> u32 {
 }
 
 /// What can be known of an exit while kvm-ioctls lends out its data. It does not tell everything:
-/// the rest is in the run structure, which [`Seen::complete`] reads then.
-pub(super) enum Seen {
+/// the rest is in the run structure, which [`RawExit::complete`] reads then.
+pub(crate) enum RawExit {
     Whole(Exit),
     Out(u16, Vec<u8>),
     OutOne(u16, u32, usize),
@@ -21,9 +21,9 @@ pub(super) enum Seen {
     Other,
 }
 
-impl Seen {
+impl RawExit {
     /// Copies what kvm-ioctls decoded.
-    pub(super) fn of(exit: VcpuExit<'_>) -> Self {
+    pub(crate) fn of(exit: VcpuExit<'_>) -> Self {
         let mmio = |address, data: &[u8], direction| {
             Self::Whole(Exit::Mmio { address, len: small(data.len()), direction })
         };
@@ -48,7 +48,7 @@ impl Seen {
     }
 
     /// Adds what only the run structure knows.
-    pub(super) fn complete(self, run: &kvm_run) -> Exit {
+    pub(crate) fn complete(self, run: &kvm_run) -> Exit {
         match self {
             Self::Whole(exit) => exit,
             Self::OutOne(port, value, len) => match io_width(run) {
@@ -74,7 +74,7 @@ impl Seen {
 }
 
 /// Writes the answer to an `in` exit into the run structure, once for every access.
-pub(super) fn answer(run: &mut kvm_run, value: u32) {
+pub(crate) fn answer(run: &mut kvm_run, value: u32) {
     if run.exit_reason != KVM_EXIT_IO {
         return;
     }
@@ -144,39 +144,39 @@ mod tests {
             (&[0x34, 0x12], Width::Word, 0x1234),
             (&[0x78, 0x56, 0x34, 0x12], Width::Long, 0x1234_5678),
         ] {
-            let exit = Seen::of(VcpuExit::IoOut(0xE9, bytes)).complete(&io_run(width as u8));
+            let exit = RawExit::of(VcpuExit::IoOut(0xE9, bytes)).complete(&io_run(width as u8));
             assert_eq!(exit, Exit::Out { port: 0xE9, width, values: Values::One(value) });
         }
     }
 
     #[test]
     fn string_accesses_are_several_values() {
-        let exit = Seen::of(VcpuExit::IoOut(0xE9, b"abc")).complete(&io_run(1));
+        let exit = RawExit::of(VcpuExit::IoOut(0xE9, b"abc")).complete(&io_run(1));
         let values = Values::Many(vec![0x61, 0x62, 0x63]);
         assert_eq!(exit, Exit::Out { port: 0xE9, width: Width::Byte, values });
 
-        let exit = Seen::of(VcpuExit::IoOut(0xEA, &[1, 0, 0, 0, 2, 0, 0, 0])).complete(&io_run(4));
+        let exit = RawExit::of(VcpuExit::IoOut(0xEA, &[1, 0, 0, 0, 2, 0, 0, 0])).complete(&io_run(4));
         let values = Values::Many(vec![1, 2]);
         assert_eq!(exit, Exit::Out { port: 0xEA, width: Width::Long, values });
     }
 
     #[test]
     fn reads_say_how_many_answers_they_want() {
-        let exit = Seen::of(VcpuExit::IoIn(0xEB, &mut [0; 8])).complete(&io_run(4));
+        let exit = RawExit::of(VcpuExit::IoIn(0xEB, &mut [0; 8])).complete(&io_run(4));
         assert_eq!(exit, Exit::In { port: 0xEB, width: Width::Long, count: 2 });
     }
 
     #[test]
     fn an_exit_that_has_no_name_keeps_its_number() {
         let run = kvm_run { exit_reason: KVM_EXIT_NMI, ..Default::default() };
-        assert_eq!(Seen::of(VcpuExit::Nmi).complete(&run), Exit::Other { reason: KVM_EXIT_NMI });
+        assert_eq!(RawExit::of(VcpuExit::Nmi).complete(&run), Exit::Other { reason: KVM_EXIT_NMI });
     }
 
     #[test]
     fn a_halt_says_whether_interrupts_can_end_it() {
         for if_flag in [0, 1] {
             let run = kvm_run { if_flag, ..Default::default() };
-            assert_eq!(Seen::of(VcpuExit::Hlt).complete(&run), Exit::Halt { interrupts: if_flag == 1 });
+            assert_eq!(RawExit::of(VcpuExit::Hlt).complete(&run), Exit::Halt { interrupts: if_flag == 1 });
         }
     }
 
@@ -184,6 +184,6 @@ mod tests {
     fn an_internal_error_keeps_its_suberror() {
         let mut run = kvm_run { exit_reason: KVM_EXIT_INTERNAL_ERROR, ..Default::default() };
         run.__bindgen_anon_1.internal.suberror = 1;
-        assert_eq!(Seen::of(VcpuExit::InternalError).complete(&run), Exit::InternalError { suberror: 1 });
+        assert_eq!(RawExit::of(VcpuExit::InternalError).complete(&run), Exit::InternalError { suberror: 1 });
     }
 }

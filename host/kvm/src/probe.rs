@@ -1,50 +1,78 @@
-//! What this machine's KVM does of KVM_SET_GUEST_DEBUG, found by trying: a guest of three instructions that
-//! all modes read alike.
+//! The abilities of this machine's KVM, found by running tiny guests.
 
 use guest_abi::{layout::PAGE_SIZE, mode::CpuMode};
-
-use crate::{
-    kvm::{Exit, Pace, System, VcpuError, module_name},
-    lab::error::Error,
-    vmm::boot,
+use guestlab_cpu::{
+    Breakpoint, BreakpointKind, Cpu, CpuState, DebugFeatures, EngineError, Exit, MemoryPlan, Until,
+    identity::{FOUR_LEVELS_SIZE, four_levels, one_large_page},
 };
 
-/// `nop`, a push of the accumulator, `hlt`.
+use crate::{Kvm, cpu::KvmCpu, debug::MAX_POINTS};
+
+/// `hlt`.
+const HLT: [u8; 1] = [0xF4];
+
+/// `nop`, a push of the accumulator, `hlt`: all modes read them alike.
 const CODE: [u8; 3] = [0x90, 0x50, 0xF4];
 
 /// The address of the push.
-pub const PUSH: u32 = 1;
+const PUSH: u64 = 1;
 
-/// Where the guest's stack begins. What it pushes has 2 bytes at least.
-pub const STACK: u32 = PAGE_SIZE / 2;
+/// The top of the guest's stack. The push has at least 2 bytes.
+const STACK: u32 = PAGE_SIZE / 2;
 
-/// Checks that guests are stepped in a mode.
-///
-/// # Errors
-///
-/// They are not, or KVM refused to make the guest.
-pub fn steps(system: &System, mode: CpuMode) -> Result<(), Error> {
-    match stops(system, mode, &Pace::Step)? {
-        true => Ok(()),
-        false => {
-            let module = module_name().unwrap_or_else(|| "of unknown kind".into());
-            Err(Error::NoSteps { mode: mode.name(), module })
+/// Returns a guest with this code at 0 in its one page. Page tables lie behind the page.
+fn tiny(kvm: &Kvm, mode: CpuMode, code: &[u8]) -> Result<KvmCpu, EngineError> {
+    let tables = match mode {
+        CpuMode::Real | CpuMode::Protected => Vec::new(),
+        CpuMode::Paged => one_large_page(),
+        CpuMode::Long => four_levels(PAGE_SIZE),
+    };
+    let mut cpu = KvmCpu::new(&kvm.0, &MemoryPlan::below(u64::from(PAGE_SIZE + FOUR_LEVELS_SIZE)))?;
+    for (address, bytes) in [(0, code), (PAGE_SIZE.into(), &tables)] {
+        cpu.memory_mut().write(address, bytes).map_err(|source| EngineError::Call {
+            call: "a write to the memory of a tiny guest",
+            source: source.into(),
+        })?;
+    }
+    cpu.set_state(&CpuState::flat(mode, 0, STACK, PAGE_SIZE))?;
+    Ok(cpu)
+}
+
+/// Runs a CPU to its next exit that no signal caused.
+fn exit(cpu: &mut KvmCpu, until: Until) -> Result<Exit, EngineError> {
+    loop {
+        match cpu.run(until)? {
+            Exit::Interrupted => {}
+            exit => return Ok(exit),
         }
     }
 }
 
-/// Whether the guest stops before its end, at a pace.
-///
-/// # Errors
-///
-/// KVM refused to make the guest.
-pub fn stops(system: &System, mode: CpuMode, pace: &Pace) -> Result<bool, VcpuError> {
-    let mut vcpu = boot::tiny(system, mode, &CODE, STACK)?;
-    vcpu.set_pace(pace)?;
-    loop {
-        match vcpu.run()? {
-            Exit::Interrupted => {}
-            exit => return Ok(matches!(exit, Exit::Debug { .. })),
-        }
-    }
+/// Returns true if KVM runs a mode here.
+pub(crate) fn runs(kvm: &Kvm, mode: CpuMode) -> Result<bool, EngineError> {
+    let purpose =
+        format_args!("first a guest of one instruction, to see whether {} mode works here", mode.name());
+    kvm.0.calls.call("probe", purpose);
+    Ok(matches!(exit(&mut tiny(kvm, mode, &HLT)?, Until::Exit)?, Exit::Halt { .. }))
+}
+
+/// Returns the abilities for a debugger in a mode.
+pub(crate) fn debug_features(kvm: &Kvm, mode: CpuMode) -> Result<DebugFeatures, EngineError> {
+    let stops = |until, points: &[Breakpoint]| {
+        let mut cpu = tiny(kvm, mode, &CODE)?;
+        cpu.set_breakpoints(points)?;
+        Ok::<_, EngineError>(matches!(exit(&mut cpu, until)?, Exit::Debug { .. }))
+    };
+    let places = |kind, address| {
+        Ok::<_, EngineError>(if stops(Until::Exit, &[Breakpoint { address, kind }])? {
+            MAX_POINTS
+        } else {
+            0
+        })
+    };
+    Ok(DebugFeatures {
+        steps: cfg!(feature = "steps") && stops(Until::Step, &[])?,
+        breakpoints: places(BreakpointKind::Execute, PUSH)?,
+        watchpoints: places(BreakpointKind::Write { len: 2 }, u64::from(STACK) - 2)?,
+    })
 }

@@ -1,369 +1,100 @@
-//! The registers of a vCPU that stands still: one type for reports, the debugger and the tracer.
+//! KVM's register structures and [`CpuState`], both ways (KVM API, 4.11 `KVM_GET_REGS` and its kin).
 
-use guest_abi::{block::Trap, layout::REAL_MODE_END, mode::CpuMode};
-use guestlab_cpu::FpuState;
-use iced_x86::Register;
-use kvm_bindings::{kvm_fpu, kvm_regs, kvm_segment, kvm_sregs};
-use x86_64::registers::control::{Cr0Flags, EferFlags};
+use guestlab_cpu::{CpuState, FpuState, Msrs, Rights, Segment, Table};
+use kvm_bindings::{kvm_debugregs, kvm_dtable, kvm_fpu, kvm_msr_entry, kvm_regs, kvm_segment, kvm_sregs};
 
-/// The registers of a vCPU that stands still, but for x87 and SSE.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registers {
-    /// The general registers, in the order in which instructions encode them: RAX, RCX, RDX, RBX, RSP,
-    /// RBP, RSI, RDI, R8 to R15.
-    pub general: [u64; 16],
-    /// RIP.
-    pub ip: u64,
-    /// RFLAGS.
-    pub flags: u64,
-    /// CR2, the address of the last page fault.
-    pub cr2: u64,
-    /// CR0, CR3, CR4 and EFER.
-    control: [u64; 4],
-    /// The segments, in the order in which instructions encode them: ES, CS, SS, DS, FS, GS.
-    segments: [Segment; 6],
-    /// The table of vectors: its linear address, and the offset of its last byte.
-    vectors: (u64, u16),
-    /// The table of segments: its linear address, and the offset of its last byte.
-    descriptors: (u64, u16),
-    /// Whether the data segments begin at 0 and reach as far as the mode does.
-    flat: bool,
-    /// The mode.
-    mode: CpuMode,
-    /// The width of code in bits: 16, 32 or 64.
-    bits: u32,
-    /// The width of the stack pointer in bits.
-    stack_bits: u32,
+/// Returns the general registers, the instruction pointer and the flags.
+pub(crate) fn general(state: &CpuState) -> kvm_regs {
+    let [rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15] = state.general;
+    let (rip, rflags) = (state.ip, state.flags);
+    kvm_regs { rax, rbx, rcx, rdx, rsi, rdi, rsp, rbp, r8, r9, r10, r11, r12, r13, r14, r15, rip, rflags }
 }
 
-/// A segment: its selector, and the linear address that it begins at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Segment {
-    selector: u16,
-    base: u64,
-}
-
-impl Registers {
-    /// The places of some in [`general`](Self::general).
-    pub const RDX: usize = 2;
-    const RSP: usize = 4;
-    const RBP: usize = 5;
-
-    const SEGMENTS: [&str; 6] = ["es", "cs", "ss", "ds", "fs", "gs"];
-    const CS: usize = 1;
-    const SS: usize = 2;
-    const FS: usize = 4;
-
-    /// What KVM says of them.
-    pub(super) fn of(regs: &kvm_regs, sregs: &kvm_sregs) -> Self {
-        let has = |flag: Cr0Flags| Cr0Flags::from_bits_retain(sregs.cr0).contains(flag);
-        let long = EferFlags::from_bits_retain(sregs.efer).contains(EferFlags::LONG_MODE_ACTIVE);
-        let mode = match (has(Cr0Flags::PROTECTED_MODE_ENABLE), has(Cr0Flags::PAGING), long) {
-            (false, _, _) => CpuMode::Real,
-            (true, false, _) => CpuMode::Protected,
-            (true, true, false) => CpuMode::Paged,
-            (true, true, true) => CpuMode::Long,
-        };
-        let bits = match (sregs.cs.l, sregs.cs.db) {
-            (1, _) if long => 64,
-            (_, 1) => 32,
-            _ => 16,
-        };
-        // The stack segment says how wide the stack pointer is (SDM volume 1, 6.2.3).
-        let stack_bits = match (bits, sregs.ss.db) {
-            (64, _) => 64,
-            (_, 1) => 32,
-            _ => 16,
-        };
-        let segment = |(index, segment): (usize, kvm_segment)| Segment {
-            selector: segment.selector,
-            // In 64-bit code the others begin at 0, whatever is in them (SDM volume 1, 3.4.2.1).
-            base: if bits == 64 && index < Self::FS { 0 } else { segment.base },
-        };
-        let s = sregs;
-        let r = regs;
-        let flat = [s.ds, s.es, s.ss].iter().all(|segment| is_flat(segment, mode));
-        Self {
-            general: [
-                r.rax, r.rcx, r.rdx, r.rbx, r.rsp, r.rbp, r.rsi, r.rdi, r.r8, r.r9, r.r10, r.r11, r.r12,
-                r.r13, r.r14, r.r15,
-            ],
-            ip: r.rip,
-            flags: r.rflags,
-            cr2: s.cr2,
-            control: [s.cr0, s.cr3, s.cr4, s.efer],
-            segments: [(0, s.es), (1, s.cs), (2, s.ss), (3, s.ds), (4, s.fs), (5, s.gs)].map(segment),
-            vectors: (s.idt.base, s.idt.limit),
-            descriptors: (s.gdt.base, s.gdt.limit),
-            flat,
-            mode,
-            bits,
-            stack_bits,
-        }
-    }
-
-    /// The same, in a mode and with code of so many bits, whose segments of code and stack begin there: what any
-    /// guest could have. Debug information and stacks are read along them, which is to be tried out.
-    #[must_use]
-    pub fn in_segments(self, mode: CpuMode, bits: u32, code_base: u64, stack_base: u64) -> Self {
-        let mut segments = self.segments;
-        (segments[Self::CS].base, segments[Self::SS].base) = (code_base, stack_base);
-        Self { segments, mode, bits, stack_bits: bits, ..self }
-    }
-
-    /// The same, in another code segment: where that begins, its selector, and how wide its code is in bits.
-    #[must_use]
-    pub fn in_code_segment(self, base: u64, selector: u16, bits: u32) -> Self {
-        let mut segments = self.segments;
-        segments[Self::CS] = Segment { selector, base };
-        Self { segments, bits, ..self }
-    }
-
-    /// The general registers, instruction pointer and flags, as KVM takes them.
-    pub(super) fn write(&self) -> kvm_regs {
-        let [rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15] = self.general;
-        let (rip, rflags) = (self.ip, self.flags);
-        kvm_regs { rax, rbx, rcx, rdx, rsi, rdi, rsp, rbp, r8, r9, r10, r11, r12, r13, r14, r15, rip, rflags }
-    }
-
-    /// Those that a trap interrupted, as the guest reported them, of a CPU that has these now.
-    #[must_use]
-    pub fn interrupted(self, trap: &Trap) -> Self {
-        let Trap { general, ip, flags, cr2, .. } = *trap;
-        Self { general, ip, flags, cr2, ..self }
-    }
-
-    /// The same, but for the instruction pointer.
-    #[must_use]
-    pub fn at(&self, ip: u64) -> Self {
-        Self { ip, ..self.clone() }
-    }
-
-    /// The mode.
-    pub fn mode(&self) -> CpuMode {
-        self.mode
-    }
-
-    /// The width of code in bits: 16, 32 or 64.
-    pub fn bits(&self) -> u32 {
-        self.bits
-    }
-
-    /// The linear address of the instruction.
-    pub fn instruction(&self) -> u64 {
-        self.linear(Self::CS, self.ip)
-    }
-
-    /// The linear address of the top of the stack.
-    pub fn stack(&self) -> u64 {
-        self.stack_slot(0)
-    }
-
-    /// The linear address so many bytes above the top of the stack.
-    pub fn stack_slot(&self, offset: u64) -> u64 {
-        let pointer = self.general[Self::RSP].wrapping_add(offset);
-        self.linear(Self::SS, pointer & mask_of_bits(self.stack_bits))
-    }
-
-    /// The frame pointer as a linear address.
-    pub fn frame(&self) -> u64 {
-        self.linear(Self::SS, self.general[Self::RBP] & mask_of_bits(self.stack_bits))
-    }
-
-    fn linear(&self, segment: usize, offset: u64) -> u64 {
-        self.wrapped(self.segments[segment].base.wrapping_add(offset))
-    }
-
-    /// A linear address as the CPU has it: outside of 64-bit code it has 32 bits, and what lies beyond begins
-    /// at 0 again (SDM volume 3A, 3.3).
-    pub fn wrapped(&self, address: u64) -> u64 {
-        address & mask_of_bits(if self.bits == 64 { 64 } else { 32 })
-    }
-
-    /// Sets the instruction pointer to the offset that an instruction's linear address has in the code segment;
-    /// says whether there is one.
-    pub fn go_to(&mut self, address: u64) -> bool {
-        let offset = self.wrapped(address.wrapping_sub(self.segments[Self::CS].base));
-        let last = if self.mode == CpuMode::Real { u64::from(REAL_MODE_END) - 1 } else { u64::MAX };
-        let is_there = offset <= last;
-        if is_there && self.instruction() != address {
-            self.ip = offset;
-        }
-        is_there
-    }
-
-    /// Whether no access to data with addresses below `end` can raise an exception: segments allow it, and there
-    /// is no paging.
-    pub fn allows_data_below(&self, end: u64) -> bool {
-        match self.mode {
-            CpuMode::Real => self.flat && end <= REAL_MODE_END.into(),
-            CpuMode::Protected => self.flat && end <= 1 << 32,
-            CpuMode::Paged | CpuMode::Long => false,
-        }
-    }
-
-    /// Where the code segment begins, and its selector.
-    pub fn code_segment(&self) -> (u64, u16) {
-        let Segment { selector, base } = self.segments[Self::CS];
-        (base, selector)
-    }
-
-    /// The linear address of the table of vectors, and the offset of its last byte.
-    pub fn vectors(&self) -> (u64, u16) {
-        self.vectors
-    }
-
-    /// The linear address of the table of descriptors, and the offset of its last byte.
-    pub fn descriptors(&self) -> (u64, u16) {
-        self.descriptors
-    }
-
-    /// Whether these are the registers of a CPU after reset, which has forgotten those of the guest (SDM volume
-    /// 3A, 10.1.4 "First Instruction Executed").
-    pub fn are_of_a_reset(&self) -> bool {
-        self.mode == CpuMode::Real && self.ip == 0xFFF0 && self.segments[Self::CS].selector == 0xF000
-    }
-
-    /// What says how linear addresses of code become physical ones: all the same, and the same tables, are the
-    /// same translation.
-    pub fn translation(&self) -> Vec<u64> {
-        let (base, selector) = self.code_segment();
-        [self.mode as u64, base, selector.into()].into_iter().chain(self.control).collect()
-    }
-
-    /// Where a code segment begins, by its selector: the present one, or one of the global table of descriptors.
-    /// `read` copies memory from a linear address, all or nothing.
-    pub fn base_of_code(&self, selector: u16, read: impl Fn(u64, &mut [u8]) -> bool) -> Option<u64> {
-        // Of a selector: the requested privilege, and whether it is of the local table.
-        const PRIVILEGE: u16 = 0b11;
-        const LOCAL: u16 = 0b100;
-        let (base, own) = self.code_segment();
-        if self.mode == CpuMode::Real {
-            return Some(u64::from(selector) * 16);
-        }
-        if selector == own {
-            return Some(base);
-        }
-        let (table, limit) = self.descriptors;
-        let at = selector & !PRIVILEGE;
-        let mut bytes = [0; 8];
-        let is_there = at & LOCAL == 0
-            && at != 0
-            && at.checked_add(7).is_some_and(|last| last <= limit)
-            && read(table.wrapping_add(at.into()), &mut bytes);
-        let descriptor = u64::from_le_bytes(bytes);
-        is_there.then(|| code_base(descriptor, self.mode)).flatten()
-    }
-
-    /// The same at an instruction that a return from an interrupt leads to, where the segment is the present one
-    /// or of real mode.
-    #[must_use]
-    pub fn in_code(&self, selector: u16, ip: u64) -> Option<Self> {
-        let mut next = self.at(ip);
-        if selector != self.segments[Self::CS].selector {
-            let base = (self.mode == CpuMode::Real).then(|| u64::from(selector) * 16)?;
-            next.segments[Self::CS] = Segment { selector, base };
-        }
-        Some(next)
-    }
-
-    /// The size in bytes of what the CPU pushes on its way to a handler: each of flags, CS and IP.
-    pub fn word(&self) -> usize {
-        match self.mode {
-            CpuMode::Real => 2,
-            CpuMode::Protected | CpuMode::Paged => 4,
-            CpuMode::Long => 8,
-        }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn set_vectors(&mut self, table: u64, limit: u16) {
-        self.vectors = (table, limit);
-    }
-
-    /// The selectors: CS, SS, DS, ES, FS, GS, in the order that debuggers have.
-    pub fn selectors(&self) -> [u16; 6] {
-        let [es, cs, ss, ds, fs, gs] = self.segments.map(|segment| segment.selector);
-        [cs, ss, ds, es, fs, gs]
-    }
-
-    /// The value of a register that an address is made of, or the base of a segment.
-    pub fn value(&self, register: Register) -> Option<u64> {
-        if register.is_segment_register() {
-            return self.segments.get(register.number()).map(|segment| segment.base);
-        }
-        let whole = register.full_register();
-        whole.is_gpr64().then(|| self.general[whole.number()] & mask(register.size()))
-    }
-
-    /// Those that the mode has, with their names.
-    pub fn named(&self) -> Vec<(&'static str, u64)> {
-        const LONG: [&str; 16] = [
-            "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8 ", "r9 ", "r10", "r11", "r12", "r13",
-            "r14", "r15",
-        ];
-        const SHORT: [&str; 8] = ["eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"];
-        let (names, ip, flags) = match self.mode {
-            CpuMode::Long => (&LONG[..], "rip", "rfl"),
-            _ => (&SHORT[..], "eip", "efl"),
-        };
-        let general = names.iter().copied().zip(self.general);
-        general.chain([(ip, self.ip), (flags, self.flags), ("cr2", self.cr2)]).collect()
-    }
-
-    /// Those that are not as they were before, the instruction pointer left out, with their names.
-    pub fn changed_since(&self, before: &Self) -> Vec<(&'static str, u64)> {
-        let all = |of: &Self| {
-            let mut all = Self { mode: self.mode, ip: 0, ..of.clone() }.named();
-            all.extend(["cr0", "cr3", "cr4", "efer"].into_iter().zip(of.control));
-            all.extend(Self::SEGMENTS.into_iter().zip(of.segments.map(|segment| segment.selector.into())));
-            all
-        };
-        let changed = all(self).into_iter().zip(all(before)).filter(|(now, then)| now != then);
-        changed.map(|((name, value), _)| (name.trim_end(), value)).collect()
+/// Returns the system registers. `template` has the fields that are KVM's own, such as the base of an APIC.
+pub(crate) fn system(state: &CpuState, template: &kvm_sregs) -> kvm_sregs {
+    let [es, cs, ss, ds, fs, gs] = state.segments.map(write_segment);
+    kvm_sregs {
+        cs,
+        ds,
+        es,
+        fs,
+        gs,
+        ss,
+        tr: write_segment(state.tr),
+        ldt: write_segment(state.ldt),
+        gdt: write_table(state.gdt),
+        idt: write_table(state.idt),
+        cr0: state.cr0,
+        cr2: state.cr2,
+        cr3: state.cr3,
+        cr4: state.cr4,
+        efer: state.efer,
+        ..*template
     }
 }
 
-/// Those of a CPU whose registers are all zero.
-impl Default for Registers {
-    fn default() -> Self {
-        Self::of(&kvm_regs::default(), &kvm_sregs::default())
+/// Returns the state that KVM's registers have. The rest of it is that of a reset.
+pub(crate) fn state(regs: &kvm_regs, sregs: &kvm_sregs) -> CpuState {
+    let (r, s) = (regs, sregs);
+    CpuState {
+        general: [
+            r.rax, r.rcx, r.rdx, r.rbx, r.rsp, r.rbp, r.rsi, r.rdi, r.r8, r.r9, r.r10, r.r11, r.r12, r.r13,
+            r.r14, r.r15,
+        ],
+        ip: r.rip,
+        flags: r.rflags,
+        segments: [s.es, s.cs, s.ss, s.ds, s.fs, s.gs].map(read_segment),
+        gdt: read_table(s.gdt),
+        idt: read_table(s.idt),
+        tr: read_segment(s.tr),
+        ldt: read_segment(s.ldt),
+        cr0: s.cr0,
+        cr2: s.cr2,
+        cr3: s.cr3,
+        cr4: s.cr4,
+        efer: s.efer,
+        ..CpuState::reset()
     }
 }
 
-/// Whether a segment begins at 0, reaches as far as the mode does, and may be written (SDM volume 3A, 3.4.5.1).
-fn is_flat(segment: &kvm_segment, mode: CpuMode) -> bool {
-    /// Of the type: data that may be written, and whose limit is the highest offset.
-    const KIND: u8 = 0b1110;
-    const WRITABLE: u8 = 0b0010;
-    let (limit, is_data) = match mode {
-        CpuMode::Real => (REAL_MODE_END - 1, true),
-        _ => (u32::MAX, segment.type_ & KIND == WRITABLE),
-    };
-    segment.base == 0 && segment.limit >= limit && segment.unusable == 0 && is_data
+/// Returns a segment as KVM has it.
+pub(crate) fn write_segment(Segment { selector, base, limit, rights }: Segment) -> kvm_segment {
+    let bit = |index: u32| (rights.0 >> index & 1) as u8;
+    kvm_segment {
+        base,
+        limit,
+        selector,
+        type_: (rights.0 & 0xF) as u8,
+        present: bit(7),
+        dpl: rights.privilege(),
+        db: bit(14),
+        s: bit(4),
+        l: bit(13),
+        g: bit(15),
+        avl: bit(12),
+        unusable: bit(16),
+        padding: 0,
+    }
 }
 
-/// Where a code segment begins, by its descriptor (SDM volume 3A, 3.4.5); `None` for one of another kind.
-fn code_base(descriptor: u64, mode: CpuMode) -> Option<u64> {
-    const PRESENT_CODE: u64 = 0b1001_1000 << 40;
-    const LONG: u64 = 1 << 53;
-    let base = descriptor >> 16 & 0xFF_FFFF | descriptor >> 56 << 24;
-    let is_flat = mode == CpuMode::Long && descriptor & LONG != 0;
-    (descriptor & PRESENT_CODE == PRESENT_CODE).then_some(if is_flat { 0 } else { base })
+fn read_segment(segment: kvm_segment) -> Segment {
+    let kvm_segment { base, limit, selector, type_, present, dpl, db, s, l, g, avl, unusable, .. } = segment;
+    let bits =
+        [(type_, 0), (s, 4), (dpl, 5), (present, 7), (avl, 12), (l, 13), (db, 14), (g, 15), (unusable, 16)];
+    let rights = bits.iter().fold(0, |rights, &(value, index)| rights | u32::from(value) << index);
+    Segment { selector, base, limit, rights: Rights(rights) }
 }
 
-/// The bits of a register of so many bytes.
-fn mask(bytes: usize) -> u64 {
-    if bytes >= 8 { u64::MAX } else { (1 << (8 * bytes)) - 1 }
+fn write_table(Table { base, limit }: Table) -> kvm_dtable {
+    kvm_dtable { base, limit, ..kvm_dtable::default() }
 }
 
-/// The lowest so many bits of a number.
-fn mask_of_bits(bits: u32) -> u64 {
-    u64::MAX >> 64_u32.saturating_sub(bits)
+fn read_table(table: kvm_dtable) -> Table {
+    Table { base: table.base, limit: table.limit }
 }
 
 /// Returns KVM's x87 and SSE registers.
-pub(super) fn read_fpu(fpu: &kvm_fpu) -> FpuState {
+pub(crate) fn read_fpu(fpu: &kvm_fpu) -> FpuState {
     FpuState {
         st: fpu.fpr,
         xmm: fpu.xmm,
@@ -377,8 +108,8 @@ pub(super) fn read_fpu(fpu: &kvm_fpu) -> FpuState {
     }
 }
 
-/// Returns x87 and SSE registers as KVM takes them. `fpu` has the padding.
-pub(super) fn write_fpu(state: &FpuState, fpu: kvm_fpu) -> kvm_fpu {
+/// Returns x87 and SSE registers as KVM takes them.
+pub(crate) fn write_fpu(state: &FpuState) -> kvm_fpu {
     kvm_fpu {
         fpr: state.st,
         fcw: state.control,
@@ -389,73 +120,102 @@ pub(super) fn write_fpu(state: &FpuState, fpu: kvm_fpu) -> kvm_fpu {
         last_dp: state.operand,
         xmm: state.xmm,
         mxcsr: state.mxcsr,
-        ..fpu
+        ..kvm_fpu::default()
+    }
+}
+
+/// Returns DR0 to DR3, DR6 and DR7 at their own indexes.
+pub(crate) fn read_debug(registers: &kvm_debugregs) -> [u64; 8] {
+    let [a, b, c, d] = registers.db;
+    [a, b, c, d, 0, 0, registers.dr6, registers.dr7]
+}
+
+/// Returns the debug registers as KVM takes them.
+pub(crate) fn write_debug(registers: &[u64; 8]) -> kvm_debugregs {
+    let [a, b, c, d, _, _, dr6, dr7] = *registers;
+    kvm_debugregs { db: [a, b, c, d], dr6, dr7, ..kvm_debugregs::default() }
+}
+
+/// The number of model-specific registers in [`Msrs`].
+pub(crate) const MSR_COUNT: usize = 9;
+
+/// Returns the model-specific registers, by number and value (Intel SDM volume 4, 2.1).
+pub(crate) fn msrs(msrs: &Msrs) -> [kvm_msr_entry; MSR_COUNT] {
+    let Msrs { star, lstar, cstar, fmask, kernel_gs_base, sysenter_cs, sysenter_esp, sysenter_eip, tsc_aux } =
+        *msrs;
+    [
+        (0xC000_0081, star),
+        (0xC000_0082, lstar),
+        (0xC000_0083, cstar),
+        (0xC000_0084, fmask),
+        (0xC000_0102, kernel_gs_base),
+        (0x174, sysenter_cs),
+        (0x175, sysenter_esp),
+        (0x176, sysenter_eip),
+        // The last one: not every machine has it.
+        (0xC000_0103, tsc_aux),
+    ]
+    .map(|(index, data)| kvm_msr_entry { index, data, ..Default::default() })
+}
+
+/// Returns the model-specific registers from [`msrs`]' entries, with the values that KVM filled in. Entries that KVM does
+/// not have are missing at the end.
+pub(crate) fn read_msrs(entries: &[kvm_msr_entry]) -> Msrs {
+    let value = |index: usize| entries.get(index).map_or(0, |entry| entry.data);
+    Msrs {
+        star: value(0),
+        lstar: value(1),
+        cstar: value(2),
+        fmask: value(3),
+        kernel_gs_base: value(4),
+        sysenter_cs: value(5),
+        sysenter_esp: value(6),
+        sysenter_eip: value(7),
+        tsc_aux: value(8),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use guest_abi::mode::CpuMode;
+
     use super::*;
 
-    fn numbered() -> Registers {
-        let general = std::array::from_fn(|i| 0x1111_2222_3333_4400 + i as u64);
-        let mut registers = Registers { general, ..Registers::default() };
-        registers.segments[3].base = 0x5000;
-        registers
-    }
-
     #[test]
-    fn addresses_are_made_of_parts_of_registers() {
-        let registers = numbered();
-        for (register, value) in [
-            (Register::RBX, Some(0x1111_2222_3333_4403)),
-            (Register::EBX, Some(0x3333_4403)),
-            (Register::SI, Some(0x4406)),
-            (Register::R15, Some(0x1111_2222_3333_440F)),
-            (Register::DS, Some(0x5000)),
-            (Register::SS, Some(0)),
-            (Register::XMM0, None),
-            (Register::RIP, None),
-        ] {
-            assert_eq!(registers.value(register), value, "{register:?}");
+    fn a_state_comes_back_from_kvm_as_it_went() {
+        for mode in CpuMode::ALL {
+            let mut before = CpuState::flat(mode, 0x7000, 0x8000, 0x1000);
+            before.general = std::array::from_fn(|index| index as u64 + 1);
+            before.segments[2].rights = Rights(before.segments[2].rights.0 | 3 << 5 | 1 << 12 | 1 << 16);
+            (before.gdt.base, before.idt.base, before.cr2) = (0x500, 0x600, 0x700);
+            assert_eq!(state(&general(&before), &system(&before, &kvm_sregs::default())), before, "{mode:?}");
         }
     }
 
     #[test]
-    fn linear_addresses_wrap_at_4_gib_outside_of_64_bit_code() {
-        let at = |bits, base, ip| {
-            let registers = Registers { ip, ..Registers::default() };
-            registers.in_segments(CpuMode::Protected, bits, base, base)
+    fn fields_that_are_kvms_own_stay() {
+        let template = kvm_sregs { apic_base: 0xFEE0_0900, ..Default::default() };
+        assert_eq!(system(&CpuState::reset(), &template).apic_base, 0xFEE0_0900);
+    }
+
+    #[test]
+    fn the_other_registers_come_back_as_they_went() {
+        let fpu = FpuState { tags: 5, control: 0x37F, operand: 9, xmm: [[3; 16]; 16], ..FpuState::reset() };
+        assert_eq!(read_fpu(&write_fpu(&fpu)), fpu);
+        let debug = [1, 2, 3, 4, 0, 0, 6, 7];
+        assert_eq!(read_debug(&write_debug(&debug)), debug);
+        let all = Msrs {
+            star: 1,
+            lstar: 2,
+            cstar: 3,
+            fmask: 4,
+            kernel_gs_base: 5,
+            sysenter_cs: 6,
+            sysenter_esp: 7,
+            sysenter_eip: 8,
+            tsc_aux: 9,
         };
-        assert_eq!(at(32, 0x4000_0000, 0xC000_000E).instruction(), 0xE);
-        assert_eq!(at(16, 0xF_FFF0, 0xFFFF).instruction(), 0x10_FFEF, "no wrap at 1 MiB");
-        assert_eq!(at(64, 0, 0x1_0000_000E).instruction(), 0x1_0000_000E);
-        assert_eq!(at(64, 0, 5).wrapped(u64::MAX), u64::MAX);
-    }
-
-    #[test]
-    fn the_stack_pointer_of_a_16_bit_stack_is_the_low_half() {
-        let mut registers = Registers::default();
-        (registers.general[4], registers.general[5]) = (0x0020_FFFE, 0x1234_0010);
-        let wide = registers.clone().in_segments(CpuMode::Protected, 32, 0, 0x4000_0000);
-        let narrow = registers.in_segments(CpuMode::Real, 16, 0, 0x500);
-        assert_eq!((narrow.stack(), narrow.frame()), (0x1_04FE, 0x510));
-        assert_eq!(wide.stack(), 0x4020_FFFE);
-    }
-
-    #[test]
-    fn what_changed_is_named() {
-        let before = numbered();
-        let mut after = before.clone();
-        assert!(after.changed_since(&before).is_empty());
-        (after.general[1], after.flags, after.ip, after.segments[0].selector) = (7, 0x46, 5, 0x10);
-        assert_eq!(after.changed_since(&before), [("ecx", 7), ("efl", 0x46), ("es", 0x10)]);
-    }
-
-    #[test]
-    fn registers_go_to_kvm_as_they_came() {
-        let regs =
-            kvm_regs { rax: 1, rcx: 2, rsp: 3, rdi: 4, r8: 5, rip: 6, rflags: 7, ..Default::default() };
-        assert_eq!(Registers::of(&regs, &kvm_sregs::default()).write(), regs);
+        assert_eq!(read_msrs(&msrs(&all)), all);
+        assert_eq!(read_msrs(&msrs(&all)[..8]), Msrs { tsc_aux: 0, ..all });
     }
 }

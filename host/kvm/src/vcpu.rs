@@ -1,274 +1,390 @@
-//! One VM with its one vCPU and its memory.
+//! One VM with its memory and its one vCPU: the calls of KVM's interface.
 
-use std::{io, os::fd::AsRawFd};
-
-use guestlab_cpu::Exit;
-use kvm_bindings::{
-    kvm_debugregs, kvm_fpu, kvm_interrupt, kvm_regs, kvm_sregs, kvm_userspace_memory_region, kvm_vcpu_events,
+use std::{
+    io,
+    os::fd::AsRawFd,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
 };
+
+use guestlab_cpu::{CpuState, EngineError, Exit, FpuState, GuestMemory, Kick, MemoryPlan, state::seg, walk};
+use kvm_bindings::{Msrs, kvm_interrupt, kvm_sregs, kvm_userspace_memory_region, kvm_vcpu_events};
 use kvm_ioctls::{VcpuFd, VmFd};
 
-use super::{CpuState, System, exit::Seen, request, state};
 use crate::{
-    debug::explain::Explain,
-    vmm::memory::{GuestMemory, MemoryError},
+    Shared,
+    debug::{MAX_POINTS, Pace, TRAP_FLAG},
+    exit::{self, RawExit},
+    memory::Memory,
+    regs, request,
 };
 
-/// Where KVM keeps the three pages that it needs on some Intel processors: just below the
-/// firmware's place at the end of 4 GiB, above all guest memory (KVM API, 4.36
-/// `KVM_SET_TSS_ADDR`).
+/// The place of the three pages that KVM uses on some Intel processors: just below the firmware's place at the end of 4
+/// GiB, above all guest memory (KVM API, 4.36 `KVM_SET_TSS_ADDR`).
 const TSS_ADDRESS: usize = 0xFFFB_D000;
 
 const _: () = assert!(TSS_ADDRESS >= guest_abi::layout::MAX_MEMORY as usize);
 
+/// KVM_VCPUEVENT_VALID_SHADOW: the interrupt shadow in the events is to be set.
+const VALID_SHADOW: u32 = 4;
+
 /// A VM with one vCPU.
 ///
-/// The fields are in the order in which they must be dropped: the vCPU and the VM before the
-/// memory that KVM was told of.
-pub struct Vcpu {
-    pub(super) vcpu: VcpuFd,
+/// The fields are dropped in this order. The vCPU and the VM must go before the memory that KVM was given.
+pub(crate) struct Vcpu {
+    pub(crate) fd: VcpuFd,
     _vm: VmFd,
-    memory: GuestMemory,
-    initial: Initial,
-    /// The guest's own trap flag while it is stepped, for which KVM sets the flag and hides it.
-    pub(super) hidden_trap_flag: Option<bool>,
-}
-
-/// What of a vCPU's state a reset puts back.
-#[derive(Clone, Copy)]
-pub(super) struct Initial {
-    general: kvm_regs,
-    system: kvm_sregs,
-    fpu: kvm_fpu,
-    debug: kvm_debugregs,
-    events: kvm_vcpu_events,
-}
-
-/// A VM without anything in it.
-pub struct EmptyVm(VmFd);
-
-/// A VM with memory and without a CPU.
-///
-/// The fields are in the order in which they must be dropped, as [`Vcpu`]'s are.
-pub struct Vm {
-    vm: VmFd,
-    memory: GuestMemory,
-}
-
-impl EmptyVm {
-    /// Makes a VM.
-    ///
-    /// # Errors
-    ///
-    /// The KVM call that failed.
-    pub fn new(system: &System) -> Result<Self, VcpuError> {
-        system.explain.call("KVM_CREATE_VM", "an empty VM: no memory, no CPU");
-        let vm = create_vm(system)?;
-        let why = "three pages that KVM needs for itself on some Intel processors";
-        system.explain.call("KVM_SET_TSS_ADDR", why);
-        vm.set_tss_address(TSS_ADDRESS).map_err(call("KVM_SET_TSS_ADDR"))?;
-        Ok(Self(vm))
-    }
-
-    /// Tells KVM of the VM's memory.
-    ///
-    /// # Errors
-    ///
-    /// The KVM call that failed.
-    pub fn with_memory(self, system: &System, memory: GuestMemory) -> Result<Vm, VcpuError> {
-        register_memory(&self.0, &memory, system.explain)?;
-        Ok(Vm { vm: self.0, memory })
-    }
-}
-
-impl Vm {
-    /// The VM's memory.
-    pub fn memory(&self) -> &GuestMemory {
-        &self.memory
-    }
-
-    /// Makes the VM's one CPU, which will start in this state.
-    ///
-    /// # Errors
-    ///
-    /// The KVM call that failed.
-    pub fn with_vcpu(self, system: &System, state: CpuState) -> Result<Vcpu, VcpuError> {
-        let Self { vm, memory } = self;
-        let explain = system.explain;
-        explain.call("KVM_CREATE_VCPU", "the VM's one CPU, in its state after reset, and its run structure");
-        let vcpu = vm.create_vcpu(0).map_err(call("KVM_CREATE_VCPU"))?;
-        explain.call("KVM_SET_CPUID2", "the guest sees the features that this CPU and KVM have");
-        vcpu.set_cpuid2(&system.cpuid).map_err(call("KVM_SET_CPUID2"))?;
-        let initial = system.after_reset(&vcpu)?.in_state(state);
-        initial.start(&vcpu, state, explain)?;
-        Ok(Vcpu { vcpu, _vm: vm, memory, initial, hidden_trap_flag: None })
-    }
+    memory: Memory,
+    /// The system registers after reset, for the fields that are KVM's own.
+    template: kvm_sregs,
+    kicker: Arc<Kicker>,
+    /// The thread that ran the vCPU last.
+    thread: Option<libc::pthread_t>,
+    /// The vCPU has not run, and only its general and system registers were set.
+    is_new: bool,
+    /// The general and system registers, if they were read since the vCPU ran last.
+    known: Option<CpuState>,
+    pub(crate) pace: Pace,
+    /// The guest's own trap flag during single steps. KVM sets the flag then, and hides it.
+    pub(crate) hidden_trap_flag: Option<bool>,
 }
 
 impl Vcpu {
-    /// Makes a VM with this memory and one vCPU, which will start in this state.
-    ///
-    /// # Errors
-    ///
-    /// The KVM call that failed.
-    pub fn new(system: &System, memory: GuestMemory, state: CpuState) -> Result<Self, VcpuError> {
-        EmptyVm::new(system)?.with_memory(system, memory)?.with_vcpu(system, state)
+    /// Creates a VM with this memory, and its vCPU in the state after reset.
+    pub(crate) fn new(shared: &Shared, plan: &MemoryPlan) -> Result<Self, EngineError> {
+        let calls = &shared.calls;
+        let size: u64 = plan.ranges.iter().map(|range| range.end - range.start).sum();
+        calls.call("mmap", format_args!("{size:#x} bytes of host memory, all zero, for the guest"));
+        let memory = Memory::new(plan)?;
+        calls.call("KVM_CREATE_VM", format_args!("an empty VM: no memory, no CPU"));
+        let vm = create_vm(shared)?;
+        let purpose = format_args!("three pages that KVM needs for itself on some Intel processors");
+        calls.call("KVM_SET_TSS_ADDR", purpose);
+        vm.set_tss_address(TSS_ADDRESS).map_err(call("KVM_SET_TSS_ADDR"))?;
+        register_memory(shared, &vm, &memory)?;
+        let purpose = format_args!("the VM's one CPU, in its state after reset, and its run structure");
+        calls.call("KVM_CREATE_VCPU", purpose);
+        let mut fd = vm.create_vcpu(0).map_err(call("KVM_CREATE_VCPU"))?;
+        calls.call("KVM_SET_CPUID2", format_args!("the guest sees the features that this CPU and KVM have"));
+        fd.set_cpuid2(&shared.cpuid).map_err(call("KVM_SET_CPUID2"))?;
+        let template = shared.after_reset(&fd)?;
+        let kicker = Arc::new(Kicker::new(&mut fd));
+        Ok(Self {
+            fd,
+            _vm: vm,
+            memory,
+            template,
+            kicker,
+            thread: None,
+            is_new: true,
+            known: None,
+            pace: Pace::Free,
+            hidden_trap_flag: None,
+        })
     }
 
-    /// Puts the vCPU back into the state in which it started: general, system, floating-point
-    /// (x87 and SSE) and debug registers, and pending events. Model-specific registers other than
-    /// those that are system registers to KVM (EFER, the APIC's base) stay as a guest left them,
-    /// its time-stamp counter among them. The memory is not touched.
-    ///
-    /// # Errors
-    ///
-    /// The KVM call that failed.
-    pub fn reset(&mut self) -> Result<(), VcpuError> {
-        // What the last exit left to be completed would be completed on top of the new state.
-        self.complete()?;
-        self.hidden_trap_flag = self.hidden_trap_flag.map(|_| false);
-        self.initial.write(&self.vcpu)
+    pub(crate) fn memory(&self) -> &dyn GuestMemory {
+        &self.memory
     }
 
-    /// Completes the instruction of the last exit, which is otherwise the next entry's to do: an entry
-    /// that leaves at once (KVM API, 5. "The kvm_run structure", `immediate_exit`).
-    ///
-    /// # Errors
-    ///
-    /// `KVM_RUN` failed.
-    pub fn complete(&mut self) -> Result<(), VcpuError> {
-        self.vcpu.set_kvm_immediate_exit(1);
-        let outcome = self.vcpu.run().map(drop);
-        self.vcpu.set_kvm_immediate_exit(0);
-        self.hold();
+    pub(crate) fn memory_mut(&mut self) -> &mut dyn GuestMemory {
+        &mut self.memory
+    }
+
+    /// Returns the handle that interrupts [`run`](Self::run).
+    pub(crate) fn kicker(&self) -> Arc<Kicker> {
+        Arc::clone(&self.kicker)
+    }
+
+    /// Returns true if the vCPU has not run yet.
+    pub(crate) fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Runs the guest until it exits.
+    pub(crate) fn run(&mut self) -> Result<Exit, EngineError> {
+        // SAFETY: pthread_self has no preconditions.
+        let thread = unsafe { libc::pthread_self() };
+        if self.thread != Some(thread) {
+            self.thread = Some(thread);
+            self.kicker.is_run_by_this_thread();
+        }
+        if self.kicker.take() {
+            self.fd.set_kvm_immediate_exit(0);
+            return Ok(Exit::Interrupted);
+        }
+        (self.is_new, self.known) = (false, None);
+        let raw = match self.fd.run() {
+            Ok(exit) => RawExit::of(exit),
+            Err(error) if error.errno() == libc::EINTR => {
+                if self.kicker.take() {
+                    self.fd.set_kvm_immediate_exit(0);
+                }
+                return Ok(Exit::Interrupted);
+            }
+            Err(error) => return Err(call("KVM_RUN")(error)),
+        };
+        Ok(raw.complete(self.fd.get_kvm_run()))
+    }
+
+    /// Completes the instruction of the last exit: an entry that leaves at once (KVM API, 5. "The kvm_run structure",
+    /// `immediate_exit`).
+    pub(crate) fn complete(&mut self) -> Result<(), EngineError> {
+        (self.is_new, self.known) = (false, None);
+        self.fd.set_kvm_immediate_exit(1);
+        let outcome = self.fd.run().map(drop);
+        self.fd.set_kvm_immediate_exit(u8::from(self.kicker.is_set()));
         match outcome {
             Err(error) if error.errno() != libc::EINTR => Err(call("KVM_RUN")(error)),
             _ => Ok(()),
         }
     }
 
-    /// The guest's memory.
-    pub fn memory(&self) -> &GuestMemory {
-        &self.memory
+    /// Returns true if the guest can take an interrupt now.
+    pub(crate) fn is_ready(&mut self) -> bool {
+        self.fd.get_kvm_run().ready_for_interrupt_injection != 0
     }
 
-    /// Runs the guest until it leaves.
-    ///
-    /// # Errors
-    ///
-    /// `KVM_RUN` failed for a reason that is no signal.
-    pub fn run(&mut self) -> Result<Exit, VcpuError> {
-        let seen = match self.vcpu.run() {
-            Ok(exit) => Seen::of(exit),
-            Err(error) if error.errno() == libc::EINTR => return Ok(Exit::Interrupted),
-            Err(error) => return Err(call("KVM_RUN")(error)),
-        };
-        Ok(seen.complete(self.vcpu.get_kvm_run()))
+    /// Asks KVM to leave the guest as soon as it can take an interrupt, or not to (KVM API, 5. "The kvm_run structure",
+    /// `request_interrupt_window`).
+    pub(crate) fn request_window(&mut self, wanted: bool) {
+        self.fd.get_kvm_run().request_interrupt_window = u8::from(wanted);
     }
 
-    /// Injects an interrupt, if the guest takes one now. If not, asks KVM to leave the guest with
-    /// [`Exit::InterruptWindow`] as soon as it does (KVM API, 5. "The kvm_run structure",
-    /// `request_interrupt_window`). Says whether it was injected.
-    ///
-    /// # Errors
-    ///
-    /// KVM refused the call.
-    pub fn inject(&mut self, vector: u32) -> Result<bool, VcpuError> {
-        let ready = self.is_ready();
-        self.vcpu.get_kvm_run().request_interrupt_window = u8::from(!ready);
-        if ready {
-            interrupt(&self.vcpu, vector)?;
+    /// Queues an interrupt for the next entry (KVM API, 4.16 `KVM_INTERRUPT`). kvm-ioctls has no such call.
+    pub(crate) fn queue_interrupt(&mut self, vector: u8) -> Result<(), EngineError> {
+        let interrupt = kvm_interrupt { irq: vector.into() };
+        // SAFETY: the file is a vCPU's, and the call reads one structure of that type.
+        match unsafe { libc::ioctl(self.fd.as_raw_fd(), request::INTERRUPT, &raw const interrupt) } {
+            0 => Ok(()),
+            _ => Err(EngineError::Call { call: "KVM_INTERRUPT", source: io::Error::last_os_error().into() }),
         }
-        Ok(ready)
     }
 
-    /// Whether the guest takes an interrupt now.
-    pub fn is_ready(&mut self) -> bool {
-        self.vcpu.get_kvm_run().ready_for_interrupt_injection != 0
+    /// Answers an `in` exit: each of its accesses reads `value`, cut to its width.
+    pub(crate) fn answer(&mut self, value: u32) {
+        exit::answer(self.fd.get_kvm_run(), value);
     }
 
-    /// No longer asks KVM to leave the guest when it takes interrupts.
-    pub fn hold(&mut self) {
-        self.vcpu.get_kvm_run().request_interrupt_window = 0;
+    /// Returns the general and system registers, without those that cost further calls.
+    pub(crate) fn registers(&mut self) -> Result<CpuState, EngineError> {
+        if let Some(known) = &self.known {
+            return Ok(known.clone());
+        }
+        let general = self.fd.get_regs().map_err(call("KVM_GET_REGS"))?;
+        let system = self.fd.get_sregs().map_err(call("KVM_GET_SREGS"))?;
+        let mut state = regs::state(&general, &system);
+        if let Some(own) = self.hidden_trap_flag {
+            state.flags = state.flags & !TRAP_FLAG | if own { TRAP_FLAG } else { 0 };
+        }
+        self.known = Some(state.clone());
+        Ok(state)
     }
 
-    /// Answers an `in` exit: every access that it stands for reads `value`, cut to its width.
-    pub fn answer(&mut self, value: u32) {
-        super::exit::answer(self.vcpu.get_kvm_run(), value);
+    /// Sets the general registers, the instruction pointer and the flags; and the code segment, if it differs.
+    pub(crate) fn set_registers(&mut self, registers: &CpuState) -> Result<(), EngineError> {
+        let before = self.registers()?;
+        self.known = None;
+        let code = registers.segments[seg::CS];
+        if before.segments[seg::CS] != code {
+            let mut system = self.fd.get_sregs().map_err(call("KVM_GET_SREGS"))?;
+            system.cs = regs::write_segment(code);
+            self.fd.set_sregs(&system).map_err(call("KVM_SET_SREGS"))?;
+        }
+        let mut general = regs::general(registers);
+        if let Some(own) = &mut self.hidden_trap_flag {
+            *own = general.rflags & TRAP_FLAG != 0;
+            general.rflags &= !TRAP_FLAG;
+        }
+        self.fd.set_regs(&general).map_err(call("KVM_SET_REGS"))
     }
 
-    /// The guest-physical address behind a guest-virtual one, if it is mapped (KVM API, 4.15
-    /// `KVM_TRANSLATE`).
-    pub fn translate(&self, address: u64) -> Option<u64> {
-        let translation = self.vcpu.translate_gva(address).ok()?;
-        (translation.valid != 0).then_some(translation.physical_address)
+    /// Returns the whole state.
+    pub(crate) fn state(&mut self) -> Result<CpuState, EngineError> {
+        let registers = self.registers()?;
+        let fpu = self.fd.get_fpu().map_err(call("KVM_GET_FPU"))?;
+        let debug = self.fd.get_debug_regs().map_err(call("KVM_GET_DEBUGREGS"))?;
+        let events = self.fd.get_vcpu_events().map_err(call("KVM_GET_VCPU_EVENTS"))?;
+        let mut msrs = entries(&regs::msrs(&guestlab_cpu::Msrs::default()));
+        let count = self.fd.get_msrs(&mut msrs).map_err(call("KVM_GET_MSRS"))?;
+        Ok(CpuState {
+            fpu: regs::read_fpu(&fpu),
+            debug: regs::read_debug(&debug),
+            msrs: regs::read_msrs(&msrs.as_slice()[..count]),
+            shadow: events.interrupt.shadow != 0,
+            ..registers
+        })
     }
 
-    /// The registers, for a person to read.
-    ///
-    /// # Errors
-    ///
-    /// The KVM call that failed.
-    pub fn description(&self) -> Result<String, VcpuError> {
-        let regs = self.vcpu.get_regs().map_err(call("KVM_GET_REGS"))?;
-        let sregs = self.vcpu.get_sregs().map_err(call("KVM_GET_SREGS"))?;
-        Ok(state::describe(&regs, &sregs))
+    /// Sets the whole state. A vCPU that is new gets only the registers that differ from those after reset.
+    pub(crate) fn set_state(&mut self, state: &CpuState) -> Result<(), EngineError> {
+        if !self.is_new {
+            // An access that the last exit left incomplete would be completed on top of the new state.
+            self.complete()?;
+        }
+        self.known = None;
+        self.hidden_trap_flag = self.hidden_trap_flag.map(|_| state.flags & TRAP_FLAG != 0);
+        let system = regs::system(state, &self.template);
+        self.fd.set_sregs(&system).map_err(call("KVM_SET_SREGS"))?;
+        self.fd.set_regs(&regs::general(state)).map_err(call("KVM_SET_REGS"))?;
+        let reset = CpuState::reset();
+        if !self.is_new || state.fpu != reset.fpu {
+            self.set_fpu(&state.fpu)?;
+        }
+        if !self.is_new || state.debug != reset.debug {
+            let debug = regs::write_debug(&state.debug);
+            self.fd.set_debug_regs(&debug).map_err(call("KVM_SET_DEBUGREGS"))?;
+        }
+        if !self.is_new || state.shadow {
+            let mut events = kvm_vcpu_events { flags: VALID_SHADOW, ..Default::default() };
+            events.interrupt.shadow = u8::from(state.shadow);
+            self.fd.set_vcpu_events(&events).map_err(call("KVM_SET_VCPU_EVENTS"))?;
+        }
+        if !self.is_new || state.msrs != reset.msrs {
+            self.set_msrs(&state.msrs)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn set_fpu(&self, fpu: &FpuState) -> Result<(), EngineError> {
+        self.fd.set_fpu(&regs::write_fpu(fpu)).map_err(call("KVM_SET_FPU"))
+    }
+
+    /// Sets model-specific registers. One that KVM does not have is 0.
+    fn set_msrs(&self, msrs: &guestlab_cpu::Msrs) -> Result<(), EngineError> {
+        let all = regs::msrs(msrs);
+        let count = self.fd.set_msrs(&entries(&all)).map_err(call("KVM_SET_MSRS"))?;
+        match all[count..].iter().all(|entry| entry.data == 0) {
+            true => Ok(()),
+            false => Err(EngineError::Unsupported {
+                engine: "KVM here".into(),
+                what: "set a model-specific register that the state has",
+            }),
+        }
+    }
+
+    /// Returns, as bits, those of some points that the guest itself has set in its debug registers.
+    #[cfg(feature = "steps")]
+    pub(crate) fn own_points(&self, points: u8) -> Result<u64, EngineError> {
+        let dr7 = self.fd.get_debug_regs().map_err(call("KVM_GET_DEBUGREGS"))?.dr7;
+        let enabled = (0..MAX_POINTS).filter(|index| dr7 >> (2 * index) & 0b11 != 0);
+        Ok(enabled.fold(0, |all, index| all | 1 << index) & u64::from(points))
+    }
+
+    /// Returns the flags that `syscall` clears (the register SFMASK), or 0 without such a register.
+    #[cfg(feature = "steps")]
+    pub(crate) fn syscall_mask(&self) -> Result<u64, EngineError> {
+        const SFMASK: usize = 3;
+        let mut msrs = entries(&regs::msrs(&guestlab_cpu::Msrs::default())[SFMASK..=SFMASK]);
+        let read = self.fd.get_msrs(&mut msrs).map_err(call("KVM_GET_MSRS"))?;
+        Ok(msrs.as_slice().first().filter(|_| read == 1).map_or(0, |entry| entry.data))
+    }
+
+    /// Copies memory from a linear address of a CPU with these registers. Returns the number of bytes before the first
+    /// one that is not there.
+    #[cfg(feature = "steps")]
+    pub(crate) fn read_linear(&self, registers: &CpuState, address: u64, buffer: &mut [u8]) -> usize {
+        walk::read_linear(registers, &self.memory, address, buffer)
+    }
+
+    /// Returns the guest-physical address of a linear one.
+    #[cfg(feature = "steps")]
+    pub(crate) fn physical(&self, registers: &CpuState, address: u64) -> Option<u64> {
+        walk::physical(registers, &self.memory, address)
     }
 }
 
-impl Initial {
-    /// What it is of a vCPU that is new, and so in its state after reset (Intel SDM volume 3A, 10.1.1).
-    ///
-    /// # Errors
-    ///
-    /// The KVM call that failed.
-    pub(super) fn read(vcpu: &VcpuFd, explain: Explain) -> Result<Self, VcpuError> {
-        explain.call("KVM_GET_REGS", "the general registers after reset; read once, of the first VM");
-        let general = vcpu.get_regs().map_err(call("KVM_GET_REGS"))?;
-        explain.call("KVM_GET_SREGS", "the same for the system registers, so that only some need change");
-        let system = vcpu.get_sregs().map_err(call("KVM_GET_SREGS"))?;
-        explain.call("KVM_GET_FPU", "and for x87 and SSE, to which a reset puts them back");
-        let fpu = vcpu.get_fpu().map_err(call("KVM_GET_FPU"))?;
-        explain.call("KVM_GET_DEBUGREGS", "and for the debug registers");
-        let debug = vcpu.get_debug_regs().map_err(call("KVM_GET_DEBUGREGS"))?;
-        explain.call("KVM_GET_VCPU_EVENTS", "and for pending events: none");
-        let events = vcpu.get_vcpu_events().map_err(call("KVM_GET_VCPU_EVENTS"))?;
-        Ok(Self { general, system, fpu, debug, events })
+/// A handle that makes [`Vcpu::run`] return.
+///
+/// A signal interrupts `KVM_RUN`, but one that arrives just before the call would be lost. So the run structure's
+/// `immediate_exit` is set first, which KVM looks at as it enters the guest.
+pub(crate) struct Kicker {
+    is_set: AtomicBool,
+    target: Mutex<Target>,
+}
+
+struct Target {
+    /// The run structure's `immediate_exit`; null once the vCPU is gone.
+    immediate_exit: *const AtomicU8,
+    /// The thread that runs the vCPU, as the kernel numbers it; 0 before the first run.
+    thread: libc::pid_t,
+}
+
+// SAFETY: the pointer is used under the mutex only, and `Vcpu` clears it before the run structure is unmapped.
+unsafe impl Send for Target {}
+
+impl Kicker {
+    fn new(vcpu: &mut VcpuFd) -> Self {
+        let immediate_exit = (&raw mut vcpu.get_kvm_run().immediate_exit).cast_const().cast();
+        Self { is_set: AtomicBool::new(false), target: Mutex::new(Target { immediate_exit, thread: 0 }) }
     }
 
-    /// The same, but for what a state to start in says.
-    fn in_state(&self, state: CpuState) -> Self {
-        Self { general: state.regs(self.general), system: state.sregs(self.system), ..*self }
+    fn is_set(&self) -> bool {
+        self.is_set.load(Ordering::SeqCst)
     }
 
-    /// Puts a new vCPU into this state, from which it differs in its general and system registers only.
-    fn start(&self, vcpu: &VcpuFd, state: CpuState, explain: Explain) -> Result<(), VcpuError> {
-        let why = format!("segments and control registers for {} mode", state.mode.name());
-        explain.call("KVM_SET_SREGS", &why);
-        vcpu.set_sregs(&self.system).map_err(call("KVM_SET_SREGS"))?;
-        let why = format!(
-            "the first instruction at {:#x}, the stack at {:#x}, interrupts off",
-            state.entry, state.stack
-        );
-        explain.call("KVM_SET_REGS", &why);
-        vcpu.set_regs(&self.general).map_err(call("KVM_SET_REGS"))
+    /// Returns true if there was a kick, and forgets it.
+    fn take(&self) -> bool {
+        self.is_set() && self.is_set.swap(false, Ordering::SeqCst)
     }
 
-    fn write(&self, vcpu: &VcpuFd) -> Result<(), VcpuError> {
-        vcpu.set_sregs(&self.system).map_err(call("KVM_SET_SREGS"))?;
-        vcpu.set_regs(&self.general).map_err(call("KVM_SET_REGS"))?;
-        vcpu.set_fpu(&self.fpu).map_err(call("KVM_SET_FPU"))?;
-        vcpu.set_debug_regs(&self.debug).map_err(call("KVM_SET_DEBUGREGS"))?;
-        vcpu.set_vcpu_events(&self.events).map_err(call("KVM_SET_VCPU_EVENTS"))
+    fn target(&self) -> std::sync::MutexGuard<'_, Target> {
+        self.target.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_run_by_this_thread(&self) {
+        // SAFETY: gettid has no preconditions.
+        self.target().thread = unsafe { libc::gettid() };
     }
 }
 
-/// Tells KVM of all memory, one slot a region.
-fn register_memory(vm: &VmFd, memory: &GuestMemory, explain: Explain) -> Result<(), VcpuError> {
-    for (slot, region) in (0..).zip(memory.regions()?) {
+impl Kick for Kicker {
+    fn kick(&self) {
+        self.is_set.store(true, Ordering::SeqCst);
+        let target = self.target();
+        // SAFETY: the pointer is null, or to a byte of the run structure's mapping, which lives as long as the pointer is
+        // set. The kernel reads the byte, too, so that it is written atomically.
+        let Some(immediate_exit) = (unsafe { target.immediate_exit.as_ref() }) else { return };
+        immediate_exit.store(1, Ordering::SeqCst);
+        if target.thread != 0 {
+            // SAFETY: a signal to a thread of this process; where the thread is gone, the call fails.
+            unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), target.thread, kick_signal()) };
+        }
+    }
+}
+
+impl Drop for Vcpu {
+    fn drop(&mut self) {
+        self.kicker.target().immediate_exit = std::ptr::null();
+    }
+}
+
+/// The signal that interrupts `KVM_RUN`.
+fn kick_signal() -> libc::c_int {
+    libc::SIGRTMIN()
+}
+
+/// Gives the kick's signal a handler that does nothing, if it has none. System calls are not restarted after it.
+pub(crate) fn install_kick_handler() -> io::Result<()> {
+    extern "C" fn kicked(_signal: libc::c_int) {}
+    // SAFETY: sigaction is a plain C structure, for which all-zero is valid: no flags (so no SA_RESTART), an empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = kicked as extern "C" fn(libc::c_int) as libc::sighandler_t;
+    // SAFETY: the action is initialised, and its handler does nothing, which is safe at any point of the program.
+    match unsafe { libc::sigaction(kick_signal(), &raw const action, std::ptr::null_mut()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Registers all memory, one slot for each region.
+fn register_memory(shared: &Shared, vm: &VmFd, memory: &Memory) -> Result<(), EngineError> {
+    for (slot, region) in (0..).zip(memory.regions()) {
         let (start, end) = (region.guest_address, region.guest_address + region.len);
-        let why = format!("our memory becomes the guest's, from {start:#x} to {end:#x}");
-        explain.call("KVM_SET_USER_MEMORY_REGION", &why);
+        let purpose = format_args!("our memory becomes the guest's, from {start:#x} to {end:#x}");
+        shared.calls.call("KVM_SET_USER_MEMORY_REGION", purpose);
         let region = kvm_userspace_memory_region {
             slot,
             flags: 0,
@@ -276,50 +392,28 @@ fn register_memory(vm: &VmFd, memory: &GuestMemory, explain: Explain) -> Result<
             memory_size: region.len,
             userspace_addr: region.host_address,
         };
-        // SAFETY: the range is one mapping of `memory`, which nothing else uses and which
-        // outlives the VM: `Vcpu` owns both and drops the VM first.
+        // SAFETY: the range is one mapping of `memory`, which nothing else uses and which outlives the VM: `Vcpu` owns both
+        // and drops the VM first.
         unsafe { vm.set_user_memory_region(region) }.map_err(call("KVM_SET_USER_MEMORY_REGION"))?;
     }
     Ok(())
 }
 
-/// Makes a VM. It takes the kernel a while, and a signal meanwhile is no reason to give up.
-fn create_vm(system: &System) -> Result<VmFd, VcpuError> {
+/// Creates a VM. The call takes the kernel a while; a signal in between is not a reason to give up.
+fn create_vm(shared: &Shared) -> Result<VmFd, EngineError> {
     loop {
-        match system.kvm.create_vm() {
+        match shared.kvm.create_vm() {
             Err(error) if error.errno() == libc::EINTR => {}
             outcome => return outcome.map_err(call("KVM_CREATE_VM")),
         }
     }
 }
 
-/// Queues an interrupt for the next entry (KVM API, 4.16 `KVM_INTERRUPT`), for which kvm-ioctls has no call.
-fn interrupt(vcpu: &VcpuFd, vector: u32) -> Result<(), VcpuError> {
-    let interrupt = kvm_interrupt { irq: vector };
-    // SAFETY: the file is a vCPU's, and the call reads one structure of that type.
-    match unsafe { libc::ioctl(vcpu.as_raw_fd(), request::INTERRUPT, &raw const interrupt) } {
-        0 => Ok(()),
-        _ => Err(VcpuError::Call { call: "KVM_INTERRUPT", source: io::Error::last_os_error() }),
-    }
+fn entries(entries: &[kvm_bindings::kvm_msr_entry]) -> Msrs {
+    Msrs::from_entries(entries).expect("fewer entries than there may be")
 }
 
-/// Names the KVM call that an error comes from.
-pub(super) fn call(name: &'static str) -> impl Fn(kvm_ioctls::Error) -> VcpuError {
-    move |error| VcpuError::Call { call: name, source: error.into() }
-}
-
-/// KVM refused something that our own set-up asked for.
-#[derive(Debug, thiserror::Error)]
-pub enum VcpuError {
-    /// A call failed.
-    #[error("{call} failed: {source}")]
-    Call {
-        /// The call's name.
-        call: &'static str,
-        /// The system's own error.
-        source: io::Error,
-    },
-    /// The guest's memory could not be reached.
-    #[error(transparent)]
-    Memory(#[from] MemoryError),
+/// Names the call that an error comes from.
+pub(crate) fn call(name: &'static str) -> impl Fn(kvm_ioctls::Error) -> EngineError {
+    move |error| EngineError::Call { call: name, source: io::Error::from(error).into() }
 }

@@ -103,12 +103,6 @@ impl Ram {
             page.code = Span::default();
         }
     }
-
-    /// Returns true if all these bytes are memory.
-    fn contains(&self, address: u64, len: usize) -> bool {
-        pieces(address, len).all(|(at, _, _)| self.page(at >> SHIFT).is_some())
-            && address.checked_add(len as u64).is_some()
-    }
 }
 
 /// Splits a range of bytes at pages: the address of each piece, its offset in the page, and its place in the range.
@@ -150,6 +144,11 @@ impl GuestMemory for Ram {
             self.write_in_page(at, &bytes[range]).ok_or(OutOfMemory)?;
         }
         Ok(())
+    }
+
+    fn contains(&self, address: u64, len: usize) -> bool {
+        pieces(address, len).all(|(at, _, _)| self.page(at >> SHIFT).is_some())
+            && address.checked_add(len as u64).is_some()
     }
 
     fn clear(&mut self) -> Result<(), EngineError> {

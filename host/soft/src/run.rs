@@ -4,8 +4,8 @@ use alloc::{sync::Arc, vec};
 use core::sync::atomic::Ordering;
 
 use guestlab_cpu::{
-    Breakpoint, BreakpointKind, Cpu, CpuState, Delivery, EngineError, Executed, Exit, GuestMemory, Kick, Stepped, Until,
-    engine::MAX_INSTRUCTION, state::seg, walk,
+    Breakpoint, BreakpointKind, Cpu, CpuState, Delivery, EngineError, Executed, Exit, GuestMemory, Kick,
+    Stepped, Until, engine::MAX_INSTRUCTION, state::seg, walk,
 };
 
 use crate::{

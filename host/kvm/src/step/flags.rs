@@ -2,13 +2,17 @@
 //! could read it where an instruction or an exception saves the flags. So it is made the guest's own there, and
 //! the debug exceptions that the guest's own flag calls for are raised by the host.
 
-use iced_x86::{Instruction, Mnemonic};
-use x86_64::registers::rflags::RFlags;
+use guestlab_cpu::{
+    CpuState, EngineError,
+    instruction::{Instruction, Mnemonic},
+    walk,
+};
 
-use super::{Before, SINGLE_STEP};
-use crate::kvm::{Registers, Vcpu, VcpuError};
-
-const TRAP_FLAG: u64 = RFlags::TRAP_FLAG.bits();
+use super::Before;
+use crate::{
+    debug::{SINGLE_STEP, TRAP_FLAG},
+    vcpu::Vcpu,
+};
 
 /// The size in bytes of what a return from an interrupt takes from the stack: each of IP, CS and flags.
 pub(super) fn size_of_return(instruction: &Instruction) -> Option<usize> {
@@ -31,7 +35,7 @@ fn size_of_push(instruction: &Instruction) -> Option<usize> {
 }
 
 /// The flags that an instruction is about to take from the stack.
-pub(super) fn popped(vcpu: &Vcpu, registers: &Registers, instruction: &Instruction) -> Option<u64> {
+pub(super) fn popped(vcpu: &Vcpu, registers: &CpuState, instruction: &Instruction) -> Option<u64> {
     let size = match instruction.mnemonic() {
         Mnemonic::Popf => 2,
         Mnemonic::Popfd => 4,
@@ -45,35 +49,32 @@ pub(super) fn popped(vcpu: &Vcpu, registers: &Registers, instruction: &Instructi
 }
 
 /// The words of `size` bytes at the top of the stack.
-pub(super) fn pop<const N: usize>(vcpu: &Vcpu, registers: &Registers, size: usize) -> Option<[u64; N]> {
+pub(super) fn pop<const N: usize>(vcpu: &Vcpu, registers: &CpuState, size: usize) -> Option<[u64; N]> {
     let mut words = [0; N];
     for (word, index) in words.iter_mut().zip(0..) {
-        *word = read(vcpu, registers.stack_slot(index * size as u64), size)?;
+        *word = read(vcpu, registers, registers.stack_slot(index * size as u64), size)?;
     }
     Some(words)
 }
 
 /// Reads a word of at most 8 bytes.
-fn read(vcpu: &Vcpu, address: u64, size: usize) -> Option<u64> {
+fn read(vcpu: &Vcpu, registers: &CpuState, address: u64, size: usize) -> Option<u64> {
     let mut bytes = [0; 8];
-    (vcpu.read_linear(address, &mut bytes[..size]) == size).then(|| u64::from_le_bytes(bytes))
+    (vcpu.read_linear(registers, address, &mut bytes[..size]) == size).then(|| u64::from_le_bytes(bytes))
 }
 
 /// Makes the trap flag in saved flags the guest's own.
-fn correct(vcpu: &Vcpu, address: u64, size: usize, own: u64) {
-    if let Some(flags) = read(vcpu, address, size).filter(|flags| flags & TRAP_FLAG != own) {
+fn correct(vcpu: &mut Vcpu, registers: &CpuState, address: u64, size: usize, own: u64) {
+    if let Some(flags) = read(vcpu, registers, address, size).filter(|flags| flags & TRAP_FLAG != own) {
         // Where the CPU has just pushed them there is memory.
-        vcpu.write_linear(address, &(flags & !TRAP_FLAG | own).to_le_bytes()[..size]);
+        let flags = (flags & !TRAP_FLAG | own).to_le_bytes();
+        walk::write_linear(registers, vcpu.memory_mut(), address, &flags[..size]);
     }
 }
 
 /// Has instructions that were executed leave the guest's own trap flag, where they save or load the flags. Returns
 /// the bits in DR6 of the debug exception that the guest gets then, of which `points` are known.
-///
-/// # Errors
-///
-/// KVM refused a call.
-pub(super) fn settle(vcpu: &mut Vcpu, executed: &[Before], points: u64) -> Result<Option<u64>, VcpuError> {
+pub(super) fn settle(vcpu: &mut Vcpu, executed: &[Before], points: u64) -> Result<Option<u64>, EngineError> {
     let [first, ..] = executed else { return Ok(None) };
     let own = first.registers.flags & TRAP_FLAG;
     let mut traps = own != 0;
@@ -96,7 +97,7 @@ pub(super) fn settle(vcpu: &mut Vcpu, executed: &[Before], points: u64) -> Resul
             }
             _ => {
                 if let Some(size) = size_of_push(&before.instruction) {
-                    correct(vcpu, after.stack(), size, own);
+                    correct(vcpu, &after, after.stack(), size, own);
                 }
                 if let Some(flags) = before.popped {
                     after.flags = after.flags & !TRAP_FLAG | flags & TRAP_FLAG;
@@ -114,11 +115,7 @@ pub(super) fn settle(vcpu: &mut Vcpu, executed: &[Before], points: u64) -> Resul
 /// pushed. Returns which of the instructions called the handler.
 ///
 /// The frame is known by code segment and instruction pointer in it; below it there may be an error code.
-///
-/// # Errors
-///
-/// KVM refused a call.
-pub(super) fn hand_over(vcpu: &mut Vcpu, executed: &[Before]) -> Result<usize, VcpuError> {
+pub(super) fn hand_over(vcpu: &mut Vcpu, executed: &[Before]) -> Result<usize, EngineError> {
     let mut registers = vcpu.registers()?;
     let size = registers.word();
     let mask = u64::MAX >> (64 - 8 * size);
@@ -131,13 +128,13 @@ pub(super) fn hand_over(vcpu: &mut Vcpu, executed: &[Before]) -> Result<usize, V
         })
     };
     let frame = [0, size as u64].into_iter().find_map(|at| {
-        let word = |index: u64| read(vcpu, registers.stack_slot(at + index * size as u64), size);
+        let word = |index: u64| read(vcpu, &registers, registers.stack_slot(at + index * size as u64), size);
         Some((at, caller([word(0)?, word(1)?])?))
     });
     let by = frame.map_or(0, |(_, by)| by);
     let own = executed.get(by).map_or(0, |before| before.registers.flags & TRAP_FLAG);
     if let Some((at, _)) = frame {
-        correct(vcpu, registers.stack_slot(at + 2 * size as u64), size, own);
+        correct(vcpu, &registers, registers.stack_slot(at + 2 * size as u64), size, own);
     }
     registers.flags &= !TRAP_FLAG;
     vcpu.set_registers(&registers)?;

@@ -2,20 +2,19 @@
 
 use guest_abi::mode::CpuMode;
 
-use crate::{
-    kvm::{Registers, Vcpu},
-    vmm::memory::{GuestMemory, MemoryError},
-};
+use guestlab_cpu::{CpuState, GuestMemory, OutOfMemory};
+
+use crate::vcpu::Vcpu;
 
 /// The linear address of the handler of a vector, where the guest's table has one. `read` copies memory from a
 /// linear address, all or nothing.
-fn handler(registers: &Registers, vector: u32, read: impl Fn(u64, &mut [u8]) -> bool) -> Option<u64> {
+fn handler(registers: &CpuState, vector: u32, read: impl Fn(u64, &mut [u8]) -> bool) -> Option<u64> {
     let size: u64 = match registers.mode() {
         CpuMode::Real => 4,
         CpuMode::Protected | CpuMode::Paged => 8,
         CpuMode::Long => 16,
     };
-    let (table, limit) = registers.vectors();
+    let (table, limit) = (registers.idt.base, registers.idt.limit);
     let offset = size * u64::from(vector);
     let mut gate = [0; 16];
     let bytes = &mut gate[..usize::try_from(size).ok()?];
@@ -75,9 +74,9 @@ impl Table {
     const MAX_SIZE: u16 = 4096;
 
     /// Copies a table, as far as there is memory; `limit` is the offset of its last byte.
-    fn copy(vcpu: &Vcpu, (base, limit): (u64, u16)) -> Self {
+    fn copy(vcpu: &Vcpu, registers: &CpuState, (base, limit): (u64, u16)) -> Self {
         let mut bytes = vec![0; usize::from(limit.min(Self::MAX_SIZE - 1)) + 1];
-        let there = vcpu.read_linear(base, &mut bytes);
+        let there = vcpu.read_linear(registers, base, &mut bytes);
         bytes.truncate(there);
         Self { base, bytes }
     }
@@ -93,8 +92,9 @@ impl Table {
 type Place = (u64, u32);
 
 impl Handlers {
-    fn places(&mut self, vcpu: &Vcpu, registers: &Registers) -> &[Place] {
-        let tables = [registers.vectors(), registers.descriptors()].map(|table| Table::copy(vcpu, table));
+    fn places(&mut self, vcpu: &Vcpu, registers: &CpuState) -> &[Place] {
+        let tables = [(registers.idt.base, registers.idt.limit), (registers.gdt.base, registers.gdt.limit)]
+            .map(|table| Table::copy(vcpu, registers, table));
         let key = Some(Key { translation: registers.translation(), tables });
         if self.key != key {
             self.key = key;
@@ -103,12 +103,12 @@ impl Handlers {
         &self.places
     }
 
-    fn look(&self, vcpu: &Vcpu, registers: &Registers) -> Vec<Place> {
+    fn look(&self, vcpu: &Vcpu, registers: &CpuState) -> Vec<Place> {
         let Some(Key { tables, .. }) = &self.key else { return Vec::new() };
         let read = |address: u64, bytes: &mut [u8]| tables.iter().any(|table| table.read(address, bytes));
         let place = |vector| {
             let linear = handler(registers, vector, read)?;
-            Some((linear, vcpu.physical(linear)?))
+            Some((linear, u32::try_from(vcpu.physical(registers, linear)?).ok()?))
         };
         let mut places: Vec<Place> = (0..MOST_VECTORS).filter_map(place).collect();
         places.sort_unstable();
@@ -118,7 +118,12 @@ impl Handlers {
 
     /// Stops a guest with these registers at the first instruction of every handler but those that the
     /// caller wants to be left alone.
-    pub(super) fn stop(&mut self, vcpu: &Vcpu, registers: &Registers, alone: impl Fn(u64) -> bool) -> Stops {
+    pub(super) fn stop(
+        &mut self,
+        vcpu: &mut Vcpu,
+        registers: &CpuState,
+        alone: impl Fn(u64) -> bool,
+    ) -> Stops {
         let mut stops = Stops::default();
         for &(linear, physical) in self.places(vcpu, registers).iter().filter(|(linear, _)| !alone(*linear)) {
             stops.linear.push(linear);
@@ -127,7 +132,7 @@ impl Handlers {
                 None => stops.pieces.push(StopPiece { physical: vec![physical], ..StopPiece::default() }),
             }
         }
-        stops.pieces.retain_mut(|piece| piece.set(vcpu.memory()).is_ok());
+        stops.pieces.retain_mut(|piece| piece.set(vcpu.memory_mut()).is_ok());
         stops
     }
 }
@@ -167,36 +172,40 @@ impl StopPiece {
         physical >= last && physical - self.start() < Self::MAX_SIZE
     }
 
-    fn set(&mut self, memory: &GuestMemory) -> Result<(), MemoryError> {
+    fn set(&mut self, memory: &mut dyn GuestMemory) -> Result<(), OutOfMemory> {
         let start = self.start();
         let offset = |physical: &u32| (physical - start) as usize;
         self.bytes = vec![0; self.physical.last().map_or(0, offset) + 1];
-        memory.read(start, &mut self.bytes)?;
+        memory.read(start.into(), &mut self.bytes)?;
         self.stops = self.bytes.clone();
         self.physical.iter().for_each(|physical| self.stops[offset(physical)] = OUT);
-        memory.write(start, &self.stops)
+        memory.write(start.into(), &self.stops)
     }
 
     /// Takes the stops away, but where something else stands now, such as what the CPU pushed.
-    fn lift(&self, memory: &GuestMemory) -> Result<(), MemoryError> {
+    fn lift(&self, memory: &mut dyn GuestMemory) -> Result<(), OutOfMemory> {
         let mut now = vec![0; self.bytes.len()];
-        memory.read(self.start(), &mut now)?;
+        memory.read(self.start().into(), &mut now)?;
         if now == self.stops {
-            return memory.write(self.start(), &self.bytes);
+            return memory.write(self.start().into(), &self.bytes);
         }
         self.physical.iter().try_for_each(|&physical| {
             let offset = (physical - self.start()) as usize;
-            if now[offset] == OUT { memory.write(physical, &self.bytes[offset..=offset]) } else { Ok(()) }
+            if now[offset] == OUT {
+                memory.write(physical.into(), &self.bytes[offset..=offset])
+            } else {
+                Ok(())
+            }
         })
     }
 }
 
 impl Stops {
     /// Takes the stops away.
-    pub(super) fn lift(&mut self, vcpu: &Vcpu) {
+    pub(super) fn lift(&mut self, vcpu: &mut Vcpu) {
         for piece in self.pieces.drain(..) {
             // It is memory, as it was when the stops were set.
-            let _ = piece.lift(vcpu.memory());
+            let _ = piece.lift(vcpu.memory_mut());
         }
     }
 
@@ -213,15 +222,15 @@ mod tests {
     /// A table of one gate, in the mode of a CPU whose registers are all zero: real mode.
     #[test]
     fn a_handler_in_real_mode_is_segment_and_offset() {
-        let mut registers = Registers::default();
+        let mut registers = CpuState::real(0);
         let read = |address: u64, bytes: &mut [u8]| {
             bytes.copy_from_slice(&[0x34, 0x12, 0x00, 0xF0]);
             address == 0x100 + 4 * 3
         };
-        registers.set_vectors(0x100, 15);
+        (registers.idt.base, registers.idt.limit) = (0x100, 15);
         assert_eq!(handler(&registers, 3, read), Some(0xF_1234));
         assert_eq!(handler(&registers, 2, read), None);
-        registers.set_vectors(0x100, 14);
+        registers.idt.limit = 14;
         assert_eq!(handler(&registers, 3, read), None);
     }
 

@@ -3,55 +3,50 @@
 //!
 //! Where an exception or an interrupt calls a handler, the step's own trap flag is among the flags that are
 //! pushed, and the handler would run unseen. So the guest is stopped at the first instruction of the handler
-//! (`vectors.rs`).
+//! (`handlers.rs`).
 //!
 //! A guest does not see the step's trap flag, and its own works as if it ran freely (`flags.rs`).
 
 mod flags;
-pub mod probe;
-mod vectors;
+mod handlers;
 
-use iced_x86::{FlowControl, Instruction, Mnemonic, Register};
+use guestlab_cpu::{
+    CpuState, Delivery, EngineError, Executed, Exit, Stepped,
+    engine::MAX_INSTRUCTION,
+    instruction::{self, FlowControl, Instruction, Mnemonic, Register},
+};
 use x86_64::registers::rflags::RFlags;
 
-use crate::kvm::step::vectors::{Handlers, Stops};
 use crate::{
-    debug::instruction::{self, MAX_INSTRUCTION},
-    kvm::{Exit, Pace, Registers, Vcpu, VcpuError},
+    debug::{Pace, SINGLE_STEP},
+    vcpu::Vcpu,
 };
-
-/// BS in DR6: a debug exception came of the trap flag (SDM volume 3B, 17.2.3).
-pub const SINGLE_STEP: u64 = 1 << 14;
+use handlers::{Handlers, Stops};
 
 /// An instruction, and the CPU just before it.
 #[derive(Clone, Debug)]
-pub struct Before {
+struct Before {
     /// The registers, without x87 and SSE.
-    pub registers: Registers,
+    registers: CpuState,
     /// The instruction, decoded.
-    pub instruction: Instruction,
+    instruction: Instruction,
     code: [u8; MAX_INSTRUCTION],
     /// The flags that it takes from the stack, if it does.
     popped: Option<u64>,
 }
 
 impl Before {
-    fn look(vcpu: &Vcpu, registers: Registers) -> Self {
+    fn look(vcpu: &Vcpu, registers: CpuState) -> Self {
         let mut code = [0; MAX_INSTRUCTION];
-        let there = vcpu.read_linear(registers.instruction(), &mut code);
+        let there = vcpu.read_linear(&registers, registers.instruction(), &mut code);
         let instruction = instruction::decode(registers.bits(), &code[..there], registers.ip);
         let popped = flags::popped(vcpu, &registers, &instruction);
         Self { registers, instruction, code, popped }
     }
 
     /// The instruction's linear address.
-    pub fn address(&self) -> u64 {
+    fn address(&self) -> u64 {
         self.registers.instruction()
-    }
-
-    /// The instruction with linear addresses in place of offsets in the code segment.
-    pub fn linear_instruction(&self) -> Instruction {
-        instruction::in_segment(&self.instruction, self.registers.code_segment().0)
     }
 
     /// The linear address behind it.
@@ -59,13 +54,8 @@ impl Before {
         self.registers.at(self.instruction.next_ip()).instruction()
     }
 
-    /// The instruction's bytes.
-    pub fn bytes(&self) -> &[u8] {
-        &self.code[..self.instruction.len()]
-    }
-
     /// Whether a step may execute only a part of it: it is a string instruction that is repeated.
-    pub fn is_repeated(&self) -> bool {
+    fn is_repeated(&self) -> bool {
         let instruction = &self.instruction;
         instruction.is_string_instruction()
             && (instruction.has_rep_prefix() || instruction.has_repne_prefix())
@@ -135,7 +125,7 @@ impl Before {
 
     /// The registers behind it, as far as instruction pointer and code segment can be told of one that does not
     /// branch. A return from an interrupt goes where the stack says.
-    fn goes_on_with(&self, vcpu: &Vcpu) -> Option<Registers> {
+    fn goes_on_with(&self, vcpu: &Vcpu) -> Option<CpuState> {
         match flags::size_of_return(&self.instruction) {
             Some(size) => {
                 let [ip, selector] = flags::pop(vcpu, &self.registers, size)?;
@@ -147,30 +137,9 @@ impl Before {
     }
 }
 
-/// What has happened since a step began.
-#[derive(Debug)]
-pub enum Passed {
-    /// Nothing: a signal came first.
-    Nothing,
-    /// Instructions were executed: one, or two where a step does not end between them. Of a repeated string
-    /// instruction it may be one repetition; one that raised an exception may not have come to its end.
-    Instructions(Vec<Before>),
-    /// The guest is at the first instruction of a handler, for this reason.
-    Delivery(Delivery),
-}
-
-/// What calls a handler between two instructions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delivery {
-    /// An interrupt.
-    Interrupt,
-    /// A debug exception that is the guest's own: it set the trap flag, or debug registers.
-    DebugException,
-}
-
 /// Where a guest is between two instructions.
 #[derive(Default)]
-pub struct Stepper {
+pub(crate) struct Stepper {
     step: Step,
     handlers: Handlers,
     stops: Stops,
@@ -201,18 +170,20 @@ enum Step {
 }
 
 impl Stepper {
-    /// The next entry is one step, of a guest with these registers; or it delivers what comes before the next
-    /// instruction: the guest's own debug exception, or what a signal kept from being delivered.
-    ///
-    /// # Errors
-    ///
-    /// KVM refused a call.
-    pub fn begin(&mut self, vcpu: &mut Vcpu, registers: Registers) -> Result<(), VcpuError> {
+    /// Prepares one step of a guest with these registers; or the delivery of what comes before the next instruction: the
+    /// interrupt that is queued, the guest's own debug exception, or a delivery that a signal prevented.
+    pub(crate) fn begin(
+        &mut self,
+        vcpu: &mut Vcpu,
+        registers: CpuState,
+        is_queued: bool,
+    ) -> Result<(), EngineError> {
         self.stops.lift(vcpu);
         let trap = self.trap.take();
         let pending = match (&self.step, trap) {
             (Step::Pending(delivery), _) => Some(*delivery),
             (_, Some(_)) => Some(Delivery::DebugException),
+            _ if is_queued => Some(Delivery::Interrupt),
             _ => None,
         };
         if let Some(delivery) = pending {
@@ -232,30 +203,14 @@ impl Stepper {
         vcpu.set_pace(&pace)
     }
 
-    /// Whether an interrupt may be injected into the entry that comes, in place of the step that has begun;
-    /// the guest is then stopped at the first instruction of its handler.
-    ///
-    /// # Errors
-    ///
-    /// KVM refused a call.
-    pub fn takes_interrupt(&mut self, vcpu: &mut Vcpu) -> Result<bool, VcpuError> {
-        let Step::Begun(before) = &self.step else { return Ok(false) };
-        if self.shadow || !before.takes_interrupts() || !vcpu.is_ready() {
-            return Ok(false);
-        }
-        self.stops.lift(vcpu);
-        self.stops = self.handlers.stop(vcpu, &before.registers, |_| false);
-        self.step = Step::Delivery(Delivery::Interrupt);
-        vcpu.set_pace(&Pace::Free)?;
-        Ok(true)
+    /// Returns true if an interrupt can come before the next step of a guest with these registers.
+    pub(crate) fn takes_interrupt(&self, registers: &CpuState) -> bool {
+        let is_open = registers.flags & RFlags::INTERRUPT_FLAG.bits() != 0;
+        is_open && !self.shadow && self.trap.is_none() && !matches!(self.step, Step::Pending(_))
     }
 
-    /// The guest left; returns what that is to the host.
-    ///
-    /// # Errors
-    ///
-    /// KVM refused a call.
-    pub fn left(&mut self, exit: Exit, vcpu: &mut Vcpu) -> Result<Exit, VcpuError> {
+    /// Returns the exit of a step as the machine is to see it.
+    pub(crate) fn left(&mut self, exit: Exit, vcpu: &mut Vcpu) -> Result<Exit, EngineError> {
         self.stops.lift(vcpu);
         match std::mem::take(&mut self.step) {
             Step::Begun(before) => self.left_step(before, exit, vcpu),
@@ -264,7 +219,7 @@ impl Stepper {
         }
     }
 
-    fn left_step(&mut self, before: Box<Before>, exit: Exit, vcpu: &mut Vcpu) -> Result<Exit, VcpuError> {
+    fn left_step(&mut self, before: Box<Before>, exit: Exit, vcpu: &mut Vcpu) -> Result<Exit, EngineError> {
         let second = match exit {
             // It came before the instruction.
             Exit::Interrupted | Exit::InterruptWindow => return Ok(exit),
@@ -315,14 +270,14 @@ impl Stepper {
     }
 
     /// Whether a guest that should have gone on at the linear address `next` is at a stop instead.
-    fn arrive(&self, next: u64, vcpu: &Vcpu) -> Result<bool, VcpuError> {
+    fn arrive(&self, next: u64, vcpu: &mut Vcpu) -> Result<bool, EngineError> {
         let at = vcpu.registers()?.instruction();
         Ok(at != next && self.stops.has(at))
     }
 
     /// Whether a guest that left for an output did so at a stop; then it is set back to the instruction
     /// that is there.
-    fn arrive_by_output(&self, vcpu: &mut Vcpu) -> Result<bool, VcpuError> {
+    fn arrive_by_output(&self, vcpu: &mut Vcpu) -> Result<bool, EngineError> {
         let registers = vcpu.registers()?;
         let (at, before) = (registers.instruction(), registers.at(registers.ip.wrapping_sub(1)));
         let there = match (self.stops.has(at), self.stops.has(before.instruction())) {
@@ -340,7 +295,7 @@ impl Stepper {
         delivery: Delivery,
         exit: Exit,
         vcpu: &mut Vcpu,
-    ) -> Result<Exit, VcpuError> {
+    ) -> Result<Exit, EngineError> {
         self.shadow = false;
         let is_delivered = match exit {
             Exit::Out { .. } => self.arrive_by_output(vcpu)?,
@@ -355,56 +310,51 @@ impl Stepper {
         Ok(if is_delivered { Exit::Debug { points: 0 } } else { exit })
     }
 
-    /// The guest is not entered after all: its code is as it was.
-    pub fn lift(&mut self, vcpu: &Vcpu) {
-        self.stops.lift(vcpu);
-    }
-
     /// Forgets all: the guest runs freely from now on.
-    ///
-    /// # Errors
-    ///
-    /// KVM refused a call.
-    pub fn stop(&mut self, vcpu: &mut Vcpu) -> Result<(), VcpuError> {
+    pub(crate) fn stop(&mut self, vcpu: &mut Vcpu) -> Result<(), EngineError> {
         self.stops.lift(vcpu);
         let trap = std::mem::take(self).trap;
         vcpu.set_pace(&Pace::Free)?;
         trap.map_or(Ok(()), |dr6| vcpu.raise_debug_exception(dr6))
     }
 
-    /// What has happened since the step began; the instruction is completed.
-    ///
-    /// # Errors
-    ///
-    /// KVM refused a call.
-    pub fn end(&mut self, vcpu: &mut Vcpu) -> Result<Passed, VcpuError> {
+    /// Completes the last instruction of the step.
+    pub(crate) fn complete(&mut self, vcpu: &mut Vcpu) -> Result<(), EngineError> {
         match std::mem::take(&mut self.step) {
-            Step::None | Step::Begun(_) | Step::Delivery(_) => Ok(Passed::Nothing),
-            step @ Step::Pending(_) => {
-                self.step = step;
-                Ok(Passed::Nothing)
+            Step::Left(executed) => {
+                self.step = Step::Over(executed);
+                vcpu.complete()
             }
-            Step::Delivered(delivery) => Ok(Passed::Delivery(delivery)),
-            Step::Over(instructions) => Ok(Passed::Instructions(instructions)),
-            Step::Left(instructions) => vcpu.complete().map(|()| Passed::Instructions(instructions)),
-            Step::Told => vcpu.complete().map(|()| Passed::Nothing),
+            Step::Told => vcpu.complete(),
+            step => {
+                self.step = step;
+                Ok(())
+            }
         }
     }
 
-    /// The instructions with which the guest's run ended, for now or for good. The last is not completed,
-    /// so that the guest can be looked at as it left.
-    pub fn last(&mut self, vcpu: &Vcpu) -> Vec<Before> {
-        self.stops.lift(vcpu);
+    /// Takes the events of the last step. Its last instruction may not be complete, so that the guest can be looked at as
+    /// it left.
+    pub(crate) fn take(&mut self) -> Stepped {
+        let instructions =
+            |all: Vec<Before>| Stepped::Instructions(all.into_iter().map(Executed::from).collect());
         match std::mem::take(&mut self.step) {
-            Step::Over(instructions) => instructions,
-            Step::Left(instructions) => {
+            Step::Delivered(delivery) => Stepped::Delivery(delivery),
+            Step::Over(executed) => instructions(executed),
+            Step::Left(executed) => {
                 self.step = Step::Told;
-                instructions
+                instructions(executed)
             }
             step => {
                 self.step = step;
-                Vec::new()
+                Stepped::Nothing
             }
         }
+    }
+}
+
+impl From<Before> for Executed {
+    fn from(Before { registers, code, .. }: Before) -> Self {
+        Self { before: registers, code }
     }
 }

@@ -1,0 +1,164 @@
+//! The vCPU as an engine's [`Cpu`]: runs, single steps and interrupts.
+
+use std::sync::Arc;
+
+use guestlab_cpu::{
+    Breakpoint, Cpu, CpuState, EngineError, Exit, GuestMemory, Kick, MemoryPlan, Stepped, Until,
+};
+
+use crate::{
+    Shared,
+    debug::{MAX_POINTS, Pace, SINGLE_STEP},
+    step::Stepper,
+    vcpu::Vcpu,
+};
+
+/// One VM with its one vCPU.
+pub(crate) struct KvmCpu {
+    vcpu: Vcpu,
+    shared: Arc<Shared>,
+    points: Vec<Breakpoint>,
+    stepper: Stepper,
+    /// The last run was a single step.
+    is_stepping: bool,
+    /// The guest is to be left when it can take an interrupt.
+    wants_window: bool,
+    /// An interrupt is queued for the next entry.
+    is_queued: bool,
+}
+
+impl KvmCpu {
+    pub(crate) fn new(shared: &Arc<Shared>, memory: &MemoryPlan) -> Result<Self, EngineError> {
+        Ok(Self {
+            vcpu: Vcpu::new(shared, memory)?,
+            shared: Arc::clone(shared),
+            points: Vec::new(),
+            stepper: Stepper::default(),
+            is_stepping: false,
+            wants_window: false,
+            is_queued: false,
+        })
+    }
+
+    fn run_to_exit(&mut self) -> Result<Exit, EngineError> {
+        if std::mem::take(&mut self.is_stepping) {
+            self.stepper.stop(&mut self.vcpu)?;
+        }
+        self.vcpu.request_window(self.wants_window);
+        loop {
+            let pace = if self.points.is_empty() { Pace::Free } else { Pace::To(self.points.clone()) };
+            self.vcpu.set_pace(&pace)?;
+            match self.vcpu.run()? {
+                // None of the points was met: the guest has set its own trap flag.
+                Exit::Debug { points: 0 } => self.vcpu.raise_debug_exception(SINGLE_STEP)?,
+                exit => return Ok(exit),
+            }
+        }
+    }
+
+    fn step(&mut self) -> Result<Exit, EngineError> {
+        self.is_stepping = true;
+        self.stepper.complete(&mut self.vcpu)?;
+        self.vcpu.request_window(false);
+        let registers = self.vcpu.registers()?;
+        self.stepper.begin(&mut self.vcpu, registers, self.is_queued)?;
+        let exit = self.vcpu.run()?;
+        self.stepper.left(exit, &mut self.vcpu)
+    }
+}
+
+impl Cpu for KvmCpu {
+    fn run(&mut self, until: Until) -> Result<Exit, EngineError> {
+        let exit = match until {
+            Until::Exit => self.run_to_exit(),
+            Until::Step => self.step(),
+            Until::Count(_) => {
+                Err(EngineError::Unsupported { engine: "KVM".into(), what: "count instructions" })
+            }
+        };
+        self.is_queued = false;
+        exit
+    }
+
+    fn answer(&mut self, value: u32) {
+        self.vcpu.answer(value);
+    }
+
+    fn interrupt(&mut self, vector: u8) -> Result<bool, EngineError> {
+        let may_come = !self.is_stepping || {
+            self.stepper.complete(&mut self.vcpu)?;
+            self.stepper.takes_interrupt(&self.vcpu.registers()?)
+        };
+        let is_ready = may_come && !self.is_queued && self.vcpu.is_ready();
+        self.wants_window = !is_ready;
+        if is_ready {
+            self.vcpu.queue_interrupt(vector)?;
+            self.is_queued = true;
+        }
+        Ok(is_ready)
+    }
+
+    fn cancel_interrupt(&mut self) {
+        self.wants_window = false;
+    }
+
+    fn complete(&mut self) -> Result<(), EngineError> {
+        match self.is_stepping {
+            true => self.stepper.complete(&mut self.vcpu),
+            false => self.vcpu.complete(),
+        }
+    }
+
+    fn state(&mut self) -> Result<CpuState, EngineError> {
+        self.vcpu.state()
+    }
+
+    fn set_state(&mut self, state: &CpuState) -> Result<(), EngineError> {
+        if self.vcpu.is_new() {
+            let (mode, ip, stack) = (state.mode().name(), state.instruction(), state.stack());
+            let purpose = format_args!("segments and control registers for {mode} mode");
+            self.shared.calls.call("KVM_SET_SREGS", purpose);
+            let purpose =
+                format_args!("the first instruction at {ip:#x}, the stack at {stack:#x}, interrupts off");
+            self.shared.calls.call("KVM_SET_REGS", purpose);
+        }
+        (self.stepper, self.is_stepping) = (Stepper::default(), false);
+        (self.wants_window, self.is_queued) = (false, false);
+        self.vcpu.set_state(state)
+    }
+
+    fn registers(&mut self) -> Result<CpuState, EngineError> {
+        self.vcpu.registers()
+    }
+
+    fn set_registers(&mut self, registers: &CpuState) -> Result<(), EngineError> {
+        self.vcpu.set_registers(registers)
+    }
+
+    fn stepped(&mut self) -> Stepped {
+        self.stepper.take()
+    }
+
+    fn set_breakpoints(&mut self, breakpoints: &[Breakpoint]) -> Result<(), EngineError> {
+        if breakpoints.len() > MAX_POINTS {
+            return Err(EngineError::Unsupported {
+                engine: "KVM".into(),
+                what: "set more than 4 breakpoints",
+            });
+        }
+        self.points = breakpoints.into();
+        Ok(())
+    }
+
+    fn kick(&self) -> Arc<dyn Kick> {
+        self.vcpu.kicker()
+    }
+
+    fn memory(&self) -> &dyn GuestMemory {
+        self.vcpu.memory()
+    }
+
+    fn memory_mut(&mut self) -> &mut dyn GuestMemory {
+        self.vcpu.memory_mut()
+    }
+}
