@@ -317,7 +317,7 @@ impl Rights {
     const FLAT_CODE: Self = Self::FLAT_DATA.with(Self::EXECUTABLE);
     const FLAT_CODE_64: Self = Self::REAL_CODE.with(Self::LONG).with(Self::GRANULAR);
     /// A busy 32-bit task state segment (Intel SDM volume 3A, table 3-2).
-    const BUSY_TSS: Self = Self::PRESENT.with(Self(0xB));
+    pub const BUSY_TSS: Self = Self::PRESENT.with(Self(0xB));
     /// A local descriptor table.
     const LDT: Self = Self::PRESENT.with(Self(0x2));
 

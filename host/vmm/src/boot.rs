@@ -3,7 +3,7 @@
 //!
 //! A guest of guest-rt finds memory as [`guest_abi::layout`] draws it. One that others built finds
 //! memory without holes from 0 to its size, and behind it pages of the host's: the text of the
-//! exit counts with the host's [vectors](crate::vmm::vectors), then page tables, or the information of a boot loader.
+//! exit counts with the host's [vectors](crate::vectors), then page tables, or the information of a boot loader.
 
 use guest_abi::{
     boot::{self, BootInfo},
@@ -11,17 +11,65 @@ use guest_abi::{
     mode::CpuMode,
 };
 
-use crate::{
-    kvm::{CpuState, Exit, System, Vcpu, VcpuError},
-    vmm::{
-        image::{Image, Start},
-        memory::{GuestMemory, MemoryError},
-        paging, random,
-        vectors::Vectors,
-    },
+use guestlab_cpu::{
+    CpuState, EngineError, GuestMemory, OutOfMemory, Rights, Segment,
+    identity::{FOUR_LEVELS_SIZE, LARGE_PAGE_32, four_levels, one_large_page},
+    state::reg,
 };
 
-/// What a guest is started with.
+use crate::{
+    image::{Image, Start},
+    memory::{MemoryLayout, MemorySizeError, write_record},
+    random,
+    vectors::{Tables, Vectors},
+};
+
+/// A guest could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// No guest can have this much memory.
+    #[error(transparent)]
+    Size(#[from] MemorySizeError),
+    /// An image lies where its mode does not reach.
+    #[error(
+        "the image ends at {end:#x}, and in paged mode, with its one page of 4 MiB, it may end at {limit:#x}: load it lower"
+    )]
+    OutOfReach {
+        /// One past the image's last address.
+        end: u64,
+        /// One past the highest address that it may end at.
+        limit: u64,
+    },
+    /// There are more arguments than there is room for.
+    #[error(
+        "the arguments have {len} bytes, the end of each included; a guest can be told {}",
+        layout::MAX_ARGUMENTS_SIZE
+    )]
+    Arguments {
+        /// Their length in bytes.
+        len: usize,
+    },
+    /// A part of the image is not entirely inside guest memory.
+    #[error("{address:#x}, {len} bytes, is not all in guest memory")]
+    Range {
+        /// The first address.
+        address: u64,
+        /// The number of bytes.
+        len: u64,
+    },
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// The host's own pages are part of the memory that was asked for, so that this is a bug.
+impl From<OutOfMemory> for BootError {
+    fn from(_: OutOfMemory) -> Self {
+        Self::Range { address: 0, len: 0 }
+    }
+}
+
+/// The parameters that a guest starts with.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameters<'a> {
     /// The VM's number in its experiment, from 1.
@@ -30,66 +78,69 @@ pub struct Parameters<'a> {
     pub seed: u64,
     /// The guest's memory in bytes.
     pub memory: u32,
-    /// What a guest of guest-rt is told beside that.
+    /// The arguments of a guest of guest-rt, or the words of a Multiboot kernel's command line.
     pub arguments: &'a [String],
 }
 
-/// A guest that is ready to be run: its memory holds the image and all that the host puts there.
-pub struct Launch {
-    /// The state of its CPU.
+/// A guest that is ready to run: its memory holds the image and all that the host puts there.
+pub struct Boot {
+    /// The CPU's first state.
     pub cpu: CpuState,
-    /// Where the text of the exit counts goes.
+    /// The address of the text of the exit counts.
     pub text: u32,
-    /// Whether others built the image: it knows the course's ports only, and ends with `hlt`.
+    /// The image was not built with guest-rt: it has the course's ports only, and ends with `hlt`.
     pub foreign: bool,
-    /// The host's handlers of exceptions, which others' images start with.
+    /// The host's handlers of exceptions, which such images start with.
     pub vectors: Option<Vectors>,
 }
 
-impl Launch {
-    /// The memory, all zero, that an image is to be launched in: `size` bytes for the guest, and what
-    /// the host needs beside them.
-    ///
-    /// # Errors
-    ///
-    /// There is no such memory.
-    pub fn memory(image: &Image, size: u32) -> Result<GuestMemory, MemoryError> {
-        match image.start() {
-            Start::Boot { .. } => GuestMemory::guarded(size),
-            Start::Direct { mode: CpuMode::Real | CpuMode::Protected, .. } => {
-                GuestMemory::flat(size, PAGE_SIZE)
-            }
-            Start::Direct { mode: CpuMode::Paged, .. } | Start::Multiboot { .. } => {
-                GuestMemory::flat(size, 2 * PAGE_SIZE)
-            }
-            Start::Direct { mode: CpuMode::Long, .. } => {
-                GuestMemory::flat(size, PAGE_SIZE + paging::FOUR_LEVELS_SIZE)
-            }
+/// Returns the layout of an image's memory: `size` bytes for the guest, and the host's own pages behind them.
+///
+/// # Errors
+///
+/// No guest can have this size.
+pub fn memory_layout(image: &Image, size: u32) -> Result<MemoryLayout, MemorySizeError> {
+    match image.start() {
+        Start::Boot { .. } => MemoryLayout::guarded(size),
+        Start::Direct { mode: CpuMode::Real | CpuMode::Protected, .. } => MemoryLayout::flat(size, PAGE_SIZE),
+        Start::Direct { mode: CpuMode::Paged, .. } | Start::Multiboot { .. } => {
+            MemoryLayout::flat(size, 2 * PAGE_SIZE)
         }
+        Start::Direct { mode: CpuMode::Long, .. } => MemoryLayout::flat(size, PAGE_SIZE + FOUR_LEVELS_SIZE),
     }
+}
 
-    /// Prepares a guest in [its memory](Self::memory), which must be all zero.
+impl Boot {
+    /// Prepares a guest in memory with the [layout](memory_layout) of its image. The memory must be all zero.
     ///
     /// # Errors
     ///
-    /// The image does not fit.
-    pub fn new(memory: &GuestMemory, image: &Image, parameters: Parameters<'_>) -> Result<Self, MemoryError> {
-        image.load(memory)?;
+    /// The image or the arguments do not fit.
+    pub fn new(
+        memory: &mut dyn GuestMemory,
+        image: &Image,
+        parameters: Parameters<'_>,
+    ) -> Result<Self, BootError> {
+        image.load(memory, parameters.memory)?;
         match image.start() {
             Start::Boot { entry, .. } => boot_image(memory, entry, parameters),
-            Start::Direct { mode, entry } => direct(memory, image, mode, entry),
-            Start::Multiboot { entry } => multiboot(memory, image, entry, parameters.arguments),
+            Start::Direct { mode, entry } => direct(memory, image, mode, entry, parameters.memory),
+            Start::Multiboot { entry } => multiboot(memory, image, entry, parameters),
         }
     }
 }
 
 /// A guest of guest-rt: its own boot code does the rest.
-fn boot_image(memory: &GuestMemory, entry: u16, parameters: Parameters<'_>) -> Result<Launch, MemoryError> {
+fn boot_image(
+    memory: &mut dyn GuestMemory,
+    entry: u16,
+    parameters: Parameters<'_>,
+) -> Result<Boot, BootError> {
     // Each argument ends with a NUL (guest_abi::arguments).
     let arguments: String = parameters.arguments.iter().flat_map(|argument| [argument, "\0"]).collect();
     let len = u32::try_from(arguments.len()).ok().filter(|&len| len <= layout::MAX_ARGUMENTS_SIZE);
-    let len = len.ok_or(MemoryError::Arguments { len: arguments.len() })?;
-    memory.write(layout::ARGUMENTS, arguments.as_bytes())?;
+    let len = len.ok_or(BootError::Arguments { len: arguments.len() })?;
+    memory.write(layout::ARGUMENTS.into(), arguments.as_bytes())?;
     let info = BootInfo {
         magic: boot::MAGIC,
         memory: parameters.memory,
@@ -97,18 +148,23 @@ fn boot_image(memory: &GuestMemory, entry: u16, parameters: Parameters<'_>) -> R
         seed: random::guest_seed(parameters.seed, parameters.vm),
         arguments: len,
     };
-    memory.write_record(layout::BOOT_INFO, &info)?;
-    Ok(Launch { cpu: CpuState::real(entry), text: layout::EXIT_TEXT, foreign: false, vectors: None })
+    write_record(memory, layout::BOOT_INFO, &info)?;
+    Ok(Boot { cpu: CpuState::real(entry), text: layout::EXIT_TEXT, foreign: false, vectors: None })
 }
 
 /// A guest that finds itself in its mode: flat segments, the stack at the top of its memory.
-fn direct(memory: &GuestMemory, image: &Image, mode: CpuMode, entry: u32) -> Result<Launch, MemoryError> {
-    let size = memory.size();
+fn direct(
+    memory: &mut dyn GuestMemory,
+    image: &Image,
+    mode: CpuMode,
+    entry: u32,
+    size: u32,
+) -> Result<Boot, BootError> {
     let page_table = size + PAGE_SIZE;
     match mode {
         CpuMode::Real | CpuMode::Protected => {}
-        CpuMode::Paged => memory.write(page_table, &paging::one_large_page())?,
-        CpuMode::Long => memory.write(page_table, &paging::four_levels(page_table))?,
+        CpuMode::Paged => memory.write(page_table.into(), &one_large_page())?,
+        CpuMode::Long => memory.write(page_table.into(), &four_levels(page_table))?,
     }
     let text = text_page(image, mode, size);
     let stack = match mode {
@@ -120,7 +176,7 @@ fn direct(memory: &GuestMemory, image: &Image, mode: CpuMode, entry: u32) -> Res
         _ => size,
     };
     if mode == CpuMode::Paged && image.end() > stack.into() {
-        return Err(MemoryError::OutOfReach { end: image.end(), limit: stack.into() });
+        return Err(BootError::OutOfReach { end: image.end(), limit: stack.into() });
     }
     let (vectors, tables) = match mode {
         CpuMode::Real => Vectors::in_real_mode(memory, image, size)?.unzip(),
@@ -129,8 +185,8 @@ fn direct(memory: &GuestMemory, image: &Image, mode: CpuMode, entry: u32) -> Res
             (Some(vectors), Some(Some(tables)))
         }
     };
-    let cpu = CpuState { mode, entry, stack, page_table, eax_ebx: (0, 0), tables: tables.flatten() };
-    Ok(Launch { cpu, text, foreign: true, vectors })
+    let cpu = with_tables(CpuState::flat(mode, entry, stack, page_table), tables.flatten());
+    Ok(Boot { cpu, text, foreign: true, vectors })
 }
 
 /// The page for the text of the exit counts: where the mode reaches it, and neither image nor
@@ -145,7 +201,7 @@ fn text_page(image: &Image, mode: CpuMode, size: u32) -> u32 {
             .filter(|&page| !image.takes(page))
             .min_by_key(|page| page.abs_diff(0x7000))
             .unwrap_or(size),
-        CpuMode::Paged => size.min(paging::LARGE_PAGE_32 - PAGE_SIZE),
+        CpuMode::Paged => size.min(LARGE_PAGE_32 - PAGE_SIZE),
         CpuMode::Protected | CpuMode::Long => size,
     }
 }
@@ -155,25 +211,25 @@ const MULTIBOOT_MAGIC: u32 = 0x2BAD_B002;
 
 /// A Multiboot kernel: protected mode, and in EBX where the boot information is.
 fn multiboot(
-    memory: &GuestMemory,
+    memory: &mut dyn GuestMemory,
     image: &Image,
     entry: u32,
-    arguments: &[String],
-) -> Result<Launch, MemoryError> {
-    let size = memory.size();
-    let command_line = arguments.join(" ");
+    parameters: Parameters<'_>,
+) -> Result<Boot, BootError> {
+    let size = parameters.memory;
+    let command_line = parameters.arguments.join(" ");
     let len = command_line.len() + 1;
     if len > layout::MAX_ARGUMENTS_SIZE as usize {
-        return Err(MemoryError::Arguments { len });
+        return Err(BootError::Arguments { len });
     }
     let info = info_page(image, size);
-    memory.write(info, &multiboot_info(info, size, &command_line))?;
-    let eax_ebx = (MULTIBOOT_MAGIC, info);
+    memory.write(info.into(), &multiboot_info(info, size, &command_line))?;
     let mode = CpuMode::Protected;
     // What the tables of segments and vectors are is left open to us (3.2 again).
     let (vectors, tables) = Vectors::in_page(memory, mode, size)?;
-    let cpu = CpuState { mode, entry, stack: size, page_table: 0, eax_ebx, tables: Some(tables) };
-    Ok(Launch { cpu, text: size, foreign: true, vectors: Some(vectors) })
+    let mut cpu = with_tables(CpuState::flat(mode, entry, size, 0), Some(tables));
+    (cpu.general[reg::RAX], cpu.general[reg::RBX]) = (MULTIBOOT_MAGIC.into(), info.into());
+    Ok(Boot { cpu, text: size, foreign: true, vectors: Some(vectors) })
 }
 
 /// The end of the low memory of a PC.
@@ -222,46 +278,29 @@ fn multiboot_info(address: u32, size: u32, command_line: &str) -> Vec<u8> {
     bytes
 }
 
-/// A guest of a few instructions, at 0 in its one page, to try things out.
-///
-/// # Errors
-///
-/// KVM refused to make that guest.
-pub fn tiny(system: &System, mode: CpuMode, code: &[u8], stack: u32) -> Result<Vcpu, VcpuError> {
-    let memory = GuestMemory::flat(PAGE_SIZE, paging::FOUR_LEVELS_SIZE)?;
-    memory.write(0, code)?;
-    match mode {
-        CpuMode::Real | CpuMode::Protected => {}
-        CpuMode::Paged => memory.write(PAGE_SIZE, &paging::one_large_page())?,
-        CpuMode::Long => memory.write(PAGE_SIZE, &paging::four_levels(PAGE_SIZE))?,
-    }
-    Vcpu::new(system, memory, CpuState { mode, page_table: PAGE_SIZE, stack, ..CpuState::real(0) })
+/// Returns a CPU's state with the host's tables. Without any, the first exception outside of real mode shuts the CPU
+/// down.
+fn with_tables(mut state: CpuState, tables: Option<Tables>) -> CpuState {
+    let Some(Tables { segments, vectors, task }) = tables else { return state };
+    state.gdt = segments.unwrap_or(state.gdt);
+    state.idt = vectors;
+    state.tr = task.map_or(state.tr, |(selector, start)| task_segment(selector, start));
+    state
 }
 
-/// Whether this machine's KVM runs a mode, shown by a guest of one instruction, `hlt`.
-///
-/// # Errors
-///
-/// KVM refused to make that guest.
-pub fn mode_works(system: &System, mode: CpuMode) -> Result<bool, VcpuError> {
-    const HLT: [u8; 1] = [0xF4];
-    let name = mode.name();
-    system
-        .explain()
-        .call("probe", &format!("first a guest of one instruction, to see whether {name} mode works here"));
-    let mut vcpu = tiny(system, mode, &HLT, 0)?;
-    loop {
-        match vcpu.run()? {
-            Exit::Interrupted => {}
-            exit => return Ok(matches!(exit, Exit::Halt { .. })),
-        }
-    }
+/// Returns the task-state segment of 64-bit mode (SDM volume 3A, 7.7), in use.
+fn task_segment(selector: u16, start: u32) -> Segment {
+    const SIZE: u32 = 104;
+    Segment { selector, base: start.into(), limit: SIZE - 1, rights: Rights::BUSY_TSS }
 }
 
 #[cfg(test)]
 mod tests {
+    use guestlab_cpu::{Cpu, Engine};
+    use guestlab_soft::Soft;
+
     use super::*;
-    use crate::vmm::image::{ImageFormat, Request};
+    use crate::image::{ImageFormat, Request};
 
     fn flat(len: usize, load: u32, mode: CpuMode) -> Image {
         let request =
@@ -269,12 +308,17 @@ mod tests {
         Image::parse("x", vec![0x90; len], request).expect("an image")
     }
 
-    fn launch_in(memory: &GuestMemory, image: &Image) -> Result<Launch, MemoryError> {
-        Launch::new(memory, image, Parameters { vm: 1, seed: 1, memory: memory.size(), arguments: &[] })
+    fn guest(image: &Image, size: u32) -> Box<dyn Cpu> {
+        let layout = memory_layout(image, size).expect("a size that guests can have");
+        Soft.create(&layout.plan()).expect("memory")
     }
 
-    fn launch(image: &Image, size: u32) -> Result<Launch, MemoryError> {
-        launch_in(&Launch::memory(image, size)?, image)
+    fn boot_in(memory: &mut dyn GuestMemory, image: &Image, size: u32) -> Result<Boot, BootError> {
+        Boot::new(memory, image, Parameters { vm: 1, seed: 1, memory: size, arguments: &[] })
+    }
+
+    fn boot(image: &Image, size: u32) -> Result<Boot, BootError> {
+        boot_in(guest(image, size).memory_mut(), image, size)
     }
 
     #[test]
@@ -285,17 +329,17 @@ mod tests {
             for mode in CpuMode::ALL {
                 let image = flat(len, load, mode);
                 for size in [0x20_0000, 0x40_0000, 0x80_0000] {
-                    let memory = Launch::memory(&image, size).expect("memory");
-                    let launch = launch_in(&memory, &image).expect("it fits");
-                    assert!(!image.takes(launch.text), "{mode:?} {len:#x} {load:#x} {:#x}", launch.text);
-                    assert!(memory.contains(launch.text, PAGE_SIZE));
+                    let mut guest = guest(&image, size);
+                    let boot = boot_in(guest.memory_mut(), &image, size).expect("it fits");
+                    assert!(!image.takes(boot.text), "{mode:?} {len:#x} {load:#x} {:#x}", boot.text);
+                    assert!(guest.memory().contains(boot.text.into(), PAGE_SIZE as usize));
                     let reach = match mode {
                         CpuMode::Real => 0xF000,
-                        CpuMode::Paged => paging::LARGE_PAGE_32,
+                        CpuMode::Paged => LARGE_PAGE_32,
                         _ => u32::MAX,
                     };
-                    assert!(launch.text + PAGE_SIZE <= reach, "{mode:?}: {:#x}", launch.text);
-                    assert!(mode == CpuMode::Real || launch.cpu.stack <= launch.text);
+                    assert!(boot.text + PAGE_SIZE <= reach, "{mode:?}: {:#x}", boot.text);
+                    assert!(mode == CpuMode::Real || boot.cpu.general[reg::RSP] <= boot.text.into());
                 }
             }
         }
@@ -312,23 +356,23 @@ mod tests {
             (0x2000, 0x2000, 0x2000),
             (0x1000, 0x1000, 0x1000),
         ] {
-            let memory = Launch::memory(&image, size).expect("memory");
-            let launch = launch_in(&memory, &image).expect("it fits");
-            assert_eq!(launch.cpu.stack % REAL_MODE_END, stack_pointer, "{size:#x}");
-            assert_eq!(launch.text, text, "{size:#x}");
-            assert!(memory.contains(launch.text, PAGE_SIZE));
+            let mut guest = guest(&image, size);
+            let boot = boot_in(guest.memory_mut(), &image, size).expect("it fits");
+            assert_eq!(boot.cpu.general[reg::RSP] % u64::from(REAL_MODE_END), stack_pointer, "{size:#x}");
+            assert_eq!(boot.text, text, "{size:#x}");
+            assert!(guest.memory().contains(boot.text.into(), PAGE_SIZE as usize));
         }
         let all = flat(0x1_0000, 0, CpuMode::Real);
-        assert_eq!(launch(&all, 0x20_0000).expect("it fits").text, 0x20_0000);
+        assert_eq!(boot(&all, 0x20_0000).expect("it fits").text, 0x20_0000);
     }
 
     #[test]
     fn an_image_that_paged_mode_does_not_reach_is_refused() {
         for (load, fits) in [(0x3F_E000, true), (0x3F_F000, false), (0x50_0000, false)] {
             let image = flat(0x1000, load, CpuMode::Paged);
-            assert_eq!(launch(&image, 0x80_0000).is_ok(), fits, "{load:#x}");
+            assert_eq!(boot(&image, 0x80_0000).is_ok(), fits, "{load:#x}");
         }
-        assert!(launch(&flat(0x1000, 0x1F_F000, CpuMode::Paged), 0x20_0000).is_ok());
+        assert!(boot(&flat(0x1000, 0x1F_F000, CpuMode::Paged), 0x20_0000).is_ok());
     }
 
     #[test]
@@ -336,8 +380,8 @@ mod tests {
         let image = flat(0x2000, 0x1F_F000, CpuMode::Protected);
         // The page behind memory is the host's: an image may not use it.
         assert!(image.end() > 0x20_0000);
-        assert!(matches!(launch(&image, 0x20_0000), Err(MemoryError::Range { .. })));
-        assert!(launch(&flat(0x2000, 0x1F_E000, CpuMode::Protected), 0x20_0000).is_ok());
+        assert!(matches!(boot(&image, 0x20_0000), Err(BootError::Range { .. })));
+        assert!(boot(&flat(0x2000, 0x1F_E000, CpuMode::Protected), 0x20_0000).is_ok());
     }
 
     #[test]
@@ -370,17 +414,19 @@ mod tests {
             (0x1000, 0x9000, 0xB000, 0xC000),
         ] {
             let (image, arguments) = (kernel(load, len), ["a".to_owned(), "b".to_owned()]);
-            let memory = Launch::memory(&image, size).expect("memory");
+            let mut guest = guest(&image, size);
             let parameters = Parameters { vm: 1, seed: 1, memory: size, arguments: &arguments };
-            let Launch { cpu, .. } = Launch::new(&memory, &image, parameters).expect("it fits");
-            assert_eq!(cpu.eax_ebx, (MULTIBOOT_MAGIC, info), "{load:#x}");
-            assert!(!image.takes(info) && memory.contains(info, PAGE_SIZE));
-            assert!(info > cpu.stack || info + PAGE_SIZE < cpu.stack, "{load:#x}");
+            let Boot { cpu, .. } = Boot::new(guest.memory_mut(), &image, parameters).expect("it fits");
+            let (eax, ebx, stack) = (cpu.general[reg::RAX], cpu.general[reg::RBX], cpu.general[reg::RSP]);
+            assert_eq!((eax, ebx), (MULTIBOOT_MAGIC.into(), u64::from(info)), "{load:#x}");
+            assert!(!image.takes(info) && guest.memory().contains(info.into(), PAGE_SIZE as usize));
+            assert!(ebx > stack || ebx + u64::from(PAGE_SIZE) < stack, "{load:#x}");
         }
         let arguments = ["x".repeat(layout::MAX_ARGUMENTS_SIZE as usize)];
         let image = kernel(0x10_0000, 0x1000);
-        let memory = Launch::memory(&image, 0x20_0000).expect("memory");
+        let mut guest = guest(&image, 0x20_0000);
         let parameters = Parameters { vm: 1, seed: 1, memory: 0x20_0000, arguments: &arguments };
-        assert!(matches!(Launch::new(&memory, &image, parameters), Err(MemoryError::Arguments { .. })));
+        let refused = Boot::new(guest.memory_mut(), &image, parameters);
+        assert!(matches!(refused, Err(BootError::Arguments { .. })));
     }
 }

@@ -3,17 +3,15 @@
 
 use std::borrow::Cow;
 
-use guest_abi::{layout::MAX_MEMORY, port::Port, transition::Violation};
+use guest_abi::{layout::MAX_MEMORY, port::Port};
+
+use guestlab_cpu::{Direction, Width};
 
 use crate::{
-    kvm::{Direction, Width},
-    runlog::ring_check::Refusal,
-    vmm::{
-        exception::TrapReport,
-        memory::Place,
-        pc::{Device, MemoryDevice, device_in_memory_at},
-        unhandled::{TripleFault, Unemulated, Unhandled},
-    },
+    exception::TrapReport,
+    memory::MemoryKind,
+    pc::{Device, MemoryDevice, device_in_memory_at},
+    unhandled::{TripleFault, Unemulated, Unhandled},
 };
 
 /// Why a guest was stopped.
@@ -82,19 +80,19 @@ pub enum Crash {
         /// Whether it was a read or a write.
         direction: Direction,
         /// What lies there.
-        place: Place,
+        place: MemoryKind,
     },
     /// An instruction to be fetched where there is no memory.
     #[error("jumped to {address:#x}, {}", match place {
-        Place::NullPage => "a null pointer",
-        Place::StackGuard => "the guard page below the stack",
+        MemoryKind::NullPage => "a null pointer",
+        MemoryKind::StackGuard => "the guard page below the stack",
         _ => "where it has no memory",
     })]
     BadJump {
         /// The guest-physical address.
         address: u64,
         /// What lies there.
-        place: Place,
+        place: MemoryKind,
     },
     /// Code that went on behind the guest's memory, where only the host has something.
     #[error("ran or jumped past the end of its memory, to {address:#x}")]
@@ -140,41 +138,12 @@ pub enum Crash {
         /// The length in bytes.
         len: u32,
     },
-    /// A mailbox of another size than this experiment's.
-    #[error("attached a mailbox of {size} bytes; this experiment's has {expected}")]
-    MailboxSize {
-        /// The size in bytes.
-        size: u32,
-        /// The size that it should have.
-        expected: u32,
-    },
-    /// A mailbox of a size that cannot be relayed.
-    #[error(
-        "attached a mailbox of {size} bytes; one that is relayed has a multiple of 4, up to {}",
-        guest_abi::mailbox::MAX_MESSAGE_SIZE
-    )]
-    MailboxForm {
-        /// The size in bytes.
-        size: u32,
-    },
     /// A second mailbox.
     #[error("attached a second mailbox")]
     MailboxTwice,
     /// An end of turn without a mailbox.
     #[error("ended its turn without having attached a mailbox")]
     TurnWithoutMailbox,
-    /// A guest of an exchange that runs alone.
-    #[error("attached a mailbox, but it runs alone: there is nobody to exchange with")]
-    Alone,
-    /// A guest that left an exchange in which it was still to take part.
-    #[error("exited with status 0 while the exchange was going on")]
-    LeftExchange,
-    /// A broken rule of the ring.
-    #[error(
-        "broke the ring's rule `{}`: {}\n  the ring stays:  {}\n  it claimed:      {}",
-        .0.violation.rule(), .0.violation, .0.states.old, .0.states.claimed
-    )]
-    Violation(Refusal),
     /// An exit that no guest of this host can cause rightly.
     #[error("an exit of a kind that this host does not serve (KVM's exit reason {reason})")]
     Unexpected {
@@ -186,16 +155,7 @@ pub enum Crash {
 impl Crash {
     /// Whether it is what the CPU did that ended the guest, and not what was asked for or left.
     pub fn is_the_cpus(&self) -> bool {
-        !matches!(
-            self,
-            Self::MailboxSize { .. }
-                | Self::MailboxForm { .. }
-                | Self::MailboxTwice
-                | Self::TurnWithoutMailbox
-                | Self::Alone
-                | Self::LeftExchange
-                | Self::Violation(_)
-        )
+        !matches!(self, Self::MailboxTwice | Self::TurnWithoutMailbox)
     }
 
     /// The crash's name for machines.
@@ -207,8 +167,8 @@ impl Crash {
             Self::PushOffStack { .. } => "stack-overflow",
             Self::UnknownPort { .. } | Self::NoDevice { .. } => "unknown-port",
             Self::WrongAccess { .. } => "wrong-access",
-            Self::NoMemory { place: Place::StackGuard, .. } => "stack-overflow",
-            Self::NoMemory { place: Place::NullPage, .. } => "null-pointer",
+            Self::NoMemory { place: MemoryKind::StackGuard, .. } => "stack-overflow",
+            Self::NoMemory { place: MemoryKind::NullPage, .. } => "null-pointer",
             Self::NoMemory { .. } => "no-memory",
             Self::BadJump { .. } | Self::PastEnd { .. } => "bad-jump",
             Self::Halted => "halted",
@@ -216,12 +176,8 @@ impl Crash {
             Self::FailEntry { .. } => "fail-entry",
             Self::BadAddress { .. } => "bad-address",
             Self::TextTooLong { .. } => "text-too-long",
-            Self::MailboxSize { .. } | Self::MailboxForm { .. } => "mailbox-size",
             Self::MailboxTwice => "mailbox-twice",
             Self::TurnWithoutMailbox => "turn-without-mailbox",
-            Self::Alone => "alone",
-            Self::LeftExchange => "left-exchange",
-            Self::Violation(_) => "violation",
             Self::Unexpected { .. } => "unexpected",
         }
     }
@@ -253,10 +209,10 @@ impl Crash {
             Self::UnknownPort { .. } | Self::WrongAccess { .. } => {
                 "use guest_rt's functions; guest_abi::port lists every hypercall with its width and direction"
             }
-            Self::NoMemory { place: Place::NullPage, .. } => "look for a pointer that was never set",
-            Self::NoMemory { place: Place::StackGuard, .. } | Self::PushOffStack { .. } | Self::Trap(_) => {
-                "look for endless recursion or large local variables: the stack has 16 KiB"
-            }
+            Self::NoMemory { place: MemoryKind::NullPage, .. } => "look for a pointer that was never set",
+            Self::NoMemory { place: MemoryKind::StackGuard, .. }
+            | Self::PushOffStack { .. }
+            | Self::Trap(_) => "look for endless recursion or large local variables: the stack has 16 KiB",
             Self::NoMemory { address, .. } if device_in_memory_at(*address) == Some(MemoryDevice::Screen) => {
                 "give the guest --memory 1M or more, which reaches beyond the screen"
             }
@@ -284,24 +240,14 @@ impl Crash {
             }
             Self::BadAddress { .. } => "look for a pointer that was cut off, or to memory that is gone",
             Self::TextTooLong { .. } => "print the text in pieces",
-            Self::MailboxSize { .. } | Self::MailboxTwice | Self::TurnWithoutMailbox => {
-                "use guest_rt::ring::RingMailbox (or in an experiment of your own guest_rt::mailbox::Mailbox, with the same message in all guests), once, before the first turn"
-            }
-            Self::MailboxForm { .. } => "use guest_rt::mailbox::Mailbox with a message of whole words",
-            Self::Alone => {
-                "run it with others: cargo xtask run prodcons, or cargo xtask run --experiment FILE"
-            }
-            Self::LeftExchange => "loop for ever: the host ends the exchange",
-            Self::Violation(refusal) if matches!(refusal.violation, Violation::Quota { .. }) => {
-                "move as many items as guest_rt::ring::Turn::share returns: it knows the order and the ring"
-            }
-            Self::Violation(_) => {
-                "use guest_rt::ring::Turn, which keeps the rules; guest_abi::transition lists them"
-            }
+            Self::MailboxTwice | Self::TurnWithoutMailbox => MAILBOX_HINT,
             Self::Unexpected { .. } => "look up the number in linux/kvm.h (KVM_EXIT_...)",
         }
     }
 }
+
+/// The advice for a guest that uses its mailbox wrongly.
+pub const MAILBOX_HINT: &str = "use guest_rt::ring::RingMailbox (or in an experiment of your own guest_rt::mailbox::Mailbox, with the same message in all guests), once, before the first turn";
 
 fn verb(direction: Direction) -> &'static str {
     match direction {
@@ -310,15 +256,15 @@ fn verb(direction: Direction) -> &'static str {
     }
 }
 
-fn describe_mmio(address: u64, direction: Direction, place: Place) -> String {
+fn describe_mmio(address: u64, direction: Direction, place: MemoryKind) -> String {
     let verb = verb(direction);
     match place {
-        Place::NullPage => format!("null pointer: {verb} address {address:#x}"),
-        Place::StackGuard => {
+        MemoryKind::NullPage => format!("null pointer: {verb} address {address:#x}"),
+        MemoryKind::StackGuard => {
             format!("stack overflow: {verb} the guard page below the stack, at {address:#x}")
         }
-        Place::Memory => format!("{verb} address {address:#x}, which KVM took for no memory"),
-        Place::Beyond => match device_in_memory_at(address) {
+        MemoryKind::Memory => format!("{verb} address {address:#x}, which KVM took for no memory"),
+        MemoryKind::Beyond => match device_in_memory_at(address) {
             Some(device) => {
                 format!("{verb} address {address:#x} ({}), where it has no memory", device.name())
             }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use guest_abi::port::Port;
 
-use crate::vmm::fault::Crash;
+use crate::fault::Crash;
 
 /// What to try next, where an image ran through empty memory until its time was up.
 pub const EMPTY_MEMORY: &str = "it runs through empty memory, where two zeros are an `add`: look for a jump, a call or a return to where nothing was loaded";

@@ -10,18 +10,18 @@ use guest_abi::{
 use log::Level;
 use zerocopy::{FromBytes, IntoBytes};
 
+use guestlab_cpu::{Cpu, Direction, Exit, Width, walk};
+
 use crate::{
-    kvm::{Direction, Width},
-    vmm::{
-        clock::Clock,
-        exception::TrapReport,
-        fault::Crash,
-        memory::{GuestMemory, Place},
-        pc,
-        random::split,
-        stats::ExitStats,
-        timer::Timer,
-    },
+    clock::Clock,
+    exception::TrapReport,
+    fault::Crash,
+    foreign,
+    memory::{MemoryKind, MemoryLayout, read_c_string, read_record, write_record},
+    pc,
+    random::split,
+    stats::ExitStats,
+    timer::Timer,
 };
 
 /// A hypercall, decoded.
@@ -108,37 +108,56 @@ pub fn decode(
     })
 }
 
-/// What a hypercall may reach.
-pub struct Services<'a> {
-    /// The guest's memory.
-    pub memory: &'a GuestMemory,
-    /// Where the guest's mailbox is, once it has said so.
-    pub mailbox: &'a mut Option<MailboxAttach>,
-    /// The VM's exits so far, this one included.
-    pub stats: &'a ExitStats,
-    /// Where the text of the exit counts goes.
+/// The services of a machine: all that hypercalls read and change, except the guest's memory.
+pub struct Services {
+    /// The layout of the guest's memory.
+    pub memory: MemoryLayout,
+    /// The guest's mailbox, once it has attached one.
+    pub mailbox: Option<MailboxAttach>,
+    /// The VM's exits so far.
+    pub stats: ExitStats,
+    /// The address of the text of the exit counts.
     pub text: u32,
-    /// What the last translation gave.
-    pub translation: &'a mut u32,
-    /// Translates a guest-virtual address to what the guest is told of the host-virtual one.
-    pub translate: &'a mut dyn FnMut(u32) -> u32,
-    /// When the guest wants to be interrupted.
-    pub timer: &'a mut Timer,
+    /// The result of the last translation.
+    pub translation: u32,
+    /// The policy for host virtual addresses.
+    pub hva: HvaPolicy,
+    /// The time at which the guest wants to be interrupted.
+    pub timer: Timer,
     /// The guest's clock.
     pub clock: Clock,
-    /// Whether others built the guest: it has the course's hypercalls only, and ends with `hlt`.
+    /// The image was not built with guest-rt: it has the course's hypercalls only, and ends with `hlt`.
     pub foreign: bool,
-    /// Takes what the guest says; says whether there is still somebody to take it.
-    pub console: &'a mut dyn FnMut(Said<'_>) -> bool,
 }
 
-/// What a guest says.
+/// The policy for the hypercall that returns host virtual addresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HvaPolicy {
+    /// The guest gets the address.
+    Allow,
+    /// The guest gets 0. The first such call prints [`ConsoleOutput::HvaDenied`].
+    #[default]
+    Deny,
+    /// The guest gets 0, and a notice was printed already.
+    DenyWarned,
+    /// The guest gets 0. Such calls print nothing, not even for an address that is not mapped.
+    DenySilently,
+}
+
+/// The receiver of a guest's output. It returns false if the output can no longer be written.
+pub type Console<'a> = dyn FnMut(ConsoleOutput<'_>) -> bool + 'a;
+
+/// Output of a guest, or of the host on behalf of a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said<'a> {
-    /// Text that it prints.
+pub enum ConsoleOutput<'a> {
+    /// Text that the guest prints.
     Text(&'a [u8]),
-    /// A record of its log.
+    /// A record of the guest's log.
     Record(Record<'a>),
+    /// The guest asked for the host virtual address behind an address that is not mapped.
+    InvalidAddress,
+    /// The guest asked for a host virtual address, and [`HvaPolicy::Deny`] holds.
+    HvaDenied,
 }
 
 /// A record of a guest's log.
@@ -180,7 +199,7 @@ pub enum Stop {
     /// It has ended its turn and waits for the next.
     TurnEnded,
     /// It prints, and the output cannot be written.
-    Unheard,
+    OutputClosed,
     /// It is done, with this status.
     Exited(u32),
     /// It is done, by `hlt`: a guest that others built.
@@ -209,64 +228,69 @@ pub struct PanicReport {
 /// # Errors
 ///
 /// The guest asked for what it may not have.
-pub fn handle(call: Hypercall, services: &mut Services<'_>) -> Result<Reply, Crash> {
+pub fn handle(
+    call: Hypercall,
+    services: &mut Services,
+    cpu: &mut dyn Cpu,
+    console: &mut Console<'_>,
+) -> Result<Reply, Crash> {
     match call {
-        Hypercall::PrintByte(byte) => print(services, &[byte]),
-        Hypercall::PrintDecimal(number) => print(services, format!("{number}\n").as_bytes()),
-        Hypercall::PrintString(address) => print_string(services, address),
-        Hypercall::Print(address) => print_text(services, address),
+        Hypercall::PrintByte(byte) => print(console, &[byte]),
+        Hypercall::PrintDecimal(number) => print(console, format!("{number}\n").as_bytes()),
+        Hypercall::PrintString(address) => print_string(cpu, console, address),
+        Hypercall::Print(address) => print_text(cpu, console, address),
         Hypercall::ExitCount => Ok(Reply::Answer(split(services.stats.total()).0)),
-        Hypercall::ExitText => exit_text(services),
+        Hypercall::ExitText => exit_text(services, cpu),
         Hypercall::Translate(address) => {
-            *services.translation = (services.translate)(address);
+            services.translation = host_address(services, cpu, console, address);
             Ok(Reply::Resume)
         }
-        Hypercall::Translation => Ok(Reply::Answer(*services.translation)),
+        Hypercall::Translation => Ok(Reply::Answer(services.translation)),
         Hypercall::Nothing => Ok(Reply::Resume),
         Hypercall::Exit(status) => Ok(Reply::Stop(Stop::Exited(status))),
-        Hypercall::Panic(address) => panic_report(services, address),
-        Hypercall::MailboxAttach(address) => attach(services, address),
+        Hypercall::Panic(address) => panic_report(cpu, address),
+        Hypercall::MailboxAttach(address) => attach(services, cpu, address),
         Hypercall::EndTurn if services.mailbox.is_none() => Err(Crash::TurnWithoutMailbox),
         Hypercall::EndTurn => Ok(Reply::Stop(Stop::TurnEnded)),
-        Hypercall::Trap(address) => Err(trap_report(services, address)?),
+        Hypercall::Trap(address) => Err(trap_report(services, cpu, address)?),
         Hypercall::TimerSet(microseconds) => {
             services.timer.set(microseconds);
             Ok(Reply::Resume)
         }
-        Hypercall::Log(address) => log_record(services, address),
-        Hypercall::Clock(address) => clock(services, address),
+        Hypercall::Log(address) => log_record(cpu, console, address),
+        Hypercall::Clock(address) => clock(services, cpu, address),
     }
 }
 
-fn print(services: &mut Services<'_>, text: &[u8]) -> Result<Reply, Crash> {
-    say(services, Said::Text(text))
+fn print(console: &mut Console<'_>, text: &[u8]) -> Result<Reply, Crash> {
+    output(console, ConsoleOutput::Text(text))
 }
 
-fn say(services: &mut Services<'_>, said: Said<'_>) -> Result<Reply, Crash> {
-    match (services.console)(said) {
+fn output(console: &mut Console<'_>, output: ConsoleOutput<'_>) -> Result<Reply, Crash> {
+    match console(output) {
         true => Ok(Reply::Resume),
-        false => Ok(Reply::Stop(Stop::Unheard)),
+        false => Ok(Reply::Stop(Stop::OutputClosed)),
     }
 }
 
-fn print_string(services: &mut Services<'_>, address: u32) -> Result<Reply, Crash> {
+fn print_string(cpu: &dyn Cpu, console: &mut Console<'_>, address: u32) -> Result<Reply, Crash> {
     let call = Port::PrintString;
     let bad = |_| Crash::BadAddress { call, what: "a NUL-terminated string", address, len: 1 };
-    let string = services.memory.read_c_string(address, Text::MAX_LEN).map_err(bad)?;
+    let string = read_c_string(cpu.memory(), address, Text::MAX_LEN).map_err(bad)?;
     let string = string.ok_or(Crash::TextTooLong { call, len: Text::MAX_LEN + 1 })?;
-    print(services, &string)
+    print(console, &string)
 }
 
-fn print_text(services: &mut Services<'_>, address: u32) -> Result<Reply, Crash> {
-    let text: Text = block(services.memory, Port::Print, address)?;
-    let text = read_text(services.memory, Port::Print, text)?;
-    print(services, &text)
+fn print_text(cpu: &dyn Cpu, console: &mut Console<'_>, address: u32) -> Result<Reply, Crash> {
+    let text: Text = block(cpu, Port::Print, address)?;
+    let text = read_text(cpu, Port::Print, text)?;
+    print(console, &text)
 }
 
-fn log_record(services: &mut Services<'_>, address: u32) -> Result<Reply, Crash> {
-    let record: Log = block(services.memory, Port::Log, address)?;
-    let target = read_text(services.memory, Port::Log, record.target)?;
-    let message = read_text(services.memory, Port::Log, record.message)?;
+fn log_record(cpu: &dyn Cpu, console: &mut Console<'_>, address: u32) -> Result<Reply, Crash> {
+    let record: Log = block(cpu, Port::Log, address)?;
+    let target = read_text(cpu, Port::Log, record.target)?;
+    let message = read_text(cpu, Port::Log, record.message)?;
     let level = match record.level {
         0 | 1 => Level::Error,
         2 => Level::Warn,
@@ -275,34 +299,32 @@ fn log_record(services: &mut Services<'_>, address: u32) -> Result<Reply, Crash>
         5.. => Level::Trace,
     };
     let (target, message) = (String::from_utf8_lossy(&target), String::from_utf8_lossy(&message));
-    say(services, Said::Record(Record { level, target: &target, message: &message }))
+    output(console, ConsoleOutput::Record(Record { level, target: &target, message: &message }))
 }
 
-fn clock(services: &Services<'_>, address: u32) -> Result<Reply, Crash> {
+fn clock(services: &Services, cpu: &mut dyn Cpu, address: u32) -> Result<Reply, Crash> {
     let reading = services.clock.read();
     let len = u32::try_from(size_of_val(&reading)).unwrap_or(u32::MAX);
     let bad = |_| Crash::BadAddress { call: Port::Clock, what: "room for the time", address, len };
-    services.memory.write_record(address, &reading).map_err(bad)?;
+    write_record(cpu.memory_mut(), address, &reading).map_err(bad)?;
     Ok(Reply::Resume)
 }
 
 /// The text lies in memory that the host keeps for it, wherever the guest is.
-fn exit_text(services: &mut Services<'_>) -> Result<Reply, Crash> {
+fn exit_text(services: &Services, cpu: &mut dyn Cpu) -> Result<Reply, Crash> {
     let text = services.stats.text() + "\0";
     let (address, len) = (services.text, u32::try_from(text.len()).unwrap_or(u32::MAX));
     let call = Port::ExitText;
     let bad = |_| Crash::BadAddress { call, what: "the text of the exit counts", address, len };
-    services.memory.write(address, text.as_bytes()).map_err(bad)?;
+    cpu.memory_mut().write(address.into(), text.as_bytes()).map_err(bad)?;
     Ok(Reply::Answer(address))
 }
 
 /// A panic is reported as one even where parts of its report cannot be read.
-fn panic_report(services: &mut Services<'_>, address: u32) -> Result<Reply, Crash> {
-    let panic: Panic = block(services.memory, Port::Panic, address)?;
-    let text = |text| {
-        read_text(services.memory, Port::Panic, text)
-            .unwrap_or_else(|crash| format!("({crash})").into_bytes())
-    };
+fn panic_report(cpu: &dyn Cpu, address: u32) -> Result<Reply, Crash> {
+    let panic: Panic = block(cpu, Port::Panic, address)?;
+    let text =
+        |text| read_text(cpu, Port::Panic, text).unwrap_or_else(|crash| format!("({crash})").into_bytes());
     Ok(Reply::Stop(Stop::Panicked(PanicReport {
         message: text(panic.message),
         file: text(panic.file),
@@ -312,16 +334,16 @@ fn panic_report(services: &mut Services<'_>, address: u32) -> Result<Reply, Cras
 }
 
 /// A trap is a crash.
-fn trap_report(services: &Services<'_>, address: u32) -> Result<Crash, Crash> {
-    let trap: Trap = block(services.memory, Port::Trap, address)?;
-    let off_stack = services.memory.place(trap.general[Trap::STACK_POINTER]) == Place::StackGuard;
+fn trap_report(services: &Services, cpu: &dyn Cpu, address: u32) -> Result<Crash, Crash> {
+    let trap: Trap = block(cpu, Port::Trap, address)?;
+    let off_stack = services.memory.kind(trap.general[Trap::STACK_POINTER]) == MemoryKind::StackGuard;
     Ok(Crash::Trap(TrapReport::new(trap, off_stack).into()))
 }
 
-fn attach(services: &mut Services<'_>, address: u32) -> Result<Reply, Crash> {
-    let mailbox: MailboxAttach = block(services.memory, Port::MailboxAttach, address)?;
+fn attach(services: &mut Services, cpu: &dyn Cpu, address: u32) -> Result<Reply, Crash> {
+    let mailbox: MailboxAttach = block(cpu, Port::MailboxAttach, address)?;
     let MailboxAttach { address, size: len } = mailbox;
-    if !services.memory.contains(address, len) {
+    if !cpu.memory().contains(address.into(), len as usize) {
         return Err(Crash::BadAddress { call: Port::MailboxAttach, what: "a mailbox", address, len });
     }
     if services.mailbox.replace(mailbox).is_some() {
@@ -331,13 +353,18 @@ fn attach(services: &mut Services<'_>, address: u32) -> Result<Reply, Crash> {
 }
 
 /// Copies a request block out of guest memory.
-fn block<T: FromBytes + IntoBytes>(memory: &GuestMemory, call: Port, address: u32) -> Result<T, Crash> {
+fn block<T: FromBytes + IntoBytes>(cpu: &dyn Cpu, call: Port, address: u32) -> Result<T, Crash> {
     let len = u32::try_from(size_of::<T>()).unwrap_or(u32::MAX);
-    memory.read_record(address).map_err(|_| Crash::BadAddress { call, what: "a request block", address, len })
+    read_record(cpu.memory(), address).map_err(|_| Crash::BadAddress {
+        call,
+        what: "a request block",
+        address,
+        len,
+    })
 }
 
 /// Copies a text out of guest memory.
-fn read_text(memory: &GuestMemory, call: Port, Text { address, len }: Text) -> Result<Vec<u8>, Crash> {
+fn read_text(cpu: &dyn Cpu, call: Port, Text { address, len }: Text) -> Result<Vec<u8>, Crash> {
     if len > Text::MAX_LEN {
         return Err(Crash::TextTooLong { call, len });
     }
@@ -346,8 +373,74 @@ fn read_text(memory: &GuestMemory, call: Port, Text { address, len }: Text) -> R
         return Ok(Vec::new());
     }
     let mut text = vec![0; len as usize];
-    memory.read(address, &mut text).map_err(|_| Crash::BadAddress { call, what: "text", address, len })?;
+    cpu.memory().read(address.into(), &mut text).map_err(|_| Crash::BadAddress {
+        call,
+        what: "text",
+        address,
+        len,
+    })?;
     Ok(text)
+}
+
+/// Returns the low half of the host virtual address behind a guest-virtual one, as far as the policy allows.
+fn host_address(services: &mut Services, cpu: &mut dyn Cpu, console: &mut Console<'_>, address: u32) -> u32 {
+    let registers = cpu.registers().ok();
+    let physical = registers.and_then(|registers| walk::physical(&registers, cpu.memory(), address.into()));
+    let host_address = physical.and_then(|physical| cpu.memory().host_address(physical));
+    match (host_address, services.hva) {
+        (Some(address), HvaPolicy::Allow) => split(address).0,
+        (None, HvaPolicy::Allow | HvaPolicy::Deny | HvaPolicy::DenyWarned) => {
+            console(ConsoleOutput::InvalidAddress);
+            0
+        }
+        (Some(_), HvaPolicy::Deny) => {
+            services.hva = HvaPolicy::DenyWarned;
+            console(ConsoleOutput::HvaDenied);
+            0
+        }
+        _ => 0,
+    }
+}
+
+/// Serves one exit: decodes it, and handles the hypercalls that it stands for.
+///
+/// # Errors
+///
+/// The exit ends the guest.
+pub fn serve(
+    exit: &Exit,
+    services: &mut Services,
+    cpu: &mut dyn Cpu,
+    console: &mut Console<'_>,
+) -> Result<Reply, Crash> {
+    let foreign = services.foreign;
+    let known = |port: Port| foreign::is_known(port, foreign);
+    match *exit {
+        Exit::Out { port, width, ref values } => {
+            for &value in values.as_slice() {
+                let call = decode(port, width, Direction::Out, value, known)?;
+                match handle(call, services, cpu, console)? {
+                    Reply::Resume => {}
+                    stop => return Ok(stop),
+                }
+            }
+            Ok(Reply::Resume)
+        }
+        Exit::In { port, width, .. } => {
+            handle(decode(port, width, Direction::In, 0, known)?, services, cpu, console)
+        }
+        Exit::Mmio { address, direction, .. } => {
+            Err(Crash::NoMemory { address, direction, place: services.memory.kind(address) })
+        }
+        Exit::Halt { .. } if foreign => Ok(Reply::Stop(Stop::Halted)),
+        Exit::Halt { interrupts: true } if services.timer.due().is_some() => Ok(Reply::Wait),
+        Exit::Halt { .. } => Err(Crash::Halted),
+        Exit::Shutdown => Err(Crash::TripleFault),
+        Exit::FailEntry { reason } => Err(Crash::FailEntry { reason }),
+        Exit::InternalError { suberror } => Err(Crash::Emulation { suberror }),
+        Exit::Interrupted | Exit::InterruptWindow | Exit::Priority | Exit::Debug { .. } => Ok(Reply::Resume),
+        Exit::Other { reason } => Err(Crash::Unexpected { reason }),
+    }
 }
 
 #[cfg(test)]

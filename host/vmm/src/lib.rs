@@ -1,18 +1,70 @@
-//! vmm
+//! A virtual machine monitor for one guest, on any engine.
+//!
+//! A [`Machine`] is one guest in its VM: an [`Image`] that was loaded and booted, the hypercalls that it makes, its devices
+//! and its statistics. It runs on any [`Engine`](guestlab_cpu::Engine): KVM (`guestlab-kvm`) or an interpreter
+//! (`guestlab-soft`). This crate knows no KVM, no command line and no experiment, and it prints nothing.
+//!
+//! One exit's journey:
+//!
+//! ```text
+//! guest `out` -> Cpu::run -> Exit -> hypercall::decode -> hypercall::handle -> Reply -> next Cpu::run
+//!                                                              |
+//!                                                              +-> ConsoleOutput
+//! ```
+//!
+//! An example that boots an ELF image and counts its exits:
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use guestlab_soft::Soft;
+//! use guestlab_vmm::{ConsoleOutput, Image, Machine, Never, Parameters, Request, Setup};
+//!
+//! let file = std::fs::read("hello.elf")?;
+//! let image = Image::parse("hello", file, Request::default())?;
+//! let parameters = Parameters { vm: 1, seed: 1, memory: 2 << 20, arguments: &[] };
+//! let mut machine = Machine::new(&Setup::new(Arc::new(Soft)), &image, parameters)?;
+//! let halt = machine.run(&Never, &mut |output| {
+//!     if let ConsoleOutput::Text(text) = output {
+//!         print!("{}", String::from_utf8_lossy(text));
+//!     }
+//!     true
+//! })?;
+//! println!("{halt:?} after {} exits", machine.stats().total());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! With KVM it is `Arc::new(Kvm::open("/dev/kvm".as_ref(), None)?)` in place of `Arc::new(Soft)`.
+
+#![forbid(unsafe_code)]
 
 pub mod boot;
-pub mod clock;
+mod clock;
 pub mod exception;
 pub mod fault;
 pub mod foreign;
+mod history;
 pub mod hypercall;
 pub mod image;
 pub mod machine;
 pub mod memory;
-pub mod paging;
+mod observer;
 pub mod pc;
 pub mod random;
+pub mod spot;
 pub mod stats;
-pub mod timer;
+mod stop;
+mod timer;
 pub mod unhandled;
 pub mod vectors;
+
+pub use boot::{BootError, Parameters};
+pub use clock::Clock;
+pub use fault::Crash;
+pub use history::History;
+pub use hypercall::{Console, ConsoleOutput, HvaPolicy};
+pub use image::{Image, Request};
+pub use machine::{Halt, Machine, Setup};
+pub use observer::{GuestSpan, Observer};
+pub use stop::{Expiry, Never, Stop};
+pub use timer::Timer;

@@ -1,14 +1,15 @@
 //! What an image that others built does not handle: exceptions and software interrupts that reached the host's
-//! own [handlers](crate::vmm::vectors), or that KVM stopped at.
+//! own [handlers](crate::vectors), or that KVM stopped at.
 
 use std::fmt;
 
 use guest_abi::{block::Trap, mode::CpuMode, trap::Exception};
 
+use guestlab_cpu::Direction;
+
 use crate::{
-    debug::spot::Spot,
-    kvm::Direction,
-    vmm::exception::{Cause, TrapReport},
+    exception::{Cause, TrapReport},
+    spot::Spot,
 };
 
 /// An exception or a software interrupt that nothing handles.
@@ -55,9 +56,7 @@ impl Unhandled {
             Cause::Exception(Exception::GeneralProtection) if self.is_at_segments_end() => {
                 return SEGMENTS_END.into();
             }
-            Cause::Exception(exception) => {
-                crate::vmm::exception::hint(exception, self.spot.extension().is_some())
-            }
+            Cause::Exception(exception) => crate::exception::hint(exception, self.spot.extension().is_some()),
             Cause::Timer | Cause::Unknown(_) => return handler.into(),
         };
         format!("{try_first}; {handler}")
@@ -65,7 +64,7 @@ impl Unhandled {
 
     /// Whether the instruction is the last one of a segment of real mode, or behind it, where its offset is 0.
     fn is_at_segments_end(&self) -> bool {
-        let len = self.spot.instruction.map_or(1, |instruction| instruction.len() as u64);
+        let len = self.spot.instruction.as_ref().map_or(1, |instruction| instruction.len as u64);
         self.spot.mode == CpuMode::Real
             && matches!(self.spot.pointer.1 + len, end if end > 0x1_0000 || end == len)
     }
@@ -109,8 +108,8 @@ impl fmt::Display for Unhandled {
 impl Unhandled {
     /// For example `int 0x80`; `int3` is an instruction of its own.
     fn name_of_call(&self, vector: u32) -> String {
-        match self.spot.instruction {
-            Some(_) => self.spot.text(),
+        match &self.spot.instruction {
+            Some(instruction) => instruction.text.clone(),
             None => format!("int {vector:#x}"),
         }
     }
@@ -149,7 +148,7 @@ impl Unemulated {
         }
         let hardware =
             "run it on a machine with hardware KVM (kvm_intel, kvm_amd), which has the instruction";
-        match (self.spot.extension().as_deref(), self.spot.mode) {
+        match (self.spot.extension(), self.spot.mode) {
             (_, CpuMode::Long) => format!("{hardware}, or look for a jump into data"),
             (Some(_), _) if !foreign => {
                 format!(

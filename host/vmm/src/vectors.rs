@@ -14,13 +14,20 @@ use guest_abi::{
 };
 use x86_64::structures::gdt::DescriptorFlags;
 
-use crate::{
-    kvm::{Registers, Table, Tables, Vcpu},
-    vmm::{
-        image::Image,
-        memory::{GuestMemory, MemoryError},
-    },
-};
+use guestlab_cpu::{CpuState, GuestMemory, OutOfMemory, Rights, Table, walk};
+
+use crate::{image::Image, memory::read_record};
+
+/// The descriptor tables that a CPU starts with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tables {
+    /// The segments (GDT); `None` is the table after reset.
+    pub segments: Option<Table>,
+    /// The vectors (IDT).
+    pub vectors: Table,
+    /// In long mode: the selector and the linear address of the task-state segment.
+    pub task: Option<(u16, u32)>,
+}
 
 /// Where things lie in the page. The text of the exit counts is at its beginning.
 const SEGMENTS: u32 = 0x100;
@@ -63,7 +70,7 @@ pub struct Vectors {
 }
 
 /// What reached one of the host's handlers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interruption {
     /// The vector, and what was pushed. The instruction pointer is that of the instruction itself, where an
     /// instruction asked for it.
@@ -71,7 +78,7 @@ pub struct Interruption {
     /// Whether an instruction asked for it: `int`, `int3`, `into`.
     pub is_asked_for: bool,
     /// The registers of the code that was interrupted.
-    pub registers: Registers,
+    pub registers: CpuState,
 }
 
 impl Vectors {
@@ -80,19 +87,23 @@ impl Vectors {
     /// # Errors
     ///
     /// There is no such page.
-    pub fn in_page(memory: &GuestMemory, mode: CpuMode, page: u32) -> Result<(Self, Tables), MemoryError> {
+    pub fn in_page(
+        memory: &mut dyn GuestMemory,
+        mode: CpuMode,
+        page: u32,
+    ) -> Result<(Self, Tables), OutOfMemory> {
         let is_long = mode == CpuMode::Long;
         let stub = |vector| page + STUBS + vector * 2;
         let code = if is_long { DescriptorFlags::KERNEL_CODE64 } else { DescriptorFlags::KERNEL_CODE32 };
         let task = task_descriptor(page + TASK);
         let segments = [0, code.bits(), DescriptorFlags::KERNEL_DATA.bits(), task, 0];
-        memory.write(page + SEGMENTS, &segments.map(u64::to_le_bytes).concat())?;
+        memory.write((page + SEGMENTS).into(), &segments.map(u64::to_le_bytes).concat())?;
         let gates: Vec<u8> = (0..EXCEPTIONS).flat_map(|vector| gate(vector, stub(vector), is_long)).collect();
-        memory.write(page + GATES, &gates)?;
-        memory.write(page + STUBS, &STUB.repeat(EXCEPTIONS as usize))?;
+        memory.write((page + GATES).into(), &gates)?;
+        memory.write((page + STUBS).into(), &STUB.repeat(EXCEPTIONS as usize))?;
         if is_long {
             // The first of the stacks that gates name (SDM volume 3A, 7.7 "Task Management in 64-bit Mode").
-            memory.write(page + TASK + 36, &u64::from(page + STACK_END).to_le_bytes())?;
+            memory.write((page + TASK + 36).into(), &u64::from(page + STACK_END).to_le_bytes())?;
         }
         let tables = Tables {
             segments: Some(table(page + SEGMENTS, size_of_val(&segments))),
@@ -109,12 +120,12 @@ impl Vectors {
     ///
     /// None that can be caused: all of it was checked to be memory.
     pub fn in_real_mode(
-        memory: &GuestMemory,
+        memory: &mut dyn GuestMemory,
         image: &Image,
         size: u32,
-    ) -> Result<Option<(Self, Option<Tables>)>, MemoryError> {
+    ) -> Result<Option<(Self, Option<Tables>)>, OutOfMemory> {
         let Some(page) = real_page(image, size) else { return Ok(None) };
-        memory.write(page + STUBS, &STUB.repeat(REAL_VECTORS.into()))?;
+        memory.write((page + STUBS).into(), &STUB.repeat(REAL_VECTORS.into()))?;
         let [segment_low, segment_high, ..] = (page >> 4).to_le_bytes();
         let vector = |vector: u16| {
             let [low, high, ..] = (STUBS + u32::from(vector) * 2).to_le_bytes();
@@ -126,30 +137,30 @@ impl Vectors {
             memory.write(0, &vectors)?;
             return Ok(Some((Self { stubs, table: 0, covered: None }, None)));
         }
-        memory.write(page + REAL_TABLE, &vectors)?;
+        memory.write((page + REAL_TABLE).into(), &vectors)?;
         // KVM's emulator takes the vector of `int` for a signed number: it finds those from 0x80 on here.
-        memory.write(page + REAL_TABLE - UPPER, &vectors[REAL_TABLE_SIZE - UPPER as usize..])?;
-        let covered = memory.read_record::<[u8; REAL_TABLE_SIZE]>(0)?;
+        memory.write((page + REAL_TABLE - UPPER).into(), &vectors[REAL_TABLE_SIZE - UPPER as usize..])?;
+        let covered = read_record::<[u8; REAL_TABLE_SIZE]>(memory, 0)?;
         let vectors = table(page + REAL_TABLE, vectors.len());
         let tables = Tables { segments: None, vectors, task: None };
-        let table = vectors.start.into();
+        let table = vectors.base;
         Ok(Some((Self { stubs, table, covered: Some(covered.into()) }, Some(tables))))
     }
 
     /// Whether a CPU with these registers still has the host's table, and the guest has loaded no other.
-    pub fn are_in_force(&self, registers: &Registers) -> bool {
-        registers.vectors().0 == self.table
+    pub fn are_in_force(&self, registers: &CpuState) -> bool {
+        registers.idt.base == self.table
     }
 
     /// The vector whose handler a guest with these registers is at.
-    pub fn reached(&self, registers: &Registers) -> Option<u8> {
+    pub fn reached(&self, registers: &CpuState) -> Option<u8> {
         let offset = registers.instruction().checked_sub(self.stubs)?;
         u8::try_from(offset / STUB.len() as u64).ok()
     }
 
     /// Whether a guest with these registers came to the handlers of real mode through the empty memory before
     /// them, and by no vector: those have a segment of their own.
-    pub fn are_run_into(&self, registers: &Registers) -> bool {
+    pub fn are_run_into(&self, registers: &CpuState) -> bool {
         let offset = registers.instruction().wrapping_sub(self.stubs);
         registers.mode() == CpuMode::Real
             && offset < 2 * u64::from(REAL_VECTORS)
@@ -158,10 +169,10 @@ impl Vectors {
 
     /// Where the guest's own handler of a vector is, by selector and offset, if it has set one at a table that the
     /// CPU does not use.
-    pub fn own_handler(&self, memory: &GuestMemory, vector: u8) -> Option<(u16, u16)> {
+    pub fn own_handler(&self, memory: &dyn GuestMemory, vector: u8) -> Option<(u16, u16)> {
         let at = u32::from(vector) * REAL_VECTOR;
         let then = self.covered.as_ref()?.get(at as usize..)?.first_chunk::<4>()?;
-        let now = memory.read_record::<[u8; 4]>(at).ok()?;
+        let now = read_record::<[u8; 4]>(memory, at).ok()?;
         let [low, high, segment_low, segment_high] = now;
         let handler = (u16::from_le_bytes([segment_low, segment_high]), u16::from_le_bytes([low, high]));
         (now != *then).then_some(handler)
@@ -179,7 +190,7 @@ fn real_page(image: &Image, size: u32) -> Option<u32> {
 }
 
 fn table(start: u32, size: usize) -> Table {
-    Table { start, limit: u16::try_from(size - 1).unwrap_or(u16::MAX) }
+    Table { base: start.into(), limit: u16::try_from(size - 1).unwrap_or(u16::MAX) }
 }
 
 /// A gate to a handler (SDM volume 3A, 6.11 and 6.14.1): 8 bytes, in long mode 16.
@@ -206,26 +217,26 @@ fn task_descriptor(start: u32) -> u64 {
 impl Vectors {
     /// The registers of the instruction at which it all began, of a CPU that shut down while it was calling these
     /// handlers: an image with segments of its own may have made them unusable. `None` if they are lost.
-    pub fn traced_back(&self, vcpu: &Vcpu, last: Registers) -> Option<Registers> {
+    pub fn traced_back(&self, memory: &dyn GuestMemory, last: CpuState) -> Option<CpuState> {
         /// Each handler's call may have failed in turn.
         const MOST: usize = 4;
         let mut registers = last;
         for _ in 0..MOST {
             let Some(vector) = self.called(&registers) else { return Some(registers) };
-            registers = Interruption::of(vcpu, &registers, vector)?.registers;
+            registers = Interruption::of(memory, &registers, vector)?.registers;
         }
         None
     }
 
     /// The vector of the handler that the instruction pointer names, in whatever segment.
-    fn called(&self, registers: &Registers) -> Option<u8> {
+    fn called(&self, registers: &CpuState) -> Option<u8> {
         let offset = registers.ip.checked_sub(self.stubs)?;
         let vector = u8::try_from(offset / STUB.len() as u64).ok();
         vector.filter(|&vector| u32::from(vector) < EXCEPTIONS)
     }
 
     /// Whether the CPU was calling one of these handlers when it shut down.
-    pub fn have(&self, registers: &Registers) -> bool {
+    pub fn have(&self, registers: &CpuState) -> bool {
         self.called(registers).is_some()
     }
 }
@@ -233,21 +244,19 @@ impl Vectors {
 impl Interruption {
     /// What was pushed on the way to the handler of a vector, at which the guest with these registers is.
     /// `None` if it is not there.
-    pub fn of(vcpu: &Vcpu, now: &Registers, vector: u8) -> Option<Self> {
+    pub fn of(memory: &dyn GuestMemory, now: &CpuState, vector: u8) -> Option<Self> {
         let size = now.word() as u64;
         let word = |index: u64| {
             let mut bytes = [0; 8];
-            let there = vcpu.read_linear(
-                now.stack().wrapping_add(index * size),
-                &mut bytes[..usize::try_from(size).ok()?],
-            );
+            let address = now.stack().wrapping_add(index * size);
+            let there = walk::read_linear(now, memory, address, &mut bytes[..usize::try_from(size).ok()?]);
             (there as u64 == size).then(|| u64::from_le_bytes(bytes))
         };
         let exception = Exception::try_from(u32::from(vector)).ok();
         let has_code = now.mode() != CpuMode::Real && exception.is_some_and(Exception::has_error_code);
-        let code = |cs: u64| vcpu.code_segment(now, cs.to_le_bytes());
+        let code = |cs: u64| code_segment(now, memory, cs.to_le_bytes());
         // An instruction that asks for a vector pushes no error code, whatever the vector.
-        let asked = asking(vcpu, code(word(1)?).0.wrapping_add(word(0)?), vector);
+        let asked = asking(now, memory, code(word(1)?).0.wrapping_add(word(0)?), vector);
         let first = u64::from(has_code && asked.is_none());
         let (ip, cs, flags) = (word(first)?, word(first + 1)?, word(first + 2)?);
         let (base, selector, bits) = code(cs);
@@ -275,10 +284,32 @@ impl Interruption {
     }
 }
 
+/// Returns the code segment that a selector names: its base, the selector, and the width of its code in bits. `pushed`
+/// begins with the selector. A segment that cannot be read is taken for the present one.
+fn code_segment(now: &CpuState, memory: &dyn GuestMemory, pushed: [u8; 8]) -> (u64, u16, u32) {
+    let selector = u16::from_le_bytes([pushed[0], pushed[1]]);
+    let (base, present) = now.code_segment();
+    if now.mode() == CpuMode::Real {
+        return (u64::from(selector) << 4, selector, 16);
+    }
+    let read = |address: u64, bytes: &mut [u8]| walk::read_linear(now, memory, address, bytes) == bytes.len();
+    let descriptor = now.descriptor(selector, read).filter(|_| selector != present);
+    let Some(descriptor) = descriptor else { return (base, selector, now.bits()) };
+    // The base in pieces, and the bits L and D (SDM volume 3A, 3.4.5).
+    let rights = Rights::from_descriptor(descriptor);
+    let [_, _, a, b, c, _, _, d] = descriptor.to_le_bytes();
+    match (now.mode() == CpuMode::Long && rights.has(Rights::LONG), rights.has(Rights::BIG)) {
+        (true, _) => (0, selector, 64),
+        (false, is_wide) => {
+            (u32::from_le_bytes([a, b, c, d]).into(), selector, if is_wide { 32 } else { 16 })
+        }
+    }
+}
+
 /// The length of the instruction that ends at a linear address, if it asks for this vector.
-fn asking(vcpu: &Vcpu, end: u64, vector: u8) -> Option<u64> {
+fn asking(now: &CpuState, memory: &dyn GuestMemory, end: u64, vector: u8) -> Option<u64> {
     let mut bytes = [0; 2];
-    let there = vcpu.read_linear(end.wrapping_sub(2), &mut bytes);
+    let there = walk::read_linear(now, memory, end.wrapping_sub(2), &mut bytes);
     match (there, bytes) {
         (2, [0xCD, asked]) if asked == vector => Some(2),
         // int1, int3, into
@@ -296,8 +327,11 @@ const _: () = assert!(FIRMWARE.start > REAL_MODE_END);
 
 #[cfg(test)]
 mod tests {
+    use guestlab_cpu::{Cpu, Engine, MemoryPlan};
+    use guestlab_soft::Soft;
+
     use super::*;
-    use crate::vmm::image::{ImageFormat, Request};
+    use crate::image::{ImageFormat, Request};
 
     fn image(len: usize, load: u32) -> Image {
         let (format, mode) = (Some(ImageFormat::Flat), Some(CpuMode::Real));
@@ -305,16 +339,21 @@ mod tests {
         Image::parse("x", vec![0x90; len], request).expect("an image")
     }
 
-    fn in_real_mode(len: usize, load: u32, size: u32) -> (GuestMemory, Option<(Vectors, Option<Tables>)>) {
+    fn in_real_mode(len: usize, load: u32, size: u32) -> (Box<dyn Cpu>, Option<(Vectors, Option<Tables>)>) {
         let image = image(len, load);
-        let memory = GuestMemory::flat(size, PAGE_SIZE).expect("memory");
-        image.load(&memory).expect("it fits");
-        let vectors = Vectors::in_real_mode(&memory, &image, size).expect("it is memory");
-        (memory, vectors)
+        let mut guest = guest(size);
+        image.load(guest.memory_mut(), size).expect("it fits");
+        let vectors = Vectors::in_real_mode(guest.memory_mut(), &image, size).expect("it is memory");
+        (guest, vectors)
     }
 
-    fn registers_at(ip: u64) -> Registers {
-        Registers::default().at(ip).in_segments(CpuMode::Protected, 32, 0, 0)
+    /// A guest with a page behind its memory.
+    fn guest(size: u32) -> Box<dyn Cpu> {
+        Soft.create(&MemoryPlan::below(u64::from(size + PAGE_SIZE))).expect("memory")
+    }
+
+    fn registers_at(ip: u64) -> CpuState {
+        CpuState::real(0).at(ip).in_segments(CpuMode::Protected, 32, 0, 0)
     }
 
     #[test]
@@ -322,29 +361,35 @@ mod tests {
         for (load, size, segment) in
             [(0x7C00, 0x20_0000, 0xFF00), (0x400, 0x20_0000, 0xFF00), (0x7C00, 0x1_0000, 0x1000)]
         {
-            let (memory, vectors) = in_real_mode(0x200, load, size);
+            let (guest, vectors) = in_real_mode(0x200, load, size);
             let (vectors, tables) = vectors.expect("there is room");
             assert_eq!(tables, None);
-            let entry = memory.read_record::<[u16; 2]>(4 * 0x10).expect("memory");
+            let entry = read_record::<[u16; 2]>(guest.memory(), 4 * 0x10).expect("memory");
             assert_eq!(entry, [0x420, segment]);
             let stub = u64::from(segment) * 16 + 0x420;
             for (at, vector) in [(0, Some(0x10)), (1, Some(0x10)), (2, Some(0x11)), (2 * 0xF0, None)] {
                 assert_eq!(vectors.reached(&registers_at(stub + at)), vector, "{at}");
             }
-            assert_eq!(memory.read_record::<[u8; 2]>(u32::from(segment) * 16 + 0x420).expect("memory"), STUB);
+            assert_eq!(
+                read_record::<[u8; 2]>(guest.memory(), u32::from(segment) * 16 + 0x420).expect("memory"),
+                STUB
+            );
         }
     }
 
     #[test]
     fn an_image_at_real_modes_table_stays_as_it_is() {
-        let (memory, vectors) = in_real_mode(0x20, 0, 0x20_0000);
+        let (mut guest, vectors) = in_real_mode(0x20, 0, 0x20_0000);
         let (vectors, tables) = vectors.expect("there is room");
-        assert_eq!(tables.expect("another table").vectors, Table { start: 0xF_F800, limit: 0x3FF });
-        assert_eq!(memory.read_record::<[u8; 36]>(0).expect("memory")[30..], [0x90, 0x90, 0, 0, 0, 0]);
-        assert_eq!(vectors.own_handler(&memory, 0x21), None);
-        assert_eq!(vectors.own_handler(&memory, 0), None, "the image's code is no handler");
-        memory.write(4 * 0x21, &[0x34, 0x12, 0x78, 0x56]).expect("memory");
-        assert_eq!(vectors.own_handler(&memory, 0x21), Some((0x5678, 0x1234)));
+        assert_eq!(tables.expect("another table").vectors, Table { base: 0xF_F800, limit: 0x3FF });
+        assert_eq!(
+            read_record::<[u8; 36]>(guest.memory(), 0).expect("memory")[30..],
+            [0x90, 0x90, 0, 0, 0, 0]
+        );
+        assert_eq!(vectors.own_handler(guest.memory(), 0x21), None);
+        assert_eq!(vectors.own_handler(guest.memory(), 0), None, "the image's code is no handler");
+        guest.memory_mut().write(4 * 0x21, &[0x34, 0x12, 0x78, 0x56]).expect("memory");
+        assert_eq!(vectors.own_handler(guest.memory(), 0x21), Some((0x5678, 0x1234)));
     }
 
     #[test]
@@ -367,12 +412,12 @@ mod tests {
     #[test]
     fn the_page_of_other_modes_holds_segments_vectors_and_handlers() {
         for mode in [CpuMode::Protected, CpuMode::Paged, CpuMode::Long] {
-            let memory = GuestMemory::flat(0x20_0000, PAGE_SIZE).expect("memory");
-            let (vectors, tables) = Vectors::in_page(&memory, mode, 0x20_0000).expect("a page");
-            assert_eq!(tables.segments, Some(Table { start: 0x20_0100, limit: 39 }));
+            let mut guest = guest(0x20_0000);
+            let (vectors, tables) = Vectors::in_page(guest.memory_mut(), mode, 0x20_0000).expect("a page");
+            assert_eq!(tables.segments, Some(Table { base: 0x20_0100, limit: 39 }));
             assert_eq!(tables.task.is_some(), mode == CpuMode::Long);
             assert_eq!(vectors.reached(&registers_at(0x20_0400 + 2 * 13 + 1)), Some(13));
-            let code = memory.read_record::<u64>(0x20_0108).expect("memory");
+            let code = read_record::<u64>(guest.memory(), 0x20_0108).expect("memory");
             assert_eq!(
                 code,
                 if mode == CpuMode::Long { 0x00AF_9B00_0000_FFFF } else { 0x00CF_9B00_0000_FFFF }

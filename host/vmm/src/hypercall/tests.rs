@@ -9,16 +9,15 @@ use guest_abi::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::vmm::stats::Reason;
+use crate::stats::Reason;
+use guestlab_cpu::Engine;
+use guestlab_soft::Soft;
 
-/// A guest's memory and what its hypercalls have done so far.
+/// A guest, and its output so far.
 struct Guest {
-    memory: GuestMemory,
-    mailbox: Option<MailboxAttach>,
+    cpu: Box<dyn Cpu>,
+    services: Services,
     printed: Vec<u8>,
-    translation: u32,
-    timer: Timer,
-    clock: Clock,
     logged: Vec<(Level, String, String)>,
 }
 
@@ -33,48 +32,40 @@ fn stats() -> ExitStats {
 
 impl Guest {
     fn new() -> Self {
-        let memory = GuestMemory::guarded(DEFAULT_MEMORY).expect("2 MiB");
-        Self {
+        let memory = MemoryLayout::guarded(DEFAULT_MEMORY).expect("2 MiB");
+        let services = Services {
             memory,
             mailbox: None,
-            printed: Vec::new(),
+            stats: stats(),
+            text: EXIT_TEXT,
             translation: 0,
+            hva: HvaPolicy::Deny,
             timer: Timer::default(),
             clock: Clock::start(),
-            logged: Vec::new(),
-        }
+            foreign: false,
+        };
+        let cpu = Soft.create(&memory.plan()).expect("memory");
+        Self { cpu, services, printed: Vec::new(), logged: Vec::new() }
     }
 
     fn call(&mut self, call: Hypercall) -> Result<Reply, Crash> {
-        let Self { printed, logged, .. } = self;
-        handle(
-            call,
-            &mut Services {
-                memory: &self.memory,
-                mailbox: &mut self.mailbox,
-                stats: &stats(),
-                text: EXIT_TEXT,
-                translation: &mut self.translation,
-                translate: &mut |address| address ^ 1,
-                timer: &mut self.timer,
-                clock: self.clock,
-                foreign: false,
-                console: &mut |said| {
-                    match said {
-                        Said::Text(text) => printed.extend_from_slice(text),
-                        Said::Record(Record { level, target, message }) => {
-                            logged.push((level, target.into(), message.into()));
-                        }
-                    }
-                    printed.len() < 1 << 20
-                },
-            },
-        )
+        let Self { cpu, services, printed, logged } = self;
+        handle(call, services, &mut **cpu, &mut |output| {
+            match output {
+                ConsoleOutput::Text(text) => printed.extend_from_slice(text),
+                ConsoleOutput::Record(Record { level, target, message }) => {
+                    logged.push((level, target.into(), message.into()));
+                }
+                ConsoleOutput::InvalidAddress => printed.extend_from_slice(b"invalid"),
+                ConsoleOutput::HvaDenied => printed.extend_from_slice(b"denied"),
+            }
+            printed.len() < 1 << 20
+        })
     }
 
     /// Puts bytes at an address of the guest's memory.
-    fn with(self, address: u32, bytes: &[u8]) -> Self {
-        self.memory.write(address, bytes).expect("memory");
+    fn with(mut self, address: u32, bytes: &[u8]) -> Self {
+        self.cpu.memory_mut().write(address.into(), bytes).expect("memory");
         self
     }
 }
@@ -123,7 +114,7 @@ fn printing_calls_print() {
 #[test]
 fn a_guest_that_nobody_hears_is_stopped() {
     let mut guest = Guest { printed: vec![0; 1 << 20], ..Guest::new() };
-    assert_eq!(guest.call(Hypercall::PrintByte(b'x')), Ok(Reply::Stop(Stop::Unheard)));
+    assert_eq!(guest.call(Hypercall::PrintByte(b'x')), Ok(Reply::Stop(Stop::OutputClosed)));
 }
 
 #[test]
@@ -141,17 +132,27 @@ fn exits_are_counted_as_a_number_and_as_a_text() {
     assert_eq!(guest.call(Hypercall::ExitCount), Ok(Reply::Answer(3)));
     assert_eq!(guest.call(Hypercall::ExitText), Ok(Reply::Answer(EXIT_TEXT)));
     assert_eq!(
-        guest.memory.read_c_string(EXIT_TEXT, 100).expect("a text").as_deref(),
+        read_c_string(guest.cpu.memory(), EXIT_TEXT, 100).expect("a text").as_deref(),
         Some(&b"IO in: 1\nIO out: 2\n"[..])
     );
 }
 
 #[test]
-fn a_translation_is_asked_for_and_then_read() {
-    let mut guest = Guest::new();
-    assert_eq!(guest.call(Hypercall::Translation), Ok(Reply::Answer(0)));
-    assert_eq!(guest.call(Hypercall::Translate(0x7000)), Ok(Reply::Resume));
-    assert_eq!(guest.call(Hypercall::Translation), Ok(Reply::Answer(0x7001)));
+fn a_translation_follows_the_policy_for_host_addresses() {
+    for (hva, printed) in [
+        (HvaPolicy::Allow, &b"invalid"[..]),
+        (HvaPolicy::Deny, b"invalid"),
+        (HvaPolicy::DenyWarned, b"invalid"),
+        (HvaPolicy::DenySilently, b""),
+    ] {
+        let mut guest = Guest::new();
+        guest.services.hva = hva;
+        assert_eq!(guest.call(Hypercall::Translation), Ok(Reply::Answer(0)));
+        // The interpreter's memory has no host addresses.
+        assert_eq!(guest.call(Hypercall::Translate(0x7000)), Ok(Reply::Resume));
+        assert_eq!(guest.call(Hypercall::Translation), Ok(Reply::Answer(0)));
+        assert_eq!(guest.printed, printed, "{hva:?}");
+    }
 }
 
 #[test]
@@ -200,7 +201,7 @@ fn a_timer_is_set_and_cancelled() {
     let mut guest = Guest::new();
     for (microseconds, set) in [(1_000_000, true), (u32::MAX, true), (0, false)] {
         assert_eq!(guest.call(Hypercall::TimerSet(microseconds)), Ok(Reply::Resume));
-        assert_eq!(guest.timer.due().is_some(), set);
+        assert_eq!(guest.services.timer.due().is_some(), set);
     }
 }
 
@@ -234,7 +235,7 @@ fn the_clock_counts_nanoseconds_and_never_goes_back() {
     let mut guest = Guest::new();
     let mut read = || -> block::Clock {
         assert_eq!(guest.call(Hypercall::Clock(0x9000)), Ok(Reply::Resume));
-        guest.memory.read_record(0x9000).expect("memory")
+        read_record(guest.cpu.memory(), 0x9000).expect("memory")
     };
     let (first, second) = (read(), read());
     assert_eq!((first.frequency, second.frequency), (1_000_000_000, 1_000_000_000));
@@ -246,7 +247,7 @@ fn a_mailbox_is_attached_once_and_before_a_turn_ends() {
     let mut guest = Guest::new().with(0x9000, &words(&[0xA000, 64]));
     assert_eq!(guest.call(Hypercall::EndTurn), Err(Crash::TurnWithoutMailbox));
     assert_eq!(guest.call(Hypercall::MailboxAttach(0x9000)), Ok(Reply::Stop(Stop::Attached)));
-    assert_eq!(guest.mailbox, Some(MailboxAttach { address: 0xA000, size: 64 }));
+    assert_eq!(guest.services.mailbox, Some(MailboxAttach { address: 0xA000, size: 64 }));
     assert_eq!(guest.call(Hypercall::EndTurn), Ok(Reply::Stop(Stop::TurnEnded)));
     assert_eq!(guest.call(Hypercall::MailboxAttach(0x9000)), Err(Crash::MailboxTwice));
 }
@@ -260,7 +261,7 @@ fn a_mailbox_outside_memory_is_refused() {
             matches!(refused, Err(Crash::BadAddress { what: "a mailbox", .. })),
             "{address:#x} {size:#x}"
         );
-        assert_eq!(guest.mailbox, None);
+        assert_eq!(guest.services.mailbox, None);
     }
 }
 

@@ -3,7 +3,9 @@
 use object::elf::{self, Machine};
 
 use super::Problem;
-use crate::process::files::RUN_START;
+
+/// The first bytes of a recording, and of a run as JSON lines.
+const RUN_START: &[u8] = br#"{"event":"#;
 
 /// A kind of file, known by bytes at a place.
 struct Known {

@@ -15,20 +15,18 @@ use std::{
     sync::Arc,
 };
 
-pub use crate::lab::exchange::source::Source;
 pub use error::{ImageError, Problem};
 use guest_abi::{layout, mode::CpuMode};
 pub use note::Test;
 use sha2::{Digest, Sha256};
 
-use crate::{
-    process::files,
-    vmm::memory::{GuestMemory, MemoryError},
-};
+use guestlab_cpu::GuestMemory;
+
+use crate::boot::BootError;
 
 /// The largest image file that is read, in bytes. Debug information is most of a file; none comes
 /// near this.
-const MAX_FILE_SIZE: u64 = 256 << 20;
+pub const MAX_FILE_SIZE: u64 = 256 << 20;
 
 /// What was asked for of an image. What is `None` is the image's to say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -127,16 +125,15 @@ impl Segment {
 }
 
 impl Image {
-    /// Reads and checks an image.
+    /// Checks an image whose bytes come from a file. The guest gets its name from the file's.
     ///
     /// # Errors
     ///
-    /// Why the file is no image that this host can run.
-    pub fn open(path: &Path, request: Request) -> Result<Self, ImageError> {
-        let error = |problem| ImageError { path: path.into(), problem };
-        let bytes = files::read(path, MAX_FILE_SIZE).map_err(|source| error(Problem::Read(source)))?;
+    /// The bytes are not an image that can run.
+    pub fn of_file(path: &Path, bytes: Vec<u8>, request: Request) -> Result<Self, ImageError> {
         let file_name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-        let mut image = Self::parse(&file_name, bytes, request).map_err(error)?;
+        let image = Self::parse(&file_name, bytes, request);
+        let mut image = image.map_err(|problem| ImageError { path: path.into(), problem })?;
         image.name = guest_name(&file_name, image.start()).into();
         image.path = path.into();
         Ok(image)
@@ -146,7 +143,7 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open).
+    /// The bytes are not an image that can run.
     pub fn parse(name: &str, bytes: Vec<u8>, request: Request) -> Result<Self, Problem> {
         let contents = match request.format {
             _ if bytes.is_empty() => Err(Problem::Empty),
@@ -194,19 +191,19 @@ impl Image {
         self.contents.start
     }
 
-    /// Copies the image into a guest's memory, which is all zero.
+    /// Copies the image into a guest's memory of `size` bytes, which is all zero.
     ///
     /// # Errors
     ///
     /// A segment lies beyond that memory.
-    pub fn load(&self, memory: &GuestMemory) -> Result<(), MemoryError> {
+    pub fn load(&self, memory: &mut dyn GuestMemory, size: u32) -> Result<(), BootError> {
         for segment in &self.contents.segments {
-            let Segment { address, bytes, size } = segment;
+            let Segment { address, bytes, size: len } = segment;
             // What lies behind a guest's memory may be there, but is the host's.
-            if segment.end() > memory.size().into() || !memory.contains(*address, *size) {
-                return Err(MemoryError::Range { address: (*address).into(), len: (*size).into() });
+            if segment.end() > size.into() || !memory.contains((*address).into(), *len as usize) {
+                return Err(BootError::Range { address: (*address).into(), len: (*len).into() });
             }
-            memory.write(*address, &self.file[bytes.clone()])?;
+            memory.write((*address).into(), &self.file[bytes.clone()])?;
         }
         Ok(())
     }

@@ -26,13 +26,9 @@ use pit::Pit;
 use serial::Com1;
 use vga::Vga;
 
-use crate::{
-    kvm::{Exit, Width},
-    vmm::{
-        hypercall::{Reply, Said, Stop},
-        memory::GuestMemory,
-    },
-};
+use guestlab_cpu::{Exit, GuestMemory, Width};
+
+use crate::hypercall::{Console, ConsoleOutput, Reply, Stop};
 
 /// What was asked for of the platform.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -161,7 +157,7 @@ impl Pc {
     }
 
     /// Serves an exit, if it is an access to one of the devices; `console` takes what is printed.
-    pub fn serve(&mut self, exit: &Exit, console: &mut dyn FnMut(Said<'_>) -> bool) -> Option<Reply> {
+    pub fn serve(&mut self, exit: &Exit, console: &mut Console<'_>) -> Option<Reply> {
         match exit {
             Exit::Out { port, width, values } => {
                 device_at(*port)?;
@@ -172,8 +168,8 @@ impl Pc {
                         end = self.write(*port, *width, value, &mut text);
                     }
                 }
-                if !text.is_empty() && !console(Said::Text(&text)) {
-                    return Some(Reply::Stop(Stop::Unheard));
+                if !text.is_empty() && !console(ConsoleOutput::Text(&text)) {
+                    return Some(Reply::Stop(Stop::OutputClosed));
                 }
                 Some(end.map_or(Reply::Resume, |end| Reply::Stop(Stop::Device(end))))
             }
@@ -190,8 +186,8 @@ impl Pc {
     }
 
     /// The vector of the interrupt that waits for the CPU, if one does.
-    pub fn interrupt(&self) -> Option<u32> {
-        self.pics.pending().map(u32::from)
+    pub fn interrupt(&self) -> Option<u8> {
+        self.pics.pending()
     }
 
     /// The CPU takes the interrupt that waits.
@@ -200,7 +196,7 @@ impl Pc {
     }
 
     /// What the screens show.
-    pub fn screens(&self, memory: &GuestMemory) -> Vec<Screen> {
+    pub fn screens(&self, memory: &dyn GuestMemory) -> Vec<Screen> {
         let color = Screen::read(memory, Base::Color, self.vga.start());
         color.into_iter().chain(Screen::read_likely(memory, Base::Mono)).collect()
     }

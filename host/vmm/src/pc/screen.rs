@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, iter};
 
 use guest_abi::layout::PAGE_SIZE;
 
-use crate::vmm::{image::Image, memory::GuestMemory};
+use guestlab_cpu::GuestMemory;
+
+use crate::image::Image;
 
 /// A row has so many cells.
 const COLUMNS: usize = 80;
@@ -52,7 +54,7 @@ pub fn text(lines: &[String]) -> String {
 impl Screen {
     /// What is on the screen, with the picture beginning `start` cells into its memory; `None` where that
     /// shows nothing.
-    pub fn read(memory: &GuestMemory, base: Base, start: u16) -> Option<Self> {
+    pub fn read(memory: &dyn GuestMemory, base: Base, start: u16) -> Option<Self> {
         let cells = cells(memory, base, start)?;
         let mut lines: Vec<String> = cells.chunks(COLUMNS * CELL).map(line).collect();
         lines.truncate(lines.iter().rposition(|line| !line.is_empty())? + 1);
@@ -60,7 +62,7 @@ impl Screen {
     }
 
     /// The same, unless it looks like something else in the screen's memory.
-    pub fn read_likely(memory: &GuestMemory, base: Base) -> Option<Self> {
+    pub fn read_likely(memory: &dyn GuestMemory, base: Base) -> Option<Self> {
         let cells = cells(memory, base, 0)?;
         is_likely(&cells).then(|| Self::read(memory, base, 0)).flatten()
     }
@@ -71,19 +73,19 @@ impl Screen {
     }
 
     /// Makes a screen blank, as firmware leaves it, where it is memory.
-    pub fn clear(memory: &GuestMemory, base: Base) {
+    pub fn clear(memory: &mut dyn GuestMemory, base: Base) {
         // A guest without that memory has no screen.
-        let _ = memory.write(base as u32, &BLANK.repeat(COLUMNS * ROWS));
+        let _ = memory.write(base as u64, &BLANK.repeat(COLUMNS * ROWS));
     }
 }
 
 /// The cells of a screen's picture, if it is memory.
-fn cells(memory: &GuestMemory, base: Base, start: u16) -> Option<Vec<u8>> {
+fn cells(memory: &dyn GuestMemory, base: Base, start: u16) -> Option<Vec<u8>> {
     // The card's memory is read around its end; what begins there is at its beginning.
     let start = usize::from(start) * CELL % WINDOW;
     let mut window = vec![0; WINDOW];
     let end = if start + SIZE <= WINDOW { start + SIZE } else { WINDOW };
-    memory.read(base as u32, &mut window[..end]).ok()?;
+    memory.read(base as u64, &mut window[..end]).ok()?;
     Some(window.iter().cycle().skip(start).take(SIZE).copied().collect())
 }
 
@@ -130,18 +132,21 @@ fn shown(character: u8) -> char {
 mod tests {
     use guest_abi::layout::DEFAULT_MEMORY;
 
+    use guestlab_cpu::{Cpu, Engine, MemoryPlan};
+    use guestlab_soft::Soft;
+
     use super::*;
 
-    fn memory() -> GuestMemory {
-        GuestMemory::flat(DEFAULT_MEMORY, 0).expect("2 MiB")
+    fn guest() -> Box<dyn Cpu> {
+        Soft.create(&MemoryPlan::below(DEFAULT_MEMORY.into())).expect("2 MiB")
     }
 
-    fn put(memory: &GuestMemory, cell: u32, text: &[u8], color: u8) {
+    fn put(memory: &mut dyn GuestMemory, cell: u32, text: &[u8], color: u8) {
         let bytes: Vec<u8> = text.iter().flat_map(|&character| [character, color]).collect();
-        memory.write(Base::Color as u32 + 2 * cell, &bytes).expect("memory");
+        memory.write(Base::Color as u64 + u64::from(2 * cell), &bytes).expect("memory");
     }
 
-    fn lines(memory: &GuestMemory, start: u16) -> Option<Vec<String>> {
+    fn lines(memory: &dyn GuestMemory, start: u16) -> Option<Vec<String>> {
         Screen::read(memory, Base::Color, start).map(|screen| screen.lines)
     }
 
@@ -155,40 +160,40 @@ mod tests {
 
     #[test]
     fn rows_are_shown_without_what_is_blank_behind_them() {
-        let memory = memory();
-        assert_eq!(lines(&memory, 0), None);
-        Screen::clear(&memory, Base::Color);
-        assert_eq!(lines(&memory, 0), None);
-        put(&memory, 80, b" Hello \x1b[2J ", 0x0F);
-        put(&memory, 3 * 80 + 79, b"!", 0x0F);
+        let mut guest = guest();
+        assert_eq!(lines(guest.memory(), 0), None);
+        Screen::clear(guest.memory_mut(), Base::Color);
+        assert_eq!(lines(guest.memory(), 0), None);
+        put(guest.memory_mut(), 80, b" Hello \x1b[2J ", 0x0F);
+        put(guest.memory_mut(), 3 * 80 + 79, b"!", 0x0F);
         let last = " ".repeat(79) + "!";
-        assert_eq!(lines(&memory, 0), Some(vec!["".into(), " Hello ←[2J".into(), "".into(), last]));
+        assert_eq!(lines(guest.memory(), 0), Some(vec!["".into(), " Hello ←[2J".into(), "".into(), last]));
     }
 
     #[test]
     fn the_picture_begins_where_the_card_was_told() {
-        let memory = memory();
-        put(&memory, 160, b"scrolled", 7);
-        assert_eq!(lines(&memory, 160), Some(vec!["scrolled".into()]));
+        let mut guest = guest();
+        put(guest.memory_mut(), 160, b"scrolled", 7);
+        assert_eq!(lines(guest.memory(), 160), Some(vec!["scrolled".into()]));
         for start in [0x3FFF, 0x4000, u16::MAX] {
-            assert!(lines(&memory, start).is_some(), "{start:#x}");
+            assert!(lines(guest.memory(), start).is_some(), "{start:#x}");
         }
     }
 
     #[test]
     fn a_guest_without_that_memory_has_no_screen() {
-        let memory = GuestMemory::flat(0xB_8000, PAGE_SIZE).expect("memory");
-        Screen::clear(&memory, Base::Color);
-        assert_eq!(lines(&memory, 0), None);
-        assert_eq!(lines(&GuestMemory::guarded(DEFAULT_MEMORY).expect("2 MiB"), 0), None);
+        let mut guest = Soft.create(&MemoryPlan::below(0xB_9000)).expect("memory");
+        Screen::clear(guest.memory_mut(), Base::Color);
+        assert_eq!(lines(guest.memory(), 0), None);
+        assert_eq!(lines(Soft.create(&MemoryPlan::below(0xB_0000)).expect("memory").memory(), 0), None);
     }
 
     #[test]
     fn text_is_told_from_other_data() {
         let likely = |bytes: &[u8]| {
-            let memory = memory();
-            memory.write(Base::Color as u32, bytes).expect("memory");
-            Screen::read_likely(&memory, Base::Color).is_some()
+            let mut guest = guest();
+            guest.memory_mut().write(Base::Color as u64, bytes).expect("memory");
+            Screen::read_likely(guest.memory(), Base::Color).is_some()
         };
         assert!(likely(b"O\x2FK\x2F"));
         assert!(likely(b"X\x0F"));

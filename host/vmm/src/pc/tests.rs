@@ -1,10 +1,8 @@
 use guest_abi::layout::DEFAULT_MEMORY;
 
 use super::*;
-use crate::{
-    kvm::Values,
-    vmm::random::{SplitMix64, split},
-};
+use crate::random::{SplitMix64, split};
+use guestlab_cpu::Values;
 
 fn pc() -> Pc {
     Pc::new(Settings::default(), DEFAULT_MEMORY)
@@ -15,7 +13,7 @@ fn write(pc: &mut Pc, port: u16, width: Width, value: u32) -> (Vec<u8>, Option<R
     let mut printed = Vec::new();
     let exit = Exit::Out { port, width, values: Values::One(value) };
     let reply = pc.serve(&exit, &mut |said| {
-        if let Said::Text(text) = said {
+        if let ConsoleOutput::Text(text) = said {
             printed.extend_from_slice(text);
         }
         true
@@ -46,7 +44,7 @@ fn serial_port_and_consoles_print() {
         printed.push(format!("{said:?}"));
         false
     });
-    assert_eq!(reply, Some(Reply::Stop(Stop::Unheard)));
+    assert_eq!(reply, Some(Reply::Stop(Stop::OutputClosed)));
     assert_eq!(printed.len(), 1, "a string instruction's text is said at once");
     assert_eq!(read(&mut pc, 0xE9, Width::Byte), Some(Reply::Answer(0xE9)));
     assert_eq!(read(&mut pc, 0x402, Width::Byte), Some(Reply::Answer(0xE9)));

@@ -4,7 +4,7 @@ use guest_abi::note::{Descriptor, Note};
 use zerocopy::IntoBytes;
 
 use super::*;
-use crate::vmm::image::Image;
+use crate::image::Image;
 
 const CODE: [u8; 4] = [0xF4; 4];
 
