@@ -82,7 +82,7 @@ fn obey(command: Command) -> Result<(), Error> {
 /// Has signals end what runs, and the jail ready.
 fn prepare(jail: Jail) -> Result<Jail, Error> {
     let failed = |source| Error::Os { what: "listen for signals", source };
-    jail.prepare().and_then(|()| signals::listen(&jail)).map_err(failed)?;
+    jail.prepare(output::complain_lines).and_then(|()| signals::listen(&jail)).map_err(failed)?;
     Ok(jail)
 }
 

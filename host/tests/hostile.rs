@@ -29,10 +29,11 @@ use guestlab::{
     lab::{
         error::{Error, Status},
         limits::Limits,
+        needs::Needs,
         session::Session,
     },
     output::Silence,
-    process::jail::{Jail, Needs},
+    process::jail::Jail,
     vmm::{
         boot::Parameters,
         hypercall::Stop,

@@ -549,7 +549,7 @@ impl RunArgs {
                 "--record is for runs that can be repeated, and one with --schedule free cannot".into(),
             ));
         }
-        check_distinct(self.inputs(), self.outputs())
+        Ok(check_distinct(self.inputs(), self.outputs())?)
     }
 
     /// The files that are named to be read, images by a guest's name apart: those are the plan's.

@@ -7,7 +7,7 @@ use crate::{
     kvm::{SystemError, VcpuError},
     lab::{pipeline::FileError, replay::Difference, schedule::ScheduleError},
     output::{visible, visible_line},
-    process::signals::Signal,
+    process::{output_file::SameFile, signals::Signal},
     runlog::{event::Finding, recording::RecordingError, ring_check::Refusal, story::StoryError},
     vmm::{
         fault::Crash,
@@ -56,6 +56,9 @@ pub enum Error {
     /// Options that do not go together.
     #[error("{0}")]
     Usage(String),
+    /// Two files of the command are one file.
+    #[error(transparent)]
+    SameFile(#[from] SameFile),
     /// A schedule cannot be used.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
@@ -210,6 +213,7 @@ impl Error {
     pub fn status(&self) -> Status {
         match self {
             Self::Usage(_)
+            | Self::SameFile(_)
             | Self::Gdb { .. }
             | Self::Write { .. }
             | Self::Recording(_)

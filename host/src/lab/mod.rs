@@ -7,6 +7,7 @@ pub mod explore;
 pub mod guest_tests;
 pub mod limits;
 pub mod log_filter;
+pub mod needs;
 pub mod observe;
 pub mod open;
 pub mod pipeline;

@@ -11,10 +11,11 @@ use crate::{
     lab::{
         error::{Error, GuestEnd, GuestError, Place},
         limits::Limits,
+        needs::Needs,
     },
     output::{self, Sink},
     process::{
-        jail::{Jail, Needs, Thread},
+        jail::Jail,
         watchdog::{Expiry, Watchdog},
     },
     runlog::event::{
@@ -59,7 +60,7 @@ impl<'a> Session<'a> {
     ///
     /// [`Error::Jail`]: the system refused it.
     pub fn confine(&self) -> Result<(), Error> {
-        self.jail.enter(Thread::Vcpu(self.needs)).map_err(Error::Jail)
+        self.jail.enter(&self.needs.thread()).map_err(Error::Jail)
     }
 
     /// A session with the same limits and another output, for one more run of the same threads. Its clock

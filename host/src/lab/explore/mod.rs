@@ -29,13 +29,14 @@ use crate::{
         error::{Error, GuestError},
         exchange::{self, Cast},
         limits::Limits,
+        needs::Needs,
         observe::Observe,
         schedule,
         session::Session,
     },
     output::{self, Form, Silence},
     process::{
-        jail::{Jail, Needs},
+        jail::Jail,
         output_file::{Named, OutputFile, check_distinct},
     },
     runlog::{
