@@ -26,8 +26,9 @@ pub use trial::Trial;
 use crate::{
     kvm::System,
     lab::{
-        error::{Error, GuestError},
+        error::Error,
         exchange::{self, Cast},
+        failure::GuestError,
         limits::Limits,
         needs::Needs,
         observe::Observe,
