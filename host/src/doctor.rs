@@ -7,12 +7,9 @@ use guest_abi::layout::{DEFAULT_MEMORY, IMAGE_BASE};
 use crate::{
     debug::explain::Explain,
     kvm::{CpuState, Exit, System, Values, Vcpu, Width, module_name},
-    lab::error::Error,
+    lab::{error::Error, needs::Needs},
     output::{self, visible_line},
-    process::{
-        jail::{Jail, Needs, Thread},
-        watchdog::Watchdog,
-    },
+    process::{jail::Jail, watchdog::Watchdog},
     vmm::memory::GuestMemory,
 };
 
@@ -91,7 +88,7 @@ fn try_jail(system: &System) -> Finding {
     if jail == Jail::Rights {
         return Ok("this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER): guests run without".into());
     }
-    jail.prepare().map_err(|error| error.to_string())?;
+    jail.prepare(output::complain_lines).map_err(|error| error.to_string())?;
     let thread = || run_two_instructions(system, &jail);
     let outcome = std::thread::scope(|scope| scope.spawn(thread).join());
     outcome.unwrap_or_else(|_| Err("its thread panicked; please report it".into()))?;
@@ -106,7 +103,7 @@ fn run_two_instructions(system: &System, jail: &Jail) -> Finding {
     let entry = u16::try_from(IMAGE_BASE).map_err(|e| error(&e))?;
     let mut vcpu = Vcpu::new(system, memory, CpuState::real(entry)).map_err(|e| error(&e))?;
     let watchdog = Watchdog::start_in(jail, TIMEOUT).map_err(|e| error(&e))?;
-    jail.enter(Thread::Vcpu(Needs::default()))
+    jail.enter(&Needs::default().thread())
         .map_err(|e| format!("it cannot be entered ({e}); --no-seccomp runs guests without it"))?;
     let registration = watchdog.watch_this_thread(None);
     let mut exits = Vec::new();

@@ -5,7 +5,7 @@ use std::{env, panic, path::Path, process::ExitCode};
 use clap::Parser;
 use guest_abi::mode::CpuMode;
 use guestlab::{
-    cli::{self, Cli, Command, ExploreArgs, Plan, ReplayArgs, RunArgs, TestArgs, ViewArgs},
+    cli::{self, Cli, Command, ExploreArgs, Plan, ReplayArgs, RunArgs, TestArgs, ViewArgs, status},
     debug::{explain::Explain, timeline::Teller},
     doctor,
     kvm::System,
@@ -40,10 +40,10 @@ fn main() -> ExitCode {
         Ok(()) => Status::Success,
         Err(error) => {
             complain(&error);
-            if let Some(signal) = error.signal() {
+            if let Error::Interrupted { signal, .. } = error {
                 signals::die(signal);
             }
-            error.status()
+            status::of_error(&error)
         }
     };
     ExitCode::from(status as u8)
@@ -82,7 +82,7 @@ fn obey(command: Command) -> Result<(), Error> {
 /// Has signals end what runs, and the jail ready.
 fn prepare(jail: Jail) -> Result<Jail, Error> {
     let failed = |source| Error::Os { what: "listen for signals", source };
-    jail.prepare().and_then(|()| signals::listen(&jail)).map_err(failed)?;
+    jail.prepare(output::complain_lines).and_then(|()| signals::listen(&jail)).map_err(failed)?;
     Ok(jail)
 }
 

@@ -8,13 +8,13 @@ use std::{
 
 use anstream::AutoStream;
 
-pub use crate::process::stderr::hold_complaints;
+pub use crate::process::stderr::hold_back as hold_complaints;
 pub use crate::runlog::text::{LineEnds, Utf8Stream, visible, visible_line};
 pub use crate::views::afterwards::Afterwards;
 
-pub(crate) use crate::process::deadline_writer::Patient;
+pub(crate) use crate::process::deadline_writer::DeadlineWriter as Patient;
 pub(crate) use crate::runlog::jsonl::JsonLines;
-use crate::{lab::error::Error, runlog::event::Event};
+use crate::{lab::error::Error, process::stderr, runlog::event::Event};
 
 /// Takes the events of a run, in order, from whichever thread they come.
 pub trait Sink: Send {
@@ -164,14 +164,12 @@ pub fn complain_lines(text: &str) {
     complain_styled(&visible(text).to_string());
 }
 
-/// Writes a line that may have colours to standard error. Where that cannot be written there is
-/// nobody to be told.
+/// Writes a line that may have colours to standard error, without them if standard error does not show colours.
 pub fn complain_styled(text: &str) {
-    if crate::process::stderr::holds(text) {
-        return;
+    match AutoStream::choice(&io::stderr()) {
+        anstream::ColorChoice::Never => stderr::warn(&anstream::adapter::strip_str(text).to_string()),
+        _ => stderr::warn(text),
     }
-    let mut line = AutoStream::new(Vec::new(), AutoStream::choice(&io::stderr()));
-    let _ = writeln!(line, "{text}").and_then(|()| Patient::new(io::stderr()).write_all(&line.into_inner()));
 }
 
 /// The label in front of an error, with its colour.

@@ -29,10 +29,11 @@ use guestlab::{
     lab::{
         error::{Error, Status},
         limits::Limits,
+        needs::Needs,
         session::Session,
     },
     output::Silence,
-    process::jail::{Jail, Needs},
+    process::jail::Jail,
     vmm::{
         boot::Parameters,
         hypercall::Stop,
@@ -194,7 +195,7 @@ fn end(machine: &mut Machine, limits: &Limits) -> String {
         Ok(Stop::Halted) => "hlt".into(),
         Ok(Stop::Attached | Stop::TurnEnded) => "exchange".into(),
         Err(Error::Guest(error)) => {
-            let status = error.end.status();
+            let status = Status::of_end(error.end.name());
             assert!(matches!(status, Status::GuestFailed | Status::GuestCrashed | Status::Limit));
             assert!(error.to_string().lines().count() <= 40, "{error}");
             error.end.name().into()

@@ -16,12 +16,17 @@ use std::{
 };
 
 use common::{NO_CAPABILITIES, can_run_guests, command, confined, text, threads};
-use guestlab::process::jail::{self, Jail, Needs, Thread, VIOLATION, program};
+use guestlab::{
+    lab::needs::Needs,
+    process::jail::{self, Jail, Thread, VIOLATION, program},
+};
 
 const NO_NEEDS: Needs = Needs { explores: false, steps: false, foreign: false, gdb: false, gdb_file: false };
 const ALL_NEEDS: Needs = Needs { explores: true, steps: true, foreign: true, gdb: true, gdb_file: true };
-const KINDS: [Thread; 4] =
-    [Thread::Vcpu(NO_NEEDS), Thread::Vcpu(ALL_NEEDS), Thread::Watchdog, Thread::Signals];
+
+fn kinds() -> [Thread; 4] {
+    [NO_NEEDS.thread(), ALL_NEEDS.thread(), Thread::Watchdog, Thread::Signals]
+}
 
 /// A system call: its number and its arguments.
 type Attempt = (i64, [u64; 6]);
@@ -66,7 +71,7 @@ extern "C" fn refused(_: libc::c_int, information: *mut libc::siginfo_t, _: *mut
 }
 
 /// Makes calls in a thread of this kind, one after another: those that are not refused.
-fn allowed(thread: Thread, attempts: &[Attempt]) -> Vec<Attempt> {
+fn allowed(thread: &Thread, attempts: &[Attempt]) -> Vec<Attempt> {
     let (written, status) = forked(|pipe| {
         // SAFETY: all-zero is a valid sigaction.
         let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
@@ -105,7 +110,7 @@ fn every_call_that_is_not_listed_is_refused() {
     /// filters (kernel/seccomp.c).
     const KERNELS: [i64; 2] = [335, 336];
     if jail::is_available() {
-        for kind in KINDS {
+        for kind in &kinds() {
             let listed: Vec<i64> = kind.calls().iter().map(|call| call.number).chain(KERNELS).collect();
             let unlisted = (0..600).filter(|number| !listed.contains(number));
             let attempts: Vec<Attempt> =
@@ -117,7 +122,7 @@ fn every_call_that_is_not_listed_is_refused() {
 
 #[test]
 fn no_list_has_a_way_to_files_programs_or_other_processes() {
-    for kind in KINDS {
+    for kind in &kinds() {
         let numbers: Vec<i64> = kind.calls().iter().map(|call| call.number).collect();
         for number in [
             libc::SYS_open,
@@ -153,8 +158,8 @@ fn no_list_has_a_way_to_files_programs_or_other_processes() {
             assert!(!numbers.contains(&number), "{kind:?}: {number}");
         }
     }
-    let talks = |needs| {
-        let numbers: Vec<i64> = Thread::Vcpu(needs).calls().iter().map(|call| call.number).collect();
+    let talks = |needs: Needs| {
+        let numbers: Vec<i64> = needs.thread().calls().iter().map(|call| call.number).collect();
         numbers.contains(&libc::SYS_accept4)
     };
     assert!(talks(ALL_NEEDS) && !talks(Needs { gdb: false, gdb_file: false, ..ALL_NEEDS }));
@@ -185,7 +190,7 @@ fn listed_calls_are_refused_with_other_arguments() {
         (libc::SYS_ioctl, [0, 1 << 32 | libc::TIOCSTI, address.as_ptr() as u64, 0, 0, 0]),
     ];
     if jail::is_available() {
-        for kind in KINDS {
+        for kind in &kinds() {
             assert_eq!(allowed(kind, &attempts), [], "{kind:?}");
         }
         let only_explored = [
@@ -196,10 +201,10 @@ fn listed_calls_are_refused_with_other_arguments() {
         attempts = only_explored.iter().map(|&request| (libc::SYS_ioctl, [0, request, 0, 0, 0, 0])).collect();
         attempts.push((libc::SYS_mmap, [0, 4096, read_write, shared, 0, 0]));
         attempts.push((libc::SYS_unlink, [0; 6]));
-        assert_eq!(allowed(Thread::Vcpu(NO_NEEDS), &attempts), []);
+        assert_eq!(allowed(&NO_NEEDS.thread(), &attempts), []);
         // With the right ones they pass, so that all this shows something.
         let passes: Attempt = (libc::SYS_mmap, [0, 4096, read_write, anonymous, nowhere, 0]);
-        assert_eq!(allowed(Thread::Vcpu(NO_NEEDS), &[passes]), [passes]);
+        assert_eq!(allowed(&NO_NEEDS.thread(), &[passes]), [passes]);
     }
 }
 
@@ -349,8 +354,8 @@ fn enter(pipe: i32) {
     // SAFETY: both are open files.
     unsafe { libc::dup2(pipe, 2) };
     let jail = Jail::new(true, None);
-    jail.prepare().expect("a handler");
-    jail.enter(Thread::Vcpu(NO_NEEDS)).expect("seccomp");
+    jail.prepare(guestlab::output::complain_lines).expect("a handler");
+    jail.enter(&NO_NEEDS.thread()).expect("seccomp");
 }
 
 /// All threads are confined, with this kind of filter; there are so many of ours, and perhaps some of KVM's.

@@ -13,7 +13,10 @@ use std::{
 };
 
 use common::{ask, can_run_guests, command, confined, text};
-use guestlab::process::jail::{self, Needs, Thread, VIOLATION};
+use guestlab::{
+    lab::needs::Needs,
+    process::jail::{self, Call, Thread, VIOLATION},
+};
 
 const NO_NEEDS: Needs = Needs { explores: false, foreign: false, steps: false, gdb: false, gdb_file: false };
 
@@ -210,56 +213,82 @@ fn debugged_at_a_file(without: &str) -> (Option<i32>, String) {
     signalled(&args, &[libc::SIGINT], without)
 }
 
+/// A kind of thread, as it is asked for.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Vcpu(Needs),
+    Watchdog,
+    Signals,
+}
+
+impl Kind {
+    fn thread(self) -> Thread {
+        match self {
+            Self::Vcpu(needs) => needs.thread(),
+            Self::Watchdog => Thread::Watchdog,
+            Self::Signals => Thread::Signals,
+        }
+    }
+
+    fn calls(self) -> Vec<&'static Call> {
+        self.thread().calls()
+    }
+}
+
 /// A scenario in which a call is made.
-fn scenario(thread: Thread, call: &str) -> Scenario {
-    match (thread, call) {
-        (Thread::Vcpu(_), "ioctl KVM_GET_REGS" | "ioctl KVM_GET_SREGS" | "brk" | "ioctl TCGETS") => crash,
+fn scenario(kind: Kind, call: &str) -> Scenario {
+    match (kind, call) {
+        (Kind::Vcpu(_), "ioctl KVM_GET_REGS" | "ioctl KVM_GET_SREGS" | "brk" | "ioctl TCGETS") => crash,
         (
-            Thread::Vcpu(Needs { explores: true, .. }),
+            Kind::Vcpu(Needs { explores: true, .. }),
             "ioctl KVM_GET_FPU" | "ioctl KVM_GET_DEBUGREGS" | "ioctl KVM_GET_VCPU_EVENTS",
         ) => tests_of_a_guest,
-        (Thread::Vcpu(Needs { foreign: true, .. }), "ioctl KVM_SET_REGS" | "ioctl KVM_SET_SREGS") => foreign,
-        (Thread::Vcpu(_), "ioctl KVM_TRANSLATE") => translate,
-        (Thread::Vcpu(_), "ioctl KVM_INTERRUPT") => timer,
-        (Thread::Vcpu(_), "wait4") => explore,
-        (Thread::Vcpu(_), "ioctl TIOCGWINSZ") => explore_on_a_terminal,
-        (Thread::Vcpu(_), "exit" | "rt_sigprocmask") => free,
-        (Thread::Vcpu(_), "rt_sigreturn") | (Thread::Watchdog, "getpid" | "tgkill") => deadline,
-        (Thread::Signals, "futex" | "recvfrom") => interrupted,
-        (Thread::Vcpu(_) | Thread::Watchdog, "restart_syscall") => stopped,
-        (Thread::Vcpu(_), "sendto" | "getpid" | "gettid" | "tgkill" | "rt_sigaction SIGINT") => interrupted,
-        (Thread::Vcpu(_), "rt_sigaction SIGTERM") => terminated,
-        (Thread::Vcpu(_), "rt_sigaction SIGHUP") => hung_up,
-        (Thread::Signals, "rt_sigaction SIGTERM") => terminated_early,
-        (Thread::Signals, "rt_sigaction SIGHUP") => hung_up_early,
-        (Thread::Signals, _) => interrupted_early,
-        (Thread::Vcpu(Needs { gdb_file: true, .. }), "unlink") => debugged_at_a_file,
-        (Thread::Vcpu(Needs { gdb: true, .. }), _) => debugged,
-        (Thread::Vcpu(_), call) if of_the_explorer(call) => explore,
+        (Kind::Vcpu(Needs { foreign: true, .. }), "ioctl KVM_SET_REGS" | "ioctl KVM_SET_SREGS") => foreign,
+        (Kind::Vcpu(_), "ioctl KVM_TRANSLATE") => translate,
+        (Kind::Vcpu(_), "ioctl KVM_INTERRUPT") => timer,
+        (Kind::Vcpu(_), "wait4") => explore,
+        (Kind::Vcpu(_), "ioctl TIOCGWINSZ") => explore_on_a_terminal,
+        (Kind::Vcpu(_), "exit" | "rt_sigprocmask") => free,
+        (Kind::Vcpu(_), "rt_sigreturn") | (Kind::Watchdog, "getpid" | "tgkill") => deadline,
+        (Kind::Signals, "futex" | "recvfrom") => interrupted,
+        (Kind::Vcpu(_) | Kind::Watchdog, "restart_syscall") => stopped,
+        (Kind::Vcpu(_), "sendto" | "getpid" | "gettid" | "tgkill" | "rt_sigaction SIGINT") => interrupted,
+        (Kind::Vcpu(_), "rt_sigaction SIGTERM") => terminated,
+        (Kind::Vcpu(_), "rt_sigaction SIGHUP") => hung_up,
+        (Kind::Signals, "rt_sigaction SIGTERM") => terminated_early,
+        (Kind::Signals, "rt_sigaction SIGHUP") => hung_up_early,
+        (Kind::Signals, _) => interrupted_early,
+        (Kind::Vcpu(Needs { gdb_file: true, .. }), "unlink") => debugged_at_a_file,
+        (Kind::Vcpu(Needs { gdb: true, .. }), _) => debugged,
+        (Kind::Vcpu(_), call) if of_the_explorer(call) => explore,
         _ => plain,
     }
 }
 
 fn of_the_explorer(call: &str) -> bool {
-    let plain = Thread::Vcpu(NO_NEEDS).calls();
+    let plain = Kind::Vcpu(NO_NEEDS).calls();
     matches!(call, "mmap" | "madvise") || !plain.iter().any(|it| it.name == call)
 }
 
 #[test]
 fn every_listed_call_is_needed() {
     if can_run_guests() && jail::is_available() {
-        let explorer = Thread::Vcpu(Needs { explores: true, ..NO_NEEDS });
-        let debugger = Thread::Vcpu(Needs { steps: true, gdb: true, gdb_file: true, ..NO_NEEDS });
-        let of_debugger = debugger.calls().split_off(Thread::Vcpu(NO_NEEDS).calls().len());
-        let others = Thread::Vcpu(Needs { foreign: true, ..NO_NEEDS });
-        let of_others = others.calls().split_off(Thread::Vcpu(NO_NEEDS).calls().len());
+        let explorer = Kind::Vcpu(Needs { explores: true, ..NO_NEEDS });
+        let debugger = Kind::Vcpu(Needs { steps: true, gdb: true, gdb_file: true, ..NO_NEEDS });
+        let beyond = |kind: Kind| {
+            let plain = Kind::Vcpu(NO_NEEDS).calls();
+            kind.calls().into_iter().filter(|it| !plain.iter().any(|of| of.name == it.name)).collect()
+        };
+        let of_debugger = beyond(debugger);
+        let others = Kind::Vcpu(Needs { foreign: true, ..NO_NEEDS });
+        let of_others = beyond(others);
         let mut idle = Vec::new();
         for (thread, calls) in [
             (explorer, explorer.calls()),
             (debugger, of_debugger),
             (others, of_others),
-            (Thread::Watchdog, Thread::Watchdog.calls()),
-            (Thread::Signals, Thread::Signals.calls()),
+            (Kind::Watchdog, Kind::Watchdog.calls()),
+            (Kind::Signals, Kind::Signals.calls()),
         ] {
             if thread == debugger && !has_loopback() {
                 eprintln!(
@@ -268,7 +297,7 @@ fn every_listed_call_is_needed() {
                 continue;
             }
             for call in calls.into_iter().filter(|call| call.usual) {
-                let without = format!("{}/{}", thread.name(), call.name);
+                let without = format!("{}/{}", thread.thread().name(), call.name);
                 let ended = || scenario(thread, call.name)(&without);
                 // Signals have to come at the right moment, which a busy machine may miss.
                 let killed = (0..3).map(|_| ended()).find(|(signal, _)| *signal == Some(libc::SIGSYS));

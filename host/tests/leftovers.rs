@@ -7,7 +7,7 @@ use std::{fs, path::PathBuf, thread, time::Duration};
 use clap::Parser;
 use common::{can_run_guests, image, pingpong};
 use guestlab::{
-    cli::{Cli, Command, Plan},
+    cli::{Cli, Command, Plan, status},
     debug::explain::Explain,
     kvm::System,
     lab::{error::Error, exchange, explore, pipeline, replay, single},
@@ -105,7 +105,11 @@ fn runs_leave_no_thread_no_file_and_no_temporary_file() {
         for (args, status) in runs {
             let args = args.concat();
             let outcome = obey(&args);
-            assert_eq!(outcome.map_or_else(|error| error.status() as u8, |()| 0), status, "{args:?}");
+            assert_eq!(
+                outcome.map_or_else(|error| status::of_error(&error) as u8, |()| 0),
+                status,
+                "{args:?}"
+            );
             // The first run of all has what a process makes once.
             let before = *before.get_or_insert_with(|| possessions(&temporary));
             // A thread that was joined is still listed for a moment.

@@ -1,7 +1,8 @@
-//! A clerk: a process that gives one file its name, for one that may rename and remove no file any more.
+//! A clerk: a helper process that renames or removes one file for a process that may not do so any more.
 //!
-//! It is forked while that is still allowed, knows two names, and takes orders of one byte. Nothing else is to be
-//! had from it. Its input ends when the process that gives the orders has ended, however that was.
+//! Every output file has one (see [`output_file`](crate::output_file)). It is forked before the jail, knows two names,
+//! and takes orders of one byte. It can do nothing else. Its input ends when the process that gives the orders ends,
+//! for any reason.
 
 use std::{
     ffi::{CStr, CString, c_int},
@@ -17,76 +18,76 @@ use std::{
     ptr, thread,
 };
 
-/// A clerk, and the file that it sees to. Dropping it discards the file, unless that has its name already.
+/// A clerk and its file. Dropping it removes the file, unless the file already has its name.
 pub(crate) struct Clerk {
     process: libc::pid_t,
-    /// Where its orders come from.
-    line: Option<File>,
+    /// The pipe for its orders.
+    orders: Option<File>,
 }
 
-/// What a clerk can be told.
+/// An order to a clerk.
 #[derive(Clone, Copy, Debug)]
 #[repr(u8)]
 enum Order {
-    /// The file is worth keeping from now on, whatever happens. It gets its name at once if that is free.
+    /// Keep the file from now on, whatever happens. Rename it at once if no file has the name.
     Keep = b'k',
-    /// The file gets its name, and what had it before is gone.
+    /// Rename the file, and replace a file of that name.
     Place = b'p',
-    /// The file is not wanted.
+    /// Remove the file.
     Discard = b'd',
 }
 
 impl Clerk {
-    /// Hires one for the file `part`, which is to be called `name`.
+    /// Starts a clerk for the file `part`, whose final name is `name`.
     ///
     /// # Errors
     ///
-    /// The system gave no pipe or no process, or it is no file's path.
-    pub(crate) fn hire(part: &Path, name: &Path) -> io::Result<Self> {
+    /// The system did not create a pipe or a process, or a path has a NUL.
+    pub(crate) fn spawn(part: &Path, name: &Path) -> io::Result<Self> {
         let part = CString::new(part.as_os_str().as_bytes())?;
         let name = CString::new(name.as_os_str().as_bytes())?;
         let (reader, writer) = io::pipe()?;
         let (reader, writer) = (OwnedFd::from(reader), OwnedFd::from(writer));
-        // SAFETY: the child does nothing but call the system, and never returns.
+        // SAFETY: the child only makes system calls, and never returns.
         match unsafe { libc::fork() } {
             -1 => Err(io::Error::last_os_error()),
             0 => serve(reader.as_raw_fd(), writer.as_raw_fd(), &part, &name),
-            process => Ok(Self { process, line: Some(File::from(writer)) }),
+            process => Ok(Self { process, orders: Some(File::from(writer)) }),
         }
     }
 
-    /// Has it keep the file, whatever happens to this process.
+    /// Keeps the file, even if this process is killed.
     pub(crate) fn keep(&mut self) {
         self.order(Order::Keep);
     }
 
-    /// Has it give the file its name, and waits for that.
+    /// Renames the file, and waits for the outcome.
     ///
     /// # Errors
     ///
     /// The file could not be renamed.
     pub(crate) fn place(mut self) -> io::Result<()> {
         self.order(Order::Place);
-        match self.end() {
+        match self.stop() {
             None | Some(0) => Ok(()),
             Some(error) => Err(io::Error::from_raw_os_error(error)),
         }
     }
 
-    /// Gives an order. A clerk that was killed takes none; [`end`](Self::end) finds that out.
+    /// Sends an order. If the clerk was killed, [`stop`](Self::stop) finds that out.
     fn order(&mut self, order: Order) {
-        if let Some(line) = &mut self.line {
-            let _ = line.write_all(&[order as u8]);
+        if let Some(orders) = &mut self.orders {
+            let _ = orders.write_all(&[order as u8]);
         }
     }
 
-    /// Ends its life, if that is still to be done; returns the status.
-    fn end(&mut self) -> Option<c_int> {
-        // Its input ends.
-        self.line.take()?;
+    /// Stops the clerk, unless it has been stopped. Returns its exit status.
+    fn stop(&mut self) -> Option<c_int> {
+        // This ends its input.
+        self.orders.take()?;
         let mut status = 0;
         loop {
-            // SAFETY: it is our child, which nobody else waits for, and the pointer is to a number.
+            // SAFETY: it is our child, for which only this function waits, and the pointer is to a number.
             let outcome = unsafe { libc::waitpid(self.process, &raw mut status, 0) };
             if outcome == self.process {
                 return Some(if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { libc::EIO });
@@ -100,25 +101,24 @@ impl Clerk {
 
 impl Drop for Clerk {
     fn drop(&mut self) {
-        // After a panic what was worth keeping still is.
+        // After a panic the file is kept if it was worth keeping.
         if !thread::panicking() {
             self.order(Order::Discard);
         }
-        self.end();
+        self.stop();
     }
 }
 
-/// The clerk's life: it takes no signals, has no file open but its input, and ends with that or with the last
-/// order. Its status is the number of the error that kept the file from its name.
+/// Runs the clerk: without signals, with its input as the only open file, until the last order or the end of its
+/// input. Its exit status is the number of the error of the renaming, or 0.
 ///
-/// It is the copy of one thread of a process that may have several: so there is nothing here that allocates
-/// or takes a lock.
+/// The clerk is a copy of one thread of a process that may have several, so this code may not allocate or take a lock.
 fn serve(input: c_int, others: c_int, part: &CStr, name: &CStr) -> ! {
-    deafen();
+    block_signals();
     close(others..=others);
     close(0..=input - 1);
     close(input + 1..=c_int::MAX);
-    // Whether the file is to be left where it is at the end of the input.
+    // True if the file stays at the end of the input.
     let mut is_kept = false;
     let status = loop {
         let mut order = 0_u8;
@@ -127,7 +127,7 @@ fn serve(input: c_int, others: c_int, part: &CStr, name: &CStr) -> ! {
         match (len, order) {
             (1, byte) if byte == Order::Keep as u8 => {
                 is_kept = true;
-                // What has the name already keeps it until the file is placed.
+                // Another file of the name keeps it until the order to replace it.
                 if rename(part, name, libc::RENAME_NOREPLACE) == 0 {
                     break 0;
                 }
@@ -141,11 +141,11 @@ fn serve(input: c_int, others: c_int, part: &CStr, name: &CStr) -> ! {
             }
         }
     };
-    // SAFETY: it has no preconditions, and runs nothing of the parent's.
+    // SAFETY: it has no preconditions, and runs none of the parent's handlers.
     unsafe { libc::_exit(status) }
 }
 
-/// Renames a file; the number of the error, or 0.
+/// Renames a file. Returns the number of the error, or 0.
 fn rename(from: &CStr, to: &CStr, flags: libc::c_uint) -> c_int {
     let here = libc::AT_FDCWD;
     // SAFETY: both paths end with a NUL.
@@ -153,7 +153,7 @@ fn rename(from: &CStr, to: &CStr, flags: libc::c_uint) -> c_int {
     if outcome == 0 { 0 } else { io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO) }
 }
 
-fn deafen() {
+fn block_signals() {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: the pointer is to a set.
     unsafe { libc::sigfillset(all.as_mut_ptr()) };
@@ -161,10 +161,10 @@ fn deafen() {
     unsafe { libc::sigprocmask(libc::SIG_BLOCK, all.as_ptr(), ptr::null_mut()) };
 }
 
-/// Closes a range of files. A kernel that cannot (before 5.9) leaves them open for as long as the clerk lives.
+/// Closes a range of files. A kernel before 5.9 cannot, and leaves them open until the clerk ends.
 fn close(files: RangeInclusive<c_int>) {
     if files.start() == files.end() {
-        // SAFETY: the file is this process's copy, which nobody uses.
+        // SAFETY: the file is this process's copy, which no other code uses.
         unsafe { libc::close(*files.start()) };
     } else if !files.is_empty() {
         // SAFETY: likewise.
@@ -178,7 +178,7 @@ mod tests {
 
     use super::*;
 
-    /// What is in a folder after a clerk has had these orders, and its input has ended.
+    /// Returns the files of a folder after these orders to a clerk and the end of its input.
     fn after(orders: &[Order], old: Option<&str>) -> Vec<(String, String)> {
         let folder = tempfile::tempdir().expect("a folder");
         let (part, name) = (folder.path().join("x.part"), folder.path().join("x"));
@@ -186,9 +186,9 @@ mod tests {
         if let Some(old) = old {
             fs::write(&name, old).expect("written");
         }
-        let mut clerk = Clerk::hire(&part, &name).expect("a clerk");
+        let mut clerk = Clerk::spawn(&part, &name).expect("a clerk");
         orders.iter().for_each(|&order| clerk.order(order));
-        assert_eq!(clerk.end(), Some(0));
+        assert_eq!(clerk.stop(), Some(0));
         let entries = fs::read_dir(folder.path()).expect("a folder").map(|entry| entry.expect("an entry"));
         let text = |path| fs::read_to_string(path).expect("text");
         let mut files: Vec<_> =
@@ -225,7 +225,7 @@ mod tests {
         let part = folder.path().join("x.part");
         fs::write(&part, "new").expect("written");
         fs::create_dir(folder.path().join("x")).expect("a folder");
-        let clerk = Clerk::hire(&part, &folder.path().join("x")).expect("a clerk");
+        let clerk = Clerk::spawn(&part, &folder.path().join("x")).expect("a clerk");
         assert_eq!(clerk.place().expect_err("a folder").kind(), io::ErrorKind::IsADirectory);
         assert!(part.exists());
     }

@@ -1,27 +1,31 @@
-//! A writer whose patience with a reader that does not read ends with the run.
+//! A writer that gives up when its reader does not read and the deadline has passed.
 
 use std::{
     io::{self, Write},
     time::{Duration, Instant},
 };
 
-/// How long a write goes on while the watchdog interrupts it: the reader may only be slow.
+/// The time for which a write continues after the first interruption, since the reader may only be slow.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A file that is written to. Once a run is to end, the watchdog interrupts system calls again and again
-/// (see [`Registration`](crate::process::watchdog::Registration)): a write that does not come about in spite of
-/// that is given up, and so is everything after it.
-pub(crate) struct Patient<W> {
+/// A writer that gives up at the deadline.
+///
+/// After a deadline the watchdog interrupts system calls repeatedly (see
+/// [`Registration`](crate::watchdog::Registration)). A write that does not succeed within a second after that fails
+/// with [`io::ErrorKind::TimedOut`], and so do all later writes.
+#[derive(Debug)]
+pub struct DeadlineWriter<W> {
     writer: W,
     given_up: bool,
 }
 
-impl<W: Write> Patient<W> {
-    pub(crate) fn new(writer: W) -> Self {
+impl<W: Write> DeadlineWriter<W> {
+    /// Wraps a writer that makes one system call for each write.
+    pub fn new(writer: W) -> Self {
         Self { writer, given_up: false }
     }
 
-    /// Does a system call, and does it again if it is interrupted, but not without end.
+    /// Makes a system call, and repeats it after interruptions for a limited time.
     fn insist<T>(&mut self, mut call: impl FnMut(&mut W) -> io::Result<T>) -> io::Result<T> {
         let mut interrupted: Option<Instant> = None;
         while !self.given_up {
@@ -32,12 +36,12 @@ impl<W: Write> Patient<W> {
                 outcome => return outcome,
             }
         }
-        // No `Interrupted`, after which others would try again.
-        Err(io::Error::new(io::ErrorKind::TimedOut, "whoever reads it does not read"))
+        // After the kind `Interrupted` callers would try again.
+        Err(io::Error::new(io::ErrorKind::TimedOut, "its reader does not read"))
     }
 }
 
-impl<W: Write> Write for Patient<W> {
+impl<W: Write> Write for DeadlineWriter<W> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         self.insist(|writer| writer.write(buffer))
     }
@@ -51,7 +55,7 @@ impl<W: Write> Write for Patient<W> {
 mod tests {
     use super::*;
 
-    /// A file whose calls are interrupted so many times.
+    /// A writer that is interrupted this number of times.
     struct Interrupted(u32);
 
     impl Write for Interrupted {
@@ -73,16 +77,16 @@ mod tests {
 
     #[test]
     fn a_slow_reader_gets_everything() {
-        assert_eq!(Patient::new(Interrupted(3)).write(b"abc").expect("in the end"), 3);
+        assert_eq!(DeadlineWriter::new(Interrupted(3)).write(b"abc").expect("in the end"), 3);
     }
 
     #[test]
     fn a_reader_that_does_not_read_is_given_up_for_good() {
-        let mut patient = Patient::new(Interrupted(u32::MAX));
+        let mut writer = DeadlineWriter::new(Interrupted(u32::MAX));
         let gone = |outcome: io::Result<()>| outcome.expect_err("nobody reads").kind();
-        assert_eq!(gone(patient.write_all(b"abc")), io::ErrorKind::TimedOut);
-        patient.writer.0 = 0;
-        assert_eq!(gone(patient.write_all(b"abc")), io::ErrorKind::TimedOut);
-        assert_eq!(gone(patient.flush()), io::ErrorKind::TimedOut);
+        assert_eq!(gone(writer.write_all(b"abc")), io::ErrorKind::TimedOut);
+        writer.writer.0 = 0;
+        assert_eq!(gone(writer.write_all(b"abc")), io::ErrorKind::TimedOut);
+        assert_eq!(gone(writer.flush()), io::ErrorKind::TimedOut);
     }
 }

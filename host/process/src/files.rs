@@ -1,4 +1,4 @@
-//! Files that people hand us, which may be anything.
+//! Reading of files from untrusted sources.
 
 use std::{
     fs::File,
@@ -7,20 +7,20 @@ use std::{
     path::Path,
 };
 
-/// Opens a regular file of at most `limit` bytes, to be read; returns its size, too. Nothing of a file that is
-/// too large is read, not even of one that has holes.
+/// Opens a regular file of at most `limit` bytes for reading. Returns its size, too. Does not read a larger file,
+/// even if it has holes.
 ///
 /// # Errors
 ///
-/// The system's own; or it is something else than a regular file, or larger.
+/// The file cannot be opened, is larger, or is not a regular file.
 pub fn open(path: &Path, limit: u64) -> io::Result<(Take<File>, u64)> {
-    // Without waiting: a pipe without a writer would keep us here, and the name can come to mean one at any time.
+    // O_NONBLOCK, because opening a pipe without a writer would wait forever.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
     let metadata = file.metadata()?;
     match metadata.len() {
         _ if !metadata.is_file() => Err(not_regular()),
         len if len > limit => Err(too_large(limit)),
-        // One byte more than allowed shows that it has grown.
+        // One more byte than allowed shows that the file has grown.
         len => Ok((file.take(limit.saturating_add(1)), len)),
     }
 }
@@ -33,7 +33,7 @@ pub fn open(path: &Path, limit: u64) -> io::Result<(Take<File>, u64)> {
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let (mut file, len) = open(path, limit)?;
     let mut bytes = Vec::new();
-    // Growing by and by would take twice as much in the end.
+    // A vector that grows step by step would take up to twice as much memory.
     let len = usize::try_from(len).unwrap_or(usize::MAX);
     bytes.try_reserve_exact(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
     file.read_to_end(&mut bytes)?;
@@ -43,12 +43,11 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     }
 }
 
-/// The longest line that is read, in bytes. Schedules and guests' texts are far shorter, and what is made of a
-/// line of JSON may take sixteen times as much memory as the line.
+/// The size of the longest line that is read, in bytes. A parsed line of JSON may take sixteen times as much memory.
 const MAX_LINE_SIZE: u64 = 4 << 20;
 
-/// The whole lines of what is read, without their ends, each with its number, from 1. What follows the last
-/// line's end was cut off, and is left out.
+/// Returns the complete lines of a reader without their ends, each with its number, from 1. Leaves out text after the
+/// end of the last line, because it was cut off.
 pub fn lines(mut from: impl BufRead) -> impl Iterator<Item = (usize, io::Result<Vec<u8>>)> {
     let mut next = move || {
         let mut line = Vec::new();
@@ -74,18 +73,18 @@ fn too_large(limit: u64) -> io::Error {
 ///
 /// # Errors
 ///
-/// As [`read`]; or it is not UTF-8, or an image or a recording.
+/// As [`read`], or the file is not UTF-8, or is an image or a recording.
 pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     let bytes = read(path, limit)?;
     check_kind(&bytes, &KINDS)?;
     String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
 }
 
-/// Opens a regular file that is to tell a run, line by line.
+/// Opens a regular file of lines for reading.
 ///
 /// # Errors
 ///
-/// As [`open`]; or the file is of a kind that another command takes.
+/// As [`open`], or the file is of a kind that another command takes.
 pub fn open_run(path: &Path, limit: u64) -> io::Result<BufReader<Take<File>>> {
     let mut file = BufReader::new(open(path, limit)?.0);
     check_kind(file.fill_buf()?, &KINDS[..1])?;
@@ -95,7 +94,7 @@ pub fn open_run(path: &Path, limit: u64) -> io::Result<BufReader<Take<File>>> {
 /// The first bytes of a recording, and of a run that was printed as JSON lines.
 pub const RUN_START: &[u8] = br#"{"event":"#;
 
-/// Kinds of files by their first bytes: what each is, and which command takes it.
+/// Kinds of files by their first bytes, with the command that takes each.
 const KINDS: [(&[u8], &str); 2] = [
     (b"\x7FELF", "it is an ELF file; an image is run with `cargo xtask run --image FILE`"),
     (
@@ -104,7 +103,7 @@ const KINDS: [(&[u8], &str); 2] = [
     ),
 ];
 
-/// Refuses a file that begins as these kinds do.
+/// Refuses a file that begins like one of these kinds.
 fn check_kind(start: &[u8], kinds: &[(&[u8], &'static str)]) -> io::Result<()> {
     match kinds.iter().find(|(magic, _)| start.starts_with(magic)) {
         Some((_, is)) => Err(io::Error::new(io::ErrorKind::InvalidData, *is)),
@@ -112,7 +111,7 @@ fn check_kind(start: &[u8], kinds: &[(&[u8], &'static str)]) -> io::Result<()> {
     }
 }
 
-/// The error for a path at which there is something else than a regular file.
+/// Returns the error for a path that is not a regular file.
 pub(crate) fn not_regular() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")
 }

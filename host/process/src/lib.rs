@@ -1,6 +1,13 @@
-//! process
+//! The Unix side of Guestlab: signals, deadlines, the jail, output files, standard error.
+//!
+//! Nothing here knows of virtual machines. A program that runs untrusted work in threads uses it like this:
+//!
+//! 1. [`signals::listen`] makes SIGINT, SIGTERM and SIGHUP end the work in good order.
+//! 2. [`output_file::OutputFile`] opens the files that the work is to leave.
+//! 3. [`watchdog::Watchdog`] interrupts the system calls of threads whose time is up.
+//! 4. [`jail::Jail::enter`] takes all rights from a thread, and all system calls that are not listed.
 
-pub mod clerk;
+mod clerk;
 pub mod deadline_writer;
 pub mod files;
 pub mod jail;

@@ -1,8 +1,8 @@
-//! The files that commands leave: a recording, a page, a trace, a picture.
+//! The files that commands write.
 //!
-//! Each is written beside its name, as `NAME.part`, and gets its name when it is whole. So a command that fails or
-//! is killed leaves the user's earlier file of that name as it was. A `Clerk` does the renaming, because a
-//! process that runs guests may not.
+//! Each is written as `NAME.part` in the same folder, and is renamed when it is complete. So a command that fails or
+//! is killed does not change an earlier file of that name. A helper process (`clerk.rs`) renames it, because a process
+//! in the jail may not.
 
 use std::{
     collections::BTreeMap,
@@ -16,54 +16,51 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{
-    lab::error::Error,
-    process::{clerk::Clerk, files},
-};
+use crate::{clerk::Clerk, files};
 
-/// The end of the name under which a file is written.
+/// The end of a file's name until it is complete.
 const PART: &str = ".part";
 
 /// The most bytes of a file's name that are kept in front of [`PART`]: file systems take 255.
 const LONGEST_STEM: usize = 240;
 
-/// The number of names for a file's beginning that are tried.
+/// The number of names that are tried for an incomplete file.
 const MOST_PARTS: u32 = 1000;
 
-/// The most symbolic links that are followed, as the kernel has it.
+/// The number of symbolic links that are followed, as in the kernel.
 const MOST_LINKS: u32 = 40;
 
-/// A file that a command is to leave. Dropping it discards it.
+/// A file that a command writes. Dropping it removes it, unless it is complete.
 pub struct OutputFile {
     file: File,
     part: PathBuf,
     clerk: Clerk,
     form: Form,
-    /// Whether something was written.
+    /// True if something was written.
     is_begun: bool,
 }
 
-/// What a file is worth before it is whole.
+/// The value of an incomplete file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
-    /// Nothing: it is written at once.
+    /// None: it is written at once.
     Whole,
-    /// As much as there is of it: it is written while a run goes on.
+    /// Every line: it is written while the work goes on.
     Stream,
 }
 
 impl OutputFile {
-    /// Begins a file that is of use as a whole only. If this process is killed nothing of it is left.
+    /// Begins a file that is useful only when it is complete. If this process is killed, the file is removed.
     ///
     /// # Errors
     ///
-    /// It cannot be written; or something else than a regular file has its name.
+    /// The file cannot be written, or the name is that of something else than a regular file.
     pub fn whole(path: &Path) -> io::Result<Self> {
         Self::create(path, Form::Whole, MOST_PARTS)
     }
 
-    /// Begins a file of which every line counts. Its first bytes give it its name at once where no file has that.
-    /// If this process is killed the file is left, as `NAME.part` where it was to replace another.
+    /// Begins a file of which every line is useful. It gets its name with the first bytes if no other file has the name.
+    /// If this process is killed, the file stays; its name is `NAME.part` if it was to replace another file.
     ///
     /// # Errors
     ///
@@ -72,17 +69,17 @@ impl OutputFile {
         Self::create(path, Form::Stream, MOST_PARTS)
     }
 
-    /// Begins a file as [`whole`](Self::whole) does, unless another process is at the same file.
+    /// Begins a file as [`whole`](Self::whole) does, unless another process is writing the same file.
     ///
     /// # Errors
     ///
-    /// As [`whole`](Self::whole); [`io::ErrorKind::AlreadyExists`] if another process is at it.
+    /// As [`whole`](Self::whole); [`io::ErrorKind::AlreadyExists`] if another process is writing the file.
     pub fn alone(path: &Path) -> io::Result<Self> {
         Self::create(path, Form::Whole, 1)
     }
 
     fn create(path: &Path, form: Form, parts: u32) -> io::Result<Self> {
-        // Before links are followed: /dev/stdout, for example, is one to a name that no file has.
+        // The check comes before links are followed: /dev/stdout, for example, can lead to a name without a file.
         if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
             return Err(files::not_regular());
         }
@@ -91,26 +88,26 @@ impl OutputFile {
         let (file, part) = create_beside(&path, parts)?;
         let clerk = before
             .map_or(Ok(()), |before| be_like(&file, &before))
-            .and_then(|()| Clerk::hire(&part, &path))
+            .and_then(|()| Clerk::spawn(&part, &path))
             .inspect_err(|_| drop(fs::remove_file(&part)))?;
         Ok(Self { file, part, clerk, form, is_begun: false })
     }
 
-    /// Writes all of the file, and gives it its name.
+    /// Writes the whole file, and gives it its name.
     ///
     /// # Errors
     ///
-    /// As for [`write_all`](Write::write_all), and [`place`](Self::place).
+    /// As for [`write_all`](Write::write_all) and [`place`](Self::place).
     pub fn write_and_place(mut self, bytes: &[u8]) -> io::Result<()> {
         self.write_all(bytes)?;
         self.place()
     }
 
-    /// Gives the file its name, now that it is whole.
+    /// Gives the complete file its name.
     ///
     /// # Errors
     ///
-    /// It cannot be renamed; it is left under the name that it has, which the error says.
+    /// The file cannot be renamed. It stays under its present name, which is in the error's text.
     pub fn place(self) -> io::Result<()> {
         let Self { clerk, part, .. } = self;
         clerk.place().map_err(|source| {
@@ -133,7 +130,7 @@ impl Write for OutputFile {
     }
 }
 
-/// The file that a name stands for: symbolic links are followed, also to what is not there yet.
+/// Returns the path behind symbolic links. The file need not exist.
 fn target(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {
@@ -152,9 +149,9 @@ fn folder(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
 }
 
-/// What a file is before it is replaced, if it is there. It must be one that could be written to.
+/// Returns the metadata of the file that will be replaced, if it exists. It must be writable.
 fn before(path: &Path) -> io::Result<Option<Metadata>> {
-    // Before it is opened: to open a device can do something.
+    // The check comes before the file is opened, because opening a device can have an effect.
     match fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() => Err(files::not_regular()),
         Ok(_) => {
@@ -167,7 +164,7 @@ fn before(path: &Path) -> io::Result<Option<Metadata>> {
     }
 }
 
-/// Creates a file beside one that is to be, under one of so many names.
+/// Creates a file in the folder of `path`, under one of `parts` names.
 fn create_beside(path: &Path, parts: u32) -> io::Result<(File, PathBuf)> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.as_bytes();
     let stem = OsStr::from_bytes(&name[..name.len().min(LONGEST_STEM)]);
@@ -186,38 +183,50 @@ fn create_beside(path: &Path, parts: u32) -> io::Result<(File, PathBuf)> {
     Err(io::ErrorKind::AlreadyExists.into())
 }
 
-/// Gives a new file the mode of an earlier one, and its owner where that is allowed.
+/// Gives a new file the mode of an earlier one, and its owner if that is allowed.
 fn be_like(file: &File, before: &Metadata) -> io::Result<()> {
     let now = file.metadata()?;
     if (now.uid(), now.gid()) != (before.uid(), before.gid()) {
-        // Who may write to a file of another's need not be allowed to make one.
+        // A user who may write to another's file may not be allowed to create one for that owner.
         let _ = fchown(file, Some(before.uid()), Some(before.gid()));
     }
     file.set_permissions(Permissions::from_mode(before.mode() & 0o777))
 }
 
-/// A file that a command reads or leaves, with what the user calls it.
+/// A file that a command reads or writes, with the user's name for it.
 #[derive(Clone, Debug)]
 pub struct Named {
-    /// Such as `--report`.
+    /// The option, such as `--report`.
     pub what: String,
     /// The file.
     pub path: PathBuf,
 }
 
 impl Named {
-    /// A file that a command reads or leaves.
+    /// Returns a file with the user's name for it.
     pub fn new(what: impl Into<String>, path: &Path) -> Self {
         Self { what: what.into(), path: path.into() }
     }
 }
 
-/// Refuses to leave a file in the place of one that is read, or two files of one name.
+/// Two files of a command are one file.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {what} would take the place of {other}; name another file for {what}", path.display())]
+pub struct SameFile {
+    /// The path of the output.
+    path: PathBuf,
+    /// The user's name for the output.
+    what: String,
+    /// The user's name for the other file.
+    other: String,
+}
+
+/// Checks that no output replaces an input or another output.
 ///
 /// # Errors
 ///
-/// [`Error::Usage`] names both.
-pub fn check_distinct(inputs: Vec<Named>, outputs: Vec<Named>) -> Result<(), Error> {
+/// An output is the same file as an input or another output.
+pub fn check_distinct(inputs: Vec<Named>, outputs: Vec<Named>) -> Result<(), SameFile> {
     let of_process = [("standard output", "/dev/stdout"), ("standard error", "/dev/stderr")];
     let of_process = of_process.map(|(what, path)| Named::new(what, Path::new(path)));
     let program = Named::new("this program", Path::new("/proc/self/exe"));
@@ -228,22 +237,19 @@ pub fn check_distinct(inputs: Vec<Named>, outputs: Vec<Named>) -> Result<(), Err
     for named in outputs {
         let Some(identity) = identity(&named.path) else { continue };
         if let Some(other) = taken.get(&identity) {
-            let (path, what, other) = (named.path.display(), &named.what, &other.what);
-            return Err(Error::Usage(format!(
-                "{path}: {what} would take the place of {other}; name another file for {what}"
-            )));
+            return Err(SameFile { path: named.path, what: named.what, other: other.what.clone() });
         }
         taken.insert(identity, named);
     }
     Ok(())
 }
 
-/// What tells a regular file from all others, whatever its names.
+/// The identity of a regular file, whatever its names.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Identity {
-    /// One that is there, by device and inode.
+    /// An existing file, by device and inode.
     Old(u64, u64),
-    /// One that is not there yet: its folder's device and inode, and its name.
+    /// A new file: its folder's device and inode, and its name.
     New(u64, u64, OsString),
 }
 

@@ -1,8 +1,8 @@
-//! Interruption: SIGINT, SIGTERM and SIGHUP end what runs, in good order.
+//! Interruption: SIGINT, SIGTERM and SIGHUP end the work in good order.
 //!
-//! The first of them gets the machines of all runs to stop, as a deadline does; each run brings its
-//! output to its reader and ends with [`Error::Interrupted`](crate::lab::error::Error::Interrupted), and the
-//! program dies by the signal then. A second one kills at once, and so does one that finds no run.
+//! The first signal ends the work as a deadline does: a callback ([`on_signal`]) interrupts its threads, and they
+//! find the signal here ([`signal`]). At the end the program dies of the signal ([`die`]). A second signal kills at
+//! once, and so does a signal while there is no work.
 
 use std::{
     ffi::c_int,
@@ -21,19 +21,19 @@ use signal_hook::{
     low_level,
 };
 
-use crate::process::{
-    jail::{self, Jail},
-    watchdog,
-};
+use crate::jail::{self, Jail};
 
-/// Signals that come so soon after the first are the same one again: `timeout` and service managers
-/// signal a process, and then its whole group.
+/// The time in which another signal counts as the first one again. `timeout` and service managers signal a process,
+/// and then its whole group.
 const ECHO: Duration = Duration::from_millis(200);
 
-/// The signal that interrupted the process; 0 is none. Like signals, it is the process's.
+/// The signal that interrupted the process, or 0. It is global, as signals are.
 static INTERRUPTED: AtomicI32 = AtomicI32::new(0);
 
-/// What is done before the process ends by a signal.
+/// Interrupts the work, if there is any.
+static INTERRUPT_WORK: OnceLock<fn() -> bool> = OnceLock::new();
+
+/// Runs before the process dies of a signal.
 static LAST_ACT: OnceLock<fn()> = OnceLock::new();
 
 /// A signal.
@@ -49,7 +49,7 @@ impl fmt::Display for Signal {
     }
 }
 
-/// The signal that interrupted the process, if one did.
+/// Returns the signal that interrupted the process, if one did.
 pub fn signal() -> Option<Signal> {
     match INTERRUPTED.load(Ordering::Relaxed) {
         0 => None,
@@ -57,15 +57,15 @@ pub fn signal() -> Option<Signal> {
     }
 }
 
-/// From now on, for the rest of the process, signals interrupt runs. One that is ignored, as `nohup` has
-/// it, stays so. The thread that hears them is in the jail.
+/// Starts the thread that receives signals, in the jail. From now on signals interrupt the work. A signal that is
+/// ignored, for example by `nohup`, stays ignored.
 ///
 /// # Errors
 ///
-/// The system gave no handler or no thread, or refused the jail.
+/// The system did not install a handler or start a thread, or refused the jail.
 pub fn listen(jail: &Jail) -> io::Result<()> {
-    let heard = [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|&signal| !is_ignored(signal));
-    let mut signals = Signals::new(heard)?;
+    let handled = [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|&signal| !is_ignored(signal));
+    let mut signals = Signals::new(handled)?;
     jail::spawn(jail, jail::Thread::Signals, move || {
         let mut first: Option<Instant> = None;
         for signal in signals.forever() {
@@ -75,7 +75,7 @@ pub fn listen(jail: &Jail) -> io::Result<()> {
                 None => {
                     first = Some(Instant::now());
                     INTERRUPTED.store(signal, Ordering::Relaxed);
-                    if !watchdog::wake_all() {
+                    if !interrupt_work() {
                         die(Signal(signal));
                     }
                 }
@@ -85,30 +85,40 @@ pub fn listen(jail: &Jail) -> io::Result<()> {
     Ok(())
 }
 
-/// Has a file that may not become larger be an error of the write, rather than the end of the process (SIGXFSZ).
+/// Sets the function that interrupts the work after a signal. It returns true if there is work. Later calls have no
+/// effect.
+pub fn on_signal(interrupt_work: fn() -> bool) {
+    INTERRUPT_WORK.get_or_init(|| interrupt_work);
+}
+
+fn interrupt_work() -> bool {
+    INTERRUPT_WORK.get().is_some_and(|interrupt_work| interrupt_work())
+}
+
+/// Ignores SIGXFSZ: a write to a file at its size limit fails, instead of killing the process.
 pub fn survive_full_files() {
-    // SAFETY: nothing but the signal's default is replaced.
+    // SAFETY: only the signal's default action is replaced.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
-/// Interrupts all runs, as SIGINT does. A terminal in raw mode does not send that.
+/// Interrupts the work as SIGINT does. A terminal in raw mode does not send that signal.
 pub fn interrupt() {
-    // A signal that came before it stays the one.
+    // An earlier signal stays the reason.
     let _ = INTERRUPTED.compare_exchange(0, SIGINT, Ordering::Relaxed, Ordering::Relaxed);
-    watchdog::wake_all();
+    interrupt_work();
 }
 
-/// Has something done before the process ends by a signal. There is one such thing.
+/// Sets the function that runs before the process dies of a signal. Later calls have no effect.
 pub fn before_death(last_act: fn()) {
     LAST_ACT.get_or_init(|| last_act);
 }
 
-/// Ends the process by a signal, so that its parent sees what it was.
+/// Ends the process by a signal, so that its parent sees the signal.
 pub fn die(Signal(signal): Signal) -> ! {
     if let Some(last_act) = LAST_ACT.get() {
         last_act();
     }
-    // It comes back only if the system refuses, and then the status that shells use must do.
+    // It returns only if the system refuses. Then the status that shells use stands for the signal.
     let _ = low_level::emulate_default_handler(signal);
     std::process::exit(128 + signal)
 }

@@ -1,4 +1,4 @@
-//! The stack of the calling thread, which may be smaller than usual: `ulimit -s` and `RUST_MIN_STACK` say.
+//! The stack of the calling thread. `ulimit -s` and `RUST_MIN_STACK` can make it smaller than usual.
 
 use std::{mem::MaybeUninit, ptr};
 
@@ -7,14 +7,14 @@ thread_local! {
     static LOWEST: Option<usize> = find();
 }
 
-/// Returns the lowest address of the calling thread's stack, where the system says it.
+/// Returns the lowest address of the calling thread's stack, if the system knows it.
 ///
-/// The first call reads a file. A thread that enters the jail makes that call before.
+/// The first call reads a file, so a thread must make it before it enters the jail.
 pub fn lowest() -> Option<usize> {
     LOWEST.with(|lowest| *lowest)
 }
 
-/// Returns about the address that the stack has come to.
+/// Returns the approximate value of the stack pointer.
 pub fn pointer() -> usize {
     let here = 0_u8;
     (&raw const here).addr()

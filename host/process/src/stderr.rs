@@ -1,34 +1,48 @@
-//! Lines for standard error that wait: while a view has the terminal they would write across it.
+//! Standard error: lines are written at once, or held back while something else has the terminal.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    io::{self, Write},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
-/// The most lines that wait. A guest can cause as many as it likes.
-const MOST: usize = 100;
+use crate::deadline_writer::DeadlineWriter;
 
-/// The lines that wait, while lines do. Like standard error, they are the process's.
+/// The largest number of lines that are held back. Untrusted work can cause any number.
+const MAX_HELD: usize = 100;
+
+/// The lines that are held back, if they are. The list is global, as standard error is.
 static HELD: Mutex<Option<Held>> = Mutex::new(None);
 
 #[derive(Default)]
 struct Held {
     lines: Vec<String>,
-    /// How many came after there were enough.
+    /// The number of further lines.
     more: u64,
 }
 
-/// While it lives, complaints wait; then they are written.
-pub struct Silenced(());
+/// Holds lines back while it lives. Dropping it writes them.
+pub struct HeldBack(());
 
-/// Has all complaints wait from now on.
-pub fn hold_complaints() -> Silenced {
+/// Holds all lines back from now on.
+pub fn hold_back() -> HeldBack {
     lock().get_or_insert_default();
-    Silenced(())
+    HeldBack(())
 }
 
-/// Whether a line waits now, rather than being written.
-pub(crate) fn holds(line: &str) -> bool {
+/// Writes text and a line's end to standard error, or holds it back. The caller has made control characters harmless.
+///
+/// A failure has no consequence: a program without standard error has nowhere to report it.
+pub fn warn(text: &str) {
+    if !is_held(text) {
+        let _ = DeadlineWriter::new(io::stderr()).write_all(format!("{text}\n").as_bytes());
+    }
+}
+
+/// Holds text back if lines are held back now. Returns true if it did.
+fn is_held(text: &str) -> bool {
     match lock().as_mut() {
         None => return false,
-        Some(held) if held.lines.len() < MOST => held.lines.push(line.into()),
+        Some(held) if held.lines.len() < MAX_HELD => held.lines.push(text.into()),
         Some(held) => held.more += 1,
     }
     true
@@ -38,12 +52,12 @@ fn lock() -> MutexGuard<'static, Option<Held>> {
     HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Drop for Silenced {
+impl Drop for HeldBack {
     fn drop(&mut self) {
         let Held { lines, more } = lock().take().unwrap_or_default();
-        lines.iter().for_each(|line| crate::output::complain_styled(line));
+        lines.iter().for_each(|line| warn(line));
         if more > 0 {
-            crate::output::complain_styled(&format!("... and {more} lines more"));
+            warn(&format!("... and {more} lines more"));
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Deadlines, of a run and of each turn, and a thread's own alarm: timers that get vCPU threads out of `KVM_RUN`.
+//! Deadlines of the work and of single threads, and alarms of threads: timers that interrupt system calls.
 //!
-//! A signal makes `KVM_RUN` return with `EINTR` (KVM API, 4.10 `KVM_RUN`), but one that arrives
-//! between the check of the flag and the call would be lost. So the watchdog sets the flag first
-//! and then sends the signal again and again, until the thread has taken its registration back:
-//! one of the signals finds the thread inside. An interruption of the process comes the same way.
+//! A signal makes a blocking system call return with `EINTR`, but it has no effect if it arrives between a thread's
+//! check of the flag and the call. Therefore the watchdog sets the flag first, and then sends the signal repeatedly
+//! until the thread drops its registration. One of the signals arrives during the call. An interruption of the
+//! process (SIGINT) reaches threads in the same way.
 
 use std::{
     cell::Cell,
@@ -17,40 +17,40 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::process::{
+use crate::{
     jail::{self, Jail},
     signals::{self, Signal},
 };
 
-/// How often threads are signalled once their time is up.
+/// The time between two signals to a thread whose time is up.
 const KICK_INTERVAL: Duration = Duration::from_millis(2);
 
-/// The watchdogs of this process, for an interruption: like signals, they are the process's.
+/// The watchdogs of this process, for an interruption. The list is global, as signals are.
 static RUNNING: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
 
-/// Has all watchdogs look whether the process is interrupted; whether there is one.
-pub fn wake_all() -> bool {
+/// Makes all watchdogs check whether the process is interrupted. Returns true if there is a watchdog.
+fn wake_all() -> bool {
     let running: Vec<_> = lock(&RUNNING).iter().filter_map(Weak::upgrade).collect();
     for shared in &running {
-        // With the lock, so that none is between its look and its sleep.
+        // The lock is held, so that the watchdog is not between its check and its sleep.
         let _state = lock(&shared.state);
         shared.changed.notify_all();
     }
     !running.is_empty()
 }
 
-/// Why a thread's time is up.
+/// The reason why a thread's time is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expiry {
     /// The process was interrupted.
     Interrupted(Signal),
-    /// The run's deadline passed, or the run was stopped.
+    /// The deadline of the whole work passed, or the work was stopped.
     Run,
-    /// The deadline of the thread's registration passed: its turn's.
+    /// The deadline of the thread's own registration passed.
     Turn,
 }
 
-/// The watchdog of one run. Dropping it ends its thread.
+/// The watchdog of one run of the work. Dropping it ends its thread.
 pub struct Watchdog {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -58,24 +58,24 @@ pub struct Watchdog {
 
 #[derive(Default)]
 struct Shared {
-    /// Whether the run's time is up.
+    /// True if the run's time is up.
     expired: AtomicBool,
     state: Mutex<State>,
-    /// What the watchdog waits for has changed.
+    /// Notified when the watchdog must read the state again.
     changed: Condvar,
-    /// A thread's time is up.
+    /// Notified when a thread's time may be up.
     expiry: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    /// Whether the watchdog is to end.
+    /// True if the watchdog's thread must end.
     over: bool,
     stopped: bool,
-    /// The run's deadline. `None` is so far off that the clock does not reach it.
+    /// The run's deadline. `None` is beyond the range of the clock.
     deadline: Option<Instant>,
     threads: Vec<Watched>,
-    /// When the watchdog looks at the clock again; `None` is not of its own accord.
+    /// The time at which the watchdog reads the clock again. `None` is never, unless it is notified.
     wakes: Option<Instant>,
 }
 
@@ -84,9 +84,9 @@ struct Watched {
     thread: libc::pthread_t,
     /// The registration's own deadline.
     deadline: Option<Instant>,
-    /// Whether that has passed.
+    /// True if that deadline has passed.
     expired: Arc<AtomicBool>,
-    /// When its system calls are to be interrupted, beside that.
+    /// Another time from which its system calls are interrupted.
     alarm: Option<Instant>,
 }
 
@@ -95,18 +95,19 @@ impl Watchdog {
     ///
     /// # Errors
     ///
-    /// The system gave no thread or no signal handler.
+    /// The system did not start a thread or install a signal handler.
     pub fn start(timeout: Duration) -> io::Result<Self> {
         Self::start_in(&Jail::Open, timeout)
     }
 
-    /// The same, with its thread in the jail.
+    /// Starts a watchdog whose thread is in the jail.
     ///
     /// # Errors
     ///
-    /// As [`start`](Self::start); or the jail cannot be entered.
+    /// As [`start`](Self::start), or the system refused the jail.
     pub fn start_in(jail: &Jail, timeout: Duration) -> io::Result<Self> {
         install_handler()?;
+        signals::on_signal(wake_all);
         let shared = Arc::new(Shared::default());
         shared.set(timeout);
         lock(&RUNNING).push(Arc::downgrade(&shared));
@@ -115,12 +116,12 @@ impl Watchdog {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Sets the run's deadline anew, to `timeout` from now, whether it has passed or not.
+    /// Sets the run's deadline to `timeout` from now, even if it has passed.
     pub fn set(&self, timeout: Duration) {
         self.shared.set(timeout);
     }
 
-    /// Has the run expire now, or, with `false`, at its deadline again.
+    /// Makes the run expire now, or, with `false`, at its deadline again.
     pub fn stop(&self, stopped: bool) {
         let mut state = lock(&self.shared.state);
         state.stopped = stopped;
@@ -128,9 +129,9 @@ impl Watchdog {
         self.shared.changed.notify_all();
     }
 
-    /// Registers the calling thread, with a deadline of its own if it is to have one: once that or the
-    /// run's has passed, its system calls are interrupted until the registration is dropped. The thread
-    /// must check [`expiry`](Registration::expiry) whenever it is interrupted, and before each `KVM_RUN`.
+    /// Registers the calling thread, perhaps with a deadline of its own. When that deadline or the run's has passed,
+    /// the watchdog interrupts its system calls until the registration is dropped. The thread must check
+    /// [`expiry`](Registration::expiry) after each interruption, and before each blocking call.
     pub fn watch_this_thread(&self, timeout: Option<Duration>) -> Registration<'_> {
         // SAFETY: pthread_self has no preconditions.
         let thread = unsafe { libc::pthread_self() };
@@ -140,7 +141,7 @@ impl Watchdog {
         let registration = Registration { shared: &self.shared, expired: Arc::clone(&expired), alarm };
         let mut state = lock(&self.shared.state);
         state.threads.push(Watched { thread, deadline, expired, alarm: None });
-        // A thread whose time is up before it begins is to be kicked as well.
+        // The time of a thread can be up before it begins.
         if registration.expiry().is_some() || state.is_sooner(deadline) {
             self.shared.changed.notify_all();
         }
@@ -156,23 +157,24 @@ impl Drop for Watchdog {
         lock(&self.shared.state).over = true;
         self.shared.changed.notify_all();
         if let Some(thread) = self.thread.take() {
-            // The thread has nothing to report; should it have panicked, its message is out.
+            // The thread returns nothing. If it has panicked, its message is already written.
             let _ = thread.join();
         }
     }
 }
 
-/// A thread under watch. It must be dropped on the thread that made it, while that still runs.
+/// A thread under watch. The thread that made the registration must drop it before it ends.
 pub struct Registration<'a> {
     shared: &'a Shared,
-    /// Whether its own deadline has passed.
+    /// True if its own deadline has passed.
     expired: Arc<AtomicBool>,
-    /// What the watchdog knows of the thread's alarm.
+    /// The alarm that the watchdog has for this thread.
     alarm: Cell<Option<Instant>>,
 }
 
 impl Registration<'_> {
-    /// Has this thread's system calls interrupted from then on, too, until another time is set, or none.
+    /// Sets the alarm: the watchdog also interrupts this thread's system calls from then on, until another time or
+    /// `None` is set.
     pub fn set_alarm(&self, alarm: Option<Instant>) {
         if self.alarm.replace(alarm) == alarm {
             return;
@@ -186,8 +188,8 @@ impl Registration<'_> {
         }
     }
 
-    /// Stops the clock until the pause is dropped: the run's deadline and this thread's are put off by as
-    /// long as it lasts. The thread has no alarm then.
+    /// Stops the clock until the pause is dropped. The run's deadline and this thread's move by the length of the
+    /// pause. The pause removes the thread's alarm.
     pub fn pause(&self) -> Pause<'_> {
         self.set_alarm(None);
         let now = Instant::now();
@@ -198,7 +200,7 @@ impl Registration<'_> {
         Pause { registration: self, run, own }
     }
 
-    /// Sleeps until then, or until this thread's time is up if that is sooner.
+    /// Sleeps until `then`, or until this thread's time is up if that is earlier.
     pub fn sleep_until(&self, then: Instant) {
         let mut state = lock(&self.shared.state);
         while self.expiry().is_none() {
@@ -214,7 +216,7 @@ impl Registration<'_> {
         Arc::ptr_eq(&watched.expired, &self.expired)
     }
 
-    /// Whether the thread's time is up, and why.
+    /// Returns the reason why the thread's time is up, or `None` if it is not.
     pub fn expiry(&self) -> Option<Expiry> {
         match signals::signal() {
             Some(signal) => Some(Expiry::Interrupted(signal)),
@@ -234,7 +236,7 @@ impl Drop for Registration<'_> {
     }
 }
 
-/// A clock that stands still, with the time that is left of the run and of the thread's turn.
+/// A stopped clock, with the remaining time of the run and of the thread.
 pub struct Pause<'a> {
     registration: &'a Registration<'a>,
     run: Option<Duration>,
@@ -262,7 +264,7 @@ fn has_passed(deadline: Option<Instant>, now: Instant) -> bool {
     deadline.is_some_and(|deadline| deadline <= now)
 }
 
-/// What a mutex of this module holds is whole at every point at which a thread could panic.
+/// Locks a mutex, even after a panic: the values in this module's mutexes are valid at every point of a panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -279,7 +281,7 @@ impl Shared {
         }
     }
 
-    /// The watchdog thread: waits for the next deadline, and kicks whoever's time is up.
+    /// Runs the watchdog's thread: waits for the next deadline, and signals the threads whose time is up.
     fn watch(&self) {
         let mut state = lock(&self.state);
         while !state.over {
@@ -294,7 +296,7 @@ impl Shared {
         }
     }
 
-    /// Kicks the threads whose time is up; whether there are any.
+    /// Signals the threads whose time is up. Returns true if there are any.
     fn kick(&self, state: &State, now: Instant) -> bool {
         let expired = state.is_over(now);
         self.expired.store(expired, Ordering::Relaxed);
@@ -314,18 +316,18 @@ impl Shared {
 }
 
 impl State {
-    /// Whether the run's time is up.
+    /// Returns true if the run's time is up.
     fn is_over(&self, now: Instant) -> bool {
         self.stopped || has_passed(self.deadline, now)
     }
 
-    /// The first deadline or alarm after `now`.
+    /// Returns the first deadline or alarm after `now`.
     fn next(&self, now: Instant) -> Option<Instant> {
         let own = self.threads.iter().flat_map(|watched| [watched.deadline, watched.alarm]).flatten();
         own.chain(self.deadline).filter(|&deadline| deadline > now).min()
     }
 
-    /// Whether a new deadline is before the watchdog's next look, so that it must be woken.
+    /// Returns true if a new deadline is before the watchdog's next check, so that it must be notified.
     fn is_sooner(&mut self, deadline: Option<Instant>) -> bool {
         let sooner = deadline.is_some_and(|new| self.wakes.is_none_or(|wakes| new < wakes));
         if sooner {
@@ -335,18 +337,18 @@ impl State {
     }
 }
 
-/// The signal that interrupts `KVM_RUN`. The program uses it for nothing else.
+/// Returns the signal that interrupts system calls. The program uses it for nothing else.
 fn kick_signal() -> libc::c_int {
     libc::SIGRTMIN()
 }
 
 fn kick(thread: libc::pthread_t) {
-    // SAFETY: the thread is registered, and the registration, which the caller's lock holds in
-    // place, is dropped by the thread itself: so it is alive.
+    // SAFETY: the thread is alive, because it drops its registration itself, for which it needs the lock that the
+    // caller holds.
     unsafe { libc::pthread_kill(thread, kick_signal()) };
 }
 
-/// Gives the signal a handler that does nothing, and no automatic restart of system calls.
+/// Installs a handler that does nothing, without automatic restart of system calls.
 fn install_handler() -> io::Result<()> {
     extern "C" fn interrupted(_signal: libc::c_int) {}
     // SAFETY: sigaction is a plain C structure, for which all-zero is valid: no flags (so no

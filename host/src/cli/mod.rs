@@ -6,6 +6,7 @@ mod guests;
 mod jail;
 mod limits;
 mod run;
+pub mod status;
 mod test;
 pub mod values;
 mod view;

@@ -3,8 +3,7 @@
 use crate::{
     debug::{gdb, trace},
     kvm::System,
-    lab::error::Error,
-    process::jail::Needs,
+    lab::{error::Error, needs::Needs},
     vmm::machine::Machine,
 };
 

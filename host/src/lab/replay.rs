@@ -15,6 +15,7 @@ use crate::{
     lab::{
         error::Error,
         exchange::{self, Guests, Plan},
+        failure::Difference,
         limits::Limits,
         observe::Observe,
         schedule,
@@ -141,18 +142,6 @@ enum Stopped {
     Difference(Difference),
 }
 
-/// What a replay found to be different.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it differs at turn {turn}\n  recorded: {recorded}\n  replayed: {replayed}")]
-pub struct Difference {
-    /// The turn, from 1.
-    pub turn: u64,
-    /// The recorded side, as JSON.
-    pub recorded: String,
-    /// The replayed side, as JSON.
-    pub replayed: String,
-}
-
 impl Checker<'_> {
     fn check_images(&mut self, run: &Run<'_>) -> io::Result<()> {
         let mut guests = self.recording.run.guests.iter().zip(run.guests.iter().map(RecordedGuest::from));
@@ -190,7 +179,7 @@ impl Checker<'_> {
         let turns = steps.iter().filter(|step| matches!(step, Step::Turn(_))).count();
         let crashed = steps.iter().any(|step| matches!(step, Step::Crash(_)));
         match outcome {
-            Err(Error::Guest(error)) if crashed && !error.end.is_the_clocks() => {}
+            Err(Error::Guest(error)) if crashed && !error.end.is_time_dependent() => {}
             outcome => outcome?,
         }
         if let Some(missing) = steps.get(self.next) {

@@ -9,12 +9,15 @@ use std::{
 use crate::{
     debug::crash_report::Report,
     lab::{
-        error::{Error, GuestEnd, GuestError, Place},
+        error::Error,
+        failure::{GuestError, GuestPosition},
+        guest_end::GuestEnd,
         limits::Limits,
+        needs::Needs,
     },
     output::{self, Sink},
     process::{
-        jail::{Jail, Needs, Thread},
+        jail::Jail,
         watchdog::{Expiry, Watchdog},
     },
     runlog::event::{
@@ -59,7 +62,7 @@ impl<'a> Session<'a> {
     ///
     /// [`Error::Jail`]: the system refused it.
     pub fn confine(&self) -> Result<(), Error> {
-        self.jail.enter(Thread::Vcpu(self.needs)).map_err(Error::Jail)
+        self.jail.enter(&self.needs.thread()).map_err(Error::Jail)
     }
 
     /// A session with the same limits and another output, for one more run of the same threads. Its clock
@@ -261,8 +264,8 @@ pub fn guest_error(machine: &Machine, turn: Option<u64>, end: GuestEnd) -> Error
     Error::Guest(Box::new(GuestError { at: place(machine, turn), end, evidence }))
 }
 
-fn place(machine: &Machine, turn: Option<u64>) -> Place {
-    Place { vm: machine.vm(), name: machine.name().into(), turn }
+fn place(machine: &Machine, turn: Option<u64>) -> GuestPosition {
+    GuestPosition { vm: machine.vm(), name: machine.name().into(), turn }
 }
 
 /// The error that a machine's guest did what the experiment does not allow.
@@ -304,8 +307,8 @@ pub fn crash_event(error: &GuestError) -> CrashEvent<'_> {
 /// Says of a guest whose time was up that it was stepped, if it was: it may be slow, and not wrong.
 fn mention_steps(error: &GuestError, machines: &[Machine]) {
     let machine = machines.iter().find(|machine| machine.vm() == error.at.vm);
-    if let Some(stepped) = machine.filter(|_| error.end.is_the_clocks()).and_then(Machine::stepped) {
-        let Place { vm, name, .. } = &error.at;
+    if let Some(stepped) = machine.filter(|_| error.end.is_time_dependent()).and_then(Machine::stepped) {
+        let GuestPosition { vm, name, .. } = &error.at;
         output::complain(&format!(
             "VM {vm}, {name} was stepped, which is slow, and came to {stepped} instructions; --timeout SECONDS gives it longer"
         ));

@@ -7,12 +7,13 @@ use crate::{
     lab::{
         error::Error,
         limits::Limits,
+        needs::Needs,
         observe::Observe,
         open,
         session::{self, Session},
     },
     output::{self, Sink},
-    process::jail::{Jail, Needs},
+    process::jail::Jail,
     runlog::event::{Event, ExitEvent, ScreenEvent},
     vmm::{
         boot::Parameters,

@@ -8,10 +8,11 @@ use guestlab::{
     kvm::System,
     lab::{
         exchange::{Cast, Guests, Stage, boot},
+        needs::Needs,
         session::Session,
     },
     output::Silence,
-    process::jail::{Jail, Needs},
+    process::jail::Jail,
     runlog::ring_check::Orders,
     vmm::machine::Machine,
 };

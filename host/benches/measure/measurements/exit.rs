@@ -2,11 +2,8 @@
 
 use guest_abi::{layout::DEFAULT_MEMORY, mode::CpuMode};
 use guestlab::{
-    lab::limits::Limits,
-    process::{
-        jail::{Jail, Needs, Thread},
-        watchdog::Watchdog,
-    },
+    lab::{limits::Limits, needs::Needs},
+    process::{jail::Jail, watchdog::Watchdog},
     vmm::{
         boot::Parameters,
         image::{Image, ImageFormat, Request},
@@ -30,7 +27,7 @@ pub(super) fn measure(mode: &str, exits: u64, jail: &Jail) -> Outcome {
     let mut machine = Machine::new(&system, &image, parameters, Secrets::Unspoken)?;
 
     let watchdog = Watchdog::start_in(jail, limits().timeout)?;
-    jail.enter(Thread::Vcpu(Needs::default()))?;
+    jail.enter(&Needs::default().thread())?;
     let registration = watchdog.watch_this_thread(None);
     let mut run_to = |exits| {
         let limits = Limits { max_exits: Some(exits), ..limits() };

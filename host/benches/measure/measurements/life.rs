@@ -10,9 +10,9 @@ use std::{
 use guest_abi::layout::DEFAULT_MEMORY;
 use guestlab::{
     kvm::{EmptyVm, Exit, System},
-    lab::session::Session,
+    lab::{needs::Needs, session::Session},
     output::Silence,
-    process::jail::{Jail, Needs},
+    process::jail::Jail,
     vmm::{
         boot::{Launch, Parameters},
         image::{Image, Request},

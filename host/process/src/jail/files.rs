@@ -1,4 +1,4 @@
-//! The files that the process was started with. A guest that took over a thread could use them.
+//! The files that the process was started with. Work that took over a thread could use them.
 
 use std::{
     ffi::c_int,
@@ -9,14 +9,14 @@ use std::{
 /// The files, until they are closed.
 static INHERITED: Mutex<Vec<c_int>> = Mutex::new(Vec::new());
 
-/// Takes note of the open files beyond standard input, output and error. To be called before one is opened.
+/// Remembers the open files beyond standard input, output and error. Call this before any file is opened.
 ///
-/// They stay open until a guest runs: an option may name one, as `/dev/fd/63`.
+/// They stay open until a worker enters the jail, since an option may name one, such as `/dev/fd/63`.
 pub fn note_inherited_files() {
     let Ok(folder) = fs::read_dir("/proc/self/fd") else { return };
     let names = folder.filter_map(|file| file.ok()?.file_name().to_str()?.parse().ok());
     let mut files: Vec<c_int> = names.filter(|file| *file > libc::STDERR_FILENO).collect();
-    // One was the folder's.
+    // One of them was the folder itself.
     files.retain(|&file| is_open(file));
     *INHERITED.lock().unwrap_or_else(PoisonError::into_inner) = files;
 }
@@ -25,7 +25,7 @@ pub fn note_inherited_files() {
 pub(super) fn close_inherited() {
     let files = std::mem::take(&mut *INHERITED.lock().unwrap_or_else(PoisonError::into_inner));
     for file in files {
-        // SAFETY: it was open when the process started, so that no part of the program has it.
+        // SAFETY: it was open when the process started, so no part of the program owns it.
         unsafe { libc::close(file) };
     }
 }

@@ -1,6 +1,9 @@
-//! The lists as filters for the kernel (seccomp(2)).
+//! The lists of system calls as filters for the kernel (seccomp(2)).
 
-use std::{collections::BTreeMap, io, process};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    io, process,
+};
 
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
@@ -9,18 +12,26 @@ use seccompiler::{
 
 use super::calls::{Argument, Call, Test, Thread};
 
-/// The filter of a kind of thread; `without` is left out of it. A call that does not pass raises SIGSYS,
-/// which no thread survives (see `alarm.rs`).
+/// Returns the filter of a kind of thread, without the call `without`. A call that does not pass raises SIGSYS,
+/// which kills the process (see `sigsys.rs`).
 ///
 /// # Errors
 ///
-/// A bug of ours: a list that does not make a filter.
-pub fn program(thread: Thread, without: Option<&str>) -> io::Result<BpfProgram> {
+/// The list cannot become a filter, which is a bug in the list.
+pub fn program(thread: &Thread, without: Option<&str>) -> io::Result<BpfProgram> {
     let without = without.and_then(|name| name.strip_prefix(thread.name())?.strip_prefix('/'));
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
     for call in thread.calls() {
-        if without != Some(call.name) {
-            rules.entry(call.number).or_default().extend(rule(call)?);
+        if without == Some(call.name) {
+            continue;
+        }
+        match (rules.entry(call.number), rule(call)?) {
+            (Entry::Vacant(entry), rule) => {
+                entry.insert(rule.into_iter().collect());
+            }
+            (Entry::Occupied(mut entry), Some(rule)) if !entry.get().is_empty() => entry.get_mut().push(rule),
+            // Without rules the number passes always, so that the other entry would have no effect.
+            _ => return Err(io::Error::other(format!("{} is listed in two ways", call.name))),
         }
     }
     let filter = SeccompFilter::new(rules, SeccompAction::Trap, SeccompAction::Allow, TargetArch::x86_64);
@@ -39,7 +50,7 @@ pub(super) fn apply(program: &BpfProgram) -> io::Result<()> {
     })
 }
 
-/// Whether this kernel has filters that raise SIGSYS (Linux 4.14 and later can be asked).
+/// Returns true if this kernel has filters that raise SIGSYS. Linux 4.14 and later can answer.
 pub(super) fn is_available() -> bool {
     let action: u32 = libc::SECCOMP_RET_TRAP;
     // SAFETY: the call reads one number.
@@ -48,9 +59,10 @@ pub(super) fn is_available() -> bool {
     outcome == 0
 }
 
-/// A call's rule; none is that all of them pass.
+/// Returns the rule of a call, or none if the call passes with any arguments.
 fn rule(call: &Call) -> io::Result<Option<SeccompRule>> {
-    let conditions = call.arguments.iter().map(condition).collect::<io::Result<Vec<_>>>()?;
+    let request = call.request.map(|request| (1, Test::Is(request)));
+    let conditions = request.iter().chain(call.arguments).map(condition).collect::<io::Result<Vec<_>>>()?;
     match conditions.is_empty() {
         true => Ok(None),
         false => SeccompRule::new(conditions).map(Some).map_err(io::Error::other),
@@ -73,18 +85,16 @@ fn condition(&(index, test): &Argument) -> io::Result<SeccompCondition> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::jail::Needs;
+    use crate::jail::calls::{any, ioctl};
 
     #[test]
     fn a_number_that_passes_always_has_no_other_rule() {
-        let all = Needs { explores: true, foreign: true, steps: true, gdb: true, gdb_file: true };
-        for thread in [Thread::Vcpu(all), Thread::Watchdog, Thread::Signals] {
-            let calls = thread.calls();
-            for call in &calls {
-                let same: Vec<_> = calls.iter().filter(|other| other.number == call.number).collect();
-                assert!(!call.arguments.is_empty() || same.len() == 1, "{}", call.name);
-            }
-            assert!(program(thread, None).is_ok());
+        for thread in [Thread::Worker(Vec::new()), Thread::Watchdog, Thread::Signals] {
+            assert!(program(&thread, None).is_ok());
         }
+        const ANY: &[Call] = &[any("ioctl", libc::SYS_ioctl)];
+        const ONE: &[Call] = &[ioctl("ioctl FIONCLEX", libc::FIONCLEX)];
+        assert!(program(&Thread::Worker(vec![ANY]), None).is_err());
+        assert!(program(&Thread::Worker(vec![ONE]), None).is_ok());
     }
 }

@@ -1,6 +1,6 @@
 //! The heap of a process whose threads are in the jail.
 
-/// Has all threads share one arena of the C library's heap. To be called before there is a second thread.
+/// Makes all threads share one arena of the C library's heap. Call this before a second thread starts.
 ///
 /// Without this each thread gets an arena of its own. When such an arena shrinks, or when there are many of
 /// them, the library reads files of the kernel's (`/proc/sys/vm/overcommit_memory`, the number of CPUs). A

@@ -1,11 +1,10 @@
-//! The jail: before a guest's first instruction each thread gives up what it does not need any more. A
-//! guest that had found a way to take over a thread would find it without rights, and with the few system
-//! calls that are listed in `calls.rs`.
+//! The jail: each thread gives up its rights, and the system calls that it does not need, before untrusted work
+//! begins. If that work took over a thread, it would have no rights and only a few system calls.
 //!
-//! What is needed later is opened before; threads are started before. `docs/security.md` says what this
-//! protects from, and what not.
+//! A process opens files and starts threads before it enters the jail. `docs/security.md` lists what the jail
+//! protects against.
 
-mod calls;
+pub mod calls;
 mod files;
 mod filter;
 mod heap;
@@ -14,31 +13,32 @@ mod sigsys;
 
 use std::{io, sync::mpsc, thread::JoinHandle};
 
-use crate::process::stack;
+use crate::stack;
 
-pub use calls::{Argument, Call, Needs, Test, Thread};
+pub use calls::{Call, Thread};
 pub use files::note_inherited_files;
 pub use filter::program;
 pub use heap::share_one_arena;
 pub use privileges::{confine as give_up_rights, shed as shed_set_user_id};
 pub use sigsys::VIOLATION;
 
-/// How a process is confined while guests run.
+/// The confinement of the threads of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Jail {
-    /// Not at all: it is to do other things afterwards. Tests are such.
+    /// None, because the process does other things afterwards. Tests use it.
     Open,
-    /// Without capabilities and without a way to new rights, but with every system call.
+    /// No capabilities and no way to new rights, but every system call.
     Rights,
-    /// With the listed system calls only.
+    /// No rights, and the listed system calls only.
     Calls {
-        /// A call to be left out of the lists, as `THREAD/CALL`: what shows that it is needed.
+        /// A call to leave out of the lists, as `THREAD/CALL`. A test shows with it that the call is needed.
         without: Option<String>,
     },
 }
 
 impl Jail {
-    /// The jail that was asked for, as far as this kernel has it.
+    /// Returns [`Calls`](Self::Calls) if it is wanted (`filtered`) and this kernel has filters, otherwise
+    /// [`Rights`](Self::Rights).
     pub fn new(filtered: bool, without: Option<&str>) -> Self {
         match filtered && is_available() {
             true => Self::Calls { without: without.map(str::to_owned) },
@@ -46,28 +46,29 @@ impl Jail {
         }
     }
 
-    /// Prepares the process: from now on a call that is not listed is told of before it kills, and a panic
-    /// is told of without files being read for it.
+    /// Prepares the process: from now on it names a call that is not listed before it dies of it.
+    ///
+    /// `report` writes the messages of panics. They have no backtrace, because that would need files.
     ///
     /// # Errors
     ///
-    /// The system gave no signal handler.
-    pub fn prepare(&self) -> io::Result<()> {
+    /// The system did not install a signal handler.
+    pub fn prepare(&self, report: fn(&str)) -> io::Result<()> {
         match self {
             Self::Open | Self::Rights => Ok(()),
-            Self::Calls { .. } => sigsys::install(),
+            Self::Calls { .. } => sigsys::install(report),
         }
     }
 
-    /// Confines the calling thread, for good.
+    /// Confines the calling thread forever.
     ///
     /// # Errors
     ///
     /// The system refused a call.
-    pub fn enter(&self, thread: Thread) -> io::Result<()> {
-        // A thread in the jail can open no file to find it.
+    pub fn enter(&self, thread: &Thread) -> io::Result<()> {
+        // The first call opens a file, which a thread in the jail cannot do.
         stack::lowest();
-        if *self != Self::Open && matches!(thread, Thread::Vcpu(_)) {
+        if *self != Self::Open && matches!(thread, Thread::Worker(_)) {
             files::close_inherited();
         }
         match self {
@@ -82,23 +83,23 @@ impl Jail {
     }
 }
 
-/// Starts a thread that is in the jail when this returns.
+/// Starts a thread, and waits until it is in the jail.
 ///
 /// # Errors
 ///
-/// The system gave no thread, or refused a call.
+/// The system did not start a thread, or refused a call.
 pub fn spawn(
     jail: &Jail,
     thread: Thread,
     body: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
-    let (told, entered) = mpsc::sync_channel(1);
+    let (sender, entered) = mpsc::sync_channel(1);
     let jail = jail.clone();
     let spawned = std::thread::Builder::new().name(thread.name().into()).spawn(move || {
-        let outcome = jail.enter(thread);
+        let outcome = jail.enter(&thread);
         let is_in = outcome.is_ok();
-        // Whoever started it waits for this.
-        let _ = told.send(outcome);
+        // The thread that started this one waits for the outcome.
+        let _ = sender.send(outcome);
         if is_in {
             body();
         }
@@ -107,7 +108,7 @@ pub fn spawn(
     Ok(spawned)
 }
 
-/// Whether this kernel has what the jail is made of.
+/// Returns true if this kernel has the filters that the jail needs.
 pub fn is_available() -> bool {
     filter::is_available()
 }

@@ -1,12 +1,12 @@
-//! Rights: guests run with no more than the caller of the program has, and with none that is not needed.
+//! Rights: the process has no more than its caller, and its threads have none that they do not need.
 
 use std::io;
 
 /// The version of `capset`'s structures that has 64 capabilities (capset(2), `_LINUX_CAPABILITY_VERSION_3`).
 const CAPABILITY_VERSION: u32 = 0x2008_0522;
 
-/// Gives up what a set-user-ID or set-group-ID bit has given to the process: it has no use for it. To be
-/// done before there is a second thread or an open file.
+/// Gives up the rights of a set-user-ID or set-group-ID bit. Call this before a second thread starts or a file is
+/// opened.
 ///
 /// # Errors
 ///
@@ -24,7 +24,7 @@ pub fn shed() -> io::Result<()> {
     no_new_rights()
 }
 
-/// Takes all capabilities from the calling thread, for good.
+/// Takes all capabilities from the calling thread forever.
 ///
 /// # Errors
 ///
@@ -39,8 +39,8 @@ pub fn confine() -> io::Result<()> {
     check(if outcome == 0 { 0 } else { -1 })
 }
 
-/// From now on no program that the thread could start has rights that it has not (prctl(2),
-/// `PR_SET_NO_NEW_PRIVS`); threads that it starts inherit it.
+/// Keeps the programs that the thread may start from gaining rights (prctl(2), `PR_SET_NO_NEW_PRIVS`). Threads that
+/// it starts inherit this.
 fn no_new_rights() -> io::Result<()> {
     // SAFETY: it takes numbers only.
     check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })

@@ -1,44 +1,41 @@
-//! The last words of a process in the jail. Each is one message, after which the process dies of a signal.
+//! The message of a process in the jail that is about to die of a signal.
 //!
-//! A system call that is not listed raises SIGSYS. Where a thread's signals are blocked (it ends, or signals
-//! another) the kernel kills at once, and nothing is said. A fault raises SIGSEGV or SIGBUS; the standard library's
-//! handler of these makes a call that is not listed, so there is one here.
+//! A system call that is not listed raises SIGSYS. While a thread's signals are blocked (at its end, or while it
+//! signals another) the kernel kills at once, without a message. A fault raises SIGSEGV or SIGBUS. The standard
+//! library's handler of these makes a call that is not listed, so this file has its own.
 
 use std::{ffi::c_int, io, mem::MaybeUninit, panic, ptr};
 
-use crate::output;
-
-/// What the message begins with.
+/// The beginning of the message about a call that is not listed.
 pub const VIOLATION: &str = "guestlab: killed by its own jail: system call ";
 
-/// What it ends with.
+/// The end of that message.
 const ADVICE: &str = " is not among those that it may make while guests run\n  \
     try: please report this, with the version of the C library; --no-seccomp runs without the jail\n";
 
-/// What a message about a fault ends with.
+/// The end of a message about a fault.
 const FAULT_ADVICE: &str =
     "\n  try: please report this, with the command; it is a bug of this program or a library\n";
 
-/// The room for a message.
+/// The size of a message's buffer.
 const ROOM: usize = 256;
 
-/// The stack pointer's place among the registers of a context.
+/// The index of the stack pointer among the registers of a context.
 const STACK_POINTER: usize = libc::REG_RSP as usize;
 
-/// How far from the stack pointer an access can be when the stack is used up: the library's probes of large frames
-/// touch each page.
+/// The largest distance of an access from the stack pointer when the stack is used up. Probes of large frames touch
+/// each page.
 const PROBE: usize = 16 << 10;
 
-/// Has the process say what it dies of: a call that is not listed, or a fault. Has panics told of without a
-/// backtrace, for which files would have to be read.
+/// Installs handlers that name the call or the fault that the process dies of. Installs a panic hook without a
+/// backtrace, because a backtrace would need files; `report` writes its text.
 ///
 /// # Errors
 ///
-/// The system gave no handler.
-pub(super) fn install() -> io::Result<()> {
-    panic::set_hook(Box::new(|panic| {
-        output::complain_lines(&panic.to_string());
-        output::complain("  for a backtrace: RUST_BACKTRACE=1, and --no-seccomp");
+/// The system did not install a handler.
+pub(super) fn install(report: fn(&str)) -> io::Result<()> {
+    panic::set_hook(Box::new(move |panic| {
+        report(&format!("{panic}\n  for a backtrace: RUST_BACKTRACE=1, and --no-seccomp"));
     }));
     handle(libc::SIGSYS, call_refused)?;
     handle(libc::SIGSEGV, faulted)?;
@@ -47,8 +44,8 @@ pub(super) fn install() -> io::Result<()> {
 
 type Handler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut libc::c_void);
 
-/// Gives a signal a handler for one time: when it comes again, in whatever thread, there is none, and it kills. The
-/// handler has the thread's other stack, since the usual one may be used up.
+/// Installs a handler for one occurrence of a signal. When the signal comes again, in any thread, it kills. The
+/// handler runs on the thread's alternate stack, since the usual one may be used up.
 fn handle(signal: c_int, handler: Handler) -> io::Result<()> {
     // SAFETY: sigaction is a plain C structure, for which all-zero is valid: an empty mask.
     let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
@@ -61,9 +58,9 @@ fn handle(signal: c_int, handler: Handler) -> io::Result<()> {
     }
 }
 
-/// The handler of SIGSYS.
+/// Handles SIGSYS.
 extern "C" fn call_refused(_: c_int, information: *mut libc::siginfo_t, _: *mut libc::c_void) {
-    /// As much of `siginfo_t` as a call's number needs (sigaction(2), `si_syscall`).
+    /// The beginning of `siginfo_t`, up to the call's number (sigaction(2), `si_syscall`).
     #[repr(C)]
     struct Information {
         signal: [c_int; 4],
@@ -76,13 +73,13 @@ extern "C" fn call_refused(_: c_int, information: *mut libc::siginfo_t, _: *mut 
     message.push(VIOLATION).push_number(u64::from(number.unsigned_abs()), 10).push(ADVICE);
     message.write();
     loop {
-        // Not listed either; and there is no handler any more: the kernel kills the process.
+        // This call is not listed either, and the handler is gone, so the kernel kills the process.
         // SAFETY: it is not carried out, and had no effect on memory otherwise.
         unsafe { libc::syscall(libc::SYS_getppid) };
     }
 }
 
-/// The handler of SIGSEGV and SIGBUS.
+/// Handles SIGSEGV and SIGBUS.
 extern "C" fn faulted(signal: c_int, information: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the kernel hands over a siginfo_t, which is the handler's.
     let information = unsafe { &*information };
@@ -92,7 +89,7 @@ extern "C" fn faulted(signal: c_int, information: *mut libc::siginfo_t, context:
     let stack = unsafe { (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs[STACK_POINTER] };
     let stack = usize::try_from(stack).unwrap_or(0);
     let name = if signal == libc::SIGBUS { "SIGBUS" } else { "SIGSEGV" };
-    // What a process sent has no positive number (sigaction(2), `si_code`).
+    // A signal that a process sent does not have a positive code (sigaction(2), `si_code`).
     let is_sent = information.si_code <= 0;
     let mut message = Message::new();
     message.push("guestlab: it ends with ").push(name);
@@ -107,10 +104,10 @@ extern "C" fn faulted(signal: c_int, information: *mut libc::siginfo_t, context:
     if is_sent {
         die(signal);
     }
-    // The instruction faults again, and there is no handler any more.
+    // The instruction faults again, and the handler is gone, so the kernel kills the process.
 }
 
-/// Sends the thread a signal, which it gets when its handler is over.
+/// Sends the calling thread a signal, which arrives when its handler returns.
 fn die(signal: c_int) {
     // SAFETY: it has no preconditions.
     let process = unsafe { libc::getpid() };
@@ -120,7 +117,7 @@ fn die(signal: c_int) {
     unsafe { libc::syscall(libc::SYS_tgkill, process, thread, signal) };
 }
 
-/// A message, made without allocation or lock. What has no room is left out.
+/// A message, made without allocation or lock. Text beyond the buffer is left out.
 struct Message {
     bytes: [u8; ROOM],
     len: usize,
@@ -153,7 +150,7 @@ impl Message {
         self.push(std::str::from_utf8(&digits[first..]).unwrap_or_default())
     }
 
-    /// Writes it to standard error, in one call: another thread may be killed meanwhile, and this one with it.
+    /// Writes the message to standard error in one call, because the process may die at any time.
     fn write(&self) {
         // SAFETY: the pointer is to as many bytes.
         unsafe { libc::write(libc::STDERR_FILENO, self.bytes.as_ptr().cast(), self.len) };
@@ -174,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn every_message_has_room() {
+    fn every_message_fits() {
         let mut message = Message::new();
         message.push(VIOLATION).push_number(u64::from(u32::MAX), 10).push(ADVICE);
         assert!(message.len < ROOM);

@@ -26,16 +26,18 @@ pub use trial::Trial;
 use crate::{
     kvm::System,
     lab::{
-        error::{Error, GuestError},
+        error::Error,
         exchange::{self, Cast},
+        failure::GuestError,
         limits::Limits,
+        needs::Needs,
         observe::Observe,
         schedule,
         session::Session,
     },
     output::{self, Form, Silence},
     process::{
-        jail::{Jail, Needs},
+        jail::Jail,
         output_file::{Named, OutputFile, check_distinct},
     },
     runlog::{

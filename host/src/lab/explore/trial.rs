@@ -7,8 +7,9 @@ use guest_abi::ring::Capacity;
 use crate::{
     kvm::System,
     lab::{
-        error::{Error, GuestError},
+        error::Error,
         exchange::{self, Cast, Stage},
+        failure::GuestError,
         schedule,
         session::Session,
     },

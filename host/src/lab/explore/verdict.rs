@@ -8,11 +8,7 @@ use serde::Serialize;
 use super::{Found, Moved, Plan, Searched, Shrunk, Spent, Trial};
 use crate::runlog::json;
 use crate::{
-    lab::{
-        error::{Error, GuestEnd},
-        exchange::Cast,
-        session::crash_event,
-    },
+    lab::{error::Error, exchange::Cast, guest_end::GuestEnd, session::crash_event},
     output::{self, Form},
     runlog::{
         command_line::CommandLine,

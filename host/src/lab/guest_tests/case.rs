@@ -3,10 +3,7 @@
 use super::Plan;
 use crate::{
     kvm::{System, VcpuError},
-    lab::{
-        error::{Error, GuestEnd},
-        session::Session,
-    },
+    lab::{error::Error, guest_end::GuestEnd, session::Session},
     output::{Capture, visible, visible_line},
     vmm::{
         boot::Parameters,
@@ -99,12 +96,12 @@ fn complaint(outcome: Result<(), Error>, should_panic: Option<&str>) -> Result<O
 mod tests {
     use super::*;
     use crate::{
-        lab::error::{GuestError, Place},
+        lab::failure::{GuestError, GuestPosition},
         vmm::{fault::Crash, hypercall::PanicReport},
     };
 
     fn ended(end: GuestEnd) -> Result<(), Error> {
-        let at = Place { vm: 1, name: "g".into(), turn: None };
+        let at = GuestPosition { vm: 1, name: "g".into(), turn: None };
         Err(Error::Guest(Box::new(GuestError { at, end, evidence: None })))
     }
 

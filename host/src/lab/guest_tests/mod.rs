@@ -15,9 +15,9 @@ use select::Case;
 
 use crate::{
     kvm::{System, VcpuError, module_name},
-    lab::{error::Error, limits::Limits, open, session::Session},
+    lab::{error::Error, limits::Limits, needs::Needs, open, session::Session},
     output::Silence,
-    process::jail::{Jail, Needs},
+    process::jail::Jail,
     vmm::{
         image::{Image, Request},
         memory::check_size,

@@ -1,0 +1,118 @@
+//! The system calls of threads that run guests, beyond those of every worker.
+
+use crate::{
+    kvm::request,
+    process::jail::{
+        Thread,
+        calls::{Call, NOT_EXECUTABLE, Test::Is, any, ioctl, only, spare},
+    },
+};
+
+/// The features of a run that need further system calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// VMs are reset and created again.
+    pub explores: bool,
+    /// The guest is not built with guest-rt. The host's handlers of exceptions may stop it.
+    pub foreign: bool,
+    /// Guests are stepped.
+    pub steps: bool,
+    /// gdb is connected.
+    pub gdb: bool,
+    /// gdb's socket is a file, which is removed at the end.
+    pub gdb_file: bool,
+}
+
+impl Needs {
+    /// Returns the kind of the threads that run guests with these needs.
+    pub fn thread(self) -> Thread {
+        let lists = [
+            (true, GUEST),
+            (self.explores, EXPLORER),
+            (self.foreign, FOREIGN),
+            (self.steps, STEPS),
+            (self.gdb, GDB),
+            (self.gdb_file, GDB_FILE),
+        ];
+        Thread::Worker(lists.into_iter().filter(|(needed, _)| *needed).map(|(_, calls)| calls).collect())
+    }
+}
+
+/// Calls of every thread that runs guests. The first is the most frequent.
+const GUEST: &[Call] = &[
+    ioctl("ioctl KVM_RUN", request::RUN),
+    // The registers for a report, address translation for a hypercall, the guest's timer.
+    ioctl("ioctl KVM_GET_REGS", request::GET_REGS),
+    ioctl("ioctl KVM_GET_SREGS", request::GET_SREGS),
+    ioctl("ioctl KVM_TRANSLATE", request::TRANSLATE),
+    ioctl("ioctl KVM_INTERRUPT", request::INTERRUPT),
+];
+
+/// Calls of the explorer, which resets VMs, and creates new ones after a crash.
+const EXPLORER: &[Call] = &[
+    ioctl("ioctl KVM_SET_REGS", request::SET_REGS),
+    ioctl("ioctl KVM_SET_SREGS", request::SET_SREGS),
+    ioctl("ioctl KVM_SET_FPU", request::SET_FPU),
+    ioctl("ioctl KVM_SET_DEBUGREGS", request::SET_DEBUGREGS),
+    ioctl("ioctl KVM_SET_VCPU_EVENTS", request::SET_VCPU_EVENTS),
+    ioctl("ioctl KVM_CREATE_VM", request::CREATE_VM),
+    ioctl("ioctl KVM_GET_VCPU_MMAP_SIZE", request::GET_VCPU_MMAP_SIZE),
+    ioctl("ioctl KVM_CREATE_VCPU", request::CREATE_VCPU),
+    ioctl("ioctl KVM_SET_USER_MEMORY_REGION", request::SET_USER_MEMORY_REGION),
+    ioctl("ioctl KVM_SET_TSS_ADDR", request::SET_TSS_ADDR),
+    ioctl("ioctl KVM_SET_CPUID2", request::SET_CPUID2),
+    // The reset state of the first VM. Only guests' tests create their first VM in the jail.
+    ioctl("ioctl KVM_GET_FPU", request::GET_FPU),
+    ioctl("ioctl KVM_GET_DEBUGREGS", request::GET_DEBUGREGS),
+    ioctl("ioctl KVM_GET_VCPU_EVENTS", request::GET_VCPU_EVENTS),
+    // The run structure of a vCPU.
+    only(
+        "mmap MAP_SHARED",
+        libc::SYS_mmap,
+        &[(2, NOT_EXECUTABLE), (3, Is(libc::MAP_SHARED.cast_unsigned()))],
+    ),
+    // The width of the terminal, for the line that shows progress.
+    ioctl("ioctl TIOCGWINSZ", libc::TIOCGWINSZ),
+    // Paths are shown and recorded relative to the current folder.
+    any("getcwd", libc::SYS_getcwd),
+];
+
+/// Calls after a stop at a handler of the host: the guest continues at its own handler, or where it was.
+const FOREIGN: &[Call] =
+    &[ioctl("ioctl KVM_SET_REGS", request::SET_REGS), ioctl("ioctl KVM_SET_SREGS", request::SET_SREGS)];
+
+/// Calls for single steps and breakpoints. A guest that is stopped at a handler continues at its first instruction.
+const STEPS: &[Call] = &[
+    ioctl("ioctl KVM_SET_GUEST_DEBUG", request::SET_GUEST_DEBUG),
+    ioctl("ioctl KVM_SET_REGS", request::SET_REGS),
+    // For guests that use the trap flag or debug registers themselves.
+    spare(ioctl("ioctl KVM_GET_DEBUGREGS", request::GET_DEBUGREGS)),
+    spare(ioctl("ioctl KVM_SET_DEBUGREGS", request::SET_DEBUGREGS)),
+    spare(ioctl("ioctl KVM_GET_MSRS", request::GET_MSRS)),
+];
+
+/// Calls for the connection to gdb, and for its changes of a guest.
+const GDB: &[Call] = &[
+    ioctl("ioctl KVM_GET_FPU", request::GET_FPU),
+    ioctl("ioctl KVM_SET_FPU", request::SET_FPU),
+    ioctl("ioctl FIONBIO", libc::FIONBIO),
+    any("poll", libc::SYS_poll),
+    any("accept4", libc::SYS_accept4),
+    any("setsockopt", libc::SYS_setsockopt),
+    any("recvfrom", libc::SYS_recvfrom),
+];
+
+/// The call that removes the file of gdb's socket.
+const GDB_FILE: &[Call] = &[any("unlink", libc::SYS_unlink)];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::jail::program;
+
+    #[test]
+    fn all_lists_together_are_a_filter() {
+        let all = Needs { explores: true, foreign: true, steps: true, gdb: true, gdb_file: true };
+        assert!(program(&all.thread(), None).is_ok());
+    }
+}
