@@ -4,14 +4,15 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::base::environment;
+use crate::base::output;
+use crate::base::process;
+use crate::cargo;
 use crate::cli;
 use crate::error::{Error, Status};
 use crate::guests::{self, Catalog, Mode};
-use crate::output;
-use crate::process;
 use crate::toolchain;
 use crate::workspace::Workspace;
-use crate::{cargo, environment};
 
 /// One check: what it is called, and how it ended.
 type Check = (&'static str, fn(&Workspace) -> Result<Status, Error>);
