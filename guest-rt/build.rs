@@ -1,5 +1,5 @@
-//! Puts the linker script, and the addresses that it takes from `guest-abi`, where the linker
-//! of a guest finds them.
+//! Copies the linker script, and the addresses that it needs from
+//! `guest-abi`, to a folder on the search path of a guest's linker.
 
 use std::{env, fs, path::Path};
 
@@ -18,7 +18,7 @@ fn main() -> std::io::Result<()> {
     Ok(())
 }
 
-/// The generated include: a symbol for each address that `guest.ld` names.
+/// Returns the generated include file: a symbol for each address in `guest.ld`.
 fn layout_include() -> String {
     let facts = [
         ("IMAGE_BASE", layout::IMAGE_BASE),

@@ -1,5 +1,5 @@
-//! The consumer: each turn it takes numbers from the front of the ring, as many as it is told
-//! to, or a random number of them from none to all that are there.
+//! The consumer: each turn it takes numbers from the front of the ring.
+//! Their number is the turn's quota, or random, from 0 to all items.
 
 #![no_std]
 #![no_main]

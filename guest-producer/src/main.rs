@@ -1,5 +1,5 @@
-//! The producer: each turn it appends random numbers to the ring, as many as it is told to, or
-//! a random number of them from none to all that there is room for.
+//! The producer: each turn it appends random numbers to the ring. Their
+//! number is the turn's quota, or random, from 0 to the free slots.
 
 #![no_std]
 #![no_main]
@@ -10,7 +10,7 @@ use guest_rt::{
     ring::RingMailbox,
 };
 
-/// Items are small numbers, so that a person can follow them.
+/// Small items are easy to follow in a transcript.
 const ITEMS_BELOW: u32 = 100;
 
 guest_rt::entry!(main);

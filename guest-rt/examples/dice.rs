@@ -1,4 +1,4 @@
-//! Throws dice with the `rand` crate, on two generators: the runtime's own, and one of rand's.
+//! Throws dice with the `rand` crate, using two generators: the runtime's, and one from `rand`.
 
 #![no_std]
 #![no_main]

@@ -1,4 +1,4 @@
-//! Prints a line, and ends.
+//! Prints a line and ends.
 
 #![no_std]
 #![no_main]

@@ -1,5 +1,5 @@
-//! Says hello, and makes each of the course's hypercalls once. It prints the same text in every CPU
-//! mode; only with `--allow-hva` does the last line tell where the host has this guest's memory.
+//! Prints a greeting, and makes each of the course's hypercalls once. The text is the same in
+//! every CPU mode. With `--allow-hva` the last line has the host's address of this guest's memory.
 
 #![no_std]
 #![no_main]
@@ -9,7 +9,7 @@ use guest_rt::{boot, hypercall, print, println};
 
 guest_rt::entry!(main);
 
-/// No guest has memory there.
+/// An address without memory in every guest.
 const UNMAPPED: usize = 0xF000_0000;
 
 fn main() {

@@ -1,4 +1,4 @@
-//! Logs a record of each level, and one of a target of its own.
+//! Logs a record of each level, and one with its own target.
 
 #![no_std]
 #![no_main]

@@ -1,4 +1,4 @@
-//! Counts primes on the heap, with a sieve as large as its argument says (1000, where there is none).
+//! Counts primes on the heap, with a sieve of the size in its argument (default: 1000).
 
 #![no_std]
 #![no_main]

@@ -1,4 +1,4 @@
-//! Reads the host's clock: how long is a reading, and how long an interrupt that was asked for in 2 ms.
+//! Measures, with the host's clock, the time of a reading and the delay of an interrupt requested in 2 ms.
 
 #![no_std]
 #![no_main]

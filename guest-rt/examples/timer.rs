@@ -15,7 +15,7 @@ guest_rt::entry!(main);
 
 const PERIOD_IN_MICROSECONDS: u32 = 10_000;
 
-/// The interrupts so far.
+/// The number of interrupts so far.
 static TICKS: AtomicU32 = AtomicU32::new(0);
 
 fn main() {

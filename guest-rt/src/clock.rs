@@ -1,4 +1,4 @@
-//! The host's clock: how long this guest has been running.
+//! The host's clock: the time since this guest was started.
 //!
 //! ```ignore
 //! let start = Instant::now();
@@ -6,12 +6,12 @@
 //! println!("that took {} us", start.elapsed().as_micros());
 //! ```
 //!
-//! Use it to measure; to be woken after some time there is the [`timer`](crate::timer). It needs no
-//! instruction that a CPU or a mode may lack, and goes on while the guest is stopped, in the host or by a
-//! debugger. One exit a reading, which is some microseconds in itself: measure what takes longer, or many at
-//! a time.
+//! Use it to measure time. To be woken after some time, use the [`timer`](crate::timer).
+//! The clock needs no special CPU instruction. It also counts the time while the guest
+//! is stopped, in the host or by a debugger. Each reading costs one exit, which takes
+//! some microseconds. Measure longer work, or many repetitions at once.
 //!
-//! No two runs have the same time: a guest that reads a clock gives up that its run can be repeated.
+//! No two runs have the same time, so the run of a guest that reads the clock cannot be repeated.
 
 use core::{
     ops::{Add, Sub},
@@ -24,23 +24,23 @@ use crate::hypercall;
 
 const NANOSECONDS: u64 = 1_000_000_000;
 
-/// A point in time, as `std::time::Instant` is one: later ones are greater.
+/// A point in time, like `std::time::Instant`: later ones are greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instant {
-    /// Since the guest was started.
+    /// The time since the guest was started.
     since_start: Duration,
 }
 
 impl Instant {
-    /// When the guest was started.
+    /// The moment when the guest was started.
     pub const START: Self = Self { since_start: Duration::ZERO };
 
-    /// Now. One exit.
+    /// Returns the current time. One exit.
     pub fn now() -> Self {
         Self { since_start: duration(hypercall::clock()) }
     }
 
-    /// The time since then. One exit.
+    /// Returns the time that has passed since this moment. One exit.
     pub fn elapsed(self) -> Duration {
         Self::now() - self
     }
@@ -49,7 +49,7 @@ impl Instant {
 impl Sub for Instant {
     type Output = Duration;
 
-    /// The time from the other to this; none where the other is later.
+    /// Returns the time from `earlier` to this moment, or zero if `earlier` is later.
     fn sub(self, earlier: Self) -> Duration {
         self.since_start.saturating_sub(earlier.since_start)
     }
@@ -63,22 +63,22 @@ impl Add<Duration> for Instant {
     }
 }
 
-/// The ticks since this guest was started, which are the host's to count. One exit.
+/// Returns the host's count of ticks since this guest was started. One exit.
 pub fn ticks() -> u64 {
     hypercall::clock().ticks
 }
 
-/// The number of ticks in a second; it stays the same while a guest runs. One exit.
+/// Returns the number of ticks per second, which is constant while a guest runs. One exit.
 pub fn frequency() -> u64 {
     hypercall::clock().frequency
 }
 
-/// A reading as a time.
+/// Converts a reading to a duration.
 fn duration(Clock { ticks, frequency }: Clock) -> Duration {
-    // The host promises that it is not 0.
+    // The host promises a value above 0; a wrong host must not cause a division by zero.
     let frequency = frequency.max(1);
     let (seconds, rest) = (ticks / frequency, ticks % frequency);
-    // Right up to a frequency of 18 GHz.
+    // Exact for frequencies up to 18 GHz.
     let nanoseconds = rest.saturating_mul(NANOSECONDS) / frequency;
     #[expect(clippy::cast_possible_truncation, reason = "it is less than a second's")]
     Duration::new(seconds, nanoseconds as u32)

@@ -1,15 +1,15 @@
-//! The guest's console: [`print!`](crate::print) and [`println!`](crate::println), for what a guest has to
-//! say. What is of interest sometimes only is a record of the [log](mod@crate::log).
+//! The guest's console: [`print!`](crate::print) and [`println!`](crate::println), for the output
+//! of a guest. Use the [log](mod@crate::log) for records that are only sometimes of interest.
 //!
 //! ```ignore
 //! println!("hello from VM {}", guest_rt::boot::info().vm);
 //! ```
 //!
-//! Text is gathered in a buffer and leaves the guest once a call, or whenever the buffer is
-//! full. What prints while something is being printed, a value's own formatting or the handler of an
-//! [interrupt](crate::interrupts), does not wait for the buffer that is held below it: its text goes out
-//! by itself. One exit a call, and one more for every 256 bytes; text without anything to format goes out in
-//! one exit up to 64 KiB. The host shows control characters rather than obeying them.
+//! A buffer collects the text. It leaves the guest once per call, or when the buffer is full.
+//! Code that prints during another print (a value's own formatting, or the handler of an
+//! [interrupt](crate::interrupts)) does not wait for that buffer: its text leaves separately.
+//! Cost: one exit per call, and one more for every 256 bytes. Text without format arguments needs
+//! one exit for up to 64 KiB. The host makes control characters visible instead of obeying them.
 
 use core::fmt::{self, Write};
 
@@ -18,22 +18,22 @@ use spin::Mutex;
 
 use crate::hypercall;
 
-/// Prints to the host's console, as `std::print!` does.
+/// Prints to the host's console, like `std::print!`.
 #[macro_export]
 macro_rules! print {
     ($($arg:tt)*) => { $crate::console::print(format_args!($($arg)*)) };
 }
 
-/// Prints to the host's console, with a newline, as `std::println!` does.
+/// Prints to the host's console, with a newline, like `std::println!`.
 #[macro_export]
 macro_rules! println {
     () => { $crate::print!("\n") };
     ($($arg:tt)*) => { $crate::console::print(format_args!("{}\n", format_args!($($arg)*))) };
 }
 
-/// What [`print!`](crate::print) calls.
+/// Prints formatted text; [`print!`](crate::print) calls it.
 pub fn print(text: fmt::Arguments<'_>) {
-    // Without anything to format there is nothing to gather.
+    // Text without format arguments needs no buffer.
     if let Some(text) = text.as_str() {
         return text.as_bytes().chunks(Text::MAX_LEN as usize).for_each(hypercall::print);
     }
@@ -46,7 +46,7 @@ pub fn print(text: fmt::Arguments<'_>) {
 
 static CONSOLE: Mutex<Buffer<256>> = Mutex::new(Buffer::new());
 
-/// Text that has not left the guest yet.
+/// Text that the host has not received yet.
 struct Buffer<const SIZE: usize> {
     bytes: [u8; SIZE],
     len: usize,

@@ -1,4 +1,4 @@
-//! Ending the guest, with a status for whoever ran it.
+//! The end of a guest, with a status for the user.
 //!
 //! ```ignore
 //! fn main() -> Result<(), Trouble> {
@@ -7,34 +7,34 @@
 //! }
 //! ```
 //!
-//! A guest ends when `main` returns; [`exit`] ends it from anywhere. `main` may return nothing, which is
-//! success, an [`ExitStatus`], or a `Result` of these. Use a status for a result that a script is to see, and
-//! a [panic](mod@crate::panic) for what must not happen. One exit.
+//! A guest ends when `main` returns; [`exit`] ends it from anywhere. `main` may return nothing
+//! (success), an [`ExitStatus`], or a `Result` of these. Use a status to report a result to a
+//! script, and a [panic](mod@crate::panic) to report a bug in the guest. One exit.
 
 use core::fmt::Debug;
 
 use crate::{hypercall, println};
 
-/// A guest's exit status. 0 is success; the host ends with status 1 for anything else, and says
-/// which it was.
+/// A guest's exit status. 0 is success. For any other
+/// value the host prints the value and ends with status 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExitStatus(pub u32);
 
 impl ExitStatus {
-    /// The guest did what it was for.
+    /// The guest succeeded.
     pub const SUCCESS: Self = Self(0);
-    /// It did not.
+    /// The guest failed.
     pub const FAILURE: Self = Self(1);
 }
 
-/// What a guest's main function may return.
+/// A type that a guest's main function may return.
 #[diagnostic::on_unimplemented(
     message = "a guest's main function cannot return `{Self}`",
     label = "this function returns `{Self}`",
     note = "it returns nothing, an exit status, or a `Result` of these: `fn main()`, `fn main() -> guest_rt::exit::ExitStatus`"
 )]
 pub trait Termination {
-    /// The exit status that the value stands for.
+    /// Returns the exit status for this value.
     fn status(self) -> ExitStatus;
 }
 
@@ -50,10 +50,10 @@ impl Termination for ExitStatus {
     }
 }
 
-/// The type of what a function returns.
+/// The return type of a function.
 #[doc(hidden)]
 pub trait Returns {
-    /// It.
+    /// The type.
     type Type;
 }
 
@@ -61,7 +61,7 @@ impl<T> Returns for fn() -> T {
     type Type = T;
 }
 
-/// A function that does not return is one, too. (Its type, `!`, has no name of its own yet.)
+/// `main` may be a function that never returns. (Its type, `!`, has no stable name yet.)
 impl Termination for <fn() -> ! as Returns>::Type {
     fn status(self) -> ExitStatus {
         self
@@ -69,7 +69,7 @@ impl Termination for <fn() -> ! as Returns>::Type {
 }
 
 impl<T: Termination, E: Debug> Termination for Result<T, E> {
-    /// An error is printed, and is a failure.
+    /// Prints an error and returns failure for it.
     fn status(self) -> ExitStatus {
         match self {
             Ok(value) => value.status(),
@@ -81,7 +81,7 @@ impl<T: Termination, E: Debug> Termination for Result<T, E> {
     }
 }
 
-/// Ends the guest here. One exit.
+/// Ends the guest. One exit.
 pub fn exit(status: ExitStatus) -> ! {
     hypercall::exit(status.0)
 }

@@ -1,4 +1,4 @@
-//! A heap: `Box`, `Vec`, `String` and all else of the `alloc` crate. With the feature `heap`.
+//! A heap for `Box`, `Vec`, `String` and the rest of the `alloc` crate. Needs the feature `heap`.
 //!
 //! ```ignore
 //! extern crate alloc;
@@ -8,15 +8,15 @@
 //! let squares: Vec<u32> = (0..100).map(|n| n * n).collect();
 //! ```
 //!
-//! That is all: with the feature the allocator is there. It is [talc](https://docs.rs/talc), and its memory
-//! is all that lies behind the image, which `--memory` sets: about 2 MiB where nothing is said. In real mode
-//! it ends at 64 KiB, where 16-bit code ends to reach, and is some KiB only. Use it where the size of things is
-//! known at run time only; what is known before lies better in a `static` or on the stack, whose sizes the
-//! linker and the guard page check.
+//! The feature installs the allocator, [talc](https://docs.rs/talc); no other step is needed.
+//! Its memory is all memory behind the image. `--memory` sets the size: about 2 MiB by
+//! default. In real mode it ends at 64 KiB, the limit of 16-bit code, and has some KiB only.
+//! Use the heap for objects whose size is known at run time only. Other objects belong into a
+//! `static` or onto the stack, because the linker and the guard page check those sizes.
 //!
-//! A guest that asks for more than there is panics, with what it asked for and what there was; to be asked
-//! instead, there is `Vec::try_reserve`. Handlers may allocate. No exit, and no cost where the feature is off
-//! or nothing is allocated.
+//! A failed allocation panics; the message has the requested size and the free
+//! size. `Vec::try_reserve` returns an error instead. Handlers may allocate.
+//! No exit. A guest without the feature, or without allocations, pays nothing.
 
 use core::alloc::{GlobalAlloc, Layout};
 
@@ -39,18 +39,18 @@ struct Heap {
     talc: Lock<Talc<Manual, DefaultBinning>>,
 }
 
-/// What there is of a heap, in bytes.
+/// The usage of a heap, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
-    /// All of it, the allocator's own account included.
+    /// The whole heap, including the allocator's own data.
     pub size: usize,
-    /// What is taken, by what was asked for.
+    /// The sum of the requested sizes.
     pub used: usize,
-    /// What is free, though perhaps not in one piece.
+    /// The free bytes, perhaps in several pieces.
     pub free: usize,
 }
 
-/// What there is of this guest's heap now. No exit.
+/// Returns the current usage of this guest's heap. No exit.
 pub fn usage() -> Usage {
     let talc = HEAP.ready();
     let counters = talc.counters();
@@ -59,24 +59,24 @@ pub fn usage() -> Usage {
 }
 
 impl Heap {
-    /// The allocator, which has its memory.
+    /// Locks the allocator, and gives it its memory at the first call.
     fn ready(&self) -> Guard<'_, Talc<Manual, DefaultBinning>> {
         let mut talc = self.talc.lock();
         if !talc.is_metadata_established() {
             let (start, end) = free_memory();
             let memory = core::ptr::with_exposed_provenance_mut(start);
-            // SAFETY: it is this guest's memory (guest_abi::layout), and nothing but this heap uses what
-            // lies behind the image.
+            // SAFETY: this is the guest's memory (guest_abi::layout),
+            // and only this heap uses the memory behind the image.
             let _ = unsafe { talc.claim(memory, end.saturating_sub(start)) };
         }
         talc
     }
 }
 
-/// Where memory is that nobody uses, as far as this guest's mode reaches: start, and one past the end.
+/// Returns the unused memory within the reach of this guest's mode: start, and one past the end.
 fn free_memory() -> (usize, usize) {
     unsafe extern "C" {
-        /// The image's end, which the linker knows.
+        /// The end of the image; the linker defines it.
         safe static __image_end: u8;
     }
     let end = match boot::MODE {
@@ -86,11 +86,11 @@ fn free_memory() -> (usize, usize) {
     ((&raw const __image_end).addr(), end as usize)
 }
 
-// SAFETY: talc hands out memory that is nobody else's, of the size and alignment that were asked for, and
-// does not unwind.
+// SAFETY: talc returns memory that is not in use elsewhere,
+// with the requested size and alignment, and does not unwind.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise is the one that is asked for.
+        // SAFETY: the caller makes the same promise to `alloc`.
         let memory = unsafe { self.ready().allocate(layout) };
         memory.map_or(core::ptr::null_mut(), |memory| memory.as_ptr())
     }
@@ -105,22 +105,22 @@ unsafe impl GlobalAlloc for Heap {
         if unsafe { self.ready().try_realloc_in_place(memory, layout, new_size) } {
             return memory;
         }
-        // SAFETY: the caller promises that this size is one for that alignment.
+        // SAFETY: the caller promises a size that is valid for this alignment.
         let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
         // SAFETY: the caller promises that the new size is not 0.
         let new = unsafe { self.alloc(new_layout) };
         if !new.is_null() {
-            // SAFETY: both are allocated, apart from each other, and have that size: only what is to grow
-            // was not done in place.
+            // SAFETY: both are separate allocations of at least that size: only an
+            // allocation that grows gets here, because shrinking succeeds in place.
             unsafe { core::ptr::copy_nonoverlapping(memory, new, layout.size()) };
-            // SAFETY: as in `dealloc`; it is not used any more.
+            // SAFETY: as in `dealloc`; the old memory is not used any more.
             unsafe { self.dealloc(memory, layout) };
         }
         new
     }
 }
 
-/// Called by `alloc` where something is not to be had and the guest has not asked whether it is.
+/// Reports a failed allocation; `alloc` calls it unless the guest used a fallible method.
 #[cfg(target_os = "none")]
 #[alloc_error_handler]
 fn out_of_memory(layout: Layout) -> ! {

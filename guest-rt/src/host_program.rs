@@ -1,5 +1,5 @@
-//! The `main` of a guest that was built for this machine by `cargo build` or `cargo run`: it says what to do
-//! instead. The linker takes it from here, because a guest has no `main` that it could find.
+//! The `main` function of a guest that `cargo build` or `cargo run` built for this machine. It prints
+//! the command to use instead. The linker takes it from here, because a guest defines no such symbol.
 
 use std::{
     env, eprintln,
@@ -7,7 +7,7 @@ use std::{
     string::{String, ToString},
 };
 
-/// The status for what was used otherwise than it can be.
+/// The exit status for bad usage.
 const BAD_USAGE: i32 = 2;
 
 /// Guestlab's folder.
@@ -21,7 +21,7 @@ extern "C" fn main() -> i32 {
     BAD_USAGE
 }
 
-/// What is to be typed instead of running this program, which cargo may have run for a package.
+/// Returns the command to use instead of this program, which cargo may have run for a package.
 fn advice(program: &Path, package: Option<&Path>) -> String {
     let name = program.file_name().unwrap_or_default().to_string_lossy();
     if program.parent().is_some_and(|folder| folder.ends_with("deps")) {
@@ -29,7 +29,7 @@ fn advice(program: &Path, package: Option<&Path>) -> String {
             .to_string();
     }
     let root = Path::new(ROOT).canonicalize().unwrap_or_else(|_| ROOT.into());
-    // Members are folders right in the workspace's. Another workspace may lie deeper in it.
+    // Members lie directly in the workspace's folder. Another workspace may lie deeper in it.
     let typed = match package.filter(|package| package.parent() != Some(&root)) {
         Some(package) => std::format!(
             "in {}, cargo xtask run {name} --manifest-path {}",

@@ -1,5 +1,5 @@
-//! The runtime of Guestlab's guests: what a bare-metal kernel needs before its own first line,
-//! and what it may ask of its hypervisor.
+//! The runtime of Guestlab's guests. It boots a bare-metal kernel up to its
+//! `main` function, and has a function for each request to the hypervisor.
 //!
 //! ```ignore
 //! #![no_std]
@@ -14,40 +14,40 @@
 //!
 //! | module | for | costs in exits |
 //! | --- | --- | --- |
-//! | [`boot`] | from the 16-bit entry to `main`; what the host says of this VM | none |
-//! | [`arguments`](mod@arguments) | what the guest was started with | none |
-//! | [`console`] | [`print!`] and [`println!`] | one a call, one more for every 256 bytes |
-//! | [`log`](mod@log) | records with level and target, which the host filters | one a record |
-//! | [`mod@exit`] | ending the guest with a status | one |
-//! | [`panic`](mod@panic) | reporting a panic: message, file, line, calls | one |
-//! | [`heap`](heap/index.html) | `Box`, `Vec`, `String`: the crate `alloc`; with the feature `heap` | none |
+//! | [`boot`] | the way from the 16-bit entry to `main`; the boot information | none |
+//! | [`arguments`](mod@arguments) | the guest's command line | none |
+//! | [`console`] | [`print!`] and [`println!`] | one per call, one more for every 256 bytes |
+//! | [`log`](mod@log) | records with level and target, which the host filters | one per record |
+//! | [`mod@exit`] | the end of the guest, with a status | one |
+//! | [`panic`](mod@panic) | the report of a panic: message, file, line, calls | one |
+//! | [`heap`](heap/index.html) | `Box`, `Vec`, `String`: the crate `alloc`; needs the feature `heap` | none |
 //! | [`entropy`] | random numbers, seeded by the host | none |
-//! | [`clock`] | how long the guest has been running | one a reading |
+//! | [`clock`] | the time since the guest was started | one per reading |
 //! | [`timer`] | an interrupt after some time | one to set |
-//! | [`interrupts`] | off and on, and waiting for one | none; one to wait |
-//! | [`traps`] | handlers of exceptions and interrupts; what has none is reported and ends the guest | none to handle, one to report |
-//! | [`lock`] | what is shared with handlers | none |
-//! | [`mailbox`] | a message that the host relays from VM to VM, turn by turn | one to attach, one a turn |
-//! | [`ring`] | the mailbox through which the host hands a ring over, turn by turn | one to attach, one a turn |
-//! | [`test`](mod@test) | tests that run inside VMs: [`tests!`] | one, to end a test |
+//! | [`interrupts`] | disable, enable, wait | none; one to wait |
+//! | [`traps`] | handlers of exceptions and interrupts; a trap without a handler ends the guest | none to handle, one to report |
+//! | [`lock`] | data shared with handlers | none |
+//! | [`mailbox`] | a message that the host copies from VM to VM, turn by turn | one to attach, one per turn |
+//! | [`ring`] | the exchange's mailbox, which holds a ring | one to attach, one per turn |
+//! | [`test`](mod@test) | tests that run inside VMs: [`tests!`] | one to end a test |
 //! | [`hypercall`] | the calls themselves | one each |
 //!
-//! An exit is what a guest pays with: the CPU leaves the VM, the host serves the call, and the CPU enters
-//! again, which takes about as long as thousands of instructions. `cargo xtask run NAME --stats` counts and times
-//! them. What a guest does not use is not in its image.
+//! Exits dominate a guest's cost: the CPU leaves the VM, the host serves the call, and the CPU
+//! enters the VM again. This takes as long as thousands of instructions. `cargo xtask run NAME
+//! --stats` counts and times exits. The image contains only those services that the guest uses.
 //!
-//! Every service works in each CPU mode (`--mode`). A run can be repeated with its `--seed`, unless the guest
-//! asks for time: by the clock, by the timer, or by instructions such as `rdtsc`.
+//! Every service works in each CPU mode (`--mode`). The same `--seed` repeats a run, unless
+//! the guest reads the time: by the clock, by the timer, or by instructions such as `rdtsc`.
 //!
-//! Addresses, ports and records are `guest-abi`'s, which is here as [`abi`]; [`zerocopy`] is here for
-//! the types of messages. The parts that run only inside a guest are left out when this crate is
-//! compiled for a host, as documentation and editors do.
+//! The crate `guest-abi` defines addresses, ports and records; it is re-exported as
+//! [`abi`]. [`zerocopy`] is re-exported for the types of messages. A build for a host,
+//! as for documentation and editors, leaves out the parts that run only inside a guest.
 
 #![no_std]
 #![cfg_attr(all(feature = "heap", target_os = "none"), feature(alloc_error_handler))]
 
-// Guests are checked for a host, too, one at a time as their files are saved in an editor: what a binary
-// must have, a panic handler and an allocator, is `std`'s there.
+// Editors check guests as host programs, one file at a time. A binary needs
+// a panic handler and an allocator; on the host they come from `std`.
 #[cfg(not(target_os = "none"))]
 extern crate std;
 

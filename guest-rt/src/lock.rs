@@ -1,5 +1,5 @@
-//! A lock for what a guest shares with its [handlers](crate::traps): a `spin` lock that keeps
-//! interrupts off as long as it is held.
+//! A lock for data that a guest shares with its [handlers](crate::traps):
+//! a `spin` lock that disables interrupts while it is held.
 //!
 //! ```ignore
 //! static QUEUE: Lock<Queue> = Lock::new(Queue::new());
@@ -9,14 +9,14 @@
 //! QUEUE.lock().push(2);
 //! ```
 //!
-//! A guest has one CPU: a handler that waited for a lock of the code that it interrupted would wait for
-//! ever. So a lock turns interrupts off while it is held, and back to what they were when the last one that
-//! is held is released, in whatever order. What can still find a lock held, a value's own method or the handler
-//! of an exception, is told so by a panic instead of a hang. For a flag or a number an atomic is enough,
-//! and for a `static` that is never written none is needed. No exit.
+//! A guest has one CPU. If a handler waited for a lock of the code that it interrupted, it would
+//! wait for ever. A lock therefore disables interrupts while it is held. When the last lock is
+//! released, in any order, interrupts return to their former state. A value's own method or the
+//! handler of an exception can still find a lock held; it then panics instead of hanging. For a flag
+//! or a number an atomic is enough, and a `static` that is never written needs no lock. No exit.
 //!
-//! Crates that are built on [`critical-section`](https://docs.rs/critical-section) find one here: it keeps interrupts
-//! off as a lock does.
+//! Crates that use [`critical-section`](https://docs.rs/critical-section)
+//! get an implementation here: it disables interrupts like a lock.
 
 use core::{
     marker::PhantomData,
@@ -28,31 +28,31 @@ use spin::mutex::{SpinMutex, SpinMutexGuard};
 
 use crate::interrupts;
 
-/// A value behind a lock that is safe against interrupts.
+/// A value behind a lock that interrupt handlers can share.
 pub struct Lock<T: ?Sized> {
     value: SpinMutex<T>,
 }
 
 impl<T> Lock<T> {
-    /// A value behind a lock that nobody holds.
+    /// Creates a lock that is not held.
     pub const fn new(value: T) -> Self {
         Self { value: SpinMutex::new(value) }
     }
 }
 
 impl<T: ?Sized> Lock<T> {
-    /// Takes the lock, and turns interrupts off until it is released.
+    /// Takes the lock, and disables interrupts until it is released.
     ///
     /// # Panics
     ///
-    /// If it is held already. There is one CPU: who holds it does so below on the same stack, and would
-    /// never release it.
+    /// If the lock is already held. There is one CPU, so the holder
+    /// is below on the same stack and would never release it.
     #[track_caller]
     pub fn lock(&self) -> Guard<'_, T> {
         self.try_lock().expect("this lock is held already, by what was called or interrupted here")
     }
 
-    /// Takes the lock if it is not held, and turns interrupts off until it is released.
+    /// Takes the lock if it is not held, and disables interrupts until it is released.
     pub fn try_lock(&self) -> Option<Guard<'_, T>> {
         let quiet = Quiet::begin();
         let value = self.value.try_lock()?;
@@ -60,9 +60,9 @@ impl<T: ?Sized> Lock<T> {
     }
 }
 
-/// A lock that is held: the value, until this is dropped.
+/// A held lock; it gives access to the value until it is dropped.
 pub struct Guard<'a, T: ?Sized> {
-    // Fields are dropped in this order: the lock is released before interrupts can come.
+    // Fields are dropped in this order: the lock must be released before interrupts are enabled.
     value: SpinMutexGuard<'a, T>,
     _quiet: Quiet,
 }
@@ -84,12 +84,12 @@ impl<T: ?Sized> DerefMut for Guard<'_, T> {
 /// The number of locks that are held.
 static HELD: AtomicU32 = AtomicU32::new(0);
 
-/// Whether interrupts could come before the first of them was taken.
+/// True if interrupts were enabled before the first lock was taken.
 static ENABLED: AtomicBool = AtomicBool::new(false);
 
-/// A time in which no interrupt comes; such times may overlap.
+/// A period without interrupts; such periods may overlap.
 struct Quiet {
-    /// Not to be sent elsewhere: it is about this CPU.
+    /// Makes the type `!Send`: it describes this CPU.
     _local: PhantomData<*const ()>,
 }
 
@@ -97,7 +97,7 @@ impl Quiet {
     fn begin() -> Self {
         let enabled = interrupts::are_enabled();
         interrupts::disable();
-        // From here on nothing comes between, so that plain loads and stores will do.
+        // Interrupts are off from here on, so plain loads and stores are enough.
         let held = HELD.load(Ordering::Relaxed);
         if held == 0 {
             ENABLED.store(enabled, Ordering::Relaxed);
@@ -108,7 +108,7 @@ impl Quiet {
 }
 
 impl Quiet {
-    /// Ends the time of one that was begun.
+    /// Ends one such period.
     fn end() {
         let held = HELD.load(Ordering::Relaxed) - 1;
         HELD.store(held, Ordering::Relaxed);
@@ -124,25 +124,25 @@ impl Drop for Quiet {
     }
 }
 
-/// What crates over `critical-section` call.
+/// The implementation for the crate `critical-section`.
 #[cfg(target_os = "none")]
 mod critical {
     use critical_section::{Impl, RawRestoreState, set_impl};
 
     use super::Quiet;
 
-    /// The critical sections of other crates. They count as locks do, so that the two may overlap: a lock that
-    /// outlives the section in which it was taken still keeps interrupts off.
+    /// The critical sections of other crates. They count like locks, so that both may overlap:
+    /// a lock that outlives the section in which it was taken still keeps interrupts off.
     struct CriticalSection;
 
     set_impl!(CriticalSection);
 
-    // SAFETY: between the two no interrupt comes, and there is one CPU. Sections may lie within each other, and
-    // interrupts come again after the last.
+    // SAFETY: no interrupt comes between the two functions, and there is one
+    // CPU. Sections may nest; the end of the last one enables interrupts.
     unsafe impl Impl for CriticalSection {
         unsafe fn acquire() -> RawRestoreState {
             core::mem::forget(Quiet::begin());
-            // What is restored stands beside the count. Which type this is, features of other crates may say.
+            // `ENABLED` holds the state to restore, so this value is unused. Features of other crates may choose its type.
             RawRestoreState::default()
         }
 

@@ -1,4 +1,4 @@
-//! A log: records with a level and a target, by the [`log`](https://docs.rs/log) crate's own macros.
+//! A log: records with a level and a target, written with the macros of the [`log`](https://docs.rs/log) crate.
 //!
 //! ```ignore
 //! use guest_rt::log::{self, debug, info};
@@ -10,14 +10,14 @@
 //! }
 //! ```
 //!
-//! The host shows a record with its level and target, and only those that its `--log` lets through:
-//! `--log debug`, or `--log info,disk=trace`. Use it for what one wants to see sometimes; what is the guest's
-//! result is [printed](crate::console). Crates that a guest uses may log, too: it is the same `log`.
+//! The host shows a record with its level and target if `--log` allows it: `--log debug`, or `--log
+//! info,disk=trace`. Log details that are only sometimes of interest, and [print](crate::console)
+//! the guest's results. Crates that a guest uses may log, too: they use the same `log`.
 //!
-//! One exit a record, shown or not: the guest does not know what is shown, so that what it does never
-//! depends on who reads along. A record that is not to cost even that is left out at compile time, by the
-//! `log` crate's features (`max_level_info`), or at run time by [`set_max_level`]. Until [`init`] is called,
-//! records go nowhere, and cost nothing. A message of more than 512 bytes is cut off.
+//! Each record costs one exit, shown or not: the guest does not know the filter, so its run never
+//! depends on the reader. To save the exit, leave records out at compile time with the `log`
+//! crate's features (`max_level_info`), or at run time with [`set_max_level`]. Before [`init`] is
+//! called, records go nowhere and cost nothing. A message of more than 512 bytes is cut off.
 
 use core::fmt::Write;
 
@@ -28,15 +28,15 @@ pub use log::{
 
 use crate::{hypercall, message::Message};
 
-/// Sends this guest's records to the host from now on. Call it once, at the beginning of `main`; whatever
-/// else was set to take them stays. No exit.
+/// Sends this guest's records to the host from now on. Call it once, at
+/// the beginning of `main`. A logger that is already set stays. No exit.
 pub fn init() {
     if log::set_logger(&Host).is_ok() {
         set_max_level(LevelFilter::Trace);
     }
 }
 
-/// Takes records to the host.
+/// The logger that sends records to the host.
 struct Host;
 
 impl log::Log for Host {
@@ -50,7 +50,7 @@ impl log::Log for Host {
             return hypercall::log(level, target, message.as_bytes());
         }
         let mut message = Message::new();
-        // A value whose own formatting fails leaves what it had written by then.
+        // If a value's own formatting fails, the text up to there is kept.
         let _ = message.write_fmt(*record.args());
         hypercall::log(level, target, message.as_bytes());
     }

@@ -1,7 +1,7 @@
-//! A mailbox for experiments of any kind: a message of the guest's own type, which the host relays
-//! from one VM to the next after each turn. It is the way for VMs to talk to each other: they share no
-//! memory. (The exchange's mailbox is [`ring`](crate::ring)'s, and
-//! the host checks what a guest does to it; this one the host only copies.)
+//! A mailbox for experiments of any kind. It holds a message of the guest's own type, and
+//! the host copies it from one VM to the next after each turn. VMs share no memory; this
+//! is their way to exchange data. (The exchange uses the mailbox of [`ring`](crate::ring),
+//! and the host checks a guest's changes to it. It does not check this mailbox.)
 //!
 //! ```ignore
 //! let mut mailbox = Mailbox::<u32>::attach();
@@ -12,7 +12,7 @@
 //! }
 //! ```
 //!
-//! A message can be a number, an array, or a `struct` that derives what zerocopy needs to know of it:
+//! A message can be a number, an array, or a `struct` that derives these zerocopy traits:
 //!
 //! ```ignore
 //! use guest_rt::zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -26,7 +26,7 @@
 //! }
 //! ```
 //!
-//! One exit to attach, one a turn; reading and writing cost none.
+//! Cost: one exit to attach, and one per turn; reading and writing are free.
 
 use core::{
     marker::PhantomData,
@@ -41,37 +41,37 @@ use crate::{hypercall, volatile::Volatile};
 /// The size of a word in bytes.
 const WORD: usize = size_of::<u32>();
 
-/// The memory of any [`Mailbox`]. Only the one that was attached touches it, and the host while the
-/// guest is stopped.
+/// The memory of every [`Mailbox`]. Only the attached one
+/// accesses it, and the host while the guest is stopped.
 static MESSAGE: [Volatile<u32>; MAX_MESSAGE_SIZE as usize / WORD] =
     [const { Volatile::new(0) }; MAX_MESSAGE_SIZE as usize / WORD];
 
 static ATTACHED: AtomicBool = AtomicBool::new(false);
 
-/// Tells the host that this guest's mailbox is in `memory`; returns when this guest's first turn has
-/// begun.
+/// Registers `memory` with the host as this guest's
+/// mailbox; returns when this guest's first turn has begun.
 ///
 /// # Panics
 ///
-/// If called twice: a guest has one mailbox.
+/// If called twice, because a guest has one mailbox.
 ///
 /// # Safety
 ///
 /// All of `memory` is [`Volatile`].
 pub(crate) unsafe fn attach<M: ?Sized>(memory: &'static M) {
     assert!(!ATTACHED.swap(true, Ordering::Relaxed), "the mailbox is attached already");
-    // SAFETY: it is memory for as long as the guest runs, and the guest reaches what is volatile by
-    // volatile accesses only.
+    // SAFETY: the memory is valid for as long as the guest runs, and
+    // the guest accesses volatile memory by volatile accesses only.
     unsafe { hypercall::mailbox_attach(hypercall::address_of(memory), size_of_val(memory)) };
 }
 
-/// This guest's mailbox, with a message of type `T`: the same type in all VMs of an experiment. Its
-/// size is a multiple of 4 bytes, up to [`MAX_MESSAGE_SIZE`]; any other does not compile.
+/// This guest's mailbox, with a message of type `T`: the same type in all VMs of an experiment. The
+/// size of `T` must be a multiple of 4 bytes, up to [`MAX_MESSAGE_SIZE`]; others do not compile.
 pub struct Mailbox<T: Message> {
     message: PhantomData<T>,
 }
 
-/// What can be a message: plain data, of which every byte means the same in every VM.
+/// A type that can be a message: plain data, of which every byte has the same meaning in every VM.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the message of a mailbox: it is not plain data",
     label = "not plain data",
@@ -98,19 +98,19 @@ impl<T: Message> Mailbox<T> {
         size_of::<T>() / WORD
     };
 
-    /// Tells the host where the mailbox is; returns when this guest's first turn has begun.
+    /// Registers the mailbox with the host; returns when this guest's first turn has begun.
     ///
     /// # Panics
     ///
-    /// If this guest has attached a mailbox before: it has one.
+    /// If this guest has already attached a mailbox.
     pub fn attach() -> Self {
         // SAFETY: all words of a message are volatile.
         unsafe { attach(Self::words()) };
         Self { message: PhantomData }
     }
 
-    /// The message: what the VM before left, or what this guest has written since its turn began. All
-    /// bytes are zero where no VM has written one yet.
+    /// Reads the message: the one from the previous VM, or the one that this guest
+    /// has written in this turn. All bytes are zero if no VM has written one yet.
     pub fn read(&self) -> T {
         let mut message = T::new_zeroed();
         let (words, _) = message.as_mut_bytes().as_chunks_mut();
@@ -120,7 +120,7 @@ impl<T: Message> Mailbox<T> {
         message
     }
 
-    /// Replaces the message. The next VM finds it when this turn has ended.
+    /// Replaces the message. The next VM gets it when this turn has ended.
     pub fn write(&mut self, message: T) {
         let (words, _) = message.as_bytes().as_chunks();
         for (&bytes, word) in words.iter().zip(Self::words()) {
@@ -128,7 +128,7 @@ impl<T: Message> Mailbox<T> {
         }
     }
 
-    /// Ends the turn; returns when this guest's next turn has begun, with what the VM before it left.
+    /// Ends the turn; returns when this guest's next turn has begun, with the previous VM's message.
     pub fn end_turn(&mut self) {
         hypercall::end_turn();
     }

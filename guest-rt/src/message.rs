@@ -1,23 +1,23 @@
-//! Text of limited length, for what leaves the guest whole and in one exit.
+//! Text of limited length, for messages that leave the guest whole and in one exit.
 
 use core::fmt::{self, Write};
 
-/// The most bytes of a panic's or a record's message that reach the host.
+/// The most bytes of the message of a panic or a log record that reach the host.
 pub(crate) const MESSAGE_SIZE: usize = 512;
 
-/// A message of limited length; what does not fit is cut off.
+/// A message of limited length; longer text is cut off.
 pub(crate) struct Message {
     bytes: [u8; MESSAGE_SIZE],
     len: usize,
 }
 
 impl Message {
-    /// No text yet.
+    /// Creates an empty message.
     pub(crate) const fn new() -> Self {
         Self { bytes: [0; MESSAGE_SIZE], len: 0 }
     }
 
-    /// The text.
+    /// Returns the text.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }

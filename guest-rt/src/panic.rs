@@ -1,10 +1,10 @@
-//! What happens when a guest panics: its message, file, line and column go to the host in one
-//! exit, and the guest ends. The host adds the calls that led there, with their lines, from the image's
-//! debug information.
+//! The panic handler of guests. Message, file, line and column go to the
+//! host in one exit, and the guest ends. The host adds the calls that
+//! led there, with their lines, from the image's debug information.
 //!
-//! There is nothing to call here: `panic!`, `assert!`, an index out of bounds or an `unwrap` end here by
-//! themselves. Panics are for what must not happen; a guest that merely has nothing good to report ends
-//! with an [exit status](mod@crate::exit). A message of more than 512 bytes is cut off.
+//! `panic!`, `assert!`, an index out of bounds and `unwrap` call the handler by themselves.
+//! Use a panic to report a bug in the guest. A guest that only has a bad result to report
+//! ends with an [exit status](mod@crate::exit). A message of more than 512 bytes is cut off.
 
 #[cfg(target_os = "none")]
 mod handler {
@@ -18,7 +18,7 @@ mod handler {
 
     use crate::{hypercall, message::Message};
 
-    /// Set by the first panic, so that a message that panics while it is formatted ends too.
+    /// Set by the first panic, so that a panic in the message's own formatting also ends the guest.
     static PANICKING: AtomicBool = AtomicBool::new(false);
 
     #[panic_handler]

@@ -1,6 +1,6 @@
-//! The ring of the producer-consumer exchange, as a guest sees it: a mailbox that the host fills
-//! before each turn and reads after it. It is for guests of `run prodcons`; for messages of any other kind there
-//! is [`mailbox`](mod@crate::mailbox).
+//! The ring of the producer-consumer exchange, for guests: a mailbox that the
+//! host fills before each turn and reads after it. Guests of `run prodcons`
+//! use it. For all other messages use [`mailbox`](mod@crate::mailbox).
 //!
 //! ```ignore
 //! let mut mailbox = RingMailbox::attach();
@@ -13,7 +13,7 @@
 //! }
 //! ```
 //!
-//! One exit to attach, one a turn.
+//! Cost: one exit to attach, and one per turn.
 
 use core::mem::offset_of;
 
@@ -26,7 +26,7 @@ use rand_core::Rng;
 
 use crate::{entropy::Below, hypercall, mailbox, volatile::Volatile};
 
-/// A [`Mailbox`] whose every field is shared with the host.
+/// A [`Mailbox`] in which every field is shared with the host.
 #[repr(C)]
 struct Shared {
     quota: Volatile<u32>,
@@ -35,14 +35,14 @@ struct Shared {
     slots: [Volatile<u32>; MAX_CAPACITY as usize],
 }
 
-/// A [`Digest`], its parts each by itself.
+/// A [`Digest`] with a separate shared value for each field.
 #[repr(C)]
 struct SharedDigest {
     items: Volatile<u32>,
     hash: Volatile<u32>,
 }
 
-/// [`Pointers`], each by itself: whole, they would go through a copy on the stack.
+/// [`Pointers`] with a separate shared value for each: read as a whole, they would need a copy on the stack.
 #[repr(C)]
 struct SharedPointers {
     capacity: Volatile<u32>,
@@ -62,8 +62,8 @@ const _: () = assert!(offset_of!(SharedPointers, prod_p) == offset_of!(Pointers,
 const _: () = assert!(offset_of!(SharedPointers, cons_p) == offset_of!(Pointers, cons_p));
 const _: () = assert!(offset_of!(SharedPointers, count) == offset_of!(Pointers, count));
 
-/// The mailbox. Only the [`RingMailbox`] that attached it touches it, and the host while the
-/// guest is stopped.
+/// The mailbox. Only the attached [`RingMailbox`]
+/// accesses it, and the host while the guest is stopped.
 static MAILBOX: Shared = Shared {
     quota: Volatile::new(0),
     digest: SharedDigest { items: Volatile::new(0), hash: Volatile::new(0) },
@@ -76,13 +76,13 @@ static MAILBOX: Shared = Shared {
     slots: [const { Volatile::new(0) }; MAX_CAPACITY as usize],
 };
 
-/// This guest's mailbox, which the host knows of.
+/// This guest's mailbox, registered with the host.
 pub struct RingMailbox {
-    /// The account of what this guest moved.
+    /// The account of the items that this guest moved.
     account: Account,
 }
 
-/// A [`Digest`] whose number of items stays in memory: it changes once a turn, and the CPU has few registers.
+/// A [`Digest`] with the number of items in memory: it changes once per turn, and the CPU has few registers.
 struct Account {
     items: Volatile<u32>,
     hash: u32,
@@ -93,7 +93,7 @@ impl Account {
         Self { items: Volatile::new(digest.items), hash: digest.hash }
     }
 
-    /// Adds items, with which the hash is this.
+    /// Adds a number of items, and sets the new hash.
     fn add(&mut self, items: u32, hash: u32) {
         self.items.set(self.items.get().wrapping_add(items));
         self.hash = hash;
@@ -101,34 +101,34 @@ impl Account {
 }
 
 impl RingMailbox {
-    /// Tells the host where the mailbox is; returns when this guest's first turn has begun.
+    /// Registers the mailbox with the host; returns when this guest's first turn has begun.
     ///
     /// # Panics
     ///
-    /// If this guest has attached a mailbox before: it has one.
+    /// If this guest has already attached a mailbox.
     pub fn attach() -> Self {
         // SAFETY: all fields of MAILBOX are volatile.
         unsafe { mailbox::attach(&MAILBOX) };
         Self { account: Account::new(Digest::EMPTY) }
     }
 
-    /// The turn that has begun.
+    /// Returns the current turn.
     pub fn turn(&mut self) -> Turn<'_> {
         Turn { mailbox: self }
     }
 
-    /// How many items this turn is to move.
+    /// Returns the number of items that this turn must move.
     pub fn quota(&self) -> Quota {
         Quota::decode(MAILBOX.quota.get())
     }
 
-    /// Where the ring in the mailbox stands.
+    /// Returns the pointers of the ring in the mailbox.
     pub fn pointers(&self) -> Pointers {
         let SharedPointers { capacity, prod_p, cons_p, count } = &MAILBOX.pointers;
         Pointers { capacity: capacity.get(), prod_p: prod_p.get(), cons_p: cons_p.get(), count: count.get() }
     }
 
-    /// Sets where the ring in the mailbox stands. The host checks it after the turn.
+    /// Sets the pointers of the ring in the mailbox. The host checks them after the turn.
     pub fn set_pointers(&mut self, pointers: Pointers) {
         MAILBOX.pointers.capacity.set(pointers.capacity);
         MAILBOX.pointers.prod_p.set(pointers.prod_p);
@@ -136,36 +136,36 @@ impl RingMailbox {
         MAILBOX.pointers.count.set(pointers.count);
     }
 
-    /// The item in a slot.
+    /// Returns the item in a slot.
     ///
     /// # Panics
     ///
-    /// If there is no such slot.
+    /// If the slot does not exist.
     pub fn slot(&self, slot: u32) -> u32 {
         MAILBOX.slots[slot as usize].get()
     }
 
-    /// Puts an item into a slot. The host checks it after the turn.
+    /// Writes an item into a slot. The host checks it after the turn.
     ///
     /// # Panics
     ///
-    /// If there is no such slot.
+    /// If the slot does not exist.
     pub fn set_slot(&mut self, slot: u32, item: u32) {
         MAILBOX.slots[slot as usize].set(item);
     }
 
-    /// Counts an item into the account of what this guest moved, which the host compares with
-    /// its own after each turn.
+    /// Adds an item to the account of the items that this guest moved.
+    /// The host compares it with its own account after each turn.
     pub fn count(&mut self, item: u32) {
         self.account.add(1, Digest::mix(self.account.hash, item));
     }
 
-    /// Replaces the account of what this guest moved.
+    /// Replaces the account of the items that this guest moved.
     pub fn set_account(&mut self, account: Digest) {
         self.account = Account::new(account);
     }
 
-    /// Leaves the account in the mailbox and ends the turn; returns when the next has begun.
+    /// Writes the account into the mailbox and ends the turn; returns when the next turn has begun.
     pub fn end_turn(&mut self) {
         MAILBOX.digest.items.set(self.account.items.get());
         MAILBOX.digest.hash.set(self.account.hash);
@@ -173,39 +173,39 @@ impl RingMailbox {
     }
 }
 
-/// One turn: the ring's operations, on the mailbox.
+/// One turn: the operations on the ring in the mailbox.
 pub struct Turn<'a> {
     mailbox: &'a mut RingMailbox,
 }
 
 impl Turn<'_> {
-    /// The number of items in the ring.
+    /// Returns the number of items in the ring.
     pub fn count(&self) -> u32 {
         MAILBOX.pointers.count.get()
     }
 
-    /// The number of items that the ring has room for: none where this turn has pushed too many.
+    /// Returns the number of free slots, or 0 if this turn has pushed too many items.
     pub fn free(&self) -> u32 {
         MAILBOX.pointers.capacity.get().saturating_sub(self.count())
     }
 
-    /// How many of the `possible` items this turn is to move: as many as it was told to, or a
-    /// random number from none to all.
+    /// Returns the share of the `possible` items to move in this turn:
+    /// the fixed number of its quota, or a random number from 0 to all.
     pub fn share(&self, possible: u32, random: &mut impl Rng) -> u32 {
         match self.mailbox.quota() {
-            // A ring has fewer slots than would make it wrap.
+            // The sum cannot wrap, because a ring has few slots; a check would cost an instruction.
             Quota::Random => random.below(possible.wrapping_add(1)),
             Quota::Items(items) => items.min(possible),
         }
     }
 
-    /// Where the ring stands by now.
+    /// Returns the ring's current pointers.
     pub fn pointers(&self) -> Pointers {
         self.mailbox.pointers()
     }
 
-    /// Sets where the ring stands, otherwise than by pushing and taking. The host checks it after the
-    /// turn.
+    /// Sets the ring's pointers directly, without pushing
+    /// or taking. The host checks them after the turn.
     pub fn set_pointers(&mut self, pointers: Pointers) {
         self.mailbox.set_pointers(pointers);
     }
@@ -214,7 +214,7 @@ impl Turn<'_> {
     ///
     /// # Errors
     ///
-    /// [`Full`] if the ring has no room; nothing has changed.
+    /// [`Full`] if the ring has no free slot; nothing has changed.
     pub fn push(&mut self, item: u32) -> Result<(), Full> {
         if self.free() == 0 {
             return Err(Full);
@@ -223,7 +223,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Takes the item at the front, if there is one.
+    /// Takes the item at the front, if the ring has one.
     pub fn take(&mut self) -> Option<u32> {
         let mut taken = None;
         if self.count() > 0 {
@@ -232,8 +232,8 @@ impl Turn<'_> {
         taken
     }
 
-    /// Appends this many items, each as `make` makes it. There must be room for them: the host checks it
-    /// after the turn.
+    /// Appends this many items from `make`. The ring must
+    /// have room for them: the host checks it after the turn.
     pub fn push_each(&mut self, items: u32, mut make: impl FnMut() -> u32) {
         if items == 0 {
             return;
@@ -246,13 +246,13 @@ impl Turn<'_> {
             hash = Digest::mix(hash, item);
         });
         prod_p.set(next);
-        // It may wrap: the host is the one to say that the ring had no room.
+        // The count may wrap: the host reports that the ring had no room.
         count.set(count.get().wrapping_add(items));
         self.mailbox.account.add(items, hash);
     }
 
-    /// Takes this many items from the front and hands each to `with`. There must be so many: the host
-    /// checks it after the turn.
+    /// Takes this many items from the front and passes each to `with`.
+    /// The ring must have so many: the host checks it after the turn.
     pub fn take_each(&mut self, items: u32, mut with: impl FnMut(u32)) {
         if items == 0 {
             return;
@@ -265,7 +265,7 @@ impl Turn<'_> {
             hash = Digest::mix(hash, item);
         });
         cons_p.set(next);
-        // It may wrap: the host is the one to say that there were not so many.
+        // The count may wrap: the host reports that the ring had fewer items.
         count.set(count.get().wrapping_sub(items));
         self.mailbox.account.add(items, hash);
     }
@@ -276,16 +276,16 @@ impl Turn<'_> {
     }
 }
 
-/// Goes through this many slots of a ring, from slot `first` on and round, and returns the slot behind them.
+/// Visits this many slots of a ring, from slot `first` on, and returns the slot after the last one.
 fn go_round(capacity: u32, first: u32, items: u32, mut with: impl FnMut(&Volatile<u32>)) -> u32 {
     assert!(first < capacity && capacity <= MAX_CAPACITY, "the ring's pointers are not in it");
     let mut slot = first;
     for _ in 0..items {
-        // SAFETY: slots are MAX_CAPACITY, and `slot` is below the capacity, which does not exceed that: it was so
-        // at first, and where the next one is not it becomes 0. (The compiler does not see it, and a check an item
-        // is a tenth of what a consumer does.)
+        // SAFETY: there are MAX_CAPACITY slots, and the capacity does not exceed that. `slot` is below the
+        // capacity: the first one was checked above, and the code below resets it to 0 at the capacity.
+        // (The compiler cannot see this, and a check per item would be a tenth of a consumer's work.)
         with(unsafe { MAILBOX.slots.get_unchecked(slot as usize) });
-        // It does not wrap, and a check would cost an instruction an item.
+        // The addition cannot wrap, and a check would cost an instruction per item.
         slot = slot.wrapping_add(1);
         slot = if slot == capacity { 0 } else { slot };
     }

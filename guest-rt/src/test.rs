@@ -1,6 +1,6 @@
-//! Tests that run inside a VM: [`tests!`](crate::tests) makes an image of them.
+//! Tests that run inside a VM: [`tests!`](crate::tests) makes an image from them.
 //!
-//! A file `tests/NAME.rs` of a guest's package:
+//! An example, the file `tests/NAME.rs` in a guest's package:
 //!
 //! ```ignore
 //! //! Tests of what my guest computes.
@@ -24,7 +24,7 @@
 //! }
 //! ```
 //!
-//! and in its `Cargo.toml`, since the tests bring their own `main`:
+//! The tests bring their own `main`, so the package's `Cargo.toml` needs this:
 //!
 //! ```toml
 //! [[test]]
@@ -32,15 +32,15 @@
 //! harness = false
 //! ```
 //!
-//! `cargo xtask test --guests` builds and runs them, in each CPU mode that the machine can do; `guestlab test
-//! --image FILE` runs an image that is built. Every test has a new VM, so that none depends on what another
-//! left, and one that crashes, hangs or runs out of memory is one that fails, with the report that any guest
-//! gets; the others go on. A test passes when it returns `()`, `Ok` or status 0, or exits with that status;
-//! with `#[should_panic]`, when it panics. It may take a turn: it is alone in a ring of one, and finds in its
-//! mailbox what it left there.
+//! `cargo xtask test --guests` builds and runs them in each CPU mode that the machine supports.
+//! `guestlab test --image FILE` runs an image that is already built. Every test has a new VM, so
+//! that no test depends on another. A test that crashes, hangs or runs out of memory fails, with
+//! the same report as any guest; the other tests continue. A test passes if it returns `()`, `Ok`
+//! or status 0, or exits with that status. A test with `#[should_panic]` passes if it panics. A
+//! test may take turns: it is alone in a ring of one VM, and finds its own message in its mailbox.
 //!
-//! Logic that needs no VM is tested faster on the host, in a library of its own, with plain `#[test]`.
-//! Beside the exits of what a test does itself, it costs the one that ends it.
+//! Logic that needs no VM is tested faster on the host, in a separate library, with plain
+//! `#[test]`. The end of a test costs one exit, in addition to the exits of the test itself.
 
 use crate::{
     arguments::arguments,
@@ -48,10 +48,10 @@ use crate::{
     println,
 };
 
-/// A test's name, and what it does.
+/// A test's name and its function.
 pub type Test = (&'static str, fn() -> ExitStatus);
 
-/// What an image of tests does: runs the one that its first argument names.
+/// Runs the test that the image's first argument names.
 pub fn run(tests: &[Test]) -> ExitStatus {
     let Some(name) = arguments().next() else {
         println!("these are tests; `guestlab test --image FILE` runs them, each in a VM of its own:");
@@ -67,15 +67,15 @@ pub fn run(tests: &[Test]) -> ExitStatus {
     }
 }
 
-/// What [`tests!`](crate::tests) makes of a test's outcome.
+/// Converts a test's result to an exit status, for [`tests!`](crate::tests).
 #[doc(hidden)]
 pub fn status(outcome: impl Termination) -> ExitStatus {
     outcome.status()
 }
 
-/// Makes an image of tests: functions without parameters, each a test, which may bear `#[should_panic]`,
-/// `#[should_panic(expected = "...")]`, `#[ignore]` and `#[ignore = "..."]`. It stands in the place of
-/// [`entry!`](crate::entry); the module [`test`](mod@crate::test) says how they are run.
+/// Makes an image of tests. Each test is a function without parameters. It may have `#[should_panic]`,
+/// `#[should_panic(expected = "...")]`, `#[ignore]` or `#[ignore = "..."]`. The macro replaces
+/// [`entry!`](crate::entry); the module [`test`](mod@crate::test) explains how to run tests.
 #[macro_export]
 macro_rules! tests {
     ($($(#[$($attribute:tt)*])* fn $name:ident() $(-> $outcome:ty)? $body:block)*) => {
@@ -102,7 +102,7 @@ macro_rules! tests {
     };
 }
 
-/// What an attribute adds to a test's note (`guest_abi::test`).
+/// Returns the part of a test's note for an attribute (`guest_abi::test`).
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __test_attribute {

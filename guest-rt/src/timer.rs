@@ -1,5 +1,5 @@
-//! A timer: the host interrupts the guest once, after some time. For what is to happen later, or to end a
-//! loop that would take too long; to measure there is the [`clock`](crate::clock).
+//! A timer: the host interrupts the guest once, after some time. Use it for later work, or
+//! to end a loop that would take too long. To measure time, use the [`clock`](crate::clock).
 //!
 //! ```ignore
 //! static TICKED: AtomicBool = AtomicBool::new(false);
@@ -11,23 +11,23 @@
 //! }
 //! ```
 //!
-//! One exit to set it, and none that is counted for its interrupt, but for that of
-//! [waiting](crate::interrupts::wait). Time is the host's, and no two runs have the same: a guest that sets
-//! the timer gives up that its run can be repeated.
+//! Cost: one exit to set it. The interrupt itself does not count as an exit, except
+//! that [waiting](crate::interrupts::wait) for it costs one. No two runs have the
+//! same time, so the run of a guest that sets the timer cannot be repeated.
 
 use crate::hypercall;
 
-/// Has the interrupt [`Vector::Timer`](crate::traps::Vector::Timer) come once, after this many
-/// microseconds or some more; a time that was set before counts no longer. One exit.
+/// Requests the interrupt [`Vector::Timer`](crate::traps::Vector::Timer) once, after
+/// at least this many microseconds. It replaces a time that was set before. One exit.
 ///
-/// Whether it is waited for with [`interrupts::wait`](crate::interrupts::wait) or comes while the guest
-/// runs, with [interrupts enabled](crate::interrupts::enable), is the guest's choice.
+/// The guest can wait for it with [`interrupts::wait`](crate::interrupts::wait), or be
+/// interrupted while it runs, with [interrupts enabled](crate::interrupts::enable).
 pub fn set(microseconds: u32) {
-    // 0 is the host's word for never.
+    // 0 would cancel the timer.
     hypercall::timer_set(microseconds.max(1));
 }
 
-/// Has it not come any more. One exit.
+/// Cancels the interrupt. One exit.
 pub fn cancel() {
     hypercall::timer_set(0);
 }

@@ -1,8 +1,8 @@
-//! Traps: exceptions, which the CPU raises, and interrupts, which the host injects.
+//! Traps: exceptions of the CPU, and interrupts from the host.
 //!
-//! A guest needs nothing of this to be told of its mistakes, only to mend them, or to be woken by the
-//! [`timer`](crate::timer). A trap that has no handler is reported to the host in one exit, with its registers, and ends the
-//! guest. A handler costs no exit:
+//! A trap without a handler ends the guest: one exit reports it to the
+//! host, with its registers. Handlers are for guests that repair a fault,
+//! or that use the [`timer`](crate::timer). A handler costs no exit:
 //!
 //! ```ignore
 //! traps::set_handler(Vector::Exception(Exception::DivideError), |trap| {
@@ -11,10 +11,10 @@
 //! });
 //! ```
 //!
-//! Handlers run with interrupts off, and between any two instructions of the guest: what they share
-//! with it lies in atomics, or behind a [`Lock`](crate::lock::Lock). They may print. A handler of an
-//! exception has 4 KiB of stack in long mode, and what is left of the guest's stack in the other modes. An
-//! exception in the handler of an exception is not handled, but reported.
+//! Handlers run with interrupts off, and between any two instructions of the guest. Data that they
+//! share with the guest must be in atomics, or behind a [`Lock`](crate::lock::Lock). They may print.
+//! In long mode the handler of an exception has 4 KiB of stack; in the other modes it uses the rest
+//! of the guest's stack. An exception in the handler of an exception ends the guest with a report.
 
 use core::{
     arch::asm,
@@ -29,11 +29,11 @@ use guest_abi::{
 
 use crate::hypercall;
 
-/// The size in bytes of the stack that long mode has for exceptions.
+/// The size in bytes of long mode's stack for exceptions.
 #[cfg_attr(not(target_os = "none"), expect(dead_code, reason = "the boot code is the guest's"))]
 pub(crate) const STACK_SIZE: u32 = 0x1000;
 
-/// What a handler can be set for.
+/// A trap that can have a handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vector {
     /// An exception of the CPU.
@@ -51,25 +51,25 @@ impl Vector {
     }
 }
 
-/// A function that handles a trap. When it returns, the guest goes on where it was interrupted; with
-/// most exceptions that is the instruction that raised it, which will raise it again.
+/// A function that handles a trap. When it returns, the guest continues at the interrupted instruction.
+/// Most exceptions interrupt the instruction that raised them, which then raises them again.
 pub type Handler = fn(&mut Trap);
 
-/// The handlers, by vector; null where there is none.
+/// The handlers, by vector; null if there is none.
 static HANDLERS: [AtomicPtr<()>; VECTORS as usize] =
     [const { AtomicPtr::new(core::ptr::null_mut()) }; VECTORS as usize];
 
-/// Sets the handler of a trap, in place of the one that it had. No exit.
+/// Sets the handler of a trap, and replaces an earlier one. No exit.
 pub fn set_handler(vector: Vector, handler: Handler) {
     HANDLERS[vector.index()].store(handler as *mut (), Ordering::Relaxed);
 }
 
-/// A trap, with what it interrupted: as `boot/traps.s` and the mode's file beside it leave it on the
-/// stack.
+/// A trap and the interrupted state, in the stack
+/// layout of `boot/traps.s` and the mode's own file.
 #[repr(C)]
 #[cfg_attr(guestlab_mode = "real", repr(packed(2)))]
 pub struct Trap {
-    /// The last of the registers' numbers first.
+    /// In reverse order of the registers' numbers.
     general: [usize; GENERAL],
     vector: usize,
     error_code: usize,
@@ -85,23 +85,23 @@ pub struct Trap {
 /// The number of general registers.
 const GENERAL: usize = if cfg!(target_pointer_width = "64") { 16 } else { 8 };
 
-/// What the CPU itself pushes.
+/// The size of the words that the CPU pushes.
 #[cfg(guestlab_mode = "real")]
 type Word = u16;
 #[cfg(not(guestlab_mode = "real"))]
 type Word = usize;
 
 impl Trap {
-    /// The error code, where the CPU gave one (SDM 3A, 6.13 and, for page faults, 4.7).
+    /// Returns the error code, if the CPU pushed one (SDM 3A, 6.13 and, for page faults, 4.7).
     pub fn error_code(&self) -> Option<usize> {
-        // An interrupt's vector is beyond the bits.
+        // The vector of an interrupt exceeds the number of bits.
         let bit = u32::try_from(self.vector).ok().and_then(|vector| 1_u32.checked_shl(vector)).unwrap_or(0);
         let has_one = cfg!(not(guestlab_mode = "real")) && Exception::WITH_ERROR_CODE & bit != 0;
         has_one.then_some(self.error_code)
     }
 
-    /// The address of the instruction that was interrupted: for most exceptions the one that raised it,
-    /// for interrupts the next to run.
+    /// Returns the address of the interrupted instruction. For most exceptions it
+    /// is the one that raised the exception, for interrupts the next one to run.
     #[cfg_attr(
         not(guestlab_mode = "real"),
         expect(clippy::useless_conversion, reason = "in real mode it is narrower")
@@ -110,12 +110,12 @@ impl Trap {
         self.ip.into()
     }
 
-    /// Makes the guest go on elsewhere when the handler returns.
+    /// Sets the address at which the guest continues when the handler returns.
     ///
     /// # Safety
     ///
-    /// There must be an instruction of this guest's at that address that can be run with the registers
-    /// and the stack that were interrupted.
+    /// The address must be that of an instruction of this guest,
+    /// which can run with the interrupted registers and stack.
     pub unsafe fn set_instruction_pointer(&mut self, address: usize) {
         #[cfg_attr(
             guestlab_mode = "real",
@@ -125,7 +125,7 @@ impl Trap {
         self.ip = address;
     }
 
-    /// The address that the last page fault was about: CR2.
+    /// Returns the address of the last page fault: CR2.
     pub fn fault_address(&self) -> usize {
         let address: usize;
         // SAFETY: reads a register.
@@ -133,7 +133,7 @@ impl Trap {
         address
     }
 
-    /// Ends the guest with the report that a trap without a handler gets. One exit.
+    /// Ends the guest with the same report as a trap without a handler. One exit.
     pub fn report(&self) -> ! {
         let (mut general, registers) = ([0; 16], self.general);
         for (register, saved) in general.iter_mut().zip(registers.into_iter().rev()) {
@@ -158,7 +158,7 @@ impl Trap {
         self.sp
     }
 
-    /// The stack pointer was where the CPU's own words end.
+    /// The stack pointer was at the end of the words that the CPU pushed.
     #[cfg(not(target_pointer_width = "64"))]
     fn stack_pointer(&self) -> usize {
         core::ptr::from_ref(self).addr() + size_of::<Self>()
@@ -169,7 +169,7 @@ impl Trap {
         self.ss as u64
     }
 
-    /// The stack segment is the same all the time.
+    /// The stack segment never changes.
     #[cfg(not(target_pointer_width = "64"))]
     fn stack_segment(&self) -> u64 {
         let selector: u16;
@@ -182,19 +182,19 @@ impl Trap {
 /// Set while the handler of an exception runs.
 static HANDLING: AtomicBool = AtomicBool::new(false);
 
-/// Called by the boot assembly for every trap, with interrupts off.
+/// Handles a trap; the boot assembly calls it, with interrupts off.
 #[cfg_attr(not(target_os = "none"), expect(dead_code, reason = "the boot code is the guest's"))]
 pub(crate) extern "C" fn entry(trap: &mut Trap) {
     let handler = HANDLERS.get(trap.vector).map_or(core::ptr::null_mut(), |it| it.load(Ordering::Relaxed));
     if handler.is_null() {
         trap.report();
     }
-    // SAFETY: what is not null was put there by `set_handler`, from a pointer of this type.
+    // SAFETY: `set_handler` stored every non-null pointer, from a pointer of this type.
     let handler = unsafe { core::mem::transmute::<*mut (), Handler>(handler) };
     if trap.vector >= EXCEPTIONS as usize {
         return handler(trap);
     }
-    // In long mode the first exception's registers are lost by now: all have one stack.
+    // In long mode the first exception's registers are already lost, because all exceptions share one stack.
     if HANDLING.swap(true, Ordering::Relaxed) {
         trap.report();
     }

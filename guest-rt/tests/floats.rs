@@ -1,4 +1,4 @@
-//! Floating-point numbers: a guest has no floating-point unit, and they are computed in software.
+//! Floating-point numbers. A guest has no floating-point unit and computes them in software.
 
 #![no_std]
 #![no_main]
@@ -10,12 +10,12 @@ use guest_rt::{abi::mode::CpuMode, boot};
 
 guest_rt::tests! {
     fn a_float_is_read_from_text() {
-        // The code for that is too big for real mode.
+        // The code for floats is too big for real mode.
         if boot::MODE != CpuMode::Real {
             let read = |text: &str| black_box(text).parse::<f64>().map(f64::to_bits);
             assert_eq!(read("3.5"), Ok(0x400C_0000_0000_0000));
             assert_eq!(read("1e-320"), Ok(2024));
-            // Right to the last bit, from more digits than a float has.
+            // The text has more digits than a float; the last bit must be right.
             let tenth = read("0.1000000000000000055511151231257827021181583404541015625000000000000000001");
             assert_eq!(tenth, Ok(0.1_f64.to_bits()));
             assert!(read("three").is_err());

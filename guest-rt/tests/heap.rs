@@ -1,4 +1,4 @@
-//! The heap: it grows, gives back, and says when it is used up.
+//! The heap: it grows, frees memory, and reports that it is full.
 
 #![no_std]
 #![no_main]
@@ -10,7 +10,7 @@ use core::hint::black_box;
 
 use guest_rt::heap;
 
-/// More than any guest's heap has here.
+/// More than the heap of any guest here.
 const TOO_MUCH: usize = 1 << 24;
 
 guest_rt::tests! {
@@ -42,7 +42,7 @@ guest_rt::tests! {
         let before = heap::usage();
         let half = before.free / 2;
         for _ in 0..20 {
-            // Without the memory of the one before there would be none for the third.
+            // The third one fits only if the memory of an earlier one was freed.
             black_box(Vec::<u8>::with_capacity(half));
         }
         assert!(heap::usage() == before);

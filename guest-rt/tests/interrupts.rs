@@ -1,4 +1,4 @@
-//! Traps, interrupts, the timer, and locks that are shared with handlers.
+//! Traps, interrupts, the timer, and locks shared with handlers.
 
 #![no_std]
 #![no_main]
@@ -25,7 +25,7 @@ fn ticks() -> u32 {
     TICKS.load(Ordering::Relaxed)
 }
 
-/// Has the timer's interrupt counted, in an atomic and behind the lock.
+/// Counts the timer's interrupt, in an atomic and behind the lock.
 fn count_ticks() {
     traps::set_handler(Vector::Timer, |_| {
         *COUNT.lock() += 1;
@@ -33,9 +33,9 @@ fn count_ticks() {
     });
 }
 
-/// Raises the exception of an undefined instruction, and is gone on with behind it.
+/// Executes an undefined instruction, and continues after it.
 fn undefined_instruction() {
-    // SAFETY: `skip_undefined` goes on behind the instruction, which changes nothing.
+    // SAFETY: `skip_undefined` continues after the instruction, which changes nothing.
     unsafe { core::arch::asm!("ud2") };
 }
 
@@ -43,7 +43,7 @@ fn skip_undefined(trap: &mut Trap) {
     /// The size of `ud2` (SDM 2B, "UD").
     const UD2: usize = 2;
     TICKS.fetch_add(1, Ordering::Relaxed);
-    // SAFETY: there is the instruction after it, and it changed no register.
+    // SAFETY: the next instruction is there, and this one changed no register.
     unsafe { trap.set_instruction_pointer(trap.instruction_pointer() + UD2) };
 }
 
@@ -95,7 +95,7 @@ guest_rt::tests! {
         timer::set(SOON_IN_MICROSECONDS);
         timer::cancel();
         interrupts::enable();
-        // Exits take their time, and an interrupt that was due would come at the next of them.
+        // Exits take time. An interrupt that was due would come at the next one.
         let start = guest_rt::clock::Instant::now();
         while start.elapsed().as_micros() < 2 * u128::from(SOON_IN_MICROSECONDS) {}
         assert_eq!(ticks(), 0);
@@ -130,7 +130,7 @@ guest_rt::tests! {
         for tick in 1..=20 {
             let mut count = COUNT.lock();
             timer::set(1);
-            // The interrupt is due, and has to wait: were it taken, the handler would find the lock held.
+            // The interrupt is due and must wait: otherwise its handler would find the lock held.
             (0..100).for_each(|_| spin_loop());
             let _ = guest_rt::clock::ticks();
             assert_eq!((*count, ticks()), (tick - 1, tick - 1));

@@ -1,4 +1,4 @@
-//! What the runtime has for talking to others: console, log, mailbox.
+//! The runtime's output and exchange: console, log, mailbox.
 
 #![no_std]
 #![no_main]
@@ -8,7 +8,7 @@ use core::fmt;
 
 use guest_rt::{abi::mailbox::MAX_MESSAGE_SIZE, hypercall, log, mailbox::Mailbox, print, println};
 
-/// The exits that a function causes, beside that of counting them.
+/// Returns the number of exits that a function causes, without those of counting.
 fn exits(function: impl FnOnce()) -> u32 {
     let before = hypercall::exit_count();
     function();

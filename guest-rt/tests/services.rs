@@ -1,4 +1,4 @@
-//! What the runtime has for a guest itself: arguments, clock, entropy, exit, panic.
+//! The runtime's services: arguments, clock, entropy, exit, panic.
 
 #![no_std]
 #![no_main]
@@ -15,7 +15,7 @@ use guest_rt::{
     hypercall,
 };
 
-/// The exits that a function causes, beside that of counting them.
+/// Returns the number of exits that a function causes, without those of counting.
 fn exits(function: impl FnOnce()) -> u32 {
     let before = hypercall::exit_count();
     function();

@@ -257,7 +257,7 @@ fn a_file_that_is_no_run_and_no_terminal_are_refused() {
     let picture = folder.path().join("picture.svg");
     let picture = picture.to_str().expect("a path of text");
     common::expect(&["view", &file, "--at", "1", "--svg", picture], 0);
-    assert!(fs::read_to_string(picture).expect("a picture").contains(">maker</text>"));
+    assert!(fs::read_to_string(picture).expect("a picture").contains(">maker "));
     fs::write(&file, "hello\n").expect("written");
     let (_, err) = common::expect(&["view", &file, "--svg", picture], 2);
     assert!(err.contains("line 1: not a line that tells of a run"), "{err}");

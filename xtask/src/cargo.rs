@@ -4,10 +4,10 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::environment;
+use crate::base::environment;
+use crate::base::process;
 use crate::error::{Error, Status};
 use crate::hush;
-use crate::process;
 
 /// How much of cargo's own talk reaches the terminal.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

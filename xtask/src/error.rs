@@ -9,7 +9,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitCode, ExitStatus};
 
-use crate::output::short;
+use crate::base::output::short;
 
 /// A number that a process ends with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

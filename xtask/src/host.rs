@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 
 use clap::ValueEnum;
 
+use crate::base::process;
 use crate::cargo::{self, Talk};
 use crate::error::{Error, Status};
 use crate::guests::Mode;
-use crate::process;
 use crate::workspace::Workspace;
 
 /// A `guestlab` that is up to date.

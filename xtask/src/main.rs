@@ -3,23 +3,19 @@
 //! It depends on no other member of the workspace. Cargo and the `guestlab` binary are driven as
 //! processes, so that guests, host and tool can each be built with what suits them.
 
+mod base;
 mod bench;
-mod cache;
 mod cargo;
 mod cli;
 mod commands;
 mod debian;
 mod docs;
-mod environment;
 mod error;
-mod files;
 mod fuzz;
 mod guests;
 mod host;
 mod hush;
 mod nested;
-mod output;
-mod process;
 mod scaffold;
 mod toolchain;
 mod workspace;
@@ -29,6 +25,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use base::output;
 use error::{Error, Status};
 
 fn main() -> ExitCode {

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::base::process;
+use crate::cargo;
 use crate::error::Error;
-use crate::{cargo, process};
 
 /// The file that makes a folder a package, or the root of a workspace.
 pub(crate) const MANIFEST: &str = "Cargo.toml";

@@ -95,8 +95,8 @@ fn follow(name: &str, commands: usize) {
 #[test]
 fn the_picture_is_of_what_is_printed() {
     let picture = read(&root().join("docs/run.svg"));
-    let texts = picture.lines().filter_map(|line| line.split_once("\">")?.1.strip_suffix("</text>"));
-    let mut texts = texts.map(|text| text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"));
+    let lines = picture.lines().filter_map(|line| line.trim_start().strip_prefix("<tspan x="));
+    let mut texts = lines.map(|line| unescaped(&text_of(line)));
     let command = texts.next().expect("a command");
     let step = Step {
         command: command.strip_prefix("$ ").expect("a command").to_owned(),
@@ -106,6 +106,15 @@ fn the_picture_is_of_what_is_printed() {
     assert!(step.output.len() > 10, "{step:?}");
     let Some(checkout) = Checkout::take() else { return };
     checkout.follow("docs/run.svg", &step);
+}
+
+/// The text behind the tags of a line, which begins within a tag.
+fn text_of(line: &str) -> String {
+    line.split('<').filter_map(|part| Some(part.split_once('>')?.1)).collect()
+}
+
+fn unescaped(text: &str) -> String {
+    text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 }
 
 #[test]

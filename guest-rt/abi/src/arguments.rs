@@ -1,19 +1,19 @@
-//! The arguments that a guest is started with, as they lie in guest memory at
-//! [`ARGUMENTS`](crate::layout::ARGUMENTS): UTF-8, each argument ended by a NUL.
-//! [`BootInfo::arguments`](crate::boot::BootInfo::arguments) is the length of all of them.
+//! The arguments of a guest, in guest memory at
+//! [`ARGUMENTS`](crate::layout::ARGUMENTS): UTF-8, each argument terminated by a NUL.
+//! [`BootInfo::arguments`](crate::boot::BootInfo::arguments) is their total length.
 
 use core::iter::FusedIterator;
 
-/// The arguments in a piece of memory, one after the other, whatever lies there: one that is not
-/// UTF-8 reads as an empty one, so that the others keep their places, and bytes that no NUL follows
-/// are none.
+/// An iterator over the arguments in a piece of memory with any content.
+/// An argument that is not UTF-8 reads as an empty one, so that the others
+/// keep their positions. Bytes without a NUL after them are ignored.
 #[derive(Clone, Debug)]
 pub struct Arguments<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Arguments<'a> {
-    /// The arguments in `bytes`.
+    /// Creates an iterator over the arguments in `bytes`.
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }

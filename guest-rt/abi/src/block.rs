@@ -1,10 +1,10 @@
-//! Request blocks: what a hypercall says that does not fit into EAX. The guest writes the block
-//! into its memory and passes its guest-physical address; the host copies it once and then
-//! checks the copy.
+//! Request blocks: the arguments of hypercalls that do not fit into EAX.
+//! The guest writes the block into its memory and passes its guest-physical
+//! address. The host copies it once and then checks the copy.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// A piece of guest memory that holds text (which the host does not trust to be UTF-8).
+/// A piece of guest memory that holds text (the host does not rely on UTF-8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Text {
@@ -19,7 +19,7 @@ impl Text {
     pub const MAX_LEN: u32 = 0x1_0000;
 }
 
-/// What [`Port::Panic`](crate::port::Port::Panic) carries.
+/// The request block of [`Port::Panic`](crate::port::Port::Panic).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Panic {
@@ -33,7 +33,7 @@ pub struct Panic {
     pub column: u32,
 }
 
-/// What [`Port::MailboxAttach`](crate::port::Port::MailboxAttach) carries.
+/// The request block of [`Port::MailboxAttach`](crate::port::Port::MailboxAttach).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct MailboxAttach {
@@ -43,8 +43,8 @@ pub struct MailboxAttach {
     pub size: u32,
 }
 
-/// What [`Port::Trap`](crate::port::Port::Trap) carries: an exception or interrupt, and what it
-/// interrupted. Registers that a mode does not have are 0.
+/// The request block of [`Port::Trap`](crate::port::Port::Trap): an exception or
+/// interrupt, and the interrupted state. Registers that the mode lacks are 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Trap {
@@ -69,35 +69,35 @@ pub struct Trap {
 }
 
 impl Trap {
-    /// The names of the general registers, without the letter that says how wide they are, in the order
-    /// of their numbers (SDM 2A, 3.1.1.1 and table 2-4).
+    /// The names of the general registers, without the letter for the width,
+    /// in the order of their numbers (SDM 2A, 3.1.1.1 and table 2-4).
     pub const GENERAL: [&str; 16] =
         ["ax", "cx", "dx", "bx", "sp", "bp", "si", "di", "8", "9", "10", "11", "12", "13", "14", "15"];
 
-    /// Where the stack pointer is in [`Trap::general`].
+    /// The index of the stack pointer in [`Trap::general`].
     pub const STACK_POINTER: usize = 4;
 }
 
-/// What [`Port::Log`](crate::port::Port::Log) carries.
+/// The request block of [`Port::Log`](crate::port::Port::Log).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Log {
-    /// How grave it is, by the `log` crate's numbers: 1 error, 2 warning, 3 information, 4 debugging,
-    /// 5 tracing. The host takes any other for the nearest of these.
+    /// The level, with the `log` crate's numbers: 1 error, 2 warning, 3 information, 4
+    /// debugging, 5 tracing. The host replaces any other number by the nearest of these.
     pub level: u32,
-    /// What it is about: as a rule a module's path.
+    /// The target, usually a module's path.
     pub target: Text,
-    /// The record itself.
+    /// The message.
     pub message: Text,
 }
 
-/// What [`Port::Clock`](crate::port::Port::Clock) is answered with.
+/// The host's answer to [`Port::Clock`](crate::port::Port::Clock).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Clock {
     /// The ticks since the guest was started. They never go back.
     pub ticks: u64,
-    /// The number of ticks in a second: the same for as long as a guest runs, and never 0.
+    /// The number of ticks per second: constant while a guest runs, and never 0.
     pub frequency: u64,
 }
 

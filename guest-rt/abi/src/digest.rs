@@ -1,11 +1,11 @@
-//! The running account of items that both sides keep, so that a run proves that what came out
-//! is what went in, in order.
+//! The running digest of items, which both sides compute. It
+//! proves that the consumed items are the produced ones, in order.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// A running digest of a sequence of items: how many, and FNV-1a over them, a word a step (one
-/// multiplication an item, since guests pay for their instructions). Two sequences of one length
-/// that differ in one item always differ in their digest.
+/// A running digest of a sequence of items: their number, and FNV-1a over them, one word
+/// per step (one multiplication per item, because guests pay for their instructions).
+/// The digests of two sequences of equal length that differ in one item always differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Digest {
@@ -19,19 +19,19 @@ impl Digest {
     /// The digest of no items.
     pub const EMPTY: Self = Self { items: 0, hash: 0x811C_9DC5 };
 
-    /// The digest of this sequence with one more item.
+    /// Returns the digest of this sequence with one more item.
     #[must_use]
     pub const fn with(self, item: u32) -> Self {
         Self { items: self.items.wrapping_add(1), hash: Self::mix(self.hash, item) }
     }
 
-    /// The hash of a sequence with one more item.
+    /// Returns the hash of a sequence with one more item.
     #[must_use]
     pub const fn mix(hash: u32, item: u32) -> u32 {
         (hash ^ item).wrapping_mul(0x0100_0193)
     }
 
-    /// The digest of this sequence with these items after it.
+    /// Returns the digest of this sequence with these items appended.
     #[must_use]
     pub fn with_all(self, items: &[u32]) -> Self {
         items.iter().fold(self, |digest, &item| digest.with(item))

@@ -1,24 +1,24 @@
-//! What the host and its guests must agree on, written once.
+//! The interface between the host and its guests, defined once.
 //!
-//! | module | holds |
+//! | module | contents |
 //! | --- | --- |
 //! | [`layout`] | the guest-physical memory map |
-//! | [`mode`] | the CPU modes a guest can run in |
-//! | [`note`] | the ELF note by which an image says its ABI version and its mode |
-//! | [`test`](mod@test) | the ELF notes by which an image says which tests it has |
-//! | [`boot`] | what the host tells a guest before its first instruction |
-//! | [`arguments`] | the arguments that a guest is started with |
-//! | [`port`] | the hypercalls: which port, which width, which direction |
-//! | [`block`] | the request blocks whose addresses hypercalls carry |
-//! | [`trap`] | the vectors of exceptions and of the interrupt that the host injects |
+//! | [`mode`] | the CPU modes of guests |
+//! | [`note`] | the ELF note with an image's ABI version and mode |
+//! | [`test`](mod@test) | the ELF notes with an image's tests |
+//! | [`boot`] | the boot information of a guest |
+//! | [`arguments`] | the arguments of a guest |
+//! | [`port`] | the hypercalls: port, width, direction |
+//! | [`block`] | the request blocks of hypercalls |
+//! | [`trap`] | the vectors of exceptions and of the timer's interrupt |
 //! | [`ring`] | the ring of items and its operations |
-//! | [`mailbox`] | how a ring and a turn's orders lie in guest memory; how big a message can be |
-//! | [`transition`] | the check of what a guest did to the ring in one turn |
-//! | [`digest`] | the running account that both sides keep of the items |
+//! | [`mailbox`] | the layout of a ring and a turn's order in guest memory; the largest message |
+//! | [`transition`] | the check of a guest's changes to the ring in one turn |
+//! | [`digest`] | the running digest of items, which both sides compute |
 //!
-//! The crate is `no_std` and has no `unsafe` of its own. Records that lie in guest memory are
-//! `repr(C)`, made of `u32` and `u64` fields without padding, little-endian as x86 is, and convert from and to bytes
-//! through `zerocopy`; their sizes are compile-time asserts.
+//! The crate is `no_std` and forbids `unsafe`. Records in guest memory are `repr(C)`,
+//! with `u32` and `u64` fields, without padding, little-endian as x86 is. `zerocopy`
+//! converts them from and to bytes. Compile-time assertions check their sizes.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -37,22 +37,22 @@ pub mod test;
 pub mod transition;
 pub mod trap;
 
-/// The version of this ABI. A guest built for another major version is refused; a higher minor
-/// version only adds.
+/// The version of this ABI. The host refuses a guest of another
+/// major version. A higher minor version only adds features.
 pub const VERSION: Version = Version { major: 1, minor: 1 };
 
 /// An ABI version, as an image's note carries it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Version {
-    /// Changes when an existing guest or host would misunderstand the other.
+    /// Increases when an existing guest or host would misunderstand the other.
     pub major: u16,
-    /// Changes when something is added.
+    /// Increases when a feature is added.
     pub minor: u16,
 }
 
 impl Version {
-    /// Whether a host of version `self` can run a guest of version `guest`: the same major
-    /// version, and no minor version that the host does not know yet.
+    /// Returns true if a host of version `self` can run a guest of version `guest`: it
+    /// has the same major version, and no minor version that is newer than the host's.
     pub const fn accepts(self, guest: Version) -> bool {
         self.major == guest.major && self.minor >= guest.minor
     }

@@ -1,11 +1,11 @@
-//! How a ring and a turn's orders lie in guest memory: the mailbox.
+//! The mailbox: the layout of a ring and of a turn's order in guest memory.
 //!
-//! Before a turn the host writes the whole mailbox; after it, the host reads it once and checks
-//! what it read. The guest reads the orders and the ring, changes the ring, and leaves its
-//! [digest](crate::digest) for the host to compare.
+//! Before a turn the host writes the whole mailbox; after it, the host reads it
+//! once and checks the copy. The guest reads the order and the ring, changes the
+//! ring, and leaves its [digest](crate::digest) for comparison with the host's.
 //!
-//! The mailbox of an experiment other than the exchange is a message, of which the host knows the
-//! size only: up to [`MAX_MESSAGE_SIZE`].
+//! Experiments other than the exchange have a message as their
+//! mailbox. The host knows only its size: up to [`MAX_MESSAGE_SIZE`].
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -17,23 +17,23 @@ use crate::{
 /// The most bytes of a message.
 pub const MAX_MESSAGE_SIZE: u32 = 0x400;
 
-/// A mailbox, as it lies in guest memory.
+/// A mailbox in guest memory.
 #[derive(Clone, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Mailbox {
-    /// The turn's orders: an encoded [`Quota`]. Host to guest.
+    /// The turn's order: an encoded [`Quota`]. Host to guest.
     pub quota: u32,
-    /// The guest's account of all items that it has produced or consumed. Guest to host; the
-    /// host never says what it expects.
+    /// The guest's digest of all items that it has produced or consumed.
+    /// Guest to host; the host never reveals the expected value.
     pub digest: Digest,
-    /// Where the ring stands. Both ways.
+    /// The ring's pointers. Both ways.
     pub pointers: Pointers,
     /// The ring's slots. Both ways.
     pub slots: Slots,
 }
 
 impl Mailbox {
-    /// The mailbox that hands `ring` to a guest, with the turn's orders.
+    /// Creates the mailbox for a guest's turn, from the ring and the turn's order.
     pub const fn new(quota: Quota, ring: &Ring) -> Self {
         Self {
             quota: quota.encode(),
@@ -44,20 +44,20 @@ impl Mailbox {
     }
 }
 
-/// How many items a turn is to move. A guest never moves more than the ring allows.
+/// The number of items that a turn must move. A guest never moves more than the ring allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Quota {
-    /// A random number, from none to all that the ring allows.
+    /// A random number, from 0 to as many as the ring allows.
     Random,
-    /// Exactly this number, 0 to [`MAX_CAPACITY`], or as many as the ring allows where that is less. The host
-    /// refuses a turn that moves another number.
+    /// Exactly this number, 0 to [`MAX_CAPACITY`], or as many as the ring allows
+    /// if that is less. The host refuses a turn that moves another number.
     Items(u32),
 }
 
 impl Quota {
     const RANDOM: u32 = u32::MAX;
 
-    /// The quota as [`Mailbox::quota`] has it.
+    /// Encodes the quota for [`Mailbox::quota`].
     pub const fn encode(self) -> u32 {
         match self {
             Self::Random => Self::RANDOM,
@@ -65,7 +65,7 @@ impl Quota {
         }
     }
 
-    /// The quota that [`Mailbox::quota`] stands for.
+    /// Decodes the value of [`Mailbox::quota`].
     pub const fn decode(raw: u32) -> Self {
         if raw == Self::RANDOM { Self::Random } else { Self::Items(raw) }
     }

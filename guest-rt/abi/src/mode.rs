@@ -1,4 +1,4 @@
-//! The CPU modes that a guest can run in after its boot code is done.
+//! The CPU modes that a guest can run in after its boot.
 
 /// A CPU mode (Intel SDM volume 3A, 2.2 "Modes of Operation").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ impl CpuMode {
     /// All modes, in the order in which a boot reaches them.
     pub const ALL: [CpuMode; 4] = [Self::Real, Self::Protected, Self::Paged, Self::Long];
 
-    /// The mode's name, as the command line has it.
+    /// Returns the mode's name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Real => "real",
@@ -43,7 +43,7 @@ impl TryFrom<u32> for CpuMode {
     }
 }
 
-/// A number that stands for no CPU mode.
+/// The error for a number without a CPU mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownMode(pub u32);
 

@@ -1,16 +1,16 @@
-//! The ELF note by which an image says which ABI it was built for and how it runs.
+//! The ELF note of an image: the ABI that it was built for, and its CPU modes.
 //!
-//! The note has the usual form (System V ABI, "Note Section"): name size, descriptor size, type,
-//! the name, the descriptor. It lies in a `PT_NOTE` segment of the image and is not loaded.
+//! The note has the usual form (System V ABI, "Note Section"): name size, descriptor size,
+//! type, name, descriptor. It lies in a `PT_NOTE` segment of the image and is not loaded.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::{Version, mode::CpuMode};
 
-/// The note's owner, with the zero byte that ends it.
+/// The note's owner, with its terminating zero byte.
 pub const NAME: [u8; 9] = *b"Guestlab\0";
 
-/// Its length.
+/// The length of the owner's name.
 pub(crate) const NAME_SIZE: u32 = 9;
 const DESCRIPTOR_SIZE: u32 = 12;
 
@@ -23,17 +23,17 @@ pub const TYPE: u32 = 1;
 pub struct Descriptor {
     /// [`Version::major`] of the ABI that the image was built for.
     pub abi_major: u16,
-    /// [`Version::minor`] of it.
+    /// [`Version::minor`] of the same ABI.
     pub abi_minor: u16,
-    /// The [`CpuMode`] in which the host must start the image: real mode for all that is built
-    /// with `guest-rt`.
+    /// The [`CpuMode`] in which the host must start the
+    /// image: real mode for all images built with `guest-rt`.
     pub start_mode: u32,
     /// The [`CpuMode`] that the image switches itself to.
     pub mode: u32,
 }
 
 impl Descriptor {
-    /// The descriptor of an image of this ABI that starts in real mode and runs in `mode`.
+    /// Creates the descriptor of an image of this ABI that starts in real mode and runs in `mode`.
     pub const fn new(mode: CpuMode) -> Self {
         Self {
             abi_major: crate::VERSION.major,
@@ -43,13 +43,13 @@ impl Descriptor {
         }
     }
 
-    /// The ABI version that the image was built for.
+    /// Returns the ABI version that the image was built for.
     pub const fn version(&self) -> Version {
         Version { major: self.abi_major, minor: self.abi_minor }
     }
 }
 
-/// The whole note, as it lies in the file.
+/// The whole note, in its file layout.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Note {
@@ -62,7 +62,7 @@ pub struct Note {
 }
 
 impl Note {
-    /// The note of an image that runs in `mode`.
+    /// Creates the note of an image that runs in `mode`.
     pub const fn new(mode: CpuMode) -> Self {
         let mut name = [0; 12];
         let mut i = 0;

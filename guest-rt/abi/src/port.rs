@@ -1,12 +1,12 @@
-//! The hypercalls. A hypercall is one port instruction: the port says which call, EAX carries
-//! the argument or the guest-physical address of a [request block](crate::block), and results
-//! come back in EAX or in the block.
+//! The hypercalls. A hypercall is one port instruction. The port selects
+//! the call. EAX holds the argument or the guest-physical address of a
+//! [request block](crate::block). EAX or the block receives the result.
 //!
-//! Ports 0xE9 to 0xEE mean what the course's own guests mean by them, so that those run
-//! unchanged.
+//! Ports 0xE9 to 0xEE have the same meaning as in
+//! the course, so that its guests run unchanged.
 
-/// Makes [`Port`] of its list, with all that must know each of them: a call that is added to the list is known
-/// everywhere here.
+/// Defines [`Port`] from one list, with everything that must cover
+/// all calls: a new line in the list is enough for this file.
 macro_rules! ports {
     ($($(#[$doc:meta])* $name:ident = $number:literal,)+) => {
         /// A port that is a hypercall.
@@ -39,45 +39,45 @@ ports! {
     PrintByte = 0xE9,
     /// `out`, 32 bits: print the value in decimal, and a newline.
     PrintDecimal = 0xEA,
-    /// `in`, 32 bits: the number of VM exits so far, this one included. An `out` is accepted and
-    /// counts as an exit.
+    /// `in`, 32 bits: the number of VM exits so far, including
+    /// this one. An `out` is accepted and counts as an exit.
     ExitCount = 0xEB,
     /// `out`, 32 bits: print the NUL-terminated string at this guest address.
     PrintString = 0xEC,
     /// `in`, 32 bits: the guest address of a text `IO in: X\nIO out: Y\n`, NUL-terminated: the port
-    /// reads and writes so far, this one included. An `out` is accepted and counts as an exit.
+    /// reads and writes so far, including this one. An `out` is accepted and counts as an exit.
     ExitText = 0xED,
     /// `out`, 32 bits: translate this guest-virtual address; then `in`, 32 bits: the low half of
     /// the host-virtual address, or 0.
     Translate = 0xEE,
-    /// `out`, 32 bits: the guest is done; the value is its exit status.
+    /// `out`, 32 bits: end the guest; the value is its exit status.
     Exit = 0xF0,
-    /// `out`, 32 bits: the guest panicked; the address of a [`Panic`](crate::block::Panic).
+    /// `out`, 32 bits: report a panic; the address of a [`Panic`](crate::block::Panic).
     Panic = 0xF1,
     /// `out`, 32 bits: print text; the address of a [`Text`](crate::block::Text).
     Print = 0xF2,
-    /// `out`, 32 bits: this is my mailbox; the address of a
-    /// [`MailboxAttach`](crate::block::MailboxAttach). Once a guest, before its first turn.
+    /// `out`, 32 bits: register the mailbox; the address of a
+    /// [`MailboxAttach`](crate::block::MailboxAttach). Once per guest, before its first turn.
     MailboxAttach = 0xF3,
-    /// `out`, 32 bits: my turn is over, the mailbox holds what I did; the value is not read. The
-    /// next instruction runs when the guest's next turn has begun and the mailbox is new.
+    /// `out`, 32 bits: end the turn, with the result in the mailbox; the value is ignored. The
+    /// next instruction runs when the guest's next turn has begun and the mailbox has new content.
     EndTurn = 0xF4,
-    /// `out`, 32 bits: an exception or an interrupt that the guest does not handle; the address of a
-    /// [`Trap`](crate::block::Trap).
+    /// `out`, 32 bits: report an exception or an interrupt without
+    /// a handler; the address of a [`Trap`](crate::block::Trap).
     Trap = 0xF5,
-    /// `out`, 32 bits: interrupt me once, with vector [`TIMER`](crate::trap::TIMER), after this many
-    /// microseconds; 0 is never. It takes the place of what was set before.
+    /// `out`, 32 bits: request one interrupt, with vector [`TIMER`](crate::trap::TIMER),
+    /// after this many microseconds; 0 cancels it. A new value replaces the old one.
     TimerSet = 0xF6,
-    /// `out`, 32 bits: a record of the guest's log; the address of a [`Log`](crate::block::Log). Since
-    /// version 1.1.
+    /// `out`, 32 bits: log a record; the address of a
+    /// [`Log`](crate::block::Log). Since version 1.1.
     Log = 0xF7,
-    /// `out`, 32 bits: what time is it; the host writes a [`Clock`](crate::block::Clock) to this guest
-    /// address. Since version 1.1.
+    /// `out`, 32 bits: read the clock; the host writes a
+    /// [`Clock`](crate::block::Clock) to this guest address. Since version 1.1.
     Clock = 0xF8,
 }
 
 impl Port {
-    /// The width of the port's accesses in bytes: 1 or 4.
+    /// Returns the width of the port's accesses in bytes: 1 or 4.
     pub const fn width(self) -> u8 {
         match self {
             Self::PrintByte => 1,
@@ -85,23 +85,23 @@ impl Port {
         }
     }
 
-    /// Whether `in` is the port's direction, or one of them.
+    /// Returns true if the port can be read.
     pub const fn reads(self) -> bool {
         matches!(self, Self::ExitCount | Self::ExitText | Self::Translate)
     }
 
-    /// Whether the port is one of the course's, which a guest may use whoever built it.
+    /// Returns true if the port is one of the course, which every guest may use.
     pub const fn is_the_courses(self) -> bool {
         (self as u16) <= Self::Translate as u16
     }
 
-    /// Whether `out` is the port's direction, or one of them.
+    /// Returns true if the port can be written.
     pub const fn writes(self) -> bool {
         true
     }
 }
 
-/// A port that is no hypercall.
+/// The error for a port without a hypercall.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownPort(pub u16);
 

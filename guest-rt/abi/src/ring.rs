@@ -1,15 +1,15 @@
 //! The ring of items and its operations.
 //!
-//! [`Pointers`] say where the ring stands; they are the same on both sides and say which slot an
-//! operation concerns. The host keeps the slots beside them in a [`Ring`]; a guest has them in
-//! its [mailbox](crate::mailbox).
+//! [`Pointers`] hold the state of the ring. Host and guest have the same
+//! pointers, which determine the slot of each operation. The host keeps the
+//! slots in a [`Ring`]; a guest has them in its [mailbox](crate::mailbox).
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The largest capacity of a ring, in items.
 pub const MAX_CAPACITY: u32 = 64;
 
-/// The slots of a ring. Only the first `capacity` of them are in use.
+/// The slots of a ring. The ring uses only the first `capacity` of them.
 pub type Slots = [u32; MAX_CAPACITY as usize];
 
 /// A ring's capacity in items, 1 to [`MAX_CAPACITY`].
@@ -17,27 +17,27 @@ pub type Slots = [u32; MAX_CAPACITY as usize];
 pub struct Capacity(u32);
 
 impl Capacity {
-    /// The capacity where nothing else was asked for.
+    /// The default capacity.
     pub const DEFAULT: Self = Self(6);
 
-    /// A capacity of `items`, if there is one.
+    /// Creates a capacity of `items`, or `None` if the number is out of range.
     pub const fn new(items: u32) -> Option<Self> {
         if 1 <= items && items <= MAX_CAPACITY { Some(Self(items)) } else { None }
     }
 
-    /// The capacity as a number of items.
+    /// Returns the capacity as a number of items.
     pub const fn items(self) -> u32 {
         self.0
     }
 }
 
-/// Where a ring stands.
+/// The state of a ring, without its slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Pointers {
     /// The number of slots in use, 1 to [`MAX_CAPACITY`].
     pub capacity: u32,
-    /// The slot that the next produced item goes to, in `0..capacity`.
+    /// The slot for the next produced item, in `0..capacity`.
     pub prod_p: u32,
     /// The slot of the next item to consume, in `0..capacity`.
     pub cons_p: u32,
@@ -46,22 +46,22 @@ pub struct Pointers {
 }
 
 impl Pointers {
-    /// The pointers of an empty ring.
+    /// Returns the pointers of an empty ring.
     pub const fn empty(capacity: Capacity) -> Self {
         Self { capacity: capacity.items(), prod_p: 0, cons_p: 0, count: 0 }
     }
 
-    /// The number of items that can be pushed.
+    /// Returns the number of items that can be pushed.
     pub const fn free(&self) -> u32 {
         self.capacity - self.count
     }
 
-    /// The slot after `slot`.
+    /// Returns the slot after `slot`.
     const fn next(&self, slot: u32) -> u32 {
         if slot + 1 == self.capacity { 0 } else { slot + 1 }
     }
 
-    /// Appends one item: the slot that it goes to, or `None` if the ring is full.
+    /// Appends one item. Returns its slot, or `None` if the ring is full.
     pub const fn push(&mut self) -> Option<u32> {
         if self.count == self.capacity {
             return None;
@@ -72,7 +72,7 @@ impl Pointers {
         Some(slot)
     }
 
-    /// Takes one item from the front: the slot that it is in, or `None` if the ring is empty.
+    /// Takes one item from the front. Returns its slot, or `None` if the ring is empty.
     pub const fn take(&mut self) -> Option<u32> {
         if self.count == 0 {
             return None;
@@ -92,17 +92,17 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// An empty ring.
+    /// Creates an empty ring.
     pub const fn new(capacity: Capacity) -> Self {
         Self { pointers: Pointers::empty(capacity), slots: [0; MAX_CAPACITY as usize] }
     }
 
-    /// Where the ring stands.
+    /// Returns the ring's pointers.
     pub const fn pointers(&self) -> Pointers {
         self.pointers
     }
 
-    /// All slots, those out of use and those without an item included.
+    /// Returns all slots, including unused and free ones.
     pub const fn slots(&self) -> &Slots {
         &self.slots
     }
@@ -111,19 +111,19 @@ impl Ring {
     ///
     /// # Errors
     ///
-    /// [`Full`] if there is no free slot; the ring is as before.
+    /// [`Full`] if no slot is free; the ring is unchanged.
     pub fn push(&mut self, item: u32) -> Result<(), Full> {
         let slot = self.pointers.push().ok_or(Full)?;
         self.slots[slot as usize] = item;
         Ok(())
     }
 
-    /// Takes the item at the front, or `None` if there is none.
+    /// Takes the item at the front, or `None` if the ring is empty.
     pub fn take(&mut self) -> Option<u32> {
         self.pointers.take().map(|slot| self.slots[slot as usize])
     }
 
-    /// What stands in each slot in use: its item, or `None` if the slot is free.
+    /// Returns each slot in use: its item, or `None` if the slot is free.
     pub fn view(&self) -> impl Iterator<Item = Option<u32>> {
         let Pointers { capacity, cons_p, count, .. } = self.pointers;
         (0..capacity).map(move |slot| {
@@ -133,7 +133,7 @@ impl Ring {
     }
 }
 
-/// The ring has no free slot.
+/// The error for a ring without a free slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(Capacity::new(64).map(Capacity::items), Some(64));
     }
 
-    /// Compares a ring with a queue of the same items.
+    /// Checks that a ring and a queue have the same items.
     fn assert_same(ring: &Ring, model: &VecDeque<u32>) {
         let Pointers { capacity, prod_p, cons_p, count } = ring.pointers();
         assert!(prod_p < capacity && cons_p < capacity && count <= capacity);

@@ -1,29 +1,29 @@
-//! The tests in an image, each an ELF note beside the [ABI's](crate::note): so the host knows them without
-//! running anything. A test runs in a VM of its own, whose first [argument](crate::arguments) is its name.
+//! The tests in an image. Each is an ELF note next to the [ABI's](crate::note), so the host can list tests
+//! without running the image. A test runs in its own VM; the first [argument](crate::arguments) is its name.
 //!
-//! A note's descriptor is text, in parts that each end with a NUL: the test's name; then, where it is to
-//! panic, `p` and what the panic's message must contain; and where it is not to be run, `i` and why. NULs
-//! after that fill it up.
+//! A note's descriptor is text, in parts that each end with a NUL: the
+//! test's name; for a test that must panic, `p` and a part of the panic's
+//! message; for an ignored test, `i` and the reason. NULs fill the rest.
 
 use crate::note::{NAME, NAME_SIZE};
 
-/// The notes' type.
+/// The type of these notes.
 pub const TYPE: u32 = 2;
 
-/// What an image says of a test.
+/// The description of a test in an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Test<'a> {
-    /// Its name.
+    /// The test's name.
     pub name: &'a str,
-    /// Whether it is to panic, and what the message must contain then.
+    /// The text that the panic's message must contain, if the test must panic.
     pub should_panic: Option<&'a str>,
-    /// Whether it is to be left out, and why; perhaps nothing is said.
+    /// The reason, perhaps empty, if the test is ignored.
     pub ignored: Option<&'a str>,
 }
 
 impl<'a> Test<'a> {
-    /// Reads a note's descriptor; `None` if it says nothing that can be understood. What it says beyond
-    /// that is another version's.
+    /// Reads a note's descriptor, or returns `None` if it is malformed. It
+    /// ignores parts that it does not know, which may come from a newer version.
     pub fn parse(descriptor: &'a [u8]) -> Option<Self> {
         let mut parts = core::str::from_utf8(descriptor).ok()?.split('\0');
         let name = parts.next().filter(|name| !name.is_empty())?;
@@ -39,7 +39,7 @@ impl<'a> Test<'a> {
     }
 }
 
-/// A test's note, as it lies in the file; the descriptor has [`padded`] size.
+/// A test's note, in its file layout; the descriptor has [`padded`] size.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Note<const SIZE: usize> {
@@ -51,17 +51,17 @@ pub struct Note<const SIZE: usize> {
     descriptor: [u8; SIZE],
 }
 
-/// The size of the descriptor for a text of `len` bytes: that, up to a multiple of 4.
+/// Returns the size of the descriptor for a text of `len` bytes: the next multiple of 4.
 pub const fn padded(len: usize) -> usize {
     len.next_multiple_of(4)
 }
 
 impl<const SIZE: usize> Note<SIZE> {
-    /// The note with this text.
+    /// Creates the note with this text.
     ///
     /// # Panics
     ///
-    /// If the text is longer than the note, or the note no multiple of 4.
+    /// If the text is longer than `SIZE`, or `SIZE` is not a multiple of 4.
     pub const fn new(text: &str) -> Self {
         assert!(SIZE.is_multiple_of(4) && text.len() <= SIZE);
         let (mut name, mut descriptor) = ([0; 12], [0; SIZE]);

@@ -1,9 +1,9 @@
-//! The check of what a guest did to the ring in one turn.
+//! The check of a guest's changes to the ring in one turn.
 //!
-//! A producer may only append; a consumer may only take from the front; pointers, count and all
-//! untouched slots must agree, and so must the guest's digest. A fixed quota is an order: exactly that many
-//! items must move, or as many as the ring allows. What passes is adopted into the
-//! host's ring by the host's own operations, from nothing but the items that moved.
+//! A producer may only append, and a consumer may only take from the front. Pointers,
+//! count, untouched slots and the guest's digest must agree. A fixed quota is an order:
+//! the guest must move exactly that many items, or as many as the ring allows. The host
+//! applies a valid turn to its ring with its own operations, using only the moved items.
 
 use core::{fmt, ops::Deref};
 
@@ -13,7 +13,7 @@ use crate::{
     ring::{Pointers, Ring, Slots},
 };
 
-/// What a guest does with the ring.
+/// The role of a guest at the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Appends items.
@@ -23,7 +23,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// The role's name, as transcripts have it.
+    /// Returns the role's name in transcripts.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Producer => "producer",
@@ -31,7 +31,7 @@ impl Role {
         }
     }
 
-    /// The most items that this side can move in one turn: the free slots, or the items that are there.
+    /// Returns the most items that this role can move in one turn: the free slots, or the items in the ring.
     pub const fn possible(self, ring: Pointers) -> u32 {
         match self {
             Self::Producer => ring.free(),
@@ -40,7 +40,7 @@ impl Role {
     }
 }
 
-/// The items that one turn moved, in order.
+/// The items moved in one turn, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Items {
     slots: Slots,
@@ -48,7 +48,7 @@ pub struct Items {
 }
 
 impl Items {
-    /// The `len` items of `slots` that begin at slot `first` and wrap around at `capacity`.
+    /// Copies `len` items of `slots`, from slot `first` on, wrapping around at `capacity`.
     fn from_ring(slots: &Slots, first: u32, len: u32, capacity: u32) -> Self {
         let mut items = Self { slots: [0; _], len: len as usize };
         let mut slot = first;
@@ -68,10 +68,10 @@ impl Deref for Items {
     }
 }
 
-/// A rule that a guest broke, with what was claimed.
+/// A rule that a guest broke, with the guest's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Violation {
-    /// The capacity is the host's to choose.
+    /// The guest changed the capacity.
     Capacity {
         /// The capacity that the guest left.
         claimed: u32,
@@ -83,19 +83,19 @@ pub enum Violation {
         /// Its value.
         claimed: u32,
     },
-    /// There are more items than slots.
+    /// The count exceeds the number of slots.
     CountRange {
         /// The count that the guest left.
         claimed: u32,
     },
-    /// A guest moved the pointer that is the other side's.
+    /// The guest moved the other side's pointer.
     ForeignPointer {
         /// The pointer's name.
         pointer: &'static str,
         /// Its value.
         claimed: u32,
     },
-    /// The count went the wrong way: a producer's fell or a consumer's rose.
+    /// The count changed in the wrong direction: it fell for a producer or rose for a consumer.
     CountDirection {
         /// The count that the guest left.
         claimed: u32,
@@ -104,40 +104,40 @@ pub enum Violation {
     CountPointer {
         /// The count that the guest left.
         count: u32,
-        /// The guest's own pointer as it left it.
+        /// The guest's own pointer after the turn.
         pointer: u32,
-        /// Where that pointer should be for that count.
+        /// The pointer that belongs to this count.
         expected: u32,
     },
-    /// A slot changed that was not the guest's to write.
+    /// The guest changed a slot that it must not write.
     Slot {
         /// The slot.
         slot: u32,
-        /// What the guest left in it.
+        /// The slot's value after the turn.
         claimed: u32,
     },
-    /// The guest's account of its items differs from the host's.
+    /// The guest's digest of its items differs from the host's.
     Digest {
-        /// The guest's account.
+        /// The guest's digest.
         claimed: Digest,
-        /// The host's.
+        /// The host's digest.
         expected: Digest,
     },
-    /// The turn was told a fixed number of items, and another number moved.
+    /// The turn had a fixed quota, and the guest moved another number.
     Quota {
         /// The guest's side.
         role: Role,
-        /// The number that the turn was told.
+        /// The turn's quota.
         ordered: u32,
-        /// The most that the ring allowed.
+        /// The most items that the ring allowed.
         possible: u32,
-        /// The number that moved.
+        /// The number of items that the guest moved.
         moved: u32,
     },
 }
 
 impl Violation {
-    /// The rule's name, for reports and for machines.
+    /// Returns the rule's name, for reports and for programs.
     pub const fn rule(&self) -> &'static str {
         match self {
             Self::Capacity { .. } => "capacity",
@@ -194,15 +194,15 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Checks what a guest left in its mailbox after one turn.
+/// Checks the mailbox of a guest after one turn.
 ///
-/// `quota` is the number of items that the turn was told to move, and `before` the host's ring, which the
-/// mailbox held when the turn began; `account` is the host's digest of all items that this guest moved in
-/// earlier turns.
+/// `quota` is the turn's quota, and `before` is the host's ring at the
+/// beginning of the turn, which the mailbox held then. `account` is the
+/// host's digest of all items that this guest moved in earlier turns.
 ///
 /// # Errors
 ///
-/// The first rule that was broken. Nothing of the claim may be adopted then.
+/// The first broken rule. The caller must not adopt any part of the claim then.
 pub fn check(
     role: Role,
     quota: Quota,
@@ -222,7 +222,7 @@ pub fn check(
     if claim.digest != expected {
         return Err(Violation::Digest { claimed: claim.digest, expected });
     }
-    // Last: a turn that is wrong in itself says more than that it moved another number.
+    // Last, because the other rules explain more than a wrong number does.
     check_quota(role, quota, role.possible(old), moved)?;
     Ok(items)
 }
@@ -231,7 +231,7 @@ pub fn check(
 ///
 /// # Errors
 ///
-/// The ring cannot take or give the items: they were not checked against this ring.
+/// If the ring cannot take or give the items: they were checked against another ring.
 pub fn adopt(role: Role, ring: &mut Ring, items: &Items) -> Result<(), Mismatch> {
     for &item in items.iter() {
         match role {
@@ -243,11 +243,11 @@ pub fn adopt(role: Role, ring: &mut Ring, items: &Items) -> Result<(), Mismatch>
     Ok(())
 }
 
-/// Items were to be adopted into a ring that they were not checked against.
+/// The error for items that were checked against another ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mismatch;
 
-/// Every number by itself: the capacity unchanged, pointers and count within it.
+/// Checks each number: the capacity must be unchanged, pointers and count must be in range.
 fn check_ranges(capacity: u32, new: &Pointers) -> Result<(), Violation> {
     if new.capacity != capacity {
         return Err(Violation::Capacity { claimed: new.capacity });
@@ -263,7 +263,7 @@ fn check_ranges(capacity: u32, new: &Pointers) -> Result<(), Violation> {
     Ok(())
 }
 
-/// The numbers among each other: how many items moved.
+/// Checks the numbers against each other, and returns the number of moved items.
 fn check_pointers(role: Role, old: &Pointers, new: &Pointers) -> Result<u32, Violation> {
     let (own_old, own_new, foreign, foreign_old, foreign_new, moved) = match role {
         Role::Producer => {
@@ -284,7 +284,7 @@ fn check_pointers(role: Role, old: &Pointers, new: &Pointers) -> Result<u32, Vio
     Ok(moved)
 }
 
-/// A fixed quota must be met as far as the ring allows. The host's own copy of it counts, not the mailbox's.
+/// Checks a fixed quota, as far as the ring allows. `quota` is the host's own copy, not the mailbox's.
 fn check_quota(role: Role, quota: Quota, possible: u32, moved: u32) -> Result<(), Violation> {
     match quota {
         Quota::Items(ordered) if moved != ordered.min(possible) => {
@@ -294,8 +294,8 @@ fn check_quota(role: Role, quota: Quota, possible: u32, moved: u32) -> Result<()
     }
 }
 
-/// Every slot that is not one of the `moved` ones must hold what it held. Those that a consumer
-/// emptied may hold anything: the host does not read them again.
+/// Checks that every slot except the `moved` ones has its old value. The slots that
+/// a consumer emptied may hold anything, because the host does not read them again.
 fn check_slots(role: Role, before: &Ring, new: &Slots, moved: u32) -> Result<(), Violation> {
     let old = before.pointers();
     let first = match role {
@@ -303,7 +303,7 @@ fn check_slots(role: Role, before: &Ring, new: &Slots, moved: u32) -> Result<(),
         Role::Consumer => old.cons_p,
     };
     for slot in 0..old.capacity {
-        // How far the slot lies behind the first one, around the ring's end.
+        // The distance from the first slot, wrapping around the ring's end.
         let distance = if slot >= first { slot - first } else { slot + old.capacity - first };
         let claimed = new[slot as usize];
         if distance >= moved && claimed != before.slots()[slot as usize] {

@@ -1,14 +1,14 @@
-//! The vectors that a guest's CPU is interrupted with: the exceptions of the CPU itself, and the one
-//! interrupt that the host injects.
+//! The vectors of a guest's traps: the exceptions of the
+//! CPU, and the one interrupt that the host injects.
 
-/// The number of vectors that are the CPU's own, from 0 (Intel SDM volume 3A, 6.2 "Exception and
-/// Interrupt Vectors").
+/// The number of vectors reserved for the CPU, from 0 (Intel
+/// SDM volume 3A, 6.2 "Exception and Interrupt Vectors").
 pub const EXCEPTIONS: u32 = 32;
 
-/// The vector of the [timer](crate::port::Port::TimerSet)'s interrupt: the first that is free.
+/// The vector of the [timer](crate::port::Port::TimerSet)'s interrupt: the first free one.
 pub const TIMER: u32 = EXCEPTIONS;
 
-/// The number of vectors that a guest's table has, from 0.
+/// The number of vectors in a guest's table, from 0.
 pub const VECTORS: u32 = TIMER + 1;
 
 /// An exception (Intel SDM volume 3A, 6.15 "Exception and Interrupt Reference"), by its vector.
@@ -19,7 +19,7 @@ pub enum Exception {
     DivideError = 0,
     /// #DB: a debug condition, single-stepping among them.
     Debug = 1,
-    /// The interrupt that cannot be masked; no exception, but one of the CPU's own vectors.
+    /// The non-maskable interrupt, which is not an exception but has a reserved vector.
     NonMaskable = 2,
     /// #BP: the instruction `int3`.
     Breakpoint = 3,
@@ -27,27 +27,27 @@ pub enum Exception {
     Overflow = 4,
     /// #BR: the instruction `bound`, with an index out of range.
     BoundRange = 5,
-    /// #UD: an undefined instruction, or one that the CPU does not have in its state.
+    /// #UD: an undefined instruction, or one that is not available in the CPU's state.
     InvalidOpcode = 6,
     /// #NM: a floating-point instruction without a floating-point unit.
     DeviceNotAvailable = 7,
     /// #DF: an exception while the CPU was calling the handler of another.
     DoubleFault = 8,
-    /// #TS: a task-state segment that is none.
+    /// #TS: an invalid task-state segment.
     InvalidTss = 10,
     /// #NP: a segment or gate that is not present.
     SegmentNotPresent = 11,
     /// #SS: an access through SS beyond its limit, or with an address that is not canonical.
     StackFault = 12,
-    /// #GP: what is against the rules of protection, and has no exception of its own.
+    /// #GP: a violation of the protection rules that has no other exception.
     GeneralProtection = 13,
     /// #PF: an address that is not mapped, or not for such an access.
     PageFault = 14,
     /// #MF: an x87 floating-point error.
     FloatingPoint = 16,
-    /// #AC: an address that is not aligned, where that is checked.
+    /// #AC: an unaligned address, if alignment is checked.
     AlignmentCheck = 17,
-    /// #MC: the machine itself failed.
+    /// #MC: a hardware failure.
     MachineCheck = 18,
     /// #XM: an SSE floating-point error.
     SimdFloatingPoint = 19,
@@ -58,7 +58,7 @@ pub enum Exception {
 }
 
 impl Exception {
-    /// Every exception, in the order of the vectors.
+    /// Every exception, in the order of its vector.
     pub const ALL: [Exception; 20] = [
         Self::DivideError,
         Self::Debug,
@@ -82,7 +82,7 @@ impl Exception {
         Self::ControlProtection,
     ];
 
-    /// Whether the CPU pushes an error code with it, outside of real mode, which has none.
+    /// Returns true if the CPU pushes an error code with it (never in real mode).
     pub const fn has_error_code(self) -> bool {
         matches!(
             self,
@@ -97,7 +97,7 @@ impl Exception {
         )
     }
 
-    /// A set of vectors, as bits: those whose exceptions have an error code.
+    /// The set of vectors, as bits, whose exceptions have an error code.
     pub const WITH_ERROR_CODE: u32 = {
         let (mut set, mut index) = (0, 0);
         while index < Self::ALL.len() {
@@ -117,7 +117,7 @@ impl TryFrom<u32> for Exception {
     }
 }
 
-/// A vector that is no exception's.
+/// The error for a vector without an exception.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoException(pub u32);
 

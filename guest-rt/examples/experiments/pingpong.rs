@@ -1,5 +1,5 @@
-//! Hits a counter back: prints what the VM before left in the mailbox, and leaves one more. Its first
-//! argument is what it calls itself.
+//! Hits a counter back: prints the previous VM's value in the
+//! mailbox, and adds one to it. Its first argument is its name.
 
 #![no_std]
 #![no_main]

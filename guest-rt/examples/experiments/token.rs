@@ -1,5 +1,5 @@
-//! Passes a token on to the next VM. Its first argument, if it has one, is the number of hops after
-//! which it keeps the token and returns, which ends the run.
+//! Passes a token to the next VM. Its first argument, if present, is the number
+//! of hops after which it keeps the token and returns. This ends the run.
 
 #![no_std]
 #![no_main]
@@ -15,14 +15,14 @@ use guest_rt::{
 
 guest_rt::entry!(main);
 
-/// What goes around.
+/// The token.
 #[derive(Clone, Copy, FromBytes, Immutable, IntoBytes)]
 #[repr(C)]
 #[zerocopy(crate = "guest_rt::zerocopy")]
 struct Token {
-    /// How often it was passed on.
+    /// The number of hops so far.
     hops: u32,
-    /// The number of the VM that passed it on last; 0 as long as none has.
+    /// The number of the VM that passed it last; 0 before the first hop.
     last: u32,
 }
 

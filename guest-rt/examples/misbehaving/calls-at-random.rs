@@ -1,5 +1,5 @@
-//! Makes hypercalls without end, with arguments of chance: most are such as a guest may make, and one in a
-//! hundred is any access to any port. Sooner or later the host ends it.
+//! Makes random hypercalls for ever. Most are valid, and one in a hundred is
+//! an arbitrary access to an arbitrary port. Sooner or later the host ends it.
 
 #![no_std]
 #![no_main]
@@ -29,7 +29,7 @@ fn main() {
     }
 }
 
-/// A call that a guest may make, whatever the value is.
+/// Makes a call that is valid for every value.
 fn call(which: u32, value: u32) {
     match which {
         0 => out8(Port::PrintByte as u16, value),
@@ -39,7 +39,7 @@ fn call(which: u32, value: u32) {
         4 => drop(in32(Port::ExitCount as u16)),
         5 => drop(in32(Port::ExitText as u16)),
         _ => {
-            // What lies in the page of the boot information, up to its end, is printed as it is.
+            // The text is the rest of the boot information's page.
             let text = [BOOT_INFO + value % 0x800, value % 0x700];
             #[expect(clippy::cast_possible_truncation, reason = "guest memory ends below 4 GiB")]
             let block = (&raw const text).expose_provenance() as u32;
@@ -48,7 +48,7 @@ fn call(which: u32, value: u32) {
     }
 }
 
-/// Any access to any port, or to one near those of hypercalls.
+/// Makes an arbitrary access to a random port, often one near the hypercalls.
 fn any_access(random: &mut impl Rng) {
     let near = random.below(2) == 0;
     let port = if near { 0xE8 + random.below(24) } else { random.below(0x1_0000) };
@@ -67,7 +67,7 @@ fn out8(port: u16, value: u32) {
 }
 
 fn out32(port: u16, value: u32) {
-    // SAFETY: the host writes only to memory that it keeps for itself: no mailbox is attached and used.
+    // SAFETY: the host writes only to its reserved memory: no mailbox is attached and used.
     unsafe { asm!("out dx, eax", in("dx") port, in("eax") value, options(nostack, preserves_flags)) }
 }
 

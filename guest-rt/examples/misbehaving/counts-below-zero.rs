@@ -1,4 +1,4 @@
-//! Takes one from a count that is 0: the usual fault of a ring.
+//! Subtracts one from a count that is 0: the usual mistake with a ring.
 
 #![no_std]
 #![no_main]

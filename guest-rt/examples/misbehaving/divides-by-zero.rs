@@ -1,4 +1,4 @@
-//! Divides by zero, and has no handler for it.
+//! Divides by zero, without a handler.
 
 #![no_std]
 #![no_main]

@@ -1,4 +1,4 @@
-//! Tests that fail, each in another way, among some that do not.
+//! Tests that fail, each in a different way, and some tests that pass.
 
 #![no_std]
 #![no_main]
@@ -54,7 +54,7 @@ guest_rt::tests! {
         panic!("it was run");
     }
 
-    /// Words about a test, and an attribute of another kind, do no harm.
+    /// Doc comments and other attributes of a test are allowed.
     #[ignore = "it takes long"]
     #[should_panic(expected = "really")]
     #[expect(unreachable_code, reason = "to try an attribute")]

@@ -1,5 +1,5 @@
-//! Makes its frame pointer lead in a circle and then does what it may not, so that whoever walks its
-//! stack had better take care.
+//! Forges a frame pointer that points to itself, and then
+//! crashes. A naive walk of its stack would never end.
 
 #![no_std]
 #![no_main]
@@ -7,10 +7,10 @@
 guest_rt::entry!(main);
 
 fn main() {
-    // A frame: the caller's, which is this one, and where the caller goes on.
+    // A frame: the caller's frame (this one), and the return address.
     let mut frame = [0, main as fn() as usize];
     frame[0] = core::hint::black_box(&raw const frame) as usize;
-    // SAFETY: nothing is done with the frame pointer: the port is no hypercall, and ends the guest.
+    // SAFETY: no code uses the frame pointer: the port is not a hypercall, and ends the guest.
     unsafe {
         core::arch::asm!("mov ebp, {frame:e}", "out 0x42, al", frame = in(reg) &raw const frame, options(noreturn))
     }

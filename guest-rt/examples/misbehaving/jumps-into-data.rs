@@ -1,11 +1,11 @@
-//! Jumps to what is no code.
+//! Jumps into data.
 
 #![no_std]
 #![no_main]
 
 guest_rt::entry!(main);
 
-/// The first bytes are those of `ud2`: most others would be some instruction or other.
+/// The first bytes are `ud2`; most other bytes would be some valid instruction.
 static DATA: [u8; 4] = [0x0F, 0x0B, 0xFF, 0xFF];
 
 fn main() {

@@ -6,7 +6,7 @@
 guest_rt::entry!(main);
 
 fn main() {
-    // SAFETY: the null page has no memory, so that no instruction comes from there: the host ends the
-    // guest here.
+    // SAFETY: the null page has no memory, so the CPU
+    // fetches no instruction: the host ends the guest here.
     unsafe { core::arch::asm!("call {null}", null = in(reg) core::ptr::null::<u8>()) }
 }

@@ -1,4 +1,4 @@
-//! Takes part in an exchange for one turn, and exits.
+//! Takes one turn of an exchange, and exits.
 
 #![no_std]
 #![no_main]

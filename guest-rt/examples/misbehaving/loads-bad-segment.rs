@@ -1,5 +1,5 @@
-//! Loads a segment register with a selector that the descriptor table does not have. In real mode,
-//! where a selector is a number like any other, nothing happens.
+//! Loads a segment register with a selector outside the descriptor table.
+//! In real mode any number is a valid selector, and nothing happens.
 
 #![no_std]
 #![no_main]

@@ -1,5 +1,5 @@
-//! Loads a floating-point number through a null pointer. An access where there is no memory is the
-//! emulator's in KVM, which does not know this instruction.
+//! Loads a floating-point number through a null pointer. KVM emulates
+//! accesses outside memory, and its emulator does not know this instruction.
 
 #![no_std]
 #![no_main]
@@ -7,7 +7,7 @@
 guest_rt::entry!(main);
 
 fn main() {
-    // SAFETY: the null page has no memory; the read leaves the guest and never comes back.
+    // SAFETY: the null page has no memory; the read leaves the guest for good.
     unsafe {
         core::arch::asm!("fld tbyte ptr [{null}]", null = in(reg) core::ptr::null::<u8>(), out("st(0)") _)
     }

@@ -1,4 +1,4 @@
-//! Ends its turn without having attached a mailbox.
+//! Ends its turn without a mailbox.
 
 #![no_std]
 #![no_main]

@@ -7,7 +7,7 @@ guest_rt::entry!(main);
 
 fn main() {
     let value: u32;
-    // SAFETY: the null page has no memory; the read leaves the guest and never comes back.
+    // SAFETY: the null page has no memory; the read leaves the guest for good.
     unsafe {
         core::arch::asm!("mov {value:e}, dword ptr [{null}]", value = out(reg) value, null = in(reg) core::ptr::null::<u32>())
     }

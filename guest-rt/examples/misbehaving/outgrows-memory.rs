@@ -1,4 +1,4 @@
-//! Has a static that is greater than the memory of a guest, unless `--memory` says more.
+//! Has a static that is larger than a guest's default memory.
 
 #![no_std]
 #![no_main]

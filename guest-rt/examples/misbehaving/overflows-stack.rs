@@ -10,7 +10,7 @@ fn main() {
     guest_rt::println!("{}", deeper(1));
 }
 
-/// Uses some stack, and calls itself.
+/// Uses some stack and calls itself.
 #[expect(unconditional_recursion, reason = "it is what this guest is for")]
 fn deeper(depth: u32) -> u32 {
     let here = core::hint::black_box([depth; 64]);

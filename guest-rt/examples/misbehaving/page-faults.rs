@@ -1,5 +1,5 @@
-//! Writes to an address that no page table maps. Only long mode has one: the others map all 4 GiB that
-//! they reach, or have no page tables.
+//! Writes to an unmapped address. Only long mode has one: the other
+//! modes map all 4 GiB of their address space, or have no page tables.
 
 #![no_std]
 #![no_main]

@@ -1,4 +1,4 @@
-//! Panics, with a message that has to be formatted.
+//! Panics with a formatted message.
 
 #![no_std]
 #![no_main]

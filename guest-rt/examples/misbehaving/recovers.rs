@@ -1,4 +1,4 @@
-//! Divides by zero again and again, with a handler that goes on behind the division.
+//! Divides by zero repeatedly, with a handler that continues after the division.
 
 #![no_std]
 #![no_main]
@@ -19,13 +19,13 @@ fn main() {
 }
 
 fn divide_by_zero() {
-    // SAFETY: `skip` goes on behind the division, which changes nothing.
+    // SAFETY: `skip` continues after the division, which changes nothing.
     unsafe {
         core::arch::asm!("div ecx", in("ecx") 0, inout("eax") 1 => _, inout("edx") 0 => _);
     }
 }
 
-/// Goes on behind the division, of which [`divide_by_zero`] has the only one.
+/// Continues after the division; the only one is in [`divide_by_zero`].
 fn skip(trap: &mut Trap) {
     println!("a divide error{}", if trap.error_code().is_some() { " with an error code" } else { "" });
     let end = trap.instruction_pointer() + division_size(trap.instruction_pointer());
@@ -33,11 +33,11 @@ fn skip(trap: &mut Trap) {
     unsafe { trap.set_instruction_pointer(end) };
 }
 
-/// The size of the instruction `div ecx` at an address: two bytes (SDM 2A, "DIV"), and one
-/// more in 16-bit code for the prefix that makes it 32-bit.
+/// Returns the size of the instruction `div ecx` at an address: two bytes
+/// (SDM 2A, "DIV"). In 16-bit code a prefix for 32-bit operands adds one.
 fn division_size(address: usize) -> usize {
     const OPERAND_SIZE: u8 = 0x66;
-    // SAFETY: the address is that of an instruction of this guest's.
+    // SAFETY: an instruction of this guest is at that address.
     let first = unsafe { core::ptr::with_exposed_provenance::<u8>(address).read_volatile() };
     if first == OPERAND_SIZE { 3 } else { 2 }
 }

@@ -1,4 +1,4 @@
-//! Never ends, with interrupts off and a timer that wants to interrupt it.
+//! Never ends, with interrupts off and a timer set.
 
 #![no_std]
 #![no_main]

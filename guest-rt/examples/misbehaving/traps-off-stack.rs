@@ -1,5 +1,5 @@
-//! Raises an exception with the stack pointer in the guard page: the CPU itself pushes onto it, where
-//! the mode has no other stack for exceptions.
+//! Raises an exception with the stack pointer in the guard page. The CPU
+//! itself pushes there, unless the mode has another stack for exceptions.
 
 #![no_std]
 #![no_main]

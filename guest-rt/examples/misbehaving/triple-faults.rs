@@ -1,4 +1,4 @@
-//! Executes an undefined instruction with no vector table to handle it.
+//! Executes an undefined instruction without a vector table.
 
 #![no_std]
 #![no_main]
@@ -6,6 +6,6 @@
 guest_rt::entry!(main);
 
 fn main() {
-    // SAFETY: no vector, and none for the fault that follows: the CPU shuts down here.
+    // SAFETY: there is no vector for this fault or the next one: the CPU shuts down here.
     unsafe { core::arch::asm!("lidt [{table}]", "ud2", table = in(reg) &[0_u16; 5], options(noreturn)) }
 }

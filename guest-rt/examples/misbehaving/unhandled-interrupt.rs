@@ -1,4 +1,4 @@
-//! Waits for the timer, but has no handler for its interrupt.
+//! Waits for the timer, without a handler for its interrupt.
 
 #![no_std]
 #![no_main]

@@ -1,4 +1,4 @@
-//! Writes to a port that is no hypercall.
+//! Writes to a port without a hypercall.
 
 #![no_std]
 #![no_main]

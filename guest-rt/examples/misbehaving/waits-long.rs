@@ -1,4 +1,4 @@
-//! Waits for a timer that comes after an hour.
+//! Waits for a timer that is set to one hour.
 
 #![no_std]
 #![no_main]

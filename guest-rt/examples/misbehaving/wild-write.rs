@@ -17,7 +17,7 @@ fn outer(pointer: *mut u32) {
 
 #[inline(never)]
 fn inner(pointer: *mut u32) {
-    // SAFETY: there is no memory, and so none that could be harmed; the write leaves the guest.
+    // SAFETY: the write harms no memory, because none is there; it leaves the guest.
     unsafe { pointer.write_volatile(1) }
     core::hint::black_box(pointer);
 }

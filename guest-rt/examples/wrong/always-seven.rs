@@ -1,4 +1,4 @@
-//! A producer that adds as many items as it is told, and all of them are 7. It breaks no rule of the ring.
+//! A producer that adds the right number of items, all of them 7. It breaks no rule of the ring.
 
 #![no_std]
 #![no_main]

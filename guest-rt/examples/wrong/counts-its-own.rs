@@ -1,4 +1,4 @@
-//! A producer that leaves as the count what it added in its turn, and not what the ring holds.
+//! A producer that sets the count to the items of its own turn, instead of those in the ring.
 
 #![no_std]
 #![no_main]

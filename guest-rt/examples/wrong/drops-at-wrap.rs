@@ -1,5 +1,5 @@
-//! A producer that counts the item for the ring's last slot but does not write it. An item that
-//! equals what the slot holds from before hides it.
+//! A producer that counts the item for the ring's last slot but does
+//! not write it. The mistake is hidden if the slot's old item is equal.
 
 #![no_std]
 #![no_main]

@@ -1,4 +1,4 @@
-//! A producer that moves its pointer rightly but counts one item too few in a turn of more than one.
+//! A producer that moves its pointer correctly but counts one item too few in a turn of several.
 
 #![no_std]
 #![no_main]

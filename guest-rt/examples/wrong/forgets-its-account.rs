@@ -1,5 +1,5 @@
-//! A producer that forgets, from its fifth turn on, what it produced before: its account starts anew.
-//! Where it produced nothing before, nothing is wrong.
+//! A producer that starts its digest anew at its fifth
+//! turn. If it produced nothing before, nothing is wrong.
 
 #![no_std]
 #![no_main]

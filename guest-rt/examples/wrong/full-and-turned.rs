@@ -1,5 +1,5 @@
-//! A consumer that believes the front of a full ring to be at slot 0, and sets its pointer wrong where
-//! it is not.
+//! A consumer that assumes the front of a full ring to
+//! be at slot 0, and otherwise sets its pointer wrongly.
 
 #![no_std]
 #![no_main]

@@ -1,5 +1,5 @@
-//! A consumer that counts the items by the distance between the pointers. In a full ring the pointers are equal, as
-//! they are in an empty one, and it takes nothing.
+//! A consumer that computes the count from the distance between the pointers. They are
+//! equal in a full ring, as in an empty one, so it takes nothing from a full ring.
 
 #![no_std]
 #![no_main]

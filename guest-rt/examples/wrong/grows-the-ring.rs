@@ -1,4 +1,4 @@
-//! A producer that makes the ring larger when it is full, as a vector does.
+//! A producer that enlarges the ring when it is full, like a vector.
 
 #![no_std]
 #![no_main]

@@ -1,5 +1,5 @@
-//! A producer that moves the consumer's pointer to make room when the ring is full, as a ring buffer
-//! does that overwrites its oldest item.
+//! A producer that moves the consumer's pointer to make room in a
+//! full ring, like a ring buffer that overwrites its oldest item.
 
 #![no_std]
 #![no_main]

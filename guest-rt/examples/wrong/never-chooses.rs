@@ -1,5 +1,5 @@
-//! A consumer that does as it is told, and takes all items where it may choose their number. It breaks no rule of
-//! the ring.
+//! A consumer that follows fixed quotas, and takes all items
+//! if the quota is random. It breaks no rule of the ring.
 
 #![no_std]
 #![no_main]

@@ -1,4 +1,4 @@
-//! A consumer that ends its turns and does nothing else.
+//! A consumer that only ends its turns.
 
 #![no_std]
 #![no_main]

@@ -1,4 +1,4 @@
-//! A consumer that leaves its pointer behind the last slot instead of moving it to the first.
+//! A consumer that leaves its pointer behind the last slot instead of wrapping it to the first.
 
 #![no_std]
 #![no_main]

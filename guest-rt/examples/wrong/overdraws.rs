@@ -1,4 +1,4 @@
-//! A consumer that takes an item from a ring that is empty when its turn begins.
+//! A consumer that takes an item from a ring that is empty at the beginning of its turn.
 
 #![no_std]
 #![no_main]

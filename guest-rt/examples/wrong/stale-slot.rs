@@ -1,5 +1,5 @@
-//! A producer that writes the first item of each turn to the slot before its own and leaves its own
-//! slot as it was. In a ring of one slot the two are the same and nothing is wrong.
+//! A producer that writes the first item of each turn to the slot before the
+//! right one. In a ring of one slot both are the same and nothing is wrong.
 
 #![no_std]
 #![no_main]

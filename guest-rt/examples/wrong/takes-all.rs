@@ -1,5 +1,5 @@
-//! A consumer that takes all items, whatever number it is told. Where it is told as many as there are, nothing is
-//! wrong.
+//! A consumer that takes all items, whatever its quota. If the
+//! quota is at least the number of items, nothing is wrong.
 
 #![no_std]
 #![no_main]

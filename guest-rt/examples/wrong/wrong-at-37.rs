@@ -1,4 +1,4 @@
-//! A producer that counts one item too many in a ring of 37 slots, and in no other.
+//! A producer that counts one item too many in a ring of 37 slots, and only there.
 
 #![no_std]
 #![no_main]

@@ -1,7 +1,7 @@
-# The numbers of the boot, by name. The values in braces are const operands, for which guest_abi and
-# the x86_64 crate have the source (see start.rs).
+# Names for the numbers of the boot. The values in braces are const
+# operands. start.rs takes them from guest_abi and the x86_64 crate.
 
-# What assembly says of stack frames is for debuggers, as what the compiler says of them.
+# Stack frames of assembly are described for debuggers only, like those of compiled code.
 .cfi_sections .debug_frame
 
 .set STACK_TOP, {stack_top}

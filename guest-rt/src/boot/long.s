@@ -1,6 +1,6 @@
-# Step 4, long mode: 4-level paging with 2 MiB pages that map the first 4 GiB to themselves, and the
-# switch to 64-bit mode (SDM 3A, 10.8.5 "Initializing IA-32e Mode"). Follows step 3, since the tables
-# are in .bss.
+# Step 4, long mode: 4-level paging with 2 MiB pages that map the first 4 GiB
+# to themselves, and the switch to 64-bit mode (SDM 3A, 10.8.5 "Initializing
+# IA-32e Mode"). It follows step 3, because the tables are in .bss.
 
 .section .bss.page_tables, "aw", @nobits
 .balign 4096
@@ -35,7 +35,7 @@ map_next_page:
     cmpl    $LARGE_PAGE_ENTRY, %eax
     jne     map_next_page
 
-    # Physical address extension on, the tables, long mode enabled, and paging, which activates it.
+    # Enable physical address extension, set the tables, enable long mode, then paging, which activates it.
     movl    %cr4, %eax
     orl     $CR4_PHYSICAL_ADDRESS_EXTENSION, %eax
     movl    %eax, %cr4
@@ -49,13 +49,13 @@ map_next_page:
     orl     $CR0_PAGING, %eax
     movl    %eax, %cr0
 
-    # The far jump loads CS with a 64-bit segment, and with it 64-bit decoding begins. The data
-    # segments stay: in 64-bit mode their bases and limits are not looked at.
+    # The far jump loads CS with a 64-bit segment, which starts 64-bit decoding.
+    # The data segments stay: 64-bit mode ignores their bases and limits.
     ljmpl   $CODE64_SELECTOR, $long
 .code64
 long:
-    movl    %esp, %esp                  # the upper half of RSP was not defined until now
+    movl    %esp, %esp                  # the upper half of RSP was undefined until now
 
-    # Where exceptions have their stack (trap64.s).
+    # The stack of exceptions (trap64.s).
     movw    $TSS_SELECTOR, %ax
     ltr     %ax

@@ -1,11 +1,11 @@
-//! From the first instruction to `main`, which [`entry!`](crate::entry) names; and what the host says of this
-//! VM: [`info`]. No exit.
+//! The boot, from the first instruction to the `main` function that
+//! [`entry!`](crate::entry) names, and the boot information of this VM: [`info`]. No exit.
 //!
 //! 1. The host starts the image at its ELF entry, in 16-bit real mode with CS base 0.
-//! 2. The boot assembly sets up segments and stack, switches to the mode that the guest is built
-//!    for ([`MODE`]), a step a file, and clears `.bss`.
-//! 3. The Rust entry checks that a Guestlab host wrote the boot information and calls the
-//!    function that [`entry!`](crate::entry) named; what that returns is the exit status.
+//! 2. The boot assembly sets up segments and stack, switches to the mode that
+//!    the guest is built for ([`MODE`]) in one step per file, and clears `.bss`.
+//! 3. The Rust entry checks that a Guestlab host wrote the boot information, and calls the
+//!    function that [`entry!`](crate::entry) named. Its return value becomes the exit status.
 
 use guest_abi::{boot::BootInfo, layout, mode::CpuMode};
 
@@ -15,7 +15,7 @@ use guest_abi::{boot::BootInfo, layout, mode::CpuMode};
 )]
 mod start;
 
-/// The CPU mode that this guest is built for and runs in: what `--mode` said when it was built.
+/// The CPU mode that this guest is built for and runs in, from `--mode` at build time.
 pub const MODE: CpuMode = if cfg!(guestlab_mode = "real") {
     CpuMode::Real
 } else if cfg!(guestlab_mode = "paged") {
@@ -26,11 +26,11 @@ pub const MODE: CpuMode = if cfg!(guestlab_mode = "real") {
     CpuMode::Protected
 };
 
-/// What the host told this guest: its memory, its number, its seed.
+/// Returns the boot information from the host: the VM's memory, number and seed.
 pub fn info() -> BootInfo {
-    // SAFETY: BOOT_INFO is the address of a page of memory of this guest's (guest_abi::layout)
-    // that nothing but the host writes, and only before the guest's first instruction: it does not change,
-    // and whoever wants one field of it reads one.
+    // SAFETY: BOOT_INFO is the address of a page of this guest's memory (guest_abi::layout).
+    // Only the host writes it, and only before the guest's first instruction, so it does not
+    // change. A caller that uses one field reads only that field.
     unsafe { core::ptr::with_exposed_provenance::<BootInfo>(layout::BOOT_INFO as usize).read() }
 }
 
@@ -47,7 +47,7 @@ pub fn info() -> BootInfo {
 #[macro_export]
 macro_rules! entry {
     ($main:path) => {
-        // Of two in one module the compiler says that this name is defined twice.
+        // If one module has two, the compiler reports that this name is defined twice.
         #[unsafe(export_name = "__guestlab_main")]
         #[allow(unreachable_code, reason = "a main function may be one that does not return")]
         extern "Rust" fn a_guest_has_only_one_entry() -> $crate::exit::ExitStatus {
@@ -61,8 +61,8 @@ macro_rules! entry {
     };
 }
 
-/// What [`entry!`](crate::entry) makes of a function's name. The compiler shows this line for a function
-/// that has parameters.
+/// Checks the type of the main function. The compiler
+/// shows this line for a function that has parameters.
 #[doc(hidden)]
 pub fn main_without_parameters<T>(main: fn() -> T) -> fn() -> T {
     main

@@ -1,5 +1,5 @@
-# Step 4, paged mode: 32-bit paging with 4 MiB pages that map every address to itself (SDM 3A, 4.3
-# "32-Bit Paging"). Follows step 3, since the table is in .bss.
+# Step 4, paged mode: 32-bit paging with 4 MiB pages that map every address to itself
+# (SDM 3A, 4.3 "32-Bit Paging"). It follows step 3, because the table is in .bss.
 
 .section .bss.page_tables, "aw", @nobits
 .balign 4096
@@ -17,7 +17,7 @@ map_next_page:
     cmpl    $LARGE_PAGE_ENTRY, %eax
     jne     map_next_page
 
-    # 4 MiB pages on, then the directory, then paging (SDM 3A, 4.1.1 and 4.1.2).
+    # Enable 4 MiB pages, set the directory, then enable paging (SDM 3A, 4.1.1 and 4.1.2).
     movl    %cr4, %eax
     orl     $CR4_PAGE_SIZE_EXTENSION, %eax
     movl    %eax, %cr4

@@ -1,15 +1,15 @@
-# Step 2, all modes but real: from real mode to 32-bit protected mode (SDM 3A, 10.9.1 "Switching to
-# Protected Mode"). Follows step 1.
+# Step 2, all modes except real: from real mode to 32-bit protected mode
+# (SDM 3A, 10.9.1 "Switching to Protected Mode"). It follows step 1.
 
-    # Tell the CPU where the segment descriptors are (SDM 3A, 2.4.1).
+    # Load the table of segment descriptors (SDM 3A, 2.4.1).
     lgdtl   gdt_pointer
 
-    # Protected mode on.
+    # Enable protected mode.
     movl    %cr0, %eax
     orl     $CR0_PROTECTED_MODE, %eax
     movl    %eax, %cr0
 
-    # The far jump loads CS with a 32-bit segment, and with it 32-bit decoding begins.
+    # The far jump loads CS with a 32-bit segment, which starts 32-bit decoding.
     ljmpl   $CODE32_SELECTOR, $protected
 
     .p2align 3
@@ -30,7 +30,7 @@ gdt_pointer:
 .section .boot, "ax"
 .code32
 protected:
-    # Data segments that reach all of memory; the stack pointer stays.
+    # Set data segments that reach all of memory; the stack pointer stays.
     movw    $DATA_SELECTOR, %ax
     movw    %ax, %ds
     movw    %ax, %es

@@ -1,7 +1,7 @@
-//! The boot assembly, the image's note, and the Rust entry. Only a guest has a mode, and with it the assembly;
-//! the rest is compiled for a host, too, so that editors know it.
+//! The boot assembly, the image's note, and the Rust entry. Only a guest has a mode, and
+//! with it the assembly. The rest also compiles for a host, so that editors know it.
 //!
-//! Each mode's boot is the one before and a step more:
+//! Each mode's boot is the previous mode's boot plus one step:
 //!
 //! | mode | steps | traps |
 //! | --- | --- | --- |
@@ -10,8 +10,8 @@
 //! | paged | `real.s`, `protected.s`, `clear_bss.s`, `paged.s` | `trap32.s` |
 //! | long | `real.s`, `protected.s`, `clear_bss.s`, `long.s` | `trap64.s` |
 //!
-//! and then the call of [`rust_entry`]. Behind them are the vectors, `traps.s`, with what the mode does
-//! when a trap comes. Section numbers of the Intel SDM are those of June 2023.
+//! Each boot ends with the call of [`rust_entry`]. Behind it are the vectors, `traps.s`, and
+//! the mode's own handling of traps. Section numbers of the Intel SDM are those of June 2023.
 
 use core::arch::global_asm;
 
@@ -31,29 +31,29 @@ use crate::{
     gdt, traps,
 };
 
-/// An entry that names a page table of the next level.
+/// A page-table entry that points to a table of the next level.
 const TABLE: PageTableFlags = PageTableFlags::PRESENT.union(PageTableFlags::WRITABLE);
 
-/// An entry that maps a large page: 4 MiB with 32-bit paging, 2 MiB with 4-level paging.
+/// A page-table entry that maps a large page: 4 MiB with 32-bit paging, 2 MiB with 4-level paging.
 const LARGE_PAGE: PageTableFlags = TABLE.union(PageTableFlags::HUGE_PAGE);
 
-/// The size of a large page with 32-bit paging, for which the `x86_64` crate has no name.
+/// The size of a large page with 32-bit paging; the `x86_64` crate has no name for it.
 const SIZE_4M: u64 = 2 * Size2MiB::SIZE;
 
 /// The number of the model-specific register EFER (SDM 4, table 2-2).
 const EFER: u32 = 0xC000_0080;
 
-/// The third word of an interrupt gate: present, for the kernel, and of that type (SDM 3A, 6.11).
+/// The third word of an interrupt gate: present, kernel privilege, type interrupt gate (SDM 3A, 6.11).
 const INTERRUPT_GATE: u16 = 1 << 15 | 0b1110 << 8;
 
-/// The vectors with which the CPU pushes an error code: none in real mode.
+/// The vectors for which the CPU pushes an error code: none in real mode.
 const VECTORS_WITH_ERROR_CODE: u32 = match super::MODE {
     CpuMode::Real => 0,
     _ => Exception::WITH_ERROR_CODE,
 };
 
-/// Assembles the steps of a boot, with all their numbers, and the call of Rust, and the vectors. Debuggers are told that
-/// nobody called the boot: its return address, in this register, is undefined.
+/// Assembles the steps of a boot with all their numbers, the call of Rust, and the vectors. For
+/// debuggers the return address, in the named register, is undefined: the boot has no caller.
 macro_rules! boot {
     ([$($step:literal),+], $call:literal, $ip:literal, $trap:literal) => {
         global_asm!(
@@ -102,7 +102,7 @@ macro_rules! boot {
 #[cfg(guestlab_mode = "real")]
 boot!(["real.s", "clear_bss.s"], "calll", "eip", "trap16.s");
 
-// For the linker script: all of this image must lie where 16-bit code reaches.
+// For the linker script: all of this image must lie within the reach of 16-bit code.
 #[cfg(guestlab_mode = "real")]
 global_asm!(".global all_below_64k", ".set all_below_64k, 1");
 
@@ -115,17 +115,17 @@ boot!(["real.s", "protected.s", "clear_bss.s", "paged.s"], "calll", "eip", "trap
 #[cfg(guestlab_mode = "long")]
 boot!(["real.s", "protected.s", "clear_bss.s", "long.s"], "callq", "rip", "trap64.s");
 
-/// The image's ABI note. The linker script keeps it; the host reads it from the file.
+/// The image's ABI note. The linker script keeps it, and the host reads it from the file.
 #[used]
 #[unsafe(link_section = ".note.guestlab")]
 static NOTE: Note = Note::new(super::MODE);
 
 unsafe extern "Rust" {
-    /// What the guest's [`entry!`](crate::entry) defines.
+    /// The function that the guest's [`entry!`](crate::entry) defines.
     safe fn __guestlab_main() -> ExitStatus;
 }
 
-/// Called by the boot assembly, once, on the guest's stack, with `.bss` cleared.
+/// Starts the guest's `main`; the boot assembly calls it once, on the guest's stack, with `.bss` cleared.
 extern "C" fn rust_entry() -> ! {
     assert!(super::info().magic == boot::MAGIC, "no Guestlab host started this guest");
     exit::exit(__guestlab_main())

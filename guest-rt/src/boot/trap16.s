@@ -1,10 +1,10 @@
-# What a stub of traps.s goes on with in real mode, where the CPU has pushed 16 bits each of the flags,
-# CS and IP on the stack that it interrupted (SDM 3A, 21.1.4 "Interrupt and Exception Handling").
+# The common part of the stubs (traps.s) in real mode. The CPU has pushed the flags, CS and IP,
+# 16 bits each, on the interrupted stack (SDM 3A, 21.1.4 "Interrupt and Exception Handling").
 
 .section .traps, "ax"
 .code16
 
-# A vector of real mode: offset and segment.
+# A vector in real mode: offset and segment.
 .macro gate stub
     .word   \stub, 0
 .endm
@@ -14,9 +14,9 @@
 .endm
 
 trap:
-    # For gdb, from the call on: where the words of the interrupted function are, from EBX.
+    # For gdb, from the call on: the saved words of the interrupted function, relative to EBX.
     .cfi_startproc simple
-    .cfi_def_cfa %ebx, 46               # behind the flags: what ESP was
+    .cfi_def_cfa %ebx, 46               # behind the flags: the old ESP
     # EIP is at EBX plus 40, in IP and CS, which is 0. (DWARF 5, 6.4.2.3: DW_CFA_expression, register, length;
     # 2.5.1.2: DW_OP_breg3, offset. An offset from the CFA would have to be a multiple of 4.)
     .cfi_escape 0x10, 8, 2, 0x73, 40
@@ -29,9 +29,9 @@ trap:
     .cfi_escape 0x10, 7, 2, 0x73, 0     # EDI
 
     pushal                              # the general registers (crate::traps::Trap)
-    cld                                 # string instructions count upwards, whatever they did before
-    movl    %esp, %ebx                  # a register that Rust keeps
-    andl    $-16, %esp                  # the alignment that Rust relies on
+    cld                                 # string instructions count upwards
+    movl    %esp, %ebx                  # a callee-saved register
+    andl    $-16, %esp                  # the alignment that Rust needs
     subl    $12, %esp
     pushl   %ebx
     calll   {trap_entry}

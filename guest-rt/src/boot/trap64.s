@@ -1,14 +1,14 @@
-# What a stub of traps.s goes on with in long mode, where the CPU has pushed SS, RSP, RFLAGS, CS and RIP
-# (SDM 3A, 6.14.2 "64-Bit Mode Stack Frame"): for an exception on a stack of its own, so that it is
-# reported whatever RSP was; for an interrupt on the stack that it interrupted.
+# The common part of the stubs (traps.s) in long mode. The CPU has pushed SS, RSP, RFLAGS,
+# CS and RIP (SDM 3A, 6.14.2 "64-Bit Mode Stack Frame"). Exceptions have their own stack,
+# so that they are reported whatever RSP was. Interrupts use the interrupted stack.
 
-# Not .bss: nobody needs it to be clear.
+# Not in .bss, because it need not be cleared.
 .section .noinit, "aw", @nobits
 .balign 16
     .skip   TRAP_STACK_SIZE
 trap_stack_top:
 
-# The task-state segment: nothing but that stack, the first of its interrupt stack table (SDM 3A, 8.7).
+# The task-state segment: only that stack, the first of its interrupt stack table (SDM 3A, 8.7).
 .section .traps.table, "a"
 .p2align 3
 tss:
@@ -34,7 +34,7 @@ tss:
 .endm
 
 trap:
-    # For gdb, from the call on: where the words of the interrupted function are, from RBX.
+    # For gdb, from the call on: the saved words of the interrupted function, relative to RBX.
     .cfi_startproc simple
     .cfi_def_cfa %rbx, 184              # behind SS
     .cfi_offset %rsp, 168 - 184
@@ -60,7 +60,7 @@ trap:
     pushq   %rcx
     pushq   %rdx
     pushq   %rbx
-    pushq   %rsp                        # not what it was; for the order only
+    pushq   %rsp                        # a placeholder; the CPU has pushed the real one
     pushq   %rbp
     pushq   %rsi
     pushq   %rdi
@@ -72,10 +72,10 @@ trap:
     pushq   %r13
     pushq   %r14
     pushq   %r15
-    cld                                 # string instructions count upwards, whatever they did before
+    cld                                 # string instructions count upwards
     movq    %rsp, %rdi
-    movq    %rsp, %rbx                  # a register that Rust keeps
-    andq    $-16, %rsp                  # the alignment that Rust relies on
+    movq    %rsp, %rbx                  # a callee-saved register
+    andq    $-16, %rsp                  # the alignment that Rust needs
     callq   {trap_entry}
     movq    %rbx, %rsp
     popq    %r15

@@ -1,10 +1,10 @@
-# Traps, all modes: the table of vectors, which step 1 tells the CPU of, and a stub for each. The CPU
-# jumps to a vector's stub with interrupts off, having pushed what it will need to return: the flags,
-# CS and IP, and with some exceptions an error code. A stub makes that an error code always, and adds
-# the vector. `gate`, `push_word` and the code at `trap` are the mode's: see the file before this one.
+# Traps, all modes: the vector table, which step 1 loads, and a stub for each vector. The CPU jumps to a
+# vector's stub with interrupts off. Before that it pushes the state for the return: the flags, CS and
+# IP, and for some exceptions an error code. A stub pushes 0 if there is no error code, and then the
+# vector. Each mode defines `gate`, `push_word` and the code at `trap`: see the file before this one.
 #
-# The linker puts all this below 64 KiB, so that a gate has the whole address in its first word, and
-# nothing is left to be computed while the guest boots.
+# The linker puts all this below 64 KiB, so that a gate has the whole
+# address in its first word. The boot has no address to compute.
 
 .section .traps.table, "a"
 .p2align 3

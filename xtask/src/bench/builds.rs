@@ -8,10 +8,10 @@ use std::time::{Instant, SystemTime};
 use super::catalog::{BUILDS, Target};
 use super::results::Row;
 use super::statistics::Summary;
+use crate::base::process;
 use crate::cargo::Talk;
 use crate::error::Error;
 use crate::guests::{self, Catalog, Mode};
-use crate::process;
 use crate::toolchain;
 use crate::workspace::Workspace;
 

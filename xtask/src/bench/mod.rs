@@ -5,19 +5,19 @@
 
 mod builds;
 mod catalog;
-mod machine;
+mod host_info;
 mod programs;
 mod report;
 mod results;
 mod statistics;
 
+use crate::base::output;
 use crate::cli::{Bench, BenchFormat};
 use crate::error::Error;
-use crate::output;
 use crate::workspace::Workspace;
 
 use catalog::Group;
-use machine::Machine;
+use host_info::Machine;
 use programs::Programs;
 use results::{Results, Row};
 

@@ -8,11 +8,11 @@ use std::process::Command;
 use serde::Deserialize;
 
 use super::catalog::{self, Program};
+use crate::base::process;
 use crate::cargo::{self, Talk};
 use crate::error::Error;
 use crate::guests::{self, Catalog, Mode};
 use crate::host::Host;
-use crate::process;
 use crate::toolchain;
 use crate::workspace::{Target, Workspace};
 

@@ -122,7 +122,7 @@ fn aligned<const N: usize>(head: &[&str; N], rows: &[[String; N]]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::machine::Machine;
+    use super::super::host_info::Machine;
     use super::super::results::tests::row;
     use super::*;
 

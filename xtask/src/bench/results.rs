@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::catalog::{Beside, Group, Item, Target};
-use super::machine::Machine;
+use super::host_info::Machine;
 use super::programs::{self, Values};
 use super::statistics::Summary;
+use crate::base::files;
+use crate::base::output::short;
 use crate::error::Error;
-use crate::files;
-use crate::output::short;
 use crate::workspace::Workspace;
 
 /// All that was measured in one run.

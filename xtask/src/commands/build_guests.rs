@@ -1,11 +1,11 @@
 //! `build-guests`: builds guests, and says where their images are and how big they are.
 
 use super::elsewhere;
+use crate::base::output;
 use crate::cargo::Talk;
 use crate::cli::BuildGuests;
 use crate::error::{Error, Status};
 use crate::guests::{self, Catalog, Effort, Image};
-use crate::output;
 use crate::toolchain;
 use crate::workspace::{self, Workspace};
 

@@ -4,24 +4,36 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::base::environment;
+use crate::base::output;
+use crate::base::process;
+use crate::cargo;
 use crate::cli;
 use crate::error::{Error, Status};
 use crate::guests::{self, Catalog, Mode};
-use crate::output;
-use crate::process;
 use crate::toolchain;
 use crate::workspace::Workspace;
-use crate::{cargo, environment};
 
 /// One check: what it is called, and how it ended.
 type Check = (&'static str, fn(&Workspace) -> Result<Status, Error>);
 
+/// A target without an operating system: code that compiles for it calls none.
+const WITHOUT_SYSTEM: &str = "wasm32-unknown-unknown";
+
+/// The crates that must compile for it, each with the parts of the library that it may use.
+const PORTABLE: [(&str, &str); 3] = [
+    ("guestlab-cpu", "-Zbuild-std=core,alloc"),
+    ("guestlab-soft", "-Zbuild-std=core,alloc"),
+    ("guestlab-vmm", "-Zbuild-std=std,panic_abort"),
+];
+
 /// In the order of what they cost.
-const CHECKS: [Check; 6] = [
+const CHECKS: [Check; 7] = [
     ("format", format),
     ("lints of the host", lint_host),
     ("lints of the guests, as in an editor", lint_guests_for_host),
     ("lints of the guests", lint_guests),
+    ("crates without a system", check_without_system),
     ("documentation", document),
     ("tests", test),
 ];
@@ -83,6 +95,23 @@ fn lint_guests(workspace: &Workspace) -> Result<Status, Error> {
             "-D",
             "warnings",
         ]))?;
+        if !status.is_success() {
+            return Ok(status);
+        }
+    }
+    Ok(Status::SUCCESS)
+}
+
+/// Compiles with the guests' toolchain, which has the library's source.
+fn check_without_system(workspace: &Workspace) -> Result<Status, Error> {
+    let toolchain = toolchain::find(&workspace.root)?;
+    let has = |name: &str| workspace.packages.iter().any(|package| package.name == name);
+    for (package, library) in PORTABLE.into_iter().filter(|(name, _)| has(name)) {
+        let mut check = cargo::for_guests(&workspace.root);
+        check.args(["check", "--package", package, "--target", WITHOUT_SYSTEM, library]);
+        check.arg("--target-dir").arg(workspace.target.join("without-system"));
+        toolchain.equip(&mut check, WITHOUT_SYSTEM);
+        let status = announced(&mut check)?;
         if !status.is_success() {
             return Ok(status);
         }

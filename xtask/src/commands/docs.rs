@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::base::output::{self, short};
+use crate::base::process;
 use crate::cargo;
 use crate::docs::{self, Tools};
 use crate::error::{Error, Status};
-use crate::output::{self, short};
-use crate::process;
 use crate::workspace::Workspace;
 
 /// The packages whose reference is of use to people who write guests or change the host.

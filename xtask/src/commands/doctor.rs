@@ -2,11 +2,11 @@
 //! but what the host's own build needs, and the package lists by which it finds out whether a
 //! toolchain that is not there yet could be had.
 
-use crate::cache;
+use crate::base::cache;
+use crate::base::output::{finding_fail, finding_ok, short};
+use crate::base::process::indented;
 use crate::error::{Error, Status};
 use crate::host::Host;
-use crate::output::{finding_fail, finding_ok, short};
-use crate::process::indented;
 use crate::toolchain::{self, Forecast, Toolchain};
 use crate::workspace::{self, Workspace};
 

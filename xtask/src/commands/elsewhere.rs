@@ -3,9 +3,9 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use crate::base::output::short;
 use crate::error::Error;
 use crate::guests::Catalog;
-use crate::output::short;
 use crate::workspace::Workspace;
 
 /// The option, as cargo has it.

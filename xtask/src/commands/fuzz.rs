@@ -1,9 +1,9 @@
 //! `fuzz`: every fuzz target for a while, one after the other; a line each, and how to repeat what was found.
 
+use crate::base::output::{self, short};
 use crate::cli::Fuzz;
 use crate::error::{Error, Status};
 use crate::fuzz::{Fuzzers, Outcome};
-use crate::output::{self, short};
 use crate::workspace::Workspace;
 
 /// Builds and runs the targets; the status is 1 if one of them found something.

@@ -1,8 +1,8 @@
 //! `new`: a guest of the user's own, ready to be built and run.
 
+use crate::base::output;
 use crate::cli::New;
 use crate::error::{Error, Status};
-use crate::output;
 use crate::scaffold::Scaffold;
 use crate::workspace::Workspace;
 

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use super::elsewhere;
+use crate::base::output;
 use crate::cargo::Talk;
 use crate::error::{Error, Status};
 use crate::guests::{self, Catalog, EXPERIMENTS, Effort, Guest, Mode};
 use crate::host::{Host, Need};
-use crate::output;
 use crate::toolchain;
 use crate::workspace::{self, Workspace};
 

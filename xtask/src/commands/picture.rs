@@ -5,10 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::base::output::{self, short};
+use crate::base::process;
 use crate::docs;
 use crate::error::{Error, Status};
-use crate::output::{self, short};
-use crate::process;
 use crate::workspace;
 
 /// The run that is shown as it is printed; the words are what follows `cargo`.

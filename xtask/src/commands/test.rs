@@ -3,14 +3,14 @@
 
 use std::ffi::OsString;
 
+use crate::base::output;
+use crate::base::process;
 use crate::cargo::{self, Talk};
 use crate::cli::Test;
 use crate::error::{Error, Status};
 use crate::guests::{self, Catalog, Guest, Image, Mode};
 use crate::host::Host;
 use crate::nested::{self, Parts};
-use crate::output;
-use crate::process;
 use crate::toolchain;
 use crate::workspace::Workspace;
 

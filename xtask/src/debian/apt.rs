@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::base::process;
 use crate::error::Error;
-use crate::process;
 
 /// How often the progress of a download is looked at.
 const GLANCE: Duration = Duration::from_millis(200);

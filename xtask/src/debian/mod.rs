@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 pub(crate) use apt::{Apt, Download, installed, is_shared_library};
 use store::{Progress, Store};
 
-use crate::cache;
+use crate::base::cache;
+use crate::base::process::{self, indented};
 use crate::error::Error;
-use crate::process::{self, indented};
 
 /// The programs that a copy is made with.
 const PROGRAMS: [&str; 5] = ["apt-get", "apt-cache", "dpkg-deb", "dpkg-query", "tar"];

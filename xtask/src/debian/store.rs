@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use super::apt::Download;
+use crate::base::output::{note, short};
+use crate::base::process;
 use crate::error::Error;
-use crate::output::{note, short};
-use crate::process;
 
 const STAMP: &str = "packages";
 

@@ -10,8 +10,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::lookup::{Missing, look_up};
+use crate::base::process::indented;
 use crate::error::Error;
-use crate::process::indented;
 
 /// Where sources are; a word in a document that begins so is a path.
 const SOURCES: [&str; 6] = ["host/", "guest-rt/", "guest-producer/", "guest-consumer/", "xtask/", "docs/"];

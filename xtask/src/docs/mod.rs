@@ -14,8 +14,8 @@ pub(crate) use typeset::typeset;
 
 use std::path::Path;
 
+use crate::base::files;
 use crate::error::Error;
-use crate::files;
 
 /// Writes a document that is drawn.
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), Error> {

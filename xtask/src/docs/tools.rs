@@ -9,10 +9,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::cache;
+use crate::base::cache;
+use crate::base::output::note;
+use crate::base::process::{self, indented, on_path};
 use crate::error::Error;
-use crate::output::note;
-use crate::process::{self, indented, on_path};
 
 /// What pip is asked for; also the stamp's text.
 const REQUIREMENTS: &str = include_str!("requirements.txt");

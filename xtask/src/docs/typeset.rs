@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::tools::Tools;
+use crate::base::process;
 use crate::error::Error;
-use crate::process;
 
 /// The documents, by name.
 const DOCUMENTS: [&str; 1] = ["part1a"];

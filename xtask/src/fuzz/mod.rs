@@ -12,10 +12,11 @@ use std::process::{Command, Stdio};
 
 pub(crate) use outcome::Outcome;
 
+use crate::base::output::{self, short};
+use crate::base::process;
+use crate::cargo;
 use crate::error::Error;
-use crate::output::{self, short};
 use crate::workspace::Workspace;
-use crate::{cargo, process};
 
 /// The target that the flags below are for. It is named to cargo so that they do not reach build scripts.
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";

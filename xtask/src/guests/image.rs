@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use object::{Object, ObjectSegment};
 
 use super::mode::Mode;
+use crate::base::files;
+use crate::base::output::short;
 use crate::error::Error;
-use crate::files;
-use crate::output::short;
 
 /// A guest's image, where the host looks for it.
 #[derive(Debug)]

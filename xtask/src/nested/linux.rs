@@ -6,10 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::base::output::short;
+use crate::base::process;
 use crate::debian::{self, Apt, Recipe, WITHOUT_DOCUMENTATION};
 use crate::error::Error;
-use crate::output::short;
-use crate::process;
 
 /// The package that depends on the newest kernel.
 const NEWEST_KERNEL: &str = "linux-image-cloud-amd64";

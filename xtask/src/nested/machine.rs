@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use super::linux::Linux;
 use super::plan::Report;
+use crate::base::output;
+use crate::base::process::{self, ending, indented};
 use crate::debian::{self, Apt, Recipe, is_shared_library};
 use crate::error::{Error, Status};
-use crate::output;
-use crate::process::{self, ending, indented};
 
 /// A machine that takes longer than this hangs.
 const LIMIT: Duration = Duration::from_secs(30 * 60);

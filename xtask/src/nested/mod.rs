@@ -27,10 +27,10 @@ use machine::{Machine, Qemu};
 use plan::{Plan, Report};
 use programs::Programs;
 
+use crate::base::output;
 use crate::error::Error;
 use crate::error::Status;
 use crate::guests::Image;
-use crate::output;
 use crate::workspace::Workspace;
 
 /// What the machine is made of, apart from what runs in it.

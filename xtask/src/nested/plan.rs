@@ -5,8 +5,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::programs::Programs;
+use crate::base::output;
 use crate::error::Status;
-use crate::output;
 
 /// Variables that mean the tests, and are theirs in the machine as well.
 const HANDED_ON: [&str; 3] = ["RUST_", "PROPTEST_", "GUESTLAB_TEST_"];

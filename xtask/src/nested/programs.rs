@@ -6,10 +6,10 @@ use std::process::Command;
 
 use serde::Deserialize;
 
+use crate::base::output::short;
+use crate::base::process;
 use crate::cargo::{self, Talk};
 use crate::error::Error;
-use crate::output::short;
-use crate::process;
 use crate::workspace::Workspace;
 
 const PACKAGE: &str = "guestlab";

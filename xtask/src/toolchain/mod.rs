@@ -1,26 +1,27 @@
 //! The toolchain that builds guests: a compiler and the *matching* source of `core`.
 //!
-//! Which one is taken is decided by [`decision`] from what [`machine`] sees; [`debian`] makes the
+//! Which one is taken is decided by [`select`] from what [`installed`] sees; [`debian`] makes the
 //! private copy that is the last resort.
 
 mod debian;
-mod decision;
-mod machine;
+mod installed;
+mod select;
 mod sysroot;
 mod version;
 
 use std::path::Path;
 use std::process::Command;
 
-pub(crate) use decision::Origin;
-use decision::{Attempt, Machine, PassedOver};
-use machine::ThisMachine;
+use installed::ThisMachine;
+pub(crate) use select::Origin;
+use select::{Attempt, Machine, PassedOver};
 use sysroot::Linker;
 pub(crate) use sysroot::Sysroot;
 use version::Version;
 
+use crate::base::{output, process};
+use crate::cargo;
 use crate::error::Error;
-use crate::{cargo, output, process};
 
 /// A compiler that can build guests, with all that it needs.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ pub(crate) enum Forecast {
 /// Finds out what [`find`] would do, without fetching anything.
 pub(crate) fn forecast(root: &Path) -> Result<Forecast, Error> {
     let machine = ThisMachine::new(root);
-    let mut plan = decision::decide(&machine, Version::pinned())?;
+    let mut plan = select::decide(&machine, Version::pinned())?;
     match plan.attempts.first() {
         Some(Attempt::Use(origin, sysroot)) => {
             equipped(*origin, Sysroot::new(sysroot), false, &machine).map(Forecast::Ready)
@@ -72,7 +73,7 @@ pub(crate) fn forecast(root: &Path) -> Result<Forecast, Error> {
 /// Finds the toolchain, and fetches it if it must.
 pub(crate) fn find(root: &Path) -> Result<Toolchain, Error> {
     let machine = ThisMachine::new(root);
-    let mut plan = decision::decide(&machine, Version::pinned())?;
+    let mut plan = select::decide(&machine, Version::pinned())?;
     for attempt in &plan.attempts {
         match perform(attempt, &machine) {
             Ok((origin, sysroot)) => {

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::version::Version;
+use crate::base::output::short;
+use crate::base::process;
 use crate::error::Error;
-use crate::output::short;
-use crate::process;
 
 /// What a sysroot must have to build guests.
 const PARTS: [&str; 2] = ["bin/rustc", "lib/rustlib/src/rust/library/core"];

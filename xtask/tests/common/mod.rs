@@ -53,3 +53,21 @@ pub(crate) fn xtask(folder: &Path, arguments: &[&str]) -> Output {
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
+
+/// Returns what `cargo metadata` prints about Guestlab's workspace with these arguments.
+pub(crate) fn metadata(arguments: &[&str]) -> serde_json::Value {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["metadata", "--format-version", "1"]).args(arguments).current_dir(root());
+    let output = cargo.stderr(Stdio::inherit()).output().expect("cargo runs");
+    serde_json::from_slice(&output.stdout).expect("metadata")
+}
+
+/// Returns the elements of an array; none where there is none.
+pub(crate) fn elements(value: &serde_json::Value) -> impl Iterator<Item = &serde_json::Value> {
+    value.as_array().into_iter().flatten()
+}
+
+/// Returns the text of a field.
+pub(crate) fn field<'a>(value: &'a serde_json::Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap_or_default()
+}

@@ -1,4 +1,4 @@
-//! Honest turns pass and are adopted exactly; every corruption of one is refused.
+//! Correct turns pass and are adopted exactly; every corrupted turn is refused.
 
 extern crate std;
 
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::ring::{Capacity, MAX_CAPACITY};
 
-/// A ring that has been in use, so that its pointers stand anywhere and old items lie in it.
+/// A used ring: its pointers may be anywhere, and its free slots hold old items.
 fn any_ring() -> impl Strategy<Value = Ring> {
     (1..=MAX_CAPACITY, 0..200u32, 0..=MAX_CAPACITY).prop_map(|(capacity, used, count)| {
         let mut ring = Ring::new(Capacity::new(capacity).expect("1 to 64"));
@@ -28,7 +28,7 @@ fn any_role() -> impl Strategy<Value = Role> {
     prop_oneof![Just(Role::Producer), Just(Role::Consumer)]
 }
 
-/// What an honest guest leaves in its mailbox after moving up to `wish` items.
+/// Returns the mailbox of a correct guest after moving up to `wish` items.
 fn honest_turn(role: Role, ring: &Ring, wish: &[u32], account: Digest) -> (Mailbox, Vec<u32>) {
     let mut mailbox = Mailbox::new(Quota::Random, ring);
     let mut moved = Vec::new();
@@ -77,8 +77,8 @@ proptest! {
         prop_assert!(check(role, Quota::Random, &ring, &mailbox, Digest::EMPTY).is_err());
     }
 
-    /// Any slot in use, changed to any other value, is refused; but for those that a consumer
-    /// emptied, which nobody reads again.
+    /// Any slot in use, changed to any other value, is
+    /// refused, except slots that a consumer emptied.
     #[test]
     fn a_corrupted_slot_is_refused(
         ring in any_ring(), role in any_role(), wish in proptest::collection::vec(any::<u32>(), 0..70),
@@ -94,7 +94,7 @@ proptest! {
         prop_assert!(check(role, Quota::Random, &ring, &mailbox, Digest::EMPTY).is_err());
     }
 
-    /// A guest whose account differs in anything is refused.
+    /// A guest with any other digest is refused.
     #[test]
     fn a_corrupted_digest_is_refused(
         ring in any_ring(), role in any_role(), wish in proptest::collection::vec(any::<u32>(), 0..70),
@@ -125,7 +125,7 @@ proptest! {
         prop_assert_eq!(checked.map(|items| items.to_vec()), expected);
     }
 
-    /// Whatever lies in the mailbox, the check returns, and what it passes can be adopted.
+    /// For any mailbox the check returns, and a turn that passes can be adopted.
     #[test]
     fn any_bytes_are_checked(ring in any_ring(), role in any_role(), words in proptest::collection::vec(0..70u32, 71)) {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -136,8 +136,8 @@ proptest! {
     }
 }
 
-/// A ring of capacity 4 with the items 10 and 11, and what a turn of `role` leaves of it after
-/// `change`.
+/// Returns a ring of capacity 4 with the items 10 and 11, and
+/// the mailbox after a turn of `role` with `change` applied.
 fn verdict(role: Role, change: impl FnOnce(&mut Mailbox)) -> Result<Items, Violation> {
     ordered_verdict(role, Quota::Random, change)
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::sysroot::lacks;
 use super::version::Version;
+use crate::base::process::indented;
 use crate::error::Error;
-use crate::process::indented;
 
 /// Where a toolchain comes from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -194,4 +194,5 @@ impl fmt::Display for PassedOver {
 }
 
 #[cfg(test)]
+#[path = "select_tests.rs"]
 mod tests;

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::debian::Compiler;
-use super::decision::{Machine, Rustup};
+use super::select::{Machine, Rustup};
 use super::sysroot::Sysroot;
 use super::version::Version;
+use crate::base::process::{self, on_path};
 use crate::debian;
 use crate::error::Error;
-use crate::process::{self, on_path};
 
 /// The machine we run on.
 #[derive(Debug)]
