@@ -3,7 +3,7 @@
 
 use alloc::{string::String, vec::Vec};
 
-pub use iced_x86::{Code, CpuidFeature, FlowControl, Instruction, Mnemonic, Register};
+pub use iced_x86::{Code, CpuidFeature, FlowControl, Instruction, Mnemonic, OpKind, Register};
 use iced_x86::{
     ConditionCode, Decoder, DecoderOptions, Formatter, InstructionInfoFactory, IntelFormatter, OpAccess,
     OpKind,

@@ -1,14 +1,14 @@
 //! `--explain`: each KVM call and each exit, as it happens, with a sentence on why it is there.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use guest_abi::port::Port;
 
-use crate::{
-    kvm::{Exit, Width},
-    output,
-    vmm::{foreign, pc::device_at},
-};
+use guestlab_cpu::{Calls, Exit, Width};
+use guestlab_vmm::{Observer, foreign, pc::device_at};
+
+use crate::process::stderr::warn;
 
 /// The most bytes of explanations that are written.
 const MOST: u64 = 64 << 20;
@@ -16,30 +16,19 @@ const MOST: u64 = 64 << 20;
 /// The bytes that have been written. Like standard error, they are the process's.
 static WRITTEN: AtomicU64 = AtomicU64::new(0);
 
-/// Says what happens, on standard error; or nothing.
+/// Explains each call and each exit on standard error.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Explain {
-    on: bool,
+pub struct Explain;
+
+impl Calls for Explain {
+    fn call(&self, name: &str, purpose: fmt::Arguments<'_>) {
+        say(&format!("explain: {name:<28} {purpose}"));
+    }
 }
 
-impl Explain {
-    /// An explanation that is given, or not.
-    pub fn new(on: bool) -> Self {
-        Self { on }
-    }
-
-    /// Explains a call.
-    pub fn call(self, call: &str, why: &str) {
-        if self.on {
-            say(&format!("explain: {call:<28} {why}"));
-        }
-    }
-
-    /// Explains an exit of a VM, whose guest others built or not.
-    pub fn exit(self, vm: u32, exit: &Exit, foreign: bool) {
-        if self.on {
-            say(&format!("explain: KVM_RUN of VM {vm} returned    {}", sentence(exit, foreign)));
-        }
+impl Observer for Explain {
+    fn exit(&self, vm: u32, exit: &Exit, is_foreign: bool) {
+        say(&format!("explain: KVM_RUN of VM {vm} returned    {}", sentence(exit, is_foreign)));
     }
 }
 
@@ -47,9 +36,9 @@ impl Explain {
 fn say(text: &str) {
     let len = text.len() as u64 + 1;
     match admit(WRITTEN.fetch_add(len, Ordering::Relaxed), len) {
-        Admitted::Whole => output::complain(text),
+        Admitted::Whole => warn(text),
         Admitted::Not => {}
-        Admitted::Last => output::complain(&format!(
+        Admitted::Last => warn(&format!(
             "explain: no more is explained: {} MiB have been written; the run goes on",
             MOST >> 20
         )),

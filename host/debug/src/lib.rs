@@ -1,10 +1,11 @@
-//! debug
+//! The ways to look at a machine from outside: gdb, traces of instructions, explanations, a timeline, crash reports.
 
 pub mod crash_report;
-pub mod driver;
+pub mod diagnosis;
 pub mod explain;
 pub mod gdb;
-pub mod instruction;
-pub mod spot;
+pub mod observers;
+pub mod runner;
+pub mod step;
 pub mod timeline;
 pub mod trace;

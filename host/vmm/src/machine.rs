@@ -237,6 +237,11 @@ impl Machine {
         &mut *self.cpu
     }
 
+    /// Exchanges the vCPU with another, such as [`Lent`](crate::Lent) while a debugger has it.
+    pub fn swap_cpu(&mut self, cpu: &mut Box<dyn Cpu>) {
+        std::mem::swap(&mut self.cpu, cpu);
+    }
+
     /// Runs the guest until it stops, or must stop. `console` takes its output.
     ///
     /// # Errors
@@ -258,7 +263,8 @@ impl Machine {
         }
     }
 
-    /// Enters the guest once, at most as far as `until`, and serves its exit. The guest continues or has stopped.
+    /// Enters the guest once, at most as far as `until`, and serves its exit. The guest goes on after the returned exit, or
+    /// has stopped.
     ///
     /// # Errors
     ///
@@ -268,9 +274,9 @@ impl Machine {
         until: Until,
         stop: &dyn StopWatch,
         console: &mut Console<'_>,
-    ) -> Result<ControlFlow<Halt>, EngineError> {
+    ) -> Result<ControlFlow<Halt, Exit>, EngineError> {
         let flow = self.enter_and_serve(until, stop, console);
-        if !matches!(flow, Ok(ControlFlow::Continue(()))) {
+        if !matches!(flow, Ok(ControlFlow::Continue(_))) {
             self.is_served(Instant::now());
         }
         flow
@@ -281,7 +287,7 @@ impl Machine {
         until: Until,
         stop: &dyn StopWatch,
         console: &mut Console<'_>,
-    ) -> Result<ControlFlow<Halt>, EngineError> {
+    ) -> Result<ControlFlow<Halt, Exit>, EngineError> {
         if let Some(expiry) = stop.expiry() {
             return Ok(ControlFlow::Break(Halt::Expired(expiry)));
         }
@@ -289,7 +295,7 @@ impl Machine {
             return Ok(ControlFlow::Break(Halt::Exits(max)));
         }
         if self.is_waiting && self.waits(stop) {
-            return Ok(ControlFlow::Continue(()));
+            return Ok(ControlFlow::Continue(Exit::Interrupted));
         }
         self.interrupt(stop)?;
         // An exit costs two readings of the clock: the service of the last one ends where the entry begins.
@@ -299,7 +305,7 @@ impl Machine {
         let left = Instant::now();
         let interruption = match self.interruption(&exit)? {
             ControlFlow::Continue(interruption) => interruption,
-            ControlFlow::Break(()) => return Ok(ControlFlow::Continue(())),
+            ControlFlow::Break(()) => return Ok(ControlFlow::Continue(exit)),
         };
         let reason = Reason::of(&exit);
         if let Some(reason) = reason {
@@ -322,15 +328,15 @@ impl Machine {
             observer.span(self.vm, GuestSpan { reason, entered, left });
         }
         Ok(match reply {
-            Ok(Reply::Resume) => ControlFlow::Continue(()),
+            Ok(Reply::Resume) => ControlFlow::Continue(exit),
             Ok(Reply::Answer(value)) => {
                 self.cpu.answer(value);
-                ControlFlow::Continue(())
+                ControlFlow::Continue(exit)
             }
             Ok(Reply::Wait) => {
                 self.is_waiting = true;
                 self.is_served(Instant::now());
-                ControlFlow::Continue(())
+                ControlFlow::Continue(exit)
             }
             Ok(Reply::Stop(stop)) => ControlFlow::Break(Halt::Stop(stop)),
             Err(crash) => {

@@ -1,10 +1,9 @@
 //! The instruction at which a guest left, and those around it.
 
-use iced_x86::{Instruction, Mnemonic, OpKind, Register};
-
-use crate::{
-    debug::instruction::{self, MAX_INSTRUCTION},
-    kvm::{Exit, Registers},
+use guestlab_cpu::{
+    CpuState, Exit,
+    engine::MAX_INSTRUCTION,
+    instruction::{self, Instruction, Mnemonic, OpKind, Register},
 };
 
 /// The most instructions before and after the one that is shown with them.
@@ -44,7 +43,7 @@ impl Code<'_> {
         pointer: u64,
         start: Option<u64>,
         exit: &Exit,
-        registers: &Registers,
+        registers: &CpuState,
     ) -> u64 {
         let causes = |instruction: &Instruction| can_cause(instruction, exit, registers);
         if self.decode(pointer).as_ref().is_some_and(causes) {
@@ -92,7 +91,7 @@ fn line(instruction: &Instruction) -> Line {
 }
 
 /// Whether an instruction can be the cause of an exit.
-fn can_cause(instruction: &Instruction, exit: &Exit, registers: &Registers) -> bool {
+fn can_cause(instruction: &Instruction, exit: &Exit, registers: &CpuState) -> bool {
     match exit {
         Exit::Out { port, width, .. } | Exit::In { port, width, .. } => {
             let out = matches!(exit, Exit::Out { .. });
@@ -109,8 +108,8 @@ fn can_cause(instruction: &Instruction, exit: &Exit, registers: &Registers) -> b
     }
 }
 
-fn port_of(instruction: &Instruction, registers: &Registers) -> u16 {
-    let [dx_low, dx_high, ..] = registers.general[Registers::RDX].to_le_bytes();
+fn port_of(instruction: &Instruction, registers: &CpuState) -> u16 {
+    let [dx_low, dx_high, ..] = registers.general[CpuState::RDX].to_le_bytes();
     let immediate = (0..instruction.op_count()).find(|&op| instruction.op_kind(op) == OpKind::Immediate8);
     immediate.map_or(u16::from_le_bytes([dx_low, dx_high]), |_| instruction.immediate8().into())
 }
@@ -126,7 +125,7 @@ fn port_width(instruction: &Instruction) -> usize {
 
 /// Whether an instruction reads or writes there, with these registers or, if it has moved the stack
 /// pointer, with those before it.
-fn touches(instruction: &Instruction, address: u64, len: u64, registers: &Registers) -> bool {
+fn touches(instruction: &Instruction, address: u64, len: u64, registers: &CpuState) -> bool {
     let near = |linear: u64| {
         let distance = linear.wrapping_sub(address);
         // An access may be split in pieces, of which the exit is one.

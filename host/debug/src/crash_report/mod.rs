@@ -10,7 +10,7 @@ mod limited_reader;
 mod report;
 mod symbols;
 
-use std::{collections::VecDeque, rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc};
 
 use guest_abi::mode::CpuMode;
 pub(crate) use report::is_a_librarys;
@@ -18,41 +18,12 @@ pub use report::{Frame, Report, Wanted};
 pub use symbols::{Piece, Place};
 use x86_64::registers::rflags::RFlags;
 
-use crate::{
-    kvm::{Exit, Registers},
-    vmm::image::Image,
-};
-
-/// The number of exits that are remembered.
-const REMEMBERED: usize = 16;
+use guestlab_cpu::{CpuState, Exit};
+use guestlab_vmm::{History, Image};
 
 /// The bytes of code before and behind the instruction pointer that are kept.
 const CODE_BEFORE: u64 = 4096;
 const CODE_AFTER: usize = 64;
-
-/// The last exits of a machine, the newest last.
-#[derive(Clone, Debug, Default)]
-pub struct History(VecDeque<Exit>);
-
-impl History {
-    /// Remembers an exit, and forgets the oldest where there are too many.
-    pub fn push(&mut self, exit: &Exit) {
-        if self.0.len() == REMEMBERED {
-            self.0.pop_front();
-        }
-        self.0.push_back(exit.clone());
-    }
-
-    /// The newest.
-    pub fn last(&self) -> Option<&Exit> {
-        self.0.back()
-    }
-
-    /// Forgets all.
-    pub fn clear(&mut self) {
-        self.0.clear();
-    }
-}
 
 /// What of an image is wanted after its guest's end.
 #[derive(Clone, Debug)]
@@ -101,7 +72,7 @@ impl Origin {
 pub struct Evidence {
     origin: Origin,
     /// The registers, unless they are those of a CPU that was reset.
-    registers: Option<Registers>,
+    registers: Option<CpuState>,
     /// Where the kept code begins, and its bytes.
     code: (u64, Vec<u8>),
     /// Where callers go on, the innermost first.
@@ -119,7 +90,7 @@ impl Evidence {
     /// none; `registers` are left out where they say nothing.
     pub fn take(
         origin: &Origin,
-        registers: Option<Registers>,
+        registers: Option<CpuState>,
         history: &History,
         read: impl Fn(u64, &mut [u8]) -> bool,
     ) -> Self {
@@ -129,7 +100,7 @@ impl Evidence {
                 (code_around(registers.instruction(), &read), callers(origin, registers, &read))
             }
         };
-        let exits = history.0.iter().cloned().collect();
+        let exits = history.iter().cloned().collect();
         Self { origin: origin.clone(), registers, code, callers, exits, is_deaf: false, is_exact: false }
     }
 
@@ -206,7 +177,7 @@ fn code_around(address: u64, read: &impl Fn(u64, &mut [u8]) -> bool) -> (u64, Ve
     (start, before)
 }
 
-fn callers(origin: &Origin, registers: &Registers, read: &impl Fn(u64, &mut [u8]) -> bool) -> Vec<u64> {
+fn callers(origin: &Origin, registers: &CpuState, read: &impl Fn(u64, &mut [u8]) -> bool) -> Vec<u64> {
     let word = if registers.mode() == CpuMode::Long { 8 } else { 4 };
     let start = backtrace::Start {
         instruction: registers.instruction(),

@@ -11,11 +11,10 @@ use super::{
     limited_reader::Budget,
     symbols::{Place, Symbols},
 };
-use crate::{
-    kvm::{Direction, Exit, Registers},
-    output::visible_line,
-    vmm::{foreign, pc::device_at},
-};
+use guestlab_cpu::{CpuState, Direction, Exit};
+use guestlab_vmm::{foreign, pc::device_at};
+
+use crate::runlog::text::visible_line;
 
 /// What the paths of Rust's library begin with in images: the name that xtask gives to the toolchain's
 /// folder when it builds them.
@@ -89,7 +88,7 @@ impl Report {
         let symbols = Symbols::of(&evidence.origin.file, &budget);
         let (mut instructions, mut registers) = (Vec::new(), Vec::new());
         let (mut address, mut backtrace) = (None, Vec::new());
-        let mode = evidence.registers.as_ref().map_or(evidence.origin.mode, Registers::mode);
+        let mode = evidence.registers.as_ref().map_or(evidence.origin.mode, CpuState::mode);
         if let Some(state) = &evidence.registers {
             let code = Code { bits: state.bits(), read: &|address, len| evidence.code_at(address, len) };
             let pointer = state.instruction();

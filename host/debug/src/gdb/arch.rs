@@ -11,7 +11,7 @@ use gdbstub_arch::x86::{
     reg::{X86_64CoreRegs, X86CoreRegs, X86SegmentRegs, X87FpuInternalRegs},
 };
 
-use crate::kvm::{FpuState, Registers};
+use guestlab_cpu::{CpuState, FpuState};
 
 /// The places of gdb's general registers, RAX, RBX, RCX, RDX, RSI, RDI, RBP, RSP and R8 to R15, in the order
 /// in which instructions encode them.
@@ -22,11 +22,11 @@ pub(super) trait GuestArch:
     Arch<Usize: Send, Registers: Send, BreakpointKind: Send> + Send + 'static
 {
     /// The registers as gdb has them.
-    fn to_gdb(registers: &Registers, float: &FpuState) -> Self::Registers;
+    fn to_gdb(registers: &CpuState) -> Self::Registers;
 
     /// Takes over what gdb has of the registers; says whether the code segment has the instruction pointer.
     #[must_use]
-    fn from_gdb(gdb: &Self::Registers, registers: &mut Registers, float: &mut FpuState) -> bool;
+    fn from_gdb(gdb: &Self::Registers, registers: &mut CpuState) -> bool;
 
     /// An address of gdb's.
     fn address(address: Self::Usize) -> u64;
@@ -36,7 +36,8 @@ pub(super) trait GuestArch:
 }
 
 impl GuestArch for X86_64_SSE {
-    fn to_gdb(registers: &Registers, float: &FpuState) -> X86_64CoreRegs {
+    fn to_gdb(registers: &CpuState) -> X86_64CoreRegs {
+        let float = &registers.fpu;
         X86_64CoreRegs {
             regs: ORDER.map(|place| registers.general[place]),
             eflags: low(registers.flags),
@@ -49,12 +50,12 @@ impl GuestArch for X86_64_SSE {
         }
     }
 
-    fn from_gdb(gdb: &X86_64CoreRegs, registers: &mut Registers, float: &mut FpuState) -> bool {
+    fn from_gdb(gdb: &X86_64CoreRegs, registers: &mut CpuState) -> bool {
         for (place, value) in ORDER.into_iter().zip(gdb.regs) {
             registers.general[place] = value;
         }
         registers.flags = gdb.eflags.into();
-        from_float(&gdb.st, &gdb.fpu, &gdb.xmm, gdb.mxcsr, float);
+        from_float(&gdb.st, &gdb.fpu, &gdb.xmm, gdb.mxcsr, &mut registers.fpu);
         registers.go_to(gdb.rip)
     }
 
@@ -68,7 +69,8 @@ impl GuestArch for X86_64_SSE {
 }
 
 impl GuestArch for X86_SSE {
-    fn to_gdb(registers: &Registers, float: &FpuState) -> X86CoreRegs {
+    fn to_gdb(registers: &CpuState) -> X86CoreRegs {
+        let float = &registers.fpu;
         let [eax, ecx, edx, ebx, esp, ebp, esi, edi, ..] = registers.general.map(low);
         X86CoreRegs {
             eax,
@@ -89,13 +91,13 @@ impl GuestArch for X86_SSE {
         }
     }
 
-    fn from_gdb(gdb: &X86CoreRegs, registers: &mut Registers, float: &mut FpuState) -> bool {
+    fn from_gdb(gdb: &X86CoreRegs, registers: &mut CpuState) -> bool {
         let X86CoreRegs { eax, ecx, edx, ebx, esp, ebp, esi, edi, .. } = *gdb;
         for (register, value) in registers.general.iter_mut().zip([eax, ecx, edx, ebx, esp, ebp, esi, edi]) {
             *register = value.into();
         }
         registers.flags = gdb.eflags.into();
-        from_float(&gdb.st, &gdb.fpu, &gdb.xmm, gdb.mxcsr, float);
+        from_float(&gdb.st, &gdb.fpu, &gdb.xmm, gdb.mxcsr, &mut registers.fpu);
         registers.go_to(gdb.eip.into())
     }
 
@@ -109,10 +111,10 @@ impl GuestArch for X86_SSE {
 }
 
 fn low(value: u64) -> u32 {
-    crate::vmm::random::split(value).0
+    guestlab_vmm::random::split(value).0
 }
 
-fn segments(registers: &Registers) -> X86SegmentRegs {
+fn segments(registers: &CpuState) -> X86SegmentRegs {
     let [cs, ss, ds, es, fs, gs] = registers.selectors().map(u32::from);
     X86SegmentRegs { cs, ss, ds, es, fs, gs }
 }
@@ -161,19 +163,18 @@ mod tests {
 
     use super::*;
 
-    fn numbered() -> (Registers, FpuState) {
-        let general = std::array::from_fn(|i| i as u64 + 1);
-        let mut registers = Registers::default();
-        (registers.general, registers.ip, registers.flags) = (general, 0x7000, 0x202);
-        (registers, FpuState { tags: 0b101, mxcsr: 0x1F80, ..FpuState::default() })
+    fn numbered() -> CpuState {
+        let mut state = CpuState::real(0x7000);
+        (state.general, state.flags) = (std::array::from_fn(|i| i as u64 + 1), 0x202);
+        state.fpu = FpuState { tags: 0b101, mxcsr: 0x1F80, ..FpuState::default() };
+        state
     }
 
-    fn back<A: GuestArch>() -> (Registers, FpuState) {
-        let (registers, float) = numbered();
-        let mut back = (registers.clone(), FpuState::default());
-        back.0.general[..8].fill(0);
-        back.0.ip = 0;
-        assert!(A::from_gdb(&A::to_gdb(&registers, &float), &mut back.0, &mut back.1));
+    fn back<A: GuestArch>() -> CpuState {
+        let state = numbered();
+        let mut back = CpuState { ip: 0, fpu: FpuState::default(), ..state.clone() };
+        back.general[..8].fill(0);
+        assert!(A::from_gdb(&A::to_gdb(&state), &mut back));
         back
     }
 
@@ -185,31 +186,29 @@ mod tests {
 
     #[test]
     fn the_instruction_pointer_is_a_linear_address() {
-        let (registers, float) = numbered();
-        let mut registers = registers.in_segments(CpuMode::Real, 16, 0x7C00, 0x9_0000);
+        let mut registers = numbered().in_segments(CpuMode::Real, 16, 0x7C00, 0x9_0000);
         registers.ip = 0x20;
-        let mut gdb = X86_SSE::to_gdb(&registers, &float);
+        let mut gdb = X86_SSE::to_gdb(&registers);
         assert_eq!((gdb.eip, gdb.esp), (0x7C20, 5));
-        let mut float = float;
         gdb.eip = 0x7C30;
-        assert!(X86_SSE::from_gdb(&gdb, &mut registers, &mut float));
+        assert!(X86_SSE::from_gdb(&gdb, &mut registers));
         assert_eq!(registers.ip, 0x30);
         // Below the segment, and behind it.
         for outside in [0x7BFF, 0x1_7C00] {
             gdb.eip = outside;
-            assert!(!X86_SSE::from_gdb(&gdb, &mut registers, &mut float), "{outside:#x}");
+            assert!(!X86_SSE::from_gdb(&gdb, &mut registers), "{outside:#x}");
         }
     }
 
     #[test]
     fn names_and_places_agree() {
-        let (registers, float) = numbered();
-        let gdb = X86_SSE::to_gdb(&registers, &float);
+        let registers = numbered();
+        let gdb = X86_SSE::to_gdb(&registers);
         assert_eq!([gdb.eax, gdb.ecx, gdb.edx, gdb.ebx], [1, 2, 3, 4]);
         assert_eq!([gdb.esp, gdb.ebp, gdb.esi, gdb.edi], [5, 6, 7, 8]);
         assert_eq!(gdb.fpu.ftag, 0xFFCC);
         // RAX, RBX, RCX, RDX, RSI, RDI, RBP, RSP, R8.
-        let gdb = X86_64_SSE::to_gdb(&registers, &float);
+        let gdb = X86_64_SSE::to_gdb(&registers);
         assert_eq!(gdb.regs[..9], [1, 4, 2, 3, 7, 8, 6, 5, 9]);
     }
 }

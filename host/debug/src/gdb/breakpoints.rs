@@ -5,18 +5,22 @@
 
 use gdbstub::target::ext::breakpoints::WatchKind;
 
-use crate::{
-    debug::instruction::{self, Access},
-    kvm::{Pace, Point, PointKind, step::Before},
+use guestlab_cpu::{
+    Breakpoint, BreakpointKind, DebugFeatures,
+    instruction::{self, Access},
 };
 
-/// What debug registers do on this machine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Ability {
-    /// They stop at an instruction.
-    pub(super) execute: bool,
-    /// They stop at an access to data.
-    pub(super) data: bool,
+use crate::debug::step::Before;
+
+/// The way in which a guest is run, so that it stops at breakpoints and watchpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// Freely: there are none.
+    Free,
+    /// With these points in the debug registers.
+    To(Vec<Breakpoint>),
+    /// In single steps.
+    Step,
 }
 
 /// A breakpoint.
@@ -38,14 +42,14 @@ pub(super) struct Watch {
 impl Watch {
     /// The watchpoint as a debug register has it: aligned, and of a size that there is. There is none for
     /// reads only.
-    fn point(self) -> Option<Point> {
+    fn point(self) -> Option<Breakpoint> {
         let len = u8::try_from(self.len).ok().filter(|len| matches!(len, 1 | 2 | 4 | 8))?;
         let kind = match self.kind {
-            WatchKind::Write => PointKind::Write { len },
-            WatchKind::ReadWrite => PointKind::Access { len },
+            WatchKind::Write => BreakpointKind::Write { len },
+            WatchKind::ReadWrite => BreakpointKind::Access { len },
             WatchKind::Read => return None,
         };
-        self.address.is_multiple_of(self.len).then_some(Point { address: self.address, kind })
+        self.address.is_multiple_of(self.len).then_some(Breakpoint { address: self.address, kind })
     }
 
     fn is_met_by(self, access: Access) -> bool {
@@ -77,25 +81,26 @@ impl Points {
     }
 
     /// How far a guest goes that is to run until it meets one of these.
-    pub(super) fn pace(&self, ability: Ability) -> Pace {
+    pub(super) fn pace(&self, features: DebugFeatures) -> Pace {
         if self.breaks.is_empty() && self.watches.is_empty() {
             return Pace::Free;
         }
-        let execute = self.breaks.iter().map(|b| Point { address: b.address, kind: PointKind::Execute });
+        let execute = self.breaks.iter().map(|b| Breakpoint { address: b.address, kind: BreakpointKind::Execute });
         let data: Option<Vec<_>> = self.watches.iter().map(|watch| watch.point()).collect();
-        let possible =
-            (ability.execute || self.breaks.is_empty()) && (ability.data || self.watches.is_empty());
-        match data.filter(|_| possible) {
-            Some(data) if self.breaks.len() + data.len() <= Pace::MAX_POINTS => {
-                Pace::To(execute.chain(data).collect())
-            }
+        let places = match (self.breaks.is_empty(), self.watches.is_empty()) {
+            (true, _) => features.watchpoints,
+            (false, true) => features.breakpoints,
+            (false, false) => features.breakpoints.min(features.watchpoints),
+        };
+        match data {
+            Some(data) if self.breaks.len() + data.len() <= places => Pace::To(execute.chain(data).collect()),
             _ => Pace::Step,
         }
     }
 
     /// The watchpoint behind a set of bits, of those that [`pace`](Self::pace) gave to the debug registers.
     pub(super) fn watch_of(&self, bits: u8) -> Option<Watch> {
-        let data = bits >> self.breaks.len().min(Pace::MAX_POINTS);
+        let data = bits.checked_shr(u32::try_from(self.breaks.len()).unwrap_or(u32::MAX)).unwrap_or(0);
         self.watches.get(data.trailing_zeros() as usize).copied().filter(|_| data != 0)
     }
 
@@ -118,7 +123,7 @@ impl Points {
 mod tests {
     use super::*;
 
-    const ABLE: Ability = Ability { execute: true, data: true };
+    const ABLE: DebugFeatures = DebugFeatures { steps: true, breakpoints: 4, watchpoints: 4 };
 
     fn points(breaks: u64, watches: &[Watch]) -> Points {
         let breaks = (0..breaks).map(|address| Break { address, hardware: false }).collect();
@@ -131,8 +136,8 @@ mod tests {
         assert_eq!(points(0, &[]).pace(ABLE), Pace::Free);
         assert!(matches!(points(3, &[watch]).pace(ABLE), Pace::To(points) if points.len() == 4));
         assert_eq!(points(4, &[watch]).pace(ABLE), Pace::Step);
-        assert_eq!(points(1, &[]).pace(Ability::default()), Pace::Step);
-        let no_data = Ability { execute: true, data: false };
+        assert_eq!(points(1, &[]).pace(DebugFeatures::default()), Pace::Step);
+        let no_data = DebugFeatures { watchpoints: 0, ..ABLE };
         assert_eq!(points(1, &[watch]).pace(no_data), Pace::Step);
         assert!(matches!(points(1, &[]).pace(no_data), Pace::To(_)));
         for odd in [

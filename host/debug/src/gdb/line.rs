@@ -11,7 +11,7 @@ use std::{
 use gdbstub::conn::Connection;
 
 use super::packet::Packet;
-use crate::{output::Patient, process::signals};
+use crate::process::{deadline_writer::DeadlineWriter, signals};
 
 /// The most bytes of answers that are kept before they are sent.
 const MAX_WRITTEN: usize = 4096;
@@ -138,7 +138,7 @@ impl Connection for Line {
 
     fn flush(&mut self) -> io::Result<()> {
         // A gdb that does not read must not keep a run from its end.
-        let outcome = Patient::new(&mut self.stream).write_all(&self.written);
+        let outcome = DeadlineWriter::new(&mut self.stream).write_all(&self.written);
         self.written.clear();
         outcome
     }

@@ -13,11 +13,11 @@ mod arch;
 mod breakpoints;
 mod line;
 mod packet;
-mod probe;
 mod target;
 
 use std::{
     io,
+    ops::ControlFlow,
     os::unix::net::UnixStream,
     time::{Duration, Instant},
 };
@@ -32,30 +32,22 @@ use gdbstub::{
 };
 use gdbstub_arch::x86::{X86_64_SSE, X86_SSE};
 use guest_abi::mode::CpuMode;
+use guestlab_cpu::{DebugFeatures, EngineError, Exit, Stepped, Until};
+use guestlab_vmm::{Console, Expiry, Halt, Machine, hypercall::Stop};
 
 use crate::debug::gdb::{
     address::Listener,
     arch::GuestArch,
-    breakpoints::Ability,
+    breakpoints::Pace,
     line::Line,
     target::{Guest, Resume},
 };
 use crate::{
-    debug::driver::{Driver, Order},
-    kvm::{
-        Exit, Pace, System, Vcpu, VcpuError,
-        step::{Passed, SINGLE_STEP, Stepper},
+    debug::{
+        runner::{Runner, Watch},
+        step::Before,
     },
-    lab::error::Error,
-    output,
-    process::{
-        signals,
-        watchdog::{Expiry, Registration},
-    },
-    vmm::{
-        hypercall::Stop,
-        machine::{Halt, Machine},
-    },
+    process::{signals, stderr::warn},
 };
 
 /// How often a guest that runs is interrupted to look for gdb's own interrupt.
@@ -70,56 +62,63 @@ pub struct Plan {
     pub vm: u32,
 }
 
-/// Hands a machine to gdb, which is awaited when the guest is about to begin.
+/// gdb cannot be awaited.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot wait for gdb at {address}: {source}; is another there, or a socket's file left over?")]
+pub struct GdbError {
+    /// The address.
+    pub address: String,
+    /// The system's own error.
+    pub source: io::Error,
+}
+
+/// Returns a runner that puts a machine under gdb. It waits for gdb when the guest is about to begin. `file` is the
+/// image's file, if gdb can read it.
 ///
 /// # Errors
 ///
-/// The address cannot be had, or this machine's KVM does not step guests.
-pub fn debugged(system: &System, plan: &Plan, machine: Machine) -> Result<Machine, Error> {
-    let mode = machine.mode();
-    let ability = probe::ability(system, mode)?;
-    let listen = |source| Error::Gdb { address: plan.address.to_string(), source };
-    let listener = Listener::bind(&plan.address).map_err(listen)?;
-    let address = listener.address().map_err(listen)?;
-    // A flat binary has no symbols, and gdb refuses to read one.
-    let file = match machine.origin().is_elf() {
-        true => format!("{} ", machine.file().display()),
-        false => String::new(),
-    };
-    output::complain(&format!(
+/// The address cannot be had.
+pub fn debugger(
+    plan: &Plan,
+    machine: &Machine,
+    features: DebugFeatures,
+    file: Option<&std::path::Path>,
+) -> Result<Box<dyn Runner>, GdbError> {
+    let failed = |source| GdbError { address: plan.address.to_string(), source };
+    let listener = Listener::bind(&plan.address).map_err(failed)?;
+    let address = listener.address().map_err(failed)?;
+    let file = file.map_or(String::new(), |file| format!("{} ", file.display()));
+    warn(&format!(
         "VM {}, {}, waits for gdb: gdb {file}-ex 'target remote {address}'",
         machine.vm(),
         machine.name(),
     ));
-    if !ability.execute || !ability.data {
-        let what = if ability.execute { "watchpoints" } else { "breakpoints and watchpoints" };
-        output::complain(&format!(
+    if features.breakpoints == 0 || features.watchpoints == 0 {
+        let what = if features.breakpoints > 0 { "watchpoints" } else { "breakpoints and watchpoints" };
+        warn(&format!(
             "KVM here has no {what} in debug registers: with one set the guest is stepped, which is slow"
         ));
     }
-    Ok(machine.driven_by(|vcpu| driver(vcpu, mode, listener, ability)))
+    Ok(runner(machine.mode(), listener, features))
 }
 
-/// Hands a vCPU to a gdb that is connected already, as where one is tried out. `has_points` says whether
-/// debug registers are used for breakpoints and watchpoints.
-pub fn connected(vcpu: Vcpu, mode: CpuMode, gdb: UnixStream, has_points: bool) -> Box<dyn Driver> {
-    let ability = Ability { execute: has_points, data: has_points };
-    driver(vcpu, mode, Listener::Connected(gdb), ability)
+/// Returns a runner for a gdb that is connected already, as in tests.
+pub fn connected(mode: CpuMode, gdb: UnixStream, features: DebugFeatures) -> Box<dyn Runner> {
+    runner(mode, Listener::Connected(gdb), features)
 }
 
-fn driver(vcpu: Vcpu, mode: CpuMode, listener: Listener, ability: Ability) -> Box<dyn Driver> {
+fn runner(mode: CpuMode, listener: Listener, features: DebugFeatures) -> Box<dyn Runner> {
     match mode {
-        CpuMode::Long => Box::new(Debugger::<X86_64_SSE>::new(vcpu, listener, ability)),
-        _ => Box::new(Debugger::<X86_SSE>::new(vcpu, listener, ability)),
+        CpuMode::Long => Box::new(Debugger::<X86_64_SSE>::new(listener, features)),
+        _ => Box::new(Debugger::<X86_SSE>::new(listener, features)),
     }
 }
 
 /// A VM under gdb.
 struct Debugger<A: GuestArch> {
     guest: Guest<A>,
-    ability: Ability,
+    features: DebugFeatures,
     talk: Talk<A>,
-    stepper: Stepper,
     /// The pace that the vCPU was given last.
     pace: Pace,
     /// What the last exit was, as far as it matters.
@@ -155,7 +154,7 @@ enum Broken {
     #[error(transparent)]
     Line(#[from] io::Error),
     #[error(transparent)]
-    Stub(#[from] GdbStubError<VcpuError, io::Error>),
+    Stub(#[from] GdbStubError<EngineError, io::Error>),
 }
 
 /// What a conversation ended with.
@@ -169,12 +168,11 @@ enum Word<A: GuestArch> {
 }
 
 impl<A: GuestArch> Debugger<A> {
-    fn new(vcpu: Vcpu, listener: Listener, ability: Ability) -> Self {
+    fn new(listener: Listener, features: DebugFeatures) -> Self {
         Self {
-            guest: Guest::new(vcpu),
-            ability,
+            guest: Guest::new(),
+            features,
             talk: Talk::Awaited(listener),
-            stepper: Stepper::default(),
             pace: Pace::Free,
             last: Last::Nothing,
             listens: Instant::now(),
@@ -182,28 +180,30 @@ impl<A: GuestArch> Debugger<A> {
         }
     }
 
-    /// What gdb is to be told of what the guest did since it was entered.
-    fn happened(&mut self) -> Result<Option<Reason<A>>, VcpuError> {
+    /// Returns the event that gdb must hear of, if the guest's last entry ended with one.
+    fn happened(&mut self, machine: &mut Machine) -> Result<Option<Reason<A>>, EngineError> {
         let last = std::mem::replace(&mut self.last, Last::Nothing);
+        let cpu = machine.cpu_mut();
         if self.pace != Pace::Step {
             return match last {
-                Last::Points(0) => self.pass_on_debug_exception().map(|()| None),
-                Last::Points(bits) => self.met(bits).map(Some),
-                Last::Served => self.guest.vcpu.complete().map(|()| None),
+                Last::Points(bits) => self.met(machine, bits).map(Some),
+                Last::Served => cpu.complete().map(|()| None),
                 Last::Nothing => Ok(None),
             };
         }
-        match self.stepper.end(&mut self.guest.vcpu)? {
-            Passed::Nothing => return Ok(None),
-            Passed::Delivery(_) => {}
-            Passed::Instructions(all) => {
-                if let Some(watch) = all.iter().find_map(|before| self.guest.points.watch_met(before)) {
+        cpu.complete()?;
+        match cpu.stepped() {
+            Stepped::Nothing => return Ok(None),
+            Stepped::Delivery(_) => {}
+            Stepped::Instructions(all) => {
+                let mut all = all.into_iter().map(Before::from);
+                if let Some(watch) = all.find_map(|before| self.guest.points.watch_met(&before)) {
                     let addr = A::to_usize(watch.address);
                     return Ok(Some(Reason::<A>::Watch { tid: (), kind: watch.kind, addr }));
                 }
             }
         }
-        let at = self.guest.vcpu.registers()?.instruction();
+        let at = cpu.registers()?.instruction();
         let is_over = match self.guest.resume {
             Resume::Continue => false,
             Resume::Step => true,
@@ -212,19 +212,13 @@ impl<A: GuestArch> Debugger<A> {
         Ok(self.break_at(at).or(is_over.then_some(SingleThreadStopReason::DoneStep)))
     }
 
-    /// A debug exception that none of gdb's points caused is the guest's own: it has set the trap flag.
-    fn pass_on_debug_exception(&mut self) -> Result<(), VcpuError> {
-        self.pace = Pace::Free;
-        self.guest.vcpu.raise_debug_exception(SINGLE_STEP)
-    }
-
-    /// What debug registers stopped at.
-    fn met(&self, bits: u8) -> Result<Reason<A>, VcpuError> {
+    /// Returns the breakpoint or watchpoint at which debug registers stopped the guest.
+    fn met(&self, machine: &mut Machine, bits: u8) -> Result<Reason<A>, EngineError> {
         if let Some(watch) = self.guest.points.watch_of(bits) {
             let addr = A::to_usize(watch.address);
             return Ok(Reason::<A>::Watch { tid: (), kind: watch.kind, addr });
         }
-        let at = self.guest.vcpu.registers()?.instruction();
+        let at = machine.cpu_mut().registers()?.instruction();
         Ok(self.break_at(at).unwrap_or(SingleThreadStopReason::Signal(Signal::SIGTRAP)))
     }
 
@@ -233,28 +227,49 @@ impl<A: GuestArch> Debugger<A> {
         Some(if hardware { SingleThreadStopReason::HwBreak(()) } else { SingleThreadStopReason::SwBreak(()) })
     }
 
-    /// Tells gdb, if there is something to tell, and listens until gdb lets the guest run.
+    /// Reports a stop to gdb, if there is one, and listens until gdb lets the guest run. The guest's vCPU is gdb's
+    /// meanwhile. Returns false if gdb ends the run.
     fn speak(
         &mut self,
+        machine: &mut Machine,
         reason: Option<Reason<A>>,
-        registration: &Registration<'_>,
-    ) -> Result<Order, VcpuError> {
+        watch: &dyn Watch,
+    ) -> Result<bool, EngineError> {
+        machine.swap_cpu(&mut self.guest.cpu);
+        let outcome = self.speak_with_cpu(reason, watch);
+        machine.swap_cpu(&mut self.guest.cpu);
+        match outcome? {
+            Spoken::Go => return Ok(true),
+            Spoken::Kill => return Ok(false),
+            Spoken::Left => {}
+        }
+        self.talk = Talk::Over;
+        self.pace = Pace::Free;
+        machine.cpu_mut().set_breakpoints(&[])?;
+        Ok(true)
+    }
+
+    fn speak_with_cpu(
+        &mut self,
+        reason: Option<Reason<A>>,
+        watch: &dyn Watch,
+    ) -> Result<Spoken, EngineError> {
         let (stub, listener) = match std::mem::replace(&mut self.talk, Talk::Over) {
-            Talk::Over => return Ok(Order::Run),
+            Talk::Over => return Ok(Spoken::Go),
             Talk::On(stub, listener) => (Ok(stub), listener),
             Talk::Awaited(listener) => {
-                let _pause = registration.pause();
+                let _pause = watch.pause();
                 (self.begin(&listener), listener)
             }
         };
-        match stub.and_then(|stub| self.converse(stub, reason, registration)) {
+        match stub.and_then(|stub| self.converse(stub, reason, watch)) {
             Ok(Word::Go(stub)) => {
                 self.talk = Talk::On(stub, listener);
-                Ok(Order::Run)
+                Ok(Spoken::Go)
             }
-            Ok(Word::Left) => self.let_go(),
-            Ok(Word::Kill) => Ok(Order::Kill),
-            Err(broken) => self.broken(broken),
+            Ok(Word::Left) => Ok(Spoken::Left),
+            Ok(Word::Kill) => Ok(Spoken::Kill),
+            Err(broken) => broken_off(broken),
         }
     }
 
@@ -263,25 +278,11 @@ impl<A: GuestArch> Debugger<A> {
         Ok(GdbStub::new(listener.accept()?).run_state_machine(&mut self.guest)?)
     }
 
-    fn broken(&mut self, broken: Broken) -> Result<Order, VcpuError> {
-        if signals::signal().is_some() {
-            return self.let_go();
-        }
-        output::complain(&format!("the conversation with gdb broke off ({broken}); the guest runs on"));
-        match broken {
-            Broken::Stub(error) if error.is_target_error() => match error.into_target_error() {
-                Some(error) => Err(error),
-                None => self.let_go(),
-            },
-            _ => self.let_go(),
-        }
-    }
-
     fn converse(
         &mut self,
         mut stub: Stub<'static, Guest<A>, Line>,
         mut reason: Option<Reason<A>>,
-        registration: &Registration<'_>,
+        watch: &dyn Watch,
     ) -> Result<Word<A>, Broken> {
         let guest = &mut self.guest;
         let mut pause = None;
@@ -297,7 +298,7 @@ impl<A: GuestArch> Debugger<A> {
                     Err(error) => return Err(error.into()),
                 },
                 Stub::Idle(mut idle) => {
-                    pause.get_or_insert_with(|| registration.pause());
+                    pause.get_or_insert_with(|| watch.pause());
                     let byte = idle.borrow_conn().next()?;
                     idle.incoming_data(guest, byte)?
                 }
@@ -321,36 +322,35 @@ impl<A: GuestArch> Debugger<A> {
         SingleThreadStopReason::Signal(signal)
     }
 
-    /// The guest runs on without gdb.
-    fn let_go(&mut self) -> Result<Order, VcpuError> {
-        self.talk = Talk::Over;
-        self.pace = Pace::Free;
-        self.stepper.stop(&mut self.guest.vcpu)?;
-        Ok(Order::Run)
-    }
-
-    /// Gives the vCPU its pace for the next entry.
-    fn set_pace(&mut self) -> Result<(), VcpuError> {
+    /// Sets breakpoints for the next entry, and returns how far it goes.
+    fn until(&mut self, machine: &mut Machine) -> Result<Until, EngineError> {
         let fresh = std::mem::replace(&mut self.guest.fresh, false);
         let pace = match self.guest.resume {
             Resume::Step | Resume::Range(..) => Pace::Step,
-            Resume::Continue => self.guest.points.pace(self.ability),
+            Resume::Continue => self.guest.points.pace(self.features),
         };
-        // A breakpoint where the guest stands would stop it before it began.
+        // A breakpoint at the guest's own instruction would stop it before it began.
         let stands_on = matches!(pace, Pace::To(_)) && fresh && {
-            let at = self.guest.vcpu.registers()?.instruction();
+            let at = machine.cpu_mut().registers()?.instruction();
             self.guest.points.break_at(at).is_some()
         };
         let pace = if stands_on { Pace::Step } else { pace };
-        if pace == Pace::Step {
-            let registers = self.guest.vcpu.registers()?;
-            self.stepper.begin(&mut self.guest.vcpu, registers)?;
-        } else if pace != self.pace {
-            self.stepper.stop(&mut self.guest.vcpu)?;
-            self.guest.vcpu.set_pace(&pace)?;
+        if pace != self.pace {
+            match &pace {
+                Pace::Step => {}
+                Pace::Free => machine.cpu_mut().set_breakpoints(&[])?,
+                Pace::To(points) => machine.cpu_mut().set_breakpoints(points)?,
+            }
         }
         self.pace = pace;
-        Ok(())
+        Ok(if self.pace == Pace::Step { Until::Step } else { Until::Exit })
+    }
+
+    /// Returns true if interrupts must wait: a step that gdb's user asked for takes none, as in other debuggers.
+    fn holds_interrupts(&self) -> bool {
+        let is_asked_for =
+            self.guest.resume != Resume::Continue || self.guest.points.pace(self.features) != Pace::Step;
+        matches!(self.talk, Talk::On(..)) && self.pace == Pace::Step && is_asked_for
     }
 
     /// Whether it is time to listen for gdb's interrupt.
@@ -364,78 +364,100 @@ impl<A: GuestArch> Debugger<A> {
     }
 }
 
-impl<A: GuestArch> Driver for Debugger<A> {
-    fn vcpu(&self) -> &Vcpu {
-        &self.guest.vcpu
-    }
-
-    fn vcpu_mut(&mut self) -> &mut Vcpu {
-        &mut self.guest.vcpu
-    }
-
-    fn alone(self: Box<Self>) -> Result<Vcpu, Box<dyn Driver>> {
-        Err(self)
-    }
-
-    fn enter(&mut self, registration: &Registration<'_>) -> Result<Order, VcpuError> {
-        if matches!(self.talk, Talk::Over) || registration.expiry().is_some() {
-            return Ok(Order::Run);
-        }
-        let listens = self.is_time_to_listen() || matches!(self.talk, Talk::Awaited(_));
-        let reason = self.happened()?;
-        if (listens || reason.is_some()) && self.speak(reason, registration)? == Order::Kill {
-            return Ok(Order::Kill);
-        }
-        if matches!(self.talk, Talk::On(..)) {
-            self.set_pace()?;
-        }
-        Ok(Order::Run)
-    }
-
-    fn wakes(&self) -> Option<Instant> {
-        matches!(self.talk, Talk::On(..)).then_some(self.listens)
-    }
-
-    /// A step that gdb's user asked for takes none, as other debuggers have it.
-    fn takes_interrupt(&mut self) -> Result<bool, VcpuError> {
-        let is_step = self.pace == Pace::Step;
-        let is_asked_for =
-            self.guest.resume != Resume::Continue || self.guest.points.pace(self.ability) != Pace::Step;
-        match is_step {
-            false => Ok(true),
-            true if is_asked_for => Ok(false),
-            true => self.stepper.takes_interrupt(&mut self.guest.vcpu),
-        }
-    }
-
-    fn left(&mut self, exit: Exit) -> Result<Exit, VcpuError> {
-        self.last = match exit {
-            Exit::Debug { points } => Last::Points(points),
-            Exit::Interrupted | Exit::InterruptWindow => Last::Nothing,
-            _ => Last::Served,
+impl<A: GuestArch> Runner for Debugger<A> {
+    fn run(
+        &mut self,
+        machine: &mut Machine,
+        watch: &dyn Watch,
+        console: &mut Console<'_>,
+    ) -> Result<Halt, EngineError> {
+        machine.begin();
+        let halt = loop {
+            let mut until = Until::Exit;
+            if !matches!(self.talk, Talk::Over) && watch.expiry().is_none() {
+                // The guest is not charged for the time that gdb takes.
+                machine.is_served(Instant::now());
+                let listens = self.is_time_to_listen() || matches!(self.talk, Talk::Awaited(_));
+                let reason = self.happened(machine)?;
+                if (listens || reason.is_some()) && !self.speak(machine, reason, watch)? {
+                    break Halt::Killed;
+                }
+                if matches!(self.talk, Talk::On(..)) {
+                    until = self.until(machine)?;
+                }
+            }
+            machine.set_wake(matches!(self.talk, Talk::On(..)).then_some(self.listens));
+            machine.hold_interrupts(self.holds_interrupts());
+            match machine.enter(until, watch, console)? {
+                ControlFlow::Break(halt) => break halt,
+                ControlFlow::Continue(exit) => {
+                    self.last = match exit {
+                        Exit::Debug { points } => Last::Points(points),
+                        Exit::Interrupted | Exit::InterruptWindow => Last::Nothing,
+                        _ => Last::Served,
+                    };
+                }
+            }
         };
-        self.stepper.left(exit, &mut self.guest.vcpu)
+        machine.set_wake(None);
+        machine.hold_interrupts(false);
+        self.halted(machine, halt, watch)
     }
+}
 
-    fn halted(&mut self, halt: &Halt, registration: &Registration<'_>) -> Result<Order, VcpuError> {
-        self.stepper.lift(&self.guest.vcpu);
-        let reason = match halt {
+impl<A: GuestArch> Debugger<A> {
+    /// Reports the guest's end to gdb, whose user can look at the guest until the run goes on.
+    fn halted(
+        &mut self,
+        machine: &mut Machine,
+        halt: Halt,
+        watch: &dyn Watch,
+    ) -> Result<Halt, EngineError> {
+        let reason = match &halt {
             Halt::Stop(Stop::Exited(status)) => {
                 SingleThreadStopReason::Exited(u8::try_from(*status).unwrap_or(u8::MAX))
             }
             Halt::Stop(Stop::Device(end)) => SingleThreadStopReason::Exited(u8::from(!end.is_success())),
             Halt::Stop(Stop::Halted) => SingleThreadStopReason::Exited(0),
-            Halt::Expired(Expiry::Interrupted(_)) => SingleThreadStopReason::Terminated(Signal::SIGINT),
+            Halt::Expired(Expiry::Process) => SingleThreadStopReason::Terminated(Signal::SIGINT),
             Halt::Expired(_) => SingleThreadStopReason::Terminated(Signal::SIGALRM),
             Halt::Exits(_) => SingleThreadStopReason::Terminated(Signal::SIGXCPU),
             Halt::Stop(Stop::Panicked(_)) => self.fatal(Signal::SIGABRT),
-            Halt::Crash(_) => self.fatal(Signal::SIGSEGV),
-            Halt::Stop(_) | Halt::Killed => return Ok(Order::Run),
+            Halt::Crash(_) | Halt::Interruption(_) => self.fatal(Signal::SIGSEGV),
+            Halt::Stop(_) | Halt::Killed => return Ok(halt),
         };
         if matches!(self.talk, Talk::Awaited(_)) {
-            return Ok(Order::Run);
+            return Ok(halt);
         }
-        self.speak(Some(reason), registration)
+        match self.speak(machine, Some(reason), watch)? {
+            true => Ok(halt),
+            false => Ok(Halt::Killed),
+        }
+    }
+}
+
+/// The outcome of a talk with gdb.
+enum Spoken {
+    /// The guest runs on under gdb.
+    Go,
+    /// gdb is gone, and the guest runs on alone.
+    Left,
+    /// gdb ends the run.
+    Kill,
+}
+
+/// The conversation broke off: the guest runs on alone, unless the engine failed.
+fn broken_off(broken: Broken) -> Result<Spoken, EngineError> {
+    if signals::signal().is_some() {
+        return Ok(Spoken::Left);
+    }
+    warn(&format!("the conversation with gdb broke off ({broken}); the guest runs on"));
+    match broken {
+        Broken::Stub(error) if error.is_target_error() => match error.into_target_error() {
+            Some(error) => Err(error),
+            None => Ok(Spoken::Left),
+        },
+        _ => Ok(Spoken::Left),
     }
 }
 

@@ -25,7 +25,8 @@ use super::{
     arch::GuestArch,
     breakpoints::{Break, Points, Watch},
 };
-use crate::kvm::{Vcpu, VcpuError};
+use guestlab_cpu::{Cpu, EngineError, walk};
+use guestlab_vmm::Lent;
 
 /// What gdb wants a guest that runs to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +39,10 @@ pub(super) enum Resume {
     Range(u64, u64),
 }
 
-/// A vCPU with what gdb has set.
+/// The guest's vCPU, and gdb's breakpoints.
 pub(super) struct Guest<A> {
-    pub(super) vcpu: Vcpu,
+    /// The machine's vCPU while gdb has the word; a placeholder otherwise.
+    pub(super) cpu: Box<dyn Cpu>,
     pub(super) points: Points,
     /// What gdb asked for last, and whether the guest has yet to begin with it.
     pub(super) resume: Resume,
@@ -52,9 +54,10 @@ pub(super) struct Guest<A> {
 const EFAULT: u8 = 14;
 
 impl<A: GuestArch> Guest<A> {
-    pub(super) fn new(vcpu: Vcpu) -> Self {
+    pub(super) fn new() -> Self {
         let arch = std::marker::PhantomData;
-        Self { vcpu, points: Points::default(), resume: Resume::Continue, fresh: true, arch }
+        let cpu = Box::new(Lent);
+        Self { cpu, points: Points::default(), resume: Resume::Continue, fresh: true, arch }
     }
 
     fn set(&mut self, resume: Resume) {
@@ -81,9 +84,9 @@ impl<A: GuestArch> Guest<A> {
 
 impl<A: GuestArch> Target for Guest<A> {
     type Arch = A;
-    type Error = VcpuError;
+    type Error = EngineError;
 
-    fn base_ops(&mut self) -> BaseOps<'_, A, VcpuError> {
+    fn base_ops(&mut self) -> BaseOps<'_, A, EngineError> {
         BaseOps::SingleThread(self)
     }
 
@@ -94,32 +97,35 @@ impl<A: GuestArch> Target for Guest<A> {
 
 impl<A: GuestArch> SingleThreadBase for Guest<A> {
     fn read_registers(&mut self, registers: &mut A::Registers) -> TargetResult<(), Self> {
-        let float = self.vcpu.float_registers().map_err(TargetError::Fatal)?;
-        *registers = A::to_gdb(&self.vcpu.registers().map_err(TargetError::Fatal)?, &float);
+        *registers = A::to_gdb(&self.cpu.state().map_err(TargetError::Fatal)?);
         Ok(())
     }
 
     fn write_registers(&mut self, gdb: &A::Registers) -> TargetResult<(), Self> {
-        let mut registers = self.vcpu.registers().map_err(TargetError::Fatal)?;
-        let mut float = self.vcpu.float_registers().map_err(TargetError::Fatal)?;
-        if !A::from_gdb(gdb, &mut registers, &mut float) {
+        let before = self.cpu.state().map_err(TargetError::Fatal)?;
+        let mut state = before.clone();
+        if !A::from_gdb(gdb, &mut state) {
             return Err(TargetError::Errno(EFAULT));
         }
-        // KVM refuses values that no CPU can have; that is gdb's user's to know.
-        let outcome =
-            self.vcpu.set_registers(&registers).and_then(|()| self.vcpu.set_float_registers(&float));
+        // The engine refuses values that no CPU can have. gdb's user must know.
+        let outcome = match state.fpu == before.fpu {
+            true => self.cpu.set_registers(&state),
+            false => self.cpu.set_state(&state),
+        };
         outcome.map_err(|_| TargetError::NonFatal)
     }
 
     fn read_addrs(&mut self, start: A::Usize, data: &mut [u8]) -> TargetResult<usize, Self> {
-        match self.vcpu.read_linear(A::address(start), data) {
+        let registers = self.cpu.registers().map_err(TargetError::Fatal)?;
+        match walk::read_linear(&registers, self.cpu.memory(), A::address(start), data) {
             0 if !data.is_empty() => Err(TargetError::Errno(EFAULT)),
             there => Ok(there),
         }
     }
 
     fn write_addrs(&mut self, start: A::Usize, data: &[u8]) -> TargetResult<(), Self> {
-        match self.vcpu.write_linear(A::address(start), data) {
+        let registers = self.cpu.registers().map_err(TargetError::Fatal)?;
+        match walk::write_linear(&registers, self.cpu.memory_mut(), A::address(start), data) {
             true => Ok(()),
             false => Err(TargetError::Errno(EFAULT)),
         }
@@ -131,7 +137,7 @@ impl<A: GuestArch> SingleThreadBase for Guest<A> {
 }
 
 impl<A: GuestArch> SingleThreadResume for Guest<A> {
-    fn resume(&mut self, _: Option<Signal>) -> Result<(), VcpuError> {
+    fn resume(&mut self, _: Option<Signal>) -> Result<(), EngineError> {
         self.set(Resume::Continue);
         Ok(())
     }
@@ -146,14 +152,14 @@ impl<A: GuestArch> SingleThreadResume for Guest<A> {
 }
 
 impl<A: GuestArch> SingleThreadSingleStep for Guest<A> {
-    fn step(&mut self, _: Option<Signal>) -> Result<(), VcpuError> {
+    fn step(&mut self, _: Option<Signal>) -> Result<(), EngineError> {
         self.set(Resume::Step);
         Ok(())
     }
 }
 
 impl<A: GuestArch> SingleThreadRangeStepping for Guest<A> {
-    fn resume_range_step(&mut self, start: A::Usize, end: A::Usize) -> Result<(), VcpuError> {
+    fn resume_range_step(&mut self, start: A::Usize, end: A::Usize) -> Result<(), EngineError> {
         self.set(Resume::Range(A::address(start), A::address(end)));
         Ok(())
     }

@@ -37,31 +37,10 @@ pub struct Timeline {
     file: Option<Arc<Mutex<TraceFile>>>,
 }
 
-/// What one exit took.
-#[derive(Clone, Copy, Debug)]
-pub struct Stay {
-    /// Why the guest left; `None` if it did not by itself.
-    pub reason: Option<Reason>,
-    /// When it was entered.
-    pub entered: Instant,
-    /// When it left.
-    pub left: Instant,
-}
-
 impl Timeline {
     /// A timeline that goes to a file, which is made when a [`Teller`] is prepared.
     pub fn to(path: &Path) -> Self {
         Self { file: Some(Arc::new(Mutex::new(TraceFile::new(path)))) }
-    }
-
-    /// A VM's guest is to run from now on.
-    pub fn begin(&self, vm: u32, name: &str) {
-        self.tell(|file, now| file.begin(vm, name, now));
-    }
-
-    /// A VM's guest left, and has been served.
-    pub fn exit(&self, vm: u32, stay: Stay) {
-        self.tell(|file, now| file.exit(vm, stay, now));
     }
 
     /// Tells the file something, if there is one.
@@ -86,6 +65,20 @@ impl Timeline {
     fn lock(&self) -> Option<MutexGuard<'_, TraceFile>> {
         // What a thread that panicked has written is whole all the same.
         self.file.as_ref().map(|file| file.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Calls for Timeline {
+    fn call(&self, _: &str, _: std::fmt::Arguments<'_>) {}
+}
+
+impl Observer for Timeline {
+    fn begins(&self, vm: u32, name: &str) {
+        self.tell(|file, now| file.begin(vm, name, now));
+    }
+
+    fn span(&self, vm: u32, span: GuestSpan) {
+        self.tell(|file, now| file.exit(vm, span, now));
     }
 }
 
@@ -206,7 +199,7 @@ impl TraceFile {
         }
     }
 
-    fn exit(&mut self, vm: u32, Stay { reason, entered, left }: Stay, served: Instant) {
+    fn exit(&mut self, vm: u32, GuestSpan { reason, entered, left }: Stay, served: Instant) {
         self.write(&Record::slice(vm, "guest", self.span(entered, left), json!({})));
         if let Some(reason) = reason {
             self.write(&Record::slice(vm, &reason.to_string(), self.span(left, served), json!({})));
@@ -322,7 +315,7 @@ mod tests {
         }
         for _ in 0..1000 {
             let now = Instant::now();
-            timeline.exit(1, Stay { reason: None, entered: now, left: now });
+            timeline.exit(1, GuestSpan { reason: None, entered: now, left: now });
         }
         // Other turns begin and end while nothing is taken any more.
         timeline.begin(2, "guest");

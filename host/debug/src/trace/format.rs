@@ -3,13 +3,9 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::{
-    debug::{crash_report::Piece, instruction},
-    kvm::{
-        Registers,
-        step::{Before, Delivery},
-    },
-};
+use guestlab_cpu::{CpuState, Delivery, instruction};
+
+use crate::debug::{crash_report::Piece, step::Before};
 
 /// The text for what calls a handler between two instructions.
 pub(super) fn delivery(delivery: Delivery) -> &'static str {
@@ -28,7 +24,7 @@ const TEXT: usize = 30;
 pub(super) struct Line<'a> {
     pub(super) before: &'a Before,
     /// The registers after it, unless the guest's run ended in its midst.
-    pub(super) after: Option<&'a Registers>,
+    pub(super) after: Option<&'a CpuState>,
     /// The piece of code that it is in.
     pub(super) piece: Option<&'a Piece>,
 }

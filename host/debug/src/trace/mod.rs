@@ -8,28 +8,26 @@ mod output;
 mod profile;
 
 use std::{
+    ops::ControlFlow,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
+
+use guestlab_cpu::{CpuState, EngineError, Exit, Stepped, Until};
+use guestlab_vmm::{Console, Halt, Machine, hypercall::Stop};
 
 use crate::debug::trace::{format::Line, output::Lines, profile::Count};
 use crate::{
     debug::{
         crash_report::{Origin, Piece},
-        driver::{Driver, Order},
+        runner::{Runner, Watch},
+        step::Before,
     },
-    kvm::{
-        Exit, Registers, System, Vcpu, VcpuError,
-        step::{Before, Passed, Stepper, probe},
-    },
-    lab::error::Error,
-    process::watchdog::Registration,
     runlog::event::VmProfile,
-    vmm::{
-        hypercall::Stop,
-        machine::{Halt, Machine},
-    },
 };
+
+pub use output::TraceError;
 
 /// What is to be traced.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,39 +47,36 @@ pub struct Shown {
     pub file: Option<PathBuf>,
 }
 
-/// Has the machines of a run traced.
-///
-/// # Errors
-///
-/// This machine's KVM does not step guests, or the trace's file cannot be made.
-pub fn traced(system: &System, plan: &Plan, machines: Vec<Machine>) -> Result<Vec<Machine>, Error> {
-    machines.iter().try_for_each(|machine| probe::steps(system, machine.mode()))?;
-    let many = machines.len() > 1;
-    let lines = plan.shown.as_ref().map(Lines::open).transpose()?.map(|lines| Arc::new(Mutex::new(lines)));
-    let tracer = |machine: Machine| {
-        let origin = machine.origin().clone();
-        let pieces = origin.pieces();
-        let tracer = Tracer {
-            origin,
-            label: if many { format!("VM {:<2} ", machine.vm()) } else { String::new() },
-            lines: lines.clone(),
-            count: plan.profile.then(|| Count::new(&pieces)),
-            pieces,
-            stepper: Stepper::default(),
-            begun: None,
-            stepped: 0,
-            is_over: false,
-            flushes: false,
-        };
-        machine.driven_by(|vcpu| Box::new(Traced { vcpu, tracer }))
-    };
-    Ok(machines.into_iter().map(tracer).collect())
+/// The lines of a trace, which the machines of a run share.
+#[derive(Clone)]
+pub struct Shared(Option<Arc<Mutex<Lines>>>);
+
+impl Shared {
+    /// Opens the trace, if instructions are to be shown.
+    ///
+    /// # Errors
+    ///
+    /// The trace's file cannot be created.
+    pub fn open(plan: &Plan) -> Result<Self, TraceError> {
+        let lines = plan.shown.as_ref().map(Lines::open).transpose()?;
+        Ok(Self(lines.map(|lines| Arc::new(Mutex::new(lines)))))
+    }
 }
 
-/// A vCPU that is traced.
-struct Traced {
-    vcpu: Vcpu,
-    tracer: Tracer,
+/// Returns a runner that traces a machine. `label` begins its lines.
+pub fn tracer(plan: &Plan, shared: &Shared, origin: Origin, label: String) -> Box<dyn Runner> {
+    let pieces = origin.pieces();
+    Box::new(Tracer {
+        origin,
+        label,
+        lines: shared.0.clone(),
+        count: plan.profile.then(|| Count::new(&pieces)),
+        pieces,
+        begun: None,
+        stepped: 0,
+        is_over: false,
+        flushes: false,
+    })
 }
 
 struct Tracer {
@@ -92,7 +87,6 @@ struct Tracer {
     lines: Option<Arc<Mutex<Lines>>>,
     count: Option<Count>,
     pieces: Vec<Piece>,
-    stepper: Stepper,
     /// A repeated string instruction that has begun.
     begun: Option<Before>,
     /// The number of instructions so far.
@@ -105,7 +99,7 @@ struct Tracer {
 
 impl Tracer {
     /// Instructions were executed; `after` are the registers now, where the last is completed.
-    fn passed(&mut self, mut all: Vec<Before>, after: Option<&Registers>) {
+    fn passed(&mut self, mut all: Vec<Before>, after: Option<&CpuState>) {
         let Some(before) = all.pop() else { return };
         all.iter().for_each(|before| self.executed(before, None));
         let first = match self.begun.take() {
@@ -120,7 +114,7 @@ impl Tracer {
         }
     }
 
-    fn executed(&mut self, before: &Before, after: Option<&Registers>) {
+    fn executed(&mut self, before: &Before, after: Option<&CpuState>) {
         self.stepped += 1;
         let address = before.address();
         let piece = self.pieces.partition_point(|piece| piece.start <= address).checked_sub(1);
@@ -150,94 +144,91 @@ impl Tracer {
     }
 }
 
-impl Traced {
-    /// Takes note of what happened since the last entry, and begins the next step.
-    fn step(&mut self) -> Result<(), VcpuError> {
-        let Self { vcpu, tracer } = self;
-        let passed = tracer.stepper.end(vcpu)?;
-        let registers = vcpu.registers()?;
-        match passed {
-            Passed::Nothing => {}
-            Passed::Instructions(all) => tracer.passed(all, Some(&registers)),
-            Passed::Delivery(delivery) => {
-                if let Some(mut lines) = tracer.lines().filter(|lines| lines.takes_more()) {
-                    lines.remark(&format!("{}{}", tracer.label, format::delivery(delivery)));
+impl Tracer {
+    /// Takes note of the instructions since the last entry. Returns false if the guest is not stepped any more.
+    fn note(&mut self, machine: &mut Machine) -> Result<bool, EngineError> {
+        let cpu = machine.cpu_mut();
+        cpu.complete()?;
+        match cpu.stepped() {
+            Stepped::Nothing => {}
+            Stepped::Instructions(all) => {
+                let registers = cpu.registers()?;
+                self.passed(all.into_iter().map(Before::from).collect(), Some(&registers));
+            }
+            Stepped::Delivery(delivery) => {
+                if let Some(mut lines) = self.lines().filter(|lines| lines.takes_more()) {
+                    lines.remark(&format!("{}{}", self.label, format::delivery(delivery)));
                 }
             }
         }
-        tracer.is_over = tracer.count.is_none() && !tracer.shows();
-        if tracer.is_over {
-            return tracer.stepper.stop(vcpu);
+        self.is_over = self.count.is_none() && !self.shows();
+        if std::mem::take(&mut self.flushes) {
+            self.flush();
         }
-        tracer.stepper.begin(vcpu, registers)
-    }
-}
-
-impl Driver for Traced {
-    fn vcpu(&self) -> &Vcpu {
-        &self.vcpu
+        Ok(!self.is_over)
     }
 
-    fn vcpu_mut(&mut self) -> &mut Vcpu {
-        &mut self.vcpu
-    }
-
-    fn alone(self: Box<Self>) -> Result<Vcpu, Box<dyn Driver>> {
-        Err(self)
-    }
-
-    fn enter(&mut self, registration: &Registration<'_>) -> Result<Order, VcpuError> {
-        if registration.expiry().is_none() && !self.tracer.is_over {
-            // Lines are not to be interrupted by what is to interrupt the guest.
-            registration.set_alarm(None);
-            self.step()?;
-            if std::mem::take(&mut self.tracer.flushes) {
-                self.tracer.flush();
-            }
+    /// The guest's run is over, for now or for good.
+    fn halted(&mut self, machine: &mut Machine, halt: &Halt) -> Result<(), EngineError> {
+        let cpu = machine.cpu_mut();
+        // The last instruction stays incomplete, so that the guest can be looked at as it left.
+        if let Stepped::Instructions(last) = cpu.stepped() {
+            let after = matches!(halt, Halt::Stop(_)).then(|| cpu.registers()).transpose()?;
+            self.passed(last.into_iter().map(Before::from).collect(), after.as_ref());
         }
-        Ok(Order::Run)
-    }
-
-    fn takes_interrupt(&mut self) -> Result<bool, VcpuError> {
-        match self.tracer.is_over {
-            true => Ok(true),
-            false => self.tracer.stepper.takes_interrupt(&mut self.vcpu),
+        // A repeated instruction that has begun does not go on, or not now.
+        if let Some(begun) = self.begun.take() {
+            self.executed(&begun, None);
         }
-    }
-
-    fn left(&mut self, exit: Exit) -> Result<Exit, VcpuError> {
-        let exit = self.tracer.stepper.left(exit, &mut self.vcpu)?;
-        self.tracer.flushes |= !matches!(exit, Exit::Debug { .. } | Exit::Interrupted);
-        Ok(exit)
-    }
-
-    fn halted(&mut self, halt: &Halt, registration: &Registration<'_>) -> Result<Order, VcpuError> {
-        registration.set_alarm(None);
-        let Self { vcpu, tracer } = self;
-        let last = tracer.stepper.last(vcpu);
-        let after = matches!(halt, Halt::Stop(_)).then(|| vcpu.registers()).transpose()?;
-        tracer.passed(last, after.as_ref());
-        // What it had begun it will not go on with, or not now.
-        if let Some(begun) = tracer.begun.take() {
-            tracer.executed(&begun, None);
-        }
-        tracer.flush();
-        if let Some(count) = &mut tracer.count {
+        self.flush();
+        if let Some(count) = &mut self.count {
             match halt {
                 Halt::Stop(Stop::Attached) => count.booted(),
                 Halt::Stop(Stop::TurnEnded) => count.turn_ended(),
                 _ => {}
             }
         }
-        Ok(Order::Run)
+        Ok(())
+    }
+}
+
+impl Runner for Tracer {
+    fn run(
+        &mut self,
+        machine: &mut Machine,
+        watch: &dyn Watch,
+        console: &mut Console<'_>,
+    ) -> Result<Halt, EngineError> {
+        machine.begin();
+        loop {
+            let mut until = Until::Exit;
+            if watch.expiry().is_none() && !self.is_over {
+                machine.is_served(Instant::now());
+                // The alarm for the guest must not interrupt the writing of lines.
+                watch.set_alarm(None);
+                if self.note(machine)? {
+                    until = Until::Step;
+                }
+            }
+            match machine.enter(until, watch, console)? {
+                ControlFlow::Continue(exit) => {
+                    self.flushes |= !matches!(exit, Exit::Debug { .. } | Exit::Interrupted);
+                }
+                ControlFlow::Break(halt) => {
+                    watch.set_alarm(None);
+                    self.halted(machine, &halt)?;
+                    return Ok(halt);
+                }
+            }
+        }
     }
 
     fn stepped(&self) -> Option<u64> {
-        (!self.tracer.is_over).then_some(self.tracer.stepped)
+        (!self.is_over).then_some(self.stepped)
     }
 
     fn profile(&self) -> Option<VmProfile> {
-        let Tracer { count, pieces, origin, .. } = &self.tracer;
+        let Self { count, pieces, origin, .. } = self;
         Some(count.as_ref()?.profile(pieces, |addresses| origin.functions(addresses)))
     }
 }

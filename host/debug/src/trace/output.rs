@@ -8,10 +8,19 @@ use std::{
 
 use super::Shown;
 use crate::{
-    lab::error::Error,
-    output::{self, Patient, visible_line},
-    process::output_file::OutputFile,
+    process::{deadline_writer::DeadlineWriter, output_file::OutputFile, stderr::warn},
+    runlog::text::visible_line,
 };
+
+/// The trace's file cannot be created.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the trace {}: {source}", path.display())]
+pub struct TraceError {
+    /// The file.
+    pub path: PathBuf,
+    /// The system's own error.
+    pub source: io::Error,
+}
 
 /// The most bytes that are written where no number of instructions was asked for.
 const MOST: u64 = 256 << 20;
@@ -32,7 +41,7 @@ pub(super) struct Lines {
 }
 
 enum Target {
-    Stderr(Patient<Stderr>),
+    Stderr(DeadlineWriter<Stderr>),
     File(OutputFile),
 }
 
@@ -54,10 +63,10 @@ impl Write for Target {
 
 impl Lines {
     /// Makes the trace's file, if it has one.
-    pub(super) fn open(shown: &Shown) -> Result<Self, Error> {
-        let failed = |path: &PathBuf, source| Error::Write { what: "trace", path: path.clone(), source };
+    pub(super) fn open(shown: &Shown) -> Result<Self, TraceError> {
+        let failed = |path: &PathBuf, source| TraceError { path: path.clone(), source };
         let target = match &shown.file {
-            None => Target::Stderr(Patient::new(io::stderr())),
+            None => Target::Stderr(DeadlineWriter::new(io::stderr())),
             Some(path) => Target::File(OutputFile::stream(path).map_err(|source| failed(path, source))?),
         };
         let place = match &shown.file {
@@ -113,7 +122,7 @@ impl Lines {
         // A reader who has seen enough needs no message.
         if error.kind() != io::ErrorKind::BrokenPipe {
             let place = &self.place;
-            output::complain(&format!(
+            warn(&format!(
                 "the trace cannot be written to {place}: {error}; the run goes on without it"
             ));
         }
@@ -127,7 +136,7 @@ impl Drop for Lines {
         if let Some(Target::File(file)) = target
             && let Err(error) = file.place()
         {
-            output::complain(&format!("the trace cannot be written to {}: {error}", self.place));
+            warn(&format!("the trace cannot be written to {}: {error}", self.place));
         }
     }
 }
