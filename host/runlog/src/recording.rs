@@ -23,7 +23,7 @@ use crate::{
     cli::values::{is_guest_name, parse_mode},
     lab::{
         error::Error,
-        exchange::Plan,
+        exchange::ExchangeConfig as Plan,
         schedule::{Schedule, ScheduleSpec, vm_name},
     },
     output::{self, Sink},

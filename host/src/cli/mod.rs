@@ -18,7 +18,7 @@ use guest_abi::mode::CpuMode;
 
 pub use explore::ExploreArgs;
 pub use jail::JailArgs;
-pub use run::{Plan, RunArgs};
+pub use run::{RunArgs, RunConfig};
 pub use test::TestArgs;
 pub use view::ViewArgs;
 
@@ -120,7 +120,7 @@ pub struct ReportArgs {
 
 impl CompareArgs {
     /// What to compare.
-    pub fn plan(&self) -> compare::Plan {
+    pub fn config(&self) -> compare::Plan {
         compare::Plan { files: [self.one.clone(), self.other.clone()], form: self.format.into() }
     }
 }

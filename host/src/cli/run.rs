@@ -27,7 +27,7 @@ use crate::{
     lab::{
         error::Error,
         exchange,
-        observe::Observe,
+        instrumentation::Instrumentation,
         pipeline::{self, Experiment, Vm, VmGuest},
         schedule::{DEFAULT_TURNS, ScheduleSpec},
         single,
@@ -196,30 +196,30 @@ it; 70 a bug of guestlab's.";
 
 /// What `run` is to run.
 #[derive(Debug)]
-pub enum Plan {
+pub enum RunConfig {
     /// The exchange.
-    Prodcons(exchange::Plan),
+    Exchange(exchange::ExchangeConfig),
     /// An experiment of the user's.
-    Relay(pipeline::Plan),
+    Pipeline(pipeline::PipelineConfig),
     /// One guest.
-    Solo(single::Plan),
+    Single(single::SingleConfig),
 }
 
-impl Plan {
+impl RunConfig {
     /// The files that are read once it is run.
     fn inputs(&self) -> Vec<Named> {
         match self {
-            Self::Prodcons(plan) => plan.guests.images(),
-            Self::Relay(plan) => {
-                let schedule = match &plan.experiment.schedule {
+            Self::Exchange(config) => config.guests.images(),
+            Self::Pipeline(config) => {
+                let schedule = match &config.experiment.schedule {
                     ScheduleSpec::File(path) => Some(Named::new("the schedule's file", path)),
                     _ => None,
                 };
-                let images = plan.images.iter().zip(1..);
+                let images = config.images.iter().zip(1..);
                 let images = images.map(|(path, vm)| Named::new(format!("the image of VM {vm}"), path));
                 images.chain(schedule).collect()
             }
-            Self::Solo(plan) => vec![Named::new("the guest's image", &plan.image)],
+            Self::Single(config) => vec![Named::new("the guest's image", &config.image)],
         }
     }
 }
@@ -329,7 +329,7 @@ impl RunArgs {
     /// # Errors
     ///
     /// Options that do not go together, or no seed could be drawn.
-    pub fn plan(&self) -> Result<Plan, Error> {
+    pub fn config(&self) -> Result<RunConfig, Error> {
         self.check()?;
         if let Some(why) = tui::missing_terminal().filter(|_| self.tui) {
             return Err(Error::Usage(format!(
@@ -349,22 +349,22 @@ impl RunArgs {
         if let Some(vm) = self.gdb_vm.filter(|&vm| vm as usize > vms) {
             return Err(Error::Usage(format!("--gdb-vm {vm}: this run's VMs are 1 to {vms}")));
         }
-        let plan = match (experiment, self.guest(), &self.image) {
-            (Some(experiment), ..) => Plan::Relay(self.relay(experiment, seed)),
-            (None, Some(Self::PRODCONS), _) => Plan::Prodcons(self.prodcons(seed)),
-            (None, Some(name), _) => Plan::Solo(self.solo(self.guests_image(name)?, seed)),
-            (None, None, Some(image)) => Plan::Solo(self.solo(image.clone(), seed)),
+        let config = match (experiment, self.guest(), &self.image) {
+            (Some(experiment), ..) => RunConfig::Pipeline(self.pipeline(experiment, seed)),
+            (None, Some(Self::PRODCONS), _) => RunConfig::Exchange(self.exchange_config(seed)),
+            (None, Some(name), _) => RunConfig::Single(self.single(self.guests_image(name)?, seed)),
+            (None, None, Some(image)) => RunConfig::Single(self.single(image.clone(), seed)),
             (None, None, None) => unreachable!("check() refuses a run of nothing"),
         };
-        check_distinct(plan.inputs(), self.outputs())?;
-        Ok(plan)
+        check_distinct(config.inputs(), self.outputs())?;
+        Ok(config)
     }
 
-    fn prodcons(&self, seed: u64) -> exchange::Plan {
+    fn exchange_config(&self, seed: u64) -> exchange::ExchangeConfig {
         let ExchangeArgs { preset, schedule, turns, items, capacity, record: _, guests } = &self.exchange;
         let (preset_schedule, preset_quota) = preset.unwrap_or(Preset::Random).orders();
         let mode = self.mode.map(CpuMode::from);
-        exchange::Plan {
+        exchange::ExchangeConfig {
             guests: guests.guests(mode, self.memory(), self.secrets(), preset_quota),
             schedule: schedule.clone().unwrap_or(preset_schedule),
             turns: *turns,
@@ -373,22 +373,22 @@ impl RunArgs {
             seed,
             limits: self.limits.limits(None, self.quiet),
             stats: self.stats || self.report.is_some(),
-            observe: self.observe(),
+            instrumentation: self.instrumentation(),
         }
     }
 
     /// Who is to look on.
-    fn observe(&self) -> Observe {
+    fn instrumentation(&self) -> Instrumentation {
         let shown =
             self.trace_instructions.map(|limit| Shown { limit, file: self.trace_instructions_to.clone() });
         match &self.gdb {
             Some(address) => {
-                Observe::Gdb(gdb::Plan { address: address.clone(), vm: self.gdb_vm.unwrap_or(1) })
+                Instrumentation::Gdb(gdb::Plan { address: address.clone(), vm: self.gdb_vm.unwrap_or(1) })
             }
             None if shown.is_some() || self.profile => {
-                Observe::Trace(trace::Plan { shown, profile: self.profile })
+                Instrumentation::Trace(trace::Plan { shown, profile: self.profile })
             }
-            None => Observe::Nobody,
+            None => Instrumentation::None,
         }
     }
 
@@ -407,24 +407,24 @@ impl RunArgs {
         Ok(Some(experiment))
     }
 
-    fn relay(&self, experiment: Experiment, seed: u64) -> pipeline::Plan {
+    fn pipeline(&self, experiment: Experiment, seed: u64) -> pipeline::PipelineConfig {
         let image = |vm: &Vm| match &vm.guest {
             VmGuest::Named(name) => image_path(name, vm.mode.unwrap_or(CpuMode::Protected)),
             VmGuest::Image(path) => path.clone(),
         };
-        pipeline::Plan {
+        pipeline::PipelineConfig {
             images: experiment.vms.iter().map(image).collect(),
             seed,
             limits: self.limits.limits(experiment.timeout, self.quiet),
             secrets: self.secrets(),
             stats: self.stats || self.report.is_some(),
-            observe: self.observe(),
+            instrumentation: self.instrumentation(),
             experiment,
         }
     }
 
-    fn solo(&self, image: PathBuf, seed: u64) -> single::Plan {
-        single::Plan {
+    fn single(&self, image: PathBuf, seed: u64) -> single::SingleConfig {
+        single::SingleConfig {
             image,
             request: self.request(),
             arguments: self.arguments.clone(),
@@ -433,7 +433,7 @@ impl RunArgs {
             limits: self.limits.limits(None, self.quiet),
             secrets: self.secrets(),
             stats: self.stats || self.report.is_some(),
-            observe: self.observe(),
+            instrumentation: self.instrumentation(),
             dump_regs: self.dump_regs,
             pc: self.pc.then_some(pc::Settings { exit_ok: self.pc_exit_ok }),
         }
@@ -552,7 +552,7 @@ impl RunArgs {
         Ok(check_distinct(self.inputs(), self.outputs())?)
     }
 
-    /// The files that are named to be read, images by a guest's name apart: those are the plan's.
+    /// The files that are named to be read, images by a guest's name apart: those are the config's.
     fn inputs(&self) -> Vec<Named> {
         let schedule = match &self.exchange.schedule {
             Some(ScheduleSpec::File(path)) => Some(path),
@@ -635,10 +635,10 @@ mod tests {
         }
     }
 
-    fn prodcons(args: &[&str]) -> exchange::Plan {
-        match parse(args).plan().expect("a plan") {
-            Plan::Prodcons(plan) => plan,
-            Plan::Solo(_) | Plan::Relay(_) => panic!("not an exchange"),
+    fn prodcons(args: &[&str]) -> exchange::ExchangeConfig {
+        match parse(args).config().expect("a configuration") {
+            RunConfig::Exchange(config) => config,
+            RunConfig::Single(_) | RunConfig::Pipeline(_) => panic!("not an exchange"),
         }
     }
 
@@ -649,20 +649,23 @@ mod tests {
 
     #[test]
     fn the_defaults_are_the_contracts() {
-        let plan = prodcons(&["prodcons"]);
-        assert_eq!(plan.schedule, ScheduleSpec::Random);
-        assert_eq!(plan.capacity.items(), 6);
-        assert_eq!(plan.guests.orders, Orders::RANDOM);
-        assert_eq!((plan.turns, plan.guests.memory), (None, DEFAULT_MEMORY));
-        assert_eq!(plan.limits, Limits::deadline(Duration::from_secs(60)));
+        let config = prodcons(&["prodcons"]);
+        assert_eq!(config.schedule, ScheduleSpec::Random);
+        assert_eq!(config.capacity.items(), 6);
+        assert_eq!(config.guests.orders, Orders::RANDOM);
+        assert_eq!((config.turns, config.guests.memory), (None, DEFAULT_MEMORY));
+        assert_eq!(config.limits, Limits::deadline(Duration::from_secs(60)));
     }
 
     #[test]
     fn a_preset_is_a_set_of_options_that_still_win() {
-        let plan = prodcons(&["prodcons", "--preset", "bursty"]);
-        assert_eq!((plan.schedule, plan.guests.orders.produce), (ScheduleSpec::Burst(3), Quota::Items(1)));
-        let plan = prodcons(&["prodcons", "--preset", "mass", "--consume", "random"]);
-        assert_eq!(plan.guests.orders, Orders { produce: Quota::Items(5), consume: Quota::Random });
+        let config = prodcons(&["prodcons", "--preset", "bursty"]);
+        assert_eq!(
+            (config.schedule, config.guests.orders.produce),
+            (ScheduleSpec::Burst(3), Quota::Items(1))
+        );
+        let config = prodcons(&["prodcons", "--preset", "mass", "--consume", "random"]);
+        assert_eq!(config.guests.orders, Orders { produce: Quota::Items(5), consume: Quota::Random });
     }
 
     #[test]
@@ -709,7 +712,7 @@ mod tests {
             &[],
         ] {
             let refused = |error| matches!(error, Error::Usage(_) | Error::SameFile(_));
-            assert!(parse(args).plan().is_err_and(refused), "{args:?}");
+            assert!(parse(args).config().is_err_and(refused), "{args:?}");
             assert!(parse(args).needs().is_err_and(refused), "{args:?}");
         }
     }
@@ -732,8 +735,10 @@ mod tests {
             &["hello", "--quiet", "--", "--turns", "-x", "", "--"][..],
             &["--image", "x", "--", "--turns", "-x", "", "--"],
         ] {
-            let Plan::Solo(plan) = parse(args).plan().expect("a plan") else { panic!("{args:?}") };
-            assert_eq!(plan.arguments, ["--turns", "-x", "", "--"]);
+            let RunConfig::Single(config) = parse(args).config().expect("a configuration") else {
+                panic!("{args:?}")
+            };
+            assert_eq!(config.arguments, ["--turns", "-x", "", "--"]);
         }
     }
 

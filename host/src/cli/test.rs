@@ -10,7 +10,7 @@ use crate::{
     cli::values::parse_memory,
     lab::{
         error::Error,
-        guest_tests::{Plan, Selection},
+        guest_tests::{Selection, TestConfig},
     },
     process::jail::Jail,
 };
@@ -78,11 +78,11 @@ impl TestArgs {
     /// # Errors
     ///
     /// There is no image.
-    pub fn plan(&self) -> Result<Plan, Error> {
+    pub fn config(&self) -> Result<TestConfig, Error> {
         if self.images.is_empty() {
             return Err(Error::Usage(self.no_image()));
         }
-        Ok(Plan {
+        Ok(TestConfig {
             images: self.images.clone(),
             selection: Selection {
                 filters: self.filters.clone(),

@@ -42,7 +42,7 @@ impl ViewArgs {
     }
 
     /// What is to be shown.
-    pub fn plan(&self) -> Plan {
+    pub fn config(&self) -> Plan {
         let size = self.size;
         Plan {
             file: self.file.clone(),

@@ -14,10 +14,10 @@ use crate::{
     kvm::System,
     lab::{
         error::Error,
-        exchange::{self, Guests, Plan},
+        exchange::{self, ExchangeConfig, Guests},
         failure::Difference,
+        instrumentation::Instrumentation,
         limits::Limits,
-        observe::Observe,
         schedule,
     },
     output::{self, Sink},
@@ -51,9 +51,9 @@ pub fn run(
     let guests = guests(&recording.options, own);
     let deadline = recording.cut_deadline();
     let turns = recording.schedule();
-    let plan = plan(&recording, guests, turns, timeout);
+    let config = config(&recording, guests, turns, timeout);
     let mut checker = Checker { recording: &recording, next: 0, timed_out: false, stopped: None };
-    let outcome = exchange::run(system, jail, &plan, &mut checker);
+    let outcome = exchange::run(system, jail, &config, &mut checker);
     match checker.stopped {
         Some(Stopped::OtherImage(problem)) => {
             Err(RecordingError { path: path.into(), line: Some(2), problem }.into())
@@ -104,9 +104,9 @@ fn check_abi(recording: &Recording) -> Result<(), Problem> {
 }
 
 /// The run that the recording is of, along its turns.
-fn plan(recording: &Recording, guests: Guests, turns: String, timeout: Duration) -> Plan {
+fn config(recording: &Recording, guests: Guests, turns: String, timeout: Duration) -> ExchangeConfig {
     let (schedule, turns) = schedule::of_turns(turns);
-    Plan {
+    ExchangeConfig {
         guests,
         schedule,
         turns,
@@ -115,7 +115,7 @@ fn plan(recording: &Recording, guests: Guests, turns: String, timeout: Duration)
         seed: recording.run.seed,
         limits: limits(&recording.options, timeout),
         stats: false,
-        observe: Observe::Nobody,
+        instrumentation: Instrumentation::None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! One test, in a VM of its own.
 
-use super::Plan;
+use super::TestConfig;
 use crate::{
     kvm::{System, VcpuError},
     lab::{error::Error, guest_end::GuestEnd, session::Session},
@@ -32,13 +32,13 @@ pub(super) enum Verdict {
 /// It is not the test that failed.
 pub(super) fn run(
     system: &System,
-    plan: &Plan,
+    config: &TestConfig,
     session: &Session<'_>,
     image: &Image,
     test: &Test,
 ) -> Result<Verdict, Error> {
     let arguments = [test.name.clone()];
-    let parameters = Parameters { vm: 1, seed: plan.seed, memory: plan.memory, arguments: &arguments };
+    let parameters = Parameters { vm: 1, seed: config.seed, memory: config.memory, arguments: &arguments };
     let machine = match Machine::new(system, image, parameters, Secrets::Unspoken) {
         // The name is the image's, and longer than a guest can be told.
         Err(VcpuError::Memory(error @ MemoryError::Arguments { .. })) => {
