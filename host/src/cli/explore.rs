@@ -9,14 +9,14 @@ use std::{
 use clap::Args;
 use guest_abi::{layout::DEFAULT_MEMORY, mailbox::Quota, mode::CpuMode, ring::MAX_CAPACITY};
 
-use super::{
-    DeviceArgs, JailArgs,
-    choices::{Mode, VerdictForm},
-    guests::GuestsArgs,
-    recordings_folder,
-};
 use crate::{
-    cli::values::{parse_memory, parse_seconds, parse_timeout},
+    cli::{
+        choices::{Mode, VerdictForm},
+        common::{DeviceArgs, SHORT_HELP, recordings_folder},
+        guests::GuestsArgs,
+        jail::JailArgs,
+        values::{parse_memory, parse_seconds, parse_timeout},
+    },
     lab::{
         exchange::Guests,
         explore::{Capacities, ExploreConfig},
@@ -33,7 +33,7 @@ use crate::{
 /// fails, shown as a `run` command, and recorded. A guest that fails in no run, and moves the same number of items
 /// or makes the same item each time, is a finding.
 #[derive(Debug, Args)]
-#[command(after_long_help = EXIT_STATUSES, after_help = super::SHORT_HELP)]
+#[command(after_long_help = EXIT_STATUSES, after_help = SHORT_HELP)]
 pub struct ExploreArgs {
     /// What to explore: prodcons, the producer-consumer exchange.
     #[arg(value_name = "EXPERIMENT", value_parser = parse_experiment)]

@@ -1,6 +1,7 @@
 //! The command line: what can be said, and what is to be done then.
 
 mod choices;
+mod common;
 mod explore;
 mod guests;
 mod jail;
@@ -11,11 +12,11 @@ mod test;
 pub mod values;
 mod view;
 
-use std::{env, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
-use guest_abi::mode::CpuMode;
 
+pub use common::{DeviceArgs, image_path};
 pub use explore::ExploreArgs;
 pub use jail::JailArgs;
 pub use run::{RunArgs, RunConfig};
@@ -23,11 +24,9 @@ pub use test::TestArgs;
 pub use view::ViewArgs;
 
 use choices::VerdictForm;
+use values::parse_timeout;
 
-use crate::{cli::values::parse_timeout, kvm::System, views::compare};
-
-/// The end of the short help, which leaves out the lesser options.
-const SHORT_HELP: &str = "--help has all options, and the exit statuses.";
+use crate::views::compare;
 
 /// Guestlab runs bare-metal Rust guests in real virtual machines under Linux KVM.
 #[derive(Debug, Parser)]
@@ -57,14 +56,6 @@ pub enum Command {
     View(ViewArgs),
     /// Say whether this machine can run guests and, if not, what to do.
     Doctor(DeviceArgs),
-}
-
-/// Where KVM is.
-#[derive(Debug, Args)]
-pub struct DeviceArgs {
-    /// The KVM device.
-    #[arg(long, hide_short_help = true, value_name = "PATH", default_value = System::DEVICE)]
-    pub kvm: PathBuf,
 }
 
 /// Run a recording again.
@@ -125,31 +116,11 @@ impl CompareArgs {
     }
 }
 
-/// Where a guest's image is: in the images' folder.
-pub fn image_path(name: &str, mode: CpuMode) -> PathBuf {
-    images_folder().join(match mode {
-        CpuMode::Protected => format!("{name}.elf"),
-        mode => format!("{name}.{}.elf", mode.name()),
-    })
-}
-
-/// The folder of images: the one that GUESTLAB_IMAGES names, or `guests` beside the folder of this
-/// program, as cargo's target folder has it.
-fn images_folder() -> PathBuf {
-    let beside = || Some(env::current_exe().ok()?.parent()?.parent()?.join("guests"));
-    env::var_os("GUESTLAB_IMAGES").map(PathBuf::from).or_else(beside).unwrap_or_default()
-}
-
-/// The folder of recordings that were not asked for by name: beside that of images.
-fn recordings_folder() -> PathBuf {
-    images_folder().with_file_name("recordings")
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
 
-    use super::*;
+    use super::{common::SHORT_HELP, *};
 
     #[test]
     fn the_short_help_is_short() {

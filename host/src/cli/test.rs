@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use guest_abi::layout::DEFAULT_MEMORY;
 
-use super::{DeviceArgs, JailArgs, limits::LimitArgs};
 use crate::{
-    cli::values::parse_memory,
+    cli::{common::DeviceArgs, jail::JailArgs, limits::LimitArgs, values::parse_memory},
     lab::{
         error::Error,
         guest_tests::{Selection, TestConfig},

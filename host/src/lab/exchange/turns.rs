@@ -10,7 +10,7 @@ use guest_abi::{
 
 use zerocopy::IntoBytes;
 
-use super::Vms;
+use super::vms::Vms;
 use crate::{
     lab::{
         error::Error,

@@ -2,7 +2,7 @@
 
 use guest_abi::transition::Role;
 
-use super::Guests;
+use super::config::Guests;
 use crate::{
     kvm::{System, VcpuError},
     lab::{error::Error, open},

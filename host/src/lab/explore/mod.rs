@@ -5,49 +5,39 @@
 //! search (which trials) -> TrialRunner (runs them on KVM) -> shrink -> a recorded run -> Verdict
 //! ```
 
+mod config;
+mod outcome;
+mod progress;
 mod search;
 mod shrink;
 mod trial;
 mod verdict;
 
 use std::{
-    collections::{BTreeMap, HashSet},
-    fmt, fs, io,
+    collections::HashSet,
+    fs, io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
-use serde::Serialize;
-
+pub use config::ExploreConfig;
 pub use search::Capacities;
 pub use trial::Trial;
 
 use crate::{
     kvm::System,
-    lab::{
-        error::Error,
-        exchange::{self, Vms},
-        failure::GuestError,
-        instrumentation::Instrumentation,
-        limits::Limits,
-        needs::Needs,
-        schedule,
-        session::Session,
-    },
-    output::{self, Form, Silence},
+    lab::{error::Error, exchange::Vms, needs::Needs, session::Session},
+    output::{self, Silence},
     process::{
         jail::Jail,
         output_file::{Named, OutputFile, check_distinct},
     },
-    runlog::{
-        conduct::Record,
-        event::{Finding, Guest},
-        recording::Recorder,
-    },
+    runlog::recording::Recorder,
 };
+use outcome::{Failure, Moved, Searched};
+use progress::Progress;
 use search::{Short, Space};
-use shrink::{Shrunk, shrink};
+use shrink::shrink;
 use trial::{FailedTrial, TrialRunner};
 use verdict::Verdict;
 
@@ -56,35 +46,6 @@ const SHRINKING: Duration = Duration::from_secs(45);
 
 /// The number of searches for the same guests that can record at once.
 const MOST_SEARCHES: u32 = 100;
-
-/// The configuration of `explore`.
-#[derive(Clone, Debug)]
-pub struct ExploreConfig {
-    /// The guests.
-    pub guests: exchange::Guests,
-    /// The first seed.
-    pub seed: u64,
-    /// The limits of a trial.
-    pub limits: Limits,
-    /// The length up to which all schedules are tried.
-    pub depth: u32,
-    /// The time after which no more random schedules are tried, if any.
-    pub time: Option<Duration>,
-    /// The number of random schedules, if it is limited.
-    pub runs: Option<u64>,
-    /// The capacities that are tried.
-    pub capacities: Capacities,
-    /// The options of `run` for the guests, for the command that repeats a failure.
-    pub options: Vec<String>,
-    /// The file for the recording of a failure.
-    pub recording: PathBuf,
-    /// True if the recording may get another name, because the user did not give this one.
-    pub renames_recording: bool,
-    /// The form of the verdict.
-    pub form: Form,
-    /// True if progress is not shown.
-    pub quiet: bool,
-}
 
 /// Searches for a failure, shrinks and records it, and prints the verdict.
 ///
@@ -221,7 +182,7 @@ fn shrink_and_record(
         error: first.error,
         recorded: true,
     };
-    let exchange = exchange(config, &found.shrunk.trial);
+    let exchange = config.exchange(&found.shrunk.trial);
     let mut silence = Silence;
     let mut recorder = Recorder::new(&config.recording, &exchange, &mut silence).through(file);
     match runner.run_again(&exchange, &mut recorder) {
@@ -261,108 +222,4 @@ fn numbered(path: &Path, number: u32) -> PathBuf {
     name.push(format!("-{number}."));
     name.push(path.extension().unwrap_or_default());
     path.with_file_name(name)
-}
-
-/// Returns the configuration of the run that a trial describes.
-fn exchange(config: &ExploreConfig, trial: &Trial) -> exchange::ExchangeConfig {
-    let (schedule, turns) = schedule::of_turns(trial.schedule());
-    exchange::ExchangeConfig {
-        guests: exchange::Guests { orders: trial.orders, ..config.guests.clone() },
-        schedule,
-        turns,
-        items: None,
-        capacity: trial.capacity,
-        seed: trial.seed,
-        limits: config.limits.clone(),
-        stats: false,
-        instrumentation: Instrumentation::None,
-    }
-}
-
-/// The progress of the search.
-#[derive(Clone, Copy, Debug, Serialize)]
-struct Searched {
-    /// The number of trials with short schedules.
-    short: u64,
-    /// The number of all possible trials of that kind.
-    of: u64,
-    /// The number of trials with short schedules and fixed numbers of items.
-    ordered: u64,
-    /// The number of trials with random schedules.
-    random: u64,
-}
-
-/// The number of items that guests moved in all trials.
-struct Moved {
-    /// By the number of the VM.
-    items: BTreeMap<u32, u64>,
-    findings: Vec<Finding>,
-}
-
-impl Moved {
-    fn new(vms: &Vms, records: &[Record]) -> Self {
-        let mut moved = Self { items: BTreeMap::new(), findings: Vec::new() };
-        for (Guest { vm, name, role, .. }, record) in vms.guests().into_iter().zip(records) {
-            moved.items.insert(vm, record.moved());
-            moved.findings.extend(role.into_iter().flat_map(|role| Finding::all(vm, name, role, record)));
-        }
-        moved
-    }
-}
-
-/// A failure of a guest, after shrinking.
-struct Failure {
-    /// The first trial that failed, up to its last turn.
-    first: Trial,
-    /// The number of trials up to that one.
-    after: u64,
-    shrunk: Shrunk,
-    /// True if shrinking ran out of time.
-    gave_up: bool,
-    /// The number of trials for shrinking.
-    in_runs: u64,
-    /// True if the same run fails again.
-    repeats: bool,
-    /// The error of the shrunk trial, or of the first one if the shrunk one does not fail.
-    error: Box<GuestError>,
-    /// True if the recording was written.
-    recorded: bool,
-}
-
-/// A line of progress on standard error, if that is a terminal.
-struct Progress(ProgressBar);
-
-impl Progress {
-    fn new(quiet: bool) -> Self {
-        Self(if quiet { ProgressBar::hidden() } else { ProgressBar::no_length() })
-    }
-
-    fn begin(&self, len: Option<u64>, what: &str) {
-        let template = match len {
-            Some(_) => "{msg}: {pos} of {len}, {rate} a second {wide_bar}",
-            None => "{msg}: {pos} runs, {rate} a second",
-        };
-        let style = ProgressStyle::with_template(template).expect("it is one of the two above");
-        let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
-            // Ignore the error: indicatif drops text that it cannot write.
-            let _ = write!(text, "{:.0}", state.per_sec());
-        };
-        self.0.set_style(style.with_key("rate", rate));
-        self.0.reset();
-        match len {
-            Some(len) => self.0.set_length(len),
-            None => self.0.unset_length(),
-        }
-        self.0.set_message(what.to_owned());
-    }
-
-    fn step(&self) {
-        self.0.inc(1);
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.0.finish_and_clear();
-    }
 }

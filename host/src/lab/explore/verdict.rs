@@ -5,7 +5,12 @@ use std::{collections::BTreeMap, fmt::Write as _, path::Path, time::Duration};
 use guest_abi::mailbox::Quota;
 use serde::Serialize;
 
-use super::{ExploreConfig, Failure, Moved, Searched, Shrunk, Trial, trial::Cost};
+use super::{
+    config::ExploreConfig,
+    outcome::{Failure, Moved, Searched},
+    shrink::Shrunk,
+    trial::{Cost, Trial},
+};
 use crate::runlog::json;
 use crate::{
     lab::{error::Error, exchange::Vms, guest_end::GuestEnd, session::crash_event},
@@ -149,7 +154,7 @@ impl Verdict<'_> {
 
     /// Returns the command that shows a failure.
     fn command(&self, Failure { shrunk: Shrunk { trial, .. }, error, .. }: &Failure) -> String {
-        let exchange = super::exchange(self.config, trial);
+        let exchange = self.config.exchange(trial);
         let timeout = || exchange.limits.timeout.as_secs_f64();
         CommandLine::run(["prodcons".to_owned()])
             .words(&self.config.options)

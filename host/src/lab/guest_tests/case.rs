@@ -1,6 +1,6 @@
 //! One test, in a VM of its own.
 
-use super::TestConfig;
+use super::config::TestConfig;
 use crate::{
     kvm::{System, VcpuError},
     lab::{error::Error, guest_end::GuestEnd, session::Session},

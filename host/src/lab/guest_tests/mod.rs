@@ -2,11 +2,13 @@
 //! the form that cargo's users know.
 
 mod case;
+mod config;
 mod report;
 mod select;
 
 use std::{path::PathBuf, time::Instant};
 
+pub use config::TestConfig;
 pub use select::Selection;
 
 use case::Verdict;
@@ -15,7 +17,7 @@ use select::Case;
 
 use crate::{
     kvm::{System, VcpuError, module_name},
-    lab::{error::Error, limits::Limits, needs::Needs, open, session::Session},
+    lab::{error::Error, needs::Needs, open, session::Session},
     output::Silence,
     process::jail::Jail,
     vmm::{
@@ -23,21 +25,6 @@ use crate::{
         memory::check_size,
     },
 };
-
-/// What to run.
-#[derive(Clone, Debug)]
-pub struct TestConfig {
-    /// The images with the tests.
-    pub images: Vec<PathBuf>,
-    /// Which of their tests.
-    pub selection: Selection,
-    /// The memory of each VM in bytes.
-    pub memory: u32,
-    /// The seed of all chance.
-    pub seed: u64,
-    /// What each test may take.
-    pub limits: Limits,
-}
 
 /// Prints the names of the tests.
 ///
