@@ -21,9 +21,9 @@ pub mod lab;
 pub mod output;
 #[path = "../process/src/lib.rs"]
 pub mod process;
-#[path = "../runlog/src/lib.rs"]
-pub mod runlog;
 #[path = "../views/src/lib.rs"]
 pub mod views;
 #[path = "../vmm/src/lib.rs"]
 pub mod vmm;
+
+pub use guestlab_runlog as runlog;

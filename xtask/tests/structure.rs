@@ -11,12 +11,13 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemUse, UseTree};
 
 /// The folders of the crates' sources.
-const CRATES: [&str; 7] = [
+const CRATES: [&str; 8] = [
     "guest-rt/abi/src",
     "guest-rt/src",
     "guest-producer/src",
     "guest-consumer/src",
     "host/cpu/src",
+    "host/runlog/src",
     "host/soft/src",
     "xtask/src",
 ];

@@ -1,14 +1,17 @@
 //! The command line: what can be said, and what is to be done then.
 
 mod choices;
+pub mod compare;
 mod explore;
 mod guests;
 mod jail;
 mod limits;
+pub mod report;
 mod run;
+pub mod terminal;
 mod test;
 pub mod values;
-mod view;
+pub mod view;
 
 use std::{env, path::PathBuf, time::Duration};
 
@@ -23,7 +26,7 @@ pub use view::ViewArgs;
 
 use choices::VerdictForm;
 
-use crate::{cli::values::parse_timeout, kvm::System, views::compare};
+use crate::{cli::values::parse_timeout, kvm::System};
 
 /// The end of the short help, which leaves out the lesser options.
 const SHORT_HELP: &str = "--help has all options, and the exit statuses.";

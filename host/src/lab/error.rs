@@ -8,7 +8,7 @@ use crate::{
     lab::{pipeline::FileError, replay::Difference, schedule::ScheduleError},
     output::{visible, visible_line},
     process::signals::Signal,
-    runlog::{event::Finding, recording::RecordingError, ring_check::Refusal, story::StoryError},
+    runlog::{self, error::WriteError, event::Finding, ring_check::Refusal},
     vmm::{
         fault::Crash,
         foreign,
@@ -19,36 +19,7 @@ use crate::{
     },
 };
 
-/// The exit status of the program. The numbers are a contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Status {
-    /// All went well.
-    Success = 0,
-    /// A guest reported failure: a panic, or an exit status that is not 0.
-    GuestFailed = 1,
-    /// Bad usage or bad input.
-    BadInput = 2,
-    /// A guest crashed or broke the protocol.
-    GuestCrashed = 3,
-    /// The deadline passed, or another limit was reached.
-    Limit = 4,
-    /// This machine cannot run it.
-    Machine = 5,
-    /// A bug of ours.
-    Bug = 70,
-}
-
-impl Status {
-    /// The status of a run that ended with a guest's end of this [name](GuestEnd::name).
-    pub fn of_end(name: &str) -> Self {
-        match name {
-            "exit" | "panic" => Self::GuestFailed,
-            "deadline" | "turn-timeout" | "max-exits" => Self::Limit,
-            _ => Self::GuestCrashed,
-        }
-    }
-}
+pub use crate::runlog::status::Status;
 
 /// A command failed.
 #[derive(Debug, thiserror::Error)]
@@ -131,12 +102,9 @@ pub enum Error {
     /// A guest failed.
     #[error(transparent)]
     Guest(Box<GuestError>),
-    /// A recording cannot be used.
+    /// A file does not hold a run, or not the recording of one.
     #[error(transparent)]
-    Recording(#[from] RecordingError),
-    /// A file does not tell a run.
-    #[error(transparent)]
-    Story(#[from] StoryError),
+    Log(#[from] runlog::error::Error),
     /// A file that the run was to leave cannot be written.
     #[error("cannot write the {what} {}: {source}", path.display())]
     Write {
@@ -205,6 +173,12 @@ fn more_memory(end: u64) -> String {
     }
 }
 
+impl From<WriteError> for Error {
+    fn from(WriteError { what, path, source }: WriteError) -> Self {
+        Self::Write { what, path, source }
+    }
+}
+
 impl Error {
     /// The exit status that stands for this error.
     pub fn status(&self) -> Status {
@@ -212,8 +186,7 @@ impl Error {
             Self::Usage(_)
             | Self::Gdb { .. }
             | Self::Write { .. }
-            | Self::Recording(_)
-            | Self::Story(_)
+            | Self::Log(_)
             | Self::Schedule(_)
             | Self::Experiment(_)
             | Self::Image(_)

@@ -11,6 +11,7 @@ use crate::{
     kvm::System,
     lab::{
         error::Error,
+        events,
         limits::Limits,
         observe::Observe,
         open,
@@ -77,7 +78,7 @@ pub fn run(system: System, jail: &Jail, plan: &Plan, sink: &mut dyn Sink) -> Res
     session.event(&Event::Run(run_event(plan, &schedule, &images)))?;
     let mut turns = 0;
     let outcome = play(&session, &mut machines, schedule, &mut turns);
-    let exits: BTreeMap<_, _> = machines.iter().map(|m| (m.vm(), session::exits(m.stats()))).collect();
+    let exits: BTreeMap<_, _> = machines.iter().map(|m| (m.vm(), events::exits(m.stats()))).collect();
     session.conclude(
         outcome,
         Some(End { turns, account: None, rule: None, findings: Vec::new(), exits }),

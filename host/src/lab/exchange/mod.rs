@@ -32,11 +32,7 @@ use crate::{
     },
 };
 
-/// The guest that produces where no other is named.
-pub const PRODUCER: &str = "guest-producer";
-
-/// The guest that consumes where no other is named.
-pub const CONSUMER: &str = "guest-consumer";
+pub use crate::runlog::command_line::{CONSUMER, PRODUCER};
 
 /// Who is to take part.
 #[derive(Clone, Debug)]

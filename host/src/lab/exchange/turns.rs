@@ -15,6 +15,7 @@ use super::Cast;
 use crate::{
     lab::{
         error::Error,
+        events,
         session::{self, Session, TurnEnd},
     },
     runlog::{
@@ -141,7 +142,7 @@ impl Stage {
             }),
             rule: refusal.map(|refusal| refusal.violation.rule()),
             findings: self.findings(machines),
-            exits: machines.iter().map(|m| (m.vm(), session::exits(m.stats()))).collect::<BTreeMap<_, _>>(),
+            exits: machines.iter().map(|m| (m.vm(), events::exits(m.stats()))).collect::<BTreeMap<_, _>>(),
         }
     }
 }

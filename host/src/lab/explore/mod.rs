@@ -30,6 +30,7 @@ use crate::{
         exchange::{self, Cast},
         limits::Limits,
         observe::Observe,
+        recorder::Recorder,
         schedule,
         session::Session,
     },
@@ -41,7 +42,6 @@ use crate::{
     runlog::{
         conduct::Record,
         event::{Finding, Guest},
-        recording::Recorder,
     },
 };
 use search::{Short, Space};

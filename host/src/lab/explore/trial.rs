@@ -9,11 +9,10 @@ use crate::{
     lab::{
         error::{Error, GuestError},
         exchange::{self, Cast, Stage},
-        schedule,
         session::Session,
     },
     output::Sink,
-    runlog::{conduct::Record, ring_check::Orders},
+    runlog::{conduct::Record, recording::vm_name, ring_check::Orders},
     vmm::machine::Machine,
 };
 
@@ -33,7 +32,7 @@ pub struct Trial {
 impl Trial {
     /// The turns, as a written schedule has them.
     pub fn schedule(&self) -> String {
-        let name = |&vm: &usize| u32::try_from(vm + 1).ok().and_then(schedule::vm_name);
+        let name = |&vm: &usize| u32::try_from(vm + 1).ok().and_then(vm_name);
         self.turns.iter().filter_map(name).collect()
     }
 }

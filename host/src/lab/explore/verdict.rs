@@ -10,8 +10,8 @@ use crate::runlog::json;
 use crate::{
     lab::{
         error::{Error, GuestEnd},
+        events::crash_event,
         exchange::Cast,
-        session::crash_event,
     },
     output::{self, Form},
     runlog::{

@@ -10,8 +10,8 @@ use super::{
     number::{grouped, time},
 };
 use crate::{
-    output::visible_line,
     runlog::story::{ExitCounts, StatsRow, Story, VmStats},
+    runlog::text::visible_line,
 };
 
 /// The most kinds of exits of a VM that are told apart: a guest can cause as many as there are ports.

@@ -6,8 +6,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{choices, columns::Columns, crash, exits, ring, summary, transcript, turns};
 use crate::{
-    output::{visible, visible_line},
     runlog::story::Story,
+    runlog::text::{visible, visible_line},
 };
 
 /// What the page looks like.

@@ -9,8 +9,8 @@ use super::{
     summary::side,
 };
 use crate::{
-    output::LineEnds,
     runlog::story::{Deed, Output, Run, Story},
+    runlog::text::LineEnds,
 };
 
 /// The size of all lines, in bytes, beyond which the middle is left out.

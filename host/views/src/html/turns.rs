@@ -11,8 +11,8 @@ use super::{
     summary::side,
 };
 use crate::{
-    output::visible_line,
     runlog::story::{Deed, Run, Story, Turn},
+    runlog::text::visible_line,
 };
 
 /// The height of a lane.

@@ -8,7 +8,7 @@ use super::{
     Scene,
     theme::{self, FAINT, clean},
 };
-use crate::{output::LineEnds, runlog::story::Output};
+use crate::{runlog::story::Output, runlog::text::LineEnds};
 
 /// Draws it into the inside of its frame.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>) {

@@ -2,7 +2,7 @@
 
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::output::visible_line;
+use crate::runlog::text::visible_line;
 
 /// The VMs' colours, the first of which are a producer's and a consumer's in the transcript.
 const VMS: [Color; 6] =
