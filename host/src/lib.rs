@@ -21,9 +21,8 @@ pub mod lab;
 pub mod output;
 #[path = "../process/src/lib.rs"]
 pub mod process;
-#[path = "../views/src/lib.rs"]
-pub mod views;
 #[path = "../vmm/src/lib.rs"]
 pub mod vmm;
 
 pub use guestlab_runlog as runlog;
+pub use guestlab_views as views;

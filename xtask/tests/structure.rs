@@ -11,7 +11,7 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemUse, UseTree};
 
 /// The folders of the crates' sources.
-const CRATES: [&str; 8] = [
+const CRATES: [&str; 9] = [
     "guest-rt/abi/src",
     "guest-rt/src",
     "guest-producer/src",
@@ -19,6 +19,7 @@ const CRATES: [&str; 8] = [
     "host/cpu/src",
     "host/runlog/src",
     "host/soft/src",
+    "host/views/src",
     "xtask/src",
 ];
 

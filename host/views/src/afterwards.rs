@@ -2,10 +2,9 @@
 
 use std::io;
 
-use crate::{
-    runlog::{event::Event, sink::Sink},
-    views::transcript::Transcript,
-};
+use guestlab_runlog::{event::Event, sink::Sink};
+
+use crate::transcript::Transcript;
 
 /// Keeps how a run ended.
 pub struct Afterwards {

@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::runlog::{
+use guestlab_runlog::{
     event::Finding,
     story::{Crash, Deed, Story, Turn},
     text::visible_line,

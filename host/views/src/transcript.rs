@@ -10,7 +10,7 @@ use anstyle::{AnsiColor, Style};
 use guest_abi::{ring::Ring, transition::Role};
 use log::Level;
 
-use crate::runlog::{
+use guestlab_runlog::{
     event::{
         Account, Audit, Console, Dropped, End, Event, Exits, FunctionProfile, Guest, Log, ProfileEvent,
         Relay, Run, ScreenEvent, StatsEvent, StatsRow, Turn, TurnsProfile, VmProfile, VmStats,

@@ -11,7 +11,15 @@ use crate::process;
 use crate::workspace::Workspace;
 
 /// The packages whose reference is of use to people who write guests or change the host.
-const REFERENCE: [&str; 6] = ["guestlab", "guestlab-cpu", "guestlab-runlog", "guestlab-soft", "guest-rt", "guest-abi"];
+const REFERENCE: [&str; 7] = [
+    "guestlab",
+    "guestlab-cpu",
+    "guestlab-runlog",
+    "guestlab-soft",
+    "guestlab-views",
+    "guest-rt",
+    "guest-abi",
+];
 
 /// Makes everything, and prints where it is.
 pub(crate) fn run() -> Result<Status, Error> {

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::number::{grouped, list};
-use crate::runlog::{
+use guestlab_runlog::{
     ring_check::States,
     story::{Crash, Story},
     text::visible_line,

@@ -9,9 +9,9 @@ use super::{
     figure::{Shape, drawing, key},
     number::{grouped, time},
 };
-use crate::{
-    runlog::story::{ExitCounts, StatsRow, Story, VmStats},
-    runlog::text::visible_line,
+use guestlab_runlog::{
+    story::{ExitCounts, StatsRow, Story, VmStats},
+    text::visible_line,
 };
 
 /// The most kinds of exits of a VM that are told apart: a guest can cause as many as there are ports.

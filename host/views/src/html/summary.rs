@@ -4,7 +4,7 @@ use guest_abi::transition::Role;
 use maud::{Markup, html};
 
 use super::number::{counted, grouped};
-use crate::runlog::{
+use guestlab_runlog::{
     event::Audit,
     status::Status,
     story::{Counts, Guest, Run, Story},

@@ -10,9 +10,9 @@ use super::{
     number::{counted, float, grouped, list, short},
     summary::side,
 };
-use crate::{
-    runlog::story::{Deed, Run, Story, Turn},
-    runlog::text::visible_line,
+use guestlab_runlog::{
+    story::{Deed, Run, Story, Turn},
+    text::visible_line,
 };
 
 /// The height of a lane.

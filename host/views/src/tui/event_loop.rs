@@ -9,13 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use guestlab_runlog::story::Story;
+
 use super::{
-    Key,
-    draw::{Origin, Scene},
+    draw::scene::{Origin, Scene},
+    keys::Key,
     state::{View, Wish},
     terminal::{Input, Process, Screen},
 };
-use crate::runlog::story::Story;
 
 /// How often the terminal is drawn at most: 30 times a second.
 const FRAME: Duration = Duration::from_millis(33);

@@ -15,6 +15,7 @@ mod state;
 mod terminal;
 #[cfg(test)]
 mod testing;
+mod theme;
 
 use std::{
     env,
@@ -26,16 +27,17 @@ use ratatui::{
     layout::{Position, Rect},
 };
 
-pub use draw::{Origin, Scene};
+pub use draw::scene::{Origin, Scene};
 pub use event_loop::{Closed, Stage, show};
 pub use follow_item::Way;
 pub use keys::Key;
+pub use overlay::Page;
 pub use picture::svg;
 pub use ratatui::layout::Size;
-pub use state::{Overlay, Page, Prompt, Question, View, Wish};
+pub use state::{Overlay, Prompt, Question, View, Wish};
 pub use terminal::Process;
 
-use crate::runlog::story::Story;
+use guestlab_runlog::story::Story;
 
 /// A picture (SVG) of a view of a file, as large as a terminal of this size.
 pub fn picture_of(story: &Story, view: &View, size: Size) -> String {

@@ -20,7 +20,11 @@ use ratatui::{
     layout::{Position, Rect, Size},
 };
 
-use super::{Key, draw::Scene, keys::Decoder, signals};
+use super::{
+    draw::scene::Scene,
+    keys::{Decoder, Key},
+    signals,
+};
 
 /// The largest area that is drawn. What a terminal says of its size may be anything, and each cell takes memory.
 const MOST: Size = Size::new(500, 300);
