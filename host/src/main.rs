@@ -5,29 +5,26 @@ use std::{env, panic, path::Path, process::ExitCode};
 use clap::Parser;
 use guest_abi::mode::CpuMode;
 use guestlab::{
-    cli::{self, Cli, Command, ExploreArgs, ReplayArgs, RunArgs, RunConfig, TestArgs, ViewArgs, status},
+    cli::{
+        self, Cli, Command, ExploreArgs, ReplayArgs, RunArgs, RunConfig, TestArgs, ViewArgs, compare,
+        report::{self, Report},
+        status, terminal, view,
+    },
     debug::{explain::Explain, timeline::Teller},
     doctor,
     kvm::System,
     lab::{
         error::{Error, Status},
-        exchange, explore, guest_tests, open, pipeline, replay, single,
+        exchange, explore, guest_tests, open, pipeline,
+        recorder::{self, Recorder},
+        replay, single,
     },
     output::{self, Sink},
     process::{
         jail::{self, Jail},
         signals,
     },
-    runlog::{
-        command_line::CommandLine,
-        recording::{Options, Recorder},
-        story::{Narrator, Story},
-    },
-    views::{
-        compare,
-        html::{self, Report},
-        tui,
-    },
+    runlog::{command_line::CommandLine, live::Narrator, story::Story},
 };
 
 fn main() -> ExitCode {
@@ -72,9 +69,9 @@ fn run_command(command: Command) -> Result<(), Error> {
         Command::Compare(args) if args.needs => Ok(()),
         Command::Compare(args) => compare::run(&args.config()),
         Command::Report(args) if args.needs => Ok(()),
-        Command::Report(args) => html::of_file(&args.file, &args.page),
+        Command::Report(args) => report::of_file(&args.file, &args.page),
         Command::View(args) if args.asks_for_needs() => Ok(()),
-        Command::View(args) => view(&args),
+        Command::View(args) => show(&args),
         Command::Doctor(args) => doctor::run(&args.kvm),
     }
 }
@@ -98,7 +95,7 @@ fn run(args: &RunArgs) -> Result<(), Error> {
         timeline.conclude(outcome)
     };
     match args.has_view() {
-        true => tui::live(perform),
+        true => terminal::live(perform),
         false => perform(&mut *output::stdout(form, quiet)),
     }
 }
@@ -143,7 +140,7 @@ fn play(
 /// A story that begins with what its events will not say: how the run can be had again.
 fn beginning(config: &RunConfig) -> Story {
     let seed = match config {
-        RunConfig::Exchange(config) => return Story::recorded(Options::of(config)),
+        RunConfig::Exchange(config) => return Story::recorded(recorder::options(config)),
         RunConfig::Pipeline(config) => config.seed,
         RunConfig::Single(config) => config.seed,
     };
@@ -153,9 +150,9 @@ fn beginning(config: &RunConfig) -> Story {
 }
 
 /// A view runs no guest, but a signal ends it in good order, too.
-fn view(args: &ViewArgs) -> Result<(), Error> {
+fn show(args: &ViewArgs) -> Result<(), Error> {
     prepare(Jail::Open)?;
-    tui::open(&args.config())
+    view::open(&args.config())
 }
 
 fn explore(args: &ExploreArgs) -> Result<(), Error> {

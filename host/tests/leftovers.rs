@@ -7,14 +7,12 @@ use std::{fs, path::PathBuf, thread, time::Duration};
 use clap::Parser;
 use common::{can_run_guests, image, pingpong};
 use guestlab::{
-    cli::{Cli, Command, RunConfig, status},
+    cli::{Cli, Command, RunConfig, report, status},
     debug::explain::Explain,
     kvm::System,
-    lab::{error::Error, exchange, explore, pipeline, replay, single},
+    lab::{error::Error, exchange, explore, pipeline, recorder::Recorder, replay, single},
     output::Silence,
     process::jail::Jail,
-    runlog::recording::Recorder,
-    views::html,
 };
 
 /// What a process has: threads, open files, and temporary files.
@@ -51,7 +49,7 @@ fn run_command(args: &[&str]) -> Result<(), Error> {
             let system = System::open(&args.device.kvm, Explain::default())?;
             replay::run(system, &Jail::Open, &args.file, args.timeout, |_, _| PathBuf::new())
         }
-        Command::Report(args) => html::of_file(&args.file, &args.page),
+        Command::Report(args) => report::of_file(&args.file, &args.page),
         Command::View(_) | Command::Test(_) | Command::Compare(_) | Command::Doctor(_) => {
             unreachable!("they are not among them")
         }

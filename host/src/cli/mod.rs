@@ -2,15 +2,18 @@
 
 mod choices;
 mod common;
+pub mod compare;
 mod explore;
 mod guests;
 mod jail;
 mod limits;
+pub mod report;
 mod run;
 pub mod status;
+pub mod terminal;
 mod test;
 pub mod values;
-mod view;
+pub mod view;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -25,8 +28,6 @@ pub use view::ViewArgs;
 
 use choices::VerdictForm;
 use values::parse_timeout;
-
-use crate::views::compare;
 
 /// Guestlab runs bare-metal Rust guests in real virtual machines under Linux KVM.
 #[derive(Debug, Parser)]

@@ -1,6 +1,7 @@
 //! lab
 
 pub mod error;
+pub mod events;
 pub mod exchange;
 pub mod experiment_file;
 pub mod explore;
@@ -14,7 +15,9 @@ pub mod log_filter;
 pub mod needs;
 pub mod open;
 pub mod pipeline;
+pub mod recorder;
 pub mod replay;
+pub mod run_files;
 pub mod schedule;
 pub mod session;
 pub mod single;

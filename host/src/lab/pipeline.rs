@@ -11,6 +11,7 @@ use crate::{
     kvm::System,
     lab::{
         error::Error,
+        events,
         instrumentation::Instrumentation,
         limits::Limits,
         open,
@@ -77,7 +78,7 @@ pub fn run(system: System, jail: &Jail, config: &PipelineConfig, sink: &mut dyn 
     session.event(&Event::Run(run_event(config, &schedule, &images)))?;
     let mut turns = 0;
     let outcome = run_turns(&session, &mut machines, schedule, &mut turns);
-    let exits: BTreeMap<_, _> = machines.iter().map(|m| (m.vm(), session::exits(m.stats()))).collect();
+    let exits: BTreeMap<_, _> = machines.iter().map(|m| (m.vm(), events::exits(m.stats()))).collect();
     session.conclude(
         outcome,
         Some(End { turns, account: None, rule: None, findings: Vec::new(), exits }),

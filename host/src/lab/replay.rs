@@ -18,17 +18,17 @@ use crate::{
         failure::Difference,
         instrumentation::Instrumentation,
         limits::Limits,
+        run_files::open_recording,
         schedule,
     },
-    output::{self, Sink},
+    output,
     process::jail::Jail,
     runlog::{
+        error::{self, Kind, Problem},
         event::{Event, Run},
-        recording::{
-            Options, Problem, RecordedCrash, RecordedEnd, RecordedGuest, RecordedTurn, Recording,
-            RecordingError, Step,
-        },
+        recording::{Options, RecordedCrash, RecordedEnd, RecordedGuest, RecordedTurn, Recording, Step},
         ring_check::Orders,
+        sink::Sink,
     },
     vmm::{image::Source, machine::Secrets},
 };
@@ -45,8 +45,8 @@ pub fn run(
     timeout: Duration,
     own: impl Fn(&str, CpuMode) -> PathBuf,
 ) -> Result<(), Error> {
-    let mut recording = Recording::open(path)?;
-    let refuse = |problem| RecordingError { path: path.into(), line: None, problem };
+    let mut recording = open_recording(path)?;
+    let refuse = |problem| refused(path, None, problem);
     check_abi(&recording).map_err(refuse)?;
     let guests = guests(&recording.options, own);
     let deadline = recording.cut_deadline();
@@ -55,12 +55,14 @@ pub fn run(
     let mut checker = Checker { recording: &recording, next: 0, timed_out: false, stopped: None };
     let outcome = exchange::run(system, jail, &config, &mut checker);
     match checker.stopped {
-        Some(Stopped::OtherImage(problem)) => {
-            Err(RecordingError { path: path.into(), line: Some(2), problem }.into())
-        }
+        Some(Stopped::OtherImage(problem)) => Err(refused(path, Some(2), problem).into()),
         Some(Stopped::Difference(difference)) => Err(Error::Differs(difference)),
         None => checker.verdict(outcome, deadline),
     }
+}
+
+fn refused(path: &Path, line: Option<usize>, problem: Problem) -> error::Error {
+    error::Error { kind: Kind::Recording, path: path.into(), line, problem }
 }
 
 /// The images that a replay needs: those of guests that have a name.
@@ -69,7 +71,7 @@ pub fn run(
 ///
 /// The recording cannot be used.
 pub fn needs(path: &Path) -> Result<Vec<(String, CpuMode)>, Error> {
-    let options = Recording::open(path)?.options;
+    let options = open_recording(path)?.options;
     let guests = guests(&options, |_, _| PathBuf::new());
     let names = [guests.producer, guests.consumer].into_iter().filter_map(|source| source.guest);
     Ok(names.map(|name| (name, image_mode(&options))).collect())

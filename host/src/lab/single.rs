@@ -6,6 +6,7 @@ use crate::{
     kvm::System,
     lab::{
         error::Error,
+        events,
         instrumentation::Instrumentation,
         limits::Limits,
         needs::Needs,
@@ -114,7 +115,7 @@ fn run_to_exit(machine: &mut Machine, session: &Session<'_>, has_screen: bool) -
         status,
         by: end.map(pc::End::name),
         value: end.and_then(pc::End::value),
-        exits: session::exits(machine.stats()),
+        exits: events::exits(machine.stats()),
     }))
 }
 

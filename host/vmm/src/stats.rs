@@ -2,8 +2,6 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use serde::Serialize;
-
 use crate::kvm::{Direction, Exit, Width};
 
 /// A kind of exit, as statistics tell them apart.
@@ -143,37 +141,6 @@ impl ExitStats {
     pub fn text(&self) -> String {
         let kinds = self.by_kind();
         format!("IO in: {}\nIO out: {}\n", kinds["io_in"], kinds["io_out"])
-    }
-}
-
-/// A row, as JSON has it. Times are in microseconds.
-#[derive(Debug, Serialize)]
-pub struct JsonRow {
-    reason: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    port: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    direction: Option<&'static str>,
-    /// In bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    size: Option<u8>,
-    count: u64,
-    guest_us: f64,
-    host_us: f64,
-}
-
-impl From<(Reason, Row)> for JsonRow {
-    fn from((reason, row): (Reason, Row)) -> Self {
-        let port = reason.port();
-        Self {
-            reason: reason.kind(),
-            port: port.map(|(port, ..)| port),
-            direction: port.map(|(_, direction, _)| if direction == Direction::In { "in" } else { "out" }),
-            size: port.map(|(.., size)| size),
-            count: row.count,
-            guest_us: microseconds(row.guest),
-            host_us: microseconds(row.host),
-        }
     }
 }
 

@@ -14,7 +14,7 @@ use std::{collections::VecDeque, rc::Rc, sync::Arc};
 
 use guest_abi::mode::CpuMode;
 pub(crate) use report::is_a_librarys;
-pub use report::{Frame, Report, Wanted};
+pub use report::{Report, Wanted};
 pub use symbols::{Piece, Place};
 use x86_64::registers::rflags::RFlags;
 

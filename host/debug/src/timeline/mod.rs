@@ -21,9 +21,13 @@ use serde_json::{Value, json};
 use crate::runlog::json;
 use crate::{
     lab::error::Error,
-    output::{self, Sink},
+    output,
     process::output_file::OutputFile,
-    runlog::event::{Console, CrashEvent, Event, Log, Relay, Run, Turn},
+    runlog::{
+        error::WriteError,
+        event::{Console, CrashEvent, Event, Log, Relay, Run, Turn},
+        sink::Sink,
+    },
     vmm::stats::{Reason, microseconds},
 };
 use record::Record;
@@ -103,7 +107,7 @@ impl<'a> Teller<'a> {
 }
 
 impl Sink for Teller<'_> {
-    fn prepare(&mut self) -> Result<(), Error> {
+    fn prepare(&mut self) -> Result<(), WriteError> {
         self.timeline.lock().map_or(Ok(()), |mut file| file.open())?;
         self.next.prepare()
     }
@@ -159,14 +163,14 @@ impl TraceFile {
         }
     }
 
-    fn open(&mut self) -> Result<(), Error> {
+    fn open(&mut self) -> Result<(), WriteError> {
         let file = OutputFile::stream(&self.path).map_err(|source| self.error(source))?;
         self.writer = Some(BufWriter::new(file));
         Ok(())
     }
 
-    fn error(&self, source: io::Error) -> Error {
-        Error::Write { what: "trace", path: self.path.clone(), source }
+    fn error(&self, source: io::Error) -> WriteError {
+        WriteError { what: "trace", path: self.path.clone(), source }
     }
 
     /// Ends the records where there is no room for more: what is open is closed, and it is said.
@@ -282,7 +286,7 @@ impl TraceFile {
             .take()
             .map_or(written, Err)
             .and_then(|()| file.place())
-            .map_err(|source| self.error(source))
+            .map_err(|source| self.error(source).into())
     }
 
     /// Writes a record, unless the file is full. Of a file whose end is missing readers take what is there.

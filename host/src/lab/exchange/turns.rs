@@ -14,6 +14,7 @@ use super::vms::Vms;
 use crate::{
     lab::{
         error::Error,
+        events,
         session::{self, Session, TurnEnd},
     },
     runlog::{
@@ -140,7 +141,7 @@ impl TurnRunner {
             }),
             rule: refusal.map(|refusal| refusal.violation.rule()),
             findings: self.findings(machines),
-            exits: machines.iter().map(|m| (m.vm(), session::exits(m.stats()))).collect::<BTreeMap<_, _>>(),
+            exits: machines.iter().map(|m| (m.vm(), events::exits(m.stats()))).collect::<BTreeMap<_, _>>(),
         }
     }
 }

@@ -26,13 +26,12 @@ pub use trial::Trial;
 
 use crate::{
     kvm::System,
-    lab::{error::Error, exchange::Vms, needs::Needs, session::Session},
+    lab::{error::Error, exchange::Vms, needs::Needs, recorder::Recorder, session::Session},
     output::{self, Silence},
     process::{
         jail::Jail,
         output_file::{Named, OutputFile, check_distinct},
     },
-    runlog::recording::Recorder,
 };
 use outcome::{Failure, Moved, Searched};
 use progress::Progress;

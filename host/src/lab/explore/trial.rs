@@ -10,11 +10,10 @@ use crate::{
         error::Error,
         exchange::{self, TurnRunner, Vms},
         failure::GuestError,
-        schedule,
         session::Session,
     },
     output::Sink,
-    runlog::{conduct::Record, ring_check::Orders},
+    runlog::{conduct::Record, recording::vm_name, ring_check::Orders},
     vmm::machine::Machine,
 };
 
@@ -34,7 +33,7 @@ pub struct Trial {
 impl Trial {
     /// Returns the turns as a written schedule.
     pub fn schedule(&self) -> String {
-        let name = |&vm: &usize| u32::try_from(vm + 1).ok().and_then(schedule::vm_name);
+        let name = |&vm: &usize| u32::try_from(vm + 1).ok().and_then(vm_name);
         self.turns.iter().filter_map(name).collect()
     }
 }

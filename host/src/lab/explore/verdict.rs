@@ -13,7 +13,7 @@ use super::{
 };
 use crate::runlog::json;
 use crate::{
-    lab::{error::Error, exchange::Vms, guest_end::GuestEnd, session::crash_event},
+    lab::{error::Error, events::crash_event, exchange::Vms, guest_end::GuestEnd},
     output::{self, Form},
     runlog::{
         command_line::CommandLine,

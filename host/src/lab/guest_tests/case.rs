@@ -4,7 +4,8 @@ use super::config::TestConfig;
 use crate::{
     kvm::{System, VcpuError},
     lab::{error::Error, guest_end::GuestEnd, session::Session},
-    output::{Capture, visible, visible_line},
+    output::{complain, visible, visible_line},
+    views::transcript::Transcript,
     vmm::{
         boot::Parameters,
         hypercall::Stop,
@@ -48,13 +49,16 @@ pub(super) fn run(
         }
         machine => machine?,
     };
-    let mut capture = Capture::default();
-    let session = session.once_more(&mut capture);
+    let mut transcript = Transcript::new(Vec::new(), false, false, complain);
+    let session = session.once_more(&mut transcript);
     let outcome = run_to_end(&session, machine);
     drop(session);
     match complaint(outcome, test.should_panic.as_deref())? {
         None => Ok(Verdict::Passed),
-        Some(complaint) => Ok(Verdict::Failed(capture.into_text() + &complaint)),
+        Some(complaint) => {
+            let text = String::from_utf8_lossy(&transcript.into_writer()).into_owned();
+            Ok(Verdict::Failed(text + &complaint))
+        }
     }
 }
 
