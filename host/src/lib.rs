@@ -19,11 +19,9 @@ pub mod doctor;
 pub mod kvm;
 pub mod lab;
 pub mod output;
-#[path = "../runlog/src/lib.rs"]
-pub mod runlog;
-#[path = "../views/src/lib.rs"]
-pub mod views;
 #[path = "../vmm/src/lib.rs"]
 pub mod vmm;
 
 pub use guestlab_process as process;
+pub use guestlab_runlog as runlog;
+pub use guestlab_views as views;

@@ -5,36 +5,33 @@ use std::{env, panic, path::Path, process::ExitCode};
 use clap::Parser;
 use guest_abi::mode::CpuMode;
 use guestlab::{
-    cli::{self, Cli, Command, ExploreArgs, Plan, ReplayArgs, RunArgs, TestArgs, ViewArgs, status},
+    cli::{
+        self, Cli, Command, ExploreArgs, ReplayArgs, RunArgs, RunConfig, TestArgs, ViewArgs, compare,
+        report::{self, Report},
+        status, terminal, view,
+    },
     debug::{explain::Explain, timeline::Teller},
     doctor,
     kvm::System,
     lab::{
         error::{Error, Status},
-        exchange, explore, guest_tests, open, pipeline, replay, single,
+        exchange, explore, guest_tests, open, pipeline,
+        recorder::{self, Recorder},
+        replay, single,
     },
     output::{self, Sink},
     process::{
         jail::{self, Jail},
         signals,
     },
-    runlog::{
-        command_line::CommandLine,
-        recording::{Options, Recorder},
-        story::{Narrator, Story},
-    },
-    views::{
-        compare,
-        html::{self, Report},
-        tui,
-    },
+    runlog::{command_line::CommandLine, live::Narrator, story::Story},
 };
 
 fn main() -> ExitCode {
     jail::share_one_arena();
     jail::note_inherited_files();
     let command = understand().command;
-    let outcome = panic::catch_unwind(|| obey(command))
+    let outcome = panic::catch_unwind(|| run_command(command))
         .unwrap_or_else(|_| Err(Error::Bug("it panicked, with the message above".into())));
     let status = match outcome {
         Ok(()) => Status::Success,
@@ -57,7 +54,7 @@ fn understand() -> Cli {
     })
 }
 
-fn obey(command: Command) -> Result<(), Error> {
+fn run_command(command: Command) -> Result<(), Error> {
     jail::shed_set_user_id()
         .map_err(|source| Error::Os { what: "give up the rights of another user", source })?;
     signals::survive_full_files();
@@ -70,11 +67,11 @@ fn obey(command: Command) -> Result<(), Error> {
         Command::Replay(args) if args.needs => replay_needs(&args.file),
         Command::Replay(args) => replay(&args),
         Command::Compare(args) if args.needs => Ok(()),
-        Command::Compare(args) => compare::run(&args.plan()),
+        Command::Compare(args) => compare::run(&args.config()),
         Command::Report(args) if args.needs => Ok(()),
-        Command::Report(args) => html::of_file(&args.file, &args.page),
+        Command::Report(args) => report::of_file(&args.file, &args.page),
         Command::View(args) if args.asks_for_needs() => Ok(()),
-        Command::View(args) => view(&args),
+        Command::View(args) => show(&args),
         Command::Doctor(args) => doctor::run(&args.kvm),
     }
 }
@@ -89,26 +86,32 @@ fn prepare(jail: Jail) -> Result<Jail, Error> {
 fn run(args: &RunArgs) -> Result<(), Error> {
     // A view draws, reads keys and gives the terminal back whatever happens: the lists are without that.
     let jail = prepare(if args.has_view() { Jail::Rights } else { args.jail() })?;
-    let plan = args.plan()?;
+    let config = args.config()?;
     let timeline = args.timeline();
     let system = System::open(&args.device().kvm, args.explain())?.with_timeline(&timeline);
     let (form, quiet) = args.output();
     let perform = |sink: &mut dyn Sink| {
-        let outcome = tell(system, &jail, &plan, args, &mut Teller::new(&timeline, sink));
+        let outcome = tell(system, &jail, &config, args, &mut Teller::new(&timeline, sink));
         timeline.conclude(outcome)
     };
     match args.has_view() {
-        true => tui::live(perform),
+        true => terminal::live(perform),
         false => perform(&mut *output::stdout(form, quiet)),
     }
 }
 
 /// Runs what is planned, and makes the page about it, if one is wanted.
-fn tell(system: System, jail: &Jail, plan: &Plan, args: &RunArgs, sink: &mut dyn Sink) -> Result<(), Error> {
-    let Some(path) = args.report() else { return play(system, jail, plan, args.record(), sink) };
-    let narrator = Narrator::to(beginning(plan), sink).keeping_stats(!args.stats());
+fn tell(
+    system: System,
+    jail: &Jail,
+    config: &RunConfig,
+    args: &RunArgs,
+    sink: &mut dyn Sink,
+) -> Result<(), Error> {
+    let Some(path) = args.report() else { return play(system, jail, config, args.record(), sink) };
+    let narrator = Narrator::to(beginning(config), sink).keeping_stats(!args.stats());
     let mut report = Report::new(path, narrator);
-    let outcome = play(system, jail, plan, args.record(), &mut report);
+    let outcome = play(system, jail, config, args.record(), &mut report);
     report.conclude(outcome)
 }
 
@@ -116,30 +119,30 @@ fn tell(system: System, jail: &Jail, plan: &Plan, args: &RunArgs, sink: &mut dyn
 fn play(
     system: System,
     jail: &Jail,
-    plan: &Plan,
+    config: &RunConfig,
     record: Option<&Path>,
     sink: &mut dyn Sink,
 ) -> Result<(), Error> {
-    match plan {
-        Plan::Prodcons(plan) => match record {
-            None => exchange::run(system, jail, plan, sink),
+    match config {
+        RunConfig::Exchange(config) => match record {
+            None => exchange::run(system, jail, config, sink),
             Some(path) => {
-                let mut recorder = Recorder::new(path, plan, sink);
-                let outcome = exchange::run(system, jail, plan, &mut recorder);
+                let mut recorder = Recorder::new(path, config, sink);
+                let outcome = exchange::run(system, jail, config, &mut recorder);
                 recorder.conclude(outcome)
             }
         },
-        Plan::Relay(plan) => pipeline::run(system, jail, plan, sink),
-        Plan::Solo(plan) => single::run(system, jail, plan, sink),
+        RunConfig::Pipeline(config) => pipeline::run(system, jail, config, sink),
+        RunConfig::Single(config) => single::run(system, jail, config, sink),
     }
 }
 
 /// A story that begins with what its events will not say: how the run can be had again.
-fn beginning(plan: &Plan) -> Story {
-    let seed = match plan {
-        Plan::Prodcons(plan) => return Story::recorded(Options::of(plan)),
-        Plan::Relay(plan) => plan.seed,
-        Plan::Solo(plan) => plan.seed,
+fn beginning(config: &RunConfig) -> Story {
+    let seed = match config {
+        RunConfig::Exchange(config) => return Story::recorded(recorder::options(config)),
+        RunConfig::Pipeline(config) => config.seed,
+        RunConfig::Single(config) => config.seed,
     };
     // What follows the program's name and `run`.
     let given = env::args_os().skip(2).map(|word| word.to_string_lossy().into_owned());
@@ -147,25 +150,25 @@ fn beginning(plan: &Plan) -> Story {
 }
 
 /// A view runs no guest, but a signal ends it in good order, too.
-fn view(args: &ViewArgs) -> Result<(), Error> {
+fn show(args: &ViewArgs) -> Result<(), Error> {
     prepare(Jail::Open)?;
-    tui::open(&args.plan())
+    view::open(&args.config())
 }
 
 fn explore(args: &ExploreArgs) -> Result<(), Error> {
     let jail = prepare(args.jail())?;
     let system = System::open(&args.device().kvm, Explain::default())?;
-    explore::run(&system, &jail, &args.plan())
+    explore::run(&system, &jail, &args.config())
 }
 
 fn test(args: &TestArgs) -> Result<(), Error> {
-    let plan = args.plan()?;
+    let config = args.config()?;
     if args.list() {
-        return guest_tests::list(&plan);
+        return guest_tests::list(&config);
     }
     let jail = prepare(args.jail())?;
     let system = System::open(&args.device().kvm, Explain::default())?;
-    guest_tests::run(&system, &jail, &plan)
+    guest_tests::run(&system, &jail, &config)
 }
 
 fn replay(args: &ReplayArgs) -> Result<(), Error> {

@@ -9,86 +9,11 @@ use std::{
 use anstream::AutoStream;
 
 pub use crate::process::stderr::hold_back as hold_complaints;
+pub use crate::runlog::sink::{Form, Silence, Sink};
 pub use crate::runlog::text::{LineEnds, Utf8Stream, visible, visible_line};
-pub use crate::views::afterwards::Afterwards;
 
 pub(crate) use crate::process::deadline_writer::DeadlineWriter as Patient;
-pub(crate) use crate::runlog::jsonl::JsonLines;
-use crate::{lab::error::Error, process::stderr, runlog::event::Event};
-
-/// Takes the events of a run, in order, from whichever thread they come.
-pub trait Sink: Send {
-    /// Opens the files that it writes: once guests run none can be opened.
-    ///
-    /// # Errors
-    ///
-    /// One cannot be opened.
-    fn prepare(&mut self) -> Result<(), Error> {
-        Ok(())
-    }
-
-    /// Takes one event.
-    ///
-    /// # Errors
-    ///
-    /// The output cannot be written.
-    fn event(&mut self, event: &Event<'_>) -> io::Result<()>;
-
-    /// Brings everything to its reader.
-    ///
-    /// # Errors
-    ///
-    /// The output cannot be written.
-    fn flush(&mut self) -> io::Result<()>;
-}
-
-/// A sink for runs that nobody watches.
-pub struct Silence;
-
-impl Sink for Silence {
-    fn event(&mut self, _: &Event<'_>) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A transcript that is kept, to be shown later or not at all.
-pub struct Capture(crate::views::transcript::Transcript<Vec<u8>>);
-
-impl Default for Capture {
-    fn default() -> Self {
-        Self(crate::views::transcript::Transcript::new(Vec::new(), false, false))
-    }
-}
-
-impl Capture {
-    /// What it holds, in which nothing drives a terminal.
-    pub fn into_text(self) -> String {
-        String::from_utf8_lossy(&self.0.into_writer()).into_owned()
-    }
-}
-
-impl Sink for Capture {
-    fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
-        self.0.event(event)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-/// The form of the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    JsonLines,
-}
+use crate::{lab::error::Error, process::stderr, runlog::jsonl::JsonLines, views::transcript::Transcript};
 
 /// The sink that writes to standard output. `quiet` leaves out all but guests' own text and how
 /// the run ended.
@@ -115,7 +40,7 @@ pub fn file(file: File, form: Form, quiet: bool) -> Box<dyn Sink> {
 
 fn sink(writer: Box<dyn Write + Send>, form: Form, color: bool, quiet: bool) -> Box<dyn Sink> {
     match form {
-        Form::Text => Box::new(crate::views::transcript::Transcript::new(writer, color, quiet)),
+        Form::Text => Box::new(Transcript::new(writer, color, quiet, complain)),
         Form::JsonLines => Box::new(JsonLines::new(writer, quiet)),
     }
 }

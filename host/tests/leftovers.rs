@@ -7,14 +7,12 @@ use std::{fs, path::PathBuf, thread, time::Duration};
 use clap::Parser;
 use common::{can_run_guests, image, pingpong};
 use guestlab::{
-    cli::{Cli, Command, Plan, status},
+    cli::{Cli, Command, RunConfig, report, status},
     debug::explain::Explain,
     kvm::System,
-    lab::{error::Error, exchange, explore, pipeline, replay, single},
+    lab::{error::Error, exchange, explore, pipeline, recorder::Recorder, replay, single},
     output::Silence,
     process::jail::Jail,
-    runlog::recording::Recorder,
-    views::html,
 };
 
 /// What a process has: threads, open files, and temporary files.
@@ -24,32 +22,34 @@ fn possessions(temporary: &str) -> (usize, usize, usize) {
 }
 
 /// Does what a command line says, through the library.
-fn obey(args: &[&str]) -> Result<(), Error> {
+fn run_command(args: &[&str]) -> Result<(), Error> {
     let words = ["guestlab"].iter().chain(args);
     match Cli::try_parse_from(words).expect("valid usage").command {
         Command::Run(args) => {
             let system = System::open(&args.device().kvm, Explain::default())?;
-            match (args.plan()?, args.record()) {
-                (Plan::Prodcons(plan), Some(path)) => {
+            match (args.config()?, args.record()) {
+                (RunConfig::Exchange(config), Some(path)) => {
                     let mut silence = Silence;
-                    let mut recorder = Recorder::new(path, &plan, &mut silence);
-                    let outcome = exchange::run(system, &Jail::Open, &plan, &mut recorder);
+                    let mut recorder = Recorder::new(path, &config, &mut silence);
+                    let outcome = exchange::run(system, &Jail::Open, &config, &mut recorder);
                     recorder.conclude(outcome)
                 }
-                (Plan::Prodcons(plan), None) => exchange::run(system, &Jail::Open, &plan, &mut Silence),
-                (Plan::Relay(plan), _) => pipeline::run(system, &Jail::Open, &plan, &mut Silence),
-                (Plan::Solo(plan), _) => single::run(system, &Jail::Open, &plan, &mut Silence),
+                (RunConfig::Exchange(config), None) => {
+                    exchange::run(system, &Jail::Open, &config, &mut Silence)
+                }
+                (RunConfig::Pipeline(config), _) => pipeline::run(system, &Jail::Open, &config, &mut Silence),
+                (RunConfig::Single(config), _) => single::run(system, &Jail::Open, &config, &mut Silence),
             }
         }
         Command::Explore(args) => {
             let system = System::open(&args.device().kvm, Explain::default())?;
-            explore::run(&system, &Jail::Open, &args.plan())
+            explore::run(&system, &Jail::Open, &args.config())
         }
         Command::Replay(args) => {
             let system = System::open(&args.device.kvm, Explain::default())?;
             replay::run(system, &Jail::Open, &args.file, args.timeout, |_, _| PathBuf::new())
         }
-        Command::Report(args) => html::of_file(&args.file, &args.page),
+        Command::Report(args) => report::of_file(&args.file, &args.page),
         Command::View(_) | Command::Test(_) | Command::Compare(_) | Command::Doctor(_) => {
             unreachable!("they are not among them")
         }
@@ -104,7 +104,7 @@ fn runs_leave_no_thread_no_file_and_no_temporary_file() {
     for round in 0..4 {
         for (args, status) in runs {
             let args = args.concat();
-            let outcome = obey(&args);
+            let outcome = run_command(&args);
             assert_eq!(
                 outcome.map_or_else(|error| status::of_error(&error) as u8, |()| 0),
                 status,

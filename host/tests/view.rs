@@ -18,7 +18,7 @@ use std::{
 };
 
 use common::can_run_guests;
-use guestlab::{output::Sink, runlog::event, views::tui};
+use guestlab::{cli::terminal, output::Sink, runlog::event};
 use tempfile::TempDir;
 
 /// How long something may take to stand on the screen: this machine may be busy.
@@ -510,7 +510,7 @@ fn a_terminal_that_cannot_move_its_cursor_has_no_view() {
 #[test]
 #[ignore = "it panics, in a terminal"]
 fn panics_in_a_view() {
-    let outcome = tui::live(|sink: &mut dyn Sink| {
+    let outcome = terminal::live(|sink: &mut dyn Sink| {
         let run = event::Run {
             experiment: "prodcons".into(),
             abi: String::new(),

@@ -1,31 +1,30 @@
-//! Cargo as a child: the one that runs us, with an environment that does not speak of xtask.
+//! Cargo as a child process: the cargo that runs us, without the variables that describe xtask.
 
-use std::io::{self, IsTerminal};
+use std::ffi::OsString;
+use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::base::environment;
-use crate::base::process;
+use crate::base::{environment, output, process};
 use crate::error::{Error, Status};
-use crate::hush;
 
-/// How much of cargo's own talk reaches the terminal.
+/// The part of cargo's messages that is shown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Talk {
-    /// All of it, as if the user had run cargo.
-    Always,
-    /// Nothing where everything is fresh; all of it as soon as there is something to do.
-    IfWorking,
+pub(crate) enum Verbosity {
+    /// All messages.
+    Normal,
+    /// All but `Finished`, if stderr is not a terminal.
+    Quiet,
 }
 
-/// Cargo on the active toolchain, run in the folder `root`, for whatever is built for this machine.
+/// Returns cargo on the active toolchain, in the folder `root`, for programs of this machine.
 pub(crate) fn for_host(root: &Path) -> Command {
     let mut cargo = command(root);
     environment::scrub_for_host(&mut cargo);
     cargo
 }
 
-/// Cargo for guests: nothing inherited may change their images.
+/// Returns cargo for guests: no inherited variable changes their images.
 pub(crate) fn for_guests(root: &Path) -> Command {
     let mut cargo = command(root);
     environment::scrub_for_guests(&mut cargo);
@@ -38,45 +37,47 @@ fn command(root: &Path) -> Command {
     cargo
 }
 
-/// The cargo that runs us, or else the one on `PATH`.
-pub(crate) fn program() -> std::ffi::OsString {
+/// Returns the cargo that runs us, or else the one on `PATH`.
+pub(crate) fn program() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
-/// Runs cargo, hands each line of its stdout to `each_line`, and says how it ended.
-pub(crate) fn run(cargo: &mut Command, talk: Talk, each_line: impl FnMut(&str)) -> Result<Status, Error> {
-    if talk == Talk::IfWorking {
-        keep_terminal_manners(cargo);
+/// Runs cargo, passes each line of its stdout to `each_line`, and returns its status.
+pub(crate) fn run(
+    cargo: &mut Command,
+    verbosity: Verbosity,
+    mut each_line: impl FnMut(&str),
+) -> Result<Status, Error> {
+    // On a terminal cargo's progress bar needs the terminal itself.
+    if verbosity == Verbosity::Quiet && !io::stderr().is_terminal() {
         cargo.stderr(Stdio::piped());
     }
     let spawned = cargo.stdout(Stdio::piped()).spawn();
     let mut child = spawned.map_err(|source| process::cannot_start(cargo, source))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     std::thread::scope(|scope| {
-        scope.spawn(|| stderr.map(|pipe| hush::forward(pipe, io::stderr())));
-        if let Some(pipe) = stdout {
-            lines(pipe, each_line);
-        }
+        scope.spawn(|| lines(stderr).filter(|line| is_news(line)).for_each(output::note));
+        lines(stdout).for_each(|line| each_line(&line));
     });
-    let ended = child.wait().map_err(|source| process::cannot_start(cargo, source))?;
-    Ok(Status::from(ended))
+    child.wait().map(Status::from).map_err(|source| process::cannot_start(cargo, source))
 }
 
-fn lines(pipe: impl io::Read, mut each_line: impl FnMut(&str)) {
-    let lines = io::BufRead::lines(io::BufReader::new(pipe));
-    // What is no UTF-8 is no message of cargo's.
-    lines.map_while(Result::ok).for_each(|line| each_line(&line));
+fn lines(pipe: Option<impl Read>) -> impl Iterator<Item = String> {
+    let lines = pipe.into_iter().flat_map(|pipe| BufReader::new(pipe).split(b'\n').map_while(Result::ok));
+    lines.map(|line| String::from_utf8_lossy(&line).into_owned())
 }
 
-/// A pipe is no terminal, so cargo must be told to keep its colours and its progress bar.
-fn keep_terminal_manners(cargo: &mut Command) {
-    if !io::stderr().is_terminal() {
-        return;
-    }
-    let width = terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| width.0);
-    cargo.env("CARGO_TERM_PROGRESS_WHEN", "always");
-    cargo.env("CARGO_TERM_PROGRESS_WIDTH", width.to_string());
-    if std::env::var_os("CARGO_TERM_COLOR").is_none() {
-        cargo.env("CARGO_TERM_COLOR", "always");
+fn is_news(line: &str) -> bool {
+    !line.trim_start().starts_with("Finished ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_build_prints_nothing_and_work_is_shown() {
+        assert!(!is_news("    Finished `guest` profile [optimized] in 0.05s"));
+        assert!(is_news("   Compiling guest v0.1.0") && is_news("error: no") && is_news(""));
     }
 }

@@ -1,7 +1,7 @@
-//! Exit statuses, and the one error of xtask: a message for a person with the status that goes with it.
+//! Exit statuses, and the one error of xtask: a message and the status that goes with it.
 //!
-//! No code decides by the kind of an error: it is printed, and the process ends. So there is one type, and the
-//! message is written where the failure happens.
+//! No code decides by the kind of an error: xtask prints it and ends. So there is one type, and the message is
+//! written where the failure happens.
 
 use std::fmt::{self, Display};
 use std::io;
@@ -11,23 +11,22 @@ use std::process::{ExitCode, ExitStatus};
 
 use crate::base::output::short;
 
-/// A number that a process ends with.
+/// The exit status of a process.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Status(u8);
 
 impl Status {
-    /// Everything went well.
     pub(crate) const SUCCESS: Status = Status(0);
     /// A check of `ci` failed.
     pub(crate) const FAILED_CHECK: Status = Status(1);
     /// Bad usage or bad input. Code that does not compile counts as bad input.
     pub(crate) const BAD_INPUT: Status = Status(2);
-    /// This machine lacks something that is needed.
+    /// This machine lacks a program, a file or the network.
     pub(crate) const CANNOT_RUN: Status = Status(5);
     /// A bug in xtask.
     pub(crate) const BUG: Status = Status(70);
 
-    /// Returns the status as a shell has it: a number, or 128+N if signal N ended the program.
+    /// Returns the status of a number that a shell reports.
     pub(crate) fn from_shell(number: u8) -> Status {
         Status(number)
     }
@@ -39,7 +38,7 @@ impl Status {
 }
 
 impl From<ExitStatus> for Status {
-    /// Keeps a child's own status. A signal becomes 128+N, as in a shell.
+    /// Keeps a child's own status. Signal N becomes 128+N, as in a shell.
     fn from(child: ExitStatus) -> Status {
         let number = child.code().or_else(|| child.signal().map(|signal| 128 + signal));
         Status(number.and_then(|number| u8::try_from(number).ok()).unwrap_or(Status::BUG.0))
@@ -66,7 +65,7 @@ pub(crate) struct Error {
 }
 
 impl Error {
-    /// An error in what the user typed or wrote.
+    /// An error in the user's input.
     pub(crate) fn bad_input(message: impl Display) -> Error {
         Error { status: Status::BAD_INPUT, message: message.to_string() }
     }
@@ -91,7 +90,7 @@ impl Error {
         Error { message: describe(&self.message), ..self }
     }
 
-    /// Returns the status that xtask ends with.
+    /// Returns the status for the end of xtask.
     pub(crate) fn status(&self) -> Status {
         self.status
     }

@@ -1,4 +1,4 @@
-//! The host binary `guestlab`: building it, asking it, becoming it.
+//! The host binary `guestlab`.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use clap::ValueEnum;
 
 use crate::base::process;
-use crate::cargo::{self, Talk};
+use crate::cargo::{self, Verbosity};
 use crate::error::{Error, Status};
 use crate::guests::Mode;
 use crate::workspace::Workspace;
@@ -23,34 +23,31 @@ pub(crate) struct Host {
 /// An image that a run needs.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Need {
-    /// The guest's name.
     pub(crate) name: String,
-    /// The mode it is to be built for.
     pub(crate) mode: Mode,
 }
 
 impl Host {
-    /// Builds the binary, or finds that there is nothing to build. One that is named by `GUESTLAB_BINARY` is
-    /// taken as it is.
+    /// Builds the binary. `GUESTLAB_BINARY` names one to use instead.
     pub(crate) fn build(workspace: &Workspace) -> Result<Host, Error> {
+        let images = workspace.images.clone();
         if let Some(binary) = std::env::var_os("GUESTLAB_BINARY") {
-            return Ok(Host { binary: binary.into(), images: workspace.images.clone() });
+            return Ok(Host { binary: binary.into(), images });
         }
         let mut build = cargo::for_host(&workspace.root);
         build.args(["build", "--release", "--package", "guestlab", "--bin", "guestlab"]);
         build.arg("--target-dir").arg(&workspace.target);
-        if !cargo::run(&mut build, Talk::IfWorking, |_| ())?.is_success() {
+        if !cargo::run(&mut build, Verbosity::Quiet, |_| ())?.is_success() {
             return Err(Error::bad_input(
                 "the host binary `guestlab` could not be built\n\
                  cargo says why above; `cargo build --package guestlab` repeats it",
             ));
         }
-        let binary = workspace.target.join("release/guestlab");
-        Ok(Host { binary, images: workspace.images.clone() })
+        Ok(Host { binary: workspace.target.join("release/guestlab"), images })
     }
 
-    /// Asks which images these arguments need; where it refuses them, it has said why itself and
-    /// its status is passed on.
+    /// Asks `guestlab` for the images that these arguments need. If it refuses the arguments, it has printed the
+    /// reason, and its status is returned.
     pub(crate) fn needs(&self, arguments: &[OsString]) -> Result<Result<Vec<Need>, Status>, Error> {
         let (command, options) = arguments.split_at(arguments.len().min(1));
         let mut ask = self.command(command);
@@ -62,20 +59,19 @@ impl Host {
         String::from_utf8_lossy(&answer.stdout).lines().map(need).collect::<Result<_, _>>().map(Ok)
     }
 
-    /// Runs it as a child and says how it ended.
+    /// Runs it as a child and returns its status.
     pub(crate) fn status(&self, arguments: &[OsString]) -> Result<Status, Error> {
         process::status(&mut self.command(arguments))
     }
 
-    /// Becomes `guestlab`, so that signals, terminal and status are its own; returns only if that
-    /// is not possible.
-    pub(crate) fn become_it(&self, arguments: &[OsString]) -> Error {
+    /// Replaces xtask by `guestlab`, so that signals, terminal and status are its own. Returns if that fails.
+    pub(crate) fn exec(&self, arguments: &[OsString]) -> Error {
         let mut command = self.command(arguments);
         let source = command.exec();
         process::cannot_start(&command, source)
     }
 
-    /// The binary, to be run.
+    /// Returns a command that runs it.
     pub(crate) fn command(&self, arguments: &[OsString]) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(arguments).env("GUESTLAB_IMAGES", &self.images);
@@ -84,11 +80,13 @@ impl Host {
 }
 
 fn need(line: &str) -> Result<Need, Error> {
-    let unreadable =
-        || Error::bug(format_args!("`guestlab --needs` printed `{line}`, which is not `NAME MODE`"));
-    let (name, mode) = line.split_once(' ').ok_or_else(unreadable)?;
-    let mode = Mode::from_str(mode, false).map_err(|_| unreadable())?;
-    Ok(Need { name: name.to_owned(), mode })
+    let parse = || {
+        let (name, mode) = line.split_once(' ')?;
+        Some(Need { name: name.to_owned(), mode: Mode::from_str(mode, false).ok()? })
+    };
+    parse().ok_or_else(|| {
+        Error::bug(format_args!("`guestlab --needs` printed `{line}`, which is not `NAME MODE`"))
+    })
 }
 
 #[cfg(test)]

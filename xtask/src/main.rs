@@ -1,7 +1,10 @@
 //! Guestlab's build tool: `cargo xtask COMMAND`.
 //!
-//! It depends on no other member of the workspace. Cargo and the `guestlab` binary are driven as
-//! processes, so that guests, host and tool can each be built with what suits them.
+//! It depends on no other member of the workspace. It runs cargo and the `guestlab` binary as processes, so that
+//! guests, host and tool are each built with their own compiler and options.
+//!
+//! Layers, from the top: `commands`; `bench`, `docs`, `fuzz`, `nested`, `scaffold`; `host`, `guests`; `toolchain`;
+//! `workspace`, `cargo`, `debian`; `base`, `error`.
 
 mod base;
 mod bench;
@@ -14,38 +17,30 @@ mod error;
 mod fuzz;
 mod guests;
 mod host;
-mod hush;
 mod nested;
 mod scaffold;
 mod toolchain;
 mod workspace;
 
-use std::any::Any;
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use base::output;
-use error::{Error, Status};
+use clap::Parser;
+use error::Status;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    let outcome = std::panic::catch_unwind(|| commands::dispatch(cli));
-    ExitCode::from(conclude(outcome))
-}
-
-/// Prints what is still to be said of an outcome, and returns the status of the process.
-fn conclude(outcome: Result<Result<Status, Error>, Box<dyn Any + Send>>) -> Status {
-    match outcome {
+    let status = match std::panic::catch_unwind(|| commands::dispatch(cli)) {
         Ok(Ok(status)) => status,
         Ok(Err(error)) => {
             output::error(&error);
             error.status()
         }
-        // The panic's own message has been printed by then.
+        // The panic's own message is on stderr already.
         Err(_) => {
             output::note("this is a bug in xtask; please report it with the message above");
             Status::BUG
         }
-    }
+    };
+    ExitCode::from(status)
 }

@@ -6,7 +6,6 @@ use alloc::{string::String, vec::Vec};
 pub use iced_x86::{Code, CpuidFeature, FlowControl, Instruction, Mnemonic, OpKind, Register};
 use iced_x86::{
     ConditionCode, Decoder, DecoderOptions, Formatter, InstructionInfoFactory, IntelFormatter, OpAccess,
-    OpKind,
 };
 
 use crate::state::CpuState;

@@ -40,7 +40,9 @@ impl Diagnosis {
                 Some(crash) => none(Halt::Crash(crash)),
                 None => none(halt),
             },
-            Halt::Interruption(interruption) => crashed(of_interruption(machine, *interruption, lacks_paging)),
+            Halt::Interruption(interruption) => {
+                crashed(of_interruption(machine, *interruption, lacks_paging))
+            }
             Halt::Crash(crash) => crashed(of_crash(machine, crash, lacks_paging)),
             halt => none(halt),
         }
@@ -68,9 +70,7 @@ pub fn evidence(
     // guest-rt maps each address to itself, and such a guest may have damaged its page tables.
     let foreign = registers.clone().filter(|_| machine.is_foreign());
     let translation = foreign.unwrap_or_else(CpuState::reset);
-    let read = |address, bytes: &mut [u8]| {
-        machine.read_linear(&translation, address, bytes) == bytes.len()
-    };
+    let read = |address, bytes: &mut [u8]| machine.read_linear(&translation, address, bytes) == bytes.len();
     let evidence = Evidence::take(origin, registers, machine.history(), read);
     let evidence = if culprit.is_some() { evidence.of_this_instruction() } else { evidence };
     evidence.with_timer(machine.is_timer_due())
@@ -159,11 +159,10 @@ fn unemulated(machine: &Machine, look: Look, registers: &CpuState) -> Crash {
         machine.kind_at(registers, access.address).is_some_and(|(_, kind)| kind != MemoryKind::Memory)
     };
     let reach = look.accesses(registers).into_iter().find(is_outside);
-    let reach = reach
-        .map(|access| (if access.writes { Direction::Out } else { Direction::In }, access.address));
+    let reach =
+        reach.map(|access| (if access.writes { Direction::Out } else { Direction::In }, access.address));
     let spot = look.spot;
-    let bad_stack =
-        bad_stack(machine, registers).filter(|_| reach.is_none() && spot.extension().is_none());
+    let bad_stack = bad_stack(machine, registers).filter(|_| reach.is_none() && spot.extension().is_none());
     if bad_stack.is_some() && machine.is_foreign() {
         // With exceptions of the hardware, KVM is left with a push that no instruction makes.
         let spot = Some(spot);

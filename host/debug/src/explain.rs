@@ -8,7 +8,7 @@ use guest_abi::port::Port;
 use guestlab_cpu::{Calls, Exit, Width};
 use guestlab_vmm::{Observer, foreign, pc::device_at};
 
-use crate::process::stderr::warn;
+use guestlab_process::stderr::warn;
 
 /// The most bytes of explanations that are written.
 const MOST: u64 = 64 << 20;
@@ -145,7 +145,7 @@ fn meaning(port: Port) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kvm::Values;
+    use guestlab_cpu::Values;
 
     #[test]
     fn explanations_have_an_end_which_is_said_once() {

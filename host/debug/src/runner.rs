@@ -1,9 +1,8 @@
 //! Runners: the ways to drive a machine. It runs freely, under gdb, or instruction by instruction.
 
 use guestlab_cpu::EngineError;
+use guestlab_runlog::event::VmProfile;
 use guestlab_vmm::{Console, Halt, Machine, Stop};
-
-use crate::runlog::event::VmProfile;
 
 /// A watch over a machine whose clock can be stopped while a person thinks.
 pub trait Watch: Stop {

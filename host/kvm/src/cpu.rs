@@ -7,7 +7,7 @@ use guestlab_cpu::{
 };
 
 use crate::{
-    Shared,
+    Announcer, Kvm,
     debug::{MAX_POINTS, Pace, SINGLE_STEP},
     step::Stepper,
     vcpu::Vcpu,
@@ -16,7 +16,8 @@ use crate::{
 /// One VM with its one vCPU.
 pub(crate) struct KvmCpu {
     vcpu: Vcpu,
-    shared: Arc<Shared>,
+    /// Not the device: it must close when the engine goes, so that no VM can be created after that.
+    calls: Announcer,
     points: Vec<Breakpoint>,
     stepper: Stepper,
     /// The last run was a single step.
@@ -28,10 +29,10 @@ pub(crate) struct KvmCpu {
 }
 
 impl KvmCpu {
-    pub(crate) fn new(shared: &Arc<Shared>, memory: &MemoryPlan) -> Result<Self, EngineError> {
+    pub(crate) fn new(device: &Kvm, memory: &MemoryPlan) -> Result<Self, EngineError> {
         Ok(Self {
-            vcpu: Vcpu::new(shared, memory)?,
-            shared: Arc::clone(shared),
+            vcpu: Vcpu::new(device, memory)?,
+            calls: device.calls.clone(),
             points: Vec::new(),
             stepper: Stepper::default(),
             is_stepping: false,
@@ -117,10 +118,10 @@ impl Cpu for KvmCpu {
         if self.vcpu.is_new() {
             let (mode, ip, stack) = (state.mode().name(), state.instruction(), state.stack());
             let purpose = format_args!("segments and control registers for {mode} mode");
-            self.shared.calls.call("KVM_SET_SREGS", purpose);
+            self.calls.call("KVM_SET_SREGS", purpose);
             let purpose =
                 format_args!("the first instruction at {ip:#x}, the stack at {stack:#x}, interrupts off");
-            self.shared.calls.call("KVM_SET_REGS", purpose);
+            self.calls.call("KVM_SET_REGS", purpose);
         }
         (self.stepper, self.is_stepping) = (Stepper::default(), false);
         (self.wants_window, self.is_queued) = (false, false);

@@ -53,10 +53,7 @@ pub use access::Access;
 const PARAVIRTUAL_LEAVES: std::ops::RangeInclusive<u32> = 0x4000_0000..=0x4000_00FF;
 
 /// The open KVM device (KVM API, 4. "API description", system ioctls).
-pub struct Kvm(Arc<Shared>);
-
-/// The parts of the device that its vCPUs share.
-pub(crate) struct Shared {
+pub struct Kvm {
     kvm: kvm_ioctls::Kvm,
     cpuid: CpuId,
     calls: Announcer,
@@ -108,7 +105,7 @@ impl Kvm {
         cpuid.retain(|entry| !PARAVIRTUAL_LEAVES.contains(&entry.function));
         cpuid.as_mut_slice().iter_mut().for_each(hide_interrupt_controller);
         vcpu::install_kick_handler().map_err(|source| OpenError::Call { call: "sigaction", source })?;
-        Ok(Self(Arc::new(Shared { kvm, cpuid, calls, after_reset: OnceLock::new() })))
+        Ok(Self { kvm, cpuid, calls, after_reset: OnceLock::new() })
     }
 }
 
@@ -118,7 +115,7 @@ impl Engine for Kvm {
     }
 
     fn create(&self, memory: &MemoryPlan) -> Result<Box<dyn Cpu>, EngineError> {
-        Ok(Box::new(cpu::KvmCpu::new(&self.0, memory)?))
+        Ok(Box::new(cpu::KvmCpu::new(self, memory)?))
     }
 
     fn runs(&self, mode: CpuMode) -> Result<bool, EngineError> {
@@ -130,7 +127,7 @@ impl Engine for Kvm {
     }
 }
 
-impl Shared {
+impl Kvm {
     /// Returns the system registers that all vCPUs have when they are new. `new` is one of them.
     fn after_reset(&self, new: &VcpuFd) -> Result<kvm_sregs, EngineError> {
         if let Some(registers) = self.after_reset.get() {

@@ -5,7 +5,7 @@ use guestlab_cpu::{CpuState, EngineError, Exit, Stepped};
 use crate::vcpu::Vcpu;
 
 #[derive(Default)]
-pub(crate) struct Stepper;
+pub(crate) struct Stepper {}
 
 impl Stepper {
     pub(crate) fn begin(&mut self, _: &mut Vcpu, _: CpuState, _: bool) -> Result<(), EngineError> {

@@ -27,7 +27,7 @@ fn tiny(kvm: &Kvm, mode: CpuMode, code: &[u8]) -> Result<KvmCpu, EngineError> {
         CpuMode::Paged => one_large_page(),
         CpuMode::Long => four_levels(PAGE_SIZE),
     };
-    let mut cpu = KvmCpu::new(&kvm.0, &MemoryPlan::below(u64::from(PAGE_SIZE + FOUR_LEVELS_SIZE)))?;
+    let mut cpu = KvmCpu::new(kvm, &MemoryPlan::below(u64::from(PAGE_SIZE + FOUR_LEVELS_SIZE)))?;
     for (address, bytes) in [(0, code), (PAGE_SIZE.into(), &tables)] {
         cpu.memory_mut().write(address, bytes).map_err(|source| EngineError::Call {
             call: "a write to the memory of a tiny guest",
@@ -52,7 +52,7 @@ fn exit(cpu: &mut KvmCpu, until: Until) -> Result<Exit, EngineError> {
 pub(crate) fn runs(kvm: &Kvm, mode: CpuMode) -> Result<bool, EngineError> {
     let purpose =
         format_args!("first a guest of one instruction, to see whether {} mode works here", mode.name());
-    kvm.0.calls.call("probe", purpose);
+    kvm.calls.call("probe", purpose);
     Ok(matches!(exit(&mut tiny(kvm, mode, &HLT)?, Until::Exit)?, Exit::Halt { .. }))
 }
 

@@ -9,13 +9,13 @@ use std::{
     },
 };
 
-use guestlab_cpu::{CpuState, EngineError, Exit, FpuState, GuestMemory, Kick, MemoryPlan, state::seg, walk};
+use guestlab_cpu::{CpuState, EngineError, Exit, FpuState, GuestMemory, Kick, MemoryPlan, state::seg};
 use kvm_bindings::{Msrs, kvm_interrupt, kvm_sregs, kvm_userspace_memory_region, kvm_vcpu_events};
 use kvm_ioctls::{VcpuFd, VmFd};
 
 use crate::{
-    Shared,
-    debug::{MAX_POINTS, Pace, TRAP_FLAG},
+    Kvm,
+    debug::{Pace, TRAP_FLAG},
     exit::{self, RawExit},
     memory::Memory,
     regs, request,
@@ -53,23 +53,23 @@ pub(crate) struct Vcpu {
 
 impl Vcpu {
     /// Creates a VM with this memory, and its vCPU in the state after reset.
-    pub(crate) fn new(shared: &Shared, plan: &MemoryPlan) -> Result<Self, EngineError> {
-        let calls = &shared.calls;
+    pub(crate) fn new(device: &Kvm, plan: &MemoryPlan) -> Result<Self, EngineError> {
+        let calls = &device.calls;
         let size: u64 = plan.ranges.iter().map(|range| range.end - range.start).sum();
         calls.call("mmap", format_args!("{size:#x} bytes of host memory, all zero, for the guest"));
         let memory = Memory::new(plan)?;
         calls.call("KVM_CREATE_VM", format_args!("an empty VM: no memory, no CPU"));
-        let vm = create_vm(shared)?;
+        let vm = create_vm(device)?;
         let purpose = format_args!("three pages that KVM needs for itself on some Intel processors");
         calls.call("KVM_SET_TSS_ADDR", purpose);
         vm.set_tss_address(TSS_ADDRESS).map_err(call("KVM_SET_TSS_ADDR"))?;
-        register_memory(shared, &vm, &memory)?;
+        register_memory(device, &vm, &memory)?;
         let purpose = format_args!("the VM's one CPU, in its state after reset, and its run structure");
         calls.call("KVM_CREATE_VCPU", purpose);
         let mut fd = vm.create_vcpu(0).map_err(call("KVM_CREATE_VCPU"))?;
         calls.call("KVM_SET_CPUID2", format_args!("the guest sees the features that this CPU and KVM have"));
-        fd.set_cpuid2(&shared.cpuid).map_err(call("KVM_SET_CPUID2"))?;
-        let template = shared.after_reset(&fd)?;
+        fd.set_cpuid2(&device.cpuid).map_err(call("KVM_SET_CPUID2"))?;
+        let template = device.after_reset(&fd)?;
         let kicker = Arc::new(Kicker::new(&mut fd));
         Ok(Self {
             fd,
@@ -264,36 +264,6 @@ impl Vcpu {
             }),
         }
     }
-
-    /// Returns, as bits, those of some points that the guest itself has set in its debug registers.
-    #[cfg(feature = "steps")]
-    pub(crate) fn own_points(&self, points: u8) -> Result<u64, EngineError> {
-        let dr7 = self.fd.get_debug_regs().map_err(call("KVM_GET_DEBUGREGS"))?.dr7;
-        let enabled = (0..MAX_POINTS).filter(|index| dr7 >> (2 * index) & 0b11 != 0);
-        Ok(enabled.fold(0, |all, index| all | 1 << index) & u64::from(points))
-    }
-
-    /// Returns the flags that `syscall` clears (the register SFMASK), or 0 without such a register.
-    #[cfg(feature = "steps")]
-    pub(crate) fn syscall_mask(&self) -> Result<u64, EngineError> {
-        const SFMASK: usize = 3;
-        let mut msrs = entries(&regs::msrs(&guestlab_cpu::Msrs::default())[SFMASK..=SFMASK]);
-        let read = self.fd.get_msrs(&mut msrs).map_err(call("KVM_GET_MSRS"))?;
-        Ok(msrs.as_slice().first().filter(|_| read == 1).map_or(0, |entry| entry.data))
-    }
-
-    /// Copies memory from a linear address of a CPU with these registers. Returns the number of bytes before the first
-    /// one that is not there.
-    #[cfg(feature = "steps")]
-    pub(crate) fn read_linear(&self, registers: &CpuState, address: u64, buffer: &mut [u8]) -> usize {
-        walk::read_linear(registers, &self.memory, address, buffer)
-    }
-
-    /// Returns the guest-physical address of a linear one.
-    #[cfg(feature = "steps")]
-    pub(crate) fn physical(&self, registers: &CpuState, address: u64) -> Option<u64> {
-        walk::physical(registers, &self.memory, address)
-    }
 }
 
 /// A handle that makes [`Vcpu::run`] return.
@@ -348,9 +318,9 @@ impl Kick for Kicker {
         // set. The kernel reads the byte, too, so that it is written atomically.
         let Some(immediate_exit) = (unsafe { target.immediate_exit.as_ref() }) else { return };
         immediate_exit.store(1, Ordering::SeqCst);
-        if target.thread != 0 {
+        if let (1.., Ok(process)) = (target.thread, libc::pid_t::try_from(std::process::id())) {
             // SAFETY: a signal to a thread of this process; where the thread is gone, the call fails.
-            unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), target.thread, kick_signal()) };
+            unsafe { libc::syscall(libc::SYS_tgkill, process, target.thread, kick_signal()) };
         }
     }
 }
@@ -380,11 +350,11 @@ pub(crate) fn install_kick_handler() -> io::Result<()> {
 }
 
 /// Registers all memory, one slot for each region.
-fn register_memory(shared: &Shared, vm: &VmFd, memory: &Memory) -> Result<(), EngineError> {
+fn register_memory(device: &Kvm, vm: &VmFd, memory: &Memory) -> Result<(), EngineError> {
     for (slot, region) in (0..).zip(memory.regions()) {
         let (start, end) = (region.guest_address, region.guest_address + region.len);
         let purpose = format_args!("our memory becomes the guest's, from {start:#x} to {end:#x}");
-        shared.calls.call("KVM_SET_USER_MEMORY_REGION", purpose);
+        device.calls.call("KVM_SET_USER_MEMORY_REGION", purpose);
         let region = kvm_userspace_memory_region {
             slot,
             flags: 0,
@@ -400,16 +370,16 @@ fn register_memory(shared: &Shared, vm: &VmFd, memory: &Memory) -> Result<(), En
 }
 
 /// Creates a VM. The call takes the kernel a while; a signal in between is not a reason to give up.
-fn create_vm(shared: &Shared) -> Result<VmFd, EngineError> {
+fn create_vm(device: &Kvm) -> Result<VmFd, EngineError> {
     loop {
-        match shared.kvm.create_vm() {
+        match device.kvm.create_vm() {
             Err(error) if error.errno() == libc::EINTR => {}
             outcome => return outcome.map_err(call("KVM_CREATE_VM")),
         }
     }
 }
 
-fn entries(entries: &[kvm_bindings::kvm_msr_entry]) -> Msrs {
+pub(crate) fn entries(entries: &[kvm_bindings::kvm_msr_entry]) -> Msrs {
     Msrs::from_entries(entries).expect("fewer entries than there may be")
 }
 

@@ -43,27 +43,6 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     }
 }
 
-/// The size of the longest line that is read, in bytes. A parsed line of JSON may take sixteen times as much memory.
-const MAX_LINE_SIZE: u64 = 4 << 20;
-
-/// Returns the complete lines of a reader without their ends, each with its number, from 1. Leaves out text after the
-/// end of the last line, because it was cut off.
-pub fn lines(mut from: impl BufRead) -> impl Iterator<Item = (usize, io::Result<Vec<u8>>)> {
-    let mut next = move || {
-        let mut line = Vec::new();
-        let len = from.by_ref().take(MAX_LINE_SIZE).read_until(b'\n', &mut line)? as u64;
-        match line.pop() {
-            Some(b'\n') => Ok(Some(line)),
-            Some(_) if len == MAX_LINE_SIZE => {
-                let message = format!("the line has {} MiB or more", MAX_LINE_SIZE >> 20);
-                Err(io::Error::new(io::ErrorKind::InvalidData, message))
-            }
-            _ => Ok(None),
-        }
-    };
-    (1..).map_while(move |number| Some((number, next().transpose()?)))
-}
-
 fn too_large(limit: u64) -> io::Error {
     let message = format!("it has more than {} MiB", limit >> 20);
     io::Error::new(io::ErrorKind::FileTooLarge, message)
@@ -132,20 +111,6 @@ mod tests {
         assert!(read(Path::new("/dev/zero"), 4).is_err());
         fs::write(&path, b"\xFF").expect("written");
         assert!(read_text(&path, 4).is_err());
-    }
-
-    #[test]
-    fn lines_are_whole_and_not_endless() {
-        let read = |bytes: &[u8]| -> Vec<(usize, Option<Vec<u8>>)> {
-            lines(bytes).map(|(number, line)| (number, line.ok())).take(3).collect()
-        };
-        assert_eq!(read(b"one\n\nthr"), [(1, Some(b"one".into())), (2, Some(Vec::new()))]);
-        assert!(read(b"").is_empty() && read(b"cut off").is_empty());
-        let size = usize::try_from(MAX_LINE_SIZE).expect("small");
-        let long =
-            [b"one\n".to_vec(), vec![b'x'; size - 1], b"\n".to_vec(), vec![b'x'; size], b"\n".to_vec()];
-        let long = read(&long.concat());
-        assert_eq!((long[1].1.as_ref().map(Vec::len), &long[2]), (Some(size - 1), &(3, None)));
     }
 
     #[test]

@@ -2,10 +2,13 @@
 
 use std::fmt;
 
-use crate::{
-    lab::{exchange, schedule::ScheduleSpec},
-    runlog::{recording::Options, story::Run},
-};
+use crate::{line::Run, recording::Options};
+
+/// The guest that produces if no other is named.
+pub const PRODUCER: &str = "guest-producer";
+
+/// The guest that consumes if no other is named.
+pub const CONSUMER: &str = "guest-consumer";
 
 /// A command line. As text it is quoted for a shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,16 +58,12 @@ impl CommandLine {
         let other = |name: &String, default: &str| (name != default).then(|| name.clone());
         let many = |number: usize| (number != 1).then_some(number);
         // A written schedule ends the run by itself, unless another number is asked for.
-        let written = match run.schedule.parse() {
-            Ok(ScheduleSpec::String(turns)) => {
-                Some(turns.split_whitespace().map(str::len).sum::<usize>() as u64)
-            }
-            _ => None,
-        };
+        let written = run.schedule.strip_prefix("string:");
+        let written = written.map(|turns| turns.split_whitespace().map(str::len).sum::<usize>() as u64);
         let turns = run.turns.filter(|&turns| Some(turns) != written);
         Self::run(["prodcons".to_owned()])
-            .maybe("--producer", other(producer, exchange::PRODUCER))
-            .maybe("--consumer", other(consumer, exchange::CONSUMER))
+            .maybe("--producer", other(producer, PRODUCER))
+            .maybe("--consumer", other(consumer, CONSUMER))
             .maybe("--producers", many(*producers))
             .maybe("--consumers", many(*consumers))
             .maybe("--produce", *produce)

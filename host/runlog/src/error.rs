@@ -1,11 +1,12 @@
-//! What can be wrong with a file that is to tell a run.
+//! Errors of files that hold a run.
 
-use std::{io, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
-/// A file does not tell a run.
-#[derive(Debug, thiserror::Error)]
-#[error("{}{}: {problem}", path.display(), line.map_or(String::new(), |line| format!(", line {line}")))]
-pub struct StoryError {
+/// A file does not hold a run, or not the recording of one.
+#[derive(Debug)]
+pub struct Error {
+    /// What was expected in the file.
+    pub kind: Kind,
     /// The file.
     pub path: PathBuf,
     /// The line, from 1.
@@ -14,33 +15,119 @@ pub struct StoryError {
     pub problem: Problem,
 }
 
-/// What is wrong.
+/// What a file is expected to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The events of a run, in a recording or in the output of `--format jsonl`.
+    Run,
+    /// A recording.
+    Recording,
+}
+
+impl std::error::Error for Error {}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, path, line, problem } = self;
+        if *kind == Kind::Recording {
+            f.write_str("recording ")?;
+        }
+        write!(f, "{}", path.display())?;
+        line.map_or(Ok(()), |line| write!(f, ", line {line}"))?;
+        write!(f, ": {problem}")
+    }
+}
+
+/// The reason why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     /// The file cannot be read.
     #[error("cannot read it: {0}")]
     Read(io::Error),
-    /// There is nothing of a run in it.
+    /// The file has no line of a run.
     #[error(
         "no run is told in it: `cargo xtask run ... --record FILE` or `--format jsonl` makes such a file"
     )]
     Nothing,
-    /// A line that is none of a run's.
+    /// The file is not a recording.
+    #[error("not a recording; `cargo xtask run prodcons --record FILE` makes one")]
+    NoRecording,
+    /// The recording has another format.
+    #[error("its format has version {found}, and this host knows {known}")]
+    Version {
+        /// The version in the file.
+        found: String,
+        /// The version of this host.
+        known: u32,
+    },
+    /// The file ends before the run begins.
+    #[error("{0} is missing: the file was cut off, or the run was stopped before it began")]
+    Missing(&'static str),
+    /// A line is not one of a run.
     #[error("not a line that tells of a run: {0}")]
     Json(String),
-    /// A line that does not go with those before it.
+    /// A line is not one of a recording.
+    #[error("not a line of a recording, edited perhaps: {0}")]
+    RecordedJson(String),
+    /// A line contradicts those before it.
     #[error("it contradicts the lines before it, edited perhaps: {0}")]
     Contradiction(&'static str),
-    /// More items than can be counted.
+    /// The run has more items than can be counted.
     #[error("more than 4294967295 items: no view, report or comparison keeps so many")]
     TooManyItems,
-    /// More turns than are kept of a run that is watched.
+    /// A run that is watched has more turns than are kept.
     #[error("a view keeps every turn, and {0} are the most; without a view there is no such limit")]
     TooLong(usize),
+    /// The recording was made with another guest ABI.
+    #[error(
+        "it was made with guest ABI {abi}, and this host has {}: only the same can be compared",
+        guest_abi::VERSION
+    )]
+    Abi {
+        /// The version in the recording.
+        abi: String,
+    },
+    /// The recording was made with another image.
+    #[error(
+        "VM {vm} ran {name} with sha256 {recorded}, and the image here has {here}: only the same can be compared"
+    )]
+    Image {
+        /// The VM's number.
+        vm: u32,
+        /// The image's name.
+        name: String,
+        /// The hash in the recording.
+        recorded: String,
+        /// The hash of the image here.
+        here: String,
+    },
 }
 
 impl Problem {
     pub(crate) fn json(source: &serde_json::Error) -> Self {
-        Self::Json(crate::runlog::recording::json_problem(source))
+        Self::Json(json_problem(source))
     }
+
+    pub(crate) fn recorded_json(source: &serde_json::Error) -> Self {
+        Self::RecordedJson(json_problem(source))
+    }
+}
+
+/// The error of a line of JSON, without the line's number, which is always 1.
+fn json_problem(source: &serde_json::Error) -> String {
+    let text = source.to_string();
+    let place = format!(" at line {} column {}", source.line(), source.column());
+    text.strip_suffix(&place).map_or(text.clone(), |text| format!("{text}, column {}", source.column()))
+}
+
+/// A file that a run was to leave cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the {what} {}: {source}", path.display())]
+pub struct WriteError {
+    /// What the file is, for example a recording.
+    pub what: &'static str,
+    /// The file.
+    pub path: PathBuf,
+    /// The system's own error.
+    pub source: io::Error,
 }

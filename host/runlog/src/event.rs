@@ -8,16 +8,9 @@ use log::Level;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
-    debug::crash_report::Report,
-    output::visible_line,
-    runlog::{
-        conduct::{Habit, Record},
-        ring_check::States,
-    },
-    vmm::{
-        hypercall,
-        stats::{ExitStats, JsonRow},
-    },
+    conduct::{Habit, Record},
+    ring_check::States,
+    text::visible_line,
 };
 
 /// An event. As JSON it is one object whose `event` field says which.
@@ -48,7 +41,7 @@ pub enum Event<'a> {
     /// How many instructions guests executed, and in which functions.
     Profile(ProfileEvent),
     /// Where the exits and the time of a run went. Times differ from run to run.
-    Stats(StatsEvent<'a>),
+    Stats(StatsEvent),
 }
 
 /// See [`Event::Run`].
@@ -117,14 +110,6 @@ pub struct Log<'a> {
     pub target: &'a str,
     /// The record itself.
     pub message: &'a str,
-}
-
-impl<'a> Log<'a> {
-    /// The event of a guest's record.
-    pub fn new(vm: u32, name: &'a str, record: hypercall::Record<'a>) -> Self {
-        let hypercall::Record { level, target, message } = record;
-        Self { vm, name, level, target, message }
-    }
 }
 
 /// See [`Event::Turn`].
@@ -199,7 +184,60 @@ pub struct CrashEvent<'a> {
     pub states: Option<&'a States>,
     /// What else can be said.
     #[serde(flatten)]
-    pub report: Option<Report>,
+    pub report: Option<CrashDetails>,
+}
+
+/// The details of a crash: the state in which the host found the guest's CPU.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CrashDetails {
+    /// The CPU mode's name.
+    pub mode: &'static str,
+    /// The code around the instruction at which the guest stopped.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub instructions: Vec<Instruction>,
+    /// The registers by name, in the order in which people read them.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_map")]
+    pub registers: Vec<(&'static str, u64)>,
+    /// The calls, the innermost first.
+    pub backtrace: Vec<Frame>,
+    /// The number of calls that were left out at the end.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub more_calls: usize,
+    /// The last exits, in words.
+    pub exits: Vec<String>,
+}
+
+/// An instruction of a guest's code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Instruction {
+    /// Its address.
+    pub address: u64,
+    /// Its assembly text.
+    pub text: String,
+    /// True for the instruction at which the guest stopped.
+    pub here: bool,
+}
+
+/// A call of a backtrace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Frame {
+    /// The address at which the calling function continues; for the first frame, the address of the instruction.
+    pub address: u64,
+    /// The function.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
+    /// The source file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The line, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// The column, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+    /// The number of equal calls that follow each other.
+    #[serde(skip_serializing_if = "is_one")]
+    pub times: usize,
 }
 
 /// A place in a guest's source.
@@ -346,21 +384,54 @@ pub struct Dropped<'a> {
 
 /// See [`Event::Stats`].
 #[derive(Debug, Serialize)]
-pub struct StatsEvent<'a> {
+pub struct StatsEvent {
     /// The VMs in order.
-    pub vms: Vec<VmStats<'a>>,
+    pub vms: Vec<VmStats>,
 }
 
 /// One VM's statistics.
-#[derive(Debug, Serialize)]
-pub struct VmStats<'a> {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VmStats {
     /// The VM's number.
     pub vm: u32,
     /// The guest's name.
-    pub name: &'a str,
+    pub name: String,
     /// Its exits.
-    #[serde(serialize_with = "stats_rows", rename = "exits")]
-    pub stats: &'a ExitStats,
+    pub exits: Vec<StatsRow>,
+}
+
+/// One kind of exit. Times are in microseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StatsRow {
+    /// The kind.
+    pub reason: String,
+    /// The port, for a port access.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// `in` or `out`, for a port access.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<String>,
+    /// The size in bytes, for a port access.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u8>,
+    /// The number of such exits.
+    pub count: u64,
+    /// The time in the guest that ended with such an exit.
+    pub guest_us: f64,
+    /// The time in which the host handled these exits.
+    pub host_us: f64,
+}
+
+/// For example `out 0xf4, 32-bit`, or `hlt`.
+impl fmt::Display for StatsRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.direction, self.port, self.size) {
+            (Some(direction), Some(port), Some(size)) => {
+                write!(f, "{direction:<3} {port:#x}, {}-bit", 8 * u32::from(size))
+            }
+            _ => f.write_str(&self.reason),
+        }
+    }
 }
 
 /// See [`Event::Profile`].
@@ -411,10 +482,6 @@ pub struct FunctionProfile {
     pub instructions: u64,
 }
 
-fn stats_rows<S: Serializer>(stats: &ExitStats, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(stats.rows().map(JsonRow::from))
-}
-
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
 fn role_name<S: Serializer>(role: &Role, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(role.name())
@@ -437,4 +504,18 @@ fn is_true(value: &bool) -> bool {
 
 fn lossy_text<S: Serializer>(text: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&String::from_utf8_lossy(text))
+}
+
+fn as_map<S: Serializer>(registers: &[(&'static str, u64)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(registers.iter().copied())
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_one(number: &usize) -> bool {
+    *number == 1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }

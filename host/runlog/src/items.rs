@@ -6,7 +6,7 @@ use guest_abi::{
     transition::Role,
 };
 
-use super::{line::Moved, story::Problem};
+use crate::{error::Problem, line::Moved};
 
 /// An item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

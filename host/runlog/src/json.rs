@@ -5,19 +5,19 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::{Serializer, ser::Formatter};
 
-use super::text::is_hidden;
+use crate::text::is_hidden;
 
 /// Writes a value as JSON, on one line.
 ///
 /// # Errors
 ///
 /// The writer's.
-pub(crate) fn write(writer: impl Write, value: &impl Serialize) -> io::Result<()> {
+pub fn write(writer: impl Write, value: &impl Serialize) -> io::Result<()> {
     value.serialize(&mut Serializer::with_formatter(writer, Visible)).map_err(io::Error::from)
 }
 
 /// A value as JSON, on one line.
-pub(crate) fn text(value: &impl Serialize) -> String {
+pub fn text(value: &impl Serialize) -> String {
     let mut bytes = Vec::new();
     match write(&mut bytes, value) {
         Ok(()) => String::from_utf8_lossy(&bytes).into_owned(),

@@ -5,24 +5,28 @@ use std::{
     io::{self, Write},
 };
 
-use super::json;
-use crate::output::{Sink, Utf8Stream};
-use crate::runlog::event::{Console, CrashEvent, Event, ExitEvent, ScreenEvent};
+use crate::{
+    event::{Console, CrashEvent, Event, ExitEvent, ScreenEvent},
+    json,
+    sink::Sink,
+    text::Utf8Stream,
+};
 
 /// Writes events as JSON lines.
-pub(crate) struct JsonLines<W> {
+pub struct JsonLines<W> {
     writer: W,
     quiet: bool,
     consoles: BTreeMap<u32, Utf8Stream>,
 }
 
 impl<W: Write + Send> JsonLines<W> {
-    pub(crate) fn new(writer: W, quiet: bool) -> Self {
+    /// Writes to `writer`; `quiet` leaves out the turns and the beginning.
+    pub fn new(writer: W, quiet: bool) -> Self {
         Self { writer, quiet, consoles: BTreeMap::new() }
     }
 
     /// What is written to.
-    pub(crate) fn writer(&self) -> &W {
+    pub fn writer(&self) -> &W {
         &self.writer
     }
 
@@ -78,7 +82,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::runlog::event::{Account, Audit, End, Exits, Turn};
+    use crate::event::{Account, Audit, End, Exits, Turn};
 
     fn lines(quiet: bool, events: &[Event<'_>]) -> String {
         let mut bytes = Vec::new();

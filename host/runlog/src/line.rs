@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use guest_abi::{ring::Capacity, transition::Role};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::runlog::{
-    event::{Account, Finding},
+use crate::{
+    event::{Account, Finding, VmStats},
     recording::Options,
     ring_check::States,
 };
@@ -52,7 +52,7 @@ pub(crate) enum Line {
     Other,
 }
 
-/// How a run begins: see [`event::Run`](crate::runlog::event::Run).
+/// How a run begins: see [`event::Run`](crate::event::Run).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Run {
     /// The experiment's name.
@@ -148,7 +148,7 @@ pub struct Output {
     pub text: String,
 }
 
-/// How a guest ended that ended other than it should: see [`CrashEvent`](crate::runlog::event::CrashEvent).
+/// How a guest ended that ended other than it should: see [`CrashEvent`](crate::event::CrashEvent).
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Crash {
     /// The VM's number.
@@ -196,7 +196,7 @@ impl Crash {
     }
 }
 
-/// How a run ended: see [`event::End`](crate::runlog::event::End).
+/// How a run ended: see [`event::End`](crate::event::End).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct End {
     /// The number of turns that were finished.
@@ -220,7 +220,7 @@ fn by_vm<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u32, Exi
     texts.into_iter().map(number).collect()
 }
 
-/// How a guest that ran alone ended: see [`ExitEvent`](crate::runlog::event::ExitEvent).
+/// How a guest that ran alone ended: see [`ExitEvent`](crate::event::ExitEvent).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Exited {
     /// The VM's number.
@@ -233,7 +233,7 @@ pub struct Exited {
     pub(crate) exits: ExitCounts,
 }
 
-/// What of a guest's text is missing: see [`event::Dropped`](crate::runlog::event::Dropped).
+/// What of a guest's text is missing: see [`event::Dropped`](crate::event::Dropped).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Dropped {
     /// The VM's number.
@@ -246,33 +246,3 @@ pub struct Dropped {
 
 /// A VM's exits: by kind, and `total`.
 pub type ExitCounts = BTreeMap<String, u64>;
-
-/// One VM's statistics.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct VmStats {
-    /// The VM's number.
-    pub vm: u32,
-    /// The guest's name.
-    pub name: String,
-    /// Its exits.
-    pub exits: Vec<StatsRow>,
-}
-
-/// One kind of exit. Times are in microseconds.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct StatsRow {
-    /// The kind.
-    pub reason: String,
-    /// The port, for a port access.
-    pub port: Option<u16>,
-    /// `in` or `out`, for a port access.
-    pub direction: Option<String>,
-    /// The size in bytes, for a port access.
-    pub size: Option<u8>,
-    /// How often it happened.
-    pub count: u64,
-    /// The time in the guest that ended with such an exit.
-    pub guest_us: f64,
-    /// The time that the host took to serve them.
-    pub host_us: f64,
-}

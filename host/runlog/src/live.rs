@@ -5,11 +5,12 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::story::{Problem, Story};
 use crate::{
-    lab::error::Error,
-    output::{JsonLines, Sink},
-    runlog::event::Event,
+    error::{Problem, WriteError},
+    event::Event,
+    jsonl::JsonLines,
+    sink::Sink,
+    story::Story,
 };
 
 /// Who is told.
@@ -77,7 +78,7 @@ impl<'a, L: Listener> Narrator<'a, L> {
 }
 
 impl<L: Listener> Sink for Narrator<'_, L> {
-    fn prepare(&mut self) -> Result<(), Error> {
+    fn prepare(&mut self) -> Result<(), WriteError> {
         self.next.prepare()
     }
 
@@ -125,7 +126,7 @@ impl<L: Listener> Write for Teller<L> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{output::Silence, runlog::event::Console};
+    use crate::{event::Console, sink::Silence};
 
     #[test]
     fn a_character_that_comes_in_bytes_is_told_as_one() {

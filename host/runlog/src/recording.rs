@@ -4,13 +4,9 @@
 //! and then come the events of every turn, of a crash, and of the end. A run that was killed leaves a
 //! recording without an end, and perhaps with half a line as its last; what is whole counts.
 
-use std::{
-    io::{self, BufRead, Write},
-    path::{Path, PathBuf},
-};
+use std::io::{self, BufRead};
 
 use guest_abi::{
-    mailbox::Quota,
     mode::CpuMode,
     ring::{Capacity, MAX_CAPACITY},
     transition::Role,
@@ -18,17 +14,10 @@ use guest_abi::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use crate::runlog::json;
 use crate::{
-    cli::values::{is_guest_name, parse_mode},
-    lab::{
-        error::Error,
-        exchange::Plan,
-        schedule::{Schedule, ScheduleSpec, vm_name},
-    },
-    output::{self, Sink},
-    process::{files, output_file::OutputFile},
-    runlog::event::{Account, CrashEvent, End, Event, Finding, Guest, Turn},
+    error::Problem,
+    event::{Account, CrashEvent, End, Finding, Guest, Turn},
+    lines::lines,
 };
 
 /// The `event` of the first line.
@@ -36,9 +25,6 @@ const HEADER: &str = "recording";
 
 /// The version of the format.
 const VERSION: u32 = 1;
-
-/// The largest recording that is read, in bytes.
-const MAX_FILE_SIZE: u64 = 4 << 30;
 
 /// The first line of a recording.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +41,7 @@ pub struct Header {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
-    /// The producers' image, as [`Source::written`](crate::vmm::image::Source::written) has it.
+    /// The producers' image, a path or a guest's name.
     pub producer: String,
     /// The consumers' image, likewise.
     pub consumer: String,
@@ -76,36 +62,23 @@ pub struct Options {
     pub max_exits: Option<u64>,
 }
 
-impl Options {
-    /// The options of a run.
-    pub fn of(Plan { guests, limits, .. }: &Plan) -> Self {
-        let items = |quota| match quota {
-            Quota::Random => None,
-            Quota::Items(items) => Some(items),
-        };
-        Self {
-            producer: guests.producer.written(),
-            consumer: guests.consumer.written(),
-            producers: guests.producers,
-            consumers: guests.consumers,
-            produce: items(guests.orders.produce),
-            consume: items(guests.orders.consume),
-            mode: guests.mode.map(|mode| mode.name().to_owned()),
-            memory: guests.memory,
-            max_exits: limits.max_exits,
-        }
+impl Header {
+    /// The header of a run with these options.
+    pub fn new(options: Options) -> Self {
+        Self { event: HEADER.into(), version: VERSION, options }
     }
+}
 
+impl Options {
     /// The mode that was asked for.
     pub fn mode(&self) -> Option<CpuMode> {
-        parse_mode(self.mode.as_deref()?).ok()
+        self.mode.as_deref()?.parse().ok()
     }
 
     /// Whether the numbers are such as a run can have.
     fn is_sound(&self) -> bool {
         let quota = |items: Option<u32>| items.is_none_or(|items| items <= MAX_CAPACITY);
         let vms = 1..=16;
-        // A path, or a guest's name: see Source::written.
         let source = |text: &str| text.contains('/') || is_guest_name(text);
         source(&self.producer)
             && source(&self.consumer)
@@ -124,7 +97,7 @@ pub struct RecordedRun {
     event: String,
     experiment: String,
     /// The schedule, as written.
-    pub schedule: ScheduleSpec,
+    pub schedule: String,
     /// The guest ABI of the host that recorded.
     pub abi: String,
     /// The seed of all chance.
@@ -314,103 +287,6 @@ impl RecordedEnd {
     }
 }
 
-/// A sink that writes a recording and hands every event on.
-///
-/// The file is made when the run begins. Each line is written at once and whole, the first two
-/// together: whenever the process is killed, there is no recording yet, or all that happened before (see
-/// [`OutputFile::stream`]).
-pub struct Recorder<'a> {
-    path: PathBuf,
-    header: Header,
-    file: Option<OutputFile>,
-    /// Whether it has begun.
-    begun: bool,
-    /// Why it could not be written.
-    failure: Option<io::Error>,
-    next: &'a mut dyn Sink,
-}
-
-impl<'a> Recorder<'a> {
-    /// The recorder of a run, to a file.
-    pub fn new(path: &Path, plan: &Plan, next: &'a mut dyn Sink) -> Self {
-        let header = Header { event: HEADER.into(), version: VERSION, options: Options::of(plan) };
-        Self { path: path.into(), header, file: None, begun: false, failure: None, next }
-    }
-
-    /// The same, to a file that was begun already.
-    #[must_use]
-    pub fn through(self, file: OutputFile) -> Self {
-        Self { file: Some(file), ..self }
-    }
-
-    /// Puts the recording into place. The outcome of the run that was recorded.
-    ///
-    /// # Errors
-    ///
-    /// The run's; or the recording could not be written.
-    pub fn conclude(self, outcome: Result<(), Error>) -> Result<(), Error> {
-        // A recording that cannot be written ends the run.
-        let has_failed = self.failure.is_some();
-        let finished = self.finish();
-        if has_failed { finished } else { output::both(outcome, finished) }
-    }
-
-    /// Puts the recording into place, if anything was recorded.
-    ///
-    /// # Errors
-    ///
-    /// It could not be written.
-    pub fn finish(self) -> Result<(), Error> {
-        let placed = match (self.failure, self.file) {
-            (Some(failure), _) => Err(failure),
-            (None, Some(file)) if self.begun => file.place(),
-            (None, _) => Ok(()),
-        };
-        placed.map_err(|source| Error::Write { what: "recording", path: self.path, source })
-    }
-
-    fn record(&mut self, event: &Event<'_>) -> io::Result<()> {
-        let mut lines = Vec::new();
-        if !std::mem::replace(&mut self.begun, true) {
-            append_line(&mut lines, &self.header)?;
-        }
-        append_line(&mut lines, event)?;
-        self.file.as_mut().map_or(Ok(()), |file| file.write_all(&lines))
-    }
-
-    /// Remembers why the recording cannot be written: those that follow from it are not of interest.
-    fn fail(&mut self, error: io::Error) -> io::Error {
-        let kind = error.kind();
-        self.failure.get_or_insert(error);
-        kind.into()
-    }
-}
-
-fn append_line(lines: &mut Vec<u8>, record: &impl Serialize) -> io::Result<()> {
-    json::write(&mut *lines, record)?;
-    lines.push(b'\n');
-    Ok(())
-}
-
-impl Sink for Recorder<'_> {
-    fn prepare(&mut self) -> Result<(), Error> {
-        let failed = |source| Error::Write { what: "recording", path: self.path.clone(), source };
-        self.file = Some(OutputFile::stream(&self.path).map_err(failed)?);
-        self.next.prepare()
-    }
-
-    fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
-        if matches!(event, Event::Run(_) | Event::Turn(_) | Event::Crash(_) | Event::End(_)) {
-            self.record(event).map_err(|error| self.fail(error))?;
-        }
-        self.next.event(event)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.next.flush()
-    }
-}
-
 /// A recording that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recording {
@@ -423,33 +299,22 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Reads a recording.
-    ///
-    /// # Errors
-    ///
-    /// The file cannot be read, or a whole line of it is none of a recording's.
-    pub fn open(path: &Path) -> Result<Self, RecordingError> {
-        let error = |line, problem| RecordingError { path: path.into(), line, problem };
-        let file =
-            files::open_run(path, MAX_FILE_SIZE).map_err(|source| error(None, Problem::Read(source)))?;
-        Self::read(file).map_err(|(line, problem)| error(Some(line), problem))
-    }
-
     /// Reads a recording, line by line.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open), with the line, from 1.
+    /// The input cannot be read, or a whole line of it is none of a recording's. The error has the line's number, from 1.
     pub fn read(from: impl BufRead) -> Result<Self, (usize, Problem)> {
-        let mut lines = files::lines(from);
+        let mut lines = lines(from);
         let header: Value = first(&mut lines, 1, "the line that begins a recording")?;
         if header["event"] != HEADER {
             return Err((1, Problem::NoRecording));
         }
         if header["version"] != VERSION {
-            return Err((1, Problem::Version(header["version"].to_string())));
+            return Err((1, Problem::Version { found: header["version"].to_string(), known: VERSION }));
         }
-        let header: Header = serde_json::from_value(header).map_err(|source| (1, Problem::json(&source)))?;
+        let header: Header =
+            serde_json::from_value(header).map_err(|source| (1, Problem::recorded_json(&source)))?;
         if !header.options.is_sound() {
             return Err((1, Problem::Contradiction("options that no run can have")));
         }
@@ -466,32 +331,12 @@ impl Recording {
         for (number, line) in lines {
             let line = line.map_err(|source| (number, Problem::Read(source)))?;
             let step: Step =
-                serde_json::from_slice(&line).map_err(|source| (number, Problem::json(&source)))?;
+                serde_json::from_slice(&line).map_err(|source| (number, Problem::recorded_json(&source)))?;
             check_step(&step, steps.last(), turns, vms, &run).map_err(|problem| (number, problem))?;
             turns += u64::from(matches!(step, Step::Turn(_)));
             steps.push(step);
         }
-        let recording = Self { options: header.options, run, steps };
-        recording.check_schedule(vms).map_err(|problem| (2, problem))?;
-        Ok(recording)
-    }
-
-    /// The turns must be those of the schedule; what stood in a schedule's file is not known any more.
-    fn check_schedule(&self, vms: usize) -> Result<(), Problem> {
-        let RecordedRun { schedule, turns, seed, .. } = &self.run;
-        if matches!(schedule, ScheduleSpec::File(_)) {
-            return Ok(());
-        }
-        let schedule = Schedule::new(schedule, vms, Some(*turns), *seed)
-            .map_err(|_| Problem::Contradiction("the schedule"))?;
-        let planned = schedule.into_turns().filter_map(|vm| u32::try_from(vm + 1).ok()).filter_map(vm_name);
-        let recorded = self.schedule();
-        match recorded.len() as u64 <= *turns
-            && recorded.chars().zip(planned).all(|(one, other)| one == other)
-        {
-            true => Ok(()),
-            false => Err(Problem::Contradiction("the schedule is not that of the turns")),
-        }
+        Ok(Self { options: header.options, run, steps })
     }
 
     /// The VMs of the turns, as a written schedule has them; the turn of a crash included.
@@ -513,6 +358,21 @@ impl Recording {
     }
 }
 
+/// The names of VMs in written schedules, in order.
+pub fn vm_names() -> impl Iterator<Item = char> {
+    ('1'..='9').chain('a'..='w')
+}
+
+/// The name of a VM, by its number from 1.
+pub fn vm_name(vm: u32) -> Option<char> {
+    vm_names().nth(usize::try_from(vm).ok()?.checked_sub(1)?)
+}
+
+/// Returns true if a guest, or an experiment, can have this name. A guest's name is part of its image's file name.
+pub fn is_guest_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+}
+
 fn first<T: DeserializeOwned>(
     lines: &mut impl Iterator<Item = (usize, io::Result<Vec<u8>>)>,
     number: usize,
@@ -522,7 +382,7 @@ fn first<T: DeserializeOwned>(
     let line = line.map_err(|source| (number, Problem::Read(source)))?;
     serde_json::from_slice(&line).map_err(|source| match number {
         1 => (1, Problem::NoRecording),
-        number => (number, Problem::json(&source)),
+        number => (number, Problem::recorded_json(&source)),
     })
 }
 
@@ -551,77 +411,6 @@ fn check_step(
         (Step::End(end), _) => (end.turns == turns && (crashed || run.turns == turns), "the number of turns"),
     };
     if fits { Ok(()) } else { Err(Problem::Contradiction(what)) }
-}
-
-/// A recording cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("recording {}{}: {problem}", path.display(), line.map_or(String::new(), |line| format!(", line {line}")))]
-pub struct RecordingError {
-    /// The file.
-    pub path: PathBuf,
-    /// The line, from 1.
-    pub line: Option<usize>,
-    /// What is wrong.
-    pub problem: Problem,
-}
-
-/// What is wrong with a recording.
-#[derive(Debug, thiserror::Error)]
-pub enum Problem {
-    /// The file cannot be read.
-    #[error("cannot read it: {0}")]
-    Read(io::Error),
-    /// Something else than a recording.
-    #[error("not a recording; `cargo xtask run prodcons --record FILE` makes one")]
-    NoRecording,
-    /// A recording of another format.
-    #[error("its format has version {0}, and this host knows {VERSION}")]
-    Version(String),
-    /// The file ends before it has begun.
-    #[error("{0} is missing: the file was cut off, or the run was stopped before it began")]
-    Missing(&'static str),
-    /// A line that is none of a recording's.
-    #[error("not a line of a recording, edited perhaps: {0}")]
-    Json(String),
-    /// A line that does not go with those before it.
-    #[error("it contradicts the lines before it, edited perhaps: {0}")]
-    Contradiction(&'static str),
-    /// A recording of another ABI.
-    #[error(
-        "it was made with guest ABI {abi}, and this host has {}: only the same can be compared",
-        guest_abi::VERSION
-    )]
-    Abi {
-        /// The version in the recording.
-        abi: String,
-    },
-    /// A recording of other images.
-    #[error(
-        "VM {vm} ran {name} with sha256 {recorded}, and the image here has {here}: only the same can be compared"
-    )]
-    Image {
-        /// The VM's number.
-        vm: u32,
-        /// The image's name.
-        name: String,
-        /// The hash in the recording.
-        recorded: String,
-        /// The hash of the image here.
-        here: String,
-    },
-}
-
-impl Problem {
-    fn json(source: &serde_json::Error) -> Self {
-        Self::Json(json_problem(source))
-    }
-}
-
-/// What serde says of a line, without the line's number, which is always 1.
-pub(crate) fn json_problem(source: &serde_json::Error) -> String {
-    let text = source.to_string();
-    let place = format!(" at line {} column {}", source.line(), source.column());
-    text.strip_suffix(&place).map_or(text.clone(), |text| format!("{text}, column {}", source.column()))
 }
 
 #[cfg(test)]
@@ -686,17 +475,13 @@ mod tests {
         assert_eq!(line(&[FIRST, RUN, &turn(1, 3)]), 3);
         assert_eq!(line(&[FIRST, RUN, &turn(1, 1), r#"{"event":"end"}"#]), 4);
         assert_eq!(line(&[FIRST, RUN, &turn(1, 1), &turn(2, 2), &end(2), &turn(3, 1)]), 6);
-        // Turns were taken away, or changed places, or the schedule is another.
+        // Turns were taken away.
         assert_eq!(line(&[FIRST, RUN, &turn(1, 1), &end(1)]), 4);
         assert_eq!(line(&[FIRST, RUN, &turn(1, 1), &end(2)]), 4);
-        assert_eq!(line(&[FIRST, RUN, &turn(1, 2)]), 2);
-        assert_eq!(line(&[FIRST, &RUN.replace("alternate", "string:21"), &turn(1, 1)]), 2);
-        assert_eq!(line(&[FIRST, &RUN.replace("alternate", "free"), &turn(1, 1)]), 2);
-        assert_eq!(line(&[FIRST, &RUN.replace("\"turns\":2", "\"turns\":0"), &turn(1, 1)]), 2);
         assert_eq!(line(&[FIRST, RUN, &turn(1, 1).replace("exits", "exit")]), 3);
         assert_eq!(line(&[&FIRST.replace("\"p\"", "\"p\\n\""), RUN]), 1);
         let bytes = [FIRST.as_bytes(), b"\n", RUN.as_bytes(), b"\n\xFF\n"].concat();
-        assert!(matches!(Recording::read(&bytes[..]), Err((3, Problem::Json(_)))));
+        assert!(matches!(Recording::read(&bytes[..]), Err((3, Problem::RecordedJson(_)))));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use guest_abi::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::runlog::conduct::Conduct;
+use crate::conduct::Conduct;
 
 /// The number of items that each side is to move in a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,38 +1,35 @@
 //! A run as a whole, to be looked at forwards and backwards: what its JSON lines tell, kept.
 //!
 //! There is one way in: lines, be they those of `--format jsonl`, of a recording, or of a run that is
-//! watched while it goes on (see [`Narrator`]). Each line is checked against those before it, so that
+//! watched while it goes on (see [`live`](crate::live)). Each line is checked against those before it, so that
 //! whatever is shown of a story agrees with itself.
 
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, io::BufRead, path::Path};
+use std::{collections::BTreeMap, io::BufRead};
 
 use guest_abi::{
     ring::{Capacity, Pointers},
     transition::Role,
 };
 
-pub use crate::runlog::error::{Problem, StoryError};
-pub use crate::runlog::items::{Item, Items};
-pub use crate::runlog::line::{
-    Crash, Dropped, End, ExitCounts, Exited, Guest, Output, Run, StatsRow, VmStats,
-};
-pub use crate::runlog::live::{Listener, Narrator};
-pub use crate::runlog::tally::Counts;
+pub use crate::error::Problem;
+pub use crate::event::{StatsRow, VmStats};
+pub use crate::items::{Item, Items};
+pub use crate::line::{Crash, Dropped, End, ExitCounts, Exited, Guest, Output, Run};
+pub use crate::tally::Counts;
 
-use crate::runlog::line::{self, Line};
-use crate::runlog::tally::Tally;
 use crate::{
-    lab::error::Status,
-    process::files,
-    runlog::{command_line::CommandLine, event::Audit, recording::Options},
-    vmm::pc::screen_text,
+    command_line::CommandLine,
+    event::Audit,
+    line::{self, Line},
+    lines::lines,
+    recording::Options,
+    status::Status,
+    tally::Tally,
+    text::screen_text,
 };
-
-/// The largest file that is read, in bytes. A story takes no more memory than its file has.
-const MAX_FILE_SIZE: u64 = 1 << 30;
 
 /// The most VMs whose exits are kept, and the most kinds of exits of each: more than there can be.
 const MOST_EXITS: usize = 1000;
@@ -105,30 +102,15 @@ impl Story {
         Self { command: Some(command.to_string()), ..Self::default() }
     }
 
-    /// Reads a recording, or what `--format jsonl` wrote. Of a file that was cut off the whole lines count.
+    /// Reads complete lines: a recording, or the output of `--format jsonl`. A last line that was cut off is left out.
     ///
     /// # Errors
     ///
-    /// The file cannot be read; a line of it is none of a run's, or contradicts those before it.
-    pub fn open(path: &Path) -> Result<Self, StoryError> {
-        let error = |line, problem| StoryError { path: path.into(), line, problem };
-        let file =
-            files::open_run(path, MAX_FILE_SIZE).map_err(|source| error(None, Problem::Read(source)))?;
-        let story = Self::read(file).map_err(|(line, problem)| error(Some(line), problem))?;
-        match story.is_empty() {
-            true => Err(error(None, Problem::Nothing)),
-            false => Ok(story),
-        }
-    }
-
-    /// Reads whole lines, one after the other.
-    ///
-    /// # Errors
-    ///
-    /// As [`open`](Self::open), with the line, from 1.
+    /// The input cannot be read; a line is not one of a run, or contradicts those before it. The error has the line's
+    /// number, from 1.
     pub fn read(from: impl BufRead) -> Result<Self, (usize, Problem)> {
         let mut story = Self::default();
-        for (number, line) in files::lines(from) {
+        for (number, line) in lines(from) {
             line.map_err(Problem::Read)
                 .and_then(|line| story.tell(&line))
                 .map_err(|problem| (number, problem))?;

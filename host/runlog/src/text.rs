@@ -97,6 +97,15 @@ pub fn visible_line(text: &str) -> String {
     visible(text).to_string().replace('\n', "\\n")
 }
 
+/// The rows of a text screen as text. Each row is marked, so that it looks like nothing else.
+pub fn screen_text(lines: &[String]) -> String {
+    let rows = lines.iter().map(|line| match line.as_str() {
+        "" => "|\n".to_owned(),
+        line => format!("| {line}\n"),
+    });
+    std::iter::once("screen:\n".to_owned()).chain(rows).collect()
+}
+
 /// Whether a character does something else than to be seen: it drives a terminal, ends a line, turns the direction
 /// of writing around, or is not seen at all.
 pub(crate) fn is_hidden(character: char) -> bool {

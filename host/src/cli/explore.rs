@@ -9,17 +9,17 @@ use std::{
 use clap::Args;
 use guest_abi::{layout::DEFAULT_MEMORY, mailbox::Quota, mode::CpuMode, ring::MAX_CAPACITY};
 
-use super::{
-    DeviceArgs, JailArgs,
-    choices::{Mode, VerdictForm},
-    guests::GuestsArgs,
-    recordings_folder,
-};
 use crate::{
-    cli::values::{parse_memory, parse_seconds, parse_timeout},
+    cli::{
+        choices::{Mode, VerdictForm},
+        common::{DeviceArgs, SHORT_HELP, recordings_folder},
+        guests::GuestsArgs,
+        jail::JailArgs,
+        values::{parse_memory, parse_seconds, parse_timeout},
+    },
     lab::{
         exchange::Guests,
-        explore::{Capacities, Plan},
+        explore::{Capacities, ExploreConfig},
         limits::Limits,
     },
     process::jail::Jail,
@@ -33,7 +33,7 @@ use crate::{
 /// fails, shown as a `run` command, and recorded. A guest that fails in no run, and moves the same number of items
 /// or makes the same item each time, is a finding.
 #[derive(Debug, Args)]
-#[command(after_long_help = EXIT_STATUSES, after_help = super::SHORT_HELP)]
+#[command(after_long_help = EXIT_STATUSES, after_help = SHORT_HELP)]
 pub struct ExploreArgs {
     /// What to explore: prodcons, the producer-consumer exchange.
     #[arg(value_name = "EXPERIMENT", value_parser = parse_experiment)]
@@ -149,11 +149,11 @@ impl ExploreArgs {
     }
 
     /// What to explore.
-    pub fn plan(&self) -> Plan {
+    pub fn config(&self) -> ExploreConfig {
         let Experiment::Prodcons = self.experiment;
         let mode = self.mode.map(CpuMode::from);
         let guests = self.guests.guests(mode, self.memory, Secrets::Unspoken, Quota::Random);
-        Plan {
+        ExploreConfig {
             depth: self.depth.unwrap_or_else(|| default_depth(guests.vms())),
             recording: self
                 .record
@@ -211,13 +211,13 @@ mod tests {
         })
     }
 
-    fn plan(args: &[&str]) -> Plan {
-        parse(args).expect("valid usage").plan()
+    fn parsed(args: &[&str]) -> ExploreConfig {
+        parse(args).expect("valid usage").config()
     }
 
     #[test]
     fn a_search_at_random_ends_by_time_or_by_number() {
-        let ends = |args: &[&str]| (plan(args).time, plan(args).runs);
+        let ends = |args: &[&str]| (parsed(args).time, parsed(args).runs);
         assert_eq!(ends(&[]), (Some(DEFAULT_TIME), None));
         assert_eq!(ends(&["--runs", "5"]), (None, Some(5)));
         assert_eq!(ends(&["--runs", "5", "--time", "0"]), (Some(Duration::ZERO), Some(5)));
@@ -225,15 +225,15 @@ mod tests {
 
     #[test]
     fn many_vms_have_short_schedules() {
-        let depth = |producers: &str| plan(&["--producers", producers]).depth;
+        let depth = |producers: &str| parsed(&["--producers", producers]).depth;
         assert_eq!(["1", "2", "3", "7", "8", "16"].map(depth), [6, 3, 3, 2, 1, 1]);
-        assert_eq!(plan(&["--depth", "9"]).depth, 9);
+        assert_eq!(parsed(&["--depth", "9"]).depth, 9);
     }
 
     #[test]
     fn capacities_are_one_or_some() {
-        assert_eq!(plan(&["--capacity", "6"]).capacities.items(), (6, 6));
-        assert_eq!(plan(&[]).capacities.items(), (1, 64));
+        assert_eq!(parsed(&["--capacity", "6"]).capacities.items(), (6, 6));
+        assert_eq!(parsed(&[]).capacities.items(), (1, 64));
         for capacities in ["0", "0-3", "1-65", "7-6", "-", "1-", "x", "-1"] {
             assert!(parse(&["--capacity", capacities]).is_err(), "{capacities}");
         }
@@ -241,10 +241,10 @@ mod tests {
 
     #[test]
     fn the_guests_options_are_handed_on_as_they_were_given() {
-        let plan_of = plan(&["--consumer", "a b.elf", "--produce", "2", "--mode", "long"]);
-        assert_eq!(plan_of.options, ["--consumer", "a b.elf", "--mode", "long"]);
-        assert_eq!(plan_of.guests.orders, Orders { produce: Quota::Items(2), consume: Quota::Random });
-        assert!(plan(&[]).options.is_empty());
+        let config = parsed(&["--consumer", "a b.elf", "--produce", "2", "--mode", "long"]);
+        assert_eq!(config.options, ["--consumer", "a b.elf", "--mode", "long"]);
+        assert_eq!(config.guests.orders, Orders { produce: Quota::Items(2), consume: Quota::Random });
+        assert!(parsed(&[]).options.is_empty());
     }
 
     #[test]

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use guest_abi::{mailbox::Quota, mode::CpuMode};
 
-use super::image_path;
 use crate::{
-    cli::values::{is_guest_name, parse_quota},
+    cli::{
+        common::image_path,
+        values::{is_guest_name, parse_quota},
+    },
     lab::exchange,
     runlog::ring_check::Orders,
     vmm::{image::Source, machine::Secrets},

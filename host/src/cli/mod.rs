@@ -1,33 +1,33 @@
 //! The command line: what can be said, and what is to be done then.
 
 mod choices;
+mod common;
+pub mod compare;
 mod explore;
 mod guests;
 mod jail;
 mod limits;
+pub mod report;
 mod run;
 pub mod status;
+pub mod terminal;
 mod test;
 pub mod values;
-mod view;
+pub mod view;
 
-use std::{env, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
-use guest_abi::mode::CpuMode;
 
+pub use common::{DeviceArgs, image_path};
 pub use explore::ExploreArgs;
 pub use jail::JailArgs;
-pub use run::{Plan, RunArgs};
+pub use run::{RunArgs, RunConfig};
 pub use test::TestArgs;
 pub use view::ViewArgs;
 
 use choices::VerdictForm;
-
-use crate::{cli::values::parse_timeout, kvm::System, views::compare};
-
-/// The end of the short help, which leaves out the lesser options.
-const SHORT_HELP: &str = "--help has all options, and the exit statuses.";
+use values::parse_timeout;
 
 /// Guestlab runs bare-metal Rust guests in real virtual machines under Linux KVM.
 #[derive(Debug, Parser)]
@@ -57,14 +57,6 @@ pub enum Command {
     View(ViewArgs),
     /// Say whether this machine can run guests and, if not, what to do.
     Doctor(DeviceArgs),
-}
-
-/// Where KVM is.
-#[derive(Debug, Args)]
-pub struct DeviceArgs {
-    /// The KVM device.
-    #[arg(long, hide_short_help = true, value_name = "PATH", default_value = System::DEVICE)]
-    pub kvm: PathBuf,
 }
 
 /// Run a recording again.
@@ -120,36 +112,16 @@ pub struct ReportArgs {
 
 impl CompareArgs {
     /// What to compare.
-    pub fn plan(&self) -> compare::Plan {
+    pub fn config(&self) -> compare::Plan {
         compare::Plan { files: [self.one.clone(), self.other.clone()], form: self.format.into() }
     }
-}
-
-/// Where a guest's image is: in the images' folder.
-pub fn image_path(name: &str, mode: CpuMode) -> PathBuf {
-    images_folder().join(match mode {
-        CpuMode::Protected => format!("{name}.elf"),
-        mode => format!("{name}.{}.elf", mode.name()),
-    })
-}
-
-/// The folder of images: the one that GUESTLAB_IMAGES names, or `guests` beside the folder of this
-/// program, as cargo's target folder has it.
-fn images_folder() -> PathBuf {
-    let beside = || Some(env::current_exe().ok()?.parent()?.parent()?.join("guests"));
-    env::var_os("GUESTLAB_IMAGES").map(PathBuf::from).or_else(beside).unwrap_or_default()
-}
-
-/// The folder of recordings that were not asked for by name: beside that of images.
-fn recordings_folder() -> PathBuf {
-    images_folder().with_file_name("recordings")
 }
 
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
 
-    use super::*;
+    use super::{common::SHORT_HELP, *};
 
     #[test]
     fn the_short_help_is_short() {

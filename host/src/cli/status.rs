@@ -15,8 +15,7 @@ pub fn of_error(error: &Error) -> Status {
         | Error::SameFile(_)
         | Error::Gdb { .. }
         | Error::Write { .. }
-        | Error::Recording(_)
-        | Error::Story(_)
+        | Error::Log(_)
         | Error::Schedule(_)
         | Error::Experiment(_)
         | Error::Image(_)

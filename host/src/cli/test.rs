@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use guest_abi::layout::DEFAULT_MEMORY;
 
-use super::{DeviceArgs, JailArgs, limits::LimitArgs};
 use crate::{
-    cli::values::parse_memory,
+    cli::{common::DeviceArgs, jail::JailArgs, limits::LimitArgs, values::parse_memory},
     lab::{
         error::Error,
-        guest_tests::{Plan, Selection},
+        guest_tests::{Selection, TestConfig},
     },
     process::jail::Jail,
 };
@@ -78,11 +77,11 @@ impl TestArgs {
     /// # Errors
     ///
     /// There is no image.
-    pub fn plan(&self) -> Result<Plan, Error> {
+    pub fn config(&self) -> Result<TestConfig, Error> {
         if self.images.is_empty() {
             return Err(Error::Usage(self.no_image()));
         }
-        Ok(Plan {
+        Ok(TestConfig {
             images: self.images.clone(),
             selection: Selection {
                 filters: self.filters.clone(),

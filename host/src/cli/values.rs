@@ -9,9 +9,8 @@ use guest_abi::{
     ring::{Capacity, MAX_CAPACITY},
 };
 
-use ratatui::layout::Size;
-
-use crate::vmm::memory::check_size;
+pub use crate::runlog::recording::is_guest_name;
+use crate::{views::tui::Size, vmm::memory::check_size};
 
 /// A ring's capacity in items.
 ///
@@ -95,10 +94,7 @@ pub fn parse_address(text: &str) -> Result<u32, String> {
 ///
 /// What the text should be, in words.
 pub fn parse_mode(text: &str) -> Result<CpuMode, String> {
-    CpuMode::ALL
-        .into_iter()
-        .find(|mode| mode.name() == text)
-        .ok_or_else(|| format!("a CPU mode is one of {}", CpuMode::ALL.map(CpuMode::name).join(", ")))
+    text.parse().map_err(|_| format!("a CPU mode is one of {}", CpuMode::ALL.map(CpuMode::name).join(", ")))
 }
 
 /// A time in seconds.
@@ -123,11 +119,6 @@ pub fn parse_timeout(text: &str) -> Result<Duration, String> {
         .ok()
         .filter(|timeout| !timeout.is_zero())
         .ok_or_else(|| "a deadline is a number of seconds above 0, as in 2.5".into())
-}
-
-/// Whether a guest, or an experiment, can have this name: a guest's is part of its image's file name.
-pub fn is_guest_name(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }
 
 #[cfg(test)]

@@ -1,13 +1,17 @@
 //! `view`: a run that was written down, shown in the terminal.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Mutex};
 
 use clap::Args;
-use ratatui::layout::Size;
 
 use crate::{
-    cli::values::parse_screen,
-    views::tui::{Picture, Plan},
+    cli::{
+        terminal::{show, terminal_error},
+        values::parse_screen,
+    },
+    lab::{error::Error, run_files::open_run},
+    process::output_file::{Named, OutputFile, check_distinct},
+    views::tui::{self, Size, Stage, View},
 };
 
 /// Show a run in the terminal, forwards and backwards: a recording, or what `--format jsonl` wrote.
@@ -42,13 +46,70 @@ impl ViewArgs {
     }
 
     /// What is to be shown.
-    pub fn plan(&self) -> Plan {
+    pub fn config(&self) -> Plan {
         let size = self.size;
         Plan {
             file: self.file.clone(),
             at: self.at,
             item: self.item,
             picture: self.svg.clone().map(|file| Picture { file, size }),
+        }
+    }
+}
+
+/// What to show of a file.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The file.
+    pub file: PathBuf,
+    /// The turn at which to begin.
+    pub at: Option<usize>,
+    /// The value of an item to follow.
+    pub item: Option<u32>,
+    /// A picture to make instead of showing it.
+    pub picture: Option<Picture>,
+}
+
+/// A picture to make.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    /// The file.
+    pub file: PathBuf,
+    /// The terminal's size.
+    pub size: Size,
+}
+
+/// Shows a file, or makes a picture of it.
+///
+/// # Errors
+///
+/// The file tells no run, there is no terminal, or the picture cannot be written.
+pub fn open(plan: &Plan) -> Result<(), Error> {
+    let picture = plan.picture.iter().map(|picture| Named::new("--svg", &picture.file));
+    check_distinct([Named::new("the run", &plan.file)].into(), picture.collect())?;
+    let story = open_run(&plan.file)?;
+    if let Some(why) = tui::missing_terminal().filter(|_| plan.picture.is_none()) {
+        return Err(Error::Usage(format!(
+            "a view needs a terminal, and {why}; --svg FILE makes a picture of a turn"
+        )));
+    }
+    let mut view = View::new();
+    if let Some(value) = plan.item {
+        view.find(value, &story);
+    }
+    if let Some(turn) = plan.at {
+        view.go(turn, &story);
+    }
+    match &plan.picture {
+        Some(Picture { file, size }) => OutputFile::whole(file)
+            .and_then(|to| to.write_and_place(tui::picture_of(&story, &view, *size).as_bytes()))
+            .map_err(|source| Error::Write { what: "picture", path: file.into(), source }),
+        None => {
+            let stage = Stage { story: &Mutex::new(story), is_over: None };
+            match show(&stage, view).map_err(terminal_error)? {
+                (_, Some(signal)) => Err(Error::Interrupted { signal, at: None }),
+                (_, None) => Ok(()),
+            }
         }
     }
 }

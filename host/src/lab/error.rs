@@ -10,40 +10,11 @@ use crate::{
         schedule::ScheduleError,
     },
     process::{output_file::SameFile, signals::Signal},
-    runlog::{event::Finding, recording::RecordingError, story::StoryError},
+    runlog::{self, error::WriteError, event::Finding},
     vmm::{image::ImageError, memory::check_size},
 };
 
-/// The exit status of the program. The numbers are a contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Status {
-    /// All went well.
-    Success = 0,
-    /// A guest reported failure: a panic, or an exit status that is not 0.
-    GuestFailed = 1,
-    /// Bad usage or bad input.
-    BadInput = 2,
-    /// A guest crashed or broke the protocol.
-    GuestCrashed = 3,
-    /// The deadline passed, or another limit was reached.
-    Limit = 4,
-    /// This machine cannot run it.
-    Machine = 5,
-    /// A bug of ours.
-    Bug = 70,
-}
-
-impl Status {
-    /// The status of a run that ended with a guest's end of this [name](crate::lab::guest_end::GuestEnd::name).
-    pub fn of_end(name: &str) -> Self {
-        match name {
-            "exit" | "panic" => Self::GuestFailed,
-            "deadline" | "turn-timeout" | "max-exits" => Self::Limit,
-            _ => Self::GuestCrashed,
-        }
-    }
-}
+pub use crate::runlog::status::Status;
 
 /// A command failed.
 #[derive(Debug, thiserror::Error)]
@@ -129,12 +100,9 @@ pub enum Error {
     /// A guest failed.
     #[error(transparent)]
     Guest(Box<GuestError>),
-    /// A recording cannot be used.
+    /// A file does not hold a run, or not the recording of one.
     #[error(transparent)]
-    Recording(#[from] RecordingError),
-    /// A file does not tell a run.
-    #[error(transparent)]
-    Story(#[from] StoryError),
+    Log(#[from] runlog::error::Error),
     /// A file that the run was to leave cannot be written.
     #[error("cannot write the {what} {}: {source}", path.display())]
     Write {
@@ -200,6 +168,12 @@ fn more_memory(end: u64) -> String {
     match check_size(end.next_multiple_of(MIB)) {
         Ok(size) => format!("give it more: --memory {}M", u64::from(size) / MIB),
         Err(_) => "link it lower: no guest can have so much memory here".into(),
+    }
+}
+
+impl From<WriteError> for Error {
+    fn from(WriteError { what, path, source }: WriteError) -> Self {
+        Self::Write { what, path, source }
     }
 }
 

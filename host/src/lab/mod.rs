@@ -1,6 +1,7 @@
 //! lab
 
 pub mod error;
+pub mod events;
 pub mod exchange;
 pub mod experiment_file;
 pub mod explore;
@@ -8,13 +9,15 @@ pub mod failure;
 pub mod guest_end;
 pub mod guest_tests;
 pub mod hints;
+pub mod instrumentation;
 pub mod limits;
 pub mod log_filter;
 pub mod needs;
-pub mod observe;
 pub mod open;
 pub mod pipeline;
+pub mod recorder;
 pub mod replay;
+pub mod run_files;
 pub mod schedule;
 pub mod session;
 pub mod single;

@@ -11,8 +11,9 @@ use crate::{
     kvm::System,
     lab::{
         error::Error,
+        events,
+        instrumentation::Instrumentation,
         limits::Limits,
-        observe::Observe,
         open,
         schedule::Schedule,
         session::{self, Session, TurnEnd},
@@ -30,7 +31,7 @@ use crate::{
 
 /// What to run.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct PipelineConfig {
     /// The experiment.
     pub experiment: Experiment,
     /// The image of each of its VMs.
@@ -44,7 +45,7 @@ pub struct Plan {
     /// Whether the run ends with statistics.
     pub stats: bool,
     /// Who looks on.
-    pub observe: Observe,
+    pub instrumentation: Instrumentation,
 }
 
 /// Runs an experiment to its end: after its turns, or when a guest exits with status 0.
@@ -52,49 +53,49 @@ pub struct Plan {
 /// # Errors
 ///
 /// The schedule, an image or the machine cannot be used, or a guest failed.
-pub fn run(system: System, jail: &Jail, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Error> {
-    let Experiment { schedule, turns, vms, .. } = &plan.experiment;
-    let schedule = Schedule::new(schedule, vms.len(), *turns, plan.seed)?;
+pub fn run(system: System, jail: &Jail, config: &PipelineConfig, sink: &mut dyn Sink) -> Result<(), Error> {
+    let Experiment { schedule, turns, vms, .. } = &config.experiment;
+    let schedule = Schedule::new(schedule, vms.len(), *turns, config.seed)?;
     let images = vms
         .iter()
-        .zip(&plan.images)
+        .zip(&config.images)
         .map(|(vm, path)| open::open_guest(&system, path, vm.mode, vm.memory))
         .collect::<Result<Vec<_>, _>>()?;
     let machines = (1..)
         .zip(vms.iter().zip(&images))
         .map(|(number, (vm, image))| {
             let Vm { memory, arguments, .. } = vm;
-            let parameters = Parameters { vm: number, seed: plan.seed, memory: *memory, arguments };
-            Machine::new(&system, image, parameters, plan.secrets)
+            let parameters = Parameters { vm: number, seed: config.seed, memory: *memory, arguments };
+            Machine::new(&system, image, parameters, config.secrets)
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let mut machines = plan.observe.attach(&system, machines)?;
+    let mut machines = config.instrumentation.attach(&system, machines)?;
 
     // No VM is to be made any more: KVM's device is closed.
     drop(system);
-    let session = Session::start(&plan.limits, jail, plan.observe.needs(), sink)?;
+    let session = Session::start(&config.limits, jail, config.instrumentation.needs(), sink)?;
     session.confine()?;
-    session.event(&Event::Run(run_event(plan, &schedule, &images)))?;
+    session.event(&Event::Run(run_event(config, &schedule, &images)))?;
     let mut turns = 0;
-    let outcome = play(&session, &mut machines, schedule, &mut turns);
-    let exits: BTreeMap<_, _> = machines.iter().map(|m| (m.vm(), session::exits(m.stats()))).collect();
+    let outcome = run_turns(&session, &mut machines, schedule, &mut turns);
+    let exits: BTreeMap<_, _> = machines.iter().map(|m| (m.vm(), events::exits(m.stats()))).collect();
     session.conclude(
         outcome,
         Some(End { turns, account: None, rule: None, findings: Vec::new(), exits }),
         &machines,
-        plan.stats,
+        config.stats,
     )
 }
 
-fn run_event<'a>(plan: &Plan, schedule: &Schedule, images: &'a [Image]) -> Run<'a> {
+fn run_event<'a>(config: &PipelineConfig, schedule: &Schedule, images: &'a [Image]) -> Run<'a> {
     let guest =
         |(vm, image): (u32, &'a Image)| Guest { vm, name: image.name(), role: None, sha256: image.sha256() };
     Run {
-        experiment: plan.experiment.name.clone(),
+        experiment: config.experiment.name.clone(),
         abi: guest_abi::VERSION.to_string(),
-        seed: plan.seed,
+        seed: config.seed,
         capacity: None,
-        schedule: plan.experiment.schedule.to_string(),
+        schedule: config.experiment.schedule.to_string(),
         turns: Some(schedule.turns()),
         items: None,
         repeatable: true,
@@ -103,7 +104,7 @@ fn run_event<'a>(plan: &Plan, schedule: &Schedule, images: &'a [Image]) -> Run<'
 }
 
 /// Boots the guests and gives each turn to its VM; `turns` counts those that are over.
-fn play(
+fn run_turns(
     session: &Session<'_>,
     machines: &mut [Machine],
     schedule: Schedule,

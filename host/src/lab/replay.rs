@@ -14,21 +14,21 @@ use crate::{
     kvm::System,
     lab::{
         error::Error,
-        exchange::{self, Guests, Plan},
+        exchange::{self, ExchangeConfig, Guests},
         failure::Difference,
+        instrumentation::Instrumentation,
         limits::Limits,
-        observe::Observe,
+        run_files::open_recording,
         schedule,
     },
-    output::{self, Sink},
+    output,
     process::jail::Jail,
     runlog::{
+        error::{self, Kind, Problem},
         event::{Event, Run},
-        recording::{
-            Options, Problem, RecordedCrash, RecordedEnd, RecordedGuest, RecordedTurn, Recording,
-            RecordingError, Step,
-        },
+        recording::{Options, RecordedCrash, RecordedEnd, RecordedGuest, RecordedTurn, Recording, Step},
         ring_check::Orders,
+        sink::Sink,
     },
     vmm::{image::Source, machine::Secrets},
 };
@@ -45,22 +45,24 @@ pub fn run(
     timeout: Duration,
     own: impl Fn(&str, CpuMode) -> PathBuf,
 ) -> Result<(), Error> {
-    let mut recording = Recording::open(path)?;
-    let refuse = |problem| RecordingError { path: path.into(), line: None, problem };
+    let mut recording = open_recording(path)?;
+    let refuse = |problem| refused(path, None, problem);
     check_abi(&recording).map_err(refuse)?;
     let guests = guests(&recording.options, own);
     let deadline = recording.cut_deadline();
     let turns = recording.schedule();
-    let plan = plan(&recording, guests, turns, timeout);
+    let config = config(&recording, guests, turns, timeout);
     let mut checker = Checker { recording: &recording, next: 0, timed_out: false, stopped: None };
-    let outcome = exchange::run(system, jail, &plan, &mut checker);
+    let outcome = exchange::run(system, jail, &config, &mut checker);
     match checker.stopped {
-        Some(Stopped::OtherImage(problem)) => {
-            Err(RecordingError { path: path.into(), line: Some(2), problem }.into())
-        }
+        Some(Stopped::OtherImage(problem)) => Err(refused(path, Some(2), problem).into()),
         Some(Stopped::Difference(difference)) => Err(Error::Differs(difference)),
         None => checker.verdict(outcome, deadline),
     }
+}
+
+fn refused(path: &Path, line: Option<usize>, problem: Problem) -> error::Error {
+    error::Error { kind: Kind::Recording, path: path.into(), line, problem }
 }
 
 /// The images that a replay needs: those of guests that have a name.
@@ -69,7 +71,7 @@ pub fn run(
 ///
 /// The recording cannot be used.
 pub fn needs(path: &Path) -> Result<Vec<(String, CpuMode)>, Error> {
-    let options = Recording::open(path)?.options;
+    let options = open_recording(path)?.options;
     let guests = guests(&options, |_, _| PathBuf::new());
     let names = [guests.producer, guests.consumer].into_iter().filter_map(|source| source.guest);
     Ok(names.map(|name| (name, image_mode(&options))).collect())
@@ -104,9 +106,9 @@ fn check_abi(recording: &Recording) -> Result<(), Problem> {
 }
 
 /// The run that the recording is of, along its turns.
-fn plan(recording: &Recording, guests: Guests, turns: String, timeout: Duration) -> Plan {
+fn config(recording: &Recording, guests: Guests, turns: String, timeout: Duration) -> ExchangeConfig {
     let (schedule, turns) = schedule::of_turns(turns);
-    Plan {
+    ExchangeConfig {
         guests,
         schedule,
         turns,
@@ -115,7 +117,7 @@ fn plan(recording: &Recording, guests: Guests, turns: String, timeout: Duration)
         seed: recording.run.seed,
         limits: limits(&recording.options, timeout),
         stats: false,
-        observe: Observe::Nobody,
+        instrumentation: Instrumentation::None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use serde::Deserialize;
 
-use crate::{process::files, vmm::random::SplitMix64};
+use crate::{process::files, runlog::recording::vm_names, vmm::random::SplitMix64};
 
 /// A schedule as a person writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -168,19 +168,9 @@ fn parse_list(source: &str, text: &str, vms: usize) -> Result<Vec<usize>, Schedu
     if list.is_empty() { Err(ScheduleError::Empty { source_name: source.into() }) } else { Ok(list) }
 }
 
-/// The names of VMs in written schedules, in order.
-fn vm_names() -> impl Iterator<Item = char> {
-    ('1'..='9').chain('a'..='w')
-}
-
 /// The index of the VM that a character names.
 fn vm_of(character: char) -> Option<usize> {
     vm_names().position(|name| name == character)
-}
-
-/// The name of a VM, by its number from 1.
-pub fn vm_name(vm: u32) -> Option<char> {
-    vm_names().nth(usize::try_from(vm).ok()?.checked_sub(1)?)
 }
 
 /// A schedule cannot be used.
@@ -283,6 +273,7 @@ mod tests {
         assert!(parse_list("x", "0", 2).is_err());
         assert!(parse_list("x", "3", 3).is_ok());
         assert_eq!(parse_list("x", "19aw", 32).expect("valid"), [0, 8, 9, 31]);
+        let vm_name = crate::runlog::recording::vm_name;
         assert_eq!([1, 9, 10, 32].map(vm_name), [Some('1'), Some('9'), Some('a'), Some('w')]);
         assert_eq!([0, 33].map(vm_name), [None, None]);
         let error = parse_list("x", "a", 9).expect_err("nine VMs").to_string();

@@ -7,28 +7,28 @@ use std::{
 };
 
 use crate::{
-    debug::crash_report::Report,
     lab::{
         error::Error,
+        events::{crash_event, log_event, stats_event},
         failure::{GuestError, GuestPosition},
         guest_end::GuestEnd,
         limits::Limits,
         needs::Needs,
     },
-    output::{self, Sink},
+    output,
     process::{
         jail::Jail,
         watchdog::{Expiry, Watchdog},
     },
-    runlog::event::{
-        Console, CrashEvent, Dropped, End, Event, Exits, Location, Log, ProfileEvent, StatsEvent, VmStats,
+    runlog::{
+        event::{Console, Dropped, End, Event, ProfileEvent},
+        sink::Sink,
     },
     vmm::{
         fault::Crash,
         hypercall::{Said, Stop},
         machine::{Halt, Machine},
         pc,
-        stats::ExitStats,
     },
 };
 
@@ -219,7 +219,7 @@ impl<'a> Session<'a> {
         let halt = machine.run(&registration, &self.limits, &mut |said| {
             written = self.sink().event(&match said {
                 Said::Text(text) => Event::Console(Console { vm, name: &name, text }),
-                Said::Record(record) => Event::Log(Log::new(vm, &name, record)),
+                Said::Record(record) => Event::Log(log_event(vm, &name, record)),
             });
             written.is_ok()
         });
@@ -273,37 +273,6 @@ pub fn refuse(machine: &Machine, turn: Option<u64>, crash: Crash) -> Error {
     guest_error(machine, turn, GuestEnd::Crashed(crash))
 }
 
-/// The event of a guest's end.
-pub fn crash_event(error: &GuestError) -> CrashEvent<'_> {
-    let report = error.report();
-    let place = report.as_ref().and_then(Report::first_frame).map(|frame| &frame.place);
-    let address = report.as_ref().and_then(Report::address);
-    let location = match &error.end {
-        GuestEnd::Panicked(report) => {
-            let file = String::from_utf8_lossy(&report.file).into_owned();
-            Some(Location { file, line: report.line, column: report.column })
-        }
-        _ => place.and_then(|place| {
-            let (file, line, column) = (place.file.clone()?, place.line?, place.column.unwrap_or(0));
-            Some(Location { file, line, column })
-        }),
-    };
-    let refusal = error.end.refusal();
-    CrashEvent {
-        vm: error.at.vm,
-        name: &error.at.name,
-        turn: error.at.turn,
-        reason: error.end.name(),
-        message: error.end.to_string(),
-        rule: refusal.map(|refusal| refusal.violation.rule()),
-        address,
-        location,
-        hint: error.hint(),
-        states: refusal.map(|refusal| &*refusal.states),
-        report,
-    }
-}
-
 /// Says of a guest whose time was up that it was stepped, if it was: it may be slow, and not wrong.
 fn mention_steps(error: &GuestError, machines: &[Machine]) {
     let machine = machines.iter().find(|machine| machine.vm() == error.at.vm);
@@ -313,19 +282,4 @@ fn mention_steps(error: &GuestError, machines: &[Machine]) {
             "VM {vm}, {name} was stepped, which is slow, and came to {stepped} instructions; --timeout SECONDS gives it longer"
         ));
     }
-}
-
-/// A machine's exits, for an event.
-pub fn exits(stats: &ExitStats) -> Exits {
-    Exits { by_kind: stats.by_kind(), total: stats.total() }
-}
-
-/// The event with the statistics of all machines.
-pub fn stats_event(machines: &[Machine]) -> Event<'_> {
-    let vms = machines.iter().map(|machine| VmStats {
-        vm: machine.vm(),
-        name: machine.name(),
-        stats: machine.stats(),
-    });
-    Event::Stats(StatsEvent { vms: vms.collect() })
 }

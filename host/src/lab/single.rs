@@ -6,9 +6,10 @@ use crate::{
     kvm::System,
     lab::{
         error::Error,
+        events,
+        instrumentation::Instrumentation,
         limits::Limits,
         needs::Needs,
-        observe::Observe,
         open,
         session::{self, Session},
     },
@@ -27,7 +28,7 @@ use crate::{
 
 /// What to run.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct SingleConfig {
     /// The image.
     pub image: PathBuf,
     /// What was asked for of it.
@@ -45,7 +46,7 @@ pub struct Plan {
     /// Whether the run ends with statistics.
     pub stats: bool,
     /// Who looks on.
-    pub observe: Observe,
+    pub instrumentation: Instrumentation,
     /// Whether the run ends with the registers.
     pub dump_regs: bool,
     /// What was asked for of a PC's devices, if the guest is to have them.
@@ -57,35 +58,36 @@ pub struct Plan {
 /// # Errors
 ///
 /// The image or the machine cannot be used, or the guest did not end well.
-pub fn run(system: System, jail: &Jail, plan: &Plan, sink: &mut dyn Sink) -> Result<(), Error> {
-    let image = open::open(&system, &plan.image, plan.request, plan.memory)?;
-    if !plan.arguments.is_empty() && matches!(image.start(), Start::Direct { .. }) {
+pub fn run(system: System, jail: &Jail, config: &SingleConfig, sink: &mut dyn Sink) -> Result<(), Error> {
+    let image = open::open(&system, &config.image, config.request, config.memory)?;
+    if !config.arguments.is_empty() && matches!(image.start(), Start::Direct { .. }) {
         return Err(Error::Usage(
             "arguments after -- reach only guests that are built with guest-rt, and Multiboot kernels as their command line".into(),
         ));
     }
-    if plan.pc.is_some() && matches!(image.start(), Start::Boot { .. }) {
+    if config.pc.is_some() && matches!(image.start(), Start::Boot { .. }) {
         return Err(Error::Usage(
             "--pc is for images that others built; a guest of guest-rt has hypercalls instead of devices"
                 .into(),
         ));
     }
-    let parameters = Parameters { vm: 1, seed: plan.seed, memory: plan.memory, arguments: &plan.arguments };
-    let machine = Machine::new(&system, &image, parameters, plan.secrets)?;
+    let parameters =
+        Parameters { vm: 1, seed: config.seed, memory: config.memory, arguments: &config.arguments };
+    let machine = Machine::new(&system, &image, parameters, config.secrets)?;
     let has_screen = machine.is_foreign() && !Screen::is_covered_by(&image, Base::Color);
-    if has_screen && plan.pc.is_some() {
+    if has_screen && config.pc.is_some() {
         Screen::clear(machine.memory(), Base::Color);
     }
-    let machine = machine.with_pc(plan.pc.map(|settings| Pc::new(settings, plan.memory)));
-    let mut machines = plan.observe.attach(&system, vec![machine])?;
+    let machine = machine.with_pc(config.pc.map(|settings| Pc::new(settings, config.memory)));
+    let mut machines = config.instrumentation.attach(&system, vec![machine])?;
     // No VM is to be made any more: KVM's device is closed.
     drop(system);
-    let needs = Needs { foreign: image.start().is_foreign(), ..plan.observe.needs() };
-    let session = Session::start(&plan.limits, jail, needs, sink)?;
+    let needs = Needs { foreign: image.start().is_foreign(), ..config.instrumentation.needs() };
+    let session = Session::start(&config.limits, jail, needs, sink)?;
     session.confine()?;
     let outcome = run_to_exit(&mut machines[0], &session, has_screen);
-    let outcome = session.conclude(outcome, None, &machines, plan.stats);
-    if plan.dump_regs {
+    let outcome = session.conclude(outcome, None, &machines, config.stats);
+    if config.dump_regs {
         output::complain_lines(&machines[0].registers()?);
     }
     outcome
@@ -113,7 +115,7 @@ fn run_to_exit(machine: &mut Machine, session: &Session<'_>, has_screen: bool) -
         status,
         by: end.map(pc::End::name),
         value: end.and_then(pc::End::value),
-        exits: session::exits(machine.stats()),
+        exits: events::exits(machine.stats()),
     }))
 }
 

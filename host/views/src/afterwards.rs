@@ -1,10 +1,10 @@
 //! What is said of a run when the view that showed it is closed: how it ended, as a transcript has it.
 
-use std::io::{self, IsTerminal, Write};
+use std::io;
 
-use super::transcript::Transcript;
-use crate::output::{Patient, Sink};
-use crate::runlog::event::Event;
+use guestlab_runlog::{event::Event, sink::Sink};
+
+use crate::transcript::Transcript;
 
 /// Keeps how a run ended.
 pub struct Afterwards {
@@ -12,25 +12,14 @@ pub struct Afterwards {
 }
 
 impl Afterwards {
-    /// For a transcript on standard output.
-    pub fn new() -> Self {
-        let color = anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
-        Self { transcript: Transcript::new(Vec::new(), color && io::stdout().is_terminal(), true) }
+    /// With colours or without, and with a function that prints warnings.
+    pub fn new(color: bool, warn: fn(&str)) -> Self {
+        Self { transcript: Transcript::new(Vec::new(), color, true, warn) }
     }
 
-    /// Says it.
-    ///
-    /// # Errors
-    ///
-    /// The output cannot be written.
-    pub fn say(self) -> io::Result<()> {
-        Patient::new(io::stdout()).write_all(&self.transcript.into_writer())
-    }
-}
-
-impl Default for Afterwards {
-    fn default() -> Self {
-        Self::new()
+    /// The text of how it ended.
+    pub fn into_text(self) -> Vec<u8> {
+        self.transcript.into_writer()
     }
 }
 

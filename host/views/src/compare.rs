@@ -3,33 +3,19 @@
 use std::{
     collections::BTreeSet,
     fmt::{Display, Write as _},
-    path::PathBuf,
 };
 
 use serde::Serialize;
 
-use crate::runlog::json;
-use crate::{
-    lab::error::Error,
-    output::{self, Form, visible_line},
-    runlog::{
-        event::Finding,
-        story::{Crash, Deed, Story, Turn},
-    },
+use guestlab_runlog::{
+    event::Finding,
+    story::{Crash, Deed, Story, Turn},
+    text::visible_line,
 };
 
 /// The longest value that the table shows, in characters: a schedule may have thousands, and a line is to
 /// have room in a terminal of 80 columns.
 const MAX_WIDTH: usize = 25;
-
-/// What to compare.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// The two files: recordings, or what `--format jsonl` wrote.
-    pub files: [PathBuf; 2],
-    /// The form of the output.
-    pub form: Form,
-}
 
 /// Two runs, compared.
 #[derive(Debug, Serialize)]
@@ -55,20 +41,6 @@ pub struct Figure {
     differs: bool,
 }
 
-/// Compares two runs and says how they differ.
-///
-/// # Errors
-///
-/// A file does not tell a run, or the output cannot be written.
-pub fn run(plan: &Plan) -> Result<(), Error> {
-    let [one, other] = &plan.files;
-    let comparison = Comparison::of(&[Story::open(one)?, Story::open(other)?]);
-    match plan.form {
-        Form::Text => output::line(output::visible(&comparison.text(plan)).to_string().trim_end()),
-        Form::JsonLines => output::line(&json::text(&comparison)),
-    }
-}
-
 impl Comparison {
     /// Compares two stories.
     pub fn of(stories: &[Story; 2]) -> Self {
@@ -87,8 +59,9 @@ impl Comparison {
         Self { identical, parts_at, turns, crashes, figures }
     }
 
-    fn text(&self, Plan { files: [a, b], .. }: &Plan) -> String {
-        let [a, b] = [a, b].map(|path| visible_line(&path.to_string_lossy()));
+    /// The comparison for people, in which the runs have these names.
+    pub fn text(&self, names: [&str; 2]) -> String {
+        let [a, b] = names.map(visible_line);
         let mut text = format!("A  {a}\nB  {b}\n\n");
         self.write_parting(&mut text)
             .and_then(|()| self.write_crashes(&mut text))
@@ -317,8 +290,7 @@ mod tests {
     const REFUSED: &str = r#"{"event":"crash","vm":2,"name":"c","turn":2,"reason":"violation","rule":"quota","message":"broke the ring's rule `quota`: told 1\n  the ring stays:  x\n  it claimed:      y"}"#;
 
     fn texts(one: &[&str], other: &[&str]) -> String {
-        let files = ["a", "b"].map(PathBuf::from);
-        compared(one, other).text(&Plan { files, form: Form::Text })
+        compared(one, other).text(["a", "b"])
     }
 
     #[test]

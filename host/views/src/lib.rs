@@ -1,4 +1,6 @@
-//! views
+//! The views of a run: a transcript, a page, a view in the terminal, and a comparison of two runs.
+//!
+//! Each view is made of the run's log, and of nothing else (see [`guestlab_runlog`]). This crate opens no file.
 
 pub mod afterwards;
 pub mod compare;

@@ -10,16 +10,13 @@ use anstyle::{AnsiColor, Style};
 use guest_abi::{ring::Ring, transition::Role};
 use log::Level;
 
-use crate::output::{LineEnds, Sink, Utf8Stream, visible, visible_line};
-use crate::{
-    runlog::event::{
+use guestlab_runlog::{
+    event::{
         Account, Audit, Console, Dropped, End, Event, Exits, FunctionProfile, Guest, Log, ProfileEvent,
-        Relay, Run, ScreenEvent, StatsEvent, Turn, TurnsProfile, VmProfile, VmStats,
+        Relay, Run, ScreenEvent, StatsEvent, StatsRow, Turn, TurnsProfile, VmProfile, VmStats,
     },
-    vmm::{
-        pc::screen_text,
-        stats::{Row, microseconds},
-    },
+    sink::Sink,
+    text::{LineEnds, Utf8Stream, screen_text, visible, visible_line},
 };
 
 const PRODUCER: Style = AnsiColor::Green.on_default();
@@ -33,10 +30,12 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 const TAKES_ALL: &str = "a String takes all text";
 
 /// Writes events for people.
-pub(crate) struct Transcript<W> {
+pub struct Transcript<W> {
     writer: W,
     color: bool,
     quiet: bool,
+    /// Prints a warning about the output itself.
+    warn: fn(&str),
     names: BTreeMap<u32, String>,
     consoles: BTreeMap<u32, (Utf8Stream, LineEnds)>,
     /// In an exchange: what each guest has printed since its last newline.
@@ -54,12 +53,15 @@ pub(crate) struct Transcript<W> {
 }
 
 impl<W: Write + Send> Transcript<W> {
-    pub(crate) fn new(writer: W, color: bool, quiet: bool) -> Self {
+    /// Writes to `writer`, with colours or without. `quiet` leaves out all but guests' own text and how
+    /// the run ended. `warn` prints warnings about the output itself.
+    pub fn new(writer: W, color: bool, quiet: bool, warn: fn(&str)) -> Self {
         let (names, consoles, lines) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         Self {
             writer,
             color,
             quiet,
+            warn,
             names,
             consoles,
             lines,
@@ -72,7 +74,7 @@ impl<W: Write + Send> Transcript<W> {
     }
 
     /// Where it was written to.
-    pub(crate) fn into_writer(self) -> W {
+    pub fn into_writer(self) -> W {
         self.writer
     }
 
@@ -259,28 +261,25 @@ impl<W: Write + Send> Transcript<W> {
     fn dropped(&mut self, dropped: &Dropped<'_>) -> io::Result<()> {
         let Dropped { vm, name, bytes, limit } = dropped;
         self.flush()?;
-        crate::output::complain(&format!(
+        (self.warn)(&format!(
             "VM {vm}, {name}: printed {bytes} bytes more than the {limit} that --max-output allows; they were dropped"
         ));
         Ok(())
     }
 
     /// A table of exits: how often, and where the time went.
-    fn stats(&mut self, stats: &StatsEvent<'_>) -> io::Result<()> {
-        for VmStats { vm, name, stats } in &stats.vms {
+    fn stats(&mut self, stats: &StatsEvent) -> io::Result<()> {
+        for VmStats { vm, name, exits } in &stats.vms {
             writeln!(self.writer, "\nVM {vm}, {}", visible_line(name))?;
             writeln!(
                 self.writer,
                 "  {:<18}  {:>9}  {:>13}  {:>13}",
                 "exit", "count", "in guest, us", "in host, us"
             )?;
-            for (reason, Row { count, guest, host }) in stats.rows() {
-                let (guest, host) = (microseconds(guest), microseconds(host));
-                writeln!(
-                    self.writer,
-                    "  {:<18}  {count:>9}  {guest:>13.1}  {host:>13.1}",
-                    reason.to_string()
-                )?;
+            for row in exits {
+                let StatsRow { count, guest_us, host_us, .. } = row;
+                let kind = row.to_string();
+                writeln!(self.writer, "  {kind:<18}  {count:>9}  {guest_us:>13.1}  {host_us:>13.1}")?;
             }
         }
         Ok(())
@@ -507,7 +506,7 @@ mod tests {
 
     fn written(color: bool, quiet: bool, events: &[Event<'_>]) -> String {
         let mut bytes = Vec::new();
-        let mut sink = Transcript::new(&mut bytes, color, quiet);
+        let mut sink = Transcript::new(&mut bytes, color, quiet, |_| {});
         events.iter().try_for_each(|event| sink.event(event)).expect("a Vec takes all");
         String::from_utf8(bytes).expect("text")
     }

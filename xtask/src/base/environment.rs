@@ -1,12 +1,12 @@
-//! Which inherited environment variables a nested cargo may see.
+//! The environment variables that a child process inherits.
 //!
-//! xtask is itself run by cargo, which leaves variables behind that mean xtask; and users have
-//! variables that mean the programs of their machine. Neither may leak into a guest's image.
+//! Cargo runs xtask and sets variables that describe xtask. Users have variables that are meant for programs of
+//! this machine. Neither may change a guest's image.
 
 use std::process::Command;
 
-/// What cargo tells the program it runs; to a nested cargo it would be a lie.
-const TOLD_BY_CARGO: [&str; 9] = [
+/// Variables that cargo sets for the program that it runs. They are wrong for another cargo.
+const SET_BY_CARGO: [&str; 9] = [
     "CARGO_MAKEFLAGS",
     "MAKEFLAGS",
     "MFLAGS",
@@ -17,33 +17,31 @@ const TOLD_BY_CARGO: [&str; 9] = [
     "PROFILE",
     "OPT_LEVEL",
 ];
-const TOLD_BY_CARGO_PREFIXES: [&str; 4] = ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_", "CARGO_CRATE_"];
+const SET_BY_CARGO_PREFIXES: [&str; 4] = ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_", "CARGO_CRATE_"];
 
-/// The only `CARGO*` and `RUST*` variables that a guest's build sees: where things are, how to
-/// reach the network, how to talk to the terminal. None of them changes what is built.
+/// The only `CARGO*` and `RUST*` variables for a build of guests: folders, network, terminal. None of them changes
+/// an image.
 const HARMLESS: [&str; 5] = ["CARGO", "CARGO_HOME", "RUST_BACKTRACE", "RUST_LOG", "RUST_RECURSION_COUNT"];
 const HARMLESS_PREFIXES: [&str; 5] = ["CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR", "CARGO_TERM_", "RUSTUP_"];
 
-/// Removes from a command's environment what cargo said about xtask; the user's wishes stay.
+/// Removes the variables that describe xtask.
 pub(crate) fn scrub_for_host(command: &mut Command) {
     scrub(command, keep_for_host);
 }
 
-/// Removes from a command's environment whatever could change the image of a guest.
+/// Removes every variable that could change a guest's image.
 pub(crate) fn scrub_for_guests(command: &mut Command) {
     scrub(command, keep_for_guests);
 }
 
 fn scrub(command: &mut Command, keep: fn(&str) -> bool) {
-    for (name, _) in std::env::vars_os() {
-        if !name.to_str().is_some_and(keep) {
-            command.env_remove(name);
-        }
+    for (name, _) in std::env::vars_os().filter(|(name, _)| !name.to_str().is_some_and(keep)) {
+        command.env_remove(name);
     }
 }
 
 fn keep_for_host(name: &str) -> bool {
-    !TOLD_BY_CARGO.contains(&name) && !starts_with_one_of(name, &TOLD_BY_CARGO_PREFIXES)
+    !SET_BY_CARGO.contains(&name) && !starts_with_one_of(name, &SET_BY_CARGO_PREFIXES)
 }
 
 fn keep_for_guests(name: &str) -> bool {

@@ -1,24 +1,53 @@
-//! Files that are replaced in one step.
+//! Files and folders.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::Path;
 
+use super::output::{note, short};
 use crate::error::Error;
 
-/// Writes a file, instead of what had its name. A reader, or a write that fails, finds the old file or the new one.
+/// Writes a file in one step: a reader finds the old file or the new one.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
-    // A link stays one.
+    // A link stays a link.
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.into());
-    let folder = path.parent().unwrap_or(path);
-    fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
+    create_folder(path.parent().unwrap_or(path))?;
     let mut new = path.file_name().unwrap_or_default().to_owned();
-    // The process id keeps two xtasks at once from writing into one file.
+    // The process id keeps two xtasks apart.
     new.push(format!(".{}.part", std::process::id()));
-    let new = folder.join(new);
+    let new = path.with_file_name(new);
     let replaced = fs::write(&new, content)
         .and_then(|()| fs::metadata(path).map_or(Ok(()), |old| fs::set_permissions(&new, old.permissions())))
         .and_then(|()| fs::rename(&new, path));
     replaced.inspect_err(|_| drop(fs::remove_file(&new))).map_err(Error::file("write", path))
+}
+
+/// Creates a file, instead of one that is there.
+pub(crate) fn create(path: &Path) -> Result<File, Error> {
+    File::create(path).map_err(Error::file("create", path))
+}
+
+/// Creates a folder, and those around it.
+pub(crate) fn create_folder(path: &Path) -> Result<(), Error> {
+    fs::create_dir_all(path).map_err(Error::file("create", path))
+}
+
+/// Removes a folder, if it is there, with everything in it.
+pub(crate) fn remove_folder(path: &Path) -> Result<(), Error> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Locks a file, and says so where another xtask holds the lock. The system unlocks it when this process ends.
+pub(crate) fn lock(path: &Path, name: &str) -> Result<File, Error> {
+    let file = create(path)?;
+    if file.try_lock().is_err() {
+        note(format_args!("{name}: another xtask has locked {}; waiting", short(path)));
+        file.lock().map_err(Error::file("lock", path))?;
+    }
+    Ok(file)
 }
 
 #[cfg(test)]

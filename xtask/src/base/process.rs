@@ -1,4 +1,4 @@
-//! Running other programs: what they printed and how they ended is never lost.
+//! Other programs: their output and their exit statuses.
 
 use std::ffi::OsStr;
 use std::io;
@@ -7,13 +7,12 @@ use std::process::{Command, Output, Stdio};
 
 use crate::error::{Error, Status};
 
-/// Runs a program that shares our terminal, and says how it ended.
+/// Runs a program on our terminal and returns its status.
 pub(crate) fn status(command: &mut Command) -> Result<Status, Error> {
-    let ended = command.status().map_err(|source| cannot_start(command, source))?;
-    Ok(Status::from(ended))
+    command.status().map(Status::from).map_err(|source| cannot_start(command, source))
 }
 
-/// Runs a program without input, and returns what it printed; its stderr is shown if it fails.
+/// Runs a program without input and returns its stdout. The error of a failure has its stderr.
 pub(crate) fn output(command: &mut Command) -> Result<String, Error> {
     let output = capture(command)?;
     if !output.status.success() {
@@ -22,45 +21,42 @@ pub(crate) fn output(command: &mut Command) -> Result<String, Error> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Runs a program without input, and returns all that it printed and how it ended.
+/// Runs a program without input and returns its output and status.
 pub(crate) fn capture(command: &mut Command) -> Result<Output, Error> {
     command.stdin(Stdio::null()).output().map_err(|source| cannot_start(command, source))
 }
 
-/// The error for a program that ended with a failure.
+/// Returns the error for a program that failed.
 pub(crate) fn failed(command: &Command, output: &Output) -> Error {
     let (command, status) = (shown(command), Status::from(output.status));
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    Error::cannot_run(format_args!(
-        "`{command}` failed with status {status}:\n{}",
-        indented(&ending(&stderr))
-    ))
+    let stderr = indented(&ending(&String::from_utf8_lossy(&output.stderr)));
+    Error::cannot_run(format_args!("`{command}` failed with status {status}:\n{stderr}"))
 }
 
-/// The error for a program that did not start.
+/// Returns the error for a program that did not start.
 pub(crate) fn cannot_start(command: &Command, source: io::Error) -> Error {
     let command = shown(command);
     Error::cannot_run(format_args!("cannot run `{command}`: {source}; is it installed and on PATH?"))
 }
 
-/// A command line as a person would type it, without the environment.
+/// Returns a command line as a person types it, without the environment.
 pub(crate) fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 
-/// The program of this name on `PATH`, if there is one.
+/// Finds a program on `PATH`.
 pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
-/// Sets another program's words apart from ours.
+/// Indents the output of another program.
 pub(crate) fn indented(text: &str) -> String {
     text.trim_end().lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
 }
 
-/// The last lines of what a program said, where its reason to stop most often is.
+/// Returns the last lines of a program's output, which most often have the reason of a failure.
 pub(crate) fn ending(text: &str) -> String {
     const LINES: usize = 12;
     let lines: Vec<&str> = text.trim_end().lines().collect();

@@ -1,6 +1,6 @@
-//! The builds of guests: how long they take, and how big the images are.
+//! The builds of guests: their times, and the sizes of images.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Instant, SystemTime};
@@ -8,22 +8,18 @@ use std::time::{Instant, SystemTime};
 use super::catalog::{BUILDS, Target};
 use super::results::Row;
 use super::statistics::Summary;
-use crate::base::process;
-use crate::cargo::Talk;
+use crate::base::{files, process};
 use crate::error::Error;
-use crate::guests::{self, Catalog, Mode};
+use crate::guests::{Build, Catalog, Mode};
 use crate::toolchain;
 use crate::workspace::Workspace;
 
-/// The folder below the benches' own that all is built in, so that the user's builds stay as they are.
-const FOLDER: &str = "builds";
-
-/// Builds in a folder of its own: from nothing (unless it is to be quick), with nothing to do, and after
-/// one guest's source was touched.
+/// Measures builds in a folder of their own, so that the user's builds stay: from nothing (unless `is_quick`), with
+/// nothing to do, and after a change of one guest.
 pub(crate) fn measure(workspace: &Workspace, rounds: usize, is_quick: bool) -> Result<Vec<Row>, Error> {
-    let folder = workspace.bench().join(FOLDER);
-    if !is_quick && folder.exists() {
-        fs::remove_dir_all(&folder).map_err(Error::file("remove", &folder))?;
+    let folder = workspace.bench().join("builds");
+    if !is_quick {
+        files::remove_folder(&folder)?;
     }
     let first = build(&folder)?;
     let source = workspace.root.join("guest-producer/src/main.rs");
@@ -40,7 +36,7 @@ pub(crate) fn measure(workspace: &Workspace, rounds: usize, is_quick: bool) -> R
     Ok(rows)
 }
 
-/// Runs `build-guests`, in seconds.
+/// Runs `build-guests` and returns its seconds.
 fn build(folder: &Path) -> Result<f64, Error> {
     let own = std::env::current_exe().map_err(Error::file("find", Path::new("xtask")))?;
     let mut command = Command::new(own);
@@ -52,25 +48,19 @@ fn build(folder: &Path) -> Result<f64, Error> {
 
 /// Makes a file look changed.
 fn touch(path: &Path) -> Result<(), Error> {
-    let touched =
-        File::options().append(true).open(path).and_then(|file| file.set_modified(SystemTime::now()));
-    touched.map_err(Error::file("touch", path))
+    let file = File::options().append(true).open(path);
+    file.and_then(|file| file.set_modified(SystemTime::now())).map_err(Error::file("touch", path))
 }
 
-/// The bytes that are loaded of the exchange's images.
+/// The loaded bytes of the exchange's images.
 fn sizes(workspace: &Workspace) -> Result<Vec<Row>, Error> {
     let toolchain = toolchain::find(&workspace.root)?;
-    let names = ["guest-producer", "guest-consumer"];
-    let guests = Catalog::of(workspace).select(&names.map(String::from))?;
-    let images = guests::build(workspace, &toolchain, &guests, Mode::Protected, Talk::IfWorking)?;
-    let kib = |bytes: u64| bytes as f64 / 1024.0;
-    let rows = guests.iter().zip(&images).flat_map(|(guest, image)| {
-        row(
-            &format!("loaded bytes of {}", guest.name),
-            "KiB",
-            [kib(image.size.loaded)],
-            Some(Target::Below(8.0)),
-        )
+    let names = ["guest-producer", "guest-consumer"].map(String::from);
+    let guests = Catalog::of(workspace).select(&names)?;
+    let images = Build::new(workspace, &toolchain, Mode::Protected).run(&guests)?;
+    let rows = guests.iter().zip(&images).filter_map(|(guest, image)| {
+        let kib = image.size.loaded as f64 / 1024.0;
+        row(&format!("loaded bytes of {}", guest.name), "KiB", [kib], Some(Target::Below(8.0)))
     });
     Ok(rows.collect())
 }

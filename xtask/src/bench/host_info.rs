@@ -1,4 +1,4 @@
-//! The machine that something was measured on: without it a figure says little.
+//! The machine of a measurement, without which a figure says little.
 
 use std::fs;
 use std::path::Path;
@@ -8,51 +8,53 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::process;
 
-/// The modules that stand behind KVM, as far as we know them.
+/// Modules of KVM.
 const KVM_MODULES: [&str; 3] = ["kvm_intel", "kvm_amd", "kvm_pvm"];
 
-/// What distinguishes a machine, for a person to read.
+const UNKNOWN: &str = "unknown";
+
+/// The properties of a machine, for people.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Machine {
     /// The CPU's model.
     pub(crate) cpu: String,
-    /// The number of cores that are there for us.
+    /// The number of cores for this process.
     pub(crate) cores: usize,
-    /// How the CPU's frequency is chosen.
+    /// The governor of the CPU's frequency.
     pub(crate) governor: String,
-    /// Whether this machine is itself a VM.
+    /// True if this machine is itself a VM.
     pub(crate) nested: bool,
     /// Linux's release.
     pub(crate) kernel: String,
     /// KVM's module.
     pub(crate) kvm: String,
-    /// The C compiler.
+    /// The C compiler's version.
     pub(crate) gcc: String,
-    /// The load, before and after: tasks that ran or wanted to, over one, five and fifteen minutes.
+    /// The load averages over one, five and fifteen minutes, before and after.
     pub(crate) load: Vec<String>,
 }
 
 impl Machine {
-    /// This one.
+    /// This machine.
     pub(crate) fn here() -> Machine {
         let cpus = read("/proc/cpuinfo");
         let field = |name: &str| cpu_field(&cpus, name).map(str::to_owned);
-        let is_flag = |flags: String| flags.split(' ').any(|flag| flag == "hypervisor");
+        let has_hypervisor = |flags: String| flags.split(' ').any(|flag| flag == "hypervisor");
         let modules = KVM_MODULES.iter().filter(|name| Path::new("/sys/module").join(name).exists());
-        let kvm = modules.copied().collect::<Vec<_>>().join(", ");
+        let gcc = process::output(Command::new("gcc").arg("-dumpfullversion"));
         Machine {
-            cpu: told(field("model name").unwrap_or_default()),
+            cpu: or_unknown(field("model name").unwrap_or_default()),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
-            governor: told(read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
-            nested: field("flags").is_some_and(is_flag),
-            kernel: told(read("/proc/sys/kernel/osrelease")),
-            kvm: told(kvm),
-            gcc: told(process::output(Command::new("gcc").arg("-dumpfullversion")).unwrap_or_default()),
+            governor: or_unknown(read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
+            nested: field("flags").is_some_and(has_hypervisor),
+            kernel: or_unknown(read("/proc/sys/kernel/osrelease")),
+            kvm: or_unknown(modules.copied().collect::<Vec<_>>().join(", ")),
+            gcc: or_unknown(gcc.unwrap_or_default()),
             load: vec![load()],
         }
     }
 
-    /// Adds what the load is by now.
+    /// Adds the current load.
     pub(crate) fn note_load(&mut self) {
         self.load.push(load());
     }
@@ -71,23 +73,23 @@ impl Machine {
 }
 
 fn read(path: &str) -> String {
-    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+    fs::read_to_string(path).unwrap_or_default()
 }
 
-fn told(what: String) -> String {
-    let what = what.trim();
-    if what.is_empty() { "not told".into() } else { what.to_owned() }
+fn or_unknown(text: String) -> String {
+    let text = text.trim();
+    if text.is_empty() { UNKNOWN } else { text }.to_owned()
 }
 
-/// A field of the first CPU's, from lines such as `model name : AMD EPYC`.
+/// A field of the first CPU, from lines such as `model name : AMD EPYC`.
 fn cpu_field<'a>(cpus: &'a str, name: &str) -> Option<&'a str> {
-    let fields = cpus.lines().filter_map(|line| line.split_once(':'));
-    fields.map(|(field, value)| (field.trim(), value.trim())).find(|(field, _)| *field == name).map(|it| it.1)
+    let mut fields = cpus.lines().filter_map(|line| line.split_once(':'));
+    fields.find(|(field, _)| field.trim() == name).map(|(_, value)| value.trim())
 }
 
 /// The first three numbers of `/proc/loadavg`.
 fn load() -> String {
-    told(read("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" "))
+    or_unknown(read("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]
@@ -106,6 +108,6 @@ mod tests {
     #[test]
     fn every_machine_has_a_kernel_and_a_core() {
         let machine = Machine::here();
-        assert!(machine.cores >= 1 && machine.kernel != "not told", "{machine:?}");
+        assert!(machine.cores >= 1 && machine.kernel != UNKNOWN, "{machine:?}");
     }
 }

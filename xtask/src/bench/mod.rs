@@ -1,7 +1,6 @@
-//! The measurements: each interleaved with its baseline, round by round.
+//! The measurements, each interleaved with its baseline, round by round.
 //!
-//! What measures are processes: `measure` (host/benches/measure) for our side, and the C baseline
-//! (host/benches/baseline). Here they are built and run, and what they print is summed up.
+//! Processes measure: `measure` (host/benches/measure) for our side, and the C baseline (host/benches/baseline).
 
 mod builds;
 mod catalog;
@@ -21,23 +20,23 @@ use host_info::Machine;
 use programs::Programs;
 use results::{Results, Row};
 
-/// How often each side is measured, after a round that is not counted.
+/// The number of measurements of each side, after a round that does not count.
 const ROUNDS: usize = 10;
 const QUICK_ROUNDS: usize = 3;
 
-/// Measures what the filter names, and prints, saves and compares what was found.
-pub(crate) fn run(workspace: &Workspace, wish: &Bench) -> Result<(), Error> {
-    let against = wish.against.as_ref().map(|name| Results::load(workspace, name)).transpose()?;
-    let is_wanted = |name: &str| wish.filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()));
+/// Runs the measurements that match the filter, and prints, saves and compares the results.
+pub(crate) fn run(workspace: &Workspace, options: &Bench) -> Result<(), Error> {
+    let against = options.against.as_ref().map(|name| Results::load(workspace, name)).transpose()?;
+    let is_wanted = |name: &str| options.filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()));
     let groups: Vec<Group> = catalog::groups().into_iter().filter(|group| is_wanted(group.name)).collect();
     if groups.is_empty() && !is_wanted(catalog::BUILDS) {
+        let names = catalog::names().join(", ");
         return Err(Error::bad_input(format_args!(
-            "there is no measurement of that name; there are: {}",
-            catalog::names().join(", ")
+            "there is no measurement of that name; there are: {names}"
         )));
     }
     let programs = if groups.is_empty() { None } else { Some(Programs::build(workspace)?) };
-    let rounds = if wish.quick { QUICK_ROUNDS } else { ROUNDS };
+    let rounds = if options.quick { QUICK_ROUNDS } else { ROUNDS };
     let mut results = Results { machine: Machine::here(), rounds, rows: Vec::new() };
     for (group, programs) in groups.iter().zip(programs.iter().cycle()) {
         output::note(format_args!("measuring {}", group.name));
@@ -45,21 +44,20 @@ pub(crate) fn run(workspace: &Workspace, wish: &Bench) -> Result<(), Error> {
     }
     if is_wanted(catalog::BUILDS) {
         output::note(format_args!("measuring {}", catalog::BUILDS));
-        results.rows.extend(builds::measure(workspace, rounds, wish.quick)?);
+        results.rows.extend(builds::measure(workspace, rounds, options.quick)?);
     }
     results.machine.note_load();
-    tell(&results, against.as_ref(), wish.format)?;
-    wish.save.as_ref().map_or(Ok(()), |name| results.save(workspace, name))
+    print(&results, against.as_ref(), options.format)?;
+    options.save.as_ref().map_or(Ok(()), |name| results.save(workspace, name))
 }
 
-/// A round that is not counted, then A B A B ...
+/// Measures a round that does not count, then A B A B ...
 fn measure(group: &Group, programs: &Programs, rounds: usize) -> Result<Vec<Row>, Error> {
-    let rounds = if group.is_exact { 1 } else { rounds };
-    let warm_up = usize::from(!group.is_exact);
+    let (warm_up, rounds) = if group.is_exact { (0, 1) } else { (1, rounds) };
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 0..warm_up + rounds {
-        let own = programs.run(&group.ours)?;
-        let other = group.baseline.as_ref().map(|command| programs.run(command)).transpose()?;
+        let own = programs.run(group.program, &group.words)?;
+        let other = group.baseline.map(|baseline| programs.run(baseline, &group.words)).transpose()?;
         if round >= warm_up {
             ours.push(own);
             theirs.push(other.unwrap_or_default());
@@ -68,19 +66,17 @@ fn measure(group: &Group, programs: &Programs, rounds: usize) -> Result<Vec<Row>
     group.rows.iter().map(|row| Row::of(group, row, &ours, &theirs)).collect()
 }
 
-fn tell(results: &Results, against: Option<&Results>, format: BenchFormat) -> Result<(), Error> {
+fn print(results: &Results, against: Option<&Results>, format: BenchFormat) -> Result<(), Error> {
     output::line(match format {
         BenchFormat::Json => results.json()?,
         BenchFormat::Text => report::text(results),
         BenchFormat::Markdown => report::markdown(results),
     });
-    if let Some(against) = against {
-        let comparison = report::comparison(against, results);
-        match format {
-            // What a program reads is one object.
-            BenchFormat::Json => output::note(comparison),
-            BenchFormat::Text | BenchFormat::Markdown => output::line(comparison),
-        }
+    let comparison = against.map(|against| report::comparison(against, results));
+    match format {
+        // Programs read one object on stdout.
+        BenchFormat::Json => comparison.into_iter().for_each(output::note),
+        BenchFormat::Text | BenchFormat::Markdown => comparison.into_iter().for_each(output::line),
     }
     Ok(())
 }

@@ -1,22 +1,20 @@
-//! The programs that measure: built, and run.
+//! The programs that measure.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde::Deserialize;
-
-use super::catalog::{self, Program};
-use crate::base::process;
-use crate::cargo::{self, Talk};
+use super::catalog::Program;
+use crate::base::{files, process};
+use crate::cargo::{self, Verbosity};
 use crate::error::Error;
-use crate::guests::{self, Catalog, Mode};
+use crate::guests::{Build, Catalog, Mode};
 use crate::host::Host;
 use crate::toolchain;
-use crate::workspace::{Target, Workspace};
+use crate::workspace::{Artifact, Workspace};
 
-/// What a program measured: names and numbers.
+/// The numbers that a program measured, by name.
 pub(crate) type Values = BTreeMap<String, f64>;
 
 /// The two guests of an exchange.
@@ -26,7 +24,7 @@ struct Pair {
     consumer: PathBuf,
 }
 
-/// Programs that are up to date, and the guests that they run.
+/// The built programs, and the guests that they run.
 #[derive(Debug)]
 pub(crate) struct Programs {
     measure: PathBuf,
@@ -39,7 +37,7 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// Builds them all: ours in release, the baseline by gcc -O2.
+    /// Builds all: ours in release, the baseline by gcc -O2.
     pub(crate) fn build(workspace: &Workspace) -> Result<Programs, Error> {
         if process::on_path("gcc").is_none() {
             return Err(Error::cannot_run(
@@ -47,7 +45,8 @@ impl Programs {
                  install it (on Debian, Ubuntu: apt install gcc)",
             ));
         }
-        let folder = folder(workspace)?;
+        let folder = workspace.bench();
+        files::create_folder(&folder)?;
         let sources = workspace.root.join("host/benches/baseline");
         Ok(Programs {
             baseline: compile_baseline(&sources, &folder)?,
@@ -60,15 +59,15 @@ impl Programs {
         })
     }
 
-    /// Runs one of them.
-    pub(crate) fn run(&self, command: &catalog::Command) -> Result<Values, Error> {
-        let (mut process, pair) = match command.program {
+    /// Runs a program and returns its numbers.
+    pub(crate) fn run(&self, program: Program, words: &[&str]) -> Result<Values, Error> {
+        let (mut process, pair) = match program {
             Program::Measure => (Command::new(&self.measure), &self.ours),
             Program::Guestlab => (self.guestlab.command(&[]), &self.ours),
             Program::Plain => (Command::new(&self.baseline), &self.plain),
             Program::SameWork => (Command::new(&self.baseline), &self.same_work),
         };
-        for word in &command.words {
+        for word in words {
             process.arg(match *word {
                 "@producer" => pair.producer.clone(),
                 "@consumer" => pair.consumer.clone(),
@@ -85,14 +84,7 @@ impl Programs {
     }
 }
 
-/// The folder of programs and results, which is made where it is missing.
-pub(super) fn folder(workspace: &Workspace) -> Result<PathBuf, Error> {
-    let folder = workspace.bench();
-    fs::create_dir_all(&folder).map_err(Error::file("make the folder", &folder))?;
-    Ok(folder)
-}
-
-/// The numbers of a JSON object, and what follows from them.
+/// The numbers of a JSON object, and a number that follows from them.
 fn read_values(json: &str) -> Option<Values> {
     let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(json).ok()?;
     let mut values: Values =
@@ -129,16 +121,9 @@ fn compile_guests(sources: &Path, folder: &Path, name: &str, flags: &[&str]) -> 
 fn build_guests(workspace: &Workspace) -> Result<Pair, Error> {
     let toolchain = toolchain::find(&workspace.root)?;
     let guests = Catalog::of(workspace).select(&["guest-producer".into(), "guest-consumer".into()])?;
-    guests::build(workspace, &toolchain, &guests, Mode::Protected, Talk::IfWorking)?;
-    let image = |name| workspace.images.join(Mode::Protected.image_name(name));
-    Ok(Pair { producer: image("guest-producer"), consumer: image("guest-consumer") })
-}
-
-/// A message of cargo's; of the many kinds, only artifacts have these fields.
-#[derive(Deserialize)]
-struct Message {
-    target: Target,
-    executable: Option<PathBuf>,
+    let images = Build::new(workspace, &toolchain, Mode::Protected).run(&guests)?;
+    let image = |at: usize| images[at].path.clone();
+    Ok(Pair { producer: image(0), consumer: image(1) })
 }
 
 fn build_measure(workspace: &Workspace) -> Result<PathBuf, Error> {
@@ -146,15 +131,12 @@ fn build_measure(workspace: &Workspace) -> Result<PathBuf, Error> {
     build.args(["build", "--release", "--package", "guestlab", "--bench", "measure"]);
     build.args(["--message-format", "json-render-diagnostics", "--target-dir"]).arg(&workspace.target);
     let mut built = None;
-    let status = cargo::run(&mut build, Talk::IfWorking, |line| {
-        let message: Option<Message> = serde_json::from_str(line).ok();
-        let measure = message.filter(|message| message.target.name == "measure");
-        built = built.take().or(measure.and_then(|message| message.executable));
+    let status = cargo::run(&mut build, Verbosity::Quiet, |line| {
+        let artifact = Artifact::parse(line).filter(|artifact| artifact.target.name == "measure");
+        built = built.take().or(artifact.and_then(|artifact| artifact.executable));
     })?;
-    match built {
-        Some(program) if status.is_success() => Ok(program),
-        _ => Err(Error::bad_input("the measuring program does not compile; cargo says why above")),
-    }
+    let refused = || Error::bad_input("the measuring program does not compile; cargo says why above");
+    built.filter(|_| status.is_success()).ok_or_else(refused)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What was measured, for a person to read.
+//! Results for people.
 
 use super::catalog::Target;
 use super::results::{Results, Row};
@@ -8,20 +8,20 @@ const HEADINGS: [&str; 6] = ["what", "ours", "beside", "ratio", "target", "met"]
 
 /// The machine, and a table.
 pub(crate) fn text(results: &Results) -> String {
-    let width = results.machine.lines().iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let lines = results.machine.lines().into_iter().map(|(name, value)| format!("{name:width$}  {value}\n"));
+    let lines = results.machine.lines();
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let lines: String = lines.into_iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect();
     let rows: Vec<_> = results.rows.iter().map(cells).collect();
-    format!("{}{}\n\n{}", lines.collect::<String>(), legend(results), aligned(&HEADINGS, &rows))
+    format!("{lines}{}\n\n{}", legend(results), aligned(&HEADINGS, &rows))
 }
 
 /// The same in Markdown, for docs/performance.md.
 pub(crate) fn markdown(results: &Results) -> String {
     let lines = results.machine.lines().into_iter().map(|(name, value)| format!("- {name}: {value}\n"));
-    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let rule = HEADINGS.map(|_| "---".to_owned());
     let rows = [HEADINGS.map(String::from), rule].into_iter().chain(results.rows.iter().map(cells));
-    let rows: String = rows.map(|cells| line(&cells)).collect();
-    format!("{}\n{}\n\n{}", lines.collect::<String>(), legend(results), rows.trim_end())
+    let rows: Vec<String> = rows.map(|cells| format!("| {} |", cells.join(" | "))).collect();
+    format!("{}\n{}\n\n{}", lines.collect::<String>(), legend(results), rows.join("\n"))
 }
 
 fn legend(results: &Results) -> String {
@@ -35,23 +35,15 @@ fn legend(results: &Results) -> String {
 fn cells(row: &Row) -> [String; 6] {
     let ratio = row.ratio.map(|Summary { low, median, high }| format!("{median:.3} ({low:.3} to {high:.3})"));
     let beside = row.beside.as_ref().map(|(name, values)| format!("{name} {}", shown(values, &row.unit)));
-    let met = row.is_met().map(|is_met| if is_met { "yes" } else { "NO" }.to_owned());
-    [
-        format!("{}: {}", row.group, row.name),
-        shown(&row.ours, &row.unit),
-        beside.unwrap_or_default(),
-        ratio.unwrap_or_default(),
-        row.target.map(|target| wanted(target, &row.unit)).unwrap_or_default(),
-        met.unwrap_or_default(),
-    ]
-}
-
-fn wanted(target: Target, unit: &str) -> String {
-    match target {
+    let target = row.target.map(|target| match target {
         Target::RatioAtMost(most) => format!("ratio at most {most}"),
         Target::RatioAtLeast(least) => format!("ratio at least {least}"),
-        Target::Below(limit) => format!("below {limit} {unit}"),
-    }
+        Target::Below(limit) => format!("below {limit} {}", row.unit),
+    });
+    let met = row.is_met().map(|is_met| if is_met { "yes" } else { "NO" }.to_owned());
+    let name = format!("{}: {}", row.group, row.name);
+    let [beside, ratio, target, met] = [beside, ratio, target, met].map(Option::unwrap_or_default);
+    [name, shown(&row.ours, &row.unit), beside, ratio, target, met]
 }
 
 fn shown(Summary { low, median, high }: &Summary, unit: &str) -> String {
@@ -59,7 +51,7 @@ fn shown(Summary { low, median, high }: &Summary, unit: &str) -> String {
     format!("{} {unit}", short(*median)).trim_end().to_owned() + &spread
 }
 
-/// A number with three or four digits that count.
+/// A number with three or four significant digits.
 fn short(value: f64) -> String {
     let digits = match value.abs() {
         100.0.. => 0,
@@ -69,22 +61,18 @@ fn short(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
-/// What has changed since other results. Where both have a ratio to a baseline that is compared: a
-/// machine that is slower today is slower for both sides.
+/// Compares with earlier results. If both have a ratio to a baseline, the ratios are compared: a slower machine is
+/// slower for both sides.
 pub(crate) fn comparison(before: &Results, now: &Results) -> String {
     let old = before.by_name();
-    let rows: Vec<[String; 5]> = now
+    let rows = now
         .rows
         .iter()
-        .filter_map(|row| Some(changed(old.get(&(row.group.as_str(), row.name.as_str()))?, row)))
-        .collect();
+        .filter_map(|row| Some(changed(old.get(&(row.group.as_str(), row.name.as_str()))?, row)));
+    let is_same = before.machine.cpu == now.machine.cpu && before.machine.kernel == now.machine.kernel;
+    let note = if is_same { "" } else { "\nThe earlier results are another machine's.\n" };
     let head = ["what", "before", "now", "change", ""];
-    let same = if before.machine.cpu == now.machine.cpu && before.machine.kernel == now.machine.kernel {
-        ""
-    } else {
-        "\nThe earlier results are another machine's.\n"
-    };
-    format!("{same}\n{}", aligned(&head, &rows))
+    format!("{note}\n{}", aligned(&head, &rows.collect::<Vec<_>>()))
 }
 
 fn changed(before: &Row, now: &Row) -> [String; 5] {
@@ -98,19 +86,13 @@ fn changed(before: &Row, now: &Row) -> [String; 5] {
         (false, true) => "WORSE",
         (false, false) => "better",
     };
-    [
-        format!("{}: {}", now.group, now.name),
-        shown(&then, unit),
-        shown(&today, unit),
-        format!("{change:+.1} %"),
-        verdict.to_owned(),
-    ]
+    let name = format!("{}: {}", now.group, now.name);
+    [name, shown(&then, unit), shown(&today, unit), format!("{change:+.1} %"), verdict.to_owned()]
 }
 
-/// A table of columns as wide as they must be.
+/// A table with columns as wide as needed.
 fn aligned<const N: usize>(head: &[&str; N], rows: &[[String; N]]) -> String {
-    let rows: Vec<[String; N]> =
-        std::iter::once(head.map(String::from)).chain(rows.iter().cloned()).collect();
+    let rows = [&[head.map(String::from)], rows].concat();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();
     let line = |row: &[String; N]| {

@@ -1,4 +1,4 @@
-//! What was measured, to be printed, saved and compared.
+//! The results of measurements, to be printed, saved and compared.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,47 +8,39 @@ use serde::{Deserialize, Serialize};
 
 use super::catalog::{Beside, Group, Item, Target};
 use super::host_info::Machine;
-use super::programs::{self, Values};
+use super::programs::Values;
 use super::statistics::Summary;
 use crate::base::files;
 use crate::base::output::short;
 use crate::error::Error;
 use crate::workspace::Workspace;
 
-/// All that was measured in one run.
+/// The results of one run.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Results {
-    /// Where.
     pub(crate) machine: Machine,
-    /// How often each side was measured.
+    /// The number of measurements of each side.
     pub(crate) rounds: usize,
-    /// What was found.
     pub(crate) rows: Vec<Row>,
 }
 
-/// One thing that was measured.
+/// The result of one thing.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Row {
-    /// The group.
     pub(crate) group: String,
-    /// The thing.
     pub(crate) name: String,
-    /// The unit of its values.
     pub(crate) unit: String,
-    /// Whether less is better.
     pub(crate) less_is_better: bool,
-    /// Our side.
     pub(crate) ours: Summary,
-    /// What it is compared with, and that one's side.
+    /// The name and the result of the other side.
     pub(crate) beside: Option<(String, Summary)>,
-    /// Ours divided by that, round by round.
+    /// Ours divided by the other, round by round.
     pub(crate) ratio: Option<Summary>,
-    /// What it should be.
     pub(crate) target: Option<Target>,
 }
 
 impl Row {
-    /// Sums up what the rounds found of one item.
+    /// Summarizes the rounds for one item.
     pub(crate) fn of(group: &Group, item: &Item, ours: &[Values], theirs: &[Values]) -> Result<Row, Error> {
         let missing = |key: &str| {
             Error::bug(format_args!("`{}` printed no numbers where `{key}` was expected", group.name))
@@ -62,9 +54,8 @@ impl Row {
             Beside::Baseline(name) => Some((name, column(theirs, item.key)?)),
             Beside::Own(name, key) => Some((name, column(ours, key)?)),
         };
-        let ratios =
-            other.iter().flat_map(|(_, other)| own.iter().zip(other).map(|(own, other)| own / other));
-        let ratio = Summary::of(ratios);
+        let pairs = other.iter().flat_map(|(_, other)| own.iter().zip(other));
+        let ratio = Summary::of(pairs.map(|(own, other)| own / other));
         Ok(Row {
             group: group.name.into(),
             name: item.name.into(),
@@ -77,7 +68,7 @@ impl Row {
         })
     }
 
-    /// Whether the target is met, where there is one.
+    /// Returns true if the target is met, and `None` without a target.
     pub(crate) fn is_met(&self) -> Option<bool> {
         let ratio = self.ratio.map(|ratio| ratio.median);
         Some(match self.target? {
@@ -89,31 +80,28 @@ impl Row {
 }
 
 impl Results {
-    /// Reads results that were saved.
+    /// Reads saved results.
     pub(crate) fn load(workspace: &Workspace, name: &str) -> Result<Results, Error> {
         let path = path(workspace, name)?;
+        let shown = short(&path);
         let text = fs::read(&path).map_err(|source| {
             Error::bad_input(format_args!(
-                "there are no results {}: {source}\nmake them with `cargo xtask bench --save NAME`",
-                short(&path)
+                "there are no results {shown}: {source}\nmake them with `cargo xtask bench --save NAME`"
             ))
         })?;
         serde_json::from_slice(&text).map_err(|source| {
-            let path = short(&path);
             Error::bad_input(format_args!(
-                "{path} holds no results of this version of the measurements: {source}"
+                "{shown} holds no results of this version of the measurements: {source}"
             ))
         })
     }
 
-    /// Saves them, instead of what had that name.
+    /// Saves the results under a name.
     pub(crate) fn save(&self, workspace: &Workspace, name: &str) -> Result<(), Error> {
-        let path = path(workspace, name)?;
-        let text = self.json()?;
-        files::replace(&path, text.as_bytes())
+        files::replace(&path(workspace, name)?, self.json()?.as_bytes())
     }
 
-    /// As JSON.
+    /// The results as JSON.
     pub(crate) fn json(&self) -> Result<String, Error> {
         serde_json::to_string_pretty(self)
             .map_err(|source| Error::bug(format_args!("the results cannot be written as JSON ({source})")))
@@ -125,7 +113,7 @@ impl Results {
     }
 }
 
-/// The file of results of a name.
+/// The file of the results of a name.
 fn path(workspace: &Workspace, name: &str) -> Result<PathBuf, Error> {
     let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
     if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {
@@ -133,12 +121,12 @@ fn path(workspace: &Workspace, name: &str) -> Result<PathBuf, Error> {
             "`{name}` is not a name for results: it takes letters, digits, `-`, `_` and `.`, and no `.` at the front"
         )));
     }
-    Ok(programs::folder(workspace)?.join(format!("{name}.json")))
+    Ok(workspace.bench().join(format!("{name}.json")))
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::super::catalog::{Command, Program};
+    use super::super::catalog::Program;
     use super::*;
 
     /// A row of given rounds: ours, and the baseline's.
@@ -151,9 +139,9 @@ pub(crate) mod tests {
             beside: if theirs.is_empty() { Beside::Nothing } else { Beside::Baseline("C") },
             target,
         };
-        let command = || Command { program: Program::Measure, words: Vec::new() };
+        let (program, words) = (Program::Measure, Vec::new());
         let group =
-            Group { name: "group", ours: command(), baseline: None, is_exact: false, rows: Vec::new() };
+            Group { name: "group", program, words, baseline: None, is_exact: false, rows: Vec::new() };
         let rounds = |values: &[f64]| -> Vec<Values> {
             values.iter().map(|value| Values::from([("thing_us".to_owned(), *value)])).collect()
         };

@@ -1,20 +1,19 @@
-//! What many measurements of one thing come to.
+//! Statistics of many measurements.
 
 use serde::{Deserialize, Serialize};
 
-/// The median, and the quartiles between which half of all values lie.
+/// The median and the quartiles.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Summary {
     /// The lower quartile.
     pub(crate) low: f64,
-    /// The median.
     pub(crate) median: f64,
     /// The upper quartile.
     pub(crate) high: f64,
 }
 
 impl Summary {
-    /// Sums values up; `None` if there are none.
+    /// Returns the summary of these values; `None` if there are none.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Summary> {
         let mut sorted: Vec<f64> = values.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
@@ -22,14 +21,14 @@ impl Summary {
         Some(Summary { low: quartile(1)?, median: quartile(2)?, high: quartile(3)? })
     }
 
-    /// Whether this and another have values in common between their quartiles.
+    /// Returns true if the ranges between the quartiles overlap.
     pub(crate) fn overlaps(&self, other: &Summary) -> bool {
         self.low <= other.high && other.low <= self.high
     }
 }
 
-/// Number `number` of the `of`-quantiles of sorted values, between two of them where it falls between
-/// (the definition that most statistics programs take, "R-7").
+/// Returns number `number` of the `of`-quantiles of sorted values, interpolated (the definition "R-7", which most
+/// statistics programs use).
 fn quantile(sorted: &[f64], number: usize, of: usize) -> Option<f64> {
     let steps = sorted.len().checked_sub(1)? * number;
     let (below, part) = (steps / of, (steps % of) as f64 / of as f64);

@@ -1,12 +1,12 @@
-//! `bench`: what everything costs, beside the C baseline.
+//! `bench`: the measurements.
 
 use crate::bench;
 use crate::cli::Bench;
 use crate::error::{Error, Status};
 use crate::workspace::Workspace;
 
-/// Measures what was asked for.
-pub(crate) fn run(wish: &Bench) -> Result<Status, Error> {
-    bench::run(&Workspace::load()?, wish)?;
+/// Runs the measurements.
+pub(crate) fn run(options: &Bench) -> Result<Status, Error> {
+    bench::run(&Workspace::load()?, options)?;
     Ok(Status::SUCCESS)
 }

@@ -1,28 +1,27 @@
-//! `build-guests`: builds guests, and says where their images are and how big they are.
+//! `build-guests`: builds guests, and prints the path, mode and size of their images.
 
-use super::elsewhere;
+use super::passthrough;
 use crate::base::output;
-use crate::cargo::Talk;
+use crate::cargo::Verbosity;
 use crate::cli::BuildGuests;
 use crate::error::{Error, Status};
-use crate::guests::{self, Catalog, Effort, Image};
+use crate::guests::{Build, Catalog, Image, Optimization};
 use crate::toolchain;
 use crate::workspace::{self, Workspace};
 
-/// Builds what was asked for and prints a line an image.
-pub(crate) fn run(wish: &BuildGuests) -> Result<Status, Error> {
-    let workspace = match &wish.manifest_path {
-        Some(manifest) => elsewhere::workspace(manifest)?,
-        None => Workspace::load()?,
-    };
+/// Builds the guests, and prints a line for each image.
+pub(crate) fn run(options: &BuildGuests) -> Result<Status, Error> {
+    let workspace = options.manifest_path.as_deref().map_or_else(Workspace::load, passthrough::workspace)?;
     let catalog = Catalog::of(&workspace);
-    let guests = if wish.shipped { catalog.shipped() } else { catalog.select(&wish.names)? };
-    guests::check_mode(wish.mode)?;
+    let guests = if options.shipped { catalog.shipped() } else { catalog.select(&options.names)? };
     let toolchain = toolchain::find(&workspace::root())?;
-    output::note(format_args!("guest toolchain: {toolchain}"));
-    let effort = if wish.unoptimized { Effort::Unoptimized } else { Effort::Optimized };
-    let images = guests::build_with(effort, &workspace, &toolchain, &guests, wish.mode, Talk::Always)?;
-    print(&images);
+    toolchain.report(true);
+    let build = Build {
+        optimization: if options.unoptimized { Optimization::Off } else { Optimization::On },
+        verbosity: Verbosity::Normal,
+        ..Build::new(&workspace, &toolchain, options.mode)
+    };
+    print(&build.run(&guests)?);
     Ok(Status::SUCCESS)
 }
 

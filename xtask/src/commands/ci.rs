@@ -1,33 +1,22 @@
-//! `ci`: all that must hold before a change is taken. Every check runs, whatever the others say,
-//! and all failures are listed together.
+//! `ci`: all checks of a change. Every check runs, and a summary lists all failures.
 
 use std::path::Path;
 use std::process::Command;
 
-use crate::base::environment;
-use crate::base::output;
-use crate::base::process;
+use clap::ValueEnum;
+
+use crate::base::{environment, output, process};
 use crate::cargo;
 use crate::cli;
 use crate::error::{Error, Status};
-use crate::guests::{self, Catalog, Mode};
+use crate::guests::{Build, Catalog, Mode};
 use crate::toolchain;
 use crate::workspace::Workspace;
 
-/// One check: what it is called, and how it ended.
+/// A check: its name, and its function.
 type Check = (&'static str, fn(&Workspace) -> Result<Status, Error>);
 
-/// A target without an operating system: code that compiles for it calls none.
-const WITHOUT_SYSTEM: &str = "wasm32-unknown-unknown";
-
-/// The crates that must compile for it, each with the parts of the library that it may use.
-const PORTABLE: [(&str, &str); 3] = [
-    ("guestlab-cpu", "-Zbuild-std=core,alloc"),
-    ("guestlab-soft", "-Zbuild-std=core,alloc"),
-    ("guestlab-vmm", "-Zbuild-std=std,panic_abort"),
-];
-
-/// In the order of what they cost.
+/// The checks, the fastest first.
 const CHECKS: [Check; 7] = [
     ("format", format),
     ("lints of the host", lint_host),
@@ -38,10 +27,25 @@ const CHECKS: [Check; 7] = [
     ("tests", test),
 ];
 
+/// A target without an operating system.
+const WITHOUT_SYSTEM: &str = "wasm32-unknown-unknown";
+
+/// The crates that must compile for it, each with the parts of the library that it may use.
+const PORTABLE: [(&str, &str); 3] = [
+    ("guestlab-cpu", "-Zbuild-std=core,alloc"),
+    ("guestlab-soft", "-Zbuild-std=core,alloc"),
+    ("guestlab-vmm", "-Zbuild-std=std,panic_abort"),
+];
+
+const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
+
 /// Runs all checks; the status is 1 if one of them failed.
 pub(crate) fn run() -> Result<Status, Error> {
     let workspace = Workspace::load()?;
-    let outcomes = CHECKS.map(|(name, check)| (name, check(&workspace).unwrap_or_else(told)));
+    let outcomes = CHECKS.map(|(name, check)| {
+        let outcome = check(&workspace).inspect_err(|error| output::error(error));
+        (name, outcome.unwrap_or_else(|error| error.status()))
+    });
     output::line("\nSummary");
     for (name, status) in outcomes {
         match status.is_success() {
@@ -53,70 +57,51 @@ pub(crate) fn run() -> Result<Status, Error> {
     Ok(if passed { Status::SUCCESS } else { Status::FAILED_CHECK })
 }
 
-/// An error ends its check, not the others.
-fn told(error: Error) -> Status {
-    output::error(&error);
-    error.status()
-}
-
 fn format(workspace: &Workspace) -> Result<Status, Error> {
-    let mut fmt = cargo::for_host(&workspace.root);
-    announced(fmt.args(["fmt", "--all", "--check"]))
+    run_with_header(cargo::for_host(&workspace.root).args(["fmt", "--all", "--check"]))
 }
 
 fn lint_host(workspace: &Workspace) -> Result<Status, Error> {
     let mut clippy = cargo::for_host(&workspace.root);
-    announced(clippy.args(["clippy", "--keep-going", "--all-targets", "--", "-D", "warnings"]))
+    run_with_header(clippy.args(["clippy", "--keep-going", "--all-targets"]).args(DENY_WARNINGS))
 }
 
-/// Without the host's packages: with them, dependencies that both have get the features that the host wants,
-/// and `std` comes with these. An editor checks one guest alone when its file is saved.
+/// Lints the guests as an editor does, without the host's packages: with them, shared dependencies get the host's
+/// features, and with these `std`.
 fn lint_guests_for_host(workspace: &Workspace) -> Result<Status, Error> {
     let mut clippy = cargo::for_host(&workspace.root);
     clippy.arg("clippy").args(selection(&Catalog::of(workspace)));
-    announced(clippy.args(["--keep-going", "--all-targets", "--", "-D", "warnings"]))
+    run_with_header(clippy.args(["--keep-going", "--all-targets"]).args(DENY_WARNINGS))
 }
 
 fn lint_guests(workspace: &Workspace) -> Result<Status, Error> {
     let toolchain = toolchain::find(&workspace.root)?;
     let catalog = Catalog::of(workspace);
-    for mode in Mode::WRITTEN {
+    until_failure(Mode::value_variants().iter().map(|mode| {
         let mut clippy = toolchain.clippy()?;
         environment::scrub_for_guests(clippy.current_dir(&workspace.root));
-        guests::configure(&mut clippy, workspace, &toolchain, *mode)?;
-        clippy.args(selection(&catalog));
-        let status = announced(clippy.args([
-            "--keep-going",
-            "--lib",
-            "--bins",
-            "--examples",
-            "--tests",
-            "--",
-            "-D",
-            "warnings",
-        ]))?;
-        if !status.is_success() {
-            return Ok(status);
-        }
-    }
-    Ok(Status::SUCCESS)
+        Build::new(workspace, &toolchain, *mode).configure(&mut clippy);
+        clippy.args(selection(&catalog)).args(["--keep-going", "--lib", "--bins", "--examples", "--tests"]);
+        run_with_header(clippy.args(DENY_WARNINGS))
+    }))
 }
 
 /// Compiles with the guests' toolchain, which has the library's source.
 fn check_without_system(workspace: &Workspace) -> Result<Status, Error> {
     let toolchain = toolchain::find(&workspace.root)?;
-    let has = |name: &str| workspace.packages.iter().any(|package| package.name == name);
-    for (package, library) in PORTABLE.into_iter().filter(|(name, _)| has(name)) {
+    let exists = |name: &str| workspace.packages.iter().any(|package| package.name == name);
+    until_failure(PORTABLE.iter().filter(|(name, _)| exists(name)).map(|(package, library)| {
         let mut check = cargo::for_guests(&workspace.root);
         check.args(["check", "--package", package, "--target", WITHOUT_SYSTEM, library]);
         check.arg("--target-dir").arg(workspace.target.join("without-system"));
-        toolchain.equip(&mut check, WITHOUT_SYSTEM);
-        let status = announced(&mut check)?;
-        if !status.is_success() {
-            return Ok(status);
-        }
-    }
-    Ok(Status::SUCCESS)
+        toolchain.prepare(&mut check, WITHOUT_SYSTEM);
+        run_with_header(&mut check)
+    }))
+}
+
+/// Returns the status of the first failure, or success.
+fn until_failure(mut runs: impl Iterator<Item = Result<Status, Error>>) -> Result<Status, Error> {
+    runs.find(|run| !matches!(run, Ok(status) if status.is_success())).unwrap_or(Ok(Status::SUCCESS))
 }
 
 /// Cargo's arguments that name the packages of guests.
@@ -126,7 +111,7 @@ fn selection(catalog: &Catalog) -> Vec<&str> {
 
 fn document(workspace: &Workspace) -> Result<Status, Error> {
     let mut doc = super::docs::reference(&workspace.root);
-    announced(doc.args(["--package", "xtask"]).env("RUSTDOCFLAGS", "-D warnings"))
+    run_with_header(doc.args(["--package", "xtask"]).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 fn test(_: &Workspace) -> Result<Status, Error> {
@@ -134,14 +119,14 @@ fn test(_: &Workspace) -> Result<Status, Error> {
     super::test::run(&cli::Test::default(), true)
 }
 
-fn announced(command: &mut Command) -> Result<Status, Error> {
-    let typed = process::shown(command);
-    // Nobody types the folder of cargo.
+/// Prints a command without the folder of cargo, and runs it.
+fn run_with_header(command: &mut Command) -> Result<Status, Error> {
+    let shown = process::shown(command);
     let folder = Path::new(command.get_program()).parent().map(|it| it.join(""));
-    header(typed.strip_prefix(&*folder.unwrap_or_default().to_string_lossy()).unwrap_or(&typed));
+    header(shown.strip_prefix(&*folder.unwrap_or_default().to_string_lossy()).unwrap_or(&shown));
     process::status(command)
 }
 
-fn header(what: &str) {
-    output::line(format_args!("\n== {what}"));
+fn header(text: &str) {
+    output::line(format_args!("\n== {text}"));
 }

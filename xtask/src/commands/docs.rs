@@ -1,4 +1,4 @@
-//! `docs`: the analysis as a PDF and as a page, and the reference that rustdoc makes of the source.
+//! `docs`: the analysis as PDF and HTML, and the reference that rustdoc makes.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,35 +6,39 @@ use std::process::Command;
 use crate::base::output::{self, short};
 use crate::base::process;
 use crate::cargo;
-use crate::docs::{self, Tools};
+use crate::docs;
 use crate::error::{Error, Status};
 use crate::workspace::Workspace;
 
-/// The packages whose reference is of use to people who write guests or change the host.
-const REFERENCE: [&str; 6] =
-    ["guestlab", "guestlab-cpu", "guestlab-process", "guestlab-soft", "guest-rt", "guest-abi"];
+/// The packages that people who write guests or change the host need the reference of.
+const REFERENCE: [&str; 11] = [
+    "guestlab",
+    "guestlab-cpu",
+    "guestlab-debug",
+    "guestlab-kvm",
+    "guestlab-process",
+    "guestlab-runlog",
+    "guestlab-soft",
+    "guestlab-views",
+    "guestlab-vmm",
+    "guest-rt",
+    "guest-abi",
+];
 
-/// Makes everything, and prints where it is.
+/// Makes everything, and prints the files.
 pub(crate) fn run() -> Result<Status, Error> {
     let workspace = Workspace::load()?;
-    docs::check_claims(&workspace.root)?;
-    let tools = Tools::find_or_fetch(&workspace.root)?;
-    for file in docs::typeset(&tools, &workspace.root, &workspace.target.join("docs"))? {
+    for file in docs::typeset(&workspace.root, &workspace.target.join("docs"))? {
         output::line(short(&file));
     }
-    let documented = document(&workspace.root)?;
-    if documented.is_success() {
+    let status = process::status(reference(&workspace.root).arg("--quiet"))?;
+    if status.is_success() {
         output::line(short(&workspace.target.join("doc/guestlab/index.html")));
     }
-    Ok(documented)
+    Ok(status)
 }
 
-fn document(root: &Path) -> Result<Status, Error> {
-    let mut doc = reference(root);
-    process::status(doc.arg("--quiet"))
-}
-
-/// The command that makes the reference, with all that the runtime can have.
+/// Returns the command that makes the reference, with all features of the runtime.
 pub(crate) fn reference(root: &Path) -> Command {
     let mut doc = cargo::for_host(root);
     doc.args(["doc", "--no-deps", "--features", "guest-rt/heap"]);

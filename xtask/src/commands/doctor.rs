@@ -1,48 +1,42 @@
-//! `doctor`: can this machine build guests and run them; and if not, what to do. It fetches nothing
-//! but what the host's own build needs, and the package lists by which it finds out whether a
-//! toolchain that is not there yet could be had.
+//! `doctor`: checks if this machine can build and run guests, and says what to do if not. It downloads package lists
+//! and the dependencies of the host's own build only.
 
 use crate::base::cache;
 use crate::base::output::{finding_fail, finding_ok, short};
 use crate::base::process::indented;
 use crate::error::{Error, Status};
 use crate::host::Host;
-use crate::toolchain::{self, Forecast, Toolchain};
+use crate::toolchain::{self, Estimate};
 use crate::workspace::{self, Workspace};
 
-/// Prints a line a finding, ours and then those of `guestlab doctor`.
+/// Prints a line for each finding, ours and then those of `guestlab doctor`.
 pub(crate) fn run() -> Result<Status, Error> {
     let findings = [guest_toolchain(), cache_folder(), host()?];
-    let well = findings.iter().all(|well| *well);
-    Ok(if well { Status::SUCCESS } else { Status::CANNOT_RUN })
+    let is_well = findings.iter().all(|is_well| *is_well);
+    Ok(if is_well { Status::SUCCESS } else { Status::CANNOT_RUN })
 }
 
 fn guest_toolchain() -> bool {
-    match toolchain::forecast(&workspace::root()) {
-        Ok(Forecast::Ready(toolchain)) => ready(&toolchain),
-        Ok(Forecast::ToFetch(how)) => {
-            finding_ok("guest toolchain", format_args!("not there yet, {how}"));
+    let name = "guest toolchain";
+    match toolchain::estimate(&workspace::root()) {
+        Ok(Estimate::Ready(toolchain)) => {
+            finding_ok(name, &toolchain);
+            finding_ok("library source", short(&toolchain.sysroot.library()));
+            finding_ok("guest linker", short(toolchain.linker.path()));
         }
-        Err(error) => return failed("guest toolchain", &error),
+        Ok(Estimate::ToFetch(how)) => finding_ok(name, format_args!("not there yet, {how}")),
+        Err(error) => return failed(name, &error),
     }
     true
-}
-
-fn ready(toolchain: &Toolchain) {
-    finding_ok("guest toolchain", toolchain);
-    finding_ok("library source", short(&toolchain.sysroot.library()));
-    finding_ok("guest linker", short(toolchain.linker.path()));
 }
 
 fn cache_folder() -> bool {
+    let name = "cache folder";
     match cache::folder() {
-        Some(folder) => finding_ok("cache folder", short(&folder)),
-        None => {
-            finding_fail("cache folder", "there is none", "set HOME, XDG_CACHE_HOME or GUESTLAB_CACHE");
-            return false;
-        }
+        Some(folder) => finding_ok(name, short(&folder)),
+        None => finding_fail(name, "there is none", "set HOME, XDG_CACHE_HOME or GUESTLAB_CACHE"),
     }
-    true
+    cache::folder().is_some()
 }
 
 fn host() -> Result<bool, Error> {
@@ -54,12 +48,11 @@ fn host() -> Result<bool, Error> {
     Ok(host.status(&["doctor".into()])?.is_success())
 }
 
-/// An error says in its first line what is wrong and in the others what to do, unless a line of
-/// its own parts the two.
-fn failed(what: &str, error: &dyn std::fmt::Display) -> bool {
+/// Prints an error. Its first line, or the text before `do one of these`, is the problem; the rest is the solution.
+fn failed(name: &str, error: &Error) -> bool {
     let text = error.to_string();
     let parts = text.split_once("\ndo one of these:\n").or_else(|| text.split_once('\n'));
     let (detail, mend) = parts.unwrap_or((&text, "see above"));
-    finding_fail(what, detail, indented(mend).trim_start());
+    finding_fail(name, detail, indented(mend).trim_start());
     false
 }

@@ -5,7 +5,6 @@ mod build_guests;
 mod ci;
 mod docs;
 mod doctor;
-mod elsewhere;
 mod fuzz;
 mod new;
 mod passthrough;
@@ -15,20 +14,21 @@ mod test;
 use crate::cli::{Cli, Command};
 use crate::error::{Error, Status};
 
-/// Runs the command that was asked for.
+/// Runs a command.
 pub(crate) fn dispatch(cli: Cli) -> Result<Status, Error> {
+    let pass = |command: &str, arguments: &[_]| passthrough::run(command, arguments, cli.verbose);
     match cli.command {
-        Command::New(wish) => new::run(&wish),
-        Command::BuildGuests(wish) => build_guests::run(&wish),
-        Command::Run(handed) => passthrough::run("run", &handed.arguments, cli.verbose),
-        Command::Replay(handed) => passthrough::run("replay", &handed.arguments, cli.verbose),
-        Command::Report(handed) => passthrough::run("report", &handed.arguments, cli.verbose),
-        Command::View(handed) => passthrough::run("view", &handed.arguments, cli.verbose),
-        Command::Explore(handed) => passthrough::run("explore", &handed.arguments, cli.verbose),
-        Command::Compare(handed) => passthrough::run("compare", &handed.arguments, cli.verbose),
-        Command::Test(wish) => test::run(&wish, cli.verbose),
-        Command::Bench(wish) => bench::run(&wish),
-        Command::Fuzz(wish) => fuzz::run(&wish),
+        Command::New(options) => new::run(&options),
+        Command::BuildGuests(options) => build_guests::run(&options),
+        Command::Run(own) => pass("run", &own.arguments),
+        Command::Replay(own) => pass("replay", &own.arguments),
+        Command::Report(own) => pass("report", &own.arguments),
+        Command::View(own) => pass("view", &own.arguments),
+        Command::Explore(own) => pass("explore", &own.arguments),
+        Command::Compare(own) => pass("compare", &own.arguments),
+        Command::Test(options) => test::run(&options, cli.verbose),
+        Command::Bench(options) => bench::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Ci => ci::run(),
         Command::Docs => docs::run(),
         Command::Picture => picture::run(),

@@ -1,74 +1,108 @@
-//! Commands of `guestlab` that need guests: everything is built first, then xtask becomes it.
+//! Commands of `guestlab` that need guests: xtask builds these, then `guestlab` replaces it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
-use super::elsewhere;
-use crate::base::output;
-use crate::cargo::Talk;
+use crate::base::output::{self, short};
 use crate::error::{Error, Status};
-use crate::guests::{self, Catalog, EXPERIMENTS, Effort, Guest, Mode};
+use crate::guests::{Build, Catalog, EXPERIMENTS, Guest, Mode, Optimization};
 use crate::host::{Host, Need};
 use crate::toolchain;
 use crate::workspace::{self, Workspace};
 
-/// The option for guests that are not optimized.
+/// Options of xtask among those of `guestlab`.
 const UNOPTIMIZED: &str = "--unoptimized";
+const MANIFEST_PATH: &str = "--manifest-path";
 
-/// What `--help` says of the options that xtask takes itself.
+/// The help of these options.
 const OWN_OPTIONS: &str = "\
 Options of `cargo xtask`, which builds the guests first:
       --manifest-path <PATH>
-          Take guests from the workspace of this Cargo.toml first; where it has one guest, that one goes
-          without saying
+          Take guests from the workspace of this Cargo.toml first. If it has one guest, the guest's name may be
+          left out
 
       --unoptimized
           Do not optimize the guests' own code, so that gdb has every variable and every function of it";
 
-/// Runs `guestlab COMMAND ARGUMENTS...`; returns only if that does not come about.
+/// Runs `guestlab COMMAND ARGUMENTS...` in place of xtask.
 pub(crate) fn run(command: &str, arguments: &[OsString], verbose: bool) -> Result<Status, Error> {
-    let (manifest, options) = elsewhere::split(arguments)?;
-    let (effort, options) = split_effort(options);
+    let (manifest, options) = split_manifest(arguments)?;
+    let (optimization, options) = split_optimization(options);
     let mut own = Workspace::load()?;
-    let elsewhere = manifest.map(|manifest| elsewhere::workspace(&manifest)).transpose()?;
-    if let Some(elsewhere) = &elsewhere {
+    let other = manifest.as_deref().map(workspace).transpose()?;
+    if let Some(other) = &other {
         // The host looks for all images in one folder.
-        own.images.clone_from(&elsewhere.images);
+        own.images.clone_from(&other.images);
     }
     let host = Host::build(&own)?;
     if let Some(flag) = help_flag(&options) {
         return help(&host, command, flag);
     }
-    let default = elsewhere.as_ref().filter(|_| command == "run").and_then(default_guest);
+    let default = other.as_ref().filter(|_| command == "run").and_then(default_guest);
     let arguments: Vec<OsString> =
         [command.into()].into_iter().chain(default.into_iter().flatten()).chain(options).collect();
     match host.needs(&arguments)? {
         Err(refused) => return Ok(refused),
         Ok(needs) if needs.is_empty() => {}
-        Ok(needs) => build(&elsewhere.into_iter().chain([own]).collect::<Vec<_>>(), &needs, effort, verbose)?,
+        Ok(needs) => {
+            build(&other.into_iter().chain([own]).collect::<Vec<_>>(), &needs, optimization, verbose)?
+        }
     }
-    Err(host.become_it(&arguments))
+    Err(host.exec(&arguments))
 }
 
-/// The option that says which guest of a workspace goes without saying, if one does.
+/// Reads the workspace of this manifest, which must have a guest.
+pub(super) fn workspace(manifest: &Path) -> Result<Workspace, Error> {
+    let workspace = Workspace::of(manifest)?;
+    if Catalog::of(&workspace).all().is_empty() {
+        return Err(Error::bad_input(format_args!(
+            "there is no guest in {}: a guest is a package with a binary that depends on guest-rt",
+            short(&workspace.root)
+        )));
+    }
+    Ok(workspace)
+}
+
+/// The option for a workspace of one guest, whose name may be left out.
 fn default_guest(workspace: &Workspace) -> Option<[OsString; 2]> {
-    let catalog = Catalog::of(workspace);
-    Some(["--default-guest".into(), catalog.only()?.name.clone().into()])
+    Some(["--default-guest".into(), Catalog::of(workspace).only()?.name.clone().into()])
 }
 
-/// Parts the wish for guests that are not optimized, where it stands before a `--`, from the rest.
-fn split_effort(mut arguments: Vec<OsString>) -> (Effort, Vec<OsString>) {
-    let mut own = arguments.iter().take_while(|argument| *argument != "--");
-    match own.position(|argument| argument == UNOPTIMIZED) {
+/// The arguments before `--`, which are options of commands.
+fn before_dashes(arguments: &[OsString]) -> &[OsString] {
+    arguments.split(|argument| argument == "--").next().unwrap_or_default()
+}
+
+/// Separates the option for a manifest from the options of `guestlab`.
+fn split_manifest(arguments: &[OsString]) -> Result<(Option<PathBuf>, Vec<OsString>), Error> {
+    let own = before_dashes(arguments);
+    let values = own.iter().map(|argument| argument.to_str()?.strip_prefix(MANIFEST_PATH));
+    let mut values = values.enumerate().filter_map(|(at, value)| Some((at, value?)));
+    let Some((at, value)) = values.find(|(_, value)| value.is_empty() || value.starts_with('=')) else {
+        return Ok((None, arguments.to_vec()));
+    };
+    let (value, len) = match value.strip_prefix('=') {
+        Some(value) => (Some(value.into()), 1),
+        None => (own.get(at + 1).map(PathBuf::from), 2),
+    };
+    let value = value.filter(|value| !value.as_os_str().is_empty());
+    let manifest = value.ok_or_else(|| Error::bad_input("--manifest-path needs the path of a Cargo.toml"))?;
+    Ok((Some(manifest), [&arguments[..at], &arguments[at + len..]].concat()))
+}
+
+/// Separates the option for unoptimized guests from the options of `guestlab`.
+fn split_optimization(mut arguments: Vec<OsString>) -> (Optimization, Vec<OsString>) {
+    match before_dashes(&arguments).iter().position(|argument| argument == UNOPTIMIZED) {
         Some(at) => {
             arguments.remove(at);
-            (Effort::Unoptimized, arguments)
+            (Optimization::Off, arguments)
         }
-        None => (Effort::Optimized, arguments),
+        None => (Optimization::On, arguments),
     }
 }
 
-/// Shows `guestlab`'s help; the long one is followed by what xtask adds where guests are built.
+/// Shows `guestlab`'s help. xtask's own options follow the long one.
 fn help(host: &Host, command: &str, flag: &OsString) -> Result<Status, Error> {
     let status = host.status(&[command.into(), flag.clone()])?;
     if ["run", "explore"].contains(&command) && flag == "--help" {
@@ -77,30 +111,30 @@ fn help(host: &Host, command: &str, flag: &OsString) -> Result<Status, Error> {
     Ok(status)
 }
 
-/// The option that asks for help, if there is one.
+/// The option that asks for help.
 fn help_flag(arguments: &[OsString]) -> Option<&OsString> {
-    let mut own = arguments.iter().take_while(|argument| *argument != "--");
-    own.find(|argument| *argument == "-h" || *argument == "--help")
+    before_dashes(arguments).iter().find(|argument| *argument == "-h" || *argument == "--help")
 }
 
-/// Builds the needed guests, each of the first workspace that has it, with one call of cargo for a
-/// workspace and mode.
-fn build(workspaces: &[Workspace], needs: &[Need], effort: Effort, verbose: bool) -> Result<(), Error> {
+/// Builds the guests, each of the first workspace that has it, with one build for a workspace and mode.
+fn build(
+    workspaces: &[Workspace],
+    needs: &[Need],
+    optimization: Optimization,
+    verbose: bool,
+) -> Result<(), Error> {
     let catalogs: Vec<Catalog> = workspaces.iter().map(Catalog::of).collect();
-    let mut calls: BTreeMap<(usize, Mode), Vec<Guest>> = BTreeMap::new();
+    let mut builds: BTreeMap<(usize, Mode), Vec<Guest>> = BTreeMap::new();
     for need in needs {
-        guests::check_mode(need.mode)?;
         let found =
             catalogs.iter().enumerate().find_map(|(at, catalog)| Some((at, catalog.get(&need.name)?)));
         let (at, guest) = found.ok_or_else(|| catalogs[0].unknown(&need.name, &EXPERIMENTS))?;
-        calls.entry((at, need.mode)).or_default().push(guest.clone());
+        builds.entry((at, need.mode)).or_default().push(guest.clone());
     }
     let toolchain = toolchain::find(&workspace::root())?;
-    if toolchain.fetched || verbose {
-        output::note(format_args!("guest toolchain: {toolchain}"));
-    }
-    for ((at, mode), guests) in &calls {
-        guests::build_with(effort, &workspaces[*at], &toolchain, guests, *mode, Talk::IfWorking)?;
+    toolchain.report(verbose);
+    for ((at, mode), guests) in builds {
+        Build { optimization, ..Build::new(&workspaces[at], &toolchain, mode) }.run(&guests)?;
     }
     Ok(())
 }
@@ -114,10 +148,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_to_be_optimized_is_said_before_a_double_dash() {
-        let split = |line| split_effort(words(line));
-        assert_eq!(split("demo --unoptimized -- x"), (Effort::Unoptimized, words("demo -- x")));
-        assert_eq!(split("demo -- --unoptimized"), (Effort::Optimized, words("demo -- --unoptimized")));
+    fn an_option_of_xtask_counts_before_a_double_dash() {
+        let split = |line| split_optimization(words(line));
+        assert_eq!(split("demo --unoptimized -- x"), (Optimization::Off, words("demo -- x")));
+        assert_eq!(split("demo -- --unoptimized"), (Optimization::On, words("demo -- --unoptimized")));
     }
 
     #[test]
@@ -127,5 +161,27 @@ mod tests {
         assert_eq!(flag("--help"), Some("--help".into()));
         assert_eq!(flag("prodcons -- --help"), None);
         assert_eq!(flag("help --helper"), None);
+    }
+
+    #[test]
+    fn the_manifest_is_parted_from_the_rest_wherever_it_stands() {
+        for line in ["--manifest-path a/Cargo.toml demo -- x", "demo --manifest-path=a/Cargo.toml -- x"] {
+            let (manifest, others) = split_manifest(&words(line)).unwrap();
+            assert_eq!(manifest, Some("a/Cargo.toml".into()), "{line}");
+            assert_eq!(others, words("demo -- x"), "{line}");
+        }
+    }
+
+    #[test]
+    fn arguments_of_a_guest_are_left_alone() {
+        let line = words("demo --manifest-paths -- --manifest-path a");
+        assert_eq!(split_manifest(&line).unwrap(), (None, line));
+    }
+
+    #[test]
+    fn without_a_path_it_is_refused() {
+        for line in ["demo --manifest-path", "--manifest-path= demo", "--manifest-path -- a"] {
+            assert_eq!(split_manifest(&words(line)).unwrap_err().status(), Status::BAD_INPUT, "{line}");
+        }
     }
 }

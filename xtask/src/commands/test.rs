@@ -1,34 +1,34 @@
-//! `test`: every test that runs on this machine, with the guests' images at hand: the host's, and then those
-//! that run inside guests; or those that boot guests, in the nested machine.
+//! `test`: builds the guests and runs all tests: the host's, and then those inside guests; or those that boot guests, in
+//! the nested machine.
 
 use std::ffi::OsString;
 
-use crate::base::output;
+use clap::ValueEnum;
+
 use crate::base::process;
-use crate::cargo::{self, Talk};
+use crate::cargo;
 use crate::cli::Test;
 use crate::error::{Error, Status};
-use crate::guests::{self, Catalog, Guest, Image, Mode};
+use crate::guests::{Build, Catalog, Guest, Image, Mode};
 use crate::host::Host;
 use crate::nested::{self, Parts};
 use crate::toolchain;
 use crate::workspace::Workspace;
 
-/// Builds all guests and their tests for all modes, then runs the host's tests and those inside guests;
-/// arguments mean the host's only. The status is that of the first that failed.
-pub(crate) fn run(wish: &Test, verbose: bool) -> Result<Status, Error> {
+/// Runs the tests, and returns the status of the first that failed. Arguments select tests of the host only.
+pub(crate) fn run(options: &Test, verbose: bool) -> Result<Status, Error> {
     let workspace = Workspace::load()?;
-    if wish.nested {
-        return run_nested(&workspace, &wish.arguments, verbose);
+    if options.nested {
+        return run_nested(&workspace, &options.arguments, verbose);
     }
-    if wish.guests {
-        return run_in_guests(&workspace, wish.mode, &wish.arguments, verbose);
+    if options.guests {
+        return run_in_guests(&workspace, options.mode, &options.arguments, verbose);
     }
     build_all_guests(&workspace, verbose)?;
     let mut test = cargo::for_host(&workspace.root);
-    test.arg("test").args(&wish.arguments).env("GUESTLAB_IMAGES", &workspace.images);
+    test.arg("test").args(&options.arguments).env("GUESTLAB_IMAGES", &workspace.images);
     let status = process::status(&mut test)?;
-    if !status.is_success() || !wish.arguments.is_empty() {
+    if !status.is_success() || !options.arguments.is_empty() {
         return Ok(status);
     }
     run_in_guests(&workspace, None, &[], verbose)
@@ -45,29 +45,28 @@ fn run_in_guests(
     if let Some(flag) = arguments.iter().find(|argument| *argument == "--help" || *argument == "-h") {
         return host.status(&["test".into(), flag.into()]);
     }
-    let modes = mode.as_ref().map_or(Mode::WRITTEN, std::slice::from_ref);
+    let modes = mode.as_ref().map_or(Mode::value_variants(), std::slice::from_ref);
     let images = build(workspace, Catalog::of(workspace).tests(), modes, verbose)?;
-    let images = images.into_iter().map(|image| image.path);
-    let images = images.flat_map(|path| ["--image".into(), path.into_os_string()]);
+    let images = images.into_iter().flat_map(|image| ["--image".into(), image.path.into_os_string()]);
     let words = ["test".into()].into_iter().chain(images).chain(arguments.iter().cloned());
     host.status(&words.collect::<Vec<_>>())
 }
 
-/// What may have to be fetched comes first: nobody likes to wait for a build before that fails.
+/// Fetches before it builds: a download may fail.
 fn run_nested(workspace: &Workspace, arguments: &[OsString], verbose: bool) -> Result<Status, Error> {
     let parts = Parts::obtain()?;
     let images = build_all_guests(workspace, verbose)?;
-    // What parts cargo's arguments from the tests' own has no meaning here.
+    // Cargo's separator has no meaning for the test programs.
     let words = arguments.iter().filter(|word| *word != "--");
     let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
     nested::test(workspace, &parts, &images, &words)
 }
 
-/// Builds all guests that come with Guestlab and their tests, for all modes. A guest of the user's may be too big
-/// for real mode, for example, and no test of Guestlab's needs it.
+/// Builds Guestlab's own guests and their tests, for all modes. A user's guest may be too big for real mode.
 fn build_all_guests(workspace: &Workspace, verbose: bool) -> Result<Vec<Image>, Error> {
     let catalog = Catalog::of(workspace);
-    build(workspace, &[catalog.shipped(), catalog.shipped_tests()].concat(), Mode::WRITTEN, verbose)
+    let guests = [catalog.shipped(), catalog.shipped_tests()].concat();
+    build(workspace, &guests, Mode::value_variants(), verbose)
 }
 
 fn build(
@@ -77,12 +76,7 @@ fn build(
     verbose: bool,
 ) -> Result<Vec<Image>, Error> {
     let toolchain = toolchain::find(&workspace.root)?;
-    if toolchain.fetched || verbose {
-        output::note(format_args!("guest toolchain: {toolchain}"));
-    }
-    let mut images = Vec::new();
-    for mode in modes {
-        images.extend(guests::build(workspace, &toolchain, guests, *mode, Talk::IfWorking)?);
-    }
-    Ok(images)
+    toolchain.report(verbose);
+    let images = modes.iter().map(|mode| Build::new(workspace, &toolchain, *mode).run(guests));
+    Ok(images.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }

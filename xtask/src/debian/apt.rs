@@ -1,4 +1,4 @@
-//! apt, with folders of its own: it reads the system's configuration and writes nothing of it.
+//! apt, with folders of its own: it reads the system's configuration and writes none of the system's files.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::base::process;
+use crate::base::{files, process};
 use crate::error::Error;
 
-/// How often the progress of a download is looked at.
-const GLANCE: Duration = Duration::from_millis(200);
+/// The time between two reports of a download's progress.
+const INTERVAL: Duration = Duration::from_millis(200);
 
-/// Relations that are no reason to download something.
+/// Relations between packages that need no download.
 const NOT_NEEDED: [&str; 6] = ["recommends", "suggests", "conflicts", "breaks", "replaces", "enhances"];
 
 /// apt in a folder of its own.
@@ -25,65 +25,57 @@ pub(crate) struct Apt {
 impl Apt {
     /// Makes the folders and the configuration.
     pub(crate) fn new(folder: &Path) -> Result<Apt, Error> {
-        for name in ["lists/partial", "cache/archives/partial"] {
-            let path = folder.join(name);
-            fs::create_dir_all(&path).map_err(Error::file("create", &path))?;
-        }
+        files::create_folder(&folder.join("lists/partial"))?;
+        files::create_folder(&folder.join("cache/archives/partial"))?;
         let apt = Apt { folder: folder.to_path_buf() };
         let path = apt.configuration_file();
         fs::write(&path, configuration(folder)).map_err(Error::file("write", &path))?;
         Ok(apt)
     }
 
-    /// Reads the package lists. A source that cannot be reached is no failure: it may not be the
-    /// one that matters. What apt has to say about it is returned.
+    /// Reads the package lists and returns apt's messages. A source that does not answer is no error: perhaps it is
+    /// not needed.
     pub(crate) fn update(&self) -> Result<String, Error> {
         let output = process::capture(self.command("apt-get").arg("update"))?;
         Ok(String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
-    /// The names of these packages and of all that they depend on, however far.
+    /// The names of these packages and of all packages that they depend on, directly or not.
     pub(crate) fn dependencies(&self, of: &[impl AsRef<OsStr>]) -> Result<BTreeSet<String>, Error> {
         let mut ask = self.command("apt-cache");
         ask.args(["depends", "--recurse"]).args(NOT_NEEDED.map(|it| format!("--no-{it}")));
         Ok(parse_depends(&process::output(ask.args(of))?))
     }
 
-    /// The names of what one package itself depends on.
+    /// The names of the direct dependencies of a package.
     pub(crate) fn direct_dependencies(&self, of: &str) -> Result<BTreeSet<String>, Error> {
         let mut ask = self.command("apt-cache");
         Ok(parse_direct_depends(&process::output(ask.args(["depends", of]))?))
     }
 
-    /// What a download of these packages consists of.
+    /// The files of these packages.
     pub(crate) fn downloads(&self, names: &[String]) -> Result<Vec<Download>, Error> {
         let mut ask = self.command("apt-get");
         let printed = process::output(ask.args(["download", "--print-uris"]).args(names))?;
         Ok(parse_uris(&printed))
     }
 
-    /// Downloads these packages into the folder; apt checks them. `glance` is told now and then
-    /// how many bytes have come.
-    pub(crate) fn download(&self, names: &[String], mut glance: impl FnMut(u64)) -> Result<(), Error> {
+    /// Downloads these packages into the folder; apt checks them. `on_progress` gets the number of bytes so far.
+    pub(crate) fn download(&self, names: &[String], mut on_progress: impl FnMut(u64)) -> Result<(), Error> {
         let mut download = self.command("apt-get");
         download.arg("download").args(names).stdin(Stdio::null());
         download.stdout(Stdio::null()).stderr(Stdio::piped());
         let spawned = download.spawn();
         let mut child = spawned.map_err(|source| process::cannot_start(&download, source))?;
         while !has_ended(&mut child) {
-            glance(self.downloaded());
-            std::thread::sleep(GLANCE);
+            on_progress(
+                size_of_files(&self.folder) + size_of_files(&self.folder.join("cache/archives/partial")),
+            );
+            std::thread::sleep(INTERVAL);
         }
         let output = child.wait_with_output();
         let output = output.map_err(|source| process::cannot_start(&download, source))?;
         if output.status.success() { Ok(()) } else { Err(process::failed(&download, &output)) }
-    }
-
-    fn downloaded(&self) -> u64 {
-        [self.folder.clone(), self.folder.join("cache/archives/partial")]
-            .iter()
-            .map(|it| size_of_files(it))
-            .sum()
     }
 
     fn command(&self, program: &str) -> Command {
@@ -98,26 +90,25 @@ impl Apt {
     }
 }
 
-/// What apt is told beyond the system's configuration, which it still reads for its sources,
-/// keys and proxies.
+/// Our additions to the system's configuration, which has the sources, keys and proxies.
 fn configuration(folder: &Path) -> String {
     let folder = folder.display();
     format!(
-        r#"// Everything that apt writes is in this folder, so no lock of the system's is needed.
+        r#"// apt writes into this folder only, so it needs no lock of the system's.
 Dir::State::Lists "{folder}/lists";
 Dir::Cache "{folder}/cache";
 Debug::NoLocking "true";
 // The user that apt downloads as when it is root cannot write into a private folder.
 APT::Sandbox::User "root";
-// Hooks of the system would act on the system.
+// Hooks of the system would change the system.
 #clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
 #clear APT::Update::Post-Invoke-Success;
-// Lists that are of no use here, and big.
+// Big lists that are not needed.
 Acquire::Languages "none";
 Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
 Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled "false";
-// A source that does not answer shall not hold us up for long.
+// Give up soon if a source does not answer.
 Acquire::Retries "1";
 Acquire::http::Timeout "20";
 Acquire::https::Timeout "20";
@@ -125,17 +116,17 @@ Acquire::https::Timeout "20";
     )
 }
 
-/// The names among these whose packages the system has.
+/// Returns the names of the packages that the system has.
 pub(crate) fn installed(names: &BTreeSet<String>) -> Result<BTreeSet<String>, Error> {
     let mut ask = Command::new("dpkg-query");
     ask.args(["--show", "--showformat", "${db:Status-Abbrev}${Package}\\n"]).args(names);
-    // It fails where it does not know one of the names, but prints the others.
+    // It fails if it does not know one of the names, but prints the others.
     let output = process::capture(&mut ask)?;
     Ok(parse_installed(&String::from_utf8_lossy(&output.stdout)))
 }
 
+/// Returns true if waiting for the child does not block, or if its state is unknown.
 fn has_ended(child: &mut Child) -> bool {
-    // What cannot be asked is waited for.
     child.try_wait().map_or(true, |ended| ended.is_some())
 }
 
@@ -145,13 +136,13 @@ fn size_of_files(folder: &Path) -> u64 {
     files.map(|file| file.len()).sum()
 }
 
-/// Libraries that a copy would break rather than complete: they belong to the running system.
+/// Libraries of the running system, which a copy would break.
 const NEVER: [&str; 2] = ["libc6", "libgcc-s1"];
 
-/// One package, as it will be downloaded.
+/// The file of a package.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Download {
-    /// The file's name, `NAME_VERSION_ARCHITECTURE.deb`.
+    /// `NAME_VERSION_ARCHITECTURE.deb`.
     pub(crate) file: String,
     /// Its size in bytes.
     pub(crate) size: u64,
@@ -163,42 +154,40 @@ impl Download {
         self.file.split('_').next().unwrap_or_default()
     }
 
-    /// The package's version; apt writes the epoch's colon as `%3a`.
+    /// The package's version. apt writes the epoch's colon as `%3a`.
     pub(crate) fn version(&self) -> String {
         self.file.split('_').nth(1).unwrap_or_default().replace("%3a", ":")
     }
 }
 
-/// Reads the names off `apt-cache depends --recurse`: a name stands at the line's start, its
-/// relations are indented, and what is only provided by others is in angle brackets.
-pub(crate) fn parse_depends(printed: &str) -> BTreeSet<String> {
+/// Reads `apt-cache depends --recurse`: names are at the start of a line, their relations are indented, and virtual
+/// packages are in angle brackets.
+fn parse_depends(printed: &str) -> BTreeSet<String> {
     let is_name = |line: &&str| line.starts_with(|letter: char| letter.is_ascii_alphanumeric());
     // `name:architecture` is a package of another architecture.
     printed.lines().filter(is_name).filter(|line| !line.contains(':')).map(str::to_owned).collect()
 }
 
-/// Reads the names off `apt-cache depends`, where those of the relations that count are marked.
-/// Of alternatives (`|Depends`) each is named.
-pub(crate) fn parse_direct_depends(printed: &str) -> BTreeSet<String> {
+/// Reads `apt-cache depends`. It names every alternative (`|Depends`).
+fn parse_direct_depends(printed: &str) -> BTreeSet<String> {
     let marks = ["Depends: ", "|Depends: ", "PreDepends: "];
     let name = |line: &str| marks.iter().find_map(|mark| line.trim().strip_prefix(mark).map(str::to_owned));
     printed.lines().filter_map(name).filter(|name| !name.starts_with('<')).collect()
 }
 
-/// Reads the names of installed packages off `dpkg-query`.
-pub(crate) fn parse_installed(printed: &str) -> BTreeSet<String> {
+/// Reads the installed packages in the output of `dpkg-query`.
+fn parse_installed(printed: &str) -> BTreeSet<String> {
     printed.lines().filter_map(|line| line.strip_prefix("ii ")).map(|name| name.trim().to_owned()).collect()
 }
 
-/// Says whether a package holds a shared library, by Debian's rules for names, and whether it may
-/// be copied at all.
+/// Returns true for the package of a shared library, by Debian's rules for names, that may be copied.
 pub(crate) fn is_shared_library(name: &str) -> bool {
-    let library = name.starts_with("lib") || name.starts_with("zlib");
-    library && !name.ends_with("-dev") && !NEVER.contains(&name)
+    let is_library = name.starts_with("lib") || name.starts_with("zlib");
+    is_library && !name.ends_with("-dev") && !NEVER.contains(&name)
 }
 
-/// Reads `apt-get download --print-uris`: `'URI' FILE SIZE HASH` a line.
-pub(crate) fn parse_uris(printed: &str) -> Vec<Download> {
+/// Reads `apt-get download --print-uris`: lines of `'URI' FILE SIZE HASH`.
+fn parse_uris(printed: &str) -> Vec<Download> {
     let download = |line: &str| {
         let mut words = line.strip_prefix('\'')?.split(' ').skip(1);
         Some(Download { file: words.next()?.to_owned(), size: words.next()?.parse().ok()? })
@@ -206,7 +195,7 @@ pub(crate) fn parse_uris(printed: &str) -> Vec<Download> {
     printed.lines().filter_map(download).collect()
 }
 
-/// The size of all of them, in bytes.
+/// The size of all files, in bytes.
 pub(crate) fn total_size(downloads: &[Download]) -> u64 {
     downloads.iter().map(|download| download.size).sum()
 }

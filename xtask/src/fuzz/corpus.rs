@@ -1,21 +1,19 @@
-//! The corpus under version control, which is to stay small.
+//! The corpus under version control, which stays small.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 
-/// The most bytes of a target's corpus that come from the fuzzer.
+/// Limits of a target's corpus, for files from the fuzzer: bytes, and files.
 const SIZE: u64 = 8 << 10;
-
-/// The most files of it.
 const FILES: usize = 40;
 
-/// The length of the names that libFuzzer gives, which are SHA-1 hashes in hexadecimal.
+/// The length of libFuzzer's file names, which are SHA-1 hashes in hexadecimal.
 const HASH: usize = 40;
 
-/// Replaces what the fuzzer found earlier by files of another folder: some of each size, from the smallest on, as
-/// many as there is room for. Files that were named by people stay. How many there are then.
+/// Replaces the fuzzer's files by files of another folder, some of each size, the smallest first, within the limits.
+/// Files that people named stay. Returns the number of files.
 pub(super) fn replace(corpus: &Path, by: &Path) -> Result<usize, Error> {
     for (path, _) in found(corpus)? {
         fs::remove_file(&path).map_err(Error::file("remove", &path))?;
@@ -32,7 +30,7 @@ pub(super) fn replace(corpus: &Path, by: &Path) -> Result<usize, Error> {
     Ok(files(corpus)?.len())
 }
 
-/// The files that the fuzzer named, the smallest first.
+/// The fuzzer's files, the smallest first.
 fn found(folder: &Path) -> Result<Vec<(PathBuf, u64)>, Error> {
     let is_hash = |path: &Path| {
         let name = path.file_name().unwrap_or_default().as_encoded_bytes();
@@ -46,12 +44,11 @@ fn found(folder: &Path) -> Result<Vec<(PathBuf, u64)>, Error> {
 
 /// The files of a folder, with their sizes.
 fn files(folder: &Path) -> Result<Vec<(PathBuf, u64)>, Error> {
-    let entries = fs::read_dir(folder).map_err(Error::file("read", folder))?;
-    let file = |entry: std::io::Result<fs::DirEntry>| {
-        let entry = entry.map_err(Error::file("read", folder))?;
-        Ok((entry.path(), entry.metadata().map_err(Error::file("read", folder))?.len()))
+    let read = || -> std::io::Result<Vec<_>> {
+        let entries = fs::read_dir(folder)?.collect::<std::io::Result<Vec<_>>>()?;
+        entries.into_iter().map(|entry| Ok((entry.path(), entry.metadata()?.len()))).collect()
     };
-    entries.map(file).collect()
+    read().map_err(Error::file("read", folder))
 }
 
 #[cfg(test)]

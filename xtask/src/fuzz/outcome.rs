@@ -1,28 +1,27 @@
-//! What a fuzzer's run came to, from what it wrote (LLVM, "libFuzzer", "Output").
+//! The outcome of a fuzzer's run, read from its log (LLVM, "libFuzzer", "Output").
 
 use std::path::PathBuf;
 
 use crate::error::Status;
 
-/// What a run came to.
+/// The outcome of a run.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// The number of inputs that were tried.
+    /// The number of tried inputs.
     pub(crate) runs: u64,
-    /// How many of them a second.
+    /// Inputs a second.
     pub(crate) rate: u64,
-    /// The number of edges of the program that some input reached.
+    /// The number of the program's edges that an input reached.
     pub(crate) coverage: u64,
-    /// How the fuzzer ended.
     pub(crate) status: Status,
-    /// The input that failed.
+    /// The file of the input that failed.
     pub(crate) reproducer: Option<PathBuf>,
-    /// All that it wrote.
+    /// The file of the whole output.
     pub(crate) log: PathBuf,
 }
 
 impl Outcome {
-    /// The outcome of a run that wrote this to its log.
+    /// Reads the text of a log.
     pub(super) fn of(text: &str, status: Status, log: PathBuf) -> Outcome {
         let after = |mark: &str| {
             let rest = &text[text.rfind(mark)? + mark.len()..];

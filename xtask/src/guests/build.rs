@@ -1,20 +1,18 @@
-//! Building guests: one call of cargo for all guests of one mode.
+//! Builds of guests: one call of cargo for all guests of one mode.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::process::Command;
 
-use serde::Deserialize;
-
 use super::catalog::{Guest, Part};
 use super::image::Image;
 use super::mode::Mode;
-use crate::cargo::{self, Talk};
+use crate::cargo::{self, Verbosity};
 use crate::error::Error;
 use crate::toolchain::Toolchain;
-use crate::workspace::{self, Target, Workspace};
+use crate::workspace::{self, Artifact, Workspace};
 
-/// `core` and `alloc` have no ready-made build for our targets, and a target in JSON is not stable yet.
+/// `core` and `alloc` are not prebuilt for our targets, and a target in JSON is not stable yet.
 const BUILD_STD: [&str; 3] = [
     "-Zbuild-std=core,alloc,compiler_builtins",
     "-Zbuild-std-features=compiler-builtins-mem",
@@ -24,74 +22,116 @@ const BUILD_STD: [&str; 3] = [
 /// Separates flags in `CARGO_ENCODED_RUSTFLAGS`, where a space may be part of a flag.
 const FLAG_SEPARATOR: &str = "\x1f";
 
-/// How much the compiler makes of a guest's own code. The runtime and the libraries are always optimized.
+/// The optimization of a guest's own code. The runtime and the libraries are always optimized.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Effort {
-    /// As the profile says.
-    Optimized,
+pub(crate) enum Optimization {
+    /// As in the profile.
+    On,
     /// Every variable is in memory and every function is called, for a debugger.
-    Unoptimized,
+    Off,
 }
 
-/// Builds these guests for one mode and puts their images where the host looks for them.
-pub(crate) fn build(
-    workspace: &Workspace,
-    toolchain: &Toolchain,
-    guests: &[Guest],
-    mode: Mode,
-    talk: Talk,
-) -> Result<Vec<Image>, Error> {
-    build_with(Effort::Optimized, workspace, toolchain, guests, mode, talk)
+/// The settings of a build of guests.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Build<'a> {
+    pub(crate) workspace: &'a Workspace,
+    pub(crate) toolchain: &'a Toolchain,
+    pub(crate) mode: Mode,
+    pub(crate) optimization: Optimization,
+    pub(crate) verbosity: Verbosity,
 }
 
-/// Builds as [`build`] does, with an effort of the caller's.
-pub(crate) fn build_with(
-    effort: Effort,
-    workspace: &Workspace,
-    toolchain: &Toolchain,
-    guests: &[Guest],
-    mode: Mode,
-    talk: Talk,
-) -> Result<Vec<Image>, Error> {
-    let mut built = HashMap::new();
-    for group in by_features(guests) {
-        let mut command = cargo::for_guests(&workspace.root);
-        command.args(["build", "--message-format", "json-render-diagnostics"]);
-        configure(&mut command, workspace, toolchain, mode)?;
-        command.args(effort.arguments(&group)).args(selection(&group));
-        let mut has_core = false;
-        let status = cargo::run(&mut command, talk, |line| {
-            has_core |= is_core(line);
-            built.extend(artifact(line));
-        })?;
-        if !status.is_success() {
-            // Without it no guest's own source has been compiled.
-            let hint = if has_core { String::new() } else { toolchain.if_core_is_damaged() };
-            return Err(Error::bad_input(format_args!(
-                "the guests do not compile for `{}` mode; cargo says why above{hint}",
-                mode.name()
-            )));
-        }
+impl<'a> Build<'a> {
+    /// Returns the settings of a quiet, optimized build.
+    pub(crate) fn new(workspace: &'a Workspace, toolchain: &'a Toolchain, mode: Mode) -> Build<'a> {
+        Build { workspace, toolchain, mode, optimization: Optimization::On, verbosity: Verbosity::Quiet }
     }
-    guests.iter().map(|guest| place(workspace, guest, mode, &built)).collect()
+
+    /// Builds these guests and puts their images into the folder of the host's images.
+    pub(crate) fn run(&self, guests: &[Guest]) -> Result<Vec<Image>, Error> {
+        let mut built = HashMap::new();
+        for group in by_features(guests) {
+            let mut command = cargo::for_guests(&self.workspace.root);
+            command.args(["build", "--message-format", "json-render-diagnostics"]);
+            self.configure(&mut command);
+            command.args(self.optimization.arguments(&group)).args(selection(&group));
+            let mut has_core = false;
+            let status = cargo::run(&mut command, self.verbosity, |line| {
+                let Some(artifact) = Artifact::parse(line) else { return };
+                has_core |= is_core(&artifact);
+                built.extend(artifact.executable.map(|file| (artifact.target.src_path, file)));
+            })?;
+            if !status.is_success() {
+                // Without `core` no guest's own source has been compiled.
+                let hint = if has_core { String::new() } else { self.toolchain.if_core_is_damaged() };
+                return Err(Error::bad_input(format_args!(
+                    "the guests do not compile for `{}` mode; cargo says why above{hint}",
+                    self.mode.name()
+                )));
+            }
+        }
+        guests.iter().map(|guest| self.place(guest, &built)).collect()
+    }
+
+    /// Gives a cargo command all options of guests.
+    pub(crate) fn configure(&self, command: &mut Command) {
+        for file in self.mode.configuration() {
+            command.arg("--config").arg(file);
+        }
+        command.args(BUILD_STD).args(["--profile", "guest", "--target"]).arg(self.mode.target_file());
+        command.arg("--target-dir").arg(self.folder());
+        command.env("CARGO_ENCODED_RUSTFLAGS", flags(self.mode, &self.renamed_folders()));
+        self.toolchain.prepare(command, self.mode.target());
+    }
+
+    /// The target directory. Protected and paged mode share a target, and differ in flags only: in one folder each
+    /// build would replace the other's.
+    fn folder(&self) -> PathBuf {
+        let folder = self.workspace.guest_build();
+        if self.mode == Mode::Paged { folder.join(self.mode.name()) } else { folder }
+    }
+
+    /// Folders that have other names in images, so that an image is the same wherever it is built. If two of them
+    /// contain a path, the last one counts: a workspace may be in Guestlab's folder.
+    fn renamed_folders(&self) -> Vec<(PathBuf, &'static str)> {
+        let home = std::env::home_dir().unwrap_or_default();
+        let cargo_home = std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
+        let mut renamed = vec![(cargo_home, "/cargo"), (self.toolchain.sysroot.path().into(), "/rust")];
+        if !self.workspace.is_own() {
+            renamed.push((workspace::root(), "/guestlab"));
+        }
+        renamed.push((self.workspace.root.clone(), "."));
+        renamed
+    }
+
+    fn place(&self, guest: &Guest, built: &HashMap<PathBuf, PathBuf>) -> Result<Image, Error> {
+        let from = built
+            .get(&guest.source)
+            .ok_or_else(|| Error::bug(format_args!("cargo built no image for the guest `{}`", guest.name)))?;
+        let folder = match guest.part {
+            Part::Binary(_) | Part::Example(_) => self.workspace.images.clone(),
+            Part::Test(_) => self.workspace.test_images(),
+        };
+        Image::place(from, folder.join(self.mode.image_name(&guest.name)), self.mode)
+    }
 }
 
-impl Effort {
-    /// Cargo's arguments that ask for it, for the packages of these guests.
+impl Optimization {
+    /// Cargo's arguments for it, for the packages of these guests.
     fn arguments(self, guests: &[&Guest]) -> Vec<String> {
         let packages: BTreeSet<&str> = guests.iter().map(|guest| guest.package.as_str()).collect();
         let level = |package| format!("profile.guest.package.{package:?}.opt-level=0");
         match self {
-            Effort::Optimized => Vec::new(),
-            Effort::Unoptimized => {
+            Optimization::On => Vec::new(),
+            Optimization::Off => {
                 packages.into_iter().flat_map(|package| ["--config".into(), level(package)]).collect()
             }
         }
     }
 }
 
-/// The guests that may be built by one call of cargo: it gives all of them every feature that one of them
-/// wants of the runtime, and an image is not to depend on its company.
+/// Groups the guests that one call of cargo may build. Cargo gives all of them every feature of the runtime that one
+/// of them asks for, and an image must not depend on the other guests.
 fn by_features(guests: &[Guest]) -> Vec<Vec<&Guest>> {
     let mut groups = BTreeMap::<_, Vec<&Guest>>::new();
     for guest in guests {
@@ -100,46 +140,8 @@ fn by_features(guests: &[Guest]) -> Vec<Vec<&Guest>> {
     groups.into_values().collect()
 }
 
-/// Refuses a mode that guest-rt cannot boot into.
-pub(crate) fn check_mode(mode: Mode) -> Result<(), Error> {
-    if Mode::WRITTEN.contains(&mode) {
-        return Ok(());
-    }
-    let written: Vec<_> = Mode::WRITTEN.iter().map(|mode| mode.name()).collect();
-    Err(Error::bad_input(format_args!(
-        "guests cannot be built for `{}` mode yet; modes that work: {}",
-        mode.name(),
-        written.join(", ")
-    )))
-}
-
-/// Gives a cargo command everything that makes it build guests of this mode.
-pub(crate) fn configure(
-    command: &mut Command,
-    workspace: &Workspace,
-    toolchain: &Toolchain,
-    mode: Mode,
-) -> Result<(), Error> {
-    check_mode(mode)?;
-    for file in mode.configuration() {
-        command.arg("--config").arg(file);
-    }
-    command.args(BUILD_STD).args(["--profile", "guest", "--target"]).arg(mode.target_file());
-    command.arg("--target-dir").arg(build_folder(workspace, mode));
-    command.env("CARGO_ENCODED_RUSTFLAGS", flags(mode, &renamed_folders(workspace, toolchain)));
-    toolchain.equip(command, mode.target());
-    Ok(())
-}
-
-/// Where guests of a mode are built. Protected and paged mode share a target, and cargo does not tell
-/// their builds apart by their flags: in one folder each would undo the other's.
-fn build_folder(workspace: &Workspace, mode: Mode) -> PathBuf {
-    let folder = workspace.guest_build();
-    if mode == Mode::Paged { folder.join(mode.name()) } else { folder }
-}
-
-/// The flags of guest code: its linker script, which guest-rt's build script puts on the search
-/// path, and its mode. They win over whatever a configuration file says.
+/// The flags of guest code: its linker script, which guest-rt's build script puts on the search path, and its mode.
+/// They replace those of a configuration file.
 fn flags(mode: Mode, renamed: &[(PathBuf, &str)]) -> String {
     let mode = format!("guestlab_mode=\"{}\"", mode.name());
     let renamed = renamed.iter().map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
@@ -147,66 +149,21 @@ fn flags(mode: Mode, renamed: &[(PathBuf, &str)]) -> String {
     flags.into_iter().chain(renamed).collect::<Vec<String>>().join(FLAG_SEPARATOR)
 }
 
-/// Folders that have other names in images, so that an image is the same wherever it is built. Of two
-/// that fit a path the last wins: a workspace may be in Guestlab's folder.
-fn renamed_folders(workspace: &Workspace, toolchain: &Toolchain) -> Vec<(PathBuf, &'static str)> {
-    let home = std::env::home_dir().unwrap_or_default();
-    let cargo_home = std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
-    let mut renamed = vec![(cargo_home, "/cargo"), (toolchain.sysroot.path().into(), "/rust")];
-    if !workspace.is_own() {
-        renamed.push((workspace::root(), "/guestlab"));
-    }
-    renamed.push((workspace.root.clone(), "."));
-    renamed
-}
-
-/// Cargo's arguments that name these guests and nothing else.
+/// Cargo's arguments that select these guests and nothing else.
 fn selection<'a>(guests: &[&'a Guest]) -> Vec<&'a str> {
-    let mut arguments = Vec::new();
-    for guest in guests {
+    let arguments = guests.iter().flat_map(|guest| {
         let (kind, name) = match &guest.part {
             Part::Binary(name) => ("--bin", name),
             Part::Example(name) => ("--example", name),
             Part::Test(name) => ("--test", name),
         };
-        arguments.extend(["--package", guest.package.as_str(), kind, name.as_str()]);
-    }
-    arguments
+        ["--package", guest.package.as_str(), kind, name.as_str()]
+    });
+    arguments.collect()
 }
 
-/// A message of cargo's; of the many kinds, only artifacts have these fields.
-#[derive(Deserialize)]
-struct Message {
-    target: Target,
-    executable: Option<PathBuf>,
-}
-
-/// The source and the path of what cargo says it has built, if it can be run.
-fn artifact(line: &str) -> Option<(PathBuf, PathBuf)> {
-    let message: Message = serde_json::from_str(line).ok()?;
-    Some((message.target.src_path, message.executable?))
-}
-
-/// Whether cargo says that it has built `core`, or had it.
-fn is_core(line: &str) -> bool {
-    let message: Option<Message> = serde_json::from_str(line).ok();
-    message.is_some_and(|message| message.target.src_path.ends_with("library/core/src/lib.rs"))
-}
-
-fn place(
-    workspace: &Workspace,
-    guest: &Guest,
-    mode: Mode,
-    built: &HashMap<PathBuf, PathBuf>,
-) -> Result<Image, Error> {
-    let from = built
-        .get(&guest.source)
-        .ok_or_else(|| Error::bug(format_args!("cargo built no image for the guest `{}`", guest.name)))?;
-    let folder = match guest.part {
-        Part::Binary(_) | Part::Example(_) => workspace.images.clone(),
-        Part::Test(_) => workspace.test_images(),
-    };
-    Image::place(from, folder.join(mode.image_name(&guest.name)), mode)
+fn is_core(artifact: &Artifact) -> bool {
+    artifact.target.src_path.ends_with("library/core/src/lib.rs")
 }
 
 #[cfg(test)]
@@ -236,12 +193,12 @@ mod tests {
     }
 
     #[test]
-    fn an_effort_is_that_for_the_guests_packages_only() {
+    fn only_the_guests_packages_are_not_optimized() {
         let guests = ["a", "b"].map(|name| guest(name, "mine", Part::Binary, &[]));
         let guests: Vec<&Guest> = guests.iter().collect();
-        assert!(Effort::Optimized.arguments(&guests).is_empty());
+        assert!(Optimization::On.arguments(&guests).is_empty());
         let expected = ["--config", r#"profile.guest.package."mine".opt-level=0"#];
-        assert_eq!(Effort::Unoptimized.arguments(&guests), expected);
+        assert_eq!(Optimization::Off.arguments(&guests), expected);
     }
 
     #[test]
@@ -258,18 +215,21 @@ mod tests {
     }
 
     #[test]
-    fn only_what_can_be_run_is_an_artifact_of_interest() {
-        let bin = r#"{"reason":"compiler-artifact","target":{"name":"a","kind":["bin"],"src_path":"/a.rs"},"executable":"/x/a"}"#;
-        assert_eq!(artifact(bin), Some(("/a.rs".into(), "/x/a".into())));
-        let lib = r#"{"reason":"compiler-artifact","target":{"name":"a","kind":["lib"],"src_path":"/a.rs"},"executable":null}"#;
-        assert_eq!(artifact(lib), None);
-        assert_eq!(artifact(r#"{"reason":"build-finished","success":true}"#), None);
-        assert!(is_core(&lib.replace("/a.rs", "/usr/lib/rustlib/src/rust/library/core/src/lib.rs")));
-        assert!(!is_core(lib) && !is_core(r#"{"reason":"build-finished","success":true}"#));
+    fn the_library_is_known_by_its_path() {
+        let artifact = |source: &str| {
+            let target = format!(r#"{{"name":"core","kind":["lib"],"src_path":"{source}"}}"#);
+            let line = format!(
+                r#"{{"manifest_path":"/m","target":{target},"profile":{{"test":false}},"executable":null}}"#
+            );
+            Artifact::parse(&line).unwrap()
+        };
+        assert!(is_core(&artifact("/usr/lib/rustlib/src/rust/library/core/src/lib.rs")));
+        assert!(!is_core(&artifact("/a.rs")));
+        assert!(Artifact::parse(r#"{"reason":"build-finished","success":true}"#).is_none());
     }
 
     #[test]
-    fn the_guest_is_told_its_mode() {
+    fn the_guests_mode_is_a_flag() {
         assert!(flags(Mode::Long, &[]).ends_with("--cfg\u{1f}guestlab_mode=\"long\""));
     }
 

@@ -1,5 +1,4 @@
-//! Which guests there are: packages of the workspace that stand on guest-rt, and its examples; and the
-//! tests of all of them.
+//! The catalog of guests: packages that depend on guest-rt, the examples of guest-rt, and the tests of both.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,45 +6,40 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 use crate::workspace::{Package, Target, Workspace};
 
-/// The package that guests stand on, and whose examples are guests themselves.
+/// The package that guests depend on. Its examples are guests, too.
 const RUNTIME: &str = "guest-rt";
 
-/// The packages whose guests come with Guestlab. Its own tests need no others.
+/// The packages of Guestlab's own guests. Guestlab's tests need no others.
 const SHIPPED: [&str; 3] = [RUNTIME, "guest-producer", "guest-consumer"];
 
-/// Names that `guestlab run` knows without their being guests; they are worth suggesting.
+/// Names that `guestlab run` accepts in place of a guest's.
 pub(crate) const EXPERIMENTS: [&str; 1] = ["prodcons"];
 
-/// Names that are less alike than this are not what the user meant.
+/// The least likeness of a name that is suggested in place of another.
 const ALIKE: f64 = 0.5;
 
-/// One guest that can be built.
+/// A guest that can be built.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Guest {
-    /// The name that users know it by.
     pub(crate) name: String,
-    /// The package it is in.
     pub(crate) package: String,
-    /// What of the package it is.
     pub(crate) part: Part,
-    /// The file that it begins with.
+    /// The root file of its source.
     pub(crate) source: PathBuf,
-    /// The features of the runtime that it stands on.
+    /// The features of the runtime that it asks for.
     pub(crate) features: BTreeSet<String>,
 }
 
-/// What of a package a guest is.
+/// The part of its package that a guest is, with the part's name.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Part {
-    /// The binary of this name.
     Binary(String),
-    /// The example of this name.
     Example(String),
-    /// The tests of this name, which run inside guests.
+    /// Tests that run inside guests.
     Test(String),
 }
 
-/// All guests of a workspace, and their tests.
+/// All guests of a workspace, and their tests, by name.
 #[derive(Debug)]
 pub(crate) struct Catalog {
     guests: Vec<Guest>,
@@ -53,7 +47,7 @@ pub(crate) struct Catalog {
 }
 
 impl Catalog {
-    /// Reads the guests off the workspace.
+    /// Finds the guests of a workspace.
     pub(crate) fn of(workspace: &Workspace) -> Catalog {
         Catalog::from_packages(&workspace.packages)
     }
@@ -66,22 +60,22 @@ impl Catalog {
         Catalog { guests, tests }
     }
 
-    /// All tests of guests, by name.
+    /// All tests of guests.
     pub(crate) fn tests(&self) -> &[Guest] {
         &self.tests
     }
 
-    /// All of them, by name.
+    /// All guests.
     pub(crate) fn all(&self) -> &[Guest] {
         &self.guests
     }
 
-    /// The guests that come with Guestlab, without those that a user has made.
+    /// Guestlab's own guests, without those of the user.
     pub(crate) fn shipped(&self) -> Vec<Guest> {
         shipped(&self.guests)
     }
 
-    /// The tests of the guests that come with Guestlab.
+    /// The tests of Guestlab's own guests.
     pub(crate) fn shipped_tests(&self) -> Vec<Guest> {
         shipped(&self.tests)
     }
@@ -92,7 +86,7 @@ impl Catalog {
         own.chain([RUNTIME]).collect()
     }
 
-    /// The guests of these names; all of them where there is no name.
+    /// The guests of these names; all guests if there is no name.
     pub(crate) fn select(&self, names: &[String]) -> Result<Vec<Guest>, Error> {
         if names.is_empty() {
             return Ok(self.guests.clone());
@@ -106,12 +100,12 @@ impl Catalog {
         self.guests.iter().find(|guest| guest.name == name)
     }
 
-    /// The guest that goes without saying: the only one.
+    /// The guest of a workspace that has one guest.
     pub(crate) fn only(&self) -> Option<&Guest> {
         self.guests.first().filter(|_| self.guests.len() == 1)
     }
 
-    /// The error for a name that no guest has; the user may have meant one of `others`, too.
+    /// Returns the error for an unknown name. It suggests a guest or one of `others`.
     pub(crate) fn unknown(&self, name: &str, others: &[&str]) -> Error {
         let nearest = self.nearest(name, others);
         let meant = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
@@ -120,10 +114,8 @@ impl Catalog {
             true => format!("\nthere is a file of that name: cargo xtask run --image {name}"),
             false => String::new(),
         };
-        Error::bad_input(format_args!(
-            "there is no guest `{name}`{meant}{file}\nguests here: {}",
-            known.join(", ")
-        ))
+        let known = known.join(", ");
+        Error::bad_input(format_args!("there is no guest `{name}`{meant}{file}\nguests here: {known}"))
     }
 
     fn nearest(&self, name: &str, others: &[&str]) -> Option<String> {
@@ -138,13 +130,11 @@ fn shipped(guests: &[Guest]) -> Vec<Guest> {
     guests.iter().filter(|guest| SHIPPED.contains(&guest.package.as_str())).cloned().collect()
 }
 
-/// How much a name is like a known one, from 0 to 1; `guest-` goes without saying.
+/// Compares a name with a known one, with and without its `guest-`: 1 if they are equal, 0 if nothing is.
 fn likeness(name: &str, known: &str) -> f64 {
     let bare = known.strip_prefix("guest-").unwrap_or(known);
-    [known, bare]
-        .map(|known| strsim::normalized_damerau_levenshtein(name, known))
-        .into_iter()
-        .fold(0.0, f64::max)
+    let compare = |known| strsim::normalized_damerau_levenshtein(name, known);
+    compare(known).max(compare(bare))
 }
 
 fn guests_of(package: &Package) -> Vec<Guest> {
@@ -152,16 +142,13 @@ fn guests_of(package: &Package) -> Vec<Guest> {
         let examples = targets(package, "example");
         return examples.map(|it| guest(package, it.name.clone(), it, Part::Example)).collect();
     }
-    if !stands_on_runtime(package) {
-        return Vec::new();
-    }
-    let binary = main_binary(package).map(|it| guest(package, package.name.clone(), it, Part::Binary));
-    binary.into_iter().collect()
+    let binary = main_binary(package).filter(|_| depends_on_runtime(package));
+    binary.map(|it| guest(package, package.name.clone(), it, Part::Binary)).into_iter().collect()
 }
 
-/// Tests bear the name of their package, too: many packages have tests of the same name.
+/// The tests have their package's name in their own: many packages have tests of the same name.
 fn tests_of(package: &Package) -> Vec<Guest> {
-    if package.name != RUNTIME && !stands_on_runtime(package) {
+    if package.name != RUNTIME && !depends_on_runtime(package) {
         return Vec::new();
     }
     let name = |target: &Target| format!("{}-{}", package.name, target.name);
@@ -174,12 +161,11 @@ fn guest(package: &Package, name: String, target: &Target, part: fn(String) -> P
     Guest { name, package: package.name.clone(), part, source: target.src_path.clone(), features }
 }
 
-fn stands_on_runtime(package: &Package) -> bool {
+fn depends_on_runtime(package: &Package) -> bool {
     package.dependencies.iter().any(|dependency| dependency.name == RUNTIME)
 }
 
-/// The features of the runtime that a part of a package is built with: examples and tests have those of
-/// the dependencies that are for them only, as well.
+/// The features of the runtime for a part of a package. Examples and tests add those of their dev-dependencies.
 fn features(package: &Package, part: &Part) -> BTreeSet<String> {
     let counts =
         |kind: Option<&str>| kind.is_none() || !matches!(part, Part::Binary(_)) && kind == Some("dev");
@@ -187,7 +173,7 @@ fn features(package: &Package, part: &Part) -> BTreeSet<String> {
     runtime.flat_map(|it| it.features.iter().cloned()).collect()
 }
 
-/// The binary that bears the package's name, or else its first.
+/// The binary that has the package's name, or else the first.
 fn main_binary(package: &Package) -> Option<&Target> {
     let named = targets(package, "bin").find(|target| target.name == package.name);
     named.or_else(|| targets(package, "bin").next())

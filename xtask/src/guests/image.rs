@@ -1,4 +1,4 @@
-//! A finished image: put in its place, and measured.
+//! A finished image: its place and its size.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,31 +10,28 @@ use crate::base::files;
 use crate::base::output::short;
 use crate::error::Error;
 
-/// A guest's image, where the host looks for it.
+/// A guest's image, in the folder of the host's images.
 #[derive(Debug)]
 pub(crate) struct Image {
-    /// The file.
     pub(crate) path: PathBuf,
-    /// The mode it is built for.
     pub(crate) mode: Mode,
-    /// How big it is.
     pub(crate) size: Size,
 }
 
-/// An image's sizes, in bytes.
+/// The sizes of an image, in bytes.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Size {
-    /// What the host copies into guest memory.
+    /// The part that the host copies into guest memory.
     pub(crate) loaded: u64,
-    /// What it occupies there, zeroed memory included.
+    /// The occupied guest memory, zeroed memory included.
     pub(crate) memory: u64,
     /// The file, debug information included.
     pub(crate) file: usize,
 }
 
 impl Image {
-    /// Copies what cargo built to `path`, in one step and only if it is not there already, so
-    /// that a host that is reading an image sees the old one or the new one.
+    /// Copies a built file to `path` in one step, if it differs: a host that reads an image sees the old one or the
+    /// new one.
     pub(crate) fn place(built: &Path, path: PathBuf, mode: Mode) -> Result<Image, Error> {
         let content = fs::read(built).map_err(Error::file("read", built))?;
         let size = measure(&content).map_err(|reason| {
@@ -50,7 +47,7 @@ impl Image {
     }
 }
 
-/// Adds up the program headers of type `PT_LOAD`, which are the segments `object` lists.
+/// Adds up the program headers of type `PT_LOAD`, which `object` lists as segments.
 fn measure(content: &[u8]) -> object::Result<Size> {
     let elf = object::File::parse(content)?;
     let mut size = Size { loaded: 0, memory: 0, file: content.len() };
@@ -63,9 +60,9 @@ fn measure(content: &[u8]) -> object::Result<Size> {
 
 impl std::fmt::Display for Size {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (loaded, memory) = (self.loaded, self.memory);
         let kib = |bytes| format!("{:.1} KiB", bytes as f64 / 1024.0);
-        write!(f, "{} loaded, {} in memory (file {})", kib(loaded), kib(memory), kib(self.file as u64))
+        let (loaded, memory, file) = (kib(self.loaded), kib(self.memory), kib(self.file as u64));
+        write!(f, "{loaded} loaded, {memory} in memory (file {file})")
     }
 }
 

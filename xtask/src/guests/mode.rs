@@ -6,8 +6,7 @@ use clap::ValueEnum;
 
 use crate::workspace;
 
-/// The CPU mode that a guest's Rust code runs in. All of them start in real mode and switch
-/// themselves.
+/// The CPU mode of a guest's Rust code. All guests start in real mode and switch themselves.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, ValueEnum)]
 pub(crate) enum Mode {
     /// 16-bit real mode, linked below 64 KiB.
@@ -21,9 +20,6 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    /// The modes that guest-rt can boot into today; the others are refused.
-    pub(crate) const WRITTEN: &[Mode] = &[Mode::Real, Mode::Protected, Mode::Paged, Mode::Long];
-
     /// The name, on command lines and in image names.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -34,7 +30,7 @@ impl Mode {
         }
     }
 
-    /// The custom target that the guest's Rust is compiled for, by the name of its JSON file.
+    /// The custom target for the guest's Rust code, by the name of its JSON file.
     pub(crate) fn target(self) -> &'static str {
         match self {
             Mode::Real => "i386-guestlab-none-code16",
@@ -48,17 +44,17 @@ impl Mode {
         in_targets(&format!("{}.json", self.target()))
     }
 
-    /// The files that cargo takes as configuration: the profile `guest`, and what the target's library needs.
+    /// The configuration files for cargo: the profile `guest`, and the settings of the target's library.
     pub(crate) fn configuration(self) -> Vec<PathBuf> {
         let files: &[&str] = match self {
             Mode::Real | Mode::Protected | Mode::Paged => &["profile.toml", "no-x87.toml"],
-            // Here the library has code for SSE2, and none for x87.
+            // The library has code for SSE2 in this mode, and none for x87.
             Mode::Long => &["profile.toml"],
         };
         files.iter().map(|file| in_targets(file)).collect()
     }
 
-    /// The image's file name; the default mode goes without saying.
+    /// The image's file name. The default mode is not part of it.
     pub(crate) fn image_name(self, guest: &str) -> String {
         match self {
             Mode::Protected => format!("{guest}.elf"),
@@ -67,7 +63,6 @@ impl Mode {
     }
 }
 
-/// The path of a file in the folder of the targets.
 fn in_targets(file: &str) -> PathBuf {
     workspace::root().join("guest-rt/targets").join(file)
 }

@@ -1,14 +1,19 @@
-//! What goes into the nested machine's archive: each path once, folders before what is in them.
+//! The archive with all files of the nested machine, in cpio's format, which Linux unpacks at boot.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+use cpio::newc::{Builder, trailer};
 
 use crate::error::Error;
 
-/// The machine's files, by their absolute paths there; folders come about by what is in them.
+/// Types and permissions, as in `stat`.
+const FOLDER: u32 = 0o040_755;
+const EXECUTABLE: u32 = 0o100_755;
+
+/// The files of the machine, by their absolute paths there, with the folders around them.
 #[derive(Debug, Default)]
 pub(crate) struct Contents(BTreeMap<PathBuf, Item>);
 
@@ -20,11 +25,6 @@ enum Item {
 }
 
 impl Contents {
-    /// Nothing yet.
-    pub(crate) fn new() -> Contents {
-        Contents::default()
-    }
-
     /// Adds a folder.
     pub(crate) fn folder(&mut self, path: impl AsRef<Path>) -> &mut Contents {
         self.add(path.as_ref(), Item::Folder)
@@ -40,7 +40,7 @@ impl Contents {
         self.add(path.as_ref(), Item::CopyOf(original.to_path_buf()))
     }
 
-    /// Adds copies of all files below a folder, at the places they have here.
+    /// Adds copies of all files below a folder, at their own paths.
     pub(crate) fn tree(&mut self, folder: &Path) -> Result<(), Error> {
         for entry in fs::read_dir(folder).map_err(Error::file("read", folder))? {
             let path = entry.map_err(Error::file("read", folder))?.path();
@@ -54,7 +54,7 @@ impl Contents {
     }
 
     fn add(&mut self, path: &Path, item: Item) -> &mut Contents {
-        for folder in path.ancestors().skip(1) {
+        for folder in path.ancestors().skip(1).filter(|folder| folder.parent().is_some()) {
             self.0.entry(folder.to_path_buf()).or_insert(Item::Folder);
         }
         self.0.insert(path.to_path_buf(), item);
@@ -62,30 +62,22 @@ impl Contents {
     }
 
     /// Writes the archive. `name` is its file, for errors.
-    pub(crate) fn pack(&self, to: impl Write, name: &Path) -> Result<(), Error> {
-        let mut archive = Archive::new(to);
+    pub(crate) fn pack(&self, mut to: impl Write, name: &Path) -> Result<(), Error> {
         // A path sorts before the paths below it.
-        for (path, item) in &self.0 {
-            let Ok(path) = path.strip_prefix("/") else { continue };
-            if path != Path::new("") {
-                item.pack(path.as_os_str().as_bytes(), &mut archive, name)?;
-            }
+        for ((path, item), number) in self.0.iter().zip(1..) {
+            let path = path.to_string_lossy();
+            let entry = Builder::new(path.trim_start_matches('/')).ino(number);
+            let packed = match item {
+                Item::Folder => entry.mode(FOLDER).write(&mut to, 0).finish().map(drop),
+                Item::Text(text) => pack_file(entry, text.len() as u64, text.as_bytes(), &mut to),
+                Item::CopyOf(original) => {
+                    let (size, file) = open(original).map_err(Error::file("read", original))?;
+                    pack_file(entry, size, file, &mut to)
+                }
+            };
+            packed.map_err(Error::file("write", name))?;
         }
-        archive.finish().map(drop).map_err(Error::file("write", name))
-    }
-}
-
-impl Item {
-    fn pack<W: Write>(&self, path: &[u8], archive: &mut Archive<W>, name: &Path) -> Result<(), Error> {
-        let packed = match self {
-            Item::Folder => archive.folder(path),
-            Item::Text(text) => archive.file(path, text.len() as u64, text.as_bytes()),
-            Item::CopyOf(original) => {
-                let (size, file) = open(original).map_err(Error::file("read", original))?;
-                archive.file(path, size, file)
-            }
-        };
-        packed.map_err(Error::file("write", name))
+        trailer(to).and_then(|mut to| to.flush()).map_err(Error::file("write", name))
     }
 }
 
@@ -94,68 +86,13 @@ fn open(path: &Path) -> io::Result<(u64, File)> {
     Ok((file.metadata()?.len(), file))
 }
 
-/// Types and permissions, as `stat` has them.
-const FOLDER: u32 = 0o040_755;
-const EXECUTABLE: u32 = 0o100_755;
-
-/// Marks the end.
-const TRAILER: &[u8] = b"TRAILER!!!";
-
-/// An archive that is being written; the paths in it have no leading slash.
-#[derive(Debug)]
-pub(crate) struct Archive<W> {
-    to: W,
-    entries: u32,
-}
-
-impl<W: Write> Archive<W> {
-    /// Begins an archive.
-    pub(crate) fn new(to: W) -> Archive<W> {
-        Archive { to, entries: 0 }
+fn pack_file(entry: Builder, size: u64, contents: impl Read, to: impl Write) -> io::Result<()> {
+    let short_size = u32::try_from(size).map_err(|_| io::Error::other("it is bigger than 4 GiB"))?;
+    let mut file = entry.mode(EXECUTABLE).write(to, short_size);
+    if io::copy(&mut contents.take(size), &mut file)? < size {
+        return Err(io::ErrorKind::UnexpectedEof.into());
     }
-
-    /// Adds a folder, which must come before what is in it.
-    pub(crate) fn folder(&mut self, path: &[u8]) -> io::Result<()> {
-        self.entry(path, FOLDER, 0)
-    }
-
-    /// Adds a file, which anybody may run, of `size` bytes.
-    pub(crate) fn file(&mut self, path: &[u8], size: u64, contents: impl Read) -> io::Result<()> {
-        let size = u32::try_from(size).map_err(|_| io::Error::other("it is bigger than 4 GiB"))?;
-        self.entry(path, EXECUTABLE, size)?;
-        let copied = io::copy(&mut contents.take(size.into()), &mut self.to)?;
-        if copied < size.into() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        self.pad(size as usize)
-    }
-
-    /// Ends the archive.
-    pub(crate) fn finish(mut self) -> io::Result<W> {
-        self.entry(TRAILER, 0, 0)?;
-        self.to.flush()?;
-        Ok(self.to)
-    }
-
-    /// Writes a header: a magic number, then thirteen numbers of eight hexadecimal digits each.
-    fn entry(&mut self, path: &[u8], mode: u32, size: u32) -> io::Result<()> {
-        self.entries += 1;
-        let length = u32::try_from(path.len() + 1).map_err(io::Error::other)?;
-        let (inode, links) = (self.entries, 1);
-        // Inode, mode, user, group, links, time, size; major and minor number of the device it is
-        // on, and of the device it is; the length of the path with its NUL; a checksum unused.
-        let numbers = [inode, mode, 0, 0, links, 0, size, 0, 0, 0, 0, length, 0];
-        write!(self.to, "070701")?;
-        numbers.iter().try_for_each(|number| write!(self.to, "{number:08X}"))?;
-        self.to.write_all(path)?;
-        self.to.write_all(&[0])?;
-        self.pad(6 + 8 * numbers.len() + path.len() + 1)
-    }
-
-    /// Headers and contents each end at a multiple of four.
-    fn pad(&mut self, written: usize) -> io::Result<()> {
-        self.to.write_all(&[0; 3][..written.next_multiple_of(4) - written])
-    }
+    file.finish().map(drop)
 }
 
 #[cfg(test)]
@@ -170,7 +107,7 @@ mod tests {
 
     #[test]
     fn folders_come_about_once_and_before_what_is_in_them() {
-        let mut contents = Contents::new();
+        let mut contents = Contents::default();
         contents.text("/a/b/two", "2").text("/a/b/one", "1").text("/a-b", "3");
         let packed = packed(&contents);
         let at = |path: &str| {
@@ -185,7 +122,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("images")).unwrap();
         fs::write(folder.path().join("images/a.c"), "int a;").unwrap();
-        let mut contents = Contents::new();
+        let mut contents = Contents::default();
         contents.tree(folder.path()).unwrap();
         let place = folder.path().join("images/a.c");
         let place = place.strip_prefix("/").unwrap().display();
@@ -194,47 +131,19 @@ mod tests {
 
     #[test]
     fn a_file_that_is_gone_is_named() {
-        let mut contents = Contents::new();
+        let mut contents = Contents::default();
         contents.file("/a", Path::new("/no/such/file"));
         let error = contents.pack(Vec::new(), Path::new("x")).unwrap_err();
         assert!(error.to_string().contains("cannot read /no/such/file"), "{error}");
     }
-}
-
-#[cfg(test)]
-mod cpio_tests {
-    use super::*;
-
-    fn archive() -> Vec<u8> {
-        let mut archive = Archive::new(Vec::new());
-        archive.folder(b"bin").unwrap();
-        archive.file(b"bin/sh", 5, &b"hello"[..]).unwrap();
-        archive.finish().unwrap()
-    }
 
     #[test]
-    fn an_entry_is_a_header_a_path_and_the_contents_each_padded() {
-        let header = "0707010000000100 0041ED0000000000 0000000000000100 0000000000000000 \
-                      0000000000000000 0000000000000000 0000040000 0000"
-            .replace(' ', "");
-        let archive = archive();
-        assert_eq!(archive.len() % 4, 0);
-        assert_eq!(header.len(), 110);
-        assert_eq!(&archive[..110], header.as_bytes());
-        assert_eq!(&archive[110..116], b"bin\0\0\0");
-        assert_eq!(&archive[116..122], b"070701");
-        assert_eq!(&archive[116 + 110..116 + 120], b"bin/sh\0\0\0\0");
-        assert!(archive.windows(9).any(|it| it == b"hello\0\0\x000"));
-    }
-
-    #[test]
-    fn it_ends_with_the_trailer() {
-        assert!(archive().ends_with(b"TRAILER!!!\0\0\0\0"));
-    }
-
-    #[test]
-    fn a_file_that_is_shorter_than_announced_is_an_error() {
-        let error = Archive::new(Vec::new()).file(b"x", 5, &b"hell"[..]).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    fn files_are_executable_padded_and_followed_by_the_trailer() {
+        let mut contents = Contents::default();
+        contents.text("/bin/sh", "hello");
+        let packed = packed(&contents);
+        assert_eq!(packed.len() % 4, 0);
+        assert!(packed.starts_with("07070100000001000041ed") && packed.contains("07070100000002000081ed"));
+        assert!(packed.contains("bin/sh\0\0\0\0hello\0\0\x00070701") && packed.contains("TRAILER!!!"));
     }
 }

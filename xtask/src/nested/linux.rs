@@ -1,5 +1,5 @@
-//! The Linux of the nested machine: Debian's kernel for clouds, which is small and has KVM and
-//! virtio, and a busybox that needs no libraries.
+//! The Linux of the nested machine: Debian's kernel for clouds, which is small and has KVM and virtio, and a busybox
+//! that needs no libraries.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,29 +15,26 @@ use crate::error::Error;
 const NEWEST_KERNEL: &str = "linux-image-cloud-amd64";
 const BUSYBOX: &str = "busybox-static";
 
-/// What the machine needs beyond what is built into the kernel: the ports, and KVM.
+/// The modules to load: ports and KVM are not built into the kernel.
 const MODULES: [&str; 3] = ["virtio_pci", "virtio_console", "kvm-amd"];
 
-/// The kernel and what goes with it.
+/// The files of the kernel and of busybox.
 #[derive(Debug)]
 pub(crate) struct Linux {
-    /// The kernel, as a boot loader takes it.
     pub(crate) kernel: PathBuf,
-    /// The program that is shell and tools in one.
     pub(crate) busybox: PathBuf,
-    /// The folder of the kernel's modules.
     module_folder: PathBuf,
 }
 
 impl Linux {
-    /// Finds the private copy, and makes it if it must.
+    /// Finds the private copy, or makes one.
     pub(crate) fn obtain() -> Result<Linux, Error> {
         let copy = debian::obtain(&Copy);
         let linux = copy.and_then(|copy| Linux::in_tree(&copy).map_err(debian::does_not_work));
         linux.map_err(|error| {
-            error.map(|why| {
+            error.map(|reason| {
                 format!(
-                    "the nested machine's Linux (a kernel and a busybox of Debian's) cannot be fetched: {why}\n\
+                    "the nested machine's Linux (a kernel and a busybox of Debian's) cannot be fetched: {reason}\n\
                      it needs Debian's programs (apt, dpkg) and its archive; without them, run the tests on a \
                      machine with hardware KVM: cargo xtask test"
                 )
@@ -45,38 +42,31 @@ impl Linux {
         })
     }
 
-    /// Packages moved from `/` to `/usr` between Debian's releases: each part is looked for in both.
+    /// Finds the parts. Debian's releases differ in the folder, `/` or `/usr`.
     fn in_tree(tree: &Path) -> Result<Linux, String> {
-        let part = |name: &str, found: Option<PathBuf>| {
+        let part = |name: &str, path: &str, find: fn(PathBuf) -> Option<PathBuf>| {
+            let found = [tree.join(path), tree.join("usr").join(path)].into_iter().find_map(find);
             found.ok_or_else(|| format!("{} has no {name}", short(tree)))
         };
-        let either = |path: &str| [tree.join(path), tree.join("usr").join(path)];
-        let kernel = either("boot").iter().find_map(|folder| entry(folder, "vmlinuz-"));
-        let busybox = either("bin/busybox").into_iter().find(|file| file.is_file());
-        let module_folder = either("lib/modules").iter().find_map(|folder| entry(folder, ""));
         Ok(Linux {
-            kernel: part("kernel", kernel)?,
-            busybox: part("busybox", busybox)?,
-            module_folder: part("kernel modules", module_folder)?,
+            kernel: part("kernel", "boot", |folder| entry(&folder, "vmlinuz-"))?,
+            busybox: part("busybox", "bin/busybox", |file| file.is_file().then_some(file))?,
+            module_folder: part("kernel modules", "lib/modules", |folder| entry(&folder, ""))?,
         })
     }
 
-    /// The files of the modules to load, in this order.
+    /// The files of the modules, in the order of loading.
     pub(crate) fn modules(&self) -> Result<Vec<PathBuf>, Error> {
         let path = self.module_folder.join("modules.dep");
         let list = fs::read_to_string(&path).map_err(Error::file("read", &path))?;
-        let order = load_order(&list, &MODULES);
-        let order = order.map_err(|name| {
-            Error::cannot_run(format_args!(
-                "{} has no module `{name}`, which the nested machine needs",
-                short(&path)
-            ))
+        let order = load_order(&list, &MODULES).map_err(|name| {
+            let path = short(&path);
+            Error::cannot_run(format_args!("{path} has no module `{name}`, which the nested machine needs"))
         })?;
         Ok(order.into_iter().map(|file| self.module_folder.join(file)).collect())
     }
 
-    /// Makes the kernel's list of which module needs which, and unpacks those that are compressed,
-    /// so that whatever loads them need not know how.
+    /// Unpacks compressed modules, so that busybox can load them, and makes the kernel's list of dependencies.
     fn prepare(&self) -> Result<(), Error> {
         let (Some(version), Some(root)) =
             (self.module_folder.file_name(), self.module_folder.ancestors().nth(3))
@@ -110,10 +100,9 @@ impl Recipe for Copy {
     }
 
     fn selection(&self, package: &str) -> &'static [&'static str] {
-        if package == BUSYBOX {
-            &WITHOUT_DOCUMENTATION
-        } else {
-            &["--exclude=./boot/System.map-*", "--exclude=./usr/share"]
+        match package {
+            BUSYBOX => &WITHOUT_DOCUMENTATION,
+            _ => &["--exclude=./boot/System.map-*", "--exclude=./usr/share"],
         }
     }
 
@@ -126,33 +115,28 @@ impl Recipe for Copy {
     }
 }
 
-/// The first entry of a folder whose name begins so.
+/// The first entry of a folder whose name has this start.
 fn entry(folder: &Path, start: &str) -> Option<PathBuf> {
     let mut entries = fs::read_dir(folder).ok()?.flatten();
     entries.find(|entry| entry.file_name().to_string_lossy().starts_with(start)).map(|entry| entry.path())
 }
 
-/// Reads `modules.dep` and returns the files of these modules and of all that they need, those
-/// that are needed first; or else the name of the module that is not in the list.
-pub(crate) fn load_order<'a>(modules_dep: &'a str, wanted: &[&'a str]) -> Result<Vec<&'a str>, &'a str> {
+/// Reads `modules.dep` and returns the files of these modules and of all that they need, in the order of loading.
+/// The error is the name of a module that is not in the list.
+fn load_order<'a>(modules_dep: &'a str, wanted: &[&'a str]) -> Result<Vec<&'a str>, &'a str> {
     let mut order = Vec::new();
     let mut seen = BTreeSet::new();
     for name in wanted {
-        let (module, needs) = find(modules_dep, name).ok_or(*name)?;
-        // The list has, on a module's line, all that it needs, the last to be loaded first.
+        let mut lines = modules_dep.lines().filter_map(|line| line.split_once(':'));
+        let (module, needs) = lines.find(|(file, _)| is(file, name)).ok_or(*name)?;
+        // A module's line has all that it needs. The last of them is loaded first.
         let needs = needs.split_whitespace().rev();
         order.extend(needs.chain([module]).filter(|file| seen.insert(*file)));
     }
     Ok(order)
 }
 
-fn find<'a>(modules_dep: &'a str, name: &str) -> Option<(&'a str, &'a str)> {
-    let lines = modules_dep.lines().filter_map(|line| line.split_once(':'));
-    lines.into_iter().find(|(file, _)| is(file, name))
-}
-
-/// Says whether this is the file of the module. Newer kernels' are compressed; and a name may be
-/// written with `-` or with `_`.
+/// Returns true for the file of the module. It may be compressed; `-` and `_` are the same in a name.
 fn is(file: &str, name: &str) -> bool {
     let base = file.rsplit('/').next().unwrap_or(file);
     let stem = base.split_once(".ko").map_or(base, |(stem, _)| stem);

@@ -1,4 +1,4 @@
-//! One run of the nested machine, from its start until it has switched itself off.
+//! A run of the nested machine, until it switches itself off.
 
 use std::env;
 use std::ffi::OsString;
@@ -10,25 +10,25 @@ use std::time::{Duration, Instant};
 
 use super::linux::Linux;
 use super::plan::Report;
-use crate::base::output;
 use crate::base::process::{self, ending, indented};
+use crate::base::{files, output};
 use crate::debian::{self, Apt, Recipe, is_shared_library};
 use crate::error::{Error, Status};
 
-/// A machine that takes longer than this hangs.
+/// A machine that takes longer is stopped.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
 
-/// How often its output is looked for.
-const GLANCE: Duration = Duration::from_millis(50);
+/// The time between two looks at the machine's output.
+const INTERVAL: Duration = Duration::from_millis(50);
 
-/// The machine, from the outside.
+/// QEMU's options for the hardware.
 const HARDWARE: [&str; 13] = [
-    // One thread for all CPUs: with a thread each, QEMU hangs now and then when Linux patches its
-    // own code, as KVM makes it do for each VM.
+    // One thread for all CPUs: with a thread each, QEMU sometimes hangs when Linux patches its own code, which KVM
+    // causes for each VM.
     "-accel tcg,thread=single",
     "-machine pc",
     "-smp 2",
-    // More than a guest with 2 GiB needs; here it takes only what is written to.
+    // More than a guest with 2 GiB needs. QEMU takes the memory when it is written.
     "-m 4G",
     // All that can be emulated, but four levels of page tables, as most machines have.
     "-cpu max,la57=off",
@@ -38,54 +38,54 @@ const HARDWARE: [&str; 13] = [
     // With `panic=-1` a crash of Linux is a reboot, and a reboot is the end.
     "-no-reboot",
     "-serial chardev:console",
-    // What is written to a port is in its file as soon as the write is done.
+    // Output to a port is in its file when the write returns.
     "-device virtio-serial-pci,ioeventfd=off",
-    // The port that tells the machine that we are still there.
+    // The port that closes when xtask ends.
     "-chardev stdio,id=life,signal=off",
     "-device virtserialport,nr=4,chardev=life",
 ];
 
-/// What Linux is told: how to end, which clock to trust (the other one is slow), and what it need
-/// not do here.
+/// The ports, numbered from 1.
+const PORTS: [&str; 3] = ["out", "err", "report"];
+
+/// Options of Linux: its end, its clock (the other one is slow), and no work that is not needed here.
 const KERNEL_OPTIONS: &str = "console=ttyS0 quiet loglevel=4 panic=-1 oops=panic tsc=reliable \
                               mitigations=off nokaslr audit=0 apparmor=0 random.trust_cpu=on";
 
-/// A machine that runs; it is switched off when this is dropped.
+/// A running machine. Dropping it switches it off.
 #[derive(Debug)]
 pub(crate) struct Machine {
     qemu: Child,
-    /// The machine switches itself off when this is closed, however we end.
+    /// The machine switches itself off when this closes.
     _life: Option<ChildStdin>,
     folder: PathBuf,
     started: Instant,
 }
 
 impl Machine {
-    /// Switches the machine on. Its ports' files are in `folder`.
+    /// Switches the machine on. The files of its ports are in `folder`.
     pub(crate) fn start(qemu: &Qemu, linux: &Linux, archive: &Path, folder: &Path) -> Result<Machine, Error> {
         output::note(
             "nested machine: starting Linux in an emulated PC, with KVM as on AMD's hardware; this is slow",
         );
+        for port in PORTS.into_iter().chain(["console"]) {
+            files::create(&folder.join(port))?;
+        }
         let mut qemu = qemu.command();
         qemu.args(arguments(folder)).arg("-kernel").arg(&linux.kernel).arg("-initrd").arg(archive);
         qemu.args(["-append", KERNEL_OPTIONS]).stdin(Stdio::piped()).stdout(Stdio::null());
-        for port in ["out", "err", "report", "console", "qemu"] {
-            let path = folder.join(port);
-            File::create(&path).map_err(Error::file("create", &path))?;
-        }
-        let words = folder.join("qemu");
-        qemu.stderr(File::create(&words).map_err(Error::file("create", &words))?);
+        qemu.stderr(files::create(&folder.join("qemu"))?);
         let mut child = qemu.spawn().map_err(|source| process::cannot_start(&qemu, source))?;
         let life = child.stdin.take();
         Ok(Machine { qemu: child, _life: life, folder: folder.to_path_buf(), started: Instant::now() })
     }
 
-    /// Shows what the machine prints until it ends, and returns its report.
+    /// Shows the machine's output until it ends, and returns its report.
     pub(crate) fn run_to_the_end(mut self) -> Result<Report, Error> {
         let mut out = Follower::open(&self.folder.join("out"), io::stdout())?;
         let mut err = Follower::open(&self.folder.join("err"), io::stderr())?;
         loop {
-            // Asked first: what is printed before the end is there to be shown after it.
+            // Before the output is read, so that none is lost at the end.
             let ended = self.qemu.try_wait().map_err(Error::file("wait for", Path::new("QEMU")))?;
             out.show()?;
             err.show()?;
@@ -100,7 +100,7 @@ impl Machine {
                     indented(&ending(&self.read("console")))
                 )));
             }
-            std::thread::sleep(GLANCE);
+            std::thread::sleep(INTERVAL);
         }
     }
 
@@ -116,80 +116,65 @@ impl Machine {
     }
 
     fn read(&self, port: &str) -> String {
-        let bytes = fs::read(self.folder.join(port)).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
+        String::from_utf8_lossy(&fs::read(self.folder.join(port)).unwrap_or_default()).into_owned()
     }
 }
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // An error means that it has ended by itself.
         let _ = self.qemu.kill().and_then(|()| self.qemu.wait());
     }
 }
 
 /// QEMU's arguments: the hardware, with the console and the ports as files.
 fn arguments(folder: &Path) -> Vec<OsString> {
-    let mut arguments: Vec<OsString> = Vec::new();
-    let file = |id: &str| {
-        let mut option = OsString::from(format!("file,id={id},path="));
-        option.push(doubled_commas(&folder.join(id)));
-        [OsString::from("-chardev"), option]
-    };
-    for id in ["console", "out", "err", "report"] {
-        arguments.extend(file(id));
+    let mut arguments = Vec::new();
+    for id in ["console"].into_iter().chain(PORTS) {
+        // A comma ends an option; two of them are one comma.
+        let path = folder.join(id).display().to_string().replace(',', ",,");
+        arguments.extend(["-chardev".into(), format!("file,id={id},path={path}")]);
     }
-    for option in HARDWARE {
-        arguments.extend(option.split(' ').map(OsString::from));
+    arguments.extend(HARDWARE.iter().flat_map(|option| option.split(' ').map(String::from)));
+    for (id, number) in PORTS.iter().zip(1..) {
+        arguments.extend(["-device".into(), format!("virtserialport,nr={number},chardev={id}")]);
     }
-    for (number, id) in ["out", "err", "report"].iter().enumerate() {
-        let port = format!("virtserialport,nr={},chardev={id}", number + 1);
-        arguments.extend(["-device".into(), port.into()]);
-    }
-    arguments
-}
-
-/// QEMU parts options by commas.
-fn doubled_commas(path: &Path) -> String {
-    path.display().to_string().replace(',', ",,")
+    arguments.into_iter().map(OsString::from).collect()
 }
 
 const PROGRAM: &str = "qemu-system-x86_64";
 const PACKAGE: &str = "qemu-system-x86";
 
-/// Where a copy has shared libraries, which the system's loader does not look for there.
+/// The folders of shared libraries in a copy, which the system's loader does not search.
 const LIBRARIES: [&str; 4] = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib", "lib"];
 
-/// Where a copy has firmware and the code that boots a kernel.
+/// The folders of firmware, and of the code that boots a kernel, in a copy.
 const DATA: [&str; 2] = ["usr/share/qemu", "usr/share/seabios"];
 
-/// A QEMU that can be run.
+/// A QEMU: the system's, or a private copy in this folder.
 #[derive(Debug)]
 pub(crate) enum Qemu {
-    /// The system's.
     OnPath(PathBuf),
-    /// The private copy in this folder.
     Copied(PathBuf),
 }
 
 impl Qemu {
-    /// Finds QEMU, and makes the copy if it must.
+    /// Finds QEMU, or makes a copy.
     pub(crate) fn obtain() -> Result<Qemu, Error> {
         if let Some(program) = process::on_path(PROGRAM) {
             return Ok(Qemu::OnPath(program));
         }
         debian::obtain(&Copy).map(Qemu::Copied).map_err(|error| {
-            error.map(|why| {
+            error.map(|reason| {
                 format!(
-                    "there is no qemu-system-x86_64 on PATH for the nested machine, and a private copy cannot be made: {why}\n\
-                     install QEMU (on Debian, Ubuntu: apt install qemu-system-x86)"
+                    "there is no {PROGRAM} on PATH for the nested machine, and a private copy cannot be made: {reason}\n\
+                     install QEMU (on Debian, Ubuntu: apt install {PACKAGE})"
                 )
             })
         })
     }
 
-    /// A command that runs it.
-    pub(crate) fn command(&self) -> Command {
+    fn command(&self) -> Command {
         match self {
             Qemu::OnPath(program) => Command::new(program),
             Qemu::Copied(copy) => copied(copy),
@@ -218,8 +203,8 @@ impl Recipe for Copy {
         "nested qemu"
     }
 
-    /// The emulator, what it is run with, and the libraries that the system lacks; but not the
-    /// libraries of its many modules for sound and screens.
+    /// Chooses the emulator, its data, and the libraries that the system lacks. The libraries of its many modules for
+    /// sound and screens are left out.
     fn choose(&self, apt: &Apt) -> Result<Vec<String>, Error> {
         let direct = apt.direct_dependencies(PACKAGE)?;
         let (libraries, others): (Vec<_>, Vec<_>) =
@@ -231,7 +216,7 @@ impl Recipe for Copy {
         Ok(std::iter::once(PACKAGE.to_owned()).chain(data).chain(missing).collect())
     }
 
-    /// The emulation itself may be a module, so that running the program is not enough.
+    /// Asks for the emulation, which may be a module of its own.
     fn check(&self, copy: &Path) -> Result<(), String> {
         let printed =
             process::output(copied(copy).args(["-accel", "help"])).map_err(|error| error.to_string())?;
@@ -240,24 +225,22 @@ impl Recipe for Copy {
     }
 }
 
-/// Shows a file that grows. The machine writes into a file, not into our own output, so that a
-/// reader who takes his time cannot hold it up.
+/// Shows a file that grows. The machine writes into a file, so that a slow reader of our output cannot stop it.
 #[derive(Debug)]
-pub(crate) struct Follower<W> {
+struct Follower<W> {
     path: PathBuf,
     from: File,
     to: W,
 }
 
 impl<W: Write> Follower<W> {
-    /// Will show the file from its beginning.
-    pub(crate) fn open(path: &Path, to: W) -> Result<Follower<W>, Error> {
+    fn open(path: &Path, to: W) -> Result<Follower<W>, Error> {
         let from = File::open(path).map_err(Error::file("read", path))?;
         Ok(Follower { path: path.to_path_buf(), from, to })
     }
 
-    /// Shows what has come since the last time.
-    pub(crate) fn show(&mut self) -> Result<(), Error> {
+    /// Shows the text that is new since the last call.
+    fn show(&mut self) -> Result<(), Error> {
         let shown = io::copy(&mut self.from, &mut self.to).and_then(|_| self.to.flush());
         shown.map_err(Error::file("show", &self.path))
     }

@@ -1,4 +1,4 @@
-//! The script that the nested machine's first process follows.
+//! The script of the nested machine's first process, and its report.
 
 use std::env;
 use std::fmt;
@@ -8,67 +8,60 @@ use super::programs::Programs;
 use crate::base::output;
 use crate::error::Status;
 
-/// Variables that mean the tests, and are theirs in the machine as well.
-const HANDED_ON: [&str; 3] = ["RUST_", "PROPTEST_", "GUESTLAB_TEST_"];
+/// The start of the names of variables that tests read.
+const PASSED_ON: [&str; 3] = ["RUST_", "PROPTEST_", "GUESTLAB_TEST_"];
 
-/// What is to be run, and in which environment.
+/// The programs to run, and their environment.
 #[derive(Debug)]
 pub(crate) struct Plan {
     folder: PathBuf,
     environment: Vec<(String, String)>,
-    /// The name of each run, then its program and arguments.
-    runs: Vec<(String, Vec<String>)>,
+    /// A name, a program and its arguments each.
+    runs: Vec<Vec<String>>,
 }
 
 impl Plan {
-    /// The tests, each with these words, after `doctor`: where that fails, the rest is in vain. The last are
-    /// those inside guests, in these images.
+    /// Plans `guestlab doctor`, the host's tests with these words, and last the tests inside guests, in these images.
     pub(crate) fn new(programs: &Programs, images: &Path, tests: &[&Path], words: &[String]) -> Plan {
-        let colour = if output::coloured(&std::io::stdout()) { "--color=always" } else { "--color=never" };
-        let doctor = ("guestlab doctor".to_owned(), vec![text(&programs.guestlab), "doctor".to_owned()]);
-        let host = programs.tests.iter().map(|test| {
-            let command = [text(&test.program), colour.to_owned()];
-            (test.name.clone(), command.into_iter().chain(words.iter().cloned()).collect())
-        });
-        let guests = (!tests.is_empty()).then(|| {
+        let color = if output::is_colored(&std::io::stdout()) { "--color=always" } else { "--color=never" };
+        let run = |name: &str, program: &Path, arguments: &[String]| -> Vec<String> {
+            [name.to_owned(), text(program)].into_iter().chain(arguments.iter().cloned()).collect()
+        };
+        let mut runs = vec![run("guestlab doctor", &programs.guestlab, &["doctor".into()])];
+        let host_words = [&[color.to_owned()], words].concat();
+        runs.extend(programs.tests.iter().map(|test| run(&test.name, &test.program, &host_words)));
+        if !tests.is_empty() {
             let images = tests.iter().flat_map(|path| ["--image".to_owned(), text(path)]);
-            let command = [text(&programs.guestlab), "test".to_owned()].into_iter().chain(images);
-            ("tests inside guests".to_owned(), command.chain(words.iter().cloned()).collect())
-        });
-        Plan {
-            folder: programs.folder.clone(),
-            environment: environment(images, env::vars_os().filter_map(texts)),
-            runs: [doctor].into_iter().chain(host).chain(guests).collect(),
+            let words = ["test".to_owned()].into_iter().chain(images).chain(words.iter().cloned());
+            runs.push(run("tests inside guests", &programs.guestlab, &words.collect::<Vec<_>>()));
         }
+        let environment = environment(images, env::vars_os().filter_map(texts));
+        Plan { folder: programs.folder.clone(), environment, runs }
     }
 
-    /// The script, for a shell that knows `load` and `run`.
+    /// The script, for a shell that has the functions `load` and `run`.
     pub(crate) fn script(&self, modules: &[PathBuf]) -> String {
         let load = modules.iter().map(|module| line("load", &[text(&module_path(module))]));
         let export =
             self.environment.iter().map(|(name, value)| format!("export {name}={}\n", quoted(value)));
         let folder = line("cd", &[text(&self.folder)]);
-        let runs = self.runs.iter().map(|(name, command)| {
-            let words: Vec<String> = [name].into_iter().chain(command).cloned().collect();
-            line("run", &words)
-        });
+        let runs = self.runs.iter().map(|words| line("run", words));
         let load = format!("load_all() {{\n{}}}\n", load.collect::<String>());
         let run = format!("run_all() {{\n{folder}{}}}\n", runs.collect::<String>());
         format!("{}{load}{run}", export.collect::<String>())
     }
 }
 
-/// Where a module is in the machine.
+/// The path of a module in the machine.
 pub(crate) fn module_path(module: &Path) -> PathBuf {
     Path::new("/modules").join(module.file_name().unwrap_or_default())
 }
 
 fn environment(images: &Path, inherited: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
-    let handed_on = inherited.filter(|(name, _)| HANDED_ON.iter().any(|prefix| name.starts_with(prefix)));
-    // Emulated, what is only much of the same takes too long (host/tests/hostile.rs).
+    let passed_on = inherited.filter(|(name, _)| PASSED_ON.iter().any(|prefix| name.starts_with(prefix)));
+    // Long tests of one thing take too long under emulation (host/tests/hostile.rs).
     let brief = ("GUESTLAB_TEST_BRIEF".to_owned(), "1".to_owned());
-    let own = [("GUESTLAB_IMAGES".to_owned(), text(images)), brief];
-    own.into_iter().chain(handed_on).collect()
+    [("GUESTLAB_IMAGES".to_owned(), text(images)), brief].into_iter().chain(passed_on).collect()
 }
 
 /// A command of the script.
@@ -77,12 +70,11 @@ fn line(command: &str, words: &[String]) -> String {
     format!("{command} {}\n", words.join(" "))
 }
 
-/// A word, as a shell reads it whatever is in it.
+/// A word in quotes of a shell.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// Cargo's messages are text, and so are the paths in them.
 fn text(path: &Path) -> String {
     path.display().to_string()
 }
@@ -91,14 +83,14 @@ fn texts((name, value): (std::ffi::OsString, std::ffi::OsString)) -> Option<(Str
     Some((name.into_string().ok()?, value.into_string().ok()?))
 }
 
-/// The line that says that everything was run.
+/// The last line of a complete report.
 const END: &str = "end";
 
-/// How each program ended.
+/// The end of each program.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Report(Vec<Ending>);
 
-/// How one program ended.
+/// The end of a program.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Ending {
     name: String,
@@ -106,7 +98,7 @@ pub(crate) struct Ending {
 }
 
 impl Report {
-    /// Reads a report; one that was cut off, because the machine did not come to its end, is none.
+    /// Reads a complete report.
     pub(crate) fn parse(text: &str) -> Option<Report> {
         let (lines, rest) = text.split_once(&format!("{END}\n"))?;
         let endings = lines.lines().map(ending).collect::<Option<Vec<_>>>()?;
@@ -144,7 +136,7 @@ mod tests {
         let plan = Plan {
             folder: "/src/host".into(),
             environment: vec![("RUST_BACKTRACE".into(), "1".into())],
-            runs: vec![("tests/a.rs".into(), vec!["/t/a".into(), "it's".into()])],
+            runs: vec![vec!["tests/a.rs".into(), "/t/a".into(), "it's".into()]],
         };
         let expected = "export RUST_BACKTRACE='1'\n\
                         load_all() {\nload '/modules/kvm.ko'\n}\n\
@@ -153,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_means_the_tests_is_handed_on() {
+    fn only_variables_of_tests_are_passed_on() {
         let inherited = [("PATH", "/bin"), ("RUST_TEST_THREADS", "1"), ("GUESTLAB_IMAGES", "/other")];
         let inherited = inherited.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
         let expected =

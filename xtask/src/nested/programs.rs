@@ -1,86 +1,48 @@
-//! The programs that run in the nested machine: the host's tests, and `guestlab` itself.
+//! The programs of the nested machine: the host's tests, `guestlab` itself, and a C compiler.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde::Deserialize;
-
 use crate::base::output::short;
 use crate::base::process;
-use crate::cargo::{self, Talk};
+use crate::cargo::{self, Verbosity};
 use crate::error::Error;
-use crate::workspace::Workspace;
+use crate::workspace::{Artifact, Workspace};
 
 const PACKAGE: &str = "guestlab";
 
-/// The programs, as they were built.
+/// The built programs.
 #[derive(Debug)]
 pub(crate) struct Programs {
-    /// The package's folder, which tests are run in.
+    /// The package's folder, which is the current directory of tests.
     pub(crate) folder: PathBuf,
     /// The binary that tests run.
     pub(crate) guestlab: PathBuf,
-    /// The tests, in the order in which cargo runs them.
+    /// The tests, in cargo's order.
     pub(crate) tests: Vec<Test>,
 }
 
-/// One program of tests.
+/// A program of tests.
 #[derive(Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Test {
-    kind: Kind,
-    /// What cargo calls it: `unittests src/lib.rs`, `tests/exchange.rs`.
+    /// Cargo runs the library's tests first, then those of binaries, then integration tests.
+    rank: usize,
+    /// Its name in cargo's output: `unittests src/lib.rs`, `tests/exchange.rs`.
     pub(crate) name: String,
-    /// The file.
     pub(crate) program: PathBuf,
 }
 
-#[derive(Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Kind {
-    Library,
-    Binary,
-    Integration,
-}
-
-/// A message of cargo's; of the many kinds, only artifacts have these fields.
-#[derive(Debug, Deserialize)]
-struct Artifact {
-    manifest_path: PathBuf,
-    target: Target,
-    profile: Profile,
-    executable: Option<PathBuf>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Target {
-    name: String,
-    kind: Vec<String>,
-    src_path: PathBuf,
-}
-
-#[derive(Debug, Deserialize)]
-struct Profile {
-    test: bool,
-}
-
 impl Programs {
-    /// Builds them, or finds that there is nothing to build.
+    /// Builds them.
     pub(crate) fn build(workspace: &Workspace) -> Result<Programs, Error> {
         let mut build = cargo::for_host(&workspace.root);
-        // What is not optimized takes ten times as long under emulation.
-        build.args([
-            "test",
-            "--release",
-            "--no-run",
-            "--package",
-            PACKAGE,
-            "--message-format",
-            "json-render-diagnostics",
-        ]);
-        build.arg("--target-dir").arg(&workspace.target);
+        // Without optimization they take ten times as long under emulation.
+        build.args(["test", "--release", "--no-run", "--package", PACKAGE]);
+        build.args(["--message-format", "json-render-diagnostics", "--target-dir"]).arg(&workspace.target);
         let mut artifacts = Vec::new();
-        let read = |line: &str| artifacts.extend(serde_json::from_str::<Artifact>(line));
-        if !cargo::run(&mut build, Talk::IfWorking, read)?.is_success() {
+        let read = |line: &str| artifacts.extend(Artifact::parse(line));
+        if !cargo::run(&mut build, Verbosity::Quiet, read)?.is_success() {
             return Err(Error::bad_input("the host's tests do not compile; cargo says why above"));
         }
         select(artifacts).ok_or_else(|| Error::bug("cargo built no `guestlab` with its tests"))
@@ -92,15 +54,18 @@ impl Programs {
     }
 }
 
-/// Of all that cargo has built, the tests and the binary of the package.
+/// Selects the tests and the binary of the package.
 fn select(artifacts: Vec<Artifact>) -> Option<Programs> {
     let (mut guestlab, mut tests) = (None, Vec::new());
     for artifact in artifacts {
         let Some(program) = artifact.executable else { continue };
-        let folder = artifact.manifest_path.parent()?;
+        let (folder, target) = (artifact.manifest_path.parent()?, &artifact.target);
         if artifact.profile.test {
-            tests.push(test(&artifact.target, program, folder)?);
-        } else if artifact.target.name == PACKAGE {
+            let rank = ["lib", "bin", "test"].iter().position(|kind| target.kind[0] == *kind)?;
+            let path = target.src_path.strip_prefix(folder).unwrap_or(&target.src_path).display();
+            let name = if rank == 2 { path.to_string() } else { format!("unittests {path}") };
+            tests.push(Test { rank, name, program });
+        } else if target.name == PACKAGE {
             guestlab = Some((folder.to_path_buf(), program));
         }
     }
@@ -109,23 +74,12 @@ fn select(artifacts: Vec<Artifact>) -> Option<Programs> {
     Some(Programs { folder, guestlab, tests })
 }
 
-fn test(target: &Target, program: PathBuf, folder: &Path) -> Option<Test> {
-    let kind = match target.kind.first()?.as_str() {
-        "test" => Kind::Integration,
-        "bin" => Kind::Binary,
-        _ => Kind::Library,
-    };
-    let path = target.src_path.strip_prefix(folder).unwrap_or(&target.src_path).display();
-    let name = if kind == Kind::Integration { path.to_string() } else { format!("unittests {path}") };
-    Some(Test { kind, name, program })
-}
-
 /// The libraries of these programs.
 pub(crate) fn libraries(programs: &[&Path]) -> Result<BTreeSet<PathBuf>, Error> {
     let mut libraries = BTreeSet::new();
     for program in programs {
         let mut ldd = Command::new("ldd");
-        // Cargo names folders of its own in it, which the machine does not have.
+        // Cargo adds its own folders to this variable, which the machine does not have.
         ldd.arg(program).env_remove("LD_LIBRARY_PATH");
         let printed = process::output(&mut ldd)?;
         let found = parse_ldd(&printed).map_err(|library| {
@@ -137,8 +91,8 @@ pub(crate) fn libraries(programs: &[&Path]) -> Result<BTreeSet<PathBuf>, Error> 
     Ok(libraries)
 }
 
-/// Reads `NAME => PATH (ADDRESS)`, or `PATH (ADDRESS)` for the loader, a line; what has no path is
-/// the kernel's own. A library that is not there is the error.
+/// Reads lines of `NAME => PATH (ADDRESS)`, or of `PATH (ADDRESS)` for the loader. A library without a path is the
+/// kernel's. The error is the name of a library that is not there.
 fn parse_ldd(printed: &str) -> Result<Vec<PathBuf>, &str> {
     let mut libraries = Vec::new();
     for line in printed.lines().map(str::trim) {
@@ -154,21 +108,21 @@ fn parse_ldd(printed: &str) -> Result<Vec<PathBuf>, &str> {
 
 const GCC: &str = "gcc";
 
-/// What is run by its name.
+/// Programs on `PATH`.
 const ON_PATH: [&str; 4] = [GCC, "as", "ld", "objcopy"];
 
-/// What only gcc finds, in folders of its own.
+/// Questions to gcc for parts in its own folders.
 const OF_GCC: [&str; 3] =
     ["-print-prog-name=cc1", "-print-prog-name=collect2", "-print-file-name=liblto_plugin.so"];
 
-/// The compiler's files, or none: tests that need it then say that they are skipped.
+/// The files of the C compiler, or none. Without them, tests that need it are skipped.
 pub(crate) fn compiler() -> Vec<PathBuf> {
     let on_path: Option<Vec<PathBuf>> = ON_PATH.into_iter().map(process::on_path).collect();
     let found = on_path.map(|programs| programs.into_iter().chain(OF_GCC.into_iter().filter_map(ask)));
     found.map(Iterator::collect).unwrap_or_default()
 }
 
-/// Asks gcc where a part of it is; of what it does not have it prints the bare name.
+/// Asks gcc for a part's file. For a part that it lacks, it prints the bare name.
 fn ask(question: &str) -> Option<PathBuf> {
     let answer = process::output(Command::new(GCC).arg(question)).ok()?;
     Some(PathBuf::from(answer.trim_end())).filter(|path| path.is_absolute() && Path::is_file(path))
@@ -177,6 +131,7 @@ fn ask(question: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workspace::{Profile, Target};
 
     fn artifact(name: &str, kind: &str, source: &str, test: bool, executable: &str) -> Artifact {
         Artifact {

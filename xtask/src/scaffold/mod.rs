@@ -11,17 +11,17 @@ pub(crate) use template::Template;
 use crate::error::Error;
 use crate::workspace::Workspace;
 
-/// A guest that was made.
+/// A new guest.
 #[derive(Debug)]
 pub(crate) struct Scaffold {
     /// Its files, from the workspace's root.
     pub(crate) files: Vec<PathBuf>,
-    /// What is to be handed to `cargo xtask run`.
+    /// The arguments of `cargo xtask run`.
     pub(crate) run: String,
 }
 
 impl Scaffold {
-    /// Makes a guest. A name that does not do is refused before anything is written.
+    /// Makes a guest. A bad name is refused before anything is written.
     pub(crate) fn create(workspace: &Workspace, name: &str, template: Template) -> Result<Scaffold, Error> {
         name::check(workspace, name)?;
         let files = template.files(name);
@@ -31,8 +31,7 @@ impl Scaffold {
     }
 }
 
-/// Writes all files, or leaves nothing that the workspace takes for a member: they are written into a
-/// folder that its pattern does not reach, and moved from there in one step.
+/// Writes all files or none: they are written into a folder that is no member of the workspace, and moved in one step.
 fn write(root: &Path, name: &str, files: &[(PathBuf, String)]) -> Result<(), Error> {
     let aside = root.join(format!(".new-{name}-{}", std::process::id()));
     let written = write_files(&aside.join(name), files).and_then(|()| {
@@ -53,11 +52,10 @@ fn write_files(folder: &Path, files: &[(PathBuf, String)]) -> Result<(), Error> 
     Ok(())
 }
 
-/// The error of a file, with a word on what is left of the guest: nothing.
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     move |source| {
         let error = Error::file(action, path)(source);
-        error.map(|message| format!("{message}; nothing was left behind that cargo takes for a guest"))
+        error.map(|message| format!("{message}; no part of a guest was left behind"))
     }
 }
 

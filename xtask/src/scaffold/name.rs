@@ -1,186 +1,126 @@
-//! Which names a new guest can have: those that cargo, the workspace and `cargo xtask run` can tell
-//! from all others.
+//! The names of new guests. Cargo has rules for all packages; the others are here.
 
 use std::fs;
 use std::path::Path;
 
+use crate::base::{files, process};
+use crate::cargo;
 use crate::error::Error;
 use crate::guests::{Catalog, EXPERIMENTS};
 use crate::workspace::Workspace;
 
-/// The longest name, in bytes: it becomes that of files.
+/// The longest name, in bytes. Names of files contain it.
 const LONGEST: usize = 64;
 
-/// Rust's keywords of lower case, the reserved ones included (Rust reference, "Keywords").
-const KEYWORDS: &[&str] = &[
-    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn",
-    "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop",
-    "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "self", "static",
-    "struct", "super", "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual",
-    "where", "while", "yield",
-];
-
-/// The rest of the keywords, and the libraries that every compiler brings.
-const LIBRARIES: &[&str] =
-    &["alloc", "compiler_builtins", "core", "panic_abort", "panic_unwind", "proc_macro", "std", "test"];
-
-/// Folders of cargo's in which a binary of that name would lie, or which it makes itself.
-const CARGOS: &[&str] = &["build", "deps", "examples", "incremental", "target"];
-
-/// Refuses a name that does not do, with the reason and a better one.
+/// Refuses a bad name, with the reason and a better name.
 pub(super) fn check(workspace: &Workspace, name: &str) -> Result<(), Error> {
-    let taken = Taken::in_the(workspace)?;
-    taken.allows(name).map_err(|refusal| {
-        let better = better(name).filter(|better| taken.allows(better).is_ok());
-        let problem = match refusal {
-            Refusal::Bad(why) => format!("{name:?} cannot be the name of a guest: {why}"),
-            Refusal::Taken(by) => format!("the name `{name}` is taken: {by}"),
-        };
-        let better = better.as_deref().unwrap_or("NAME");
-        Error::bad_input(format_args!(
-            "{problem}\nnothing was written; choose another: cargo xtask new {better}"
-        ))
-    })
+    let Some(problem) = problem(workspace, name)? else { return Ok(()) };
+    let better = better(name).filter(|better| matches!(self::problem(workspace, better), Ok(None)));
+    let better = better.as_deref().unwrap_or("NAME");
+    Err(Error::bad_input(format_args!(
+        "{name:?} cannot be the name of a guest: {problem}\n\
+         nothing was written; choose another: cargo xtask new {better}"
+    )))
 }
 
-/// Why a name does not do.
-#[derive(Debug, PartialEq, Eq)]
-enum Refusal {
-    Bad(&'static str),
-    Taken(String),
-}
-
-/// The names that others have.
-struct Taken<'a> {
-    root: &'a Path,
-    packages: Vec<&'a str>,
-    guests: Catalog,
-    dependencies: Vec<String>,
-}
-
-impl Taken<'_> {
-    fn in_the(workspace: &Workspace) -> Result<Taken<'_>, Error> {
-        let lock = workspace.root.join("Cargo.lock");
-        let locked = match fs::read_to_string(&lock) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-            read => read.map_err(Error::file("read", &lock)),
-        }?;
-        Ok(Taken {
-            root: &workspace.root,
-            packages: workspace.packages.iter().map(|package| package.name.as_str()).collect(),
-            guests: Catalog::of(workspace),
-            dependencies: dependencies(&locked),
-        })
+fn problem(workspace: &Workspace, name: &str) -> Result<Option<String>, Error> {
+    if let Some(misspelled) = misspelled(name) {
+        return Ok(Some(misspelled.into()));
     }
-
-    fn allows(&self, name: &str) -> Result<(), Refusal> {
-        check_spelling(name).map_err(Refusal::Bad)?;
-        let clashes = |other: &str| crate_name(other) == crate_name(name);
-        if let Some(guest) = self.guests.all().iter().find(|guest| clashes(&guest.name)) {
-            return Err(Refusal::Taken(format!("it is a guest's, in the package {}", guest.package)));
-        }
-        if self.packages.iter().any(|package| clashes(package)) {
-            return Err(Refusal::Taken("a package of the workspace has it".into()));
-        }
-        if self.dependencies.iter().any(|dependency| clashes(dependency)) {
-            return Err(Refusal::Taken("a package that Guestlab depends on has it".into()));
-        }
-        let path = self.root.join(name);
-        if path.symlink_metadata().is_ok() {
-            return Err(Refusal::Taken(format!("{} is there already", path.display())));
-        }
-        Ok(())
+    match refused_by_cargo(name)? {
+        None => taken(workspace, name),
+        refused => Ok(refused),
     }
 }
 
-fn check_spelling(name: &str) -> Result<(), &'static str> {
-    if name.contains(['/', '\\']) {
-        return Err("it is a path; guests are made at the root of the workspace");
-    }
-    if !name.starts_with(|letter: char| letter.is_ascii_lowercase()) {
-        return Err("it does not begin with a letter from a to z");
-    }
-    if !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_') {
-        return Err("a name has lower case letters, digits, `-` and `_` only");
-    }
-    if name.len() > LONGEST {
-        return Err("it is longer than 64 letters");
-    }
-    let word = crate_name(name);
-    let is_one_of = |words: &[&str]| words.contains(&word.as_str());
-    if is_one_of(KEYWORDS) {
-        return Err("it is a keyword of Rust's");
-    }
-    if is_one_of(LIBRARIES) {
-        return Err("it is a library that comes with Rust");
-    }
-    if is_one_of(CARGOS) {
-        return Err("it is a folder of cargo's");
-    }
-    if is_one_of(&EXPERIMENTS) {
-        return Err("`cargo xtask run` knows an experiment of this name");
-    }
-    Ok(())
+fn misspelled(name: &str) -> Option<&'static str> {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    let rules = [
+        (name.contains(['/', '\\']), "it is a path; guests are made at the root of the workspace"),
+        (!name.starts_with(|c: char| c.is_ascii_lowercase()), "it does not begin with a letter from a to z"),
+        (!name.chars().all(is_plain), "a name has lower case letters, digits, `-` and `_` only"),
+        (name.len() > LONGEST, "it is longer than 64 letters"),
+        (name == "target", "it is a folder of cargo's"),
+        (EXPERIMENTS.contains(&name), "`cargo xtask run` knows an experiment of this name"),
+    ];
+    rules.into_iter().find(|(is_broken, _)| *is_broken).map(|(_, rule)| rule)
 }
 
-/// What code calls a package; cargo takes no two that agree in this.
-fn crate_name(name: &str) -> String {
-    name.replace('-', "_")
+/// Lets cargo make a package of this name elsewhere, and returns its error or warning.
+fn refused_by_cargo(name: &str) -> Result<Option<String>, Error> {
+    let (process, thread) = (std::process::id(), std::thread::current().id());
+    let folder = std::env::temp_dir().join(format!("guestlab-new-{process}-{thread:?}"));
+    let mut new = cargo::for_host(&std::env::temp_dir());
+    let output = process::capture(new.args(["new", "--vcs", "none", "--name", name]).arg(&folder));
+    files::remove_folder(&folder)?;
+    let messages = String::from_utf8_lossy(&output?.stderr).into_owned();
+    // Other messages are about the folder.
+    let about_name = messages.lines().find(|line| line.contains("package name"));
+    let refusal = about_name.and_then(|line| line.split_once(": "));
+    Ok(refusal.map(|(_, refusal)| refusal.to_owned()))
 }
 
-/// A name as close as can be that is spelled as names are, and unlike any that is reserved.
+/// Returns the owner of a name: a guest, a package, a dependency, or a file.
+fn taken(workspace: &Workspace, name: &str) -> Result<Option<String>, Error> {
+    // Cargo takes no two packages whose crate names are equal.
+    let clashes = |other: &str| other.replace('-', "_") == name.replace('-', "_");
+    if let Some(guest) = Catalog::of(workspace).all().iter().find(|guest| clashes(&guest.name)) {
+        return Ok(Some(format!("a guest of the package {} has it", guest.package)));
+    }
+    if workspace.packages.iter().any(|package| clashes(&package.name)) {
+        return Ok(Some("a package of the workspace has it".into()));
+    }
+    if dependencies(&workspace.root)?.iter().any(|dependency| clashes(dependency)) {
+        return Ok(Some("a package that Guestlab depends on has it".into()));
+    }
+    let path = workspace.root.join(name);
+    Ok(path.symlink_metadata().is_ok().then(|| format!("{} is there already", path.display())))
+}
+
+/// Returns a similar name that is spelled correctly.
 fn better(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).find(|part| !part.is_empty())?;
     let spelled: String = last.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let spelled = spelled.to_ascii_lowercase();
     let trimmed = spelled.trim_matches('-').trim_start_matches(|c: char| c.is_ascii_digit() || c == '-');
-    let same = trimmed == name || check_spelling(trimmed).is_err();
+    let same = trimmed == name || misspelled(trimmed).is_some();
     (!trimmed.is_empty()).then(|| if same { format!("my-{trimmed}") } else { trimmed.to_owned() })
 }
 
-/// The packages of a lock file that come from elsewhere. One without a source is, or was, a member.
-fn dependencies(lock: &str) -> Vec<String> {
+/// Reads the packages from elsewhere in the lock file. A package without a source is, or was, a member.
+fn dependencies(root: &Path) -> Result<Vec<String>, Error> {
+    let path = root.join("Cargo.lock");
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let lock = fs::read_to_string(&path).map_err(Error::file("read", &path))?;
     let foreign = lock.split("[[package]]").filter(|package| package.contains("\nsource = "));
     let names = foreign.filter_map(|package| package.lines().find_map(|line| line.strip_prefix("name = ")));
-    names.map(|name| name.trim_matches('"').to_owned()).collect()
+    Ok(names.map(|name| name.trim_matches('"').to_owned()).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn refusal(name: &str) -> Option<String> {
+        misspelled(name).map(String::from).or_else(|| refused_by_cargo(name).unwrap())
+    }
+
     #[test]
-    fn names_of_packages_do() {
+    fn names_of_packages_are_accepted() {
         for name in ["demo", "a", "guest-2", "my_guest", "primes"] {
-            assert_eq!(check_spelling(name), Ok(()), "{name}");
+            assert_eq!(refusal(name), None, "{name}");
         }
     }
 
     #[test]
-    fn names_that_mean_something_else_do_not() {
-        for name in [
-            "",
-            "-x",
-            "_x",
-            "9lives",
-            "Demo",
-            "café",
-            "a b",
-            "a.b",
-            "../x",
-            "a/b",
-            "a\\b",
-            "match",
-            "gen",
-            "yield",
-            "core",
-            "proc-macro",
-            "target",
-            "deps",
-            "prodcons",
-            &"x".repeat(65),
-        ] {
-            assert!(check_spelling(name).is_err(), "{name:?}");
+    fn names_with_another_meaning_are_refused() {
+        let long = "x".repeat(65);
+        let misspelled =
+            ["", "-x", "_x", "9lives", "Demo", "café", "a b", "a.b", "../x", "a/b", "a\\b", &long];
+        for name in misspelled.into_iter().chain(["match", "yield", "core", "target", "deps", "prodcons"]) {
+            assert!(refusal(name).is_some(), "{name:?}");
         }
     }
 
@@ -200,9 +140,11 @@ mod tests {
     }
 
     #[test]
-    fn of_a_lock_file_only_what_is_fetched_counts() {
+    fn only_fetched_packages_of_a_lock_file_are_dependencies() {
         let lock = "version = 4\n\n[[package]]\nname = \"demo\"\nversion = \"0.1.0\"\n\n\
                     [[package]]\nname = \"spin\"\nversion = \"0.12.0\"\nsource = \"registry\"\n";
-        assert_eq!(dependencies(lock), ["spin"]);
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("Cargo.lock"), lock).unwrap();
+        assert_eq!(dependencies(folder.path()).unwrap(), ["spin"]);
     }
 }

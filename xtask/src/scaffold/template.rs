@@ -1,11 +1,10 @@
-//! What a new guest begins with. The sources are examples of guest-rt, so that they are formatted,
-//! linted, built and run as those are.
+//! The beginnings of new guests. The sources are examples of guest-rt, so that they are formatted, linted, built and run.
 
 use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-/// The manifest of any guest; its name stands as `NAME`.
+/// The manifest of a guest with the name `NAME`.
 const MANIFEST: &str = include_str!("guest.toml");
 
 const FIRST: &str = include_str!("../../../guest-rt/examples/first.rs");
@@ -17,23 +16,28 @@ const PINGPONG_FILE: &str = include_str!("../../../guest-rt/examples/experiments
 const PINGPONG_FILE_PATH: &str = "guest-rt/examples/experiments/pingpong.toml";
 const PINGPONG_NAME: &str = "pingpong";
 
-/// What a new guest does.
+/// The beginning of a new guest.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Template {
-    /// It prints a line.
+    /// Prints a line.
     Hello,
-    /// It exchanges messages with another VM, turn by turn; with a file that says who takes part.
+    /// Exchanges messages with another VM, turn by turn; with a file that lists the VMs.
     Mailbox,
-    /// It waits for a timer's interrupts, and handles them.
+    /// Waits for a timer's interrupts, and handles them.
     Interrupt,
 }
 
 impl Template {
     /// The files of a guest of this name, from its folder.
     pub(super) fn files(self, name: &str) -> Vec<(PathBuf, String)> {
+        let source = match self {
+            Template::Hello => FIRST,
+            Template::Mailbox => PINGPONG,
+            Template::Interrupt => TIMER,
+        };
         let mut files = vec![
             ("Cargo.toml".into(), MANIFEST.replace("NAME", name)),
-            ("src/main.rs".into(), self.source().to_owned()),
+            ("src/main.rs".into(), source.to_owned()),
         ];
         if self == Template::Mailbox {
             let file = PINGPONG_FILE.replace(PINGPONG_FILE_PATH, &experiment(name));
@@ -42,19 +46,11 @@ impl Template {
         files
     }
 
-    /// What runs it.
+    /// The arguments of `cargo xtask run`.
     pub(super) fn run(self, name: &str) -> String {
         match self {
             Template::Hello | Template::Interrupt => name.to_owned(),
             Template::Mailbox => format!("--experiment {}", experiment(name)),
-        }
-    }
-
-    fn source(self) -> &'static str {
-        match self {
-            Template::Hello => FIRST,
-            Template::Mailbox => PINGPONG,
-            Template::Interrupt => TIMER,
         }
     }
 }

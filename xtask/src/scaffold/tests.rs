@@ -70,8 +70,8 @@ fn a_name_that_is_taken_is_refused_before_anything_is_written() {
     let workspace = Workspace::of(folder.path()).unwrap();
     let before = names(folder.path());
     for (name, why) in [
-        ("my-guest", "a guest's"),
-        ("my_guest", "a guest's"),
+        ("my-guest", "a guest of the package my-guest"),
+        ("my_guest", "a guest of the package my-guest"),
         (OTHER, "a package of the workspace"),
         ("kvm-ioctls", "depends on"),
         ("docs", "is there already"),
@@ -81,7 +81,7 @@ fn a_name_that_is_taken_is_refused_before_anything_is_written() {
             "begin with a letter from a to z\nnothing was written; choose another: cargo xtask new demo",
         ),
         ("../demo", "a path"),
-        ("match", "keyword"),
+        ("match", "it is a Rust keyword"),
     ] {
         let error = Scaffold::create(&workspace, name, Template::Hello).unwrap_err().to_string();
         assert!(error.contains(why) && error.contains("cargo xtask new "), "{name}: {error}");

@@ -1,25 +1,23 @@
-//! The private copy of Debian's compiler, with the library's source: which packages it is made of,
-//! and when it can build guests.
+//! The private copy of Debian's compiler, with the source of the library.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::sysroot::{Sysroot, lacks};
+use super::sysroot::Sysroot;
 use super::version::Version;
 use crate::debian::{self, Apt, Download, Recipe, WITHOUT_DOCUMENTATION, is_shared_library};
 use crate::error::Error;
 
-/// The compiler, the library's source, and what lints guests; the rest follows from these.
+/// The compiler, the library's source, and clippy. Their dependencies follow.
 const WANTED: [&str; 3] = ["rustc-web", "rust-web-src", "rust-web-clippy"];
 
-/// What tar takes of the library's source package, most of which is the compiler's own source:
-/// the library, and the link by which rustc finds it.
+/// tar's arguments for the source package, most of which is the compiler's own source: the library, and the link by
+/// which rustc finds it.
 const OF_SOURCE: [&str; 3] = ["--wildcards", "./usr/src/*/library", "./usr/lib/rustlib"];
 
-/// The copy; the compiler in it must not be older than the pinned one.
+/// The recipe of the copy. Its compiler must not be older than the pinned one.
 #[derive(Debug)]
 pub(crate) struct Compiler {
-    /// The version that is asked for.
     pub(crate) pinned: Version,
 }
 
@@ -33,14 +31,13 @@ impl Recipe for Compiler {
         Ok(choose(&names, &debian::installed(&names)?))
     }
 
-    /// Refuses a compiler that is too old.
     fn admit(&self, downloads: &[Download]) -> Result<(), String> {
         let compiler = downloads.iter().find(|download| download.package() == WANTED[0]);
         let found = compiler.map(Download::version).unwrap_or_default();
         if Version::parse(&found).is_some_and(|version| version >= self.pinned) {
             return Ok(());
         }
-        Err(format!("its {} is {found}, older than {}, which is asked for", WANTED[0], self.pinned))
+        Err(format!("its {} is {found}; Guestlab needs {} or newer", WANTED[0], self.pinned))
     }
 
     fn selection(&self, package: &str) -> &'static [&'static str] {
@@ -49,26 +46,18 @@ impl Recipe for Compiler {
 
     fn check(&self, copy: &Path) -> Result<(), String> {
         let sysroot = Sysroot::new(copy.join("usr"));
-        let missing = sysroot.missing();
-        if !missing.is_empty() {
-            return Err(lacks(sysroot.path(), &missing));
-        }
-        let version = sysroot.version()?;
-        if version < self.pinned {
-            return Err(format!("rustc {version} is older than {}, which is asked for", self.pinned));
-        }
-        Ok(())
+        sysroot.check()?;
+        self.pinned.check(sysroot.version()?)
     }
 }
 
-/// Chooses what to download: the compiler with its LLVM always, the libraries they need only
-/// where the system lacks them.
+/// Chooses the packages to download: the compiler with its LLVM always, their libraries if the system lacks them.
 fn choose(names: &BTreeSet<String>, installed: &BTreeSet<String>) -> Vec<String> {
-    let chosen = |name: &&String| {
-        let compiler = name.contains("rust") || name.starts_with("libllvm");
-        compiler || (is_shared_library(name) && !installed.contains(*name))
+    let is_chosen = |name: &&String| {
+        let is_compiler = name.contains("rust") || name.starts_with("libllvm");
+        is_compiler || (is_shared_library(name) && !installed.contains(*name))
     };
-    names.iter().filter(chosen).cloned().collect()
+    names.iter().filter(is_chosen).cloned().collect()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The machine that xtask runs on, as far as the decision needs to know it.
+//! The state of the machine that xtask runs on.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -12,37 +12,42 @@ use crate::base::process::{self, on_path};
 use crate::debian;
 use crate::error::Error;
 
-/// The machine we run on.
+/// The installed toolchains, seen from the workspace's root, where the pinned toolchain is the active one.
 #[derive(Debug)]
-pub(crate) struct ThisMachine {
+pub(crate) struct Installed {
     root: PathBuf,
 }
 
-impl ThisMachine {
-    /// The machine, as seen from the workspace's root, where the pinned toolchain is the active one.
-    pub(crate) fn new(root: &Path) -> ThisMachine {
-        ThisMachine { root: root.to_path_buf() }
+impl Installed {
+    /// The toolchains as seen from this folder.
+    pub(crate) fn new(root: &Path) -> Installed {
+        Installed { root: root.to_path_buf() }
     }
 
-    /// The command that adds the library source to the active toolchain.
+    /// Returns the command that adds the library source to the active toolchain.
     pub(crate) fn rustup_add_rust_src(&self) -> Command {
         let mut rustup = Command::new("rustup");
         rustup.args(["component", "add", "rust-src"]).current_dir(&self.root);
         rustup
     }
-
-    /// Makes a private copy, and returns its sysroot.
-    pub(crate) fn fetch_copy(&self) -> Result<PathBuf, Error> {
-        Ok(debian::fetch(&Compiler { pinned: Version::pinned() })?.join("usr"))
-    }
-
-    /// Tries out whether a private copy could be fetched: the size of its download in bytes.
-    pub(crate) fn rehearse_copy(&self) -> Result<u64, Error> {
-        debian::rehearse(&Compiler { pinned: Version::pinned() })
-    }
 }
 
-impl Machine for ThisMachine {
+/// The recipe of the private copy.
+fn copy() -> Compiler {
+    Compiler { pinned: Version::pinned() }
+}
+
+/// Makes a private copy and returns its sysroot.
+pub(crate) fn fetch_copy() -> Result<PathBuf, Error> {
+    Ok(debian::fetch(&copy())?.join("usr"))
+}
+
+/// Returns the size of the download of a private copy, in bytes.
+pub(crate) fn copy_size() -> Result<u64, Error> {
+    debian::download_size(&copy())
+}
+
+impl Machine for Installed {
     fn named(&self) -> Option<PathBuf> {
         let named = env::var_os("GUESTLAB_GUEST_TOOLCHAIN").filter(|value| !value.is_empty())?;
         Some(std::path::absolute(&named).unwrap_or_else(|_| named.into()))
@@ -71,7 +76,7 @@ impl Machine for ThisMachine {
     }
 
     fn private_copy(&self) -> Result<PathBuf, String> {
-        Ok(debian::find(&Compiler { pinned: Version::pinned() })?.join("usr"))
+        Ok(debian::find(&copy())?.join("usr"))
     }
 
     fn can_fetch(&self) -> Result<(), String> {

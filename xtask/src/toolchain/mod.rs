@@ -1,7 +1,6 @@
 //! The toolchain that builds guests: a compiler and the *matching* source of `core`.
 //!
-//! Which one is taken is decided by [`select`] from what [`installed`] sees; [`debian`] makes the
-//! private copy that is the last resort.
+//! [`select`] chooses among the toolchains that [`installed`] finds. The last choice is [`debian`]'s private copy.
 
 mod debian;
 mod installed;
@@ -12,123 +11,112 @@ mod version;
 use std::path::Path;
 use std::process::Command;
 
-use installed::ThisMachine;
-pub(crate) use select::Origin;
-use select::{Attempt, Machine, PassedOver};
-use sysroot::Linker;
-pub(crate) use sysroot::Sysroot;
+use installed::Installed;
+use select::{Attempt, Machine, Origin, Rejected, select};
+use sysroot::{Linker, Sysroot};
 use version::Version;
 
 use crate::base::{output, process};
 use crate::cargo;
 use crate::error::Error;
 
-/// A compiler that can build guests, with all that it needs.
+/// A compiler that can build guests, and its linker.
 #[derive(Debug)]
 pub(crate) struct Toolchain {
-    /// Where it comes from.
-    pub(crate) origin: Origin,
-    /// Where it is.
+    origin: Origin,
     pub(crate) sysroot: Sysroot,
-    /// What links guests.
     pub(crate) linker: Linker,
-    /// It was not there before.
-    pub(crate) fetched: bool,
+    /// True if this run has fetched it.
+    is_new: bool,
 }
 
-/// What a build of guests will find.
+/// An estimate of the next build's toolchain.
 #[derive(Debug)]
-pub(crate) enum Forecast {
-    /// A toolchain that is there.
+pub(crate) enum Estimate {
     Ready(Toolchain),
-    /// Something must be fetched first; this says how.
+    /// A download comes first; the text describes it.
     ToFetch(String),
 }
 
-/// Finds out what [`find`] would do, without fetching anything.
-pub(crate) fn forecast(root: &Path) -> Result<Forecast, Error> {
-    let machine = ThisMachine::new(root);
-    let mut plan = select::decide(&machine, Version::pinned())?;
+/// Returns the toolchain that [`find`] would return, or the download that it would make.
+pub(crate) fn estimate(root: &Path) -> Result<Estimate, Error> {
+    let machine = Installed::new(root);
+    let mut plan = select(&machine, Version::pinned())?;
     match plan.attempts.first() {
         Some(Attempt::Use(origin, sysroot)) => {
-            equipped(*origin, Sysroot::new(sysroot), false, &machine).map(Forecast::Ready)
+            return complete(*origin, Sysroot::new(sysroot), false, &machine).map(Estimate::Ready);
         }
-        Some(Attempt::AddRustSrc) => Ok(Forecast::ToFetch(
-            "the first build will ask rustup for the library source (rust-src, about 3 MB)".into(),
-        )),
-        Some(Attempt::FetchCopy) => match machine.rehearse_copy() {
-            Ok(bytes) => Ok(Forecast::ToFetch(format!(
-                "the first build will fetch a private copy from Debian's archive ({} MB)",
-                bytes.div_ceil(1_000_000)
-            ))),
-            Err(error) => {
-                plan.passed_over.push(PassedOver::new("Debian's archive", error));
-                Err(plan.has_failed(Version::pinned()))
+        Some(Attempt::AddRustSrc) => {
+            let how = "the first build will ask rustup for the library source (rust-src, about 3 MB)";
+            return Ok(Estimate::ToFetch(how.into()));
+        }
+        Some(Attempt::FetchCopy) => match installed::copy_size() {
+            Ok(bytes) => {
+                return Ok(Estimate::ToFetch(format!(
+                    "the first build will fetch a private copy from Debian's archive ({} MB)",
+                    bytes.div_ceil(1_000_000)
+                )));
             }
+            Err(error) => plan.rejected.push(Rejected::new("Debian's archive", error)),
         },
-        None => Err(plan.has_failed(Version::pinned())),
+        None => {}
     }
+    Err(plan.failed(Version::pinned()))
 }
 
-/// Finds the toolchain, and fetches it if it must.
+/// Finds the toolchain, or fetches one.
 pub(crate) fn find(root: &Path) -> Result<Toolchain, Error> {
-    let machine = ThisMachine::new(root);
-    let mut plan = select::decide(&machine, Version::pinned())?;
+    let machine = Installed::new(root);
+    let mut plan = select(&machine, Version::pinned())?;
     for attempt in &plan.attempts {
-        match perform(attempt, &machine) {
-            Ok((origin, sysroot)) => {
-                let fetched = !matches!(attempt, Attempt::Use(..));
-                return equipped(origin, sysroot, fetched, &machine);
+        let found = match attempt {
+            Attempt::Use(origin, sysroot) => {
+                return complete(*origin, Sysroot::new(sysroot), false, &machine);
             }
-            Err(passed_over) => plan.passed_over.push(passed_over),
+            Attempt::AddRustSrc => add_rust_src(&machine).map(|sysroot| (Origin::Active, sysroot)),
+            Attempt::FetchCopy => installed::fetch_copy()
+                .map(|copy| (Origin::PrivateCopy, Sysroot::new(copy)))
+                .map_err(|error| Rejected::new("Debian's archive", error)),
+        };
+        match found {
+            Ok((origin, sysroot)) => return complete(origin, sysroot, true, &machine),
+            Err(rejected) => plan.rejected.push(rejected),
         }
     }
-    Err(plan.has_failed(Version::pinned()))
+    Err(plan.failed(Version::pinned()))
 }
 
-/// Finds what links for a toolchain that is there.
-fn equipped(
-    origin: Origin,
-    sysroot: Sysroot,
-    fetched: bool,
-    machine: &ThisMachine,
-) -> Result<Toolchain, Error> {
-    let active = || machine.active().ok().map(Sysroot::new);
-    let linker = sysroot.linker(active)?;
-    Ok(Toolchain { origin, sysroot, linker, fetched })
+/// Adds the linker to a sysroot.
+fn complete(origin: Origin, sysroot: Sysroot, is_new: bool, machine: &Installed) -> Result<Toolchain, Error> {
+    let linker = sysroot.linker(|| machine.active().ok().map(Sysroot::new))?;
+    Ok(Toolchain { origin, sysroot, linker, is_new })
 }
 
-fn perform(attempt: &Attempt, machine: &ThisMachine) -> Result<(Origin, Sysroot), PassedOver> {
-    match attempt {
-        Attempt::Use(origin, sysroot) => Ok((*origin, Sysroot::new(sysroot))),
-        Attempt::AddRustSrc => add_rust_src(machine),
-        Attempt::FetchCopy => machine
-            .fetch_copy()
-            .map(|copy| (Origin::PrivateCopy, Sysroot::new(copy)))
-            .map_err(|error| PassedOver::new("Debian's archive", error)),
-    }
-}
-
-fn add_rust_src(machine: &ThisMachine) -> Result<(Origin, Sysroot), PassedOver> {
-    let passed_over = |why: &dyn std::fmt::Display| PassedOver::new("rustup", why);
+fn add_rust_src(machine: &Installed) -> Result<Sysroot, Rejected> {
+    let rejected = |reason: &dyn std::fmt::Display| Rejected::new("rustup", reason);
     output::note("guest toolchain: asking rustup for the library source (rust-src)");
-    if let Err(error) = process::output(&mut machine.rustup_add_rust_src()) {
+    process::output(&mut machine.rustup_add_rust_src()).map_err(|error| {
         output::note(format_args!(
             "warning: {error}\n    RUSTUP_AUTO_INSTALL=0 in the environment keeps xtask from asking rustup"
         ));
-        return Err(passed_over(&error));
-    }
-    let sysroot = machine.active().map_err(|why| passed_over(&why))?;
-    match machine.missing(&sysroot).as_slice() {
-        [] => Ok((Origin::Active, Sysroot::new(sysroot))),
-        missing => Err(passed_over(&sysroot::lacks(&sysroot, missing))),
-    }
+        rejected(&error)
+    })?;
+    let sysroot = machine.active().map(Sysroot::new).map_err(|reason| rejected(&reason))?;
+    sysroot.check().map_err(|reason| rejected(&reason))?;
+    Ok(sysroot)
 }
 
 impl Toolchain {
-    /// Points a cargo command at this toolchain, for guests of this target.
-    pub(crate) fn equip(&self, command: &mut Command, target: &str) {
-        // `core` for a custom target needs what is not stable yet, on a compiler that is.
+    /// Prints which toolchain this is, if it is new or the user wants to know.
+    pub(crate) fn report(&self, verbose: bool) {
+        if self.is_new || verbose {
+            output::note(format_args!("guest toolchain: {self}"));
+        }
+    }
+
+    /// Makes a cargo command use this toolchain for a target.
+    pub(crate) fn prepare(&self, command: &mut Command, target: &str) {
+        // `core` for a custom target needs unstable options, on a stable compiler.
         command.env("RUSTC_BOOTSTRAP", "1");
         if self.origin != Origin::Active {
             self.sysroot.point_to(command);
@@ -139,9 +127,9 @@ impl Toolchain {
         }
     }
 
-    /// What to do if the library's source does not compile, which is not a guest's fault.
+    /// Returns advice for a library source that does not compile, which is not a guest's fault.
     pub(crate) fn if_core_is_damaged(&self) -> String {
-        let (library, sysroot) = (self.sysroot.library(), self.sysroot.path());
+        let (library, sysroot) = (output::short(&self.sysroot.library()), self.sysroot.path());
         let mend = match self.origin {
             // The copy is the sysroot's parent folder: it has Debian's `usr`.
             Origin::PrivateCopy => format!(
@@ -152,29 +140,25 @@ impl Toolchain {
             Origin::Distribution => "install the package with the library's source again".into(),
             Origin::Named => "name another in GUESTLAB_GUEST_TOOLCHAIN, or mend it".into(),
         };
-        format!(
-            "\nif it names files of `core`, the library's source is damaged: {}\n  try: {mend}",
-            output::short(&library)
-        )
+        format!("\nif it names files of `core`, the library's source is damaged: {library}\n  try: {mend}")
     }
 
-    /// The command that is `cargo clippy` on this toolchain.
+    /// Returns `cargo clippy` on this toolchain.
     pub(crate) fn clippy(&self) -> Result<Command, Error> {
-        if self.origin == Origin::Active {
-            let mut clippy = Command::new(cargo::program());
-            clippy.arg("clippy");
-            return Ok(clippy);
+        let mut clippy = Command::new(cargo::program());
+        if self.origin != Origin::Active {
+            let program = self.sysroot.path().join("bin/cargo-clippy");
+            if !program.is_file() {
+                return Err(Error::cannot_run(format_args!(
+                    "the guests' toolchain has no clippy: {} is missing\n\
+                     name one that has it in GUESTLAB_GUEST_TOOLCHAIN",
+                    output::short(&program)
+                )));
+            }
+            clippy = Command::new(program);
+            clippy.env("CARGO", cargo::program());
         }
-        let program = self.sysroot.path().join("bin/cargo-clippy");
-        if !program.is_file() {
-            return Err(Error::cannot_run(format_args!(
-                "the guests' toolchain has no clippy: {} is missing\n\
-                 name one that has it in GUESTLAB_GUEST_TOOLCHAIN",
-                output::short(&program)
-            )));
-        }
-        let mut clippy = Command::new(program);
-        clippy.arg("clippy").env("CARGO", cargo::program());
+        clippy.arg("clippy");
         Ok(clippy)
     }
 }

@@ -1,4 +1,4 @@
-//! Which toolchain is taken: a pure function of what the machine has.
+//! The choice of a toolchain: a pure function of the state of the machine.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,101 +8,95 @@ use super::version::Version;
 use crate::base::process::indented;
 use crate::error::Error;
 
-/// Where a toolchain comes from.
+/// The source of a toolchain.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Origin {
     /// `GUESTLAB_GUEST_TOOLCHAIN` names it.
     Named,
-    /// It is the one that builds the host, too.
+    /// The toolchain that builds the host.
     Active,
-    /// It is the distribution's, with its source package.
+    /// The distribution's compiler, with its source package.
     Distribution,
-    /// It is Debian's, in a copy of our own.
+    /// Our own copy of Debian's packages.
     PrivateCopy,
 }
 
-/// What is known of a machine; asked only when the answer matters, because some answers take time.
+/// The state of a machine. Some answers take time, so each is asked for only when it matters.
 pub(crate) trait Machine {
     /// The sysroot that `GUESTLAB_GUEST_TOOLCHAIN` names.
     fn named(&self) -> Option<PathBuf>;
-    /// The sysroot of the active toolchain, or why there is none.
+    /// The sysroot of the active toolchain.
     fn active(&self) -> Result<PathBuf, String>;
-    /// What a sysroot lacks to build guests.
+    /// The parts that a sysroot lacks to build guests.
     fn missing(&self, sysroot: &Path) -> Vec<PathBuf>;
-    /// The version of the compiler in a sysroot, or why it has none.
+    /// The version of the compiler in a sysroot.
     fn version(&self, sysroot: &Path) -> Result<Version, String>;
-    /// Whether rustup may be asked for something.
+    /// The state of rustup.
     fn rustup(&self) -> Rustup;
-    /// The sysroot of a complete private copy, or why there is none.
+    /// The sysroot of a complete private copy.
     fn private_copy(&self) -> Result<PathBuf, String>;
-    /// Whether a private copy can be made here; if not, why.
+    /// An error if a private copy cannot be made here.
     fn can_fetch(&self) -> Result<(), String>;
 }
 
-/// Whether rustup may be asked for something.
+/// The state of rustup.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Rustup {
-    /// It is there.
+    /// It is on `PATH`.
     Available,
     /// It is not on `PATH`.
     Absent,
-    /// `RUSTUP_AUTO_INSTALL=0` says that nothing shall be installed unasked.
+    /// `RUSTUP_AUTO_INSTALL=0` forbids installations.
     Forbidden,
 }
 
-/// What to try, in this order, until something works; and what was passed over on the way.
+/// The attempts to make, in this order, and the sources that were rejected.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(crate) struct Plan {
-    /// The first that works is the toolchain. Only the last may be a `Use`.
+    /// Only the last may be a `Use`.
     pub(crate) attempts: Vec<Attempt>,
-    /// What does not come into question.
-    pub(crate) passed_over: Vec<PassedOver>,
+    pub(crate) rejected: Vec<Rejected>,
 }
 
-/// One way to a toolchain.
+/// A way to a toolchain.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Attempt {
-    /// Take this sysroot, which is complete.
+    /// Use this sysroot, which is complete.
     Use(Origin, PathBuf),
-    /// Have rustup add `rust-src` to the active toolchain.
+    /// Let rustup add `rust-src` to the active toolchain.
     AddRustSrc,
     /// Make a private copy from Debian's archive.
     FetchCopy,
 }
 
-/// Something that does not come into question, and why.
+/// A source of a toolchain that cannot be used, and the reason.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct PassedOver {
-    what: &'static str,
-    why: String,
+pub(crate) struct Rejected {
+    source: &'static str,
+    reason: String,
 }
 
-impl PassedOver {
-    /// Notes that `what` does not come into question.
-    pub(crate) fn new(what: &'static str, why: impl fmt::Display) -> PassedOver {
-        PassedOver { what, why: why.to_string() }
+impl Rejected {
+    /// Rejects `source`.
+    pub(crate) fn new(source: &'static str, reason: impl fmt::Display) -> Rejected {
+        Rejected { source, reason: reason.to_string() }
     }
 }
 
-type Step = fn(&dyn Machine, Version) -> Result<Attempt, PassedOver>;
-
-/// Decides what to try. A toolchain that the user names is taken or refused, never replaced.
-pub(crate) fn decide(machine: &dyn Machine, pinned: Version) -> Result<Plan, Error> {
+/// Plans the attempts. A toolchain that the user names is used or refused, never replaced.
+pub(crate) fn select(machine: &dyn Machine, pinned: Version) -> Result<Plan, Error> {
     if let Some(sysroot) = machine.named() {
         return named(machine, sysroot);
     }
     let mut plan = Plan::default();
-    let steps: [Step; 4] = [active, distribution, rustup, private_copy];
+    let steps = [active, distribution, rustup, private_copy];
     for step in steps {
         match step(machine, pinned) {
-            Ok(attempt) => {
-                let certain = matches!(attempt, Attempt::Use(..));
-                plan.attempts.push(attempt);
-                if certain {
-                    break;
-                }
-            }
-            Err(passed_over) => plan.passed_over.push(passed_over),
+            Ok(attempt) => plan.attempts.push(attempt),
+            Err(rejected) => plan.rejected.push(rejected),
+        }
+        if let Some(Attempt::Use(..)) = plan.attempts.last() {
+            break;
         }
     }
     Ok(plan)
@@ -121,49 +115,48 @@ fn named(machine: &dyn Machine, sysroot: PathBuf) -> Result<Plan, Error> {
     Ok(Plan { attempts: vec![Attempt::Use(Origin::Named, sysroot)], ..Plan::default() })
 }
 
-fn active(machine: &dyn Machine, _: Version) -> Result<Attempt, PassedOver> {
-    let what = "the active toolchain";
-    let sysroot = machine.active().map_err(|why| PassedOver::new(what, why))?;
+/// Uses a sysroot if it is complete.
+fn complete(machine: &dyn Machine, origin: Origin, sysroot: PathBuf) -> Result<Attempt, String> {
     match machine.missing(&sysroot).as_slice() {
-        [] => Ok(Attempt::Use(Origin::Active, sysroot)),
-        missing => Err(PassedOver::new(what, lacks(&sysroot, missing))),
+        [] => Ok(Attempt::Use(origin, sysroot)),
+        missing => Err(lacks(&sysroot, missing)),
     }
 }
 
-fn distribution(machine: &dyn Machine, pinned: Version) -> Result<Attempt, PassedOver> {
-    let passed_over = |why: String| PassedOver::new("the distribution's compiler", why);
+fn active(machine: &dyn Machine, _: Version) -> Result<Attempt, Rejected> {
+    let attempt = machine.active().and_then(|sysroot| complete(machine, Origin::Active, sysroot));
+    attempt.map_err(|reason| Rejected::new("the active toolchain", reason))
+}
+
+fn distribution(machine: &dyn Machine, pinned: Version) -> Result<Attempt, Rejected> {
     let sysroot = Path::new("/usr");
-    let missing = machine.missing(sysroot);
-    if !missing.is_empty() {
-        return Err(passed_over(lacks(sysroot, &missing)));
-    }
-    let version = machine.version(sysroot).map_err(passed_over)?;
-    if version < pinned {
-        return Err(passed_over(format!("rustc {version} is older than {pinned}, which is asked for")));
-    }
-    Ok(Attempt::Use(Origin::Distribution, sysroot.to_path_buf()))
+    let attempt = complete(machine, Origin::Distribution, sysroot.into()).and_then(|attempt| {
+        pinned.check(machine.version(sysroot)?)?;
+        Ok(attempt)
+    });
+    attempt.map_err(|reason| Rejected::new("the distribution's compiler", reason))
 }
 
-fn rustup(machine: &dyn Machine, _: Version) -> Result<Attempt, PassedOver> {
+fn rustup(machine: &dyn Machine, _: Version) -> Result<Attempt, Rejected> {
     match machine.rustup() {
         Rustup::Available => Ok(Attempt::AddRustSrc),
-        Rustup::Absent => Err(PassedOver::new("rustup", "not on PATH")),
-        Rustup::Forbidden => Err(PassedOver::new("rustup", "not asked, because RUSTUP_AUTO_INSTALL=0")),
+        Rustup::Absent => Err(Rejected::new("rustup", "not on PATH")),
+        Rustup::Forbidden => Err(Rejected::new("rustup", "not asked, because RUSTUP_AUTO_INSTALL=0")),
     }
 }
 
-fn private_copy(machine: &dyn Machine, _: Version) -> Result<Attempt, PassedOver> {
+fn private_copy(machine: &dyn Machine, _: Version) -> Result<Attempt, Rejected> {
     if let Ok(sysroot) = machine.private_copy() {
         return Ok(Attempt::Use(Origin::PrivateCopy, sysroot));
     }
-    let can_fetch = machine.can_fetch().map_err(|why| PassedOver::new("Debian's archive", why));
+    let can_fetch = machine.can_fetch().map_err(|reason| Rejected::new("Debian's archive", reason));
     can_fetch.map(|()| Attempt::FetchCopy)
 }
 
 impl Plan {
-    /// The error that nothing of the plan is there or can be fetched.
-    pub(crate) fn has_failed(&self, pinned: Version) -> Error {
-        let passed_over: Vec<String> = self.passed_over.iter().map(ToString::to_string).collect();
+    /// Returns the error that every attempt failed.
+    pub(crate) fn failed(&self, pinned: Version) -> Error {
+        let rejected: Vec<String> = self.rejected.iter().map(ToString::to_string).collect();
         Error::cannot_run(format_args!(
             "there is no Rust compiler here with its library source, which guests need:\n{}\n\
              do one of these:\n\
@@ -171,7 +164,7 @@ impl Plan {
              \x20   on Debian, Ubuntu: apt install rustc-web rust-web-src lld   (rustc {pinned} or newer)\n\
              \x20   elsewhere:         set GUESTLAB_GUEST_TOOLCHAIN to the sysroot of a rustc {pinned} or \
              newer that has lib/rustlib/src/rust/library",
-            indented(&passed_over.join("\n"))
+            indented(&rejected.join("\n"))
         ))
     }
 }
@@ -187,9 +180,9 @@ impl fmt::Display for Origin {
     }
 }
 
-impl fmt::Display for PassedOver {
+impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.what, self.why)
+        write!(f, "{}: {}", self.source, self.reason)
     }
 }
 

@@ -1,4 +1,4 @@
-//! One test for each state that a machine can be in.
+//! One test for each state of a machine.
 
 use std::collections::HashMap;
 
@@ -47,7 +47,7 @@ impl Machine for Made {
 }
 
 fn plan(machine: &Made) -> Plan {
-    decide(machine, Version::parse("1.95.0").unwrap()).unwrap()
+    select(machine, Version::parse("1.95.0").unwrap()).unwrap()
 }
 
 fn taken(origin: Origin, sysroot: &str) -> Vec<Attempt> {
@@ -86,7 +86,7 @@ fn the_ways_are_taken_in_their_order() {
 #[test]
 fn a_named_sysroot_that_lacks_something_is_refused_even_where_others_are_complete() {
     let machine = Made { named: Some("/elsewhere"), ..everything() };
-    let error = decide(&machine, Version::parse("1.95.0").unwrap()).unwrap_err();
+    let error = select(&machine, Version::parse("1.95.0").unwrap()).unwrap_err();
     let text = error.to_string();
     assert!(text.contains("/elsewhere") && text.contains("lib/rustlib/src/rust/library/core"), "{text}");
 }
@@ -98,10 +98,10 @@ fn a_named_sysroot_may_be_of_any_version() {
 }
 
 #[test]
-fn a_distributions_compiler_older_than_the_pin_is_passed_over() {
+fn a_distributions_compiler_older_than_the_pin_is_rejected() {
     let old = Made { complete: HashMap::from([("/usr", "1.63.0")]), apt: true, ..PLAIN() };
     assert_eq!(plan(&old).attempts, [Attempt::FetchCopy]);
-    let why = plan(&old).passed_over[1].to_string();
+    let why = plan(&old).rejected[1].to_string();
     assert!(why.contains("1.63.0 is older than 1.95.0"), "{why}");
     let same = Made { complete: HashMap::from([("/usr", "1.95.0")]), ..PLAIN() };
     assert_eq!(plan(&same).attempts, taken(Origin::Distribution, "/usr"));
@@ -120,7 +120,7 @@ fn rustup_is_asked_before_anything_is_copied() {
 fn rustup_is_not_asked_where_the_user_forbids_it() {
     let machine = Made { rustup: Rustup::Forbidden, apt: true, ..PLAIN() };
     assert_eq!(plan(&machine).attempts, [Attempt::FetchCopy]);
-    assert!(plan(&machine).passed_over[2].to_string().contains("RUSTUP_AUTO_INSTALL=0"));
+    assert!(plan(&machine).rejected[2].to_string().contains("RUSTUP_AUTO_INSTALL=0"));
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_private_copy_needs_neither_apt_nor_rustup() {
 
 #[test]
 fn where_nothing_is_possible_every_way_is_accounted_for() {
-    let text = plan(&PLAIN()).has_failed(Version::parse("1.95.0").unwrap()).to_string();
+    let text = plan(&PLAIN()).failed(Version::parse("1.95.0").unwrap()).to_string();
     for part in [
         "the active toolchain: /active lacks lib/rustlib/src/rust/library/core",
         "the distribution's compiler: /usr lacks",

@@ -1,6 +1,5 @@
-//! A compiler's folder: what must be in it, and how a program is pointed to it.
+//! The folder of a compiler.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,24 +9,24 @@ use crate::base::output::short;
 use crate::base::process;
 use crate::error::Error;
 
-/// What a sysroot must have to build guests.
+/// The parts of a sysroot that can build guests.
 const PARTS: [&str; 2] = ["bin/rustc", "lib/rustlib/src/rust/library/core"];
 
-/// A folder that `rustc --print sysroot` might print.
+/// A folder as `rustc --print sysroot` prints it.
 #[derive(Debug)]
 pub(crate) struct Sysroot(PathBuf);
 
-/// What links guests.
+/// The linker for guests.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Linker {
-    /// The compiler brings its own, and finds it by itself.
+    /// The compiler has its own.
     Own(PathBuf),
-    /// The compiler must be told.
+    /// The compiler needs the path of another.
     Elsewhere(PathBuf),
 }
 
 impl Linker {
-    /// The program.
+    /// The linker's file.
     pub(crate) fn path(&self) -> &Path {
         match self {
             Linker::Own(path) | Linker::Elsewhere(path) => path,
@@ -41,22 +40,30 @@ impl Sysroot {
         Sysroot(path.into())
     }
 
-    /// Where it is.
+    /// The folder.
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
-    /// The library's source, of which `core` is built for guests.
+    /// The source of the library, with `core` in it.
     pub(crate) fn library(&self) -> PathBuf {
         self.0.join("lib/rustlib/src/rust/library")
     }
 
-    /// The parts that it lacks.
+    /// Returns the parts that are not there.
     pub(crate) fn missing(&self) -> Vec<PathBuf> {
         PARTS.iter().map(PathBuf::from).filter(|part| !self.0.join(part).exists()).collect()
     }
 
-    /// Runs the compiler, and returns its version.
+    /// Returns an error text that names the parts that are not there, if there are any.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        match self.missing().as_slice() {
+            [] => Ok(()),
+            missing => Err(lacks(&self.0, missing)),
+        }
+    }
+
+    /// Runs the compiler for its version.
     pub(crate) fn version(&self) -> Result<Version, String> {
         let mut rustc = Command::new(self.0.join("bin/rustc"));
         self.point_to(rustc.arg("--version"));
@@ -64,33 +71,31 @@ impl Sysroot {
         Version::of_rustc(&printed).ok_or_else(|| format!("its rustc calls itself `{}`", printed.trim()))
     }
 
-    /// Makes a program, and cargo above all, use this compiler instead of the active one.
+    /// Makes a command, most often cargo, use this compiler.
     pub(crate) fn point_to(&self, command: &mut Command) {
         command.env("RUSTC", self.0.join("bin/rustc"));
         command.env("RUSTDOC", self.0.join("bin/rustdoc"));
-        let folders = self.shared_library_folders();
-        if let Ok(path) = std::env::join_paths(folders).map_err(drop) {
+        if let Ok(path) = std::env::join_paths(self.shared_library_folders()) {
             command.env("LD_LIBRARY_PATH", path);
         }
     }
 
-    /// Where the compiler's shared libraries are. Debian's are in a folder named after the
-    /// machine, and those of a copy are where the system's loader does not look for them.
+    /// The folders of the compiler's shared libraries. Debian's are in a folder named after the machine. The system's
+    /// loader does not search a private copy.
     fn shared_library_folders(&self) -> Vec<PathBuf> {
         let lib = self.0.join("lib");
-        let mut candidates = vec![lib.clone()];
-        candidates.extend(folders_in(&lib));
+        let mut candidates = folders_in(&lib);
+        candidates.insert(0, lib);
         let Some(found) = candidates.into_iter().find(|folder| has_driver(folder)) else {
             return Vec::new();
         };
-        // Some of Debian's libraries are in /lib rather than in /usr/lib.
+        // Some of Debian's libraries are in /lib, not in /usr/lib.
         let beside = self.0.parent().zip(found.strip_prefix(&self.0).ok());
-        let beside = beside.map(|(parent, rest)| parent.join(rest));
-        std::iter::once(found).chain(beside.filter(|folder| folder.is_dir())).collect()
+        let beside = beside.map(|(parent, rest)| parent.join(rest)).filter(|folder| folder.is_dir());
+        std::iter::once(found).chain(beside).collect()
     }
 
-    /// Finds what links guests: the compiler's own linker, the active toolchain's, or one on
-    /// `PATH`.
+    /// Finds the linker: the compiler's own, the active toolchain's, or one on `PATH`.
     pub(crate) fn linker(&self, active: impl FnOnce() -> Option<Sysroot>) -> Result<Linker, Error> {
         if let Some(own) = self.rust_lld() {
             return Ok(Linker::Own(own));
@@ -112,20 +117,22 @@ impl Sysroot {
     }
 }
 
-/// The folders in a folder; none, where it cannot be read.
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
 fn folders_in(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut folders: Vec<_> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    let mut folders: Vec<_> = entries(folder).filter(|path| path.is_dir()).collect();
     folders.sort();
     folders
 }
 
 fn has_driver(folder: &Path) -> bool {
-    let is_driver = |name: &OsStr| name.to_string_lossy().starts_with("librustc_driver-");
-    fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| is_driver(&entry.file_name()))
+    let is_driver = |path: PathBuf| path.file_name()?.to_str()?.starts_with("librustc_driver-").then_some(());
+    entries(folder).any(|path| is_driver(path).is_some())
 }
 
-/// Says in words what a sysroot lacks.
+/// Names the parts that a sysroot lacks.
 pub(crate) fn lacks(sysroot: &Path, missing: &[PathBuf]) -> String {
     let missing: Vec<String> = missing.iter().map(|part| part.display().to_string()).collect();
     format!("{} lacks {}", short(sysroot), missing.join(" and "))

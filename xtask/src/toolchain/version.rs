@@ -1,4 +1,4 @@
-//! Compiler versions, read off rustc, Debian's package names and `rust-toolchain.toml`.
+//! Compiler versions: of rustc, of Debian's packages and of `rust-toolchain.toml`.
 
 use std::fmt;
 
@@ -11,15 +11,13 @@ pub(crate) struct Version {
 }
 
 impl Version {
-    /// The version that `rust-toolchain.toml` pins. A channel without a number (`stable`) pins
-    /// nothing, so that no compiler is too old for it.
+    /// Returns the version that `rust-toolchain.toml` pins; 0.0.0 if its channel has no number.
     pub(crate) fn pinned() -> Version {
         let file = include_str!("../../../rust-toolchain.toml");
         pinned_in(file).unwrap_or(Version { major: 0, minor: 0, patch: 0 })
     }
 
-    /// Reads `1.96.0` or `1.96`; whatever follows (`+dfsg1-1`, `-nightly`, ` (ac68faa20 ...)`)
-    /// is the business of those who build it.
+    /// Reads `1.96.0` or `1.96`, and ignores what follows (`+dfsg1-1`, `-nightly`, ` (ac68faa20 ...)`).
     pub(crate) fn parse(text: &str) -> Option<Version> {
         let end = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.');
         let mut parts = text[..end.unwrap_or(text.len())].split('.').map(str::parse);
@@ -27,7 +25,16 @@ impl Version {
         Some(Version { major: part()?, minor: part()?, patch: part().unwrap_or(0) })
     }
 
-    /// Reads what `rustc --version` prints.
+    /// Returns an error text if `found` is older than this version.
+    pub(crate) fn check(self, found: Version) -> Result<(), String> {
+        if found >= self {
+            Ok(())
+        } else {
+            Err(format!("rustc {found} is older than {self}, the pinned version"))
+        }
+    }
+
+    /// Reads the output of `rustc --version`.
     pub(crate) fn of_rustc(printed: &str) -> Option<Version> {
         Version::parse(printed.strip_prefix("rustc ")?)
     }

@@ -7,7 +7,7 @@ use guest_abi::{mailbox::Quota, ring::Capacity};
 use guestlab::{
     kvm::System,
     lab::{
-        exchange::{Cast, Guests, Stage, boot},
+        exchange::{Guests, TurnRunner, Vms, boot},
         needs::Needs,
         session::Session,
     },
@@ -47,31 +47,31 @@ struct Crowd {
 fn crowd(system: &System, guests: Guests, turns: usize) -> Result<Crowd, Box<dyn Error>> {
     let one = Orders { produce: Quota::Items(1), consume: Quota::Items(1) };
     let guests = Guests { orders: one, ..guests };
-    let vms = guests.vms();
-    let cast = Cast::open(system, &guests)?;
+    let count = guests.vms();
+    let vms = Vms::open(system, &guests)?;
     let mut silence = Silence;
     let session = Session::start(&limits(), &Jail::Open, Needs::default(), &mut silence)?;
-    let mut stage = Stage::new(&cast, one, Capacity::DEFAULT);
+    let mut runner = TurnRunner::new(&vms, one, Capacity::DEFAULT);
 
     let before = Resident::now()?.total();
     let began = Instant::now();
-    let mut machines = cast.start(system, 1)?;
+    let mut machines = vms.start(system, 1)?;
     machines.iter_mut().try_for_each(|machine| boot(&session, machine))?;
-    for vm in pairs(vms) {
-        stage.turn(&session, &mut machines[vm], vm)?;
+    for vm in pairs(count) {
+        runner.turn(&session, &mut machines[vm], vm)?;
     }
     let moved_ms = began.elapsed().as_secs_f64() * 1e3;
-    if stage.exchange().ledger().consumed() != vms as u64 / 2 {
+    if runner.exchange().ledger().consumed() != count as u64 / 2 {
         return Err("not every VM moved an item".into());
     }
     let overhead = Resident::now()?.beside(&machines)?.saturating_sub(before);
 
     let began = cpu_time();
-    for vm in pairs(vms).cycle().take(turns) {
-        stage.turn(&session, &mut machines[vm], vm)?;
+    for vm in pairs(count).cycle().take(turns) {
+        runner.turn(&session, &mut machines[vm], vm)?;
     }
     let turns_per_second = rate(turns as u64, cpu_time() - began);
-    Ok(Crowd { moved_ms, overhead_kib: as_f64(overhead) / as_f64(vms as u64), turns_per_second })
+    Ok(Crowd { moved_ms, overhead_kib: as_f64(overhead) / as_f64(count as u64), turns_per_second })
 }
 
 /// The resident memory of this process by its mappings, in KiB (proc(5), /proc/pid/smaps).

@@ -5,8 +5,8 @@ use std::{error::Error, fs::File, io, path::Path, time::Instant};
 use guest_abi::{layout::DEFAULT_MEMORY, ring::Capacity};
 use guestlab::{
     lab::{
-        exchange::{self as experiment, Guests, Plan},
-        observe::Observe,
+        exchange::{self as experiment, ExchangeConfig, Guests},
+        instrumentation::Instrumentation,
         schedule::ScheduleSpec,
     },
     output::{self, Form, Silence, Sink},
@@ -35,14 +35,14 @@ pub(super) fn guests(producer: &str, consumer: &str, of_each: usize) -> Guests {
 }
 
 /// An exchange that nobody looks at.
-pub(super) fn plan(
+pub(super) fn config(
     guests: Guests,
     schedule: ScheduleSpec,
     capacity: Capacity,
     turns: u64,
     seed: u64,
-) -> Plan {
-    Plan {
+) -> ExchangeConfig {
+    ExchangeConfig {
         guests,
         schedule,
         turns: Some(turns),
@@ -51,7 +51,7 @@ pub(super) fn plan(
         seed,
         limits: limits(),
         stats: false,
-        observe: Observe::Nobody,
+        instrumentation: Instrumentation::None,
     }
 }
 
@@ -66,13 +66,13 @@ pub(super) fn measure(
     jail: &Jail,
 ) -> Outcome {
     let capacity = Capacity::new(capacity).ok_or("a capacity is 1 to 64")?;
-    let plan = plan(guests, ScheduleSpec::Random, capacity, turns, seed);
+    let config = config(guests, ScheduleSpec::Random, capacity, turns, seed);
     let began = cpu_time();
     let inner = match text {
         Some(path) => output::file(File::create(path)?, Form::Text, false),
         None => Box::new(Silence),
     };
-    let Totals { items, exits } = run(&plan, jail, inner)?;
+    let Totals { items, exits } = run(&config, jail, inner)?;
     let spent = cpu_time() - began;
     Ok(values([
         ("turns_per_second", rate(turns, spent)),
@@ -84,7 +84,7 @@ pub(super) fn measure(
 /// Every VM on a thread of its own, against the same VMs one after another: turns a second of both, and
 /// how many cores the threads kept busy.
 pub(super) fn measure_free(guests: Guests, turns: u64) -> Outcome {
-    let along = |schedule| plan(guests.clone(), schedule, Capacity::DEFAULT, turns, 1);
+    let along = |schedule| config(guests.clone(), schedule, Capacity::DEFAULT, turns, 1);
     let began = Instant::now();
     run(&along(ScheduleSpec::Alternate), &Jail::Open, Box::new(Silence))?;
     let alternate = began.elapsed();
@@ -98,9 +98,9 @@ pub(super) fn measure_free(guests: Guests, turns: u64) -> Outcome {
     ]))
 }
 
-fn run(plan: &Plan, jail: &Jail, inner: Box<dyn Sink>) -> Result<Totals, Box<dyn Error>> {
+fn run(config: &ExchangeConfig, jail: &Jail, inner: Box<dyn Sink>) -> Result<Totals, Box<dyn Error>> {
     let mut sink = Totaling { inner, totals: Totals::default() };
-    experiment::run(system()?, jail, plan, &mut sink)?;
+    experiment::run(system()?, jail, config, &mut sink)?;
     Ok(sink.totals)
 }
 

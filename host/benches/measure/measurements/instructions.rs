@@ -6,8 +6,8 @@ use guest_abi::{ring::Capacity, transition::Role};
 use guestlab::{
     debug::trace,
     lab::{
-        exchange::{self as experiment, Guests, Plan},
-        observe::Observe,
+        exchange::{self as experiment, ExchangeConfig, Guests},
+        instrumentation::Instrumentation,
         schedule::ScheduleSpec,
     },
     output::Sink,
@@ -20,11 +20,14 @@ use super::{Outcome, Values, as_f64, exchange, system};
 /// Counts the instructions of the guests' turns.
 pub(super) fn count(guests: Guests, capacity: u32, turns: u64, seed: u64) -> Outcome {
     let capacity = Capacity::new(capacity).ok_or("a capacity is 1 to 64")?;
-    let plan = exchange::plan(guests, ScheduleSpec::Random, capacity, turns, seed);
-    let plan =
-        Plan { observe: Observe::Trace(trace::Plan { shown: None, profile: true }), stats: false, ..plan };
+    let config = exchange::config(guests, ScheduleSpec::Random, capacity, turns, seed);
+    let config = ExchangeConfig {
+        instrumentation: Instrumentation::Trace(trace::Plan { shown: None, profile: true }),
+        stats: false,
+        ..config
+    };
     let mut found = Found::default();
-    experiment::run(system()?, &Jail::Open, &plan, &mut found)?;
+    experiment::run(system()?, &Jail::Open, &config, &mut found)?;
     let account = found.account.ok_or("an exchange without an account")?;
     let mut values = Values::new();
     let roles = [(Role::Producer, account.produced), (Role::Consumer, account.consumed)];

@@ -29,9 +29,9 @@ struct Watch(Instant);
 
 impl Watch {
     /// Adds the time since the last call.
-    fn lap(&mut self, stage: &mut Duration) {
+    fn lap(&mut self, runner: &mut Duration) {
         let now = Instant::now();
-        *stage += now - self.0;
+        *runner += now - self.0;
         self.0 = now;
     }
 }

@@ -4,6 +4,7 @@ use guestlab_cpu::{
     CpuState, Exit,
     engine::MAX_INSTRUCTION,
     instruction::{self, Instruction, Mnemonic, OpKind, Register},
+    state::reg,
 };
 
 /// The most instructions before and after the one that is shown with them.
@@ -38,13 +39,7 @@ impl Code<'_> {
     /// at it, after others behind it, and KVM modules differ: so the instruction at the pointer is
     /// looked at, and the one that ends there. That is known where the function's `start` is;
     /// otherwise it is one that can be the cause.
-    pub(super) fn culprit(
-        &self,
-        pointer: u64,
-        start: Option<u64>,
-        exit: &Exit,
-        registers: &CpuState,
-    ) -> u64 {
+    pub(super) fn culprit(&self, pointer: u64, start: Option<u64>, exit: &Exit, registers: &CpuState) -> u64 {
         let causes = |instruction: &Instruction| can_cause(instruction, exit, registers);
         if self.decode(pointer).as_ref().is_some_and(causes) {
             return pointer;
@@ -109,7 +104,7 @@ fn can_cause(instruction: &Instruction, exit: &Exit, registers: &CpuState) -> bo
 }
 
 fn port_of(instruction: &Instruction, registers: &CpuState) -> u16 {
-    let [dx_low, dx_high, ..] = registers.general[CpuState::RDX].to_le_bytes();
+    let [dx_low, dx_high, ..] = registers.general[reg::RDX].to_le_bytes();
     let immediate = (0..instruction.op_count()).find(|&op| instruction.op_kind(op) == OpKind::Immediate8);
     immediate.map_or(u16::from_le_bytes([dx_low, dx_high]), |_| instruction.immediate8().into())
 }

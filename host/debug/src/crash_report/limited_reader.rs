@@ -12,7 +12,7 @@ use std::{
 use addr2line::gimli::{EndianSlice, Error as DwarfError, LittleEndian, Reader, ReaderOffsetId};
 use object::ReadRef;
 
-use crate::process::stack;
+use guestlab_process::stack;
 
 /// The most steps, of which each reads something, or goes through a byte of a text. The report
 /// of one of our guests takes some ten thousand, that of a deep recursion some hundred thousand.

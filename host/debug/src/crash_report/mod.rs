@@ -13,8 +13,8 @@ mod symbols;
 use std::{rc::Rc, sync::Arc};
 
 use guest_abi::mode::CpuMode;
-pub(crate) use report::is_a_librarys;
-pub use report::{Frame, Report, Wanted};
+pub use report::is_a_librarys;
+pub use report::{Report, Wanted};
 pub use symbols::{Piece, Place};
 use x86_64::registers::rflags::RFlags;
 

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use guest_abi::port::Port;
-use serde::{Serialize, Serializer};
 
 use super::{
     Evidence,
@@ -12,9 +11,11 @@ use super::{
     symbols::{Place, Symbols},
 };
 use guestlab_cpu::{CpuState, Direction, Exit};
+use guestlab_runlog::{
+    event::{CrashDetails, Frame, Instruction},
+    text::visible_line,
+};
 use guestlab_vmm::{foreign, pc::device_at};
-
-use crate::runlog::text::visible_line;
 
 /// What the paths of Rust's library begin with in images: the name that xtask gives to the toolchain's
 /// folder when it builds them.
@@ -41,44 +42,12 @@ pub enum Wanted<'a> {
 }
 
 /// What can be said of a guest's end.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Report {
-    #[serde(skip)]
     address: Option<u64>,
-    mode: &'static str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    instructions: Vec<ShownInstruction>,
-    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_map")]
-    registers: Vec<(&'static str, u64)>,
-    backtrace: Vec<Frame>,
-    /// The number of calls that are left out at the end.
-    #[serde(skip_serializing_if = "is_zero")]
-    more_calls: usize,
-    exits: Vec<String>,
+    details: CrashDetails,
     /// The number of hexadecimal digits of an address.
-    #[serde(skip)]
     digits: usize,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct ShownInstruction {
-    address: u64,
-    text: String,
-    /// Whether it is the one at which the guest left.
-    here: bool,
-}
-
-/// A call: where its function goes on, or for the first one where it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Frame {
-    /// The address.
-    pub address: u64,
-    /// What stands there.
-    #[serde(flatten)]
-    pub place: Place,
-    /// How often such a call follows itself.
-    #[serde(skip_serializing_if = "is_one")]
-    pub times: usize,
 }
 
 impl Report {
@@ -101,8 +70,7 @@ impl Report {
             let here = evidence.exits.last().filter(|_| !evidence.is_exact).map_or(pointer, culprit);
             backtrace.extend(frames(here, symbols.places(here)));
             if matches!(wanted, Wanted::All) {
-                let shown =
-                    |Line { address, text }| ShownInstruction { address, text, here: address == here };
+                let shown = |Line { address, text }| Instruction { address, text, here: address == here };
                 instructions.extend(code.around(here, symbols.function_start(here)).into_iter().map(shown));
                 registers = state.named();
                 address = Some(here);
@@ -116,8 +84,7 @@ impl Report {
         );
         if let Wanted::CallsTo(file, line) = wanted {
             let is_there = |frame: &Frame| {
-                frame.place.line == Some(line)
-                    && frame.place.file.as_deref().is_some_and(|it| same_file(it, file))
+                frame.line == Some(line) && frame.file.as_deref().is_some_and(|it| same_file(it, file))
             };
             let first = backtrace.iter().position(is_there).unwrap_or(0);
             backtrace.drain(..first);
@@ -126,27 +93,21 @@ impl Report {
         if matches!(wanted, Wanted::Calls) {
             leave_out(&mut backtrace, |file| file.contains(RUNTIME));
         }
-        let named = |frame: &Frame| frame.place != Place::default();
+        let named = |frame: &Frame| place(frame) != Place::default();
         // Below the first function with a name is the boot code.
         backtrace.truncate(backtrace.iter().rposition(named).map_or(1, |last| last + 1));
         backtrace.dedup_by(|next, frame| {
-            let same = next.place == frame.place && next.place != Place::default();
+            let same = place(next) == place(frame) && place(next) != Place::default();
             frame.times += usize::from(same);
             same
         });
         let more_calls = backtrace.len().saturating_sub(MOST_FRAMES);
         backtrace.truncate(MOST_FRAMES);
         let digits = if state_is_wide(evidence) { 16 } else { 8 };
-        Self {
-            address,
-            mode: mode.name(),
-            instructions,
-            registers,
-            backtrace,
-            more_calls,
-            exits: exits(&evidence.exits, evidence.origin.is_foreign()),
-            digits,
-        }
+        let exits = exits(&evidence.exits, evidence.origin.is_foreign());
+        let mode = mode.name();
+        let details = CrashDetails { mode, instructions, registers, backtrace, more_calls, exits };
+        Self { address, details, digits }
     }
 
     /// The address of the instruction at which the guest left, where that is of interest.
@@ -156,7 +117,12 @@ impl Report {
 
     /// The innermost call.
     pub fn first_frame(&self) -> Option<&Frame> {
-        self.backtrace.first()
+        self.details.backtrace.first()
+    }
+
+    /// The details for the run's log.
+    pub fn into_details(self) -> CrashDetails {
+        self.details
     }
 }
 
@@ -176,18 +142,31 @@ fn state_is_wide(evidence: &Evidence) -> bool {
 /// The calls that an address stands for; one without a name, where nothing is known of it.
 fn frames(address: u64, places: Vec<Place>) -> impl Iterator<Item = Frame> {
     let places = if places.is_empty() { vec![Place::default()] } else { places };
-    places.into_iter().map(move |place| Frame { address, place, times: 1 })
+    places.into_iter().map(move |Place { function, file, line, column }| Frame {
+        address,
+        function,
+        file,
+        line,
+        column,
+        times: 1,
+    })
+}
+
+/// The place in the source that a call stands at.
+fn place(frame: &Frame) -> Place {
+    let Frame { function, file, line, column, .. } = frame.clone();
+    Place { function, file, line, column }
 }
 
 /// Begins with the guest's own code, if there is any: what it called of others' is of no help.
 fn leave_out(backtrace: &mut Vec<Frame>, is_others: impl Fn(&str) -> bool) {
-    let is_own = |frame: &Frame| frame.place.file.as_deref().is_some_and(|file| !is_others(file));
+    let is_own = |frame: &Frame| frame.file.as_deref().is_some_and(|file| !is_others(file));
     let own = backtrace.iter().position(is_own).unwrap_or(0);
     backtrace.drain(..own);
 }
 
 /// Whether a file is of Rust's library or of the runtime, rather than a guest's own.
-pub(crate) fn is_a_librarys(file: &str) -> bool {
+pub fn is_a_librarys(file: &str) -> bool {
     is_rusts(file) || file.contains(RUNTIME)
 }
 
@@ -244,21 +223,22 @@ fn shown_exit(exit: &Exit, foreign: bool) -> String {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\n  mode   {}", self.mode)?;
-        for (index, ShownInstruction { address, text, here }) in self.instructions.iter().enumerate() {
+        let CrashDetails { mode, instructions, registers, backtrace, more_calls, exits } = &self.details;
+        write!(f, "\n  mode   {mode}")?;
+        for (index, Instruction { address, text, here }) in instructions.iter().enumerate() {
             let label = if index == 0 { "code" } else { "" };
             let mark = if *here { '>' } else { ' ' };
             write!(f, "\n  {label:<5}{mark} {address:#0width$x}  {text}", width = self.digits + 2)?;
         }
-        for (index, row) in self.registers.chunks(if self.digits == 16 { 4 } else { 6 }).enumerate() {
+        for (index, row) in registers.chunks(if self.digits == 16 { 4 } else { 6 }).enumerate() {
             let label = if index == 0 { "regs" } else { "" };
             let cells =
                 row.iter().map(|(name, value)| format!("{name} {value:0width$x}", width = self.digits));
             write!(f, "\n  {label:<5}  {}", cells.collect::<Vec<_>>().join("  "))?;
         }
-        let names: Vec<String> = self.backtrace.iter().map(name).collect();
+        let names: Vec<String> = backtrace.iter().map(name).collect();
         let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-        for (index, (frame, name)) in self.backtrace.iter().zip(&names).enumerate() {
+        for (index, (frame, name)) in backtrace.iter().zip(&names).enumerate() {
             let label = if index == 0 { "calls" } else { "" };
             write!(
                 f,
@@ -266,25 +246,25 @@ impl fmt::Display for Report {
                 visible_line(format!("{name:<width$}  {}", source(frame)).trim_end())
             )?;
         }
-        if self.more_calls > 0 {
-            write!(f, "\n         and {} more", self.more_calls)?;
+        if *more_calls > 0 {
+            write!(f, "\n         and {more_calls} more")?;
         }
-        match self.exits.is_empty() {
+        match exits.is_empty() {
             true => Ok(()),
-            false => write!(f, "\n  exits  {}", self.exits.join(", ")),
+            false => write!(f, "\n  exits  {}", exits.join(", ")),
         }
     }
 }
 
 fn name(frame: &Frame) -> String {
-    match &frame.place.function {
+    match &frame.function {
         Some(function) => cut(function),
         None => format!("{:#x}", frame.address),
     }
 }
 
 fn source(frame: &Frame) -> String {
-    let Place { file, line, .. } = &frame.place;
+    let Frame { file, line, .. } = frame;
     let file = file.as_deref().map_or(String::new(), cut);
     let line = line.map_or(String::new(), |line| format!(":{line}"));
     let times = if frame.times == 1 { String::new() } else { format!("  ({} times)", frame.times) };
@@ -297,18 +277,4 @@ fn cut(name: &str) -> String {
         cut.push_str("...");
     }
     cut
-}
-
-fn as_map<S: Serializer>(registers: &[(&'static str, u64)], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(registers.iter().copied())
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
-fn is_one(number: &usize) -> bool {
-    *number == 1
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
-fn is_zero(number: &usize) -> bool {
-    *number == 0
 }

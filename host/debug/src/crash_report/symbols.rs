@@ -7,17 +7,15 @@ use std::{
     rc::Rc,
 };
 
+use super::{
+    limited_reader::{Budget, File, Section},
+    report::is_rusts,
+};
 use addr2line::{
     Context, FunctionName,
     gimli::{Dwarf, Error as DwarfError, Reader},
 };
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolIndex, SymbolKind, read};
-use serde::Serialize;
-
-use super::{
-    limited_reader::{Budget, File, Section},
-    report::is_rusts,
-};
 
 /// The most functions that are told to be inlined into one another at one address.
 const MOST_INLINED: usize = 32;
@@ -37,19 +35,15 @@ pub(super) struct Symbols<'a> {
 }
 
 /// A place in a guest's source.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     /// The function.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub function: Option<String>,
     /// The source file.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// The line, from 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
     /// The column, from 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<u32>,
 }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::line::Line;
-use crate::process::signals;
+use guestlab_process::signals;
 
 /// An address for gdb.
 #[derive(Clone, Debug, PartialEq, Eq)]

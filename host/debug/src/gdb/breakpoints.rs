@@ -10,7 +10,7 @@ use guestlab_cpu::{
     instruction::{self, Access},
 };
 
-use crate::debug::step::Before;
+use crate::step::Before;
 
 /// The way in which a guest is run, so that it stops at breakpoints and watchpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +85,8 @@ impl Points {
         if self.breaks.is_empty() && self.watches.is_empty() {
             return Pace::Free;
         }
-        let execute = self.breaks.iter().map(|b| Breakpoint { address: b.address, kind: BreakpointKind::Execute });
+        let execute =
+            self.breaks.iter().map(|b| Breakpoint { address: b.address, kind: BreakpointKind::Execute });
         let data: Option<Vec<_>> = self.watches.iter().map(|watch| watch.point()).collect();
         let places = match (self.breaks.is_empty(), self.watches.is_empty()) {
             (true, _) => features.watchpoints,

@@ -11,7 +11,7 @@ use std::{
 use gdbstub::conn::Connection;
 
 use super::packet::Packet;
-use crate::process::{deadline_writer::DeadlineWriter, signals};
+use guestlab_process::{deadline_writer::DeadlineWriter, signals};
 
 /// The most bytes of answers that are kept before they are sent.
 const MAX_WRITTEN: usize = 4096;

@@ -33,9 +33,10 @@ use gdbstub::{
 use gdbstub_arch::x86::{X86_64_SSE, X86_SSE};
 use guest_abi::mode::CpuMode;
 use guestlab_cpu::{DebugFeatures, EngineError, Exit, Stepped, Until};
+use guestlab_process::{signals, stderr::warn};
 use guestlab_vmm::{Console, Expiry, Halt, Machine, hypercall::Stop};
 
-use crate::debug::gdb::{
+use crate::gdb::{
     address::Listener,
     arch::GuestArch,
     breakpoints::Pace,
@@ -43,11 +44,8 @@ use crate::debug::gdb::{
     target::{Guest, Resume},
 };
 use crate::{
-    debug::{
-        runner::{Runner, Watch},
-        step::Before,
-    },
-    process::{signals, stderr::warn},
+    runner::{Runner, Watch},
+    step::Before,
 };
 
 /// How often a guest that runs is interrupted to look for gdb's own interrupt.
@@ -407,12 +405,7 @@ impl<A: GuestArch> Runner for Debugger<A> {
 
 impl<A: GuestArch> Debugger<A> {
     /// Reports the guest's end to gdb, whose user can look at the guest until the run goes on.
-    fn halted(
-        &mut self,
-        machine: &mut Machine,
-        halt: Halt,
-        watch: &dyn Watch,
-    ) -> Result<Halt, EngineError> {
+    fn halted(&mut self, machine: &mut Machine, halt: Halt, watch: &dyn Watch) -> Result<Halt, EngineError> {
         let reason = match &halt {
             Halt::Stop(Stop::Exited(status)) => {
                 SingleThreadStopReason::Exited(u8::try_from(*status).unwrap_or(u8::MAX))
@@ -478,33 +471,67 @@ mod tests {
     use std::{
         io::{Read, Write},
         net::Shutdown,
-        path::Path,
     };
 
     use guest_abi::layout::PAGE_SIZE;
 
-    use super::*;
-    use crate::{debug::explain::Explain, process::watchdog::Watchdog, vmm::boot::tiny};
+    use std::sync::Arc;
 
-    /// A guest in long mode whose last page is the first of its memory, too; `None` without KVM.
-    fn guest_at_the_end() -> Option<Vcpu> {
-        let Ok(system) = System::open(Path::new("/dev/kvm"), Explain::default()) else {
-            eprintln!("skipped: there is no KVM");
-            return None;
-        };
-        let vcpu = tiny(&system, CpuMode::Long, b"\xF4guest", 0).expect("a guest");
-        // The last entries of all levels. The last of the directories becomes the table of 4 KiB pages.
-        const LAST: u32 = PAGE_SIZE - 8;
-        let table = 6 * PAGE_SIZE;
-        for (level, entry) in [(1, 2 * PAGE_SIZE), (2, 3 * PAGE_SIZE), (3, table), (6, 0)] {
-            let entry = u64::from(entry | 0b11).to_le_bytes();
-            vcpu.memory().write(level * PAGE_SIZE + LAST, &entry).expect("memory");
+    use guestlab_soft::Soft;
+    use guestlab_vmm::{Image, Never, Parameters, Request, Setup, image::ImageFormat};
+
+    use super::*;
+    use crate::runner::Pause;
+
+    /// A watch without limits, and without a clock.
+    struct Unlimited;
+
+    impl guestlab_vmm::Stop for Unlimited {
+        fn expiry(&self) -> Option<Expiry> {
+            None
         }
-        Some(vcpu)
+
+        fn set_alarm(&self, _: Option<Instant>) {}
+
+        fn sleep_until(&self, then: Instant) {
+            Never.sleep_until(then);
+        }
     }
 
-    /// What a guest's gdb hears when it says this, and then no more.
-    fn answers(vcpu: Vcpu, packets: &[&str]) -> Vec<String> {
+    impl Watch for Unlimited {
+        fn pause(&self) -> Box<dyn Pause + '_> {
+            struct Clockless;
+            impl Pause for Clockless {}
+            Box::new(Clockless)
+        }
+    }
+
+    /// A guest in long mode whose last page is the first of its memory, too.
+    fn guest_at_the_end() -> Machine {
+        let request = Request {
+            format: Some(ImageFormat::Flat),
+            load: Some(0),
+            mode: Some(CpuMode::Long),
+            entry: None,
+        };
+        let image = Image::parse("x", b"\xF4guest".into(), request).expect("an image");
+        let parameters = Parameters { vm: 1, seed: 1, memory: PAGE_SIZE, arguments: &[] };
+        let mut machine = Machine::new(&Setup::new(Arc::new(Soft)), &image, parameters).expect("a machine");
+        // The last entries of all levels. The last of the directories becomes the table of 4 KiB pages. The tables lie behind
+        // the page of the host's.
+        const LAST: u32 = PAGE_SIZE - 8;
+        let top = 2 * PAGE_SIZE;
+        let table = top + 5 * PAGE_SIZE;
+        for (level, entry) in [(0, top + PAGE_SIZE), (1, top + 2 * PAGE_SIZE), (2, table), (5, 0)] {
+            let entry = u64::from(entry | 0b11).to_le_bytes();
+            let address = u64::from(top + level * PAGE_SIZE + LAST);
+            machine.cpu_mut().memory_mut().write(address, &entry).expect("memory");
+        }
+        machine
+    }
+
+    /// Returns gdb's answers to these packets, after which gdb closes the connection.
+    fn answers(mut machine: Machine, packets: &[&str]) -> Vec<String> {
         let (ours, mut gdb) = UnixStream::pair().expect("sockets");
         let words: String = packets
             .iter()
@@ -512,25 +539,24 @@ mod tests {
             .collect();
         gdb.write_all(words.as_bytes()).expect("room");
         gdb.shutdown(Shutdown::Write).expect("a connection");
-        let mut driver = connected(vcpu, CpuMode::Long, ours, false);
-        let watchdog = Watchdog::start(Duration::from_secs(60)).expect("a thread");
+        let mut runner = connected(CpuMode::Long, ours, DebugFeatures::default());
         // gdb reads at the same time: a socket has room for few answers.
         let reader = std::thread::spawn(move || {
             let mut heard = String::new();
             gdb.read_to_string(&mut heard).expect("text");
             heard
         });
-        driver.enter(&watchdog.watch_this_thread(None)).expect("KVM");
-        drop(driver);
+        runner.run(&mut machine, &Unlimited, &mut |_| true).expect("an engine that works");
+        drop(runner);
         let heard = reader.join().expect("an end");
         heard.split('$').skip(1).map(|answer| answer.split('#').next().unwrap_or_default().into()).collect()
     }
 
     #[test]
     fn memory_is_read_at_the_end_of_the_address_space() {
-        let Some(vcpu) = guest_at_the_end() else { return };
-        let packets = ["mfffffffffffff000,6", "mffffffffffffffff,2", "mfffffffffffff000,2000", "m6fff,800"];
-        let answers = answers(vcpu, &packets);
+        let machine = guest_at_the_end();
+        let packets = ["mfffffffffffff000,6", "mffffffffffffffff,2", "mfffffffffffff000,2000", "m7fff,800"];
+        let answers = answers(machine, &packets);
         assert_eq!(answers[0], "f46775657374");
         // A byte behind the end is the first.
         assert_eq!(answers[1], "00f4");
@@ -541,11 +567,11 @@ mod tests {
 
     #[test]
     fn more_points_than_there_may_be_are_refused() {
-        let Some(vcpu) = guest_at_the_end() else { return };
+        let machine = guest_at_the_end();
         let packets: Vec<String> =
             (0..1026).map(|address| format!("Z{},{address:x},1", address % 3)).collect();
         let packets: Vec<&str> = packets.iter().map(String::as_str).collect();
-        let taken = answers(vcpu, &packets);
+        let taken = answers(machine, &packets);
         assert_eq!(taken.iter().filter(|answer| *answer == "OK").count(), 1024);
         assert_eq!(taken[1025], "E16");
     }

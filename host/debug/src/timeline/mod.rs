@@ -18,14 +18,15 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::runlog::json;
-use crate::{
-    lab::error::Error,
-    output::{self, Sink},
-    process::output_file::OutputFile,
-    runlog::event::{Console, CrashEvent, Event, Log, Relay, Run, Turn},
-    vmm::stats::{Reason, microseconds},
+use guestlab_cpu::Calls;
+use guestlab_process::{output_file::OutputFile, stderr::warn};
+use guestlab_runlog::{
+    error::WriteError,
+    event::{Console, CrashEvent, Event, Log, Relay, Run, Turn},
+    json,
+    sink::Sink,
 };
+use guestlab_vmm::{GuestSpan, Observer, stats::microseconds};
 use record::Record;
 
 /// The most bytes of records in a file.
@@ -52,14 +53,13 @@ impl Timeline {
         }
     }
 
-    /// Ends the file, if the run has begun; the outcome of the run that it tells of.
+    /// Ends the file, if the run has begun.
     ///
     /// # Errors
     ///
-    /// The run's; or the file could not be written.
-    pub fn conclude(&self, outcome: Result<(), Error>) -> Result<(), Error> {
-        let ended = self.lock().map_or(Ok(()), |mut file| file.end());
-        output::both(outcome, ended)
+    /// The file could not be written.
+    pub fn end(&self) -> Result<(), WriteError> {
+        self.lock().map_or(Ok(()), |mut file| file.end())
     }
 
     fn lock(&self) -> Option<MutexGuard<'_, TraceFile>> {
@@ -96,7 +96,7 @@ impl<'a> Teller<'a> {
 }
 
 impl Sink for Teller<'_> {
-    fn prepare(&mut self) -> Result<(), Error> {
+    fn prepare(&mut self) -> Result<(), WriteError> {
         self.timeline.lock().map_or(Ok(()), |mut file| file.open())?;
         self.next.prepare()
     }
@@ -152,14 +152,14 @@ impl TraceFile {
         }
     }
 
-    fn open(&mut self) -> Result<(), Error> {
+    fn open(&mut self) -> Result<(), WriteError> {
         let file = OutputFile::stream(&self.path).map_err(|source| self.error(source))?;
         self.writer = Some(BufWriter::new(file));
         Ok(())
     }
 
-    fn error(&self, source: io::Error) -> Error {
-        Error::Write { what: "trace", path: self.path.clone(), source }
+    fn error(&self, source: io::Error) -> WriteError {
+        WriteError { what: "trace", path: self.path.clone(), source }
     }
 
     /// Ends the records where there is no room for more: what is open is closed, and it is said.
@@ -199,7 +199,7 @@ impl TraceFile {
         }
     }
 
-    fn exit(&mut self, vm: u32, GuestSpan { reason, entered, left }: Stay, served: Instant) {
+    fn exit(&mut self, vm: u32, GuestSpan { reason, entered, left }: GuestSpan, served: Instant) {
         self.write(&Record::slice(vm, "guest", self.span(entered, left), json!({})));
         if let Some(reason) = reason {
             self.write(&Record::slice(vm, &reason.to_string(), self.span(left, served), json!({})));
@@ -259,13 +259,11 @@ impl TraceFile {
         self.write(&Record::counter("items in the ring", self.since(now), json!({ "items": items })));
     }
 
-    fn end(&mut self) -> Result<(), Error> {
+    fn end(&mut self) -> Result<(), WriteError> {
         self.close_all();
         if self.is_full {
             let (path, most) = (self.path.display(), MOST >> 20);
-            output::complain(&format!(
-                "the trace {path} ends at {most} MiB: what happened later is not in it"
-            ));
+            warn(&format!("the trace {path} ends at {most} MiB: what happened later is not in it"));
         }
         // A run that did not get to its first guest has no trace.
         let Some(mut writer) = self.writer.take().filter(|_| self.begun) else { return Ok(()) };
@@ -311,15 +309,15 @@ mod tests {
         timeline.lock().expect("a file").open().expect("a trace");
         timeline.lock().expect("a file").room = 5000;
         for vm in [1, 2] {
-            timeline.begin(vm, "guest");
+            timeline.begins(vm, "guest");
         }
         for _ in 0..1000 {
             let now = Instant::now();
-            timeline.exit(1, GuestSpan { reason: None, entered: now, left: now });
+            timeline.span(1, GuestSpan { reason: None, entered: now, left: now });
         }
         // Other turns begin and end while nothing is taken any more.
-        timeline.begin(2, "guest");
-        timeline.conclude(Ok(())).expect("written");
+        timeline.begins(2, "guest");
+        timeline.end().expect("written");
         let text = std::fs::read_to_string(file.path()).expect("text");
         assert!(text.len() < 7000, "{}", text.len());
         let records: Vec<Value> = serde_json::from_str(&text).expect("a whole array");

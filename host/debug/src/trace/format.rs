@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 
 use guestlab_cpu::{CpuState, Delivery, instruction};
 
-use crate::debug::{crash_report::Piece, step::Before};
+use crate::{crash_report::Piece, step::Before};
 
 /// The text for what calls a handler between two instructions.
 pub(super) fn delivery(delivery: Delivery) -> &'static str {

@@ -15,19 +15,15 @@ use std::{
 };
 
 use guestlab_cpu::{CpuState, EngineError, Exit, Stepped, Until};
+use guestlab_runlog::{error::WriteError, event::VmProfile};
 use guestlab_vmm::{Console, Halt, Machine, hypercall::Stop};
 
-use crate::debug::trace::{format::Line, output::Lines, profile::Count};
+use crate::trace::{format::Line, output::Lines, profile::Count};
 use crate::{
-    debug::{
-        crash_report::{Origin, Piece},
-        runner::{Runner, Watch},
-        step::Before,
-    },
-    runlog::event::VmProfile,
+    crash_report::{Origin, Piece},
+    runner::{Runner, Watch},
+    step::Before,
 };
-
-pub use output::TraceError;
 
 /// What is to be traced.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +53,7 @@ impl Shared {
     /// # Errors
     ///
     /// The trace's file cannot be created.
-    pub fn open(plan: &Plan) -> Result<Self, TraceError> {
+    pub fn open(plan: &Plan) -> Result<Self, WriteError> {
         let lines = plan.shown.as_ref().map(Lines::open).transpose()?;
         Ok(Self(lines.map(|lines| Arc::new(Mutex::new(lines)))))
     }

@@ -7,20 +7,8 @@ use std::{
 };
 
 use super::Shown;
-use crate::{
-    process::{deadline_writer::DeadlineWriter, output_file::OutputFile, stderr::warn},
-    runlog::text::visible_line,
-};
-
-/// The trace's file cannot be created.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write the trace {}: {source}", path.display())]
-pub struct TraceError {
-    /// The file.
-    pub path: PathBuf,
-    /// The system's own error.
-    pub source: io::Error,
-}
+use guestlab_process::{deadline_writer::DeadlineWriter, output_file::OutputFile, stderr::warn};
+use guestlab_runlog::{error::WriteError, text::visible_line};
 
 /// The most bytes that are written where no number of instructions was asked for.
 const MOST: u64 = 256 << 20;
@@ -63,8 +51,8 @@ impl Write for Target {
 
 impl Lines {
     /// Makes the trace's file, if it has one.
-    pub(super) fn open(shown: &Shown) -> Result<Self, TraceError> {
-        let failed = |path: &PathBuf, source| TraceError { path: path.clone(), source };
+    pub(super) fn open(shown: &Shown) -> Result<Self, WriteError> {
+        let failed = |path: &PathBuf, source| WriteError { what: "trace", path: path.clone(), source };
         let target = match &shown.file {
             None => Target::Stderr(DeadlineWriter::new(io::stderr())),
             Some(path) => Target::File(OutputFile::stream(path).map_err(|source| failed(path, source))?),
@@ -122,9 +110,7 @@ impl Lines {
         // A reader who has seen enough needs no message.
         if error.kind() != io::ErrorKind::BrokenPipe {
             let place = &self.place;
-            warn(&format!(
-                "the trace cannot be written to {place}: {error}; the run goes on without it"
-            ));
+            warn(&format!("the trace cannot be written to {place}: {error}; the run goes on without it"));
         }
     }
 }

@@ -2,10 +2,9 @@
 
 use std::{cmp::Reverse, collections::BTreeMap, rc::Rc};
 
-use crate::{
-    debug::crash_report::Piece,
-    runlog::event::{FunctionProfile, TurnsProfile, VmProfile},
-};
+use guestlab_runlog::event::{FunctionProfile, TurnsProfile, VmProfile};
+
+use crate::crash_report::Piece;
 
 /// The most addresses that are told apart, so that a guest cannot take the host's memory. Later ones count for
 /// their piece of code.

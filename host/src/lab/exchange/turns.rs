@@ -1,5 +1,4 @@
-//! The exchange while it is played: turns, one after another or (in [`free`](super::parallel)) side by
-//! side.
+//! The turns of an exchange, one after another. [`parallel`](super::parallel) runs them at the same time.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +10,11 @@ use guest_abi::{
 
 use zerocopy::IntoBytes;
 
-use super::Cast;
+use super::vms::Vms;
 use crate::{
     lab::{
         error::Error,
+        events,
         session::{self, Session, TurnEnd},
     },
     runlog::{
@@ -25,34 +25,34 @@ use crate::{
     vmm::{fault::Crash, machine::Machine},
 };
 
-/// The exchange, and how far it has come.
-pub struct Stage {
+/// Runs the turns of an exchange, and counts them.
+pub struct TurnRunner {
     exchange: Exchange,
     turns: u64,
 }
 
-impl Stage {
-    /// An exchange that begins, with an empty ring.
-    pub fn new(cast: &Cast, orders: Orders, capacity: Capacity) -> Self {
-        Self { exchange: Exchange::new(capacity, cast.parties(orders)), turns: 0 }
+impl TurnRunner {
+    /// Begins an exchange with an empty ring.
+    pub fn new(vms: &Vms, orders: Orders, capacity: Capacity) -> Self {
+        Self { exchange: Exchange::new(capacity, vms.parties(orders)), turns: 0 }
     }
 
-    /// The exchange as it is.
+    /// Returns the state of the exchange.
     pub fn exchange(&self) -> &Exchange {
         &self.exchange
     }
 
-    /// The number of turns that are over.
+    /// Returns the number of turns that are over.
     pub fn turns(&self) -> u64 {
         self.turns
     }
 
-    /// Boots the guests and gives each turn to its VM, which `turns` names by its index.
+    /// Boots the guests, and runs the turns. `turns` has the index of the VM of each turn.
     ///
     /// # Errors
     ///
-    /// A guest failed, or KVM or the output did.
-    pub fn play(
+    /// A guest, KVM or the output failed.
+    pub fn run_turns(
         &mut self,
         session: &Session<'_>,
         machines: &mut [Machine],
@@ -62,11 +62,11 @@ impl Stage {
         turns.into_iter().try_for_each(|vm| self.turn(session, &mut machines[vm], vm))
     }
 
-    /// Gives a VM, by its index and its machine, one turn.
+    /// Runs one turn of a VM, with its index and its machine.
     ///
     /// # Errors
     ///
-    /// As [`play`](Self::play).
+    /// As [`run_turns`](Self::run_turns).
     pub fn turn(&mut self, session: &Session<'_>, machine: &mut Machine, vm: usize) -> Result<(), Error> {
         let turn = self.begin(vm);
         let taken = take_turn(session, machine, &turn, self.turns + 1)?;
@@ -78,13 +78,13 @@ impl Stage {
         self.exchange.begin(vm)
     }
 
-    /// Checks and adopts what a VM left at the end of its turn.
+    /// Checks and adopts the ring that a VM left at the end of its turn.
     pub(super) fn settle(
         &mut self,
         session: &Session<'_>,
         machine: &Machine,
         turn: OpenTurn,
-        Taken { claim, exits }: &Taken,
+        TurnOutcome { claim, exits }: &TurnOutcome,
     ) -> Result<(), Error> {
         let number = self.turns + 1;
         let role = self.exchange.parties()[turn.party()].role();
@@ -109,13 +109,13 @@ impl Stage {
         }))
     }
 
-    /// The VMs that made the items of a consumer's turn; with two VMs there is no question.
+    /// Returns the VMs that made the items of a consumer's turn, if there are more than two VMs.
     fn shown_makers(&self, role: Role, makers: &[usize]) -> Option<Vec<u32>> {
         let many = self.exchange.parties().len() > 2 && role == Role::Consumer;
         many.then(|| makers.iter().map(|&party| vm_number(party)).collect())
     }
 
-    /// The habits that guests have where they are to choose at random.
+    /// Returns the findings: habits of guests where they must choose at random.
     fn findings(&self, machines: &[Machine]) -> Vec<Finding> {
         let parties = self.exchange.parties().iter().zip(machines);
         let findings = parties.flat_map(|(party, machine)| {
@@ -124,7 +124,7 @@ impl Stage {
         findings.collect()
     }
 
-    /// How the run ended.
+    /// Returns the event of the end of the run.
     pub(super) fn end(&self, outcome: &Result<(), Error>, machines: &[Machine]) -> End {
         let refusal = match outcome {
             Err(Error::Guest(error)) => error.end.refusal(),
@@ -141,22 +141,22 @@ impl Stage {
             }),
             rule: refusal.map(|refusal| refusal.violation.rule()),
             findings: self.findings(machines),
-            exits: machines.iter().map(|m| (m.vm(), session::exits(m.stats()))).collect::<BTreeMap<_, _>>(),
+            exits: machines.iter().map(|m| (m.vm(), events::exits(m.stats()))).collect::<BTreeMap<_, _>>(),
         }
     }
 }
 
-/// What a VM left at the end of its turn.
-pub(super) struct Taken {
+/// The outcome of a turn: the mailbox that the VM left, and the number of its exits.
+pub(super) struct TurnOutcome {
     claim: Mailbox,
     exits: u64,
 }
 
-/// Runs a guest until it has attached its mailbox, which must be this experiment's.
+/// Runs a guest until it has attached its mailbox, and checks the size of it.
 ///
 /// # Errors
 ///
-/// As [`Stage::play`].
+/// As [`TurnRunner::run_turns`].
 pub fn boot(session: &Session<'_>, machine: &mut Machine) -> Result<(), Error> {
     match session.attach(machine)? {
         MAILBOX_SIZE => Ok(()),
@@ -164,21 +164,21 @@ pub fn boot(session: &Session<'_>, machine: &mut Machine) -> Result<(), Error> {
     }
 }
 
-/// The guest's side of a turn: the ring goes into its mailbox, it runs, and what it left is copied.
+/// Runs the guest's side of a turn: copies the ring into its mailbox, runs it, and copies the mailbox back.
 pub(super) fn take_turn(
     session: &Session<'_>,
     machine: &mut Machine,
     turn: &OpenTurn,
     number: u64,
-) -> Result<Taken, Error> {
+) -> Result<TurnOutcome, Error> {
     let mut claim = turn.mailbox();
     match session.turn(machine, number, claim.as_mut_bytes())? {
-        TurnEnd { exits, left: false } => Ok(Taken { claim, exits }),
+        TurnEnd { exits, left: false } => Ok(TurnOutcome { claim, exits }),
         TurnEnd { left: true, .. } => Err(session::refuse(machine, Some(number), Crash::LeftExchange)),
     }
 }
 
-/// The number of the VM of a party.
+/// Returns the number of the VM of a party.
 fn vm_number(party: usize) -> u32 {
     u32::try_from(party).map_or(u32::MAX, |party| party + 1)
 }

@@ -1,8 +1,8 @@
-//! Who takes part in an exchange.
+//! The VMs of an exchange.
 
 use guest_abi::transition::Role;
 
-use super::Guests;
+use super::config::Guests;
 use crate::{
     kvm::{System, VcpuError},
     lab::{error::Error, open},
@@ -17,17 +17,17 @@ use crate::{
     },
 };
 
-/// Who takes part: the producers, then the consumers.
-pub struct Cast {
+/// The VMs of an exchange: the producers, then the consumers.
+pub struct Vms {
     producer: Image,
     consumer: Image,
-    /// The side of each VM.
+    /// The role of each VM.
     roles: Vec<Role>,
     memory: u32,
     secrets: Secrets,
 }
 
-impl Cast {
+impl Vms {
     /// Opens the guests' images.
     ///
     /// # Errors
@@ -41,12 +41,12 @@ impl Cast {
         Ok(Self { producer, consumer, roles, memory: guests.memory, secrets: guests.secrets })
     }
 
-    /// The parties of an exchange that begins.
+    /// Returns the parties of a new exchange.
     pub fn parties(&self, orders: Orders) -> Vec<Party> {
         self.roles.iter().map(|&role| Party::new(role, orders.of(role))).collect()
     }
 
-    /// Each VM's number, role and image.
+    /// Returns the number, role and image of each VM.
     fn vms(&self) -> impl Iterator<Item = (u32, Role, &Image)> {
         (1..).zip(&self.roles).map(|(vm, &role)| match role {
             Role::Producer => (vm, role, &self.producer),
@@ -54,7 +54,7 @@ impl Cast {
         })
     }
 
-    /// The guests, for an event.
+    /// Returns the guests for an event.
     pub fn guests(&self) -> Vec<Guest<'_>> {
         self.vms()
             .map(|(vm, role, image)| Guest {
@@ -66,7 +66,7 @@ impl Cast {
             .collect()
     }
 
-    /// Makes the VMs.
+    /// Creates the VMs.
     ///
     /// # Errors
     ///
@@ -77,7 +77,7 @@ impl Cast {
             .collect()
     }
 
-    /// Resets the VMs, for another run.
+    /// Resets the VMs for another run.
     ///
     /// # Errors
     ///

@@ -11,7 +11,7 @@ use guest_abi::{
     ring::{Capacity, MAX_CAPACITY},
 };
 
-use super::Trial;
+use super::trial::Trial;
 use crate::{runlog::ring_check::Orders, vmm::random::SplitMix64};
 
 /// The longest schedule that is made at random.

@@ -2,7 +2,7 @@
 
 use guest_abi::{mailbox::Quota, ring::Capacity, transition::Role};
 
-use super::{Trial, search::schedule_number};
+use super::{search::schedule_number, trial::Trial};
 use crate::runlog::ring_check::Orders;
 
 /// The largest number of schedules that are tried to show that none is shorter.

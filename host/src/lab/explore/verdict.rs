@@ -1,14 +1,19 @@
-//! What the explorer has to say: for people, or one JSON object.
+//! The verdict of the explorer, as text or as one JSON object.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::Path};
+use std::{collections::BTreeMap, fmt::Write as _, path::Path, time::Duration};
 
 use guest_abi::mailbox::Quota;
 use serde::Serialize;
 
-use super::{Found, Moved, Plan, Searched, Shrunk, Spent, Trial};
+use super::{
+    config::ExploreConfig,
+    outcome::{Failure, Moved, Searched},
+    shrink::Shrunk,
+    trial::{Cost, Trial},
+};
 use crate::runlog::json;
 use crate::{
-    lab::{error::Error, exchange::Cast, guest_end::GuestEnd, session::crash_event},
+    lab::{error::Error, events::crash_event, exchange::Vms, guest_end::GuestEnd},
     output::{self, Form},
     runlog::{
         command_line::CommandLine,
@@ -16,12 +21,12 @@ use crate::{
     },
 };
 
-/// Says what is going to be explored; a program is told with the verdict.
-pub(super) fn announce(plan: &Plan, cast: &Cast, runs: u64, ordered: u64) -> Result<(), Error> {
-    if plan.form == Form::JsonLines || plan.quiet {
+/// Prints what will be searched, as text only. In JSON the verdict has it.
+pub(super) fn report_search(config: &ExploreConfig, vms: &Vms, runs: u64, ordered: u64) -> Result<(), Error> {
+    if config.form == Form::JsonLines || config.quiet {
         return Ok(());
     }
-    let (smallest, largest) = plan.capacities.items();
+    let (smallest, largest) = config.capacities.items();
     let capacities = match smallest == largest {
         true => format!("capacity {smallest}"),
         false => format!("capacities {smallest} to {largest}"),
@@ -32,12 +37,12 @@ pub(super) fn announce(plan: &Plan, cast: &Cast, runs: u64, ordered: u64) -> Res
     };
     output::line(&format!(
         "explore prodcons: {capacities}, every schedule of up to {} turns ({runs} runs){ordered}, then {}; seed {} (guest ABI {})",
-        plan.depth,
-        random_part(plan),
-        plan.seed,
+        config.depth,
+        random_part(config),
+        config.seed,
         guest_abi::VERSION
     ))?;
-    for Guest { vm, name, role, sha256 } in cast.guests() {
+    for Guest { vm, name, role, sha256 } in vms.guests() {
         let role = role.map_or("", guest_abi::transition::Role::name);
         output::line(&format!(
             "  VM {vm}  {}, {role}, sha256 {}",
@@ -48,34 +53,36 @@ pub(super) fn announce(plan: &Plan, cast: &Cast, runs: u64, ordered: u64) -> Res
     Ok(())
 }
 
-fn random_part(plan: &Plan) -> String {
-    let runs = plan.runs.map(|runs| format!("{runs} random ones"));
-    let time = plan.time.map(|time| format!("random ones for {} s", time.as_secs_f64()));
+fn random_part(config: &ExploreConfig) -> String {
+    let runs = config.runs.map(|runs| format!("{runs} random ones"));
+    let time = config.time.map(|time| format!("random ones for {} s", time.as_secs_f64()));
     [runs, time].into_iter().flatten().collect::<Vec<_>>().join(", or ")
 }
 
-/// What came of it all.
+/// The result of a search.
 pub(super) struct Verdict<'a> {
-    pub(super) plan: &'a Plan,
-    pub(super) cast: &'a Cast,
+    pub(super) config: &'a ExploreConfig,
+    pub(super) vms: &'a Vms,
     pub(super) searched: Searched,
-    pub(super) spent: Spent,
+    pub(super) cost: Cost,
+    /// The time that the search took.
+    pub(super) time: Duration,
     pub(super) moved: Moved,
-    pub(super) found: Option<&'a Found>,
+    pub(super) found: Option<&'a Failure>,
 }
 
 impl Verdict<'_> {
-    /// Writes it to standard output.
+    /// Writes the verdict to standard output.
     pub(super) fn print(&self) -> Result<(), Error> {
-        match self.plan.form {
+        match self.config.form {
             Form::Text => output::line(self.text().trim_end()),
             Form::JsonLines => output::line(&json::text(&self.json())),
         }
     }
 
-    /// For example `10240 runs with 51200 turns in 9.8 s: 1045 runs a second`.
+    /// Returns the text, with a last line such as `10240 runs with 51200 turns in 9.8 s: 1045 runs a second`.
     fn text(&self) -> String {
-        let Spent { effort, time } = self.spent;
+        let Self { cost, time, .. } = self;
         let mut text = match self.found {
             None => self.searched_text(),
             Some(found) => self.found_text(found),
@@ -84,8 +91,8 @@ impl Verdict<'_> {
         writeln!(
             text,
             "{} runs with {} turns in {:.1} s: {:.0} runs a second",
-            effort.runs,
-            effort.turns,
+            cost.runs,
+            cost.turns,
             time.as_secs_f64(),
             self.runs_per_second()
         )
@@ -93,7 +100,7 @@ impl Verdict<'_> {
         text
     }
 
-    /// For example `VM 1 8120 items, VM 2 7900 items`.
+    /// Returns text such as `VM 1 8120 items, VM 2 7900 items`.
     fn moved_text(&self) -> String {
         let vms = self.moved.items.iter().map(|(vm, items)| {
             let s = if *items == 1 { "" } else { "s" };
@@ -102,7 +109,7 @@ impl Verdict<'_> {
         vms.collect::<Vec<_>>().join(", ")
     }
 
-    /// What was tried without a failure. Findings follow as the error.
+    /// Returns the text of a search without a failure. Findings follow as the error.
     fn searched_text(&self) -> String {
         let Searched { short, ordered, random, .. } = self.searched;
         let outcome = match self.moved.findings.is_empty() {
@@ -118,8 +125,8 @@ impl Verdict<'_> {
         )
     }
 
-    fn found_text(&self, found: &Found) -> String {
-        let Found { first, after, shrunk, gave_up, in_runs, repeats, recorded, .. } = found;
+    fn found_text(&self, found: &Failure) -> String {
+        let Failure { first, after, shrunk, gave_up, in_runs, repeats, recorded, .. } = found;
         let first = format!("found in run {after}: {}\n", shown(first));
         if !repeats {
             return first + "the same run again goes well, so that it cannot be shrunk\n";
@@ -129,7 +136,7 @@ impl Verdict<'_> {
             (false, true) => "no shorter schedule fails with this capacity and seed",
             (false, false) => "no turn can be left out",
         };
-        let recording = output::visible_line(&shown_path(&self.plan.recording));
+        let recording = output::visible_line(&shown_path(&self.config.recording));
         let recording = if *recorded { recording } else { format!("{recording} could not be written") };
         format!(
             "{first}shrunk in {in_runs} more: {}; {shortest}\nthis repeats it:\n  {}\nrecording: {recording}\n",
@@ -139,18 +146,18 @@ impl Verdict<'_> {
     }
 
     fn runs_per_second(&self) -> f64 {
-        let Spent { effort, time } = self.spent;
+        let Self { cost, time, .. } = self;
         #[expect(clippy::cast_precision_loss, reason = "it is a rate for people")]
-        let runs = effort.runs as f64;
+        let runs = cost.runs as f64;
         runs / time.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 
-    /// The command that shows a failure.
-    fn command(&self, Found { shrunk: Shrunk { trial, .. }, error, .. }: &Found) -> String {
-        let exchange = super::exchange(self.plan, trial);
+    /// Returns the command that shows a failure.
+    fn command(&self, Failure { shrunk: Shrunk { trial, .. }, error, .. }: &Failure) -> String {
+        let exchange = self.config.exchange(trial);
         let timeout = || exchange.limits.timeout.as_secs_f64();
         CommandLine::run(["prodcons".to_owned()])
-            .words(&self.plan.options)
+            .words(&self.config.options)
             .maybe("--produce", fixed(trial.orders.produce))
             .maybe("--consume", fixed(trial.orders.consume))
             .option("--capacity", trial.capacity.items())
@@ -162,7 +169,7 @@ impl Verdict<'_> {
     }
 
     fn json(&self) -> Json<'_> {
-        let (smallest, largest) = self.plan.capacities.items();
+        let (smallest, largest) = self.config.capacities.items();
         Json {
             event: "verdict",
             experiment: "prodcons",
@@ -172,17 +179,17 @@ impl Verdict<'_> {
                 (None, _) => "finding",
             },
             abi: guest_abi::VERSION.to_string(),
-            seed: self.plan.seed,
-            depth: self.plan.depth,
+            seed: self.config.seed,
+            depth: self.config.depth,
             capacities: [smallest, largest],
-            guests: self.cast.guests(),
+            guests: self.vms.guests(),
             searched: self.searched,
-            runs: self.spent.effort.runs,
-            turns: self.spent.effort.turns,
+            runs: self.cost.runs,
+            turns: self.cost.turns,
             moved: &self.moved.items,
             findings: if self.found.is_some() { &[] } else { &self.moved.findings },
-            seconds: self.spent.time.as_secs_f64(),
-            guest_seconds: self.spent.effort.guest.as_secs_f64(),
+            seconds: self.time.as_secs_f64(),
+            guest_seconds: self.cost.guest.as_secs_f64(),
             runs_per_second: self.runs_per_second(),
             failure: self.found.map(|found| JsonFailure {
                 trial: JsonTrial::from(&found.shrunk.trial),
@@ -192,13 +199,13 @@ impl Verdict<'_> {
                 repeatable: found.repeats,
                 crash: crash_event(&found.error),
                 command: self.command(found),
-                recording: found.recorded.then(|| self.plan.recording.display().to_string()),
+                recording: found.recorded.then(|| self.config.recording.display().to_string()),
             }),
         }
     }
 }
 
-/// The number of items of a fixed quota.
+/// Returns the number of items of a fixed quota.
 fn fixed(quota: Quota) -> Option<u32> {
     match quota {
         Quota::Random => None,
@@ -206,14 +213,14 @@ fn fixed(quota: Quota) -> Option<u32> {
     }
 }
 
-/// A path as one would type it here.
+/// Returns a path relative to the current folder, if it is in it.
 fn shown_path(path: &Path) -> String {
     let here = std::env::current_dir().ok();
     let short = here.and_then(|here| path.strip_prefix(here).ok());
     short.unwrap_or(path).display().to_string()
 }
 
-/// For example `capacity 6, seed 12, schedule 1121`.
+/// Returns text such as `capacity 6, seed 12, schedule 1121`.
 fn shown(trial: &Trial) -> String {
     let schedule = match trial.turns.is_empty() {
         true => "before the first turn".into(),
@@ -241,11 +248,11 @@ struct Json<'a> {
     searched: Searched,
     runs: u64,
     turns: u64,
-    /// The items that each VM moved in all runs.
+    /// The number of items that each VM moved in all runs.
     moved: &'a BTreeMap<u32, u64>,
     findings: &'a [Finding],
     seconds: f64,
-    /// Of these, those in guests: inside of `KVM_RUN`.
+    /// The part of it in guests: inside `KVM_RUN`.
     guest_seconds: f64,
     runs_per_second: f64,
     failure: Option<JsonFailure<'a>>,
@@ -268,9 +275,9 @@ struct JsonFailure<'a> {
 struct JsonTrial {
     capacity: u32,
     seed: u64,
-    /// The number of items that producers were told to add in each turn; null is any number.
+    /// The number of items that producers must add in each turn; null is any number.
     produce: Option<u32>,
-    /// The number of items that consumers were told to take in each turn; null is any number.
+    /// The number of items that consumers must take in each turn; null is any number.
     consume: Option<u32>,
     schedule: String,
 }

@@ -1,10 +1,11 @@
 //! One test, in a VM of its own.
 
-use super::Plan;
+use super::config::TestConfig;
 use crate::{
     kvm::{System, VcpuError},
     lab::{error::Error, guest_end::GuestEnd, session::Session},
-    output::{Capture, visible, visible_line},
+    output::{complain, visible, visible_line},
+    views::transcript::Transcript,
     vmm::{
         boot::Parameters,
         hypercall::Stop,
@@ -32,13 +33,13 @@ pub(super) enum Verdict {
 /// It is not the test that failed.
 pub(super) fn run(
     system: &System,
-    plan: &Plan,
+    config: &TestConfig,
     session: &Session<'_>,
     image: &Image,
     test: &Test,
 ) -> Result<Verdict, Error> {
     let arguments = [test.name.clone()];
-    let parameters = Parameters { vm: 1, seed: plan.seed, memory: plan.memory, arguments: &arguments };
+    let parameters = Parameters { vm: 1, seed: config.seed, memory: config.memory, arguments: &arguments };
     let machine = match Machine::new(system, image, parameters, Secrets::Unspoken) {
         // The name is the image's, and longer than a guest can be told.
         Err(VcpuError::Memory(error @ MemoryError::Arguments { .. })) => {
@@ -48,13 +49,16 @@ pub(super) fn run(
         }
         machine => machine?,
     };
-    let mut capture = Capture::default();
-    let session = session.once_more(&mut capture);
+    let mut transcript = Transcript::new(Vec::new(), false, false, complain);
+    let session = session.once_more(&mut transcript);
     let outcome = run_to_end(&session, machine);
     drop(session);
     match complaint(outcome, test.should_panic.as_deref())? {
         None => Ok(Verdict::Passed),
-        Some(complaint) => Ok(Verdict::Failed(capture.into_text() + &complaint)),
+        Some(complaint) => {
+            let text = String::from_utf8_lossy(&transcript.into_writer()).into_owned();
+            Ok(Verdict::Failed(text + &complaint))
+        }
     }
 }
 

@@ -2,11 +2,13 @@
 //! the form that cargo's users know.
 
 mod case;
+mod config;
 mod report;
 mod select;
 
 use std::{path::PathBuf, time::Instant};
 
+pub use config::TestConfig;
 pub use select::Selection;
 
 use case::Verdict;
@@ -15,7 +17,7 @@ use select::Case;
 
 use crate::{
     kvm::{System, VcpuError, module_name},
-    lab::{error::Error, limits::Limits, needs::Needs, open, session::Session},
+    lab::{error::Error, needs::Needs, open, session::Session},
     output::Silence,
     process::jail::Jail,
     vmm::{
@@ -24,29 +26,14 @@ use crate::{
     },
 };
 
-/// What to run.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// The images with the tests.
-    pub images: Vec<PathBuf>,
-    /// Which of their tests.
-    pub selection: Selection,
-    /// The memory of each VM in bytes.
-    pub memory: u32,
-    /// The seed of all chance.
-    pub seed: u64,
-    /// What each test may take.
-    pub limits: Limits,
-}
-
 /// Prints the names of the tests.
 ///
 /// # Errors
 ///
 /// An image cannot be used.
-pub fn list(plan: &Plan) -> Result<(), Error> {
-    let images = open(plan)?;
-    report::list(&select::cases(&images, &plan.selection).0)
+pub fn list(config: &TestConfig) -> Result<(), Error> {
+    let images = open(config)?;
+    report::list(&select::cases(&images, &config.selection).0)
 }
 
 /// Runs the tests, and reports each.
@@ -54,32 +41,32 @@ pub fn list(plan: &Plan) -> Result<(), Error> {
 /// # Errors
 ///
 /// A test failed; or an image or the machine cannot be used.
-pub fn run(system: &System, jail: &Jail, plan: &Plan) -> Result<(), Error> {
+pub fn run(system: &System, jail: &Jail, config: &TestConfig) -> Result<(), Error> {
     let started = Instant::now();
     // Reads how much memory this machine has, too, which the jail would not let the tests' VMs do.
-    check_size(plan.memory.into()).map_err(VcpuError::from)?;
-    let images = open(plan)?;
-    let missing = missing_modes(system, plan, &images)?;
-    let (cases, filtered_out) = select::cases(&images, &plan.selection);
+    check_size(config.memory.into()).map_err(VcpuError::from)?;
+    let images = open(config)?;
+    let missing = missing_modes(system, config, &images)?;
+    let (cases, filtered_out) = select::cases(&images, &config.selection);
     let mut silence = Silence;
     // Each test has a new VM, as the explorer's trials have where they must.
     let needs = Needs { explores: true, ..Needs::default() };
-    let session = Session::start(&plan.limits, jail, needs, &mut silence)?;
+    let session = Session::start(&config.limits, jail, needs, &mut silence)?;
     session.confine()?;
     let mut report = Report::begin(cases.len(), filtered_out)?;
     for case in &cases {
         report.begin_case(case)?;
-        let verdict = match (&missing[case.image], case.ignored(&plan.selection)) {
+        let verdict = match (&missing[case.image], case.ignored(&config.selection)) {
             (Some(why), _) => Verdict::Ignored(why.clone()),
             (None, Some(why)) => Verdict::Ignored(why.into()),
-            (None, None) => case::run(system, plan, &session, &images[case.image], case.test)?,
+            (None, None) => case::run(system, config, &session, &images[case.image], case.test)?,
         };
         report.end_case(case, verdict)?;
     }
     report.end(started.elapsed())
 }
 
-fn open(plan: &Plan) -> Result<Vec<Image>, Error> {
+fn open(config: &TestConfig) -> Result<Vec<Image>, Error> {
     let open = |path: &PathBuf| {
         let image = Image::open(path, Request::default())?;
         match image.tests() {
@@ -90,14 +77,18 @@ fn open(plan: &Plan) -> Result<Vec<Image>, Error> {
             _ => Ok(image),
         }
     };
-    plan.images.iter().map(open).collect()
+    config.images.iter().map(open).collect()
 }
 
 /// For each image, why its tests cannot be run here, if its mode is missing.
-fn missing_modes(system: &System, plan: &Plan, images: &[Image]) -> Result<Vec<Option<String>>, Error> {
+fn missing_modes(
+    system: &System,
+    config: &TestConfig,
+    images: &[Image],
+) -> Result<Vec<Option<String>>, Error> {
     let mut missing = Vec::new();
     for image in images {
-        missing.push(match open::open(system, image.path(), Request::default(), plan.memory) {
+        missing.push(match open::open(system, image.path(), Request::default(), config.memory) {
             Ok(_) => None,
             Err(Error::ModeMissing { mode, .. }) => {
                 let module = module_name().unwrap_or_else(|| "KVM".into());

@@ -8,7 +8,7 @@ use super::{
     number::{float, grouped, short, thousands},
     summary::side,
 };
-use crate::runlog::story::{Deed, Story};
+use guestlab_runlog::story::{Deed, Story};
 
 /// The most numbers of items that are all named below the axis.
 const MOST_LABELS: usize = 17;

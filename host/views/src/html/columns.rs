@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 
 use super::number::{counted, float, grouped};
-use crate::runlog::story::Story;
+use guestlab_runlog::story::Story;
 
 /// The most turns that have a column each.
 const MOST_EXACT: usize = 2000;

@@ -6,12 +6,10 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::number::{grouped, list};
-use crate::{
-    output::visible_line,
-    runlog::{
-        ring_check::States,
-        story::{Crash, Story},
-    },
+use guestlab_runlog::{
+    ring_check::States,
+    story::{Crash, Story},
+    text::visible_line,
 };
 
 /// What a crash's line tells beyond its message. What is missing was not known.

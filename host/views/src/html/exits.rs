@@ -9,9 +9,9 @@ use super::{
     figure::{Shape, drawing, key},
     number::{grouped, time},
 };
-use crate::{
-    output::visible_line,
-    runlog::story::{ExitCounts, StatsRow, Story, VmStats},
+use guestlab_runlog::{
+    story::{ExitCounts, StatsRow, Story, VmStats},
+    text::visible_line,
 };
 
 /// The most kinds of exits of a VM that are told apart: a guest can cause as many as there are ports.

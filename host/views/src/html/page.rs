@@ -5,9 +5,9 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
 use super::{choices, columns::Columns, crash, exits, ring, summary, transcript, turns};
-use crate::{
-    output::{visible, visible_line},
-    runlog::story::Story,
+use guestlab_runlog::{
+    story::Story,
+    text::{visible, visible_line},
 };
 
 /// What the page looks like.

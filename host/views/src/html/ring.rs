@@ -7,7 +7,7 @@ use guest_abi::ring::Pointers;
 use maud::{Markup, html};
 
 use super::number::{counted, short};
-use crate::runlog::story::Story;
+use guestlab_runlog::story::Story;
 
 /// How far from the centre the slots are, and how broad.
 const SLOTS: f64 = 78.0;

@@ -4,13 +4,11 @@ use guest_abi::transition::Role;
 use maud::{Markup, html};
 
 use super::number::{counted, grouped};
-use crate::{
-    lab::error::Status,
-    output::visible_line,
-    runlog::{
-        event::Audit,
-        story::{Counts, Guest, Run, Story},
-    },
+use guestlab_runlog::{
+    event::Audit,
+    status::Status,
+    story::{Counts, Guest, Run, Story},
+    text::visible_line,
 };
 
 /// The class of a role's colour; the form differs, too, wherever it is used.

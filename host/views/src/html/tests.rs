@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 
 use super::*;
+use guestlab_runlog::story::Story;
 
 /// What a hostile guest calls itself and prints.
 const HOSTILE: &str = "</script></style><img src=x onerror=alert(1)>\"'&\u{1b}[2J\u{0}\u{202e}";

@@ -8,9 +8,9 @@ use super::{
     number::{counted, grouped, list},
     summary::side,
 };
-use crate::{
-    output::LineEnds,
-    runlog::story::{Deed, Output, Run, Story},
+use guestlab_runlog::{
+    story::{Deed, Output, Run, Story},
+    text::LineEnds,
 };
 
 /// The size of all lines, in bytes, beyond which the middle is left out.

@@ -10,9 +10,9 @@ use super::{
     number::{counted, float, grouped, list, short},
     summary::side,
 };
-use crate::{
-    output::visible_line,
-    runlog::story::{Deed, Run, Story, Turn},
+use guestlab_runlog::{
+    story::{Deed, Run, Story, Turn},
+    text::visible_line,
 };
 
 /// The height of a lane.

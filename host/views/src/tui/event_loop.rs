@@ -9,37 +9,34 @@ use std::{
     time::{Duration, Instant},
 };
 
+use guestlab_runlog::story::Story;
+
 use super::{
-    Key,
-    draw::{Origin, Scene},
+    draw::scene::{Origin, Scene},
+    keys::Key,
     state::{View, Wish},
-    terminal::{Input, Screen},
-};
-use crate::{
-    process::{
-        signals::Signal,
-        watchdog::{Expiry, Watchdog},
-    },
-    runlog::story::Story,
+    terminal::{Input, Process, Screen},
 };
 
 /// How often the terminal is drawn at most: 30 times a second.
 const FRAME: Duration = Duration::from_millis(33);
 
 /// A story that may go on while it is shown.
-pub(super) struct Stage<'a> {
+pub struct Stage<'a> {
     /// The story.
-    pub(super) story: &'a Mutex<Story>,
+    pub story: &'a Mutex<Story>,
     /// Whether there will be no more of it; `None` for a file's.
-    pub(super) is_over: Option<&'a AtomicBool>,
+    pub is_over: Option<&'a AtomicBool>,
 }
 
 impl Stage<'_> {
-    pub(super) fn story(&self) -> MutexGuard<'_, Story> {
+    /// The story, locked.
+    pub fn story(&self) -> MutexGuard<'_, Story> {
         self.story.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn origin(&self) -> Origin {
+    /// Where the story comes from.
+    pub fn origin(&self) -> Origin {
         match self.is_over {
             None => Origin::File,
             Some(is_over) if is_over.load(Ordering::Acquire) => Origin::Over,
@@ -50,13 +47,13 @@ impl Stage<'_> {
 
 /// Why a view was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Closed {
+pub enum Closed {
     /// With a key.
     Quit,
     /// With Ctrl-C.
     Interrupt,
     /// By a signal.
-    Signal(Signal),
+    Signal,
     /// The terminal has gone.
     Gone,
 }
@@ -76,25 +73,23 @@ fn shown(origin: Origin, story: &Story) -> Shown {
     )
 }
 
-/// Shows a story until the view is closed. A signal closes it: the thread is under watch, as those of runs are.
+/// Shows a story until the view is closed. A signal closes it.
 ///
 /// # Errors
 ///
 /// The terminal cannot be had, or cannot be written to.
-pub(super) fn show(stage: &Stage<'_>, view: View) -> io::Result<Closed> {
-    let watchdog = Watchdog::start(Duration::MAX)?;
-    let registration = watchdog.watch_this_thread(None);
-    let mut screen = Screen::open()?;
+pub fn show(stage: &Stage<'_>, view: View, process: &Process<'_>) -> io::Result<Closed> {
+    let mut screen = Screen::open(process)?;
     let mut show = Show { stage, view, last: Instant::now(), shown: None };
     loop {
-        if let Some(Expiry::Interrupted(signal)) = registration.expiry() {
-            return Ok(Closed::Signal(signal));
+        if (process.is_interrupted)() {
+            return Ok(Closed::Signal);
         }
         match show.frame(&mut screen) {
             Ok(None) => {}
             Ok(Some(closed)) => return Ok(closed),
             // Looked at next is whether a signal gave up the writing.
-            Err(_) if registration.expiry().is_some() => {}
+            Err(_) if (process.is_interrupted)() => {}
             Err(error) if error.raw_os_error() == Some(libc::EIO) => return Ok(Closed::Gone),
             Err(error) => return Err(error),
         }

@@ -1,6 +1,6 @@
 //! An item's way, from the turn in which it was made to the one in which it was taken.
 
-use crate::runlog::story::{Item, Story};
+use guestlab_runlog::story::{Item, Story};
 
 /// An item that is followed, and the end of its way that is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

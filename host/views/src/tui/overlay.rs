@@ -5,14 +5,18 @@ use std::collections::BTreeMap;
 use ratatui::text::{Line, Span};
 use serde_json::Value;
 
-use super::{
-    draw::{
-        LEAST,
-        theme::{BAD, FAINT, STRONG, clean},
-    },
-    state::Page,
-};
-use crate::runlog::story::{Crash, Story};
+use guestlab_runlog::story::{Crash, Story};
+
+use super::theme::{BAD, FAINT, LEAST, STRONG, clean};
+
+/// What can lie above the view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// The keys.
+    Help,
+    /// The report of a crash.
+    Report,
+}
 
 /// The keys, and what they do.
 const KEYS: [(&str, &str); 17] = [

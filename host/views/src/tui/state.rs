@@ -3,8 +3,13 @@
 
 use std::time::Duration;
 
-use super::{Key, Way, overlay};
-use crate::runlog::story::Story;
+use guestlab_runlog::story::Story;
+
+use super::{
+    follow_item::Way,
+    keys::Key,
+    overlay::{self, Page},
+};
 
 /// The speeds at which a story is played, in steps a second.
 const SPEEDS: [u32; 11] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
@@ -60,15 +65,6 @@ pub struct Overlay {
     pub page: Page,
     /// How many lines it is scrolled down.
     pub scroll: u16,
-}
-
-/// What can lie above the view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Page {
-    /// The keys.
-    Help,
-    /// The report of a crash.
-    Report,
 }
 
 /// What comes of a key.

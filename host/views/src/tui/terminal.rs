@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufWriter, IsTerminal, Read},
+    io::{self, BufWriter, IsTerminal, Read, Write},
     os::fd::{AsFd, AsRawFd},
     panic,
     sync::{Mutex, MutexGuard, PoisonError, TryLockError},
@@ -20,8 +20,11 @@ use ratatui::{
     layout::{Position, Rect, Size},
 };
 
-use super::{Key, draw::Scene, keys::Decoder, signals};
-use crate::{output::Patient, process::signals as process_signals};
+use super::{
+    draw::scene::Scene,
+    keys::{Decoder, Key},
+    signals,
+};
 
 /// The largest area that is drawn. What a terminal says of its size may be anything, and each cell takes memory.
 const MOST: Size = Size::new(500, 300);
@@ -30,14 +33,28 @@ const MOST: Size = Size::new(500, 300);
 /// not be read.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Whether the process has its terminal. It is locked while something is written there.
-static TAKEN: Mutex<bool> = Mutex::new(false);
+/// The writer of the terminal, while the process has its terminal. It is locked while something is written there.
+static TAKEN: Mutex<Option<MakeWriter>> = Mutex::new(None);
+
+/// Makes the writer to a terminal.
+type MakeWriter = fn(File) -> Box<dyn Write + Send>;
+
+/// The parts of the process that a view in the terminal needs.
+#[derive(Clone, Copy)]
+pub struct Process<'a> {
+    /// Returns true once a signal has asked the process to end.
+    pub is_interrupted: &'a dyn Fn() -> bool,
+    /// Takes a function that is called before the process ends by such a signal.
+    pub before_death: fn(fn()),
+    /// Makes a writer that gives up if the terminal takes nothing and the process is to end.
+    pub writer: fn(File) -> Box<dyn Write + Send>,
+}
 
 /// The terminal. Dropping it gives it back; so do a panic and [`signals::die`].
 pub(super) struct Screen {
     /// ratatui's `Terminal` would do, but when it is dropped it complains on standard error, which may be the
     /// terminal that does not take anything.
-    backend: CrosstermBackend<BufWriter<Patient<File>>>,
+    backend: CrosstermBackend<BufWriter<Box<dyn Write + Send>>>,
     /// What is on it; `None` if that is not known.
     shown: Option<Buffer>,
     /// What is to be on it.
@@ -61,16 +78,16 @@ impl Screen {
     /// # Errors
     ///
     /// It cannot be taken.
-    pub(super) fn open() -> io::Result<Self> {
+    pub(super) fn open(process: &Process<'_>) -> io::Result<Self> {
         let input = match io::stdin().is_terminal() {
             true => File::from(io::stdin().as_fd().try_clone_to_owned()?),
             false => File::open("/dev/tty")?,
         };
         let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-        let mut backend = CrosstermBackend::new(BufWriter::new(Patient::new(output)));
-        process_signals::before_death(give_back);
+        let mut backend = CrosstermBackend::new(BufWriter::new((process.writer)(output)));
+        (process.before_death)(give_back);
         let mut taken = lock();
-        *taken = true;
+        *taken = Some(process.writer);
         let outcome = signals::taking(&input, || {
             enable_raw_mode().and_then(|()| execute!(backend, EnterAlternateScreen, cursor::Hide))
         });
@@ -106,7 +123,7 @@ impl Screen {
     /// The terminal cannot be written to, or was given back meanwhile.
     pub(super) fn put(&mut self) -> io::Result<()> {
         let taken = lock();
-        if !*taken {
+        if taken.is_none() {
             return Err(io::Error::other("the terminal was given back"));
         }
         let known = self.shown.take().filter(|shown| shown.area == self.next.area && !signals::has_resumed());
@@ -162,7 +179,7 @@ impl Drop for Screen {
     }
 }
 
-fn lock() -> MutexGuard<'static, bool> {
+fn lock() -> MutexGuard<'static, Option<MakeWriter>> {
     TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -177,21 +194,20 @@ fn give_back() {
             Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(1)),
         }
     };
-    if taken.as_deref() == Some(&false) {
+    if taken.as_deref().is_some_and(Option::is_none) {
         return;
     }
     signals::given_back();
     // Where the terminal has gone or does not take anything, there is nobody to be told.
     let _ = disable_raw_mode();
     // Whoever still writes does so because nobody reads.
-    if let Some(mut taken) = taken {
-        *taken = false;
-        let _ = leave();
+    if let Some(writer) = taken.and_then(|mut taken| taken.take()) {
+        let _ = leave(writer);
     }
 }
 
 /// Leaves the other screen, if the terminal takes anything.
-fn leave() -> io::Result<()> {
+fn leave(writer: MakeWriter) -> io::Result<()> {
     // Past io::Stdout, whose buffer retries a write that is interrupted for ever.
     let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let begin = Instant::now();
@@ -201,7 +217,7 @@ fn leave() -> io::Result<()> {
             return Err(io::ErrorKind::TimedOut.into());
         }
     }
-    let mut output = Patient::new(output);
+    let mut output = writer(output);
     execute!(output, LeaveAlternateScreen, cursor::Show)
 }
 

@@ -1,6 +1,6 @@
 //! Stories for tests, told as runs tell them.
 
-use crate::runlog::story::Story;
+use guestlab_runlog::story::Story;
 
 const RUN: &str = r#"{"event":"run","experiment":"prodcons","abi":"1.0","seed":7,"capacity":6,"schedule":"string:121","turns":3,"guests":[{"vm":1,"name":"p","role":"producer","sha256":"aa"},{"vm":2,"name":"c","role":"consumer","sha256":"bb"}]}"#;
 const FIRST: &str = r#"{"event":"turn","turn":1,"vm":1,"role":"producer","items":[41,7,93,5],"prod_p":4,"cons_p":0,"count":4,"exits":1}"#;

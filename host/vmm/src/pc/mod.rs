@@ -16,7 +16,7 @@ mod tests;
 mod vga;
 
 pub use device::{Device, MemoryDevice, device_at, device_in_memory_at};
-pub use screen::{Base, Screen, text as screen_text};
+pub use screen::{Base, Screen};
 
 use cmos::Cmos;
 use device::Part;

@@ -1,6 +1,6 @@
 //! The text screen: 80 columns and 25 rows of cells in memory, a character and its colours each.
 
-use std::{collections::BTreeSet, iter};
+use std::collections::BTreeSet;
 
 use guest_abi::layout::PAGE_SIZE;
 
@@ -40,15 +40,6 @@ pub struct Screen {
     /// Its rows, up to the last that shows something, without the blanks at their ends. A character is what
     /// the card's own font shows (code page 437); none is a control character.
     pub lines: Vec<String>,
-}
-
-/// The rows of a screen as text: each is marked, so that it looks like nothing else.
-pub fn text(lines: &[String]) -> String {
-    let rows = lines.iter().map(|line| match line.as_str() {
-        "" => "|\n".to_owned(),
-        line => format!("| {line}\n"),
-    });
-    iter::once("screen:\n".to_owned()).chain(rows).collect()
 }
 
 impl Screen {

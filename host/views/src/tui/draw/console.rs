@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
 
-use super::{
-    Scene,
+use guestlab_runlog::{story::Output, text::LineEnds};
+
+use crate::tui::{
+    draw::scene::Scene,
     theme::{self, FAINT, clean},
 };
-use crate::{output::LineEnds, runlog::story::Output};
 
 /// Draws it into the inside of its frame.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>) {

@@ -7,10 +7,11 @@ use ratatui::{
     widgets::{Paragraph, Widget, Wrap},
 };
 
-use super::{Scene, theme};
-use crate::{
-    runlog::story::{Deed, Turn},
-    views::tui::draw::theme::STRONG,
+use guestlab_runlog::story::{Deed, Turn};
+
+use crate::tui::{
+    draw::scene::Scene,
+    theme::{self, STRONG},
 };
 
 /// The most words that are drawn: more than a screen of them has.

@@ -1,87 +1,39 @@
 //! The view, drawn: a story and what is shown of it, as characters in a buffer.
 
 mod console;
+mod frame;
 mod mailbox;
 mod oval;
 mod ring;
+pub(super) mod scene;
 #[cfg(test)]
 mod tests;
-pub(super) mod theme;
 mod timeline;
 mod turn;
 mod vms;
 
 use ratatui::{
     buffer::Buffer,
-    layout::{Constraint, Layout, Rect, Size},
-    style::{Color, Style},
+    layout::{Constraint, Layout, Rect},
+    style::Style,
     text::{Line, Span},
-    widgets::{Block, BorderType, Clear, Paragraph, Widget},
+    widgets::{Clear, Paragraph, Widget},
 };
+
+use guestlab_runlog::story::Story;
 
 use super::{
-    overlay,
-    state::{Overlay, Page, Prompt, Question, View},
+    overlay::{self, Page},
+    state::{Overlay, Prompt, Question},
+    theme::{BAD, FAINT, GOOD, HERE, LEAST, STRONG, clean},
 };
-use crate::runlog::story::{ExitCounts, Story, Turn};
-use theme::{BAD, FAINT, GOOD, HERE, STRONG, clean};
-
-/// The smallest terminal in which everything has its place.
-pub(super) const LEAST: Size = Size::new(80, 24);
+use frame::{block, within};
+use scene::{Origin, Scene};
 
 /// The largest part of a terminal that is drawn into.
 const MOST: Rect = Rect::new(0, 0, 1000, 1000);
 
-/// How the story that is shown comes about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// It was read from a file.
-    File,
-    /// Its run goes on.
-    Running,
-    /// Its run is over.
-    Over,
-}
-
-/// What is drawn.
-#[derive(Clone, Copy)]
-pub struct Scene<'a> {
-    /// The story.
-    pub story: &'a Story,
-    /// What is shown of it.
-    pub view: &'a View,
-    /// How it comes about.
-    pub origin: Origin,
-}
-
-impl<'a> Scene<'a> {
-    /// The number of turns that are over at the step; a crash is no turn.
-    fn turn(&self) -> usize {
-        self.view.step().min(self.story.turns().len())
-    }
-
-    /// The turn that is the step.
-    fn this_turn(&self) -> Option<&'a Turn> {
-        let turn = self.turn().checked_sub(1)?;
-        self.story.turns().get(turn).filter(|_| self.story.crash_at(self.view.step()).is_none())
-    }
-
-    /// The VM whose step it is.
-    fn actor(&self) -> Option<u32> {
-        let crash = self.story.crash_at(self.view.step()).map(|crash| crash.vm);
-        crash.or(self.this_turn().map(|turn| turn.vm))
-    }
-
-    /// Whether it is the last step that there is.
-    fn is_at_end(&self) -> bool {
-        self.view.step() >= self.story.steps()
-    }
-
-    /// All exits of a VM, its boot's included: they are known at the end.
-    fn exits(&self, vm: u32) -> Option<&'a ExitCounts> {
-        self.story.exits().get(&vm).filter(|_| self.is_at_end())
-    }
-
+impl Scene<'_> {
     /// Draws it all.
     pub fn draw(&self, buffer: &mut Buffer) {
         let area = buffer.area.intersection(MOST);
@@ -248,18 +200,6 @@ fn too_small(buffer: &mut Buffer, area: Rect) {
     for (row, line) in (area.y..area.bottom()).zip(lines) {
         buffer.set_stringn(area.x, row, line, area.width as usize, Style::new());
     }
-}
-
-fn block(title: &str) -> Block<'_> {
-    let title = Span::styled(title, STRONG.fg(Color::Reset));
-    Block::bordered().border_type(BorderType::Rounded).border_style(FAINT).title(title)
-}
-
-/// Draws a frame, and what is inside.
-fn within(buffer: &mut Buffer, area: Rect, block: Block<'_>, draw: impl FnOnce(&mut Buffer, Rect)) {
-    let inside = block.inner(area);
-    block.render(area, buffer);
-    draw(buffer, inside);
 }
 
 /// Draws a page above all else.

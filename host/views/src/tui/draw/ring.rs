@@ -7,9 +7,9 @@ use ratatui::{
     style::{Color, Modifier, Style},
 };
 
-use super::{
-    Scene,
-    oval::Oval,
+use crate::tui::{
+    draw::oval::Oval,
+    draw::scene::Scene,
     theme::{self, FAINT, FOLLOWED, STRONG},
 };
 

@@ -1,9 +1,12 @@
 //! What stands on the screen, by what is shown of which story.
 
-use ratatui::{buffer::Cell, style::Modifier};
+use ratatui::{
+    buffer::Cell,
+    style::{Color, Modifier},
+};
 
 use super::*;
-use crate::views::tui::{Key, testing};
+use crate::tui::{Key, View, testing};
 
 /// The rows of a screen.
 fn screen(story: &Story, view: &View, width: u16, height: u16) -> Vec<String> {
@@ -318,8 +321,8 @@ fn the_largest_ring_is_a_ring_where_there_is_room_and_rows_where_there_is_not() 
 fn a_picture_is_whole_and_the_same_every_time() {
     let story = testing::crash();
     let buffer = drawn(&story, &at(&story, usize::MAX), 80, 24);
-    let svg = crate::views::tui::svg(&buffer);
-    assert_eq!(svg, crate::views::tui::svg(&buffer));
+    let svg = crate::tui::svg(&buffer);
+    assert_eq!(svg, crate::tui::svg(&buffer));
     assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains(" crash "));
     assert!(!svg.contains('\x1b'), "{svg}");
     let (open, closed) = (svg.matches("<tspan").count(), svg.matches("</tspan>").count());

@@ -4,11 +4,13 @@ use std::ops::Range;
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Line};
 
-use super::{
-    Origin, Scene,
+use guestlab_runlog::story::{Deed, Item, Turn};
+
+use crate::tui::{
+    draw::frame::{block, within},
+    draw::scene::{Origin, Scene},
     theme::{self, BAD, FAINT, FOLLOWED, HERE, STRONG},
 };
-use crate::runlog::story::{Deed, Item, Turn};
 
 /// The columns on the left, for what the rows are.
 const MARGIN: u16 = 9;
@@ -43,8 +45,8 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>) {
         0 => " no turn yet ".into(),
         _ => format!(" turns {} to {} of {turns} ", chart.first + 1, last.min(turns)),
     };
-    let block = super::block(" timeline ").title_bottom(Line::raw(title).right_aligned());
-    super::within(buffer, area, block, |_, _| {});
+    let block = block(" timeline ").title_bottom(Line::raw(title).right_aligned());
+    within(buffer, area, block, |_, _| {});
     chart.names(buffer);
     for step in chart.first + 1..=last {
         chart.column(buffer, step);

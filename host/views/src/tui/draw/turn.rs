@@ -8,17 +8,16 @@ use ratatui::{
     widgets::{Paragraph, Widget, Wrap},
 };
 
-use super::{
-    Scene,
-    theme::{self, BAD, FAINT, FOLLOWED, GOOD, STRONG, clean},
+use guestlab_runlog::{
+    event::{Account, Audit},
+    ring_check::{RingState, States},
+    story::{Crash, Deed, End, Item, Turn},
 };
-use crate::{
-    runlog::{
-        event::{Account, Audit},
-        ring_check::{RingState, States},
-        story::{Crash, Deed, End, Item, Turn},
-    },
-    views::tui::Way,
+
+use crate::tui::{
+    draw::scene::Scene,
+    follow_item::Way,
+    theme::{self, BAD, FAINT, FOLLOWED, GOOD, STRONG, clean},
 };
 
 /// Draws it into the inside of its frame.

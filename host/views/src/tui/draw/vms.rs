@@ -11,11 +11,12 @@ use ratatui::{
     widgets::Widget,
 };
 
-use super::{
-    Scene,
+use guestlab_runlog::story::{Counts, Crash, ExitCounts, Guest, Story};
+
+use crate::tui::{
+    draw::scene::Scene,
     theme::{self, BAD, FAINT, GOOD, STRONG, clean},
 };
-use crate::runlog::story::{Counts, Crash, ExitCounts, Guest, Story};
 
 /// The most characters of a guest's name, and of a crash's reason, that there is room for.
 const LONGEST: usize = 22;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::views::tui::testing;
+use crate::tui::testing;
 
 fn press(view: &mut View, story: &Story, keys: &str) {
     for key in keys.chars() {

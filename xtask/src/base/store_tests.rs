@@ -1,4 +1,6 @@
-//! Copies that were cut off and that are whole; no network is needed.
+//! Whole and unfinished copies, without a network.
+
+use std::fs::TryLockError;
 
 use super::*;
 
@@ -8,21 +10,17 @@ const PARTIAL: &str = "guest-toolchain.partial-";
 
 fn store() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::new(folder.path().to_path_buf(), NAME);
+    let store = Store { folder: folder.path().to_path_buf(), name: NAME };
     (folder, store)
 }
 
-fn downloads() -> [Download; 1] {
-    [Download { file: "rustc-web_1.96.0_amd64.deb".into(), size: 1 }]
-}
+const CONTENT: &str = "rustc-web=1.96.0\n";
 
 #[test]
 fn a_finished_copy_is_taken() {
     let (folder, store) = store();
-    let copy = store.begin().unwrap().finish(&downloads()).unwrap();
-    assert_eq!(store.stamped(), Ok(copy));
-    let stamp = fs::read_to_string(folder.path().join(COPY).join(STAMP)).unwrap();
-    assert_eq!(stamp, "rustc-web=1.96.0\n");
+    let copy = store.begin().unwrap().finish(CONTENT).unwrap();
+    assert_eq!(store.find(), Ok((copy, CONTENT.into())));
     assert!(!left_over(folder.path()));
 }
 
@@ -30,7 +28,7 @@ fn a_finished_copy_is_taken() {
 fn a_copy_without_a_stamp_is_refused_however_whole_it_looks() {
     let (folder, store) = store();
     fs::create_dir_all(folder.path().join(COPY).join("usr/bin")).unwrap();
-    assert!(store.stamped().is_err());
+    assert!(store.find().is_err());
 }
 
 #[test]
@@ -40,7 +38,7 @@ fn what_was_cut_off_is_never_taken_and_is_removed_by_the_next() {
     fs::write(cut_off.tree().join("rustc"), "").unwrap();
     // As if killed: its own tidying-up does not run.
     std::mem::forget(cut_off);
-    assert!(store.stamped().is_err());
+    assert!(store.find().is_err());
     let old = folder.path().join(format!("{PARTIAL}0"));
     fs::create_dir_all(old.join("work")).unwrap();
     let next = store.begin().unwrap();
@@ -55,19 +53,19 @@ fn a_broken_copy_is_replaced() {
     let (folder, store) = store();
     let junk = folder.path().join(COPY).join("junk");
     fs::create_dir_all(&junk).unwrap();
-    store.begin().unwrap().finish(&downloads()).unwrap();
-    assert!(store.stamped().is_ok());
+    store.begin().unwrap().finish(CONTENT).unwrap();
+    assert!(store.find().is_ok());
     assert!(!junk.exists());
 }
 
 #[test]
 fn copies_of_another_kind_are_left_alone() {
     let (folder, store) = store();
-    let other = Store::new(folder.path().to_path_buf(), "nested linux");
+    let other = Store { folder: folder.path().to_path_buf(), name: "nested linux" };
     let unfinished = other.begin().unwrap();
-    store.begin().unwrap().finish(&downloads()).unwrap();
+    store.begin().unwrap().finish(CONTENT).unwrap();
     assert!(unfinished.tree().is_dir());
-    assert!(other.stamped().is_err());
+    assert!(other.find().is_err());
 }
 
 #[test]

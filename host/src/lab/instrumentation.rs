@@ -1,4 +1,4 @@
-//! Who looks on while guests run.
+//! The debugger or tracer of a run's VMs.
 
 use crate::{
     debug::{gdb, trace},
@@ -7,23 +7,23 @@ use crate::{
     vmm::machine::Machine,
 };
 
-/// Who looks on.
+/// The debugger or tracer of a run's VMs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Observe {
-    /// Nobody.
+pub enum Instrumentation {
+    /// Neither.
     #[default]
-    Nobody,
-    /// gdb, at one VM.
+    None,
+    /// gdb, for one VM.
     Gdb(gdb::Plan),
-    /// A tracer, at all VMs.
+    /// A tracer, for all VMs.
     Trace(trace::Plan),
 }
 
-impl Observe {
-    /// The system calls that it takes, beyond those of every run.
+impl Instrumentation {
+    /// Returns the needs for further system calls.
     pub fn needs(&self) -> Needs {
         match self {
-            Self::Nobody => Needs::default(),
+            Self::None => Needs::default(),
             Self::Trace(_) => Needs { steps: true, ..Needs::default() },
             Self::Gdb(plan) => Needs {
                 steps: true,
@@ -34,14 +34,14 @@ impl Observe {
         }
     }
 
-    /// Lets the one who looks on at the machines of a run.
+    /// Attaches the debugger or tracer to the machines of a run.
     ///
     /// # Errors
     ///
-    /// This machine cannot do it, or gdb's address cannot be had.
+    /// This machine cannot step guests, or gdb's address is not available.
     pub fn attach(&self, system: &System, machines: Vec<Machine>) -> Result<Vec<Machine>, Error> {
         match self {
-            Self::Nobody => Ok(machines),
+            Self::None => Ok(machines),
             Self::Trace(plan) => trace::traced(system, plan, machines),
             Self::Gdb(plan) => machines
                 .into_iter()

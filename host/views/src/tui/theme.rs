@@ -1,37 +1,43 @@
 //! Colours, and text that is safe to draw. A colour means a VM, everywhere.
 
-use ratatui::style::{Color, Modifier, Style};
+use ratatui::{
+    layout::Size,
+    style::{Color, Modifier, Style},
+};
 
-use crate::output::visible_line;
+use guestlab_runlog::text::visible_line;
+
+/// The smallest terminal in which everything has its place.
+pub(super) const LEAST: Size = Size::new(80, 24);
 
 /// The VMs' colours, the first of which are a producer's and a consumer's in the transcript.
 const VMS: [Color; 6] =
     [Color::Green, Color::Cyan, Color::Magenta, Color::Blue, Color::LightRed, Color::LightMagenta];
 
 /// What matters less.
-pub(in crate::views::tui) const FAINT: Style = Style::new().fg(Color::DarkGray);
+pub(super) const FAINT: Style = Style::new().fg(Color::DarkGray);
 /// What is well.
-pub(in crate::views::tui) const GOOD: Style = Style::new().fg(Color::Green).add_modifier(Modifier::BOLD);
+pub(super) const GOOD: Style = Style::new().fg(Color::Green).add_modifier(Modifier::BOLD);
 /// What is not.
-pub(in crate::views::tui) const BAD: Style = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
+pub(super) const BAD: Style = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
 /// What stands out.
-pub(in crate::views::tui) const STRONG: Style = Style::new().add_modifier(Modifier::BOLD);
+pub(super) const STRONG: Style = Style::new().add_modifier(Modifier::BOLD);
 /// The step that is shown.
-pub(in crate::views::tui) const HERE: Style = Style::new().add_modifier(Modifier::REVERSED);
+pub(super) const HERE: Style = Style::new().add_modifier(Modifier::REVERSED);
 /// The item that is followed.
-pub(in crate::views::tui) const FOLLOWED: Style = Style::new()
+pub(super) const FOLLOWED: Style = Style::new()
     .fg(Color::Black)
     .bg(Color::LightYellow)
     .add_modifier(Modifier::BOLD)
     .remove_modifier(Modifier::REVERSED);
 
 /// A VM's colour.
-pub(in crate::views::tui) fn vm(vm: u32) -> Style {
+pub(super) fn vm(vm: u32) -> Style {
     Style::new().fg(color(vm))
 }
 
 /// Something that is a VM's, filled with its colour.
-pub(in crate::views::tui) fn filled(vm: u32) -> Style {
+pub(super) fn filled(vm: u32) -> Style {
     Style::new().fg(Color::Black).bg(color(vm))
 }
 
@@ -40,6 +46,6 @@ fn color(vm: u32) -> Color {
 }
 
 /// A text of a guest's or a file's as one line in which nothing drives a terminal.
-pub(in crate::views::tui) fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     visible_line(text).replace('\t', "    ")
 }

@@ -1,0 +1,349 @@
+//! The options of `run`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use guest_abi::{
+    layout::DEFAULT_MEMORY,
+    mode::CpuMode,
+    ring::{Capacity, MAX_CAPACITY},
+};
+
+use crate::{
+    cli::{
+        choices::{Format, Mode, Preset},
+        common::{DeviceArgs, SHORT_HELP},
+        guests::GuestsArgs,
+        jail::JailArgs,
+        limits::LimitArgs,
+        values::{parse_address, parse_capacity, parse_memory},
+    },
+    debug::{
+        explain::Explain,
+        gdb,
+        timeline::Timeline,
+        trace::{self, Shown},
+    },
+    lab::{
+        instrumentation::Instrumentation,
+        schedule::{DEFAULT_TURNS, ScheduleSpec},
+    },
+    output::Form,
+    process::{jail::Jail, output_file::Named},
+    vmm::{
+        image::{ImageFormat, Request},
+        machine::Secrets,
+    },
+};
+
+/// Run an experiment or a guest.
+///
+/// `run prodcons` runs a producer and a consumer on one ring. `run GUEST` runs one guest: a guest
+/// crate, or an example of guest-rt. `run --image FILE` runs an image from elsewhere. `run --experiment FILE`
+/// runs the VMs that a TOML file names, and relays their mailbox from one to the next.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXIT_STATUSES, after_help = SHORT_HELP, verbatim_doc_comment)]
+pub struct RunArgs {
+    /// `prodcons`, or a guest's name.
+    #[arg(value_name = "EXPERIMENT|GUEST", conflicts_with = "image")]
+    pub(super) guest: Option<String>,
+    /// The guest to run where no other is named: for xtask, which knows whose workspace has only one.
+    #[arg(long, hide = true, value_name = "GUEST")]
+    pub(super) default_guest: Option<String>,
+    /// The image of one guest to run: guest-rt's or anybody's.
+    #[arg(long, value_name = "FILE")]
+    pub(super) image: Option<PathBuf>,
+    /// An experiment of your own: VMs, guests, arguments and schedule, in TOML.
+    ///
+    /// Its options can be given
+    /// here, too, and then win: --schedule, --turns, --seed, --timeout, --memory, --mode.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["guest", "image"])]
+    pub(super) experiment: Option<PathBuf>,
+    /// What a guest that runs alone is started with, after a `--`: `guest_rt::arguments` has it.
+    #[arg(last = true, value_name = "ARG")]
+    pub(super) arguments: Vec<String>,
+    /// Where a flat binary is loaded to [default: 0].
+    #[arg(long, hide_short_help = true, value_name = "ADDRESS", value_parser = parse_address)]
+    pub(super) load: Option<u32>,
+    /// Where an image that others built starts [default: where it is loaded, or an ELF file's entry].
+    #[arg(long, hide_short_help = true, value_name = "ADDRESS", value_parser = parse_address)]
+    pub(super) entry: Option<u32>,
+    /// Give an image that others built the devices of a PC, and show its text screen at the end.
+    ///
+    /// Among the devices are the serial port COM1, debug consoles, the exit port 0xF4, a timer and a keyboard
+    /// controller. No device sends interrupts. docs/guide/kernels.md has the list.
+    #[arg(long)]
+    pub(super) pc: bool,
+    /// The one value at exit port 0xF4 that means success; all others mean failure [default: 0 and 0x10].
+    #[arg(long, hide_short_help = true, value_name = "VALUE", value_parser = parse_address, requires = "pc")]
+    pub(super) pc_exit_ok: Option<u32>,
+    /// The CPU mode that guests run in.
+    #[arg(long, value_name = "MODE")]
+    pub(super) mode: Option<Mode>,
+    /// The guest's memory, in bytes or with K, M, G [default: 2M].
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory, allow_negative_numbers = true)]
+    pub(super) memory: Option<u32>,
+    /// The seed of all chance; without it one is drawn and printed.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(super) seed: Option<u64>,
+    /// The form of the output, or that of the image; may be given for each.
+    #[arg(long, value_name = "FORM")]
+    pub(super) format: Vec<Format>,
+    /// End with a table of exits: how often, why, and where the time went.
+    #[arg(long)]
+    pub(super) stats: bool,
+    /// Write a page about the run when it is over, however it ended: one HTML file that needs nothing else.
+    #[arg(long, value_name = "FILE")]
+    pub(super) report: Option<PathBuf>,
+    /// Say on standard error, as it happens, what each KVM call and each exit is for, in 64 MiB at most.
+    #[arg(long, hide_short_help = true)]
+    pub(super) explain: bool,
+    /// Wait for gdb before the first instruction.
+    ///
+    /// It is at a PORT or HOST:PORT of this machine (port 0: any that
+    /// is free) or at a Unix socket (a path with a /), and print the command that connects. While gdb has
+    /// the guest stopped the deadline stands still. Detaching lets the run go on; `kill` ends it, with
+    /// status 0.
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["profile", "trace_instructions"])]
+    pub(super) gdb: Option<gdb::Address>,
+    /// The VM that gdb debugs, where there are several; the others wait for their turns [default: 1].
+    #[arg(long, hide_short_help = true, value_name = "N", requires = "gdb", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
+    pub(super) gdb_vm: Option<u32>,
+    /// Write what happens when to a file that Perfetto and chrome://tracing open: a track a VM, turns and
+    /// exits as slices, the ring's occupancy as a counter (Trace Event Format). It has 256 MiB at most.
+    #[arg(long, hide_short_help = true, value_name = "FILE")]
+    pub(super) trace: Option<PathBuf>,
+    /// Show each instruction that guests execute, up to N of the run, on standard error: address, function,
+    /// bytes, instruction, and the registers that it changed, x87 and SSE left out. Guests are stepped, which is
+    /// slow; after N instructions they go on at full speed. Without N at most 256 MiB are written.
+    #[arg(long, hide_short_help = true, value_name = "N", num_args = 0..=1, value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
+    pub(super) trace_instructions: Option<Option<u64>>,
+    /// Show them in a file instead.
+    #[arg(long, hide_short_help = true, value_name = "FILE", requires = "trace_instructions")]
+    pub(super) trace_instructions_to: Option<PathBuf>,
+    /// End with a table of the instructions that guests executed, by function, at boot and by turn. Guests are
+    /// stepped, which is slow. A string instruction counts once, however often it is repeated.
+    #[arg(long)]
+    pub(super) profile: bool,
+    /// Print the registers at the end, on standard error.
+    #[arg(long, hide_short_help = true)]
+    pub(super) dump_regs: bool,
+    /// Tell guests that ask where the host has their memory: a secret worth keeping.
+    #[arg(long, hide_short_help = true)]
+    pub(super) allow_hva: bool,
+    /// Show the run in the terminal while it goes on, forwards and backwards; `?` shows the keys.
+    ///
+    /// The view
+    /// stays when the run is over; closing it before ends the run.
+    #[arg(long, conflicts_with_all = ["gdb", "explain", "dump_regs", "quiet"])]
+    pub(super) tui: bool,
+    /// Print guests' own text and the end of the run only.
+    #[arg(long)]
+    pub(super) quiet: bool,
+    /// Print the images that the run takes from the images' folder, a name and a mode a line, and
+    /// do nothing else: for xtask, which builds them.
+    #[arg(long, hide = true)]
+    pub(super) needs: bool,
+    #[command(flatten)]
+    pub(super) jail: JailArgs,
+    #[command(flatten)]
+    pub(super) device: DeviceArgs,
+    #[command(flatten)]
+    pub(super) limits: LimitArgs,
+    #[command(flatten)]
+    pub(super) exchange: ExchangeArgs,
+}
+
+/// The options of `run prodcons`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of prodcons")]
+pub(super) struct ExchangeArgs {
+    /// One of the course's problems: a set of the options below, which still win.
+    #[arg(long)]
+    pub(super) preset: Option<Preset>,
+    /// Who has which turn: alternate, burst:K, random, string:1212, or file:PATH, where 1 is the
+    /// producer and 2 the consumer (1 to 9, then a to w, where there are more); or free, every VM on
+    /// a thread of its own [default: random].
+    #[arg(long, value_name = "SCHEDULE")]
+    pub(super) schedule: Option<ScheduleSpec>,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help = format!("The number of turns [default: {DEFAULT_TURNS}, or as many as a string or file has]"))]
+    pub(super) turns: Option<u64>,
+    /// End a run with --schedule free when so many items are consumed.
+    #[arg(long, hide_short_help = true, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
+    pub(super) items: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = parse_capacity, allow_negative_numbers = true, help = format!("The ring's capacity in items, 1 to {MAX_CAPACITY} [default: {}]", Capacity::DEFAULT.items()))]
+    pub(super) capacity: Option<Capacity>,
+    /// Write the run to a file, for `replay`.
+    #[arg(long, value_name = "FILE")]
+    pub(super) record: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) guests: GuestsArgs,
+}
+
+const EXIT_STATUSES: &str = "\
+Exit status: 0 success; 1 a guest reported failure (panic, non-zero exit); 2 bad usage or bad \
+input; 3 a guest crashed or broke the protocol; 4 the deadline passed, or another limit was reached; 5 this machine cannot run \
+it; 70 a bug of guestlab's.";
+
+impl RunArgs {
+    /// The name of the producer-consumer experiment.
+    pub(super) const PRODCONS: &str = "prodcons";
+
+    /// Whether only the needed images are asked for.
+    pub fn asks_for_needs(&self) -> bool {
+        self.needs
+    }
+
+    /// Whether the run is to be shown in the terminal.
+    pub fn has_view(&self) -> bool {
+        self.tui
+    }
+
+    /// Where KVM is.
+    pub fn device(&self) -> &DeviceArgs {
+        &self.device
+    }
+
+    /// How the run is confined.
+    pub fn jail(&self) -> Jail {
+        self.jail.jail()
+    }
+
+    /// The file to record to.
+    pub fn record(&self) -> Option<&Path> {
+        self.exchange.record.as_deref()
+    }
+
+    /// Where what happens when is told.
+    pub fn timeline(&self) -> Timeline {
+        self.trace.as_deref().map_or_else(Timeline::default, Timeline::to)
+    }
+
+    /// The file of the page about the run.
+    pub fn report(&self) -> Option<&Path> {
+        self.report.as_deref()
+    }
+
+    /// Whether statistics are asked for.
+    pub fn stats(&self) -> bool {
+        self.stats
+    }
+
+    /// The form of the output, and whether there is to be little of it.
+    pub fn output(&self) -> (Form, bool) {
+        let form = if self.last_format(Format::Text, Format::Jsonl) == Some(Format::Jsonl) {
+            Form::JsonLines
+        } else {
+            Form::Text
+        };
+        (form, self.quiet)
+    }
+
+    /// Whether calls and exits are explained.
+    pub fn explain(&self) -> Explain {
+        Explain::new(self.explain)
+    }
+
+    /// Which of two forms was given last, if any was.
+    pub(super) fn last_format(&self, one: Format, other: Format) -> Option<Format> {
+        self.format.iter().rev().copied().find(|&format| format == one || format == other)
+    }
+
+    /// What is asked for of an image.
+    pub(super) fn request(&self) -> Request {
+        let format = self.last_format(Format::Elf, Format::Flat).map(|format| match format {
+            Format::Flat => ImageFormat::Flat,
+            _ => ImageFormat::Elf,
+        });
+        Request { format, mode: self.mode.map(CpuMode::from), load: self.load, entry: self.entry }
+    }
+
+    pub(super) fn secrets(&self) -> Secrets {
+        if self.allow_hva { Secrets::Told } else { Secrets::Kept }
+    }
+
+    /// Who is to look on.
+    pub(super) fn instrumentation(&self) -> Instrumentation {
+        let shown =
+            self.trace_instructions.map(|limit| Shown { limit, file: self.trace_instructions_to.clone() });
+        match &self.gdb {
+            Some(address) => {
+                Instrumentation::Gdb(gdb::Plan { address: address.clone(), vm: self.gdb_vm.unwrap_or(1) })
+            }
+            None if shown.is_some() || self.profile => {
+                Instrumentation::Trace(trace::Plan { shown, profile: self.profile })
+            }
+            None => Instrumentation::None,
+        }
+    }
+
+    /// Returns true if one guest runs alone.
+    pub(super) fn is_single(&self) -> bool {
+        !self.is_exchange() && self.experiment.is_none()
+    }
+
+    /// Returns true if VMs run in parallel.
+    pub(super) fn is_free(&self) -> bool {
+        self.exchange.schedule == Some(ScheduleSpec::Free)
+    }
+
+    pub(super) fn is_exchange(&self) -> bool {
+        self.guest() == Some(Self::PRODCONS)
+    }
+
+    /// The guest or experiment that is named, or goes without saying.
+    pub(super) fn guest(&self) -> Option<&str> {
+        let is_open = self.image.is_none() && self.experiment.is_none();
+        self.guest.as_deref().or(self.default_guest.as_deref().filter(|_| is_open))
+    }
+
+    pub(super) fn memory(&self) -> u32 {
+        self.memory.unwrap_or(DEFAULT_MEMORY)
+    }
+
+    pub(super) fn mode(&self) -> CpuMode {
+        self.mode.map_or(CpuMode::Protected, CpuMode::from)
+    }
+
+    /// The files that are named to be read, images by a guest's name apart: those are the config's.
+    pub(super) fn inputs(&self) -> Vec<Named> {
+        let schedule = match &self.exchange.schedule {
+            Some(ScheduleSpec::File(path)) => Some(path),
+            _ => None,
+        };
+        let named = [
+            ("--image", self.image.as_ref()),
+            ("--experiment", self.experiment.as_ref()),
+            ("the schedule's file", schedule),
+        ];
+        named.into_iter().filter_map(|(what, path)| Some(Named::new(what, path?))).collect()
+    }
+
+    /// The files that the run is to leave.
+    pub(super) fn outputs(&self) -> Vec<Named> {
+        let named = [
+            ("--report", &self.report),
+            ("--record", &self.exchange.record),
+            ("--trace", &self.trace),
+            ("--trace-instructions-to", &self.trace_instructions_to),
+        ];
+        named.into_iter().filter_map(|(what, path)| Some(Named::new(what, path.as_ref()?))).collect()
+    }
+}
+
+impl ExchangeArgs {
+    /// Which of these options were given.
+    pub(super) fn given(&self) -> Vec<String> {
+        let Self { preset, schedule, turns, items, capacity, record, guests } = self;
+        let own = [
+            (preset.is_some(), "preset"),
+            (schedule.is_some(), "schedule"),
+            (turns.is_some(), "turns"),
+            (items.is_some(), "items"),
+            (capacity.is_some(), "capacity"),
+            (record.is_some(), "record"),
+        ];
+        let own = own.into_iter().filter(|(given, _)| *given).map(|(_, name)| name.to_owned());
+        own.chain(guests.given()).collect()
+    }
+}

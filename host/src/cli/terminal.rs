@@ -1,0 +1,126 @@
+//! Runs in the terminal: the view gets a terminal, signals, and a run that goes on beside it.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+use anstream::{AutoStream, ColorChoice};
+
+use crate::{
+    lab::error::Error,
+    output::complain,
+    process::{
+        deadline_writer::DeadlineWriter as Patient,
+        jail,
+        signals::{self, Signal},
+        stderr::hold_back as hold_complaints,
+        watchdog::{Expiry, Watchdog},
+    },
+    runlog::{live::Narrator, sink::Sink, story::Story},
+    views::{
+        afterwards::Afterwards,
+        tui::{self, Closed, Origin, Process, Stage, View},
+    },
+};
+
+/// How often it is looked whether a run has begun.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// Shows a run until the view is closed, and returns the signal that closed it, if one did. The thread is under watch,
+/// as those of runs are.
+///
+/// # Errors
+///
+/// The terminal cannot be used.
+pub(super) fn show(stage: &Stage<'_>, view: View) -> io::Result<(Closed, Option<Signal>)> {
+    let watchdog = Watchdog::start(Duration::MAX)?;
+    let registration = watchdog.watch_this_thread(None);
+    let process = Process {
+        is_interrupted: &|| registration.expiry().is_some(),
+        before_death: signals::before_death,
+        writer: |file| Box::new(Patient::new(file)),
+    };
+    let closed = tui::show(stage, view, &process)?;
+    Ok(match registration.expiry() {
+        Some(Expiry::Interrupted(signal)) if closed == Closed::Signal => (closed, Some(signal)),
+        _ => (closed, None),
+    })
+}
+
+/// Shows a run while it goes on. `run` runs it and hands its events to the sink. When the view is closed
+/// before the run is over, the run is interrupted.
+///
+/// # Errors
+///
+/// The run's; or there is no terminal.
+pub fn live(run: impl FnOnce(&mut dyn Sink) -> Result<(), Error> + Send) -> Result<(), Error> {
+    let (story, is_over) = (Mutex::new(Story::default()), AtomicBool::new(false));
+    let color = AutoStream::choice(&io::stdout()) != ColorChoice::Never;
+    let mut afterwards = Afterwards::new(color && io::stdout().is_terminal(), complain);
+    let silence = hold_complaints();
+    let (outcome, closed) = thread::scope(|scope| {
+        let (story, is_over, afterwards) = (&story, &is_over, &mut afterwards);
+        // Before a guest runs, this thread gives up its rights, too. The run's thread still has them until then.
+        let (confine, confined) = mpsc::channel();
+        let run = thread::Builder::new().name("run".into()).spawn_scoped(scope, move || {
+            let _over = Over(is_over);
+            match confined.recv() {
+                Ok(()) => run(&mut Narrator::to(story, afterwards)),
+                Err(mpsc::RecvError) => Ok(()),
+            }
+        });
+        let run = run.map_err(|source| Error::Os { what: "start the run's thread", source })?;
+        jail::give_up_rights().map_err(Error::Jail)?;
+        // The thread waits for it.
+        let _ = confine.send(());
+        let stage = Stage { story, is_over: Some(is_over) };
+        let closed = if has_begun(&stage) { show(&stage, View::following()).map(Some) } else { Ok(None) };
+        if !is_over.load(Ordering::Acquire) {
+            signals::interrupt();
+        }
+        let outcome = run.join().unwrap_or_else(|_| Err(Error::Bug("the run's thread panicked".into())));
+        Ok::<_, Error>((outcome, closed))
+    })?;
+    drop(silence);
+    let said = Patient::new(io::stdout()).write_all(&afterwards.into_text()).map_err(Error::Output);
+    match (outcome, closed) {
+        // The run was interrupted because the view was closed.
+        (Err(Error::Interrupted { at, .. }), Ok(Some((Closed::Quit, _)))) => Err(Error::ViewClosed { at }),
+        (Ok(()) | Err(Error::Interrupted { .. }), Err(source)) => Err(terminal_error(source)),
+        (outcome, _) => outcome.and(said),
+    }
+}
+
+/// Says that the run is over, however it ended.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// Waits until there is something to show; whether there is.
+fn has_begun(stage: &Stage<'_>) -> bool {
+    loop {
+        // Before the story: what is told last counts.
+        let is_over = stage.origin() == Origin::Over;
+        let is_told = !stage.story.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        if is_told || is_over {
+            return is_told;
+        }
+        thread::sleep(LOOK);
+    }
+}
+
+/// The error of a terminal in which a view cannot be shown.
+pub(super) fn terminal_error(source: io::Error) -> Error {
+    Error::Os { what: "show the view in the terminal", source }
+}

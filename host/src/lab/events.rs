@@ -1,0 +1,78 @@
+//! The events of a run, made of what machines and guests did.
+
+use crate::{
+    debug::crash_report::Report,
+    kvm::Direction,
+    lab::{failure::GuestError, guest_end::GuestEnd},
+    runlog::event::{CrashEvent, Event, Exits, Location, Log, StatsEvent, StatsRow, VmStats},
+    vmm::{
+        hypercall,
+        machine::Machine,
+        stats::{ExitStats, Reason, Row, microseconds},
+    },
+};
+
+/// The event of a guest's log record.
+pub fn log_event<'a>(vm: u32, name: &'a str, record: hypercall::Record<'a>) -> Log<'a> {
+    let hypercall::Record { level, target, message } = record;
+    Log { vm, name, level, target, message }
+}
+
+/// The event of a guest's end.
+pub fn crash_event(error: &GuestError) -> CrashEvent<'_> {
+    let report = error.report();
+    let place = report.as_ref().and_then(Report::first_frame);
+    let address = report.as_ref().and_then(Report::address);
+    let location = match &error.end {
+        GuestEnd::Panicked(report) => {
+            let file = String::from_utf8_lossy(&report.file).into_owned();
+            Some(Location { file, line: report.line, column: report.column })
+        }
+        _ => place.and_then(|place| {
+            let (file, line, column) = (place.file.clone()?, place.line?, place.column.unwrap_or(0));
+            Some(Location { file, line, column })
+        }),
+    };
+    let refusal = error.end.refusal();
+    CrashEvent {
+        vm: error.at.vm,
+        name: &error.at.name,
+        turn: error.at.turn,
+        reason: error.end.name(),
+        message: error.end.to_string(),
+        rule: refusal.map(|refusal| refusal.violation.rule()),
+        address,
+        location,
+        hint: error.hint(),
+        states: refusal.map(|refusal| &*refusal.states),
+        report: report.map(Report::into_details),
+    }
+}
+
+/// A machine's exits, for an event.
+pub fn exits(stats: &ExitStats) -> Exits {
+    Exits { by_kind: stats.by_kind(), total: stats.total() }
+}
+
+/// The event with the statistics of all machines.
+pub fn stats_event(machines: &[Machine]) -> Event<'static> {
+    let vms = machines.iter().map(|machine| VmStats {
+        vm: machine.vm(),
+        name: machine.name().into(),
+        exits: machine.stats().rows().map(stats_row).collect(),
+    });
+    Event::Stats(StatsEvent { vms: vms.collect() })
+}
+
+fn stats_row((reason, row): (Reason, Row)) -> StatsRow {
+    let port = reason.port();
+    StatsRow {
+        reason: reason.kind().into(),
+        port: port.map(|(port, ..)| port),
+        direction: port.map(|(_, direction, _)| if direction == Direction::In { "in" } else { "out" }.into()),
+        size: port.map(|(.., size)| size),
+        count: row.count,
+        guest_us: microseconds(row.guest),
+        host_us: microseconds(row.host),
+    }
+}

@@ -1,0 +1,73 @@
+//! The configuration of an exchange.
+
+use guest_abi::{mode::CpuMode, ring::Capacity};
+
+use crate::{
+    lab::{instrumentation::Instrumentation, limits::Limits, schedule::ScheduleSpec},
+    process::output_file::Named,
+    runlog::ring_check::Orders,
+    vmm::{image::Source, machine::Secrets},
+};
+
+/// The name of the default producer.
+pub const PRODUCER: &str = "guest-producer";
+
+/// The name of the default consumer.
+pub const CONSUMER: &str = "guest-consumer";
+
+/// The guests of an exchange.
+#[derive(Clone, Debug)]
+pub struct Guests {
+    /// The producers' image.
+    pub producer: Source,
+    /// The consumers' image.
+    pub consumer: Source,
+    /// The number of producers. They are the first VMs.
+    pub producers: usize,
+    /// The number of consumers. They are the VMs after the producers.
+    pub consumers: usize,
+    /// The number of items that each moves in a turn.
+    pub orders: Orders,
+    /// The mode that all images must have, if it matters.
+    pub mode: Option<CpuMode>,
+    /// Each guest's memory in bytes.
+    pub memory: u32,
+    /// The policy for the hypercall that returns host virtual addresses.
+    pub secrets: Secrets,
+}
+
+impl Guests {
+    /// Returns the files of the images.
+    pub fn images(&self) -> Vec<Named> {
+        let image = |side: &str, source: &Source| Named::new(format!("the {side}'s image"), &source.path);
+        vec![image("producer", &self.producer), image("consumer", &self.consumer)]
+    }
+
+    /// Returns the number of VMs.
+    pub fn vms(&self) -> usize {
+        self.producers + self.consumers
+    }
+}
+
+/// The configuration of an exchange.
+#[derive(Clone, Debug)]
+pub struct ExchangeConfig {
+    /// The guests.
+    pub guests: Guests,
+    /// The order of turns.
+    pub schedule: ScheduleSpec,
+    /// The number of turns, if it was given.
+    pub turns: Option<u64>,
+    /// The number of consumed items after which a free run ends, if it was given.
+    pub items: Option<u64>,
+    /// The ring's capacity.
+    pub capacity: Capacity,
+    /// The seed of all chance.
+    pub seed: u64,
+    /// The limits of the run.
+    pub limits: Limits,
+    /// True if the run ends with statistics.
+    pub stats: bool,
+    /// The debugger or tracer of the VMs.
+    pub instrumentation: Instrumentation,
+}

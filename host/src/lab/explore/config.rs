@@ -1,0 +1,61 @@
+//! The configuration of `explore`.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{search::Capacities, trial::Trial};
+use crate::{
+    lab::{
+        exchange::{ExchangeConfig, Guests},
+        instrumentation::Instrumentation,
+        limits::Limits,
+        schedule,
+    },
+    output::Form,
+};
+
+/// The configuration of `explore`.
+#[derive(Clone, Debug)]
+pub struct ExploreConfig {
+    /// The guests.
+    pub guests: Guests,
+    /// The first seed.
+    pub seed: u64,
+    /// The limits of a trial.
+    pub limits: Limits,
+    /// The length up to which all schedules are tried.
+    pub depth: u32,
+    /// The time after which no more random schedules are tried, if any.
+    pub time: Option<Duration>,
+    /// The number of random schedules, if it is limited.
+    pub runs: Option<u64>,
+    /// The capacities that are tried.
+    pub capacities: Capacities,
+    /// The options of `run` for the guests, for the command that repeats a failure.
+    pub options: Vec<String>,
+    /// The file for the recording of a failure.
+    pub recording: PathBuf,
+    /// True if the recording may get another name, because the user did not give this one.
+    pub renames_recording: bool,
+    /// The form of the verdict.
+    pub form: Form,
+    /// True if progress is not shown.
+    pub quiet: bool,
+}
+
+impl ExploreConfig {
+    /// Returns the configuration of the run that a trial describes.
+    pub(super) fn exchange(&self, trial: &Trial) -> ExchangeConfig {
+        let (schedule, turns) = schedule::of_turns(trial.schedule());
+        ExchangeConfig {
+            guests: Guests { orders: trial.orders, ..self.guests.clone() },
+            schedule,
+            turns,
+            items: None,
+            capacity: trial.capacity,
+            seed: trial.seed,
+            limits: self.limits.clone(),
+            stats: false,
+            instrumentation: Instrumentation::None,
+        }
+    }
+}

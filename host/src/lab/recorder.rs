@@ -1,0 +1,141 @@
+//! The sink that writes a recording while a run goes on.
+
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use guest_abi::mailbox::Quota;
+use serde::Serialize;
+
+use crate::{
+    lab::{error::Error, exchange::ExchangeConfig as Plan},
+    output,
+    process::output_file::OutputFile,
+    runlog::{
+        error::WriteError,
+        event::Event,
+        json,
+        recording::{Header, Options},
+        sink::Sink,
+    },
+};
+
+/// The options of a run that its `run` event does not have.
+pub fn options(Plan { guests, limits, .. }: &Plan) -> Options {
+    let items = |quota| match quota {
+        Quota::Random => None,
+        Quota::Items(items) => Some(items),
+    };
+    Options {
+        producer: guests.producer.written(),
+        consumer: guests.consumer.written(),
+        producers: guests.producers,
+        consumers: guests.consumers,
+        produce: items(guests.orders.produce),
+        consume: items(guests.orders.consume),
+        mode: guests.mode.map(|mode| mode.name().to_owned()),
+        memory: guests.memory,
+        max_exits: limits.max_exits,
+    }
+}
+
+/// A sink that writes a recording and hands every event on.
+///
+/// The file is made when the run begins. Each line is written at once and whole, the first two
+/// together: whenever the process is killed, there is no recording yet, or all that happened before (see
+/// [`OutputFile::stream`]).
+pub struct Recorder<'a> {
+    path: PathBuf,
+    header: Header,
+    file: Option<OutputFile>,
+    /// Whether it has begun.
+    begun: bool,
+    /// Why it could not be written.
+    failure: Option<io::Error>,
+    next: &'a mut dyn Sink,
+}
+
+impl<'a> Recorder<'a> {
+    /// The recorder of a run, to a file.
+    pub fn new(path: &Path, plan: &Plan, next: &'a mut dyn Sink) -> Self {
+        let header = Header::new(options(plan));
+        Self { path: path.into(), header, file: None, begun: false, failure: None, next }
+    }
+
+    /// The same, to a file that was begun already.
+    #[must_use]
+    pub fn through(self, file: OutputFile) -> Self {
+        Self { file: Some(file), ..self }
+    }
+
+    /// Puts the recording into place. The outcome of the run that was recorded.
+    ///
+    /// # Errors
+    ///
+    /// The run's; or the recording could not be written.
+    pub fn conclude(self, outcome: Result<(), Error>) -> Result<(), Error> {
+        // A recording that cannot be written ends the run.
+        let has_failed = self.failure.is_some();
+        let finished = self.finish();
+        if has_failed { finished } else { output::both(outcome, finished) }
+    }
+
+    /// Puts the recording into place, if anything was recorded.
+    ///
+    /// # Errors
+    ///
+    /// It could not be written.
+    pub fn finish(self) -> Result<(), Error> {
+        let placed = match (self.failure, self.file) {
+            (Some(failure), _) => Err(failure),
+            (None, Some(file)) if self.begun => file.place(),
+            (None, _) => Ok(()),
+        };
+        placed.map_err(|source| Error::from(failed(&self.path, source)))
+    }
+
+    fn record(&mut self, event: &Event<'_>) -> io::Result<()> {
+        let mut lines = Vec::new();
+        if !std::mem::replace(&mut self.begun, true) {
+            append_line(&mut lines, &self.header)?;
+        }
+        append_line(&mut lines, event)?;
+        self.file.as_mut().map_or(Ok(()), |file| file.write_all(&lines))
+    }
+
+    /// Remembers why the recording cannot be written: those that follow from it are not of interest.
+    fn fail(&mut self, error: io::Error) -> io::Error {
+        let kind = error.kind();
+        self.failure.get_or_insert(error);
+        kind.into()
+    }
+}
+
+fn append_line(lines: &mut Vec<u8>, record: &impl Serialize) -> io::Result<()> {
+    json::write(&mut *lines, record)?;
+    lines.push(b'\n');
+    Ok(())
+}
+
+impl Sink for Recorder<'_> {
+    fn prepare(&mut self) -> Result<(), WriteError> {
+        self.file = Some(OutputFile::stream(&self.path).map_err(|source| failed(&self.path, source))?);
+        self.next.prepare()
+    }
+
+    fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
+        if matches!(event, Event::Run(_) | Event::Turn(_) | Event::Crash(_) | Event::End(_)) {
+            self.record(event).map_err(|error| self.fail(error))?;
+        }
+        self.next.event(event)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.next.flush()
+    }
+}
+
+fn failed(path: &Path, source: io::Error) -> WriteError {
+    WriteError { what: "recording", path: path.into(), source }
+}

@@ -1,0 +1,98 @@
+//! Files that hold a run: opened, read and checked.
+
+use std::path::Path;
+
+use crate::{
+    lab::schedule::{Schedule, ScheduleError, ScheduleSpec},
+    process::files,
+    runlog::{
+        error::{Error, Kind, Problem},
+        recording::{Recording, vm_name},
+        story::Story,
+    },
+};
+
+/// The largest file that is read for a view, in bytes. The run takes no more memory than its file.
+const MAX_RUN_SIZE: u64 = 1 << 30;
+
+/// The largest recording that is read for a replay, in bytes.
+const MAX_RECORDING_SIZE: u64 = 4 << 30;
+
+/// Reads a recording, or the output of `--format jsonl`.
+///
+/// # Errors
+///
+/// The file cannot be read, has nothing of a run, or has a line that does not fit.
+pub fn open_run(path: &Path) -> Result<Story, Error> {
+    let error = |line, problem| Error { kind: Kind::Run, path: path.into(), line, problem };
+    let file = files::open_run(path, MAX_RUN_SIZE).map_err(|source| error(None, Problem::Read(source)))?;
+    let story = Story::read(file).map_err(|(line, problem)| error(Some(line), problem))?;
+    match story.is_empty() {
+        true => Err(error(None, Problem::Nothing)),
+        false => Ok(story),
+    }
+}
+
+/// Reads a recording that can be replayed.
+///
+/// # Errors
+///
+/// The file cannot be read, is no recording, or was edited.
+pub fn open_recording(path: &Path) -> Result<Recording, Error> {
+    let error = |line, problem| Error { kind: Kind::Recording, path: path.into(), line, problem };
+    let file =
+        files::open_run(path, MAX_RECORDING_SIZE).map_err(|source| error(None, Problem::Read(source)))?;
+    let recording = Recording::read(file).map_err(|(line, problem)| error(Some(line), problem))?;
+    check_schedule(&recording).map_err(|problem| error(Some(2), problem))?;
+    Ok(recording)
+}
+
+/// Checks that a recording's turns are those of its schedule. The content of a schedule's file is not known any more.
+///
+/// # Errors
+///
+/// The schedule cannot be used, or the turns are others.
+pub fn check_schedule(recording: &Recording) -> Result<(), Problem> {
+    let run = &recording.run;
+    let spec =
+        run.schedule.parse().map_err(|error: ScheduleError| Problem::RecordedJson(error.to_string()))?;
+    if matches!(spec, ScheduleSpec::File(_)) {
+        return Ok(());
+    }
+    let schedule = Schedule::new(&spec, run.guests.len(), Some(run.turns), run.seed)
+        .map_err(|_| Problem::Contradiction("the schedule"))?;
+    let planned = schedule.into_turns().filter_map(|vm| u32::try_from(vm + 1).ok()).filter_map(vm_name);
+    let recorded = recording.schedule();
+    let is_planned = recorded.chars().zip(planned).all(|(one, other)| one == other);
+    match is_planned && recorded.len() as u64 <= run.turns {
+        true => Ok(()),
+        false => Err(Problem::Contradiction("the schedule is not that of the turns")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECORDING: &str = r#"{"event":"recording","version":1,"options":{"producer":"p","consumer":"c","producers":1,"consumers":1,"produce":null,"consume":3,"mode":"long","memory":2097152}}
+{"event":"run","experiment":"prodcons","abi":"1.0","seed":7,"capacity":6,"schedule":"alternate","turns":2,"guests":[{"vm":1,"name":"p","role":"producer","sha256":"aa"},{"vm":2,"name":"c","role":"consumer","sha256":"bb"}]}
+{"event":"turn","turn":1,"vm":1,"role":"producer","items":[1],"prod_p":1,"cons_p":0,"count":1,"exits":1}
+"#;
+
+    #[track_caller]
+    fn checked(from: &str, to: &str) -> bool {
+        let text = RECORDING.replace(from, to);
+        check_schedule(&Recording::read(text.as_bytes()).expect("a recording")).is_ok()
+    }
+
+    #[test]
+    fn turns_are_those_of_the_schedule() {
+        assert!(checked("", ""));
+        assert!(checked("alternate", "file:x"));
+        assert!(!checked(r#""turn":1,"vm":1"#, r#""turn":1,"vm":2"#));
+        assert!(!checked("alternate", "string:21"));
+        assert!(!checked("alternate", "free"));
+        assert!(!checked("alternate", "burst:0"));
+        assert!(!checked("\"turns\":2", "\"turns\":0"));
+    }
+}
