@@ -4,13 +4,14 @@ use std::{fs, os::unix::fs::FileTypeExt, path::Path, time::Duration};
 
 use guest_abi::layout::{DEFAULT_MEMORY, IMAGE_BASE};
 
+use guestlab_cpu::{CpuState, Engine, Exit, Until, Values, Width};
+
 use crate::{
-    debug::explain::Explain,
-    kvm::{CpuState, Exit, System, Values, Vcpu, Width, module_name},
+    kvm::{Kvm, module_name},
     lab::{error::Error, needs::Needs},
     output::{self, visible_line},
     process::{jail::Jail, watchdog::Watchdog},
-    vmm::memory::GuestMemory,
+    vmm::memory::MemoryLayout,
 };
 
 /// A guest of two instructions: `out $0x80, %al` and `hlt`.
@@ -44,17 +45,17 @@ fn findings(device: &Path) -> Vec<(&'static str, Finding)> {
     if findings[0].1.is_err() {
         return findings;
     }
-    let (finding, system) = match System::open(device, Explain::default()) {
-        Ok(system) => (Ok("opened, API version 12".into()), Some(system)),
+    let (finding, kvm) = match Kvm::open(device, None) {
+        Ok(kvm) => (Ok("opened, API version 12".into()), Some(kvm)),
         Err(error) => (Err(error.to_string()), None),
     };
     findings.push(("KVM", finding));
-    if let Some(system) = system {
-        let finding = run_two_instructions(&system, &Jail::Open);
+    if let Some(kvm) = kvm {
+        let finding = run_two_instructions(&kvm, &Jail::Open);
         let works = finding.is_ok();
         findings.push(("guest", finding));
         if works {
-            findings.push(("jail", try_jail(&system)));
+            findings.push(("jail", try_jail(&kvm)));
         }
     }
     findings
@@ -64,9 +65,7 @@ fn find_device(device: &Path) -> Finding {
     match fs::metadata(device) {
         Ok(metadata) if metadata.file_type().is_char_device() => Ok(format!("{} is there", device.display())),
         Ok(_) => Err(format!("{} is not a device; give the right one with --kvm", device.display())),
-        Err(_) => Err(System::open(device, Explain::default())
-            .err()
-            .map_or_else(String::new, |error| error.to_string())),
+        Err(_) => Err(Kvm::open(device, None).err().map_or_else(String::new, |error| error.to_string())),
     }
 }
 
@@ -83,32 +82,33 @@ fn find_module() -> String {
 }
 
 /// Runs the same guest in a thread that is in the jail: with it that thread ends.
-fn try_jail(system: &System) -> Finding {
+fn try_jail(kvm: &Kvm) -> Finding {
     let jail = Jail::new(true, None);
     if jail == Jail::Rights {
         return Ok("this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER): guests run without".into());
     }
     jail.prepare(output::complain_lines).map_err(|error| error.to_string())?;
-    let thread = || run_two_instructions(system, &jail);
+    let thread = || run_two_instructions(kvm, &jail);
     let outcome = std::thread::scope(|scope| scope.spawn(thread).join());
     outcome.unwrap_or_else(|_| Err("its thread panicked; please report it".into()))?;
     Ok("guests run with the system calls that they need".into())
 }
 
 /// Makes a VM and a vCPU and runs a guest in it.
-fn run_two_instructions(system: &System, jail: &Jail) -> Finding {
+fn run_two_instructions(kvm: &Kvm, jail: &Jail) -> Finding {
     let error = |error: &dyn std::fmt::Display| format!("{error}; look into the kernel's log (dmesg)");
-    let memory = GuestMemory::guarded(DEFAULT_MEMORY).map_err(|e| error(&e))?;
-    memory.write(IMAGE_BASE, &TWO_INSTRUCTIONS).map_err(|e| error(&e))?;
+    let memory = MemoryLayout::guarded(DEFAULT_MEMORY).map_err(|e| error(&e))?;
+    let mut cpu = kvm.create(&memory.plan()).map_err(|e| error(&e))?;
+    cpu.memory_mut().write(IMAGE_BASE.into(), &TWO_INSTRUCTIONS).map_err(|e| error(&e))?;
     let entry = u16::try_from(IMAGE_BASE).map_err(|e| error(&e))?;
-    let mut vcpu = Vcpu::new(system, memory, CpuState::real(entry)).map_err(|e| error(&e))?;
+    cpu.set_state(&CpuState::real(entry)).map_err(|e| error(&e))?;
     let watchdog = Watchdog::start_in(jail, TIMEOUT).map_err(|e| error(&e))?;
     jail.enter(&Needs::default().thread())
         .map_err(|e| format!("it cannot be entered ({e}); --no-seccomp runs guests without it"))?;
     let registration = watchdog.watch_this_thread(None);
     let mut exits = Vec::new();
     while exits.len() < 2 {
-        match vcpu.run().map_err(|e| error(&e))? {
+        match cpu.run(Until::Exit).map_err(|e| error(&e))? {
             Exit::Interrupted if registration.expiry().is_some() => {
                 return Err(error(&"the guest does not end"));
             }

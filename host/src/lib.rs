@@ -1,27 +1,19 @@
 //! Guestlab's virtual machine monitor.
 //!
-//! Data flows one way. One exit's journey:
-//!
-//! ```text
-//! guest `out` -> KVM exit -> kvm::Exit -> Hypercall -> hypercall::handle -> Reply -> next KVM_RUN
-//!                                              |
-//!                                              +-> Event -> output (transcript, JSON lines)
-//! ```
-//!
-//! Only [`kvm`] names KVM's types; only [`memory`] touches guest memory; what decides
-//! ([`hypercall`], [`exchange`], [`schedule`]) is pure and is tested without KVM.
+//! The parts below it are crates of their own: `guestlab-vmm` runs one guest on any engine, `guestlab-kvm` is the engine
+//! that is KVM, `guestlab-debug` looks at machines from outside, `guestlab-runlog` is the log of a run, `guestlab-views`
+//! shows it, `guestlab-process` is the Unix side. This crate has the experiments ([`lab`]) and the command line ([`cli`]).
 
 pub mod cli;
-#[path = "../debug/src/lib.rs"]
-pub mod debug;
 pub mod doctor;
-#[path = "../kvm/src/lib.rs"]
-pub mod kvm;
+pub mod engines;
 pub mod lab;
 pub mod output;
-#[path = "../vmm/src/lib.rs"]
-pub mod vmm;
 
+pub use guestlab_cpu as cpu;
+pub use guestlab_debug as debug;
+pub use guestlab_kvm as kvm;
 pub use guestlab_process as process;
 pub use guestlab_runlog as runlog;
 pub use guestlab_views as views;
+pub use guestlab_vmm as vmm;

@@ -10,14 +10,14 @@ use guestlab::{
         report::{self, Report},
         status, terminal, view,
     },
-    debug::{explain::Explain, timeline::Teller},
-    doctor,
-    kvm::System,
+    debug::timeline::Teller,
+    doctor, engines,
     lab::{
         error::{Error, Status},
         exchange, explore, guest_tests, open, pipeline,
         recorder::{self, Recorder},
         replay, single,
+        vm::Platform,
     },
     output::{self, Sink},
     process::{
@@ -88,11 +88,12 @@ fn run(args: &RunArgs) -> Result<(), Error> {
     let jail = prepare(if args.has_view() { Jail::Rights } else { args.jail() })?;
     let config = args.config()?;
     let timeline = args.timeline();
-    let system = System::open(&args.device().kvm, args.explain())?.with_timeline(&timeline);
+    let platform = engines::kvm(&args.device().kvm, args.explain(), timeline.as_ref())?;
     let (form, quiet) = args.output();
     let perform = |sink: &mut dyn Sink| {
-        let outcome = tell(system, &jail, &config, args, &mut Teller::new(&timeline, sink));
-        timeline.conclude(outcome)
+        let Some(timeline) = &timeline else { return tell(platform, &jail, &config, args, sink) };
+        let outcome = tell(platform, &jail, &config, args, &mut Teller::new(timeline, sink));
+        output::both(outcome, timeline.end().map_err(Error::from))
     };
     match args.has_view() {
         true => terminal::live(perform),
@@ -102,22 +103,22 @@ fn run(args: &RunArgs) -> Result<(), Error> {
 
 /// Runs what is planned, and makes the page about it, if one is wanted.
 fn tell(
-    system: System,
+    platform: Platform,
     jail: &Jail,
     config: &RunConfig,
     args: &RunArgs,
     sink: &mut dyn Sink,
 ) -> Result<(), Error> {
-    let Some(path) = args.report() else { return play(system, jail, config, args.record(), sink) };
+    let Some(path) = args.report() else { return play(platform, jail, config, args.record(), sink) };
     let narrator = Narrator::to(beginning(config), sink).keeping_stats(!args.stats());
     let mut report = Report::new(path, narrator);
-    let outcome = play(system, jail, config, args.record(), &mut report);
+    let outcome = play(platform, jail, config, args.record(), &mut report);
     report.conclude(outcome)
 }
 
 /// Runs what is planned.
 fn play(
-    system: System,
+    platform: Platform,
     jail: &Jail,
     config: &RunConfig,
     record: Option<&Path>,
@@ -125,15 +126,15 @@ fn play(
 ) -> Result<(), Error> {
     match config {
         RunConfig::Exchange(config) => match record {
-            None => exchange::run(system, jail, config, sink),
+            None => exchange::run(platform, jail, config, sink),
             Some(path) => {
                 let mut recorder = Recorder::new(path, config, sink);
-                let outcome = exchange::run(system, jail, config, &mut recorder);
+                let outcome = exchange::run(platform, jail, config, &mut recorder);
                 recorder.conclude(outcome)
             }
         },
-        RunConfig::Pipeline(config) => pipeline::run(system, jail, config, sink),
-        RunConfig::Single(config) => single::run(system, jail, config, sink),
+        RunConfig::Pipeline(config) => pipeline::run(platform, jail, config, sink),
+        RunConfig::Single(config) => single::run(platform, jail, config, sink),
     }
 }
 
@@ -157,8 +158,8 @@ fn show(args: &ViewArgs) -> Result<(), Error> {
 
 fn explore(args: &ExploreArgs) -> Result<(), Error> {
     let jail = prepare(args.jail())?;
-    let system = System::open(&args.device().kvm, Explain::default())?;
-    explore::run(&system, &jail, &args.config())
+    let platform = engines::kvm(&args.device().kvm, false, None)?;
+    explore::run(&platform, &jail, &args.config())
 }
 
 fn test(args: &TestArgs) -> Result<(), Error> {
@@ -167,14 +168,14 @@ fn test(args: &TestArgs) -> Result<(), Error> {
         return guest_tests::list(&config);
     }
     let jail = prepare(args.jail())?;
-    let system = System::open(&args.device().kvm, Explain::default())?;
-    guest_tests::run(&system, &jail, &config)
+    let platform = engines::kvm(&args.device().kvm, false, None)?;
+    guest_tests::run(&platform, &jail, &config)
 }
 
 fn replay(args: &ReplayArgs) -> Result<(), Error> {
     let jail = prepare(args.jail.jail())?;
-    let system = System::open(&args.device.kvm, Explain::default())?;
-    replay::run(system, &jail, &args.file, args.timeout, cli::image_path)
+    let platform = engines::kvm(&args.device.kvm, false, None)?;
+    replay::run(platform, &jail, &args.file, args.timeout, cli::image_path)
 }
 
 fn replay_needs(file: &Path) -> Result<(), Error> {
@@ -186,8 +187,8 @@ fn replay_needs(file: &Path) -> Result<(), Error> {
 fn needs(args: &RunArgs) -> Result<(), Error> {
     let needs = args.needs()?;
     if needs.iter().any(|(_, mode)| *mode == CpuMode::Paged) {
-        let system = System::open(&args.device().kvm, Explain::default())?;
-        open::check_mode(&system, CpuMode::Paged)?;
+        let platform = engines::kvm(&args.device().kvm, false, None)?;
+        open::check_mode(&platform, CpuMode::Paged)?;
     }
     print_needs(needs)
 }

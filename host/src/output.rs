@@ -59,7 +59,7 @@ pub fn line(text: &str) -> Result<(), Error> {
 /// # Errors
 ///
 /// The run's, or that of its file.
-pub(crate) fn both(run: Result<(), Error>, file: Result<(), Error>) -> Result<(), Error> {
+pub fn both(run: Result<(), Error>, file: Result<(), Error>) -> Result<(), Error> {
     match (run, file) {
         (Err(error), Err(other)) => {
             complain(&other.to_string());

@@ -1,6 +1,7 @@
 //! Questions that debuggers, tracers and crash reports ask of a CPU's state.
 
 use alloc::{vec, vec::Vec};
+use core::fmt;
 
 use guest_abi::{block::Trap, layout::REAL_MODE_END, mode::CpuMode};
 
@@ -187,6 +188,44 @@ impl CpuState {
     }
 }
 
+/// The registers in rows, without x87, SSE and debug registers.
+impl fmt::Display for CpuState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let general = |index: usize| self.general[index];
+        let rows = [
+            [("rax", general(0)), ("rbx", general(3)), ("rcx", general(1)), ("rdx", general(2))],
+            [("rsi", general(6)), ("rdi", general(7)), ("rbp", general(5)), ("rsp", general(4))],
+            [("r8", general(8)), ("r9", general(9)), ("r10", general(10)), ("r11", general(11))],
+            [("r12", general(12)), ("r13", general(13)), ("r14", general(14)), ("r15", general(15))],
+            [("rip", self.ip), ("rfl", self.flags), ("cr0", self.cr0), ("cr2", self.cr2)],
+        ];
+        for row in rows {
+            write_row(f, &row)?;
+            writeln!(f)?;
+        }
+        write_row(f, &[("cr3", self.cr3), ("cr4", self.cr4), ("efr", self.efer)])?;
+        for (name, index) in [
+            ("cs", seg::CS),
+            ("ds", seg::DS),
+            ("es", seg::ES),
+            ("fs", seg::FS),
+            ("gs", seg::GS),
+            ("ss", seg::SS),
+        ] {
+            let Segment { selector, base, limit, .. } = self.segments[index];
+            write!(f, "\n{name}  {selector:04x} base {base:x} limit {limit:x}")?;
+        }
+        Ok(())
+    }
+}
+
+fn write_row(f: &mut fmt::Formatter<'_>, row: &[(&str, u64)]) -> fmt::Result {
+    row.iter().enumerate().try_for_each(|(index, (name, value))| {
+        let gap = if index == 0 { "" } else { "  " };
+        write!(f, "{gap}{name:<3} {value:016x}")
+    })
+}
+
 impl Segment {
     /// Returns true if the segment begins at 0, reaches as far as the mode does, and can be written (Intel SDM volume
     /// 3A, 3.4.5.1).
@@ -280,6 +319,22 @@ mod tests {
         assert_eq!(state.base_of_code(0x18, read), Some(0x4012_3456));
         assert_eq!(state.base_of_code(0x20, read), None, "beyond the table");
         assert_eq!(state.base_of_code(0x8, read), Some(0), "the present one");
+    }
+
+    #[test]
+    fn registers_are_shown_with_their_names() {
+        let mut state = CpuState::flat(CpuMode::Protected, 0, 0, 0);
+        state.general[reg::RAX] = 0x2A;
+        let text = alloc::format!("{state}");
+        assert!(text.starts_with("rax 000000000000002a  rbx 0000000000000000  "), "{text}");
+        assert!(
+            text.contains("\ncr3 0000000000000000  cr4 0000000000000000  efr 0000000000000000\ncs  0008"),
+            "{text}"
+        );
+        assert!(
+            text.contains("cr0 0000000000000011") && text.contains("cs  0008 base 0 limit ffffffff"),
+            "{text}"
+        );
     }
 
     #[test]

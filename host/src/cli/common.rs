@@ -5,7 +5,7 @@ use std::{env, path::PathBuf};
 use clap::Args;
 use guest_abi::mode::CpuMode;
 
-use crate::kvm::System;
+use crate::kvm::Kvm;
 
 /// The end of the short help, which leaves out the lesser options.
 pub(super) const SHORT_HELP: &str = "--help has all options, and the exit statuses.";
@@ -14,7 +14,7 @@ pub(super) const SHORT_HELP: &str = "--help has all options, and the exit status
 #[derive(Debug, Args)]
 pub struct DeviceArgs {
     /// The KVM device.
-    #[arg(long, hide_short_help = true, value_name = "PATH", default_value = System::DEVICE)]
+    #[arg(long, hide_short_help = true, value_name = "PATH", default_value = Kvm::DEVICE)]
     pub kvm: PathBuf,
 }
 

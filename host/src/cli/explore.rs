@@ -17,13 +17,14 @@ use crate::{
         jail::JailArgs,
         values::{parse_memory, parse_seconds, parse_timeout},
     },
+    lab::exchange::source::Source,
     lab::{
         exchange::Guests,
         explore::{Capacities, ExploreConfig},
         limits::Limits,
     },
     process::jail::Jail,
-    vmm::{image::Source, machine::Secrets},
+    vmm::HvaPolicy,
 };
 
 /// Look for a schedule, a capacity and a seed at which a guest of the exchange fails.
@@ -152,7 +153,7 @@ impl ExploreArgs {
     pub fn config(&self) -> ExploreConfig {
         let Experiment::Prodcons = self.experiment;
         let mode = self.mode.map(CpuMode::from);
-        let guests = self.guests.guests(mode, self.memory, Secrets::Unspoken, Quota::Random);
+        let guests = self.guests.guests(mode, self.memory, HvaPolicy::DenySilently, Quota::Random);
         ExploreConfig {
             depth: self.depth.unwrap_or_else(|| default_depth(guests.vms())),
             recording: self

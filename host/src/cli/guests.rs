@@ -11,8 +11,9 @@ use crate::{
         values::{is_guest_name, parse_quota},
     },
     lab::exchange,
+    lab::exchange::source::Source,
     runlog::ring_check::Orders,
-    vmm::{image::Source, machine::Secrets},
+    vmm::HvaPolicy,
 };
 
 /// Who takes part in an exchange, and how much each moves.
@@ -61,7 +62,7 @@ impl GuestsArgs {
         &self,
         mode: Option<CpuMode>,
         memory: u32,
-        secrets: Secrets,
+        secrets: HvaPolicy,
         quota: Quota,
     ) -> exchange::Guests {
         let image_mode = mode.unwrap_or(CpuMode::Protected);

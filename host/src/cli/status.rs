@@ -3,9 +3,8 @@
 use std::io;
 
 use crate::{
-    kvm::VcpuError,
     lab::error::{Error, Status},
-    vmm::memory::MemoryError,
+    vmm::BootError,
 };
 
 /// Returns the exit status for an error.
@@ -13,24 +12,23 @@ pub fn of_error(error: &Error) -> Status {
     match error {
         Error::Usage(_)
         | Error::SameFile(_)
-        | Error::Gdb { .. }
+        | Error::Gdb(_)
         | Error::Write { .. }
         | Error::Log(_)
         | Error::Schedule(_)
         | Error::Experiment(_)
         | Error::Image(_)
         | Error::ImageTooLarge { .. } => Status::BadInput,
-        Error::Vcpu(VcpuError::Memory(
-            MemoryError::Size { .. }
-            | MemoryError::Ram { .. }
-            | MemoryError::OutOfReach { .. }
-            | MemoryError::Arguments { .. },
-        )) => Status::BadInput,
-        Error::Vcpu(VcpuError::Memory(MemoryError::Range { .. })) => Status::Bug,
-        Error::System(_)
+        Error::Ram(_)
+        | Error::Boot(BootError::Size(_) | BootError::OutOfReach { .. } | BootError::Arguments { .. }) => {
+            Status::BadInput
+        }
+        Error::Boot(BootError::Range { .. }) => Status::Bug,
+        Error::Platform(_)
         | Error::NoSteps { .. }
         | Error::ModeMissing { .. }
-        | Error::Vcpu(_)
+        | Error::Boot(BootError::Engine(_))
+        | Error::Engine(_)
         | Error::Os { .. }
         | Error::Jail(_)
         | Error::Doctor => Status::Machine,

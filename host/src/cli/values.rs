@@ -10,7 +10,7 @@ use guest_abi::{
 };
 
 pub use crate::runlog::recording::is_guest_name;
-use crate::{views::tui::Size, vmm::memory::check_size};
+use crate::{lab::ram::check_size, views::tui::Size};
 
 /// A ring's capacity in items.
 ///

@@ -3,7 +3,10 @@
 use std::{io, path::PathBuf, time::Duration};
 
 use crate::{
-    kvm::{SystemError, VcpuError},
+    cpu::EngineError,
+    debug::gdb::GdbError,
+    kvm::OpenError,
+    lab::ram::{RamError, check_size},
     lab::{
         experiment_file::FileError,
         failure::{Difference, GuestError, GuestPosition},
@@ -11,7 +14,7 @@ use crate::{
     },
     process::{output_file::SameFile, signals::Signal},
     runlog::{self, error::WriteError, event::Finding},
-    vmm::{image::ImageError, memory::check_size},
+    vmm::{BootError, image::ImageError},
 };
 
 pub use crate::runlog::status::Status;
@@ -59,10 +62,16 @@ pub enum Error {
     },
     /// This machine has no KVM for us.
     #[error(transparent)]
-    System(#[from] SystemError),
-    /// KVM failed.
+    Platform(#[from] OpenError),
+    /// A guest could not be started.
     #[error(transparent)]
-    Vcpu(#[from] VcpuError),
+    Boot(#[from] BootError),
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// This machine does not have the memory that a guest is to have.
+    #[error(transparent)]
+    Ram(#[from] RamError),
     /// The operating system failed us.
     #[error("cannot {what}: {source}")]
     Os {
@@ -122,13 +131,8 @@ pub enum Error {
     )]
     Unrepeatable(Box<GuestError>),
     /// gdb cannot be awaited.
-    #[error("cannot wait for gdb at {address}: {source}; is another there, or a socket's file left over?")]
-    Gdb {
-        /// Where.
-        address: String,
-        /// The system's own error.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Gdb(#[from] GdbError),
     /// gdb's user ended the run.
     #[error("the run was ended from gdb")]
     Killed,

@@ -1,13 +1,13 @@
 //! The events of a run, made of what machines and guests did.
 
 use crate::{
+    cpu::Direction,
     debug::crash_report::Report,
-    kvm::Direction,
+    lab::vm::Vm,
     lab::{failure::GuestError, guest_end::GuestEnd},
     runlog::event::{CrashEvent, Event, Exits, Location, Log, StatsEvent, StatsRow, VmStats},
     vmm::{
         hypercall,
-        machine::Machine,
         stats::{ExitStats, Reason, Row, microseconds},
     },
 };
@@ -55,7 +55,7 @@ pub fn exits(stats: &ExitStats) -> Exits {
 }
 
 /// The event with the statistics of all machines.
-pub fn stats_event(machines: &[Machine]) -> Event<'static> {
+pub fn stats_event(machines: &[Vm]) -> Event<'static> {
     let vms = machines.iter().map(|machine| VmStats {
         vm: machine.vm(),
         name: machine.name().into(),

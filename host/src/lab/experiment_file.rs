@@ -57,12 +57,12 @@ pub struct Experiment {
     /// The time after which the run ends, where the file says one.
     pub timeout: Option<Duration>,
     /// The VMs in order.
-    pub vms: Vec<Vm>,
+    pub vms: Vec<VmSpec>,
 }
 
 /// A VM of an experiment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Vm {
+pub struct VmSpec {
     /// Its guest.
     pub guest: VmGuest,
     /// The mode that it is to run in, where the file says one.
@@ -225,7 +225,7 @@ fn check_schedule(spec: &ScheduleSpec, vms: usize, folder: &Path) -> Result<Sche
     Schedule::new(&spec, vms, None, 0).map(|_| spec)
 }
 
-fn vms(table: &Table, folder: &Path) -> Result<Vec<Vm>, Wrong> {
+fn vms(table: &Table, folder: &Path) -> Result<Vec<VmSpec>, Wrong> {
     let tables = table.vm.get_ref();
     if !(1..=MAX_VMS).contains(&tables.len()) {
         let count = tables.len();
@@ -237,7 +237,7 @@ fn vms(table: &Table, folder: &Path) -> Result<Vec<Vm>, Wrong> {
     tables.iter().map(|vm| self::vm(vm, table, folder)).collect()
 }
 
-fn vm(vm: &Spanned<VmTable>, table: &Table, folder: &Path) -> Result<Vm, Wrong> {
+fn vm(vm: &Spanned<VmTable>, table: &Table, folder: &Path) -> Result<VmSpec, Wrong> {
     let VmTable { guest, image, memory, mode, arguments } = vm.get_ref();
     let guest = match (guest, image) {
         (Some(name), None) if is_guest_name(name.get_ref()) => VmGuest::Named(name.get_ref().clone()),
@@ -250,7 +250,7 @@ fn vm(vm: &Spanned<VmTable>, table: &Table, folder: &Path) -> Result<Vm, Wrong> 
         (None, Some(image)) => VmGuest::Image(folder.join(image)),
         _ => return Err(Wrong(Some(vm.span()), "a VM has a `guest` or an `image`, and one of them".into())),
     };
-    Ok(Vm {
+    Ok(VmSpec {
         guest,
         mode: mode.or(table.mode).map(|Mode(mode)| mode),
         memory: memory.or(table.memory).map_or(DEFAULT_MEMORY, |Memory(memory)| memory),
@@ -346,7 +346,7 @@ mode = "long"
     fn an_experiment_is_read() {
         let experiment =
             parse(PINGPONG, Path::new("/here")).unwrap_or_else(|Wrong(_, problem)| panic!("{problem}"));
-        let vm = |guest, mode, memory, arguments: &[&str]| Vm {
+        let vm = |guest, mode, memory, arguments: &[&str]| VmSpec {
             guest,
             mode,
             memory,

@@ -34,7 +34,9 @@ impl GuestError {
                 Wanted::CallsTo(&file, report.line)
             }
             GuestEnd::Crashed(crash) if !crash.is_the_cpus() => Wanted::Calls,
-            GuestEnd::Exited(_) | GuestEnd::ExitPort(_) | GuestEnd::Exits(_) => Wanted::Calls,
+            GuestEnd::Refused(_) | GuestEnd::Exited(_) | GuestEnd::ExitPort(_) | GuestEnd::Exits(_) => {
+                Wanted::Calls
+            }
             GuestEnd::Crashed(_) | GuestEnd::Deadline(_) | GuestEnd::TurnTimeout(_) => Wanted::All,
         };
         self.evidence.as_ref().map(|evidence| Report::of(evidence, wanted))

@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use crate::{
+    lab::refused::Refused,
     runlog::{
         ring_check::Refusal,
         text::{visible, visible_line},
@@ -21,6 +22,8 @@ pub enum GuestEnd {
     Panicked(PanicReport),
     /// It crashed.
     Crashed(Crash),
+    /// Its experiment refused what it did.
+    Refused(Refused),
     /// It was still running after this time.
     Deadline(Duration),
     /// It was still running after this time in one turn.
@@ -33,7 +36,7 @@ impl GuestEnd {
     /// Returns the refused turn, if the guest broke a rule of the ring.
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
-            Self::Crashed(Crash::Violation(refusal)) => Some(refusal),
+            Self::Refused(Refused::Violation(refusal)) => Some(refusal),
             _ => None,
         }
     }
@@ -49,6 +52,7 @@ impl GuestEnd {
             Self::Exited(_) | Self::ExitPort(_) => "exit",
             Self::Panicked(_) => "panic",
             Self::Crashed(crash) => crash.name(),
+            Self::Refused(refused) => refused.name(),
             Self::Deadline(_) => "deadline",
             Self::TurnTimeout(_) => "turn-timeout",
             Self::Exits(_) => "max-exits",
@@ -69,6 +73,7 @@ impl fmt::Display for GuestEnd {
                 write!(f, "panicked at {file}:{line}:{column}: {message}")
             }
             Self::Crashed(crash) => write!(f, "{crash}"),
+            Self::Refused(refused) => write!(f, "{refused}"),
             Self::Deadline(timeout) => {
                 write!(f, "still running after {} s, the deadline", timeout.as_secs_f64())
             }

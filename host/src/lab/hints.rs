@@ -47,6 +47,7 @@ pub fn hint(end: &GuestEnd, evidence: Option<&Evidence>) -> Cow<'static, str> {
 fn of_end(end: &GuestEnd) -> Cow<'static, str> {
     let text = match end {
         GuestEnd::Crashed(crash) => return crash.hint(),
+        GuestEnd::Refused(refused) => refused.hint(),
         GuestEnd::ExitPort(_) => {
             "look at what the guest printed; 0 and 0x10 mean success at port 0xF4, and --pc-exit-ok names another value"
         }

@@ -1,10 +1,15 @@
 //! The debugger or tracer of a run's VMs.
 
+use guestlab_cpu::DebugFeatures;
+
 use crate::{
     debug::{gdb, trace},
-    kvm::System,
-    lab::{error::Error, needs::Needs},
-    vmm::machine::Machine,
+    kvm::module_name,
+    lab::{
+        error::Error,
+        needs::Needs,
+        vm::{Platform, Vm},
+    },
 };
 
 /// The debugger or tracer of a run's VMs.
@@ -34,22 +39,50 @@ impl Instrumentation {
         }
     }
 
-    /// Attaches the debugger or tracer to the machines of a run.
+    /// Attaches the debugger or tracer to the VMs of a run.
     ///
     /// # Errors
     ///
     /// This machine cannot step guests, or gdb's address is not available.
-    pub fn attach(&self, system: &System, machines: Vec<Machine>) -> Result<Vec<Machine>, Error> {
+    pub fn attach(&self, platform: &Platform, vms: Vec<Vm>) -> Result<Vec<Vm>, Error> {
         match self {
-            Self::None => Ok(machines),
-            Self::Trace(plan) => trace::traced(system, plan, machines),
-            Self::Gdb(plan) => machines
+            Self::None => Ok(vms),
+            Self::Trace(plan) => {
+                vms.iter().try_for_each(|vm| features(platform, vm).map(drop))?;
+                let has_many = vms.len() > 1;
+                let lines = trace::Shared::open(plan)?;
+                let traced = |vm: Vm| {
+                    let label = if has_many { format!("VM {:<2} ", vm.vm()) } else { String::new() };
+                    let tracer = trace::tracer(plan, &lines, vm.origin().clone(), label);
+                    vm.driven_by(tracer)
+                };
+                Ok(vms.into_iter().map(traced).collect())
+            }
+            Self::Gdb(plan) => vms
                 .into_iter()
-                .map(|machine| match machine.vm() == plan.vm {
-                    true => gdb::debugged(system, plan, machine),
-                    false => Ok(machine),
-                })
+                .map(|vm| if vm.vm() == plan.vm { debugged(platform, plan, vm) } else { Ok(vm) })
                 .collect(),
+        }
+    }
+}
+
+/// Puts a VM under gdb.
+fn debugged(platform: &Platform, plan: &gdb::Plan, vm: Vm) -> Result<Vm, Error> {
+    let features = features(platform, &vm)?;
+    // gdb refuses a flat binary, which has no symbols.
+    let file = vm.origin().is_elf().then(|| vm.file());
+    let runner = gdb::debugger(plan, &vm, features, file)?;
+    Ok(vm.driven_by(runner))
+}
+
+/// Returns the abilities for a debugger in a VM's mode.
+fn features(platform: &Platform, vm: &Vm) -> Result<DebugFeatures, Error> {
+    let features = platform.debug_features(vm.mode())?;
+    match features.steps {
+        true => Ok(features),
+        false => {
+            let module = module_name().unwrap_or_else(|| "of unknown kind".into());
+            Err(Error::NoSteps { mode: vm.mode().name(), module })
         }
     }
 }

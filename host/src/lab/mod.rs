@@ -1,4 +1,4 @@
-//! lab
+//! The laboratory: experiments with one guest or several, their schedules, limits and failures.
 
 pub mod error;
 pub mod events;
@@ -15,9 +15,12 @@ pub mod log_filter;
 pub mod needs;
 pub mod open;
 pub mod pipeline;
+pub mod ram;
 pub mod recorder;
+pub mod refused;
 pub mod replay;
 pub mod run_files;
 pub mod schedule;
 pub mod session;
 pub mod single;
+pub mod vm;

@@ -4,23 +4,33 @@ use std::path::Path;
 
 use guest_abi::mode::CpuMode;
 
+use guestlab_cpu::identity::LARGE_PAGE_32;
+
 use crate::{
-    kvm::{System, module_name},
-    lab::error::Error,
-    vmm::{
-        boot,
-        image::{Image, ImageError, Problem, Request, Start},
-        paging::LARGE_PAGE_32,
-    },
+    kvm::module_name,
+    lab::{error::Error, vm::Platform},
+    process::files,
+    vmm::image::{Image, ImageError, MAX_FILE_SIZE, Problem, Request, Start},
 };
+
+/// Reads and checks an image.
+///
+/// # Errors
+///
+/// The file cannot be read, or is not an image that can run.
+pub fn read_image(path: &Path, request: Request) -> Result<Image, ImageError> {
+    let failed = |source| ImageError { path: path.into(), problem: Problem::Read(source) };
+    let bytes = files::read(path, MAX_FILE_SIZE).map_err(failed)?;
+    Image::of_file(path, bytes, request)
+}
 
 /// Opens an image that is to run in a memory.
 ///
 /// # Errors
 ///
 /// The image cannot be used or does not fit, or this machine's KVM does not have its mode.
-pub fn open(system: &System, path: &Path, request: Request, memory: u32) -> Result<Image, Error> {
-    let image = Image::open(path, request)?;
+pub fn open(system: &Platform, path: &Path, request: Request, memory: u32) -> Result<Image, Error> {
+    let image = read_image(path, request)?;
     let end = image.end();
     // Of what paged mode does not reach, its launch says how low it must be.
     let reached = image.start().mode() != CpuMode::Paged || end <= LARGE_PAGE_32.into();
@@ -36,7 +46,12 @@ pub fn open(system: &System, path: &Path, request: Request, memory: u32) -> Resu
 /// # Errors
 ///
 /// As [`open`]; or others built it.
-pub fn open_guest(system: &System, path: &Path, mode: Option<CpuMode>, memory: u32) -> Result<Image, Error> {
+pub fn open_guest(
+    system: &Platform,
+    path: &Path,
+    mode: Option<CpuMode>,
+    memory: u32,
+) -> Result<Image, Error> {
     let image = open(system, path, Request { mode, ..Request::default() }, memory)?;
     match image.start() {
         Start::Boot { .. } => Ok(image),
@@ -50,8 +65,8 @@ pub fn open_guest(system: &System, path: &Path, mode: Option<CpuMode>, memory: u
 /// # Errors
 ///
 /// KVM does not have the mode, or refused to try it.
-pub fn check_mode(system: &System, mode: CpuMode) -> Result<(), Error> {
-    if mode == CpuMode::Paged && !boot::mode_works(system, mode)? {
+pub fn check_mode(system: &Platform, mode: CpuMode) -> Result<(), Error> {
+    if mode == CpuMode::Paged && !system.runs(mode)? {
         let module = module_name().unwrap_or_else(|| "of unknown kind".into());
         return Err(Error::ModeMissing { mode: mode.name(), module });
     }

@@ -3,12 +3,14 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-pub use crate::lab::experiment_file::{Experiment, FileError, Place, Vm, VmGuest};
+pub use crate::lab::experiment_file::{Experiment, FileError, Place, VmGuest, VmSpec};
 
 use guest_abi::mailbox::MAX_MESSAGE_SIZE;
 
 use crate::{
-    kvm::System,
+    lab::refused::Refused,
+    lab::vm::Platform,
+    lab::vm::Vm,
     lab::{
         error::Error,
         events,
@@ -21,12 +23,7 @@ use crate::{
     output::Sink,
     process::jail::Jail,
     runlog::event::{End, Event, Guest, Relay, Run},
-    vmm::{
-        boot::Parameters,
-        fault::Crash,
-        image::Image,
-        machine::{Machine, Secrets},
-    },
+    vmm::{HvaPolicy, boot::Parameters, image::Image},
 };
 
 /// What to run.
@@ -41,7 +38,7 @@ pub struct PipelineConfig {
     /// What the run may take.
     pub limits: Limits,
     /// Whether guests are told where the host has their memory.
-    pub secrets: Secrets,
+    pub secrets: HvaPolicy,
     /// Whether the run ends with statistics.
     pub stats: bool,
     /// Who looks on.
@@ -53,7 +50,7 @@ pub struct PipelineConfig {
 /// # Errors
 ///
 /// The schedule, an image or the machine cannot be used, or a guest failed.
-pub fn run(system: System, jail: &Jail, config: &PipelineConfig, sink: &mut dyn Sink) -> Result<(), Error> {
+pub fn run(system: Platform, jail: &Jail, config: &PipelineConfig, sink: &mut dyn Sink) -> Result<(), Error> {
     let Experiment { schedule, turns, vms, .. } = &config.experiment;
     let schedule = Schedule::new(schedule, vms.len(), *turns, config.seed)?;
     let images = vms
@@ -64,9 +61,9 @@ pub fn run(system: System, jail: &Jail, config: &PipelineConfig, sink: &mut dyn 
     let machines = (1..)
         .zip(vms.iter().zip(&images))
         .map(|(number, (vm, image))| {
-            let Vm { memory, arguments, .. } = vm;
+            let VmSpec { memory, arguments, .. } = vm;
             let parameters = Parameters { vm: number, seed: config.seed, memory: *memory, arguments };
-            Machine::new(&system, image, parameters, config.secrets)
+            Vm::new(&system, image, parameters, config.secrets)
         })
         .collect::<Result<Vec<_>, _>>()?;
     let mut machines = config.instrumentation.attach(&system, machines)?;
@@ -106,7 +103,7 @@ fn run_event<'a>(config: &PipelineConfig, schedule: &Schedule, images: &'a [Imag
 /// Boots the guests and gives each turn to its VM; `turns` counts those that are over.
 fn run_turns(
     session: &Session<'_>,
-    machines: &mut [Machine],
+    machines: &mut [Vm],
     schedule: Schedule,
     turns: &mut u64,
 ) -> Result<(), Error> {
@@ -125,16 +122,16 @@ fn run_turns(
 }
 
 /// Boots the guests: the mailbox, all zero, of the size that they all have.
-fn attach(session: &Session<'_>, machines: &mut [Machine]) -> Result<Vec<u8>, Error> {
+fn attach(session: &Session<'_>, machines: &mut [Vm]) -> Result<Vec<u8>, Error> {
     let mut common = None;
     for machine in machines {
         let size = session.attach(machine)?;
-        let refuse = |crash| Err(session::refuse(machine, None, crash));
+        let mut refuse = |refused| Err(session::refuse(machine, None, refused));
         if !(1..=MAX_MESSAGE_SIZE).contains(&size) || !size.is_multiple_of(4) {
-            return refuse(Crash::MailboxForm { size });
+            return refuse(Refused::MailboxForm { size });
         }
         match common {
-            Some(expected) if expected != size => return refuse(Crash::MailboxSize { size, expected }),
+            Some(expected) if expected != size => return refuse(Refused::MailboxSize { size, expected }),
             _ => common = Some(size),
         }
     }

@@ -11,7 +11,8 @@ use guest_abi::{mailbox::Quota, mode::CpuMode, ring::Capacity};
 
 use crate::runlog::json;
 use crate::{
-    kvm::System,
+    lab::exchange::source::Source,
+    lab::vm::Platform,
     lab::{
         error::Error,
         exchange::{self, ExchangeConfig, Guests},
@@ -30,7 +31,7 @@ use crate::{
         ring_check::Orders,
         sink::Sink,
     },
-    vmm::{image::Source, machine::Secrets},
+    vmm::HvaPolicy,
 };
 
 /// Runs a recording again; `own` says where the image of a guest is that has a name.
@@ -39,7 +40,7 @@ use crate::{
 ///
 /// The recording, an image or the machine cannot be used, or [`Error::Differs`].
 pub fn run(
-    system: System,
+    system: Platform,
     jail: &Jail,
     path: &Path,
     timeout: Duration,
@@ -94,7 +95,7 @@ fn guests(options: &Options, own: impl Fn(&str, CpuMode) -> PathBuf) -> Guests {
         orders: Orders { produce: quota(options.produce), consume: quota(options.consume) },
         mode: options.mode(),
         memory: options.memory,
-        secrets: Secrets::Kept,
+        secrets: HvaPolicy::Deny,
     }
 }
 

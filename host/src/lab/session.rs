@@ -4,9 +4,11 @@
 use std::{
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use crate::{
+    debug::runner,
     lab::{
         error::Error,
         events::{crash_event, log_event, stats_event},
@@ -14,22 +16,20 @@ use crate::{
         guest_end::GuestEnd,
         limits::Limits,
         needs::Needs,
+        refused::Refused,
+        vm::Vm,
     },
     output,
     process::{
         jail::Jail,
-        watchdog::{Expiry, Watchdog},
+        signals,
+        watchdog::{Expiry, Pause, Registration, Watchdog},
     },
     runlog::{
         event::{Console, Dropped, End, Event, ProfileEvent},
         sink::Sink,
     },
-    vmm::{
-        fault::Crash,
-        hypercall::{Said, Stop},
-        machine::{Halt, Machine},
-        pc,
-    },
+    vmm::{ConsoleOutput, Expiry as Expired, Halt, Stop as StopWatch, fault::Crash, hypercall::Stop, pc},
 };
 
 /// The limits and the output of one run. Threads that run machines share it.
@@ -140,7 +140,7 @@ impl<'a> Session<'a> {
         &self,
         outcome: Result<(), Error>,
         end: Option<End>,
-        machines: &[Machine],
+        machines: &[Vm],
         stats: bool,
     ) -> Result<(), Error> {
         let tell = || {
@@ -157,7 +157,7 @@ impl<'a> Session<'a> {
         outcome.and(told)
     }
 
-    fn write_rest(&self, machines: &[Machine], stats: bool) -> Result<(), Error> {
+    fn write_rest(&self, machines: &[Vm], stats: bool) -> Result<(), Error> {
         let limit = self.limits.max_output;
         for machine in machines {
             let (vm, name, bytes) = (machine.vm(), machine.name(), machine.printed().dropped());
@@ -165,7 +165,7 @@ impl<'a> Session<'a> {
                 self.event(&Event::Dropped(Dropped { vm, name, bytes, limit }))?;
             }
         }
-        let vms: Vec<_> = machines.iter().filter_map(Machine::profile).collect();
+        let vms: Vec<_> = machines.iter().filter_map(Vm::profile).collect();
         if !vms.is_empty() {
             self.event(&Event::Profile(ProfileEvent { vms }))?;
         }
@@ -180,10 +180,10 @@ impl<'a> Session<'a> {
     /// # Errors
     ///
     /// As [`run`](Self::run); or the guest exited.
-    pub fn attach(&self, machine: &mut Machine) -> Result<u32, Error> {
+    pub fn attach(&self, machine: &mut Vm) -> Result<u32, Error> {
         match (self.run(machine, None)?, machine.mailbox_size()) {
             (Stop::Attached, Some(size)) => Ok(size),
-            _ => Err(refuse(machine, None, Crash::LeftExchange)),
+            _ => Err(refuse(machine, None, Refused::LeftExchange)),
         }
     }
 
@@ -193,14 +193,16 @@ impl<'a> Session<'a> {
     /// # Errors
     ///
     /// As [`run`](Self::run); or the guest attached another mailbox.
-    pub fn turn(&self, machine: &mut Machine, turn: u64, mailbox: &mut [u8]) -> Result<TurnEnd, Error> {
+    pub fn turn(&self, machine: &mut Vm, turn: u64, mailbox: &mut [u8]) -> Result<TurnEnd, Error> {
         let bug = |error| Error::Bug(format!("a mailbox that was checked when it was attached: {error}"));
         let before = machine.stats().total();
         machine.write_mailbox(mailbox).map_err(bug)?;
         let left = match self.run(machine, Some(turn))? {
             Stop::TurnEnded => false,
-            Stop::Attached => return Err(refuse(machine, Some(turn), Crash::MailboxTwice)),
-            Stop::Exited(_) | Stop::Panicked(_) | Stop::Halted | Stop::Device(_) | Stop::Unheard => true,
+            Stop::Attached => {
+                return Err(guest_error(machine, Some(turn), GuestEnd::Crashed(Crash::MailboxTwice)));
+            }
+            Stop::Exited(_) | Stop::Panicked(_) | Stop::Halted | Stop::Device(_) | Stop::OutputClosed => true,
         };
         machine.read_mailbox(mailbox).map_err(bug)?;
         Ok(TurnEnd { exits: machine.stats().total() - before, left })
@@ -212,14 +214,17 @@ impl<'a> Session<'a> {
     ///
     /// The guest crashed, panicked, exited with a status that is not 0, or ran into a limit; the
     /// process was interrupted; or KVM or the output failed.
-    pub fn run(&self, machine: &mut Machine, turn: Option<u64>) -> Result<Stop, Error> {
+    pub fn run(&self, machine: &mut Vm, turn: Option<u64>) -> Result<Stop, Error> {
         let (vm, name) = (machine.vm(), machine.shared_name());
         let mut written = Ok(());
         let registration = self.watchdog.watch_this_thread(self.limits.turn_timeout);
-        let halt = machine.run(&registration, &self.limits, &mut |said| {
+        let watched = Watched(&registration);
+        let halt = machine.run(&watched, &self.limits, &mut |said| {
             written = self.sink().event(&match said {
-                Said::Text(text) => Event::Console(Console { vm, name: &name, text }),
-                Said::Record(record) => Event::Log(log_event(vm, &name, record)),
+                ConsoleOutput::Text(text) => Event::Console(Console { vm, name: &name, text }),
+                ConsoleOutput::Record(record) => Event::Log(log_event(vm, &name, record)),
+                // The VM has printed these notices.
+                ConsoleOutput::InvalidAddress | ConsoleOutput::HvaDenied => return true,
             });
             written.is_ok()
         });
@@ -231,17 +236,50 @@ impl<'a> Session<'a> {
             Halt::Stop(Stop::Device(pc::End::Exit { value, is_success: false })) => GuestEnd::ExitPort(value),
             Halt::Stop(stop) => return Ok(stop),
             Halt::Crash(crash) => GuestEnd::Crashed(crash),
+            Halt::Interruption(_) => return Err(Error::Bug("an interruption without a diagnosis".into())),
             Halt::Killed => return Err(Error::Killed),
-            Halt::Expired(Expiry::Interrupted(signal)) => {
-                return Err(Error::Interrupted { signal, at: Some(place(machine, turn)) });
-            }
-            Halt::Expired(expiry) => match self.limits.turn_timeout {
-                Some(limit) if expiry == Expiry::Turn => GuestEnd::TurnTimeout(limit),
+            Halt::Expired(expired) => match (expired, signals::signal(), self.limits.turn_timeout) {
+                (Expired::Process, Some(signal), _) => {
+                    return Err(Error::Interrupted { signal, at: Some(place(machine, turn)) });
+                }
+                (Expired::Turn, _, Some(limit)) => GuestEnd::TurnTimeout(limit),
                 _ => GuestEnd::Deadline(self.limits.timeout),
             },
             Halt::Exits(max) => GuestEnd::Exits(max),
         };
         Err(guest_error(machine, turn, end))
+    }
+}
+
+/// A thread under the run's watch, as its machine sees it.
+struct Watched<'a>(&'a Registration<'a>);
+
+impl StopWatch for Watched<'_> {
+    fn expiry(&self) -> Option<Expired> {
+        Some(match self.0.expiry()? {
+            Expiry::Interrupted(_) => Expired::Process,
+            Expiry::Run => Expired::Run,
+            Expiry::Turn => Expired::Turn,
+        })
+    }
+
+    fn set_alarm(&self, alarm: Option<Instant>) {
+        self.0.set_alarm(alarm);
+    }
+
+    fn sleep_until(&self, then: Instant) {
+        self.0.sleep_until(then);
+    }
+}
+
+/// The clock of a run and of a turn, stopped.
+struct Stopped<'a>(#[expect(dead_code, reason = "it stands still until it is dropped")] Pause<'a>);
+
+impl runner::Pause for Stopped<'_> {}
+
+impl runner::Watch for Watched<'_> {
+    fn pause(&self) -> Box<dyn runner::Pause + '_> {
+        Box::new(Stopped(self.0.pause()))
     }
 }
 
@@ -255,7 +293,7 @@ pub struct TurnEnd {
 }
 
 /// The error that a machine's guest ended this way.
-pub fn guest_error(machine: &Machine, turn: Option<u64>, end: GuestEnd) -> Error {
+pub fn guest_error(machine: &mut Vm, turn: Option<u64>, end: GuestEnd) -> Error {
     let trap = match &end {
         GuestEnd::Crashed(Crash::Trap(report)) => Some(&report.record),
         _ => None,
@@ -264,19 +302,19 @@ pub fn guest_error(machine: &Machine, turn: Option<u64>, end: GuestEnd) -> Error
     Error::Guest(Box::new(GuestError { at: place(machine, turn), end, evidence }))
 }
 
-fn place(machine: &Machine, turn: Option<u64>) -> GuestPosition {
+fn place(machine: &Vm, turn: Option<u64>) -> GuestPosition {
     GuestPosition { vm: machine.vm(), name: machine.name().into(), turn }
 }
 
-/// The error that a machine's guest did what the experiment does not allow.
-pub fn refuse(machine: &Machine, turn: Option<u64>, crash: Crash) -> Error {
-    guest_error(machine, turn, GuestEnd::Crashed(crash))
+/// Returns the error for an act of a guest that its experiment refuses.
+pub fn refuse(machine: &mut Vm, turn: Option<u64>, refused: Refused) -> Error {
+    guest_error(machine, turn, GuestEnd::Refused(refused))
 }
 
 /// Says of a guest whose time was up that it was stepped, if it was: it may be slow, and not wrong.
-fn mention_steps(error: &GuestError, machines: &[Machine]) {
+fn mention_steps(error: &GuestError, machines: &[Vm]) {
     let machine = machines.iter().find(|machine| machine.vm() == error.at.vm);
-    if let Some(stepped) = machine.filter(|_| error.end.is_time_dependent()).and_then(Machine::stepped) {
+    if let Some(stepped) = machine.filter(|_| error.end.is_time_dependent()).and_then(Vm::stepped) {
         let GuestPosition { vm, name, .. } = &error.at;
         output::complain(&format!(
             "VM {vm}, {name} was stepped, which is slow, and came to {stepped} instructions; --timeout SECONDS gives it longer"

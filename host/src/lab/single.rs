@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use crate::{
-    kvm::System,
+    lab::refused::Refused,
+    lab::vm::Platform,
+    lab::vm::Vm,
     lab::{
         error::Error,
         events,
@@ -17,11 +19,10 @@ use crate::{
     process::jail::Jail,
     runlog::event::{Event, ExitEvent, ScreenEvent},
     vmm::{
+        HvaPolicy,
         boot::Parameters,
-        fault::Crash,
         hypercall::Stop,
         image::{Request, Start},
-        machine::{Machine, Secrets},
         pc::{self, Base, Pc, Screen},
     },
 };
@@ -42,7 +43,7 @@ pub struct SingleConfig {
     /// What the run may take.
     pub limits: Limits,
     /// Whether the guest is told where the host has its memory.
-    pub secrets: Secrets,
+    pub secrets: HvaPolicy,
     /// Whether the run ends with statistics.
     pub stats: bool,
     /// Who looks on.
@@ -58,7 +59,7 @@ pub struct SingleConfig {
 /// # Errors
 ///
 /// The image or the machine cannot be used, or the guest did not end well.
-pub fn run(system: System, jail: &Jail, config: &SingleConfig, sink: &mut dyn Sink) -> Result<(), Error> {
+pub fn run(system: Platform, jail: &Jail, config: &SingleConfig, sink: &mut dyn Sink) -> Result<(), Error> {
     let image = open::open(&system, &config.image, config.request, config.memory)?;
     if !config.arguments.is_empty() && matches!(image.start(), Start::Direct { .. }) {
         return Err(Error::Usage(
@@ -73,10 +74,10 @@ pub fn run(system: System, jail: &Jail, config: &SingleConfig, sink: &mut dyn Si
     }
     let parameters =
         Parameters { vm: 1, seed: config.seed, memory: config.memory, arguments: &config.arguments };
-    let machine = Machine::new(&system, &image, parameters, config.secrets)?;
+    let mut machine = Vm::new(&system, &image, parameters, config.secrets)?;
     let has_screen = machine.is_foreign() && !Screen::is_covered_by(&image, Base::Color);
     if has_screen && config.pc.is_some() {
-        Screen::clear(machine.memory(), Base::Color);
+        Screen::clear(machine.cpu_mut().memory_mut(), Base::Color);
     }
     let machine = machine.with_pc(config.pc.map(|settings| Pc::new(settings, config.memory)));
     let mut machines = config.instrumentation.attach(&system, vec![machine])?;
@@ -88,12 +89,12 @@ pub fn run(system: System, jail: &Jail, config: &SingleConfig, sink: &mut dyn Si
     let outcome = run_to_exit(&mut machines[0], &session, has_screen);
     let outcome = session.conclude(outcome, None, &machines, config.stats);
     if config.dump_regs {
-        output::complain_lines(&machines[0].registers()?);
+        output::complain_lines(&machines[0].cpu_mut().registers()?.to_string());
     }
     outcome
 }
 
-fn run_to_exit(machine: &mut Machine, session: &Session<'_>, has_screen: bool) -> Result<(), Error> {
+fn run_to_exit(machine: &mut Vm, session: &Session<'_>, has_screen: bool) -> Result<(), Error> {
     let stop = session.run(machine, None);
     // However the guest ended, unless nobody reads.
     if has_screen && !matches!(stop, Err(Error::Output(_) | Error::OutputHeld { .. })) {
@@ -103,7 +104,7 @@ fn run_to_exit(machine: &mut Machine, session: &Session<'_>, has_screen: bool) -
         Stop::Exited(status) => (status, None),
         Stop::Halted => (0, None),
         Stop::Device(end) => (0, Some(end)),
-        _ => return Err(session::refuse(machine, None, Crash::Alone)),
+        _ => return Err(session::refuse(machine, None, Refused::Alone)),
     };
     if end == Some(pc::End::Reset) {
         let (vm, name) = (machine.vm(), machine.name());
@@ -120,10 +121,10 @@ fn run_to_exit(machine: &mut Machine, session: &Session<'_>, has_screen: bool) -
 }
 
 /// Shows what is on the guest's screens, or mentions that it is there.
-fn tell_screens(machine: &Machine, session: &Session<'_>) -> Result<(), Error> {
+fn tell_screens(machine: &Vm, session: &Session<'_>) -> Result<(), Error> {
     let (vm, name) = (machine.vm(), machine.name());
     let Some(pc) = machine.pc() else {
-        if Screen::read_likely(machine.memory(), Base::Color).is_some() {
+        if Screen::read_likely(machine.cpu().memory(), Base::Color).is_some() {
             output::complain(&format!(
                 "VM {vm}, {name}: wrote text to the screen at {:#x}; --pc shows it",
                 Base::Color as u32
@@ -131,7 +132,7 @@ fn tell_screens(machine: &Machine, session: &Session<'_>) -> Result<(), Error> {
         }
         return Ok(());
     };
-    pc.screens(machine.memory()).iter().try_for_each(|Screen { address, lines }| {
+    pc.screens(machine.cpu().memory()).iter().try_for_each(|Screen { address, lines }| {
         session.event(&Event::Screen(ScreenEvent { vm, name, address: *address, lines }))
     })
 }

@@ -32,25 +32,22 @@ use record::Record;
 /// The most bytes of records in a file.
 const MOST: u64 = 256 << 20;
 
-/// Where machines and the run tell what happens when; or nobody listens.
-#[derive(Clone, Default)]
-pub struct Timeline {
-    file: Option<Arc<Mutex<TraceFile>>>,
-}
+/// The trace file of `--trace`: an observer of machines, which [`Teller`] completes with the run's events.
+#[derive(Clone)]
+pub struct Timeline(Arc<Mutex<TraceFile>>);
 
 impl Timeline {
     /// A timeline that goes to a file, which is made when a [`Teller`] is prepared.
     pub fn to(path: &Path) -> Self {
-        Self { file: Some(Arc::new(Mutex::new(TraceFile::new(path)))) }
+        Self(Arc::new(Mutex::new(TraceFile::new(path))))
     }
 
-    /// Tells the file something, if there is one.
+    /// Adds something to the file.
     fn tell(&self, what: impl FnOnce(&mut TraceFile, Instant)) {
-        if let Some(mut file) = self.lock() {
-            let now = Instant::now();
-            what(&mut file, now);
-            file.fill(now);
-        }
+        let mut file = self.lock();
+        let now = Instant::now();
+        what(&mut file, now);
+        file.fill(now);
     }
 
     /// Ends the file, if the run has begun.
@@ -59,12 +56,12 @@ impl Timeline {
     ///
     /// The file could not be written.
     pub fn end(&self) -> Result<(), WriteError> {
-        self.lock().map_or(Ok(()), |mut file| file.end())
+        self.lock().end()
     }
 
-    fn lock(&self) -> Option<MutexGuard<'_, TraceFile>> {
-        // What a thread that panicked has written is whole all the same.
-        self.file.as_ref().map(|file| file.lock().unwrap_or_else(PoisonError::into_inner))
+    fn lock(&self) -> MutexGuard<'_, TraceFile> {
+        // A thread that panicked has written whole records.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -97,7 +94,7 @@ impl<'a> Teller<'a> {
 
 impl Sink for Teller<'_> {
     fn prepare(&mut self) -> Result<(), WriteError> {
-        self.timeline.lock().map_or(Ok(()), |mut file| file.open())?;
+        self.timeline.lock().open()?;
         self.next.prepare()
     }
 
@@ -306,8 +303,8 @@ mod tests {
     fn a_full_trace_is_whole_and_says_so_once() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         let timeline = Timeline::to(file.path());
-        timeline.lock().expect("a file").open().expect("a trace");
-        timeline.lock().expect("a file").room = 5000;
+        timeline.lock().open().expect("a trace");
+        timeline.lock().room = 5000;
         for vm in [1, 2] {
             timeline.begins(vm, "guest");
         }

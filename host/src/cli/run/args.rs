@@ -19,7 +19,6 @@ use crate::{
         values::{parse_address, parse_capacity, parse_memory},
     },
     debug::{
-        explain::Explain,
         gdb,
         timeline::Timeline,
         trace::{self, Shown},
@@ -31,8 +30,8 @@ use crate::{
     output::Form,
     process::{jail::Jail, output_file::Named},
     vmm::{
+        HvaPolicy,
         image::{ImageFormat, Request},
-        machine::Secrets,
     },
 };
 
@@ -215,8 +214,8 @@ impl RunArgs {
     }
 
     /// Where what happens when is told.
-    pub fn timeline(&self) -> Timeline {
-        self.trace.as_deref().map_or_else(Timeline::default, Timeline::to)
+    pub fn timeline(&self) -> Option<Timeline> {
+        self.trace.as_deref().map(Timeline::to)
     }
 
     /// The file of the page about the run.
@@ -239,9 +238,9 @@ impl RunArgs {
         (form, self.quiet)
     }
 
-    /// Whether calls and exits are explained.
-    pub fn explain(&self) -> Explain {
-        Explain::new(self.explain)
+    /// Returns true if calls and exits are explained.
+    pub fn explain(&self) -> bool {
+        self.explain
     }
 
     /// Which of two forms was given last, if any was.
@@ -258,8 +257,8 @@ impl RunArgs {
         Request { format, mode: self.mode.map(CpuMode::from), load: self.load, entry: self.entry }
     }
 
-    pub(super) fn secrets(&self) -> Secrets {
-        if self.allow_hva { Secrets::Told } else { Secrets::Kept }
+    pub(super) fn secrets(&self) -> HvaPolicy {
+        if self.allow_hva { HvaPolicy::Allow } else { HvaPolicy::Deny }
     }
 
     /// Who is to look on.

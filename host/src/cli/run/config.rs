@@ -13,7 +13,7 @@ use crate::{
     lab::{
         error::Error,
         exchange,
-        pipeline::{self, Experiment, Vm, VmGuest},
+        pipeline::{self, Experiment, VmGuest, VmSpec},
         schedule::ScheduleSpec,
         single,
     },
@@ -145,7 +145,7 @@ impl RunArgs {
     }
 
     fn pipeline(&self, experiment: Experiment, seed: u64) -> pipeline::PipelineConfig {
-        let image = |vm: &Vm| match &vm.guest {
+        let image = |vm: &VmSpec| match &vm.guest {
             VmGuest::Named(name) => image_path(name, vm.mode.unwrap_or(CpuMode::Protected)),
             VmGuest::Image(path) => path.clone(),
         };

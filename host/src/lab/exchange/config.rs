@@ -3,10 +3,11 @@
 use guest_abi::{mode::CpuMode, ring::Capacity};
 
 use crate::{
+    lab::exchange::source::Source,
     lab::{instrumentation::Instrumentation, limits::Limits, schedule::ScheduleSpec},
     process::output_file::Named,
     runlog::ring_check::Orders,
-    vmm::{image::Source, machine::Secrets},
+    vmm::HvaPolicy,
 };
 
 /// The name of the default producer.
@@ -33,7 +34,7 @@ pub struct Guests {
     /// Each guest's memory in bytes.
     pub memory: u32,
     /// The policy for the hypercall that returns host virtual addresses.
-    pub secrets: Secrets,
+    pub secrets: HvaPolicy,
 }
 
 impl Guests {

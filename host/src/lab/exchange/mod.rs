@@ -12,7 +12,8 @@ pub use turns::{TurnRunner, boot};
 pub use vms::Vms;
 
 use crate::{
-    kvm::System,
+    lab::vm::Platform,
+    lab::vm::Vm,
     lab::{
         error::Error,
         schedule::{DEFAULT_TURNS, Schedule, ScheduleSpec},
@@ -21,7 +22,6 @@ use crate::{
     output::Sink,
     process::jail::Jail,
     runlog::event::{Event, Run},
-    vmm::machine::Machine,
 };
 
 /// The order of turns.
@@ -69,7 +69,7 @@ impl Order {
 /// # Errors
 ///
 /// A schedule, an image or the machine cannot be used, or a guest failed.
-pub fn run(system: System, jail: &Jail, config: &ExchangeConfig, sink: &mut dyn Sink) -> Result<(), Error> {
+pub fn run(system: Platform, jail: &Jail, config: &ExchangeConfig, sink: &mut dyn Sink) -> Result<(), Error> {
     let order = config.order()?;
     let vms = Vms::open(&system, &config.guests)?;
     let machines = config.instrumentation.attach(&system, vms.start(&system, config.seed)?)?;
@@ -85,7 +85,7 @@ pub fn run(system: System, jail: &Jail, config: &ExchangeConfig, sink: &mut dyn 
 ///
 /// As [`run`].
 pub fn run_again(
-    system: &System,
+    system: &Platform,
     config: &ExchangeConfig,
     vms: &Vms,
     session: &Session<'_>,
@@ -98,7 +98,7 @@ fn run_exchange(
     config: &ExchangeConfig,
     order: Order,
     vms: &Vms,
-    mut machines: Vec<Machine>,
+    mut machines: Vec<Vm>,
     session: &Session<'_>,
 ) -> Result<(), Error> {
     let mut runner = TurnRunner::new(vms, config.guests.orders, config.capacity);

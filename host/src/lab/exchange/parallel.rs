@@ -19,9 +19,9 @@ use guest_abi::transition::Role;
 
 use super::turns::{TurnOutcome, TurnRunner, boot, take_turn};
 use crate::{
+    lab::vm::Vm,
     lab::{error::Error, session::Session},
     runlog::ring_check::OpenTurn,
-    vmm::machine::Machine,
 };
 
 /// The end of a free run: the limit that is reached first.
@@ -37,7 +37,7 @@ pub(super) struct Limit {
 pub(super) fn run_parallel(
     runner: &mut TurnRunner,
     session: &Session<'_>,
-    machines: &mut [Machine],
+    machines: &mut [Vm],
     limit: Limit,
 ) -> Result<(), Error> {
     let access = RingAccess {
@@ -106,7 +106,7 @@ struct Holder {
 
 impl<'a> RingAccess<'a, '_> {
     /// Runs a VM: boots it, and gives it turns until the run ends.
-    fn run_vm(&self, vm: usize, machine: &mut Machine) {
+    fn run_vm(&self, vm: usize, machine: &mut Vm) {
         let _guard = PanicGuard(self);
         let entered = self.enter().map(|()| self.await_all(vm));
         if let Err(error) = entered.and_then(|()| boot(self.session, machine)) {
@@ -177,7 +177,7 @@ impl<'a> RingAccess<'a, '_> {
     }
 
     /// Ends a VM's turn: checks and adopts it, appends the VM to its queue, and wakes the VMs that can have a turn.
-    fn release(&self, machine: &Machine, turn: OpenTurn, taken: &TurnOutcome) -> Result<(), Error> {
+    fn release(&self, machine: &mut Vm, turn: OpenTurn, taken: &TurnOutcome) -> Result<(), Error> {
         let mut state = self.lock();
         if state.failure.is_some() {
             return Ok(());

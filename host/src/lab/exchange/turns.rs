@@ -12,6 +12,8 @@ use zerocopy::IntoBytes;
 
 use super::vms::Vms;
 use crate::{
+    lab::refused::Refused,
+    lab::vm::Vm,
     lab::{
         error::Error,
         events,
@@ -22,7 +24,6 @@ use crate::{
         event::{Account, Audit, End, Event, Finding, Turn},
         ring_check::{Exchange, Moved, OpenTurn, Orders},
     },
-    vmm::{fault::Crash, machine::Machine},
 };
 
 /// Runs the turns of an exchange, and counts them.
@@ -55,7 +56,7 @@ impl TurnRunner {
     pub fn run_turns(
         &mut self,
         session: &Session<'_>,
-        machines: &mut [Machine],
+        machines: &mut [Vm],
         turns: impl IntoIterator<Item = usize>,
     ) -> Result<(), Error> {
         machines.iter_mut().try_for_each(|machine| boot(session, machine))?;
@@ -67,7 +68,7 @@ impl TurnRunner {
     /// # Errors
     ///
     /// As [`run_turns`](Self::run_turns).
-    pub fn turn(&mut self, session: &Session<'_>, machine: &mut Machine, vm: usize) -> Result<(), Error> {
+    pub fn turn(&mut self, session: &Session<'_>, machine: &mut Vm, vm: usize) -> Result<(), Error> {
         let turn = self.begin(vm);
         let taken = take_turn(session, machine, &turn, self.turns + 1)?;
         self.settle(session, machine, turn, &taken)
@@ -82,7 +83,7 @@ impl TurnRunner {
     pub(super) fn settle(
         &mut self,
         session: &Session<'_>,
-        machine: &Machine,
+        machine: &mut Vm,
         turn: OpenTurn,
         TurnOutcome { claim, exits }: &TurnOutcome,
     ) -> Result<(), Error> {
@@ -91,7 +92,7 @@ impl TurnRunner {
         let Moved { items, makers } = self
             .exchange
             .settle(turn, claim)
-            .map_err(|refusal| session::refuse(machine, Some(number), Crash::Violation(refusal)))?;
+            .map_err(|refusal| session::refuse(&mut *machine, Some(number), Refused::Violation(refusal)))?;
         self.turns = number;
         let ring = self.exchange.ring();
         let Pointers { prod_p, cons_p, count, .. } = ring.pointers();
@@ -116,7 +117,7 @@ impl TurnRunner {
     }
 
     /// Returns the findings: habits of guests where they must choose at random.
-    fn findings(&self, machines: &[Machine]) -> Vec<Finding> {
+    fn findings(&self, machines: &[Vm]) -> Vec<Finding> {
         let parties = self.exchange.parties().iter().zip(machines);
         let findings = parties.flat_map(|(party, machine)| {
             Finding::all(machine.vm(), machine.name(), party.role(), &Record::of(party.conduct()))
@@ -125,7 +126,7 @@ impl TurnRunner {
     }
 
     /// Returns the event of the end of the run.
-    pub(super) fn end(&self, outcome: &Result<(), Error>, machines: &[Machine]) -> End {
+    pub(super) fn end(&self, outcome: &Result<(), Error>, machines: &[Vm]) -> End {
         let refusal = match outcome {
             Err(Error::Guest(error)) => error.end.refusal(),
             _ => None,
@@ -157,24 +158,24 @@ pub(super) struct TurnOutcome {
 /// # Errors
 ///
 /// As [`TurnRunner::run_turns`].
-pub fn boot(session: &Session<'_>, machine: &mut Machine) -> Result<(), Error> {
+pub fn boot(session: &Session<'_>, machine: &mut Vm) -> Result<(), Error> {
     match session.attach(machine)? {
         MAILBOX_SIZE => Ok(()),
-        size => Err(session::refuse(machine, None, Crash::MailboxSize { size, expected: MAILBOX_SIZE })),
+        size => Err(session::refuse(machine, None, Refused::MailboxSize { size, expected: MAILBOX_SIZE })),
     }
 }
 
 /// Runs the guest's side of a turn: copies the ring into its mailbox, runs it, and copies the mailbox back.
 pub(super) fn take_turn(
     session: &Session<'_>,
-    machine: &mut Machine,
+    machine: &mut Vm,
     turn: &OpenTurn,
     number: u64,
 ) -> Result<TurnOutcome, Error> {
     let mut claim = turn.mailbox();
     match session.turn(machine, number, claim.as_mut_bytes())? {
         TurnEnd { exits, left: false } => Ok(TurnOutcome { claim, exits }),
-        TurnEnd { left: true, .. } => Err(session::refuse(machine, Some(number), Crash::LeftExchange)),
+        TurnEnd { left: true, .. } => Err(session::refuse(machine, Some(number), Refused::LeftExchange)),
     }
 }
 

@@ -4,17 +4,16 @@ use guest_abi::transition::Role;
 
 use super::config::Guests;
 use crate::{
-    kvm::{System, VcpuError},
+    lab::exchange::source::Source,
+    lab::vm::Platform,
+    lab::vm::Vm,
     lab::{error::Error, open},
     runlog::{
         event::Guest,
         ring_check::{Orders, Party},
     },
-    vmm::{
-        boot::Parameters,
-        image::{Image, Source},
-        machine::{Machine, Secrets},
-    },
+    vmm::BootError,
+    vmm::{HvaPolicy, boot::Parameters, image::Image},
 };
 
 /// The VMs of an exchange: the producers, then the consumers.
@@ -24,7 +23,7 @@ pub struct Vms {
     /// The role of each VM.
     roles: Vec<Role>,
     memory: u32,
-    secrets: Secrets,
+    secrets: HvaPolicy,
 }
 
 impl Vms {
@@ -33,7 +32,7 @@ impl Vms {
     /// # Errors
     ///
     /// An image cannot be used, or this machine does not have its mode.
-    pub fn open(system: &System, guests: &Guests) -> Result<Self, Error> {
+    pub fn open(system: &Platform, guests: &Guests) -> Result<Self, Error> {
         let open = |source: &Source| open::open_guest(system, &source.path, guests.mode, guests.memory);
         let (producer, consumer) = (open(&guests.producer)?, open(&guests.consumer)?);
         let mut roles = vec![Role::Producer; guests.producers];
@@ -71,9 +70,9 @@ impl Vms {
     /// # Errors
     ///
     /// KVM refused a call.
-    pub fn start(&self, system: &System, seed: u64) -> Result<Vec<Machine>, VcpuError> {
+    pub fn start(&self, system: &Platform, seed: u64) -> Result<Vec<Vm>, BootError> {
         self.vms()
-            .map(|(vm, _, image)| Machine::new(system, image, self.parameters(vm, seed), self.secrets))
+            .map(|(vm, _, image)| Vm::new(system, image, self.parameters(vm, seed), self.secrets))
             .collect()
     }
 
@@ -82,7 +81,7 @@ impl Vms {
     /// # Errors
     ///
     /// KVM or the system refused a call.
-    pub fn restart(&self, system: &System, machines: &mut [Machine], seed: u64) -> Result<(), VcpuError> {
+    pub fn restart(&self, system: &Platform, machines: &mut [Vm], seed: u64) -> Result<(), BootError> {
         self.vms()
             .zip(machines)
             .try_for_each(|((vm, _, image), machine)| machine.reset(system, image, self.parameters(vm, seed)))

@@ -25,7 +25,7 @@ pub use search::Capacities;
 pub use trial::Trial;
 
 use crate::{
-    kvm::System,
+    lab::vm::Platform,
     lab::{error::Error, exchange::Vms, needs::Needs, recorder::Recorder, session::Session},
     output::{self, Silence},
     process::{
@@ -52,7 +52,7 @@ const MOST_SEARCHES: u32 = 100;
 ///
 /// [`Error::Guest`] if a guest failed; [`Error::Findings`] if none failed, and one is not random where it should be.
 /// Other errors are not the guests'.
-pub fn run(system: &System, jail: &Jail, config: &ExploreConfig) -> Result<(), Error> {
+pub fn run(system: &Platform, jail: &Jail, config: &ExploreConfig) -> Result<(), Error> {
     let count = config.guests.vms();
     let space =
         Space { capacities: config.capacities, vms: count, seed: config.seed, orders: config.guests.orders };

@@ -5,7 +5,8 @@ use std::time::Duration;
 use guest_abi::ring::Capacity;
 
 use crate::{
-    kvm::System,
+    lab::vm::Platform,
+    lab::vm::Vm,
     lab::{
         error::Error,
         exchange::{self, TurnRunner, Vms},
@@ -14,7 +15,6 @@ use crate::{
     },
     output::Sink,
     runlog::{conduct::Record, recording::vm_name, ring_check::Orders},
-    vmm::machine::Machine,
 };
 
 /// A run to try: everything that its outcome depends on, except the guests.
@@ -48,11 +48,11 @@ pub(super) struct FailedTrial {
 
 /// Runs trials, in VMs that it resets and uses again, with one clock.
 pub(super) struct TrialRunner<'a> {
-    system: &'a System,
+    system: &'a Platform,
     vms: &'a Vms,
     session: Session<'a>,
     /// The machines of the last trial.
-    machines: Vec<Machine>,
+    machines: Vec<Vm>,
     cost: Cost,
     /// The record of each VM over all trials.
     records: Vec<Record>,
@@ -75,7 +75,7 @@ impl<'a> TrialRunner<'a> {
     /// # Errors
     ///
     /// KVM refused a call, or the system refused the jail.
-    pub(super) fn new(system: &'a System, vms: &'a Vms, session: Session<'a>) -> Result<Self, Error> {
+    pub(super) fn new(system: &'a Platform, vms: &'a Vms, session: Session<'a>) -> Result<Self, Error> {
         let machines = vms.start(system, 0)?;
         session.confine()?;
         let records = vec![Record::default(); machines.len()];
@@ -137,7 +137,7 @@ impl<'a> TrialRunner<'a> {
 fn run_turns(
     session: &Session<'_>,
     runner: &mut TurnRunner,
-    machines: &mut [Machine],
+    machines: &mut [Vm],
     turns: &[usize],
 ) -> Result<(), Error> {
     machines.iter_mut().try_for_each(|machine| exchange::boot(session, machine))?;

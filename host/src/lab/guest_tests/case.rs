@@ -2,16 +2,17 @@
 
 use super::config::TestConfig;
 use crate::{
-    kvm::{System, VcpuError},
+    lab::vm::Platform,
+    lab::vm::Vm,
     lab::{error::Error, guest_end::GuestEnd, session::Session},
     output::{complain, visible, visible_line},
     views::transcript::Transcript,
+    vmm::BootError,
     vmm::{
+        HvaPolicy,
         boot::Parameters,
         hypercall::Stop,
         image::{Image, Test},
-        machine::{Machine, Secrets},
-        memory::MemoryError,
     },
 };
 
@@ -32,7 +33,7 @@ pub(super) enum Verdict {
 ///
 /// It is not the test that failed.
 pub(super) fn run(
-    system: &System,
+    system: &Platform,
     config: &TestConfig,
     session: &Session<'_>,
     image: &Image,
@@ -40,9 +41,9 @@ pub(super) fn run(
 ) -> Result<Verdict, Error> {
     let arguments = [test.name.clone()];
     let parameters = Parameters { vm: 1, seed: config.seed, memory: config.memory, arguments: &arguments };
-    let machine = match Machine::new(system, image, parameters, Secrets::Unspoken) {
+    let machine = match Vm::new(system, image, parameters, HvaPolicy::DenySilently) {
         // The name is the image's, and longer than a guest can be told.
-        Err(VcpuError::Memory(error @ MemoryError::Arguments { .. })) => {
+        Err(error @ BootError::Arguments { .. }) => {
             return Ok(Verdict::Failed(format!(
                 "note: the test cannot be run: its name is too long: {error}\n"
             )));
@@ -63,7 +64,7 @@ pub(super) fn run(
 }
 
 /// The guest takes turns as it likes: it is alone in a ring of one.
-fn run_to_end(session: &Session<'_>, mut machine: Machine) -> Result<(), Error> {
+fn run_to_end(session: &Session<'_>, mut machine: Vm) -> Result<(), Error> {
     let outcome = loop {
         match session.run(&mut machine, None) {
             Ok(Stop::Attached | Stop::TurnEnded) => {}

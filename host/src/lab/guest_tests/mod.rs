@@ -16,14 +16,13 @@ use report::Report;
 use select::Case;
 
 use crate::{
-    kvm::{System, VcpuError, module_name},
+    kvm::module_name,
+    lab::ram::check_size,
+    lab::vm::Platform,
     lab::{error::Error, needs::Needs, open, session::Session},
     output::Silence,
     process::jail::Jail,
-    vmm::{
-        image::{Image, Request},
-        memory::check_size,
-    },
+    vmm::image::{Image, Request},
 };
 
 /// Prints the names of the tests.
@@ -41,10 +40,10 @@ pub fn list(config: &TestConfig) -> Result<(), Error> {
 /// # Errors
 ///
 /// A test failed; or an image or the machine cannot be used.
-pub fn run(system: &System, jail: &Jail, config: &TestConfig) -> Result<(), Error> {
+pub fn run(system: &Platform, jail: &Jail, config: &TestConfig) -> Result<(), Error> {
     let started = Instant::now();
     // Reads how much memory this machine has, too, which the jail would not let the tests' VMs do.
-    check_size(config.memory.into()).map_err(VcpuError::from)?;
+    check_size(config.memory.into())?;
     let images = open(config)?;
     let missing = missing_modes(system, config, &images)?;
     let (cases, filtered_out) = select::cases(&images, &config.selection);
@@ -68,7 +67,7 @@ pub fn run(system: &System, jail: &Jail, config: &TestConfig) -> Result<(), Erro
 
 fn open(config: &TestConfig) -> Result<Vec<Image>, Error> {
     let open = |path: &PathBuf| {
-        let image = Image::open(path, Request::default())?;
+        let image = open::read_image(path, Request::default())?;
         match image.tests() {
             [] => Err(Error::Usage(format!(
                 "image {}: there are no tests in it; guest_rt::tests! makes an image of tests",
@@ -82,7 +81,7 @@ fn open(config: &TestConfig) -> Result<Vec<Image>, Error> {
 
 /// For each image, why its tests cannot be run here, if its mode is missing.
 fn missing_modes(
-    system: &System,
+    system: &Platform,
     config: &TestConfig,
     images: &[Image],
 ) -> Result<Vec<Option<String>>, Error> {
