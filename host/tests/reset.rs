@@ -6,27 +6,31 @@ use std::{path::Path, time::Duration};
 
 use common::{can_run_guests, image};
 use guestlab::{
-    debug::explain::Explain,
-    kvm::System,
-    lab::limits::Limits,
-    process::watchdog::Watchdog,
-    vmm::{
-        boot::Parameters,
-        hypercall::Said,
-        image::{Image, Request},
-        machine::{Halt, Machine, Secrets},
+    engines,
+    kvm::Kvm,
+    lab::{
+        limits::Limits,
+        open::read_image,
+        session::Watched,
+        vm::{Platform, Vm},
     },
+    process::watchdog::Watchdog,
+    vmm::{ConsoleOutput, Halt, HvaPolicy, boot::Parameters, image::Request},
 };
 
+fn platform() -> Platform {
+    engines::kvm(Path::new(Kvm::DEVICE), false, None).expect("KVM")
+}
+
 /// Runs a machine to its next stop: what it printed, and how it stopped.
-fn run(machine: &mut Machine) -> (String, Halt) {
+fn run(machine: &mut Vm) -> (String, Halt) {
     let limits = Limits::deadline(Duration::from_secs(10));
     let watchdog = Watchdog::start(limits.timeout).expect("a watchdog");
     let registration = watchdog.watch_this_thread(None);
     let mut console = Vec::new();
     let halt = machine
-        .run(&registration, &limits, &mut |said| {
-            if let Said::Text(text) = said {
+        .run(&Watched(&registration), &limits, &mut |said| {
+            if let ConsoleOutput::Text(text) = said {
                 console.extend_from_slice(text);
             }
             true
@@ -39,7 +43,7 @@ fn run(machine: &mut Machine) -> (String, Halt) {
 #[test]
 fn a_reset_machine_does_what_a_new_one_does() {
     if can_run_guests() {
-        let system = System::open(Path::new(System::DEVICE), Explain::default()).expect("KVM");
+        let platform = platform();
         for name in [
             "panics",
             "exits-with-7",
@@ -50,14 +54,14 @@ fn a_reset_machine_does_what_a_new_one_does() {
             "recovers",
             "timer",
         ] {
-            let image = Image::open(&image(name), Request::default()).expect("an image");
+            let image = read_image(&image(name), Request::default()).expect("an image");
             let parameters = |seed| Parameters { vm: 1, seed, memory: 0x20_0000, arguments: &[] };
             let new =
-                |seed| Machine::new(&system, &image, parameters(seed), Secrets::Kept).expect("a machine");
+                |seed| Vm::new(&platform, &image, parameters(seed), HvaPolicy::Deny).expect("a machine");
             let mut machine = new(1);
             let first = run(&mut machine);
             for seed in [2, 3, 1] {
-                machine.reset(&system, &image, parameters(seed)).expect("a reset");
+                machine.reset(&platform, &image, parameters(seed)).expect("a reset");
                 assert_eq!(machine.stats().total(), 0);
                 let again = run(&mut machine);
                 assert_eq!(again, run(&mut new(seed)), "{name}");
@@ -70,13 +74,13 @@ fn a_reset_machine_does_what_a_new_one_does() {
 #[test]
 fn a_reset_machine_remembers_nothing_of_its_last_guest() {
     if can_run_guests() {
-        let system = System::open(Path::new(System::DEVICE), Explain::default()).expect("KVM");
-        let image = Image::open(&image("guest-producer"), Request::default()).expect("an image");
+        let platform = platform();
+        let image = read_image(&image("guest-producer"), Request::default()).expect("an image");
         let parameters = Parameters { vm: 1, seed: 1, memory: 0x20_0000, arguments: &[] };
-        let mut machine = Machine::new(&system, &image, parameters, Secrets::Kept).expect("a machine");
+        let mut machine = Vm::new(&platform, &image, parameters, HvaPolicy::Deny).expect("a machine");
         run(&mut machine);
         assert!(machine.mailbox_size().is_some());
-        machine.reset(&system, &image, parameters).expect("a reset");
+        machine.reset(&platform, &image, parameters).expect("a reset");
         assert_eq!(machine.mailbox_size(), None);
         assert!(machine.read_mailbox(&mut [0; 4]).is_err());
     }

@@ -7,19 +7,17 @@
 
 #include "measure.h"
 
-enum stage { CREATE_VM, MEMORY, VCPU, LOAD, FIRST_EXIT, DROP, STAGES };
+enum stage { CREATE, LOAD, FIRST_EXIT, DROP, STAGES };
 
-static const char *const NAMES[STAGES] = { "create_vm_us", "memory_us", "vcpu_us", "load_us", "first_exit_us", "drop_us" };
+static const char *const NAMES[STAGES] = { "create_us", "load_us", "first_exit_us", "drop_us" };
 
 /* Lives once, and adds what each stage took. */
 static void live(int kvm, enum mode mode, const struct image *image, double spent[STAGES]) {
     struct vm vm;
     double at[STAGES + 1];
-    at[CREATE_VM] = now();
+    at[CREATE] = now();
     create_vm(&vm, kvm);
-    at[MEMORY] = now();
     create_memory(&vm);
-    at[VCPU] = now();
     create_vcpu(&vm, kvm, mode);
     at[LOAD] = now();
     load(&vm, image->bytes, image->size);

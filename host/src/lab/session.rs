@@ -252,7 +252,7 @@ impl<'a> Session<'a> {
 }
 
 /// A thread under the run's watch, as its machine sees it.
-struct Watched<'a>(&'a Registration<'a>);
+pub struct Watched<'a>(pub &'a Registration<'a>);
 
 impl StopWatch for Watched<'_> {
     fn expiry(&self) -> Option<Expired> {

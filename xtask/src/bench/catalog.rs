@@ -153,10 +153,8 @@ fn life() -> Group {
     let stage = |name, key| cost(name, key, "µs", Beside::Baseline("C"));
     let new = Beside::Own("a new VM", "started_us");
     let rows = vec![
-        stage("create the VM", "create_vm_us"),
-        stage("its memory", "memory_us"),
+        stage("create the VM, its memory and its vCPU", "create_us"),
         stage("load the image", "load_us"),
-        stage("its vCPU", "vcpu_us"),
         stage("up to the first exit from the guest's own code", "first_exit_us"),
         stage("all of that", "started_us").target(Target::RatioAtMost(1.1)),
         cost("reset", "reset_us", "µs", new).target(Target::RatioAtMost(0.1)),

@@ -5,19 +5,18 @@ use std::{collections::BTreeMap, error::Error, fs, ops::Range, time::Instant};
 
 use guest_abi::{mailbox::Quota, ring::Capacity};
 use guestlab::{
-    kvm::System,
     lab::{
         exchange::{Guests, TurnRunner, Vms, boot},
         needs::Needs,
         session::Session,
+        vm::{Platform, Vm},
     },
     output::Silence,
     process::jail::Jail,
     runlog::ring_check::Orders,
-    vmm::machine::Machine,
 };
 
-use super::{Outcome, as_f64, clock::cpu_time, exchange, limits, rate, system, values};
+use super::{Outcome, as_f64, clock::cpu_time, exchange, limits, platform, rate, values};
 
 /// The VMs have their turns in pairs: a producer, and the consumer that takes its item.
 fn pairs(vms: usize) -> impl Iterator<Item = usize> + Clone {
@@ -26,9 +25,9 @@ fn pairs(vms: usize) -> impl Iterator<Item = usize> + Clone {
 
 /// Many VMs, and a pair of them in the same process to compare a turn's cost with.
 pub(super) fn measure(producer: &str, consumer: &str, vms: usize, turns: usize) -> Outcome {
-    let system = system()?;
-    let pair = crowd(&system, exchange::guests(producer, consumer, 1), turns)?;
-    let all = crowd(&system, exchange::guests(producer, consumer, vms / 2), turns)?;
+    let platform = platform()?;
+    let pair = crowd(&platform, exchange::guests(producer, consumer, 1), turns)?;
+    let all = crowd(&platform, exchange::guests(producer, consumer, vms / 2), turns)?;
     Ok(values([
         ("all_moved_ms", all.moved_ms),
         ("overhead_kib", all.overhead_kib),
@@ -44,18 +43,18 @@ struct Crowd {
     turns_per_second: f64,
 }
 
-fn crowd(system: &System, guests: Guests, turns: usize) -> Result<Crowd, Box<dyn Error>> {
+fn crowd(platform: &Platform, guests: Guests, turns: usize) -> Result<Crowd, Box<dyn Error>> {
     let one = Orders { produce: Quota::Items(1), consume: Quota::Items(1) };
     let guests = Guests { orders: one, ..guests };
     let count = guests.vms();
-    let vms = Vms::open(system, &guests)?;
+    let vms = Vms::open(platform, &guests)?;
     let mut silence = Silence;
     let session = Session::start(&limits(), &Jail::Open, Needs::default(), &mut silence)?;
     let mut runner = TurnRunner::new(&vms, one, Capacity::DEFAULT);
 
     let before = Resident::now()?.total();
     let began = Instant::now();
-    let mut machines = vms.start(system, 1)?;
+    let mut machines = vms.start(platform, 1)?;
     machines.iter_mut().try_for_each(|machine| boot(&session, machine))?;
     for vm in pairs(count) {
         runner.turn(&session, &mut machines[vm], vm)?;
@@ -96,11 +95,12 @@ impl Resident {
 
     /// All but the mappings that are these machines' memory. Linux joins mappings that lie side by side,
     /// but no memory of guests with anything else: nothing else is mapped with MAP_NORESERVE.
-    fn beside(&self, machines: &[Machine]) -> Result<u64, Box<dyn Error>> {
+    fn beside(&self, machines: &[Vm]) -> Result<u64, Box<dyn Error>> {
         let mut guests = BTreeMap::new();
         for machine in machines {
-            for region in machine.memory().regions()? {
-                guests.insert(region.host_address, region.len);
+            for range in machine.layout().plan().ranges {
+                let address = machine.cpu().memory().host_address(range.start);
+                guests.insert(address.ok_or("memory without an address")?, range.end - range.start);
             }
         }
         let is_guests = |range: &Range<u64>| guests.range(range.clone()).next().is_some();

@@ -5,7 +5,7 @@ use std::{error::Error, fs::File, io, path::Path, time::Instant};
 use guest_abi::{layout::DEFAULT_MEMORY, ring::Capacity};
 use guestlab::{
     lab::{
-        exchange::{self as experiment, ExchangeConfig, Guests},
+        exchange::{self as experiment, ExchangeConfig, Guests, source::Source},
         instrumentation::Instrumentation,
         schedule::ScheduleSpec,
     },
@@ -15,10 +15,10 @@ use guestlab::{
         event::{End, Event},
         ring_check::Orders,
     },
-    vmm::{image::Source, machine::Secrets},
+    vmm::HvaPolicy,
 };
 
-use super::{Outcome, as_f64, clock::cpu_time, limits, rate, system, values};
+use super::{Outcome, as_f64, clock::cpu_time, limits, platform, rate, values};
 
 /// So many producers and as many consumers.
 pub(super) fn guests(producer: &str, consumer: &str, of_each: usize) -> Guests {
@@ -30,7 +30,7 @@ pub(super) fn guests(producer: &str, consumer: &str, of_each: usize) -> Guests {
         orders: Orders::RANDOM,
         mode: None,
         memory: DEFAULT_MEMORY,
-        secrets: Secrets::Unspoken,
+        secrets: HvaPolicy::DenySilently,
     }
 }
 
@@ -100,7 +100,7 @@ pub(super) fn measure_free(guests: Guests, turns: u64) -> Outcome {
 
 fn run(config: &ExchangeConfig, jail: &Jail, inner: Box<dyn Sink>) -> Result<Totals, Box<dyn Error>> {
     let mut sink = Totaling { inner, totals: Totals::default() };
-    experiment::run(system()?, jail, config, &mut sink)?;
+    experiment::run(platform()?, jail, config, &mut sink)?;
     Ok(sink.totals)
 }
 

@@ -2,16 +2,16 @@
 
 use guest_abi::{layout::DEFAULT_MEMORY, mode::CpuMode};
 use guestlab::{
-    lab::{limits::Limits, needs::Needs},
+    lab::{limits::Limits, needs::Needs, session::Watched, vm::Vm},
     process::{jail::Jail, watchdog::Watchdog},
     vmm::{
+        Halt, HvaPolicy,
         boot::Parameters,
         image::{Image, ImageFormat, Request},
-        machine::{Halt, Machine, Secrets},
     },
 };
 
-use super::{Outcome, clock::cpu_time, limits, mean_us, system, values};
+use super::{Outcome, clock::cpu_time, limits, mean_us, platform, values};
 
 /// `again: out 0xEB, eax; jmp again`, the same bytes in both modes and in the baseline. The port takes
 /// it and does nothing (`guest_abi::port`).
@@ -19,19 +19,19 @@ const LOOP: [u8; 4] = [0xE7, 0xEB, 0xEB, 0xFC];
 
 pub(super) fn measure(mode: &str, exits: u64, jail: &Jail) -> Outcome {
     let mode = CpuMode::ALL.into_iter().find(|known| known.name() == mode).ok_or("no such mode")?;
-    let system = system()?;
+    let platform = platform()?;
     let request =
         Request { format: Some(ImageFormat::Flat), mode: Some(mode), load: Some(0), entry: Some(0) };
     let image = Image::parse("loop", LOOP.into(), request).map_err(|problem| problem.to_string())?;
     let parameters = Parameters { vm: 1, seed: 0, memory: DEFAULT_MEMORY, arguments: &[] };
-    let mut machine = Machine::new(&system, &image, parameters, Secrets::Unspoken)?;
+    let mut machine = Vm::new(&platform, &image, parameters, HvaPolicy::DenySilently)?;
 
     let watchdog = Watchdog::start_in(jail, limits().timeout)?;
     jail.enter(&Needs::default().thread())?;
     let registration = watchdog.watch_this_thread(None);
     let mut run_to = |exits| {
         let limits = Limits { max_exits: Some(exits), ..limits() };
-        match machine.run(&registration, &limits, &mut |_| true)? {
+        match machine.run(&Watched(&registration), &limits, &mut |_| true)? {
             Halt::Exits(_) => Ok(()),
             halt => Err(Box::<dyn std::error::Error>::from(format!("the guest stopped: {halt:?}"))),
         }

@@ -15,7 +15,7 @@ use guestlab::{
     runlog::event::{Account, End, Event, VmProfile},
 };
 
-use super::{Outcome, Values, as_f64, exchange, system};
+use super::{Outcome, Values, as_f64, exchange, platform};
 
 /// Counts the instructions of the guests' turns.
 pub(super) fn count(guests: Guests, capacity: u32, turns: u64, seed: u64) -> Outcome {
@@ -27,7 +27,7 @@ pub(super) fn count(guests: Guests, capacity: u32, turns: u64, seed: u64) -> Out
         ..config
     };
     let mut found = Found::default();
-    experiment::run(system()?, &Jail::Open, &config, &mut found)?;
+    experiment::run(platform()?, &Jail::Open, &config, &mut found)?;
     let account = found.account.ok_or("an exchange without an account")?;
     let mut values = Values::new();
     let roles = [(Role::Producer, account.produced), (Role::Consumer, account.consumed)];

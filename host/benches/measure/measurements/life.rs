@@ -9,18 +9,23 @@ use std::{
 
 use guest_abi::layout::DEFAULT_MEMORY;
 use guestlab::{
-    kvm::{EmptyVm, Exit, System},
-    lab::{needs::Needs, session::Session},
+    cpu::{Exit, Until},
+    lab::{
+        needs::Needs,
+        open::read_image,
+        session::Session,
+        vm::{Platform, Vm},
+    },
     output::Silence,
     process::jail::Jail,
     vmm::{
-        boot::{Launch, Parameters},
+        HvaPolicy,
+        boot::{Boot, Parameters, memory_layout},
         image::{Image, Request},
-        machine::{Machine, Secrets},
     },
 };
 
-use super::{Outcome, limits, mean_us, system, values};
+use super::{Outcome, limits, mean_us, platform, values};
 
 const PARAMETERS: Parameters<'_> = Parameters { vm: 1, seed: 1, memory: DEFAULT_MEMORY, arguments: &[] };
 
@@ -39,15 +44,13 @@ impl Watch {
 /// What the stages took.
 #[derive(Default)]
 struct Stages {
-    create_vm: Duration,
-    memory: Duration,
+    create: Duration,
     load: Duration,
-    vcpu: Duration,
     first_exit: Duration,
     drop: Duration,
 }
 
-/// What the same took by way of a [`Machine`], as commands have it.
+/// What the same took by way of a [`Vm`], as commands have it.
 #[derive(Default)]
 struct Lives {
     started: Duration,
@@ -56,23 +59,21 @@ struct Lives {
 }
 
 pub(super) fn measure(path: &Path, vms: u32) -> Outcome {
-    let system = system()?;
-    let image = Image::open(path, Request::default())?;
+    let platform = platform()?;
+    let image = read_image(path, Request::default())?;
     let (mut stages, mut lives) = (Stages::default(), Lives::default());
-    live_in_stages(&system, &image, &mut Stages::default())?;
-    live(&system, &image, &mut Lives::default())?;
+    live_in_stages(&platform, &image, &mut Stages::default())?;
+    live(&platform, &image, &mut Lives::default())?;
     for _ in 0..vms {
-        live_in_stages(&system, &image, &mut stages)?;
+        live_in_stages(&platform, &image, &mut stages)?;
     }
     for _ in 0..vms {
-        live(&system, &image, &mut lives)?;
+        live(&platform, &image, &mut lives)?;
     }
     let mean = |spent| mean_us(spent, vms.into());
     Ok(values([
-        ("create_vm_us", mean(stages.create_vm)),
-        ("memory_us", mean(stages.memory)),
+        ("create_us", mean(stages.create)),
         ("load_us", mean(stages.load)),
-        ("vcpu_us", mean(stages.vcpu)),
         ("first_exit_us", mean(stages.first_exit)),
         ("drop_us", mean(stages.drop)),
         ("started_us", mean(lives.started)),
@@ -81,20 +82,17 @@ pub(super) fn measure(path: &Path, vms: u32) -> Outcome {
     ]))
 }
 
-/// As [`Machine::new`] makes a VM, in the baseline's order.
-fn live_in_stages(system: &System, image: &Image, stages: &mut Stages) -> Result<(), Box<dyn Error>> {
+/// Creates a VM as [`Vm::new`] does, stage by stage.
+fn live_in_stages(platform: &Platform, image: &Image, stages: &mut Stages) -> Result<(), Box<dyn Error>> {
     let mut watch = Watch(Instant::now());
-    let vm = EmptyVm::new(system)?;
-    watch.lap(&mut stages.create_vm);
-    let vm = vm.with_memory(system, Launch::memory(image, DEFAULT_MEMORY)?)?;
-    watch.lap(&mut stages.memory);
-    let launch = Launch::new(vm.memory(), image, PARAMETERS)?;
+    let mut cpu = platform.engine().create(&memory_layout(image, DEFAULT_MEMORY)?.plan())?;
+    watch.lap(&mut stages.create);
+    let boot = Boot::new(cpu.memory_mut(), image, PARAMETERS)?;
+    cpu.set_state(&boot.cpu)?;
     watch.lap(&mut stages.load);
-    let mut vcpu = vm.with_vcpu(system, launch.cpu)?;
-    watch.lap(&mut stages.vcpu);
-    let exit = vcpu.run()?;
+    let exit = cpu.run(Until::Exit)?;
     watch.lap(&mut stages.first_exit);
-    drop(vcpu);
+    drop(cpu);
     watch.lap(&mut stages.drop);
     match exit {
         Exit::Out { .. } => Ok(()),
@@ -102,14 +100,14 @@ fn live_in_stages(system: &System, image: &Image, stages: &mut Stages) -> Result
     }
 }
 
-fn live(system: &System, image: &Image, lives: &mut Lives) -> Result<(), Box<dyn Error>> {
+fn live(platform: &Platform, image: &Image, lives: &mut Lives) -> Result<(), Box<dyn Error>> {
     let mut silence = Silence;
     let session = Session::start(&limits(), &Jail::Open, Needs::default(), &mut silence)?;
     let mut watch = Watch(Instant::now());
-    let mut machine = Machine::new(system, image, PARAMETERS, Secrets::Unspoken)?;
+    let mut machine = Vm::new(platform, image, PARAMETERS, HvaPolicy::DenySilently)?;
     session.attach(&mut machine)?;
     watch.lap(&mut lives.started);
-    machine.reset(system, image, PARAMETERS)?;
+    machine.reset(platform, image, PARAMETERS)?;
     let reset = watch.0.elapsed();
     session.attach(&mut machine)?;
     watch.lap(&mut lives.restarted);

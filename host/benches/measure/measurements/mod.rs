@@ -10,9 +10,9 @@ mod life;
 use std::{error::Error, path::Path, time::Duration};
 
 use guestlab::{
-    debug::explain::Explain,
-    kvm::{System, SystemError},
-    lab::limits::Limits,
+    engines,
+    kvm::Kvm,
+    lab::{error, limits::Limits, vm::Platform},
     process::jail::Jail,
 };
 use serde_json::{Map, Value};
@@ -59,8 +59,8 @@ pub(crate) fn measure(words: &[String], jail: &Jail) -> Outcome {
     }
 }
 
-fn system() -> Result<System, SystemError> {
-    System::open(Path::new(System::DEVICE), Explain::default())
+fn platform() -> Result<Platform, error::Error> {
+    engines::kvm(Path::new(Kvm::DEVICE), false, None)
 }
 
 /// No measurement takes longer.
