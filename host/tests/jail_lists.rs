@@ -57,19 +57,6 @@ fn free(without: &str) -> (Option<i32>, String) {
     run(&["run", "prodcons", "--schedule", "free"], without)
 }
 
-fn translate(without: &str) -> (Option<i32>, String) {
-    let mut file = tempfile::NamedTempFile::new().expect("a file");
-    // out 0xEE, eax; hlt
-    file.write_all(&[0x66, 0xE7, 0xEE, 0xF4]).expect("written");
-    let path = file.path().to_str().expect("text");
-    run(&["run", "--image", path, "--format", "flat", "--mode", "real"], without)
-}
-
-fn tests_of_a_guest(without: &str) -> (Option<i32>, String) {
-    let image = common::images().join("failing-tests.elf");
-    run(&["test", "--image", image.to_str().expect("text"), "passes"], without)
-}
-
 fn explore(without: &str) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("x");
@@ -239,12 +226,7 @@ impl Kind {
 fn scenario(kind: Kind, call: &str) -> Scenario {
     match (kind, call) {
         (Kind::Vcpu(_), "ioctl KVM_GET_REGS" | "ioctl KVM_GET_SREGS" | "brk" | "ioctl TCGETS") => crash,
-        (
-            Kind::Vcpu(Needs { explores: true, .. }),
-            "ioctl KVM_GET_FPU" | "ioctl KVM_GET_DEBUGREGS" | "ioctl KVM_GET_VCPU_EVENTS",
-        ) => tests_of_a_guest,
         (Kind::Vcpu(Needs { foreign: true, .. }), "ioctl KVM_SET_REGS" | "ioctl KVM_SET_SREGS") => foreign,
-        (Kind::Vcpu(_), "ioctl KVM_TRANSLATE") => translate,
         (Kind::Vcpu(_), "ioctl KVM_INTERRUPT") => timer,
         (Kind::Vcpu(_), "wait4") => explore,
         (Kind::Vcpu(_), "ioctl TIOCGWINSZ") => explore_on_a_terminal,

@@ -3,7 +3,7 @@
 
 use kvm_bindings::{
     KVMIO, kvm_cpuid2, kvm_debugregs, kvm_fpu, kvm_guest_debug, kvm_interrupt, kvm_msrs, kvm_regs, kvm_sregs,
-    kvm_translation, kvm_userspace_memory_region, kvm_vcpu_events,
+    kvm_userspace_memory_region, kvm_vcpu_events,
 };
 use libc::{_IO, _IOR, _IOW, _IOWR, Ioctl};
 
@@ -27,10 +27,10 @@ pub const SET_REGS: Ioctl = _IOW::<kvm_regs>(KVMIO, 0x82);
 pub const GET_SREGS: Ioctl = _IOR::<kvm_sregs>(KVMIO, 0x83);
 /// System registers.
 pub const SET_SREGS: Ioctl = _IOW::<kvm_sregs>(KVMIO, 0x84);
-/// The physical address behind a virtual one.
-pub const TRANSLATE: Ioctl = _IOWR::<kvm_translation>(KVMIO, 0x85);
 /// An interrupt for the next entry.
 pub const INTERRUPT: Ioctl = _IOW::<kvm_interrupt>(KVMIO, 0x86);
+/// Model-specific registers.
+pub const SET_MSRS: Ioctl = _IOW::<kvm_msrs>(KVMIO, 0x89);
 /// Model-specific registers.
 pub const GET_MSRS: Ioctl = _IOWR::<kvm_msrs>(KVMIO, 0x88);
 /// x87 and SSE registers.

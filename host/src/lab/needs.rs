@@ -41,10 +41,9 @@ impl Needs {
 /// Calls of every thread that runs guests. The first is the most frequent.
 const GUEST: &[Call] = &[
     ioctl("ioctl KVM_RUN", request::RUN),
-    // The registers for a report, address translation for a hypercall, the guest's timer.
+    // The registers for a report and for the hypercall that translates an address; the guest's timer.
     ioctl("ioctl KVM_GET_REGS", request::GET_REGS),
     ioctl("ioctl KVM_GET_SREGS", request::GET_SREGS),
-    ioctl("ioctl KVM_TRANSLATE", request::TRANSLATE),
     ioctl("ioctl KVM_INTERRUPT", request::INTERRUPT),
 ];
 
@@ -55,16 +54,13 @@ const EXPLORER: &[Call] = &[
     ioctl("ioctl KVM_SET_FPU", request::SET_FPU),
     ioctl("ioctl KVM_SET_DEBUGREGS", request::SET_DEBUGREGS),
     ioctl("ioctl KVM_SET_VCPU_EVENTS", request::SET_VCPU_EVENTS),
+    ioctl("ioctl KVM_SET_MSRS", request::SET_MSRS),
     ioctl("ioctl KVM_CREATE_VM", request::CREATE_VM),
     ioctl("ioctl KVM_GET_VCPU_MMAP_SIZE", request::GET_VCPU_MMAP_SIZE),
     ioctl("ioctl KVM_CREATE_VCPU", request::CREATE_VCPU),
     ioctl("ioctl KVM_SET_USER_MEMORY_REGION", request::SET_USER_MEMORY_REGION),
     ioctl("ioctl KVM_SET_TSS_ADDR", request::SET_TSS_ADDR),
     ioctl("ioctl KVM_SET_CPUID2", request::SET_CPUID2),
-    // The reset state of the first VM. Only guests' tests create their first VM in the jail.
-    ioctl("ioctl KVM_GET_FPU", request::GET_FPU),
-    ioctl("ioctl KVM_GET_DEBUGREGS", request::GET_DEBUGREGS),
-    ioctl("ioctl KVM_GET_VCPU_EVENTS", request::GET_VCPU_EVENTS),
     // The run structure of a vCPU.
     only(
         "mmap MAP_SHARED",
@@ -95,6 +91,14 @@ const STEPS: &[Call] = &[
 const GDB: &[Call] = &[
     ioctl("ioctl KVM_GET_FPU", request::GET_FPU),
     ioctl("ioctl KVM_SET_FPU", request::SET_FPU),
+    // The rest of the CPU's state, which is read and set as a whole.
+    ioctl("ioctl KVM_GET_VCPU_EVENTS", request::GET_VCPU_EVENTS),
+    ioctl("ioctl KVM_GET_DEBUGREGS", request::GET_DEBUGREGS),
+    ioctl("ioctl KVM_GET_MSRS", request::GET_MSRS),
+    ioctl("ioctl KVM_SET_SREGS", request::SET_SREGS),
+    spare(ioctl("ioctl KVM_SET_VCPU_EVENTS", request::SET_VCPU_EVENTS)),
+    spare(ioctl("ioctl KVM_SET_DEBUGREGS", request::SET_DEBUGREGS)),
+    spare(ioctl("ioctl KVM_SET_MSRS", request::SET_MSRS)),
     ioctl("ioctl FIONBIO", libc::FIONBIO),
     any("poll", libc::SYS_poll),
     any("accept4", libc::SYS_accept4),

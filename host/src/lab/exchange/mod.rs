@@ -3,7 +3,7 @@
 
 mod config;
 mod parallel;
-pub(crate) mod source;
+pub mod source;
 mod turns;
 mod vms;
 
