@@ -83,7 +83,7 @@ fn find_module() -> String {
 
 /// Runs the same guest in a thread that is in the jail: with it that thread ends.
 fn try_jail(kvm: &Kvm) -> Finding {
-    let jail = Jail::new(true, None);
+    let jail = Jail::new(true);
     if jail == Jail::Rights {
         return Ok("this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER): guests run without".into());
     }

@@ -8,12 +8,15 @@ use std::{
 
 use anstream::AutoStream;
 
-pub use crate::process::stderr::hold_back as hold_complaints;
 pub use crate::runlog::sink::{Form, Silence, Sink};
 pub use crate::runlog::text::{LineEnds, Utf8Stream, visible, visible_line};
 
-pub(crate) use crate::process::deadline_writer::DeadlineWriter as Patient;
-use crate::{lab::error::Error, process::stderr, runlog::jsonl::JsonLines, views::transcript::Transcript};
+use crate::{
+    lab::error::Error,
+    process::{deadline_writer::DeadlineWriter, stderr},
+    runlog::jsonl::JsonLines,
+    views::transcript::Transcript,
+};
 
 /// The sink that writes to standard output. `quiet` leaves out all but guests' own text and how
 /// the run ended.
@@ -22,7 +25,7 @@ pub fn stdout(form: Form, quiet: bool) -> Box<dyn Sink> {
     let color = AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
     // Past io::Stdout, whose buffer retries a write that is interrupted for ever.
     let file: Box<dyn Write + Send> = match stdout.as_fd().try_clone_to_owned() {
-        Ok(file) => Box::new(Patient::new(File::from(file))),
+        Ok(file) => Box::new(DeadlineWriter::new(File::from(file))),
         Err(_) => Box::new(io::stdout()),
     };
     // A person sees each line as it comes; a file or a program gets whole blocks.
@@ -35,7 +38,7 @@ pub fn stdout(form: Form, quiet: bool) -> Box<dyn Sink> {
 
 /// The sink that writes to a file, as [`stdout`] does where that is one.
 pub fn file(file: File, form: Form, quiet: bool) -> Box<dyn Sink> {
-    sink(Box::new(BufWriter::new(Patient::new(file))), form, false, quiet)
+    sink(Box::new(BufWriter::new(DeadlineWriter::new(file))), form, false, quiet)
 }
 
 fn sink(writer: Box<dyn Write + Send>, form: Form, color: bool, quiet: bool) -> Box<dyn Sink> {

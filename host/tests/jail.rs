@@ -79,7 +79,7 @@ fn allowed(thread: &Thread, attempts: &[Attempt]) -> Vec<Attempt> {
         action.sa_flags = libc::SA_SIGINFO;
         // SAFETY: the handler only writes a number.
         unsafe { libc::sigaction(libc::SIGSYS, &raw const action, std::ptr::null_mut()) };
-        let program = program(thread, None).expect("a filter");
+        let program = program(thread).expect("a filter");
         seccompiler::apply_filter(&program).expect("seccomp");
         for (index, attempt) in (0_u32..).zip(attempts) {
             REFUSED.store(-1, Ordering::Relaxed);
@@ -353,7 +353,7 @@ fn a_signal_to_any_thread_in_the_jail_kills_as_that_signal() {
 fn enter(pipe: i32) {
     // SAFETY: both are open files.
     unsafe { libc::dup2(pipe, 2) };
-    let jail = Jail::new(true, None);
+    let jail = Jail::new(true);
     jail.prepare(guestlab::output::complain_lines).expect("a handler");
     jail.enter(&NO_NEEDS.thread()).expect("seccomp");
 }

@@ -4,17 +4,12 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
-use guest_rt::{entropy, ring::RingMailbox};
+#[macro_use]
+mod turns;
 
-guest_rt::entry!(main);
-
-fn main() {
-    let mut random = entropy::generator();
-    let mut mailbox = RingMailbox::attach();
-    loop {
-        let mut turn = mailbox.turn();
-        let share = turn.share(turn.free(), &mut random);
-        turn.push_each(share, || 7);
-        turn.end();
-    }
-}
+turns!(|mailbox, random| {
+    let mut turn = mailbox.turn();
+    let share = turn.share(turn.free(), &mut random);
+    turn.push_each(share, || 7);
+    turn.end();
+});

@@ -5,28 +5,20 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
-use guest_rt::{
-    entropy::{self, Below},
-    ring::RingMailbox,
-};
+#[macro_use]
+mod turns;
 
-guest_rt::entry!(main);
-
-fn main() {
-    let mut random = entropy::generator();
-    let mut mailbox = RingMailbox::attach();
-    loop {
-        let mut pointers = mailbox.pointers();
-        let share = mailbox.turn().share(pointers.free(), &mut random);
-        for _ in 0..share {
-            let item = random.below(100);
-            let slot = pointers.push().expect("the share is no more than what is free");
-            if slot + 1 < pointers.capacity {
-                mailbox.set_slot(slot, item);
-            }
-            mailbox.count(item);
+turns!(|mailbox, random| {
+    let mut pointers = mailbox.pointers();
+    let share = mailbox.turn().share(pointers.free(), &mut random);
+    for _ in 0..share {
+        let item = random.below(100);
+        let slot = pointers.push().expect("the share is no more than what is free");
+        if slot + 1 < pointers.capacity {
+            mailbox.set_slot(slot, item);
         }
-        mailbox.set_pointers(pointers);
-        mailbox.end_turn();
+        mailbox.count(item);
     }
-}
+    mailbox.set_pointers(pointers);
+    mailbox.end_turn();
+});

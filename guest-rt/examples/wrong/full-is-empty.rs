@@ -5,19 +5,14 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
-use guest_rt::{entropy, ring::RingMailbox};
+#[macro_use]
+mod turns;
 
-guest_rt::entry!(main);
-
-fn main() {
-    let mut random = entropy::generator();
-    let mut mailbox = RingMailbox::attach();
-    loop {
-        let pointers = mailbox.pointers();
-        let count = (pointers.prod_p + pointers.capacity - pointers.cons_p) % pointers.capacity;
-        let mut turn = mailbox.turn();
-        let share = turn.share(count, &mut random);
-        turn.take_each(share, drop);
-        turn.end();
-    }
-}
+turns!(|mailbox, random| {
+    let pointers = mailbox.pointers();
+    let count = (pointers.prod_p + pointers.capacity - pointers.cons_p) % pointers.capacity;
+    let mut turn = mailbox.turn();
+    let share = turn.share(count, &mut random);
+    turn.take_each(share, drop);
+    turn.end();
+});

@@ -4,26 +4,18 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
-use guest_rt::{
-    entropy::{self, Below},
-    ring::RingMailbox,
-};
+#[macro_use]
+mod turns;
 
-guest_rt::entry!(main);
-
-fn main() {
-    let mut random = entropy::generator();
-    let mut mailbox = RingMailbox::attach();
-    loop {
-        let mut turn = mailbox.turn();
-        for _ in 0..turn.share(turn.free(), &mut random) {
-            turn.push(random.below(100)).expect("the share is no more than what is free");
-        }
-        if turn.free() == 0 {
-            let mut pointers = turn.pointers();
-            pointers.capacity += 1;
-            turn.set_pointers(pointers);
-        }
-        turn.end();
+turns!(|mailbox, random| {
+    let mut turn = mailbox.turn();
+    for _ in 0..turn.share(turn.free(), &mut random) {
+        turn.push(random.below(100)).expect("the share is no more than what is free");
     }
-}
+    if turn.free() == 0 {
+        let mut pointers = turn.pointers();
+        pointers.capacity += 1;
+        turn.set_pointers(pointers);
+    }
+    turn.end();
+});

@@ -5,21 +5,19 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
-use guest_rt::{abi::mailbox::Quota, ring::RingMailbox};
+#[macro_use]
+mod turns;
 
-guest_rt::entry!(main);
+use guest_rt::abi::mailbox::Quota;
 
-fn main() {
-    let mut mailbox = RingMailbox::attach();
-    loop {
-        let quota = mailbox.quota();
-        let mut turn = mailbox.turn();
-        let count = turn.count();
-        let share = match quota {
-            Quota::Random => count,
-            Quota::Items(items) => items.min(count),
-        };
-        turn.take_each(share, drop);
-        turn.end();
-    }
-}
+turns!(|mailbox| {
+    let quota = mailbox.quota();
+    let mut turn = mailbox.turn();
+    let count = turn.count();
+    let share = match quota {
+        Quota::Random => count,
+        Quota::Items(items) => items.min(count),
+    };
+    turn.take_each(share, drop);
+    turn.end();
+});

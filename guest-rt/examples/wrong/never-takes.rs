@@ -4,13 +4,9 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
-use guest_rt::ring::RingMailbox;
+#[macro_use]
+mod turns;
 
-guest_rt::entry!(main);
-
-fn main() {
-    let mut mailbox = RingMailbox::attach();
-    loop {
-        mailbox.end_turn();
-    }
-}
+turns!(|mailbox| {
+    mailbox.end_turn();
+});

@@ -4,19 +4,14 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
-use guest_rt::{entropy, ring::RingMailbox};
+#[macro_use]
+mod turns;
 
-guest_rt::entry!(main);
-
-fn main() {
-    let mut random = entropy::generator();
-    let mut mailbox = RingMailbox::attach();
-    loop {
-        let mut turn = mailbox.turn();
-        assert!(turn.count() != 3, "three items are one too many");
-        for _ in 0..turn.share(turn.count(), &mut random) {
-            turn.take().expect("the share is no more than what is there");
-        }
-        turn.end();
+turns!(|mailbox, random| {
+    let mut turn = mailbox.turn();
+    assert!(turn.count() != 3, "three items are one too many");
+    for _ in 0..turn.share(turn.count(), &mut random) {
+        turn.take().expect("the share is no more than what is there");
     }
-}
+    turn.end();
+});

@@ -5,27 +5,19 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
-use guest_rt::{
-    entropy::{self, Below},
-    ring::RingMailbox,
-};
+#[macro_use]
+mod turns;
 
-guest_rt::entry!(main);
-
-fn main() {
-    let mut random = entropy::generator();
-    let mut mailbox = RingMailbox::attach();
-    loop {
-        let mut pointers = mailbox.pointers();
-        let share = mailbox.turn().share(pointers.free(), &mut random);
-        for place in 0..share {
-            let item = random.below(100);
-            let slot = pointers.push().expect("the share is no more than what is free");
-            let before = (slot + pointers.capacity - 1) % pointers.capacity;
-            mailbox.set_slot(if place == 0 { before } else { slot }, item);
-            mailbox.count(item);
-        }
-        mailbox.set_pointers(pointers);
-        mailbox.end_turn();
+turns!(|mailbox, random| {
+    let mut pointers = mailbox.pointers();
+    let share = mailbox.turn().share(pointers.free(), &mut random);
+    for place in 0..share {
+        let item = random.below(100);
+        let slot = pointers.push().expect("the share is no more than what is free");
+        let before = (slot + pointers.capacity - 1) % pointers.capacity;
+        mailbox.set_slot(if place == 0 { before } else { slot }, item);
+        mailbox.count(item);
     }
-}
+    mailbox.set_pointers(pointers);
+    mailbox.end_turn();
+});

@@ -5,16 +5,12 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
-use guest_rt::ring::RingMailbox;
+#[macro_use]
+mod turns;
 
-guest_rt::entry!(main);
-
-fn main() {
-    let mut mailbox = RingMailbox::attach();
-    loop {
-        let mut turn = mailbox.turn();
-        let count = turn.count();
-        turn.take_each(count, drop);
-        turn.end();
-    }
-}
+turns!(|mailbox| {
+    let mut turn = mailbox.turn();
+    let count = turn.count();
+    turn.take_each(count, drop);
+    turn.end();
+});

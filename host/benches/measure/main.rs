@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     // In the jail, as guests run.
     jail::share_one_arena();
-    match measurements::measure(&words, &Jail::new(true, None)) {
+    match measurements::measure(&words, &Jail::new(true)) {
         Ok(values) => {
             println!("{}", serde_json::Value::from(values));
             ExitCode::SUCCESS

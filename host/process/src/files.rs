@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Read, Take},
+    io::{self, Read, Take},
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
@@ -48,48 +48,6 @@ fn too_large(limit: u64) -> io::Error {
     io::Error::new(io::ErrorKind::FileTooLarge, message)
 }
 
-/// Reads a whole regular file of text, as [`read`] does.
-///
-/// # Errors
-///
-/// As [`read`], or the file is not UTF-8, or is an image or a recording.
-pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
-    let bytes = read(path, limit)?;
-    check_kind(&bytes, &KINDS)?;
-    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
-}
-
-/// Opens a regular file of lines for reading.
-///
-/// # Errors
-///
-/// As [`open`], or the file is of a kind that another command takes.
-pub fn open_run(path: &Path, limit: u64) -> io::Result<BufReader<Take<File>>> {
-    let mut file = BufReader::new(open(path, limit)?.0);
-    check_kind(file.fill_buf()?, &KINDS[..1])?;
-    Ok(file)
-}
-
-/// The first bytes of a recording, and of a run that was printed as JSON lines.
-pub const RUN_START: &[u8] = br#"{"event":"#;
-
-/// Kinds of files by their first bytes, with the command that takes each.
-const KINDS: [(&[u8], &str); 2] = [
-    (b"\x7FELF", "it is an ELF file; an image is run with `cargo xtask run --image FILE`"),
-    (
-        RUN_START,
-        "it is the record of a run; `cargo xtask replay FILE` runs it again, `cargo xtask view FILE` shows it",
-    ),
-];
-
-/// Refuses a file that begins like one of these kinds.
-fn check_kind(start: &[u8], kinds: &[(&[u8], &'static str)]) -> io::Result<()> {
-    match kinds.iter().find(|(magic, _)| start.starts_with(magic)) {
-        Some((_, is)) => Err(io::Error::new(io::ErrorKind::InvalidData, *is)),
-        None => Ok(()),
-    }
-}
-
 /// Returns the error for a path that is not a regular file.
 pub(crate) fn not_regular() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")
@@ -109,8 +67,6 @@ mod tests {
         assert_eq!(read(&path, 4).expect("small enough"), b"four");
         assert!(read(&path, 3).is_err() && read(folder.path(), 4).is_err());
         assert!(read(Path::new("/dev/zero"), 4).is_err());
-        fs::write(&path, b"\xFF").expect("written");
-        assert!(read_text(&path, 4).is_err());
     }
 
     #[test]

@@ -11,15 +11,12 @@ pub struct JailArgs {
     /// whose C library makes others than those that are known.
     #[arg(long, hide_short_help = true)]
     no_seccomp: bool,
-    /// Leave a call out of the lists, as THREAD/CALL: it shows which are needed.
-    #[arg(long, value_name = "THREAD/CALL", hide = true)]
-    jail_without: Option<String>,
 }
 
 impl JailArgs {
     /// The jail, as far as this kernel has it; what it does not have is told.
     pub fn jail(&self) -> Jail {
-        let jail = Jail::new(!self.no_seccomp, self.jail_without.as_deref());
+        let jail = Jail::new(!self.no_seccomp);
         if jail == Jail::Rights && !self.no_seccomp {
             output::complain(
                 "this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER): guests run without the jail",

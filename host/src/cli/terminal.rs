@@ -17,10 +17,10 @@ use crate::{
     lab::error::Error,
     output::complain,
     process::{
-        deadline_writer::DeadlineWriter as Patient,
+        deadline_writer::DeadlineWriter,
         jail,
         signals::{self, Signal},
-        stderr::hold_back as hold_complaints,
+        stderr,
         watchdog::{Expiry, Watchdog},
     },
     runlog::{live::Narrator, sink::Sink, story::Story},
@@ -45,7 +45,7 @@ pub(super) fn show(stage: &Stage<'_>, view: View) -> io::Result<(Closed, Option<
     let process = Process {
         is_interrupted: &|| registration.expiry().is_some(),
         before_death: signals::before_death,
-        writer: |file| Box::new(Patient::new(file)),
+        writer: |file| Box::new(DeadlineWriter::new(file)),
     };
     let closed = tui::show(stage, view, &process)?;
     Ok(match registration.expiry() {
@@ -64,7 +64,7 @@ pub fn live(run: impl FnOnce(&mut dyn Sink) -> Result<(), Error> + Send) -> Resu
     let (story, is_over) = (Mutex::new(Story::default()), AtomicBool::new(false));
     let color = AutoStream::choice(&io::stdout()) != ColorChoice::Never;
     let mut afterwards = Afterwards::new(color && io::stdout().is_terminal(), complain);
-    let silence = hold_complaints();
+    let silence = stderr::hold_back();
     let (outcome, closed) = thread::scope(|scope| {
         let (story, is_over, afterwards) = (&story, &is_over, &mut afterwards);
         // Before a guest runs, this thread gives up its rights, too. The run's thread still has them until then.
@@ -89,7 +89,7 @@ pub fn live(run: impl FnOnce(&mut dyn Sink) -> Result<(), Error> + Send) -> Resu
         Ok::<_, Error>((outcome, closed))
     })?;
     drop(silence);
-    let said = Patient::new(io::stdout()).write_all(&afterwards.into_text()).map_err(Error::Output);
+    let said = DeadlineWriter::new(io::stdout()).write_all(&afterwards.into_text()).map_err(Error::Output);
     match (outcome, closed) {
         // The run was interrupted because the view was closed.
         (Err(Error::Interrupted { at, .. }), Ok(Some((Closed::Quit, _)))) => Err(Error::ViewClosed { at }),

@@ -33,8 +33,8 @@ use toml::Spanned;
 
 use crate::{
     cli::values::{is_guest_name, parse_memory, parse_mode, parse_timeout},
+    lab::input_files,
     lab::schedule::{Schedule, ScheduleError, ScheduleSpec},
-    process::files,
 };
 
 /// The largest experiment file that is read, in bytes.
@@ -90,7 +90,7 @@ impl Experiment {
     /// The file cannot be read, or what is wrong with it, and where.
     pub fn open(path: &Path) -> Result<Self, FileError> {
         let error = |(place, problem)| FileError { path: path.into(), place, problem };
-        let text = files::read_text(path, MAX_FILE_SIZE)
+        let text = input_files::read_text(path, MAX_FILE_SIZE)
             .map_err(|source| error((None, format!("cannot read it: {source}"))))?;
         Self::parse(&text, path.parent().unwrap_or(Path::new(""))).map_err(error)
     }

@@ -9,6 +9,7 @@ pub mod failure;
 pub mod guest_end;
 pub mod guest_tests;
 pub mod hints;
+pub mod input_files;
 pub mod instrumentation;
 pub mod limits;
 pub mod log_filter;

@@ -117,6 +117,6 @@ mod tests {
     #[test]
     fn all_lists_together_are_a_filter() {
         let all = Needs { explores: true, foreign: true, steps: true, gdb: true, gdb_file: true };
-        assert!(program(&all.thread(), None).is_ok());
+        assert!(program(&all.thread()).is_ok());
     }
 }

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use crate::{
-    lab::schedule::{Schedule, ScheduleError, ScheduleSpec},
-    process::files,
+    lab::{
+        input_files,
+        schedule::{Schedule, ScheduleError, ScheduleSpec},
+    },
     runlog::{
         error::{Error, Kind, Problem},
         recording::{Recording, vm_name},
@@ -25,7 +27,8 @@ const MAX_RECORDING_SIZE: u64 = 4 << 30;
 /// The file cannot be read, has nothing of a run, or has a line that does not fit.
 pub fn open_run(path: &Path) -> Result<Story, Error> {
     let error = |line, problem| Error { kind: Kind::Run, path: path.into(), line, problem };
-    let file = files::open_run(path, MAX_RUN_SIZE).map_err(|source| error(None, Problem::Read(source)))?;
+    let file =
+        input_files::open_run(path, MAX_RUN_SIZE).map_err(|source| error(None, Problem::Read(source)))?;
     let story = Story::read(file).map_err(|(line, problem)| error(Some(line), problem))?;
     match story.is_empty() {
         true => Err(error(None, Problem::Nothing)),
@@ -40,8 +43,8 @@ pub fn open_run(path: &Path) -> Result<Story, Error> {
 /// The file cannot be read, is no recording, or was edited.
 pub fn open_recording(path: &Path) -> Result<Recording, Error> {
     let error = |line, problem| Error { kind: Kind::Recording, path: path.into(), line, problem };
-    let file =
-        files::open_run(path, MAX_RECORDING_SIZE).map_err(|source| error(None, Problem::Read(source)))?;
+    let file = input_files::open_run(path, MAX_RECORDING_SIZE)
+        .map_err(|source| error(None, Problem::Read(source)))?;
     let recording = Recording::read(file).map_err(|(line, problem)| error(Some(line), problem))?;
     check_schedule(&recording).map_err(|problem| error(Some(2), problem))?;
     Ok(recording)

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use serde::Deserialize;
 
-use crate::{process::files, runlog::recording::vm_names, vmm::random::SplitMix64};
+use crate::{lab::input_files, runlog::recording::vm_names, vmm::random::SplitMix64};
 
 /// A schedule as a person writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -112,7 +112,7 @@ impl Schedule {
             ScheduleSpec::String(text) => Order::List(parse_list(&spec.to_string(), text, vms)?),
             ScheduleSpec::Free => return Err(ScheduleError::Free),
             ScheduleSpec::File(path) => {
-                let text = files::read_text(path, MAX_FILE_SIZE)
+                let text = input_files::read_text(path, MAX_FILE_SIZE)
                     .map_err(|source| ScheduleError::File { path: path.clone(), source })?;
                 Order::List(parse_list(&path.display().to_string(), &text, vms)?)
             }

@@ -52,7 +52,7 @@ impl<'a> Session<'a> {
         sink.prepare()?;
         let watchdog = Watchdog::start_in(jail, limits.timeout)
             .map_err(|source| Error::Os { what: "start the watchdog thread", source })?;
-        let (limits, jail, watchdog) = (limits.clone(), jail.clone(), Arc::new(watchdog));
+        let (limits, jail, watchdog) = (limits.clone(), *jail, Arc::new(watchdog));
         Ok(Self { limits, jail, needs, watchdog, sink: Mutex::new(sink) })
     }
 

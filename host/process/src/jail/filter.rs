@@ -12,19 +12,15 @@ use seccompiler::{
 
 use super::calls::{Argument, Call, Test, Thread};
 
-/// Returns the filter of a kind of thread, without the call `without`. A call that does not pass raises SIGSYS,
+/// Returns the filter of a kind of thread. A call that does not pass raises SIGSYS,
 /// which kills the process (see `sigsys.rs`).
 ///
 /// # Errors
 ///
 /// The list cannot become a filter, which is a bug in the list.
-pub fn program(thread: &Thread, without: Option<&str>) -> io::Result<BpfProgram> {
-    let without = without.and_then(|name| name.strip_prefix(thread.name())?.strip_prefix('/'));
+pub fn program(thread: &Thread) -> io::Result<BpfProgram> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
     for call in thread.calls() {
-        if without == Some(call.name) {
-            continue;
-        }
         match (rules.entry(call.number), rule(call)?) {
             (Entry::Vacant(entry), rule) => {
                 entry.insert(rule.into_iter().collect());
@@ -90,11 +86,11 @@ mod tests {
     #[test]
     fn a_number_that_passes_always_has_no_other_rule() {
         for thread in [Thread::Worker(Vec::new()), Thread::Watchdog, Thread::Signals] {
-            assert!(program(&thread, None).is_ok());
+            assert!(program(&thread).is_ok());
         }
         const ANY: &[Call] = &[any("ioctl", libc::SYS_ioctl)];
         const ONE: &[Call] = &[ioctl("ioctl FIONCLEX", libc::FIONCLEX)];
-        assert!(program(&Thread::Worker(vec![ANY]), None).is_err());
-        assert!(program(&Thread::Worker(vec![ONE]), None).is_ok());
+        assert!(program(&Thread::Worker(vec![ANY])).is_err());
+        assert!(program(&Thread::Worker(vec![ONE])).is_ok());
     }
 }

@@ -23,25 +23,22 @@ pub use privileges::{confine as give_up_rights, shed as shed_set_user_id};
 pub use sigsys::VIOLATION;
 
 /// The confinement of the threads of a process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Jail {
     /// None, because the process does other things afterwards. Tests use it.
     Open,
     /// No capabilities and no way to new rights, but every system call.
     Rights,
     /// No rights, and the listed system calls only.
-    Calls {
-        /// A call to leave out of the lists, as `THREAD/CALL`. A test shows with it that the call is needed.
-        without: Option<String>,
-    },
+    Calls,
 }
 
 impl Jail {
     /// Returns [`Calls`](Self::Calls) if it is wanted (`filtered`) and this kernel has filters, otherwise
     /// [`Rights`](Self::Rights).
-    pub fn new(filtered: bool, without: Option<&str>) -> Self {
+    pub fn new(filtered: bool) -> Self {
         match filtered && is_available() {
-            true => Self::Calls { without: without.map(str::to_owned) },
+            true => Self::Calls,
             false => Self::Rights,
         }
     }
@@ -56,7 +53,7 @@ impl Jail {
     pub fn prepare(&self, report: fn(&str)) -> io::Result<()> {
         match self {
             Self::Open | Self::Rights => Ok(()),
-            Self::Calls { .. } => sigsys::install(report),
+            Self::Calls => sigsys::install(report),
         }
     }
 
@@ -74,8 +71,8 @@ impl Jail {
         match self {
             Self::Open => Ok(()),
             Self::Rights => privileges::confine(),
-            Self::Calls { without } => {
-                let program = filter::program(thread, without.as_deref())?;
+            Self::Calls => {
+                let program = filter::program(thread)?;
                 privileges::confine()?;
                 filter::apply(&program)
             }
@@ -94,7 +91,7 @@ pub fn spawn(
     body: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
     let (sender, entered) = mpsc::sync_channel(1);
-    let jail = jail.clone();
+    let jail = *jail;
     let spawned = std::thread::Builder::new().name(thread.name().into()).spawn(move || {
         let outcome = jail.enter(&thread);
         let is_in = outcome.is_ok();
