@@ -1,14 +1,10 @@
 //! `docs`: the analysis as PDF and HTML, and the reference that rustdoc makes.
 
-use std::path::Path;
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use crate::base::output::{self, short};
-use crate::base::process;
-use crate::cargo;
-use crate::docs;
 use crate::error::{Error, Status};
-use crate::workspace::Workspace;
+use crate::{base::process, cargo, docs, workspace::Workspace};
 
 /// The packages that people who write guests or change the host need the reference of.
 const REFERENCE: [&str; 11] = [
@@ -25,7 +21,6 @@ const REFERENCE: [&str; 11] = [
     "guest-abi",
 ];
 
-/// Makes everything, and prints the files.
 pub(crate) fn run() -> Result<Status, Error> {
     let workspace = Workspace::load()?;
     for file in docs::typeset(&workspace.root, &workspace.target.join("docs"))? {

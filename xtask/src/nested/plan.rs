@@ -1,17 +1,13 @@
 //! The script of the nested machine's first process, and its report.
 
 use std::env;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::programs::Programs;
-use crate::base::output;
-use crate::error::Status;
+use crate::{base::output, error::Status};
 
-/// The start of the names of variables that tests read.
 const PASSED_ON: [&str; 3] = ["RUST_", "PROPTEST_", "GUESTLAB_TEST_"];
 
-/// The programs to run, and their environment.
 #[derive(Debug)]
 pub(crate) struct Plan {
     folder: PathBuf,
@@ -39,7 +35,6 @@ impl Plan {
         Plan { folder: programs.folder.clone(), environment, runs }
     }
 
-    /// The script, for a shell that has the functions `load` and `run`.
     pub(crate) fn script(&self, modules: &[PathBuf]) -> String {
         let load = modules.iter().map(|module| line("load", &[text(&module_path(module))]));
         let export =
@@ -52,7 +47,6 @@ impl Plan {
     }
 }
 
-/// The path of a module in the machine.
 pub(crate) fn module_path(module: &Path) -> PathBuf {
     Path::new("/modules").join(module.file_name().unwrap_or_default())
 }
@@ -64,13 +58,11 @@ fn environment(images: &Path, inherited: impl Iterator<Item = (String, String)>)
     [("GUESTLAB_IMAGES".to_owned(), text(images)), brief].into_iter().chain(passed_on).collect()
 }
 
-/// A command of the script.
 fn line(command: &str, words: &[String]) -> String {
     let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
     format!("{command} {}\n", words.join(" "))
 }
 
-/// A word in quotes of a shell.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
@@ -83,47 +75,34 @@ fn texts((name, value): (std::ffi::OsString, std::ffi::OsString)) -> Option<(Str
     Some((name.into_string().ok()?, value.into_string().ok()?))
 }
 
-/// The last line of a complete report.
 const END: &str = "end";
 
-/// The end of each program.
+/// The names of the programs that ran, with their statuses.
 #[derive(Debug, Eq, PartialEq)]
-pub(crate) struct Report(Vec<Ending>);
-
-/// The end of a program.
-#[derive(Debug, Eq, PartialEq)]
-pub(crate) struct Ending {
-    name: String,
-    status: Status,
-}
+pub(crate) struct Report(Vec<(String, Status)>);
 
 impl Report {
-    /// Reads a complete report.
+    /// Reads a complete report: lines of `STATUS NAME`.
     pub(crate) fn parse(text: &str) -> Option<Report> {
         let (lines, rest) = text.split_once(&format!("{END}\n"))?;
+        let ending = |line: &str| {
+            let (status, name) = line.split_once(' ')?;
+            Some((name.to_owned(), Status::from_shell(status.parse().ok()?)))
+        };
         let endings = lines.lines().map(ending).collect::<Option<Vec<_>>>()?;
         rest.is_empty().then_some(Report(endings))
     }
 
-    /// The programs that failed.
-    pub(crate) fn failures(&self) -> impl Iterator<Item = &Ending> {
-        self.0.iter().filter(|ending| !ending.status.is_success())
+    /// Describes each failure.
+    pub(crate) fn failures(&self) -> impl Iterator<Item = String> {
+        let failed = self.0.iter().filter(|(_, status)| !status.is_success());
+        failed.map(|(name, status)| format!("{name} failed with status {status}"))
     }
 
     /// The status of the first program that failed.
     pub(crate) fn status(&self) -> Status {
-        self.failures().next().map_or(Status::SUCCESS, |failure| failure.status)
-    }
-}
-
-fn ending(line: &str) -> Option<Ending> {
-    let (status, name) = line.split_once(' ')?;
-    Some(Ending { name: name.to_owned(), status: Status::from_shell(status.parse().ok()?) })
-}
-
-impl fmt::Display for Ending {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} failed with status {}", self.name, self.status)
+        let failed = self.0.iter().find(|(_, status)| !status.is_success());
+        failed.map_or(Status::SUCCESS, |(_, status)| *status)
     }
 }
 
@@ -163,7 +142,7 @@ mod report_tests {
     fn the_first_failure_is_the_status_and_all_are_named() {
         let report = Report::parse("0 doctor\n101 tests/a.rs\n137 tests/b.rs\nend\n").unwrap();
         assert_eq!(report.status(), Status::from_shell(101));
-        let failures: Vec<String> = report.failures().map(ToString::to_string).collect();
+        let failures: Vec<String> = report.failures().collect();
         assert_eq!(failures, ["tests/a.rs failed with status 101", "tests/b.rs failed with status 137"]);
     }
 

@@ -1,18 +1,14 @@
 //! The programs of the nested machine: the host's tests, `guestlab` itself, and a C compiler.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{collections::BTreeSet, process::Command};
 
-use crate::base::output::short;
-use crate::base::process;
 use crate::cargo::{self, Verbosity};
-use crate::error::Error;
 use crate::workspace::{Artifact, Workspace};
+use crate::{base::output::short, base::process, error::Error};
 
 const PACKAGE: &str = "guestlab";
 
-/// The built programs.
 #[derive(Debug)]
 pub(crate) struct Programs {
     /// The package's folder, which is the current directory of tests.
@@ -34,7 +30,6 @@ pub(crate) struct Test {
 }
 
 impl Programs {
-    /// Builds them.
     pub(crate) fn build(workspace: &Workspace) -> Result<Programs, Error> {
         let mut build = cargo::for_host(&workspace.root);
         // Without optimization they take ten times as long under emulation.
@@ -48,7 +43,6 @@ impl Programs {
         select(artifacts).ok_or_else(|| Error::bug("cargo built no `guestlab` with its tests"))
     }
 
-    /// All files.
     pub(crate) fn binaries(&self) -> impl Iterator<Item = &Path> {
         std::iter::once(self.guestlab.as_path()).chain(self.tests.iter().map(|test| test.program.as_path()))
     }
@@ -74,7 +68,6 @@ fn select(artifacts: Vec<Artifact>) -> Option<Programs> {
     Some(Programs { folder, guestlab, tests })
 }
 
-/// The libraries of these programs.
 pub(crate) fn libraries(programs: &[&Path]) -> Result<BTreeSet<PathBuf>, Error> {
     let mut libraries = BTreeSet::new();
     for program in programs {
@@ -108,7 +101,6 @@ fn parse_ldd(printed: &str) -> Result<Vec<PathBuf>, &str> {
 
 const GCC: &str = "gcc";
 
-/// Programs on `PATH`.
 const ON_PATH: [&str; 4] = [GCC, "as", "ld", "objcopy"];
 
 /// Questions to gcc for parts in its own folders.

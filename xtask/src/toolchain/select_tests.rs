@@ -28,9 +28,10 @@ impl Machine for Made {
     fn active(&self) -> Result<PathBuf, String> {
         Ok("/active".into())
     }
-    fn missing(&self, sysroot: &Path) -> Vec<PathBuf> {
-        let complete = self.complete.contains_key(sysroot.to_str().unwrap());
-        if complete { Vec::new() } else { vec!["lib/rustlib/src/rust/library/core".into()] }
+    fn check(&self, sysroot: &Path) -> Result<(), String> {
+        let sysroot = sysroot.to_str().unwrap();
+        let lacks = || format!("{sysroot} lacks lib/rustlib/src/rust/library/core");
+        self.complete.get(sysroot).map(drop).ok_or_else(lacks)
     }
     fn version(&self, sysroot: &Path) -> Result<Version, String> {
         Ok(Version::parse(self.complete[sysroot.to_str().unwrap()]).unwrap())
@@ -101,7 +102,7 @@ fn a_named_sysroot_may_be_of_any_version() {
 fn a_distributions_compiler_older_than_the_pin_is_rejected() {
     let old = Made { complete: HashMap::from([("/usr", "1.63.0")]), apt: true, ..PLAIN() };
     assert_eq!(plan(&old).attempts, [Attempt::FetchCopy]);
-    let why = plan(&old).rejected[1].to_string();
+    let why = plan(&old).rejected[1].clone();
     assert!(why.contains("1.63.0 is older than 1.95.0"), "{why}");
     let same = Made { complete: HashMap::from([("/usr", "1.95.0")]), ..PLAIN() };
     assert_eq!(plan(&same).attempts, taken(Origin::Distribution, "/usr"));
@@ -120,7 +121,7 @@ fn rustup_is_asked_before_anything_is_copied() {
 fn rustup_is_not_asked_where_the_user_forbids_it() {
     let machine = Made { rustup: Rustup::Forbidden, apt: true, ..PLAIN() };
     assert_eq!(plan(&machine).attempts, [Attempt::FetchCopy]);
-    assert!(plan(&machine).rejected[2].to_string().contains("RUSTUP_AUTO_INSTALL=0"));
+    assert!(plan(&machine).rejected[2].contains("RUSTUP_AUTO_INSTALL=0"));
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-/// A compiler's version.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Version {
     major: u32,
@@ -34,7 +33,6 @@ impl Version {
         }
     }
 
-    /// Reads the output of `rustc --version`.
     pub(crate) fn of_rustc(printed: &str) -> Option<Version> {
         Version::parse(printed.strip_prefix("rustc ")?)
     }
