@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn guests_do_not_see_what_would_change_them() {
+    fn guests_do_not_see_variables_that_change_images() {
         for name in [
             "RUSTFLAGS",
             "CARGO_ENCODED_RUSTFLAGS",
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn guests_see_what_helps_to_build_at_all() {
+    fn guests_see_variables_that_a_build_needs() {
         for name in [
             "PATH",
             "HOME",
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_keeps_the_users_wishes_but_not_cargos_words_about_xtask() {
+    fn the_host_keeps_the_users_variables_but_not_those_about_xtask() {
         assert!(keep_for_host("RUSTFLAGS") && keep_for_host("CARGO_PROFILE_RELEASE_LTO"));
         assert!(!keep_for_host("CARGO_MANIFEST_DIR") && !keep_for_host("CARGO_PKG_VERSION"));
     }

@@ -78,14 +78,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_carries_the_programs_own_words() {
+    fn an_error_has_the_output_of_the_program() {
         let error = output(Command::new("sh").args(["-c", "echo sorry >&2; exit 7"])).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("status 7") && text.contains("    sorry"), "{text}");
     }
 
     #[test]
-    fn of_many_words_the_last_are_kept() {
+    fn the_last_of_many_lines_are_kept() {
         assert_eq!(ending("one\ntwo\n"), "one\ntwo");
         let text = ending(&(1..=20).map(|number| format!("{number}\n")).collect::<String>());
         assert!(text.starts_with("(8 lines before these)\n9\n") && text.ends_with("\n20"), "{text}");

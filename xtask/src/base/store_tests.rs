@@ -32,7 +32,7 @@ fn a_copy_without_a_stamp_is_refused_however_whole_it_looks() {
 }
 
 #[test]
-fn what_was_cut_off_is_never_taken_and_is_removed_by_the_next() {
+fn an_unfinished_copy_is_never_used_and_the_next_removes_it() {
     let (folder, store) = store();
     let cut_off = store.begin().unwrap();
     fs::write(cut_off.tree.join("rustc"), "").unwrap();

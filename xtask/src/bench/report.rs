@@ -24,7 +24,7 @@ pub(crate) fn markdown(results: &Results) -> String {
 
 fn legend(results: &Results) -> String {
     format!(
-        "Medians of {} rounds, with the quartiles; the ratio is ours to what is beside it. Our guests are compiled with \
+        "Medians of {} rounds, with the quartiles; the ratio is our value divided by the other one. Our guests are compiled with \
          overflow checks, C has none.",
         results.rounds
     )
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slowdown_is_visible_where_a_slower_machine_is_not() {
+    fn a_slower_host_is_worse_and_a_slower_machine_is_not() {
         let before = results(row(&[1.0, 1.1], &[1.0, 1.1], None));
         let slower_machine = results(row(&[3.0, 3.3], &[3.0, 3.3], None));
         let slower_host = results(row(&[1.3, 1.4], &[1.0, 1.1], None));

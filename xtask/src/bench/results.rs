@@ -81,9 +81,7 @@ impl Results {
             ))
         })?;
         serde_json::from_slice(&text).map_err(|source| {
-            Error::bad_input(format_args!(
-                "{shown} holds no results of this version of the measurements: {source}"
-            ))
+            Error::bad_input(format_args!("{shown} is not a file of results of this version: {source}"))
         })
     }
 

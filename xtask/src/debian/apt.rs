@@ -201,7 +201,7 @@ libedit2
     }
 
     #[test]
-    fn only_what_is_wholly_installed_counts() {
+    fn only_packages_that_are_wholly_installed_count() {
         let printed = "ii libedit2\nrc libz3-4\nun libffi8\nii zlib1g\n";
         assert_eq!(parse_installed(printed), names(&["libedit2", "zlib1g"]));
     }

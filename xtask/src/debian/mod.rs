@@ -131,7 +131,7 @@ fn look_up(recipe: &impl Recipe, apt: &Apt) -> Result<(Vec<String>, Vec<Download
         // The messages of the update often have the reason.
         let messages = format!("{}\n{error}", messages.trim());
         Error::cannot_run(format_args!(
-            "apt knows no such packages; is there a network? It says:\n{}",
+            "apt does not find the packages; is there a network? It says:\n{}",
             indented(messages.trim_start())
         ))
     })?;

@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_people_named_stays_and_the_smallest_come() {
+    fn files_that_people_named_stay_and_small_ones_come() {
         let (corpus, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let name = |digit: &str| digit.repeat(HASH);
         fs::write(corpus.path().join("seed"), "1").unwrap();

@@ -98,7 +98,7 @@ impl Fuzzers {
         merge.arg("-set_cover_merge=1").args([&merged, &self.corpus(name), &self.found(name)]);
         process::output(&mut merge)?;
         let kept = corpus::replace(&self.corpus(name), &merged)?;
-        output::line(format_args!("{name}: {kept} files are the corpus now"));
+        output::line(format_args!("{name}: the corpus has {kept} files now"));
         Ok(())
     }
 

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn guests_stand_on_the_runtime_and_have_something_to_run() {
+    fn guests_depend_on_the_runtime_and_have_a_program() {
         let expected = [
             Guest {
                 name: "guest-producer".into(),
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_of_guests_are_no_guests_that_can_be_asked_for() {
+    fn tests_of_guests_are_not_guests() {
         let expected = Guest {
             name: "guest-rt-heap".into(),
             package: "guest-rt".into(),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn no_name_means_all_of_them() {
+    fn without_a_name_all_are_selected() {
         assert_eq!(catalog().select(&[]).unwrap().len(), 2);
         assert_eq!(catalog().select(&["hello".into()]).unwrap()[0].name, "hello");
     }
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_else_could_be_meant_is_suggested_but_nothing_far_fetched() {
+    fn similar_names_are_suggested_and_others_are_not() {
         assert_eq!(catalog().nearest("prodcon", &["prodcons"]), Some("prodcons".into()));
         assert_eq!(catalog().nearest("producr", &["prodcons"]), Some("guest-producer".into()));
         assert_eq!(catalog().nearest("zzzzzz", &["prodcons"]), None);

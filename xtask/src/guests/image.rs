@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_elf_file_is_refused() {
+    fn a_file_that_is_not_elf_is_refused() {
         assert!(measure(b"#!/bin/sh").is_err());
     }
 

@@ -147,7 +147,7 @@ kernel/drivers/virtio/virtio_pci.ko.xz: kernel/drivers/virtio/virtio.ko.xz
 ";
 
     #[test]
-    fn what_is_needed_comes_first_and_nothing_twice() {
+    fn needed_modules_come_first_and_once() {
         let order = load_order(DEP, &["virtio-pci", "kvm", "kvm-amd"]).unwrap();
         let names: Vec<&str> = order.iter().map(|it| it.rsplit('/').next().unwrap()).collect();
         let expected = ["virtio.ko.xz", "virtio_pci.ko.xz", "irqbypass.ko", "kvm.ko", "ccp.ko", "kvm-amd.ko"];

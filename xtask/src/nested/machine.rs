@@ -54,12 +54,14 @@ pub(crate) fn run(qemu: &Qemu, linux: &Linux, archive: &Path, folder: &Path) -> 
             None => format!("ended (QEMU with status {status}) before all tests were run"),
         },
         None => format!(
-            "was stopped: it did not come to its end in {} minutes\n\
+            "was stopped: it did not end within {} minutes\n\
              fewer tests take less time: cargo xtask test --nested FILTER",
             LIMIT.as_secs() / 60
         ),
     };
-    Err(Error::cannot_run(format_args!("the nested machine {problem}; its console says last:\n{console}")))
+    Err(Error::cannot_run(format_args!(
+        "the nested machine {problem}\nthe last lines of its console:\n{console}"
+    )))
 }
 
 /// Shows the machine's output until it ends or takes too long. The machine writes into files, so that a slow reader of

@@ -77,7 +77,7 @@ pub(crate) fn libraries(programs: &[&Path]) -> Result<BTreeSet<PathBuf>, Error> 
         let printed = process::output(&mut ldd)?;
         let found = parse_ldd(&printed).map_err(|library| {
             let program = short(program);
-            Error::cannot_run(format_args!("{program} needs the library {library}, which is not there"))
+            Error::cannot_run(format_args!("{program} needs the library {library}, which does not exist"))
         })?;
         libraries.extend(found);
     }
@@ -185,7 +185,7 @@ mod compiler_tests {
     use super::*;
 
     #[test]
-    fn there_is_a_whole_compiler_or_none() {
+    fn the_compiler_is_complete_or_absent() {
         let files = compiler();
         assert!(files.is_empty() || files.len() >= ON_PATH.len(), "{files:?}");
         assert!(files.iter().all(|file| file.is_file()), "{files:?}");

@@ -36,8 +36,8 @@ fn misspelled(name: &str) -> Option<&'static str> {
         (!name.starts_with(|c: char| c.is_ascii_lowercase()), "it does not begin with a letter from a to z"),
         (!name.chars().all(is_plain), "a name has lower case letters, digits, `-` and `_` only"),
         (name.len() > LONGEST, "it is longer than 64 letters"),
-        (name == "target", "it is a folder of cargo's"),
-        (EXPERIMENTS.contains(&name), "`cargo xtask run` knows an experiment of this name"),
+        (name == "target", "cargo uses a folder of this name"),
+        (EXPERIMENTS.contains(&name), "an experiment of `cargo xtask run` has this name"),
     ];
     rules.into_iter().find(|(is_broken, _)| *is_broken).map(|(_, rule)| rule)
 }
@@ -70,7 +70,7 @@ fn taken(workspace: &Workspace, name: &str) -> Result<Option<String>, Error> {
         return Ok(Some("a package that Guestlab depends on has it".into()));
     }
     let path = workspace.root.join(name);
-    Ok(path.symlink_metadata().is_ok().then(|| format!("{} is there already", path.display())))
+    Ok(path.symlink_metadata().is_ok().then(|| format!("{} exists already", path.display())))
 }
 
 fn better(name: &str) -> Option<String> {

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_whose_compiler_does_not_run_is_refused_with_its_words() {
+    fn a_copy_whose_compiler_does_not_run_is_refused_with_its_message() {
         let why = recipe().check(copy("echo cannot open libLLVM >&2; exit 127").path()).unwrap_err();
         assert!(why.contains("cannot open libLLVM"), "{why}");
     }

@@ -127,12 +127,12 @@ impl Toolchain {
         let mend = match self.origin {
             // The copy is the sysroot's parent folder: it has Debian's `usr`.
             Origin::PrivateCopy => format!(
-                "remove {} and run this again: it is fetched anew",
+                "remove {} and run this again: xtask downloads it again",
                 output::short(sysroot.parent().unwrap_or(sysroot))
             ),
             Origin::Active => "rustup component remove rust-src, then rustup component add rust-src".into(),
             Origin::Distribution => "install the package with the library's source again".into(),
-            Origin::Named => "name another in GUESTLAB_GUEST_TOOLCHAIN, or mend it".into(),
+            Origin::Named => "name another in GUESTLAB_GUEST_TOOLCHAIN, or repair it".into(),
         };
         format!("\nif it names files of `core`, the library's source is damaged: {library}\n  try: {mend}")
     }

@@ -67,7 +67,7 @@ fn everything() -> Made {
 }
 
 #[test]
-fn the_ways_are_taken_in_their_order() {
+fn sources_are_tried_in_their_order() {
     let mut machine = everything();
     assert_eq!(plan(&machine).attempts, taken(Origin::Named, "/named"));
     machine.named = None;
@@ -99,7 +99,7 @@ fn a_named_sysroot_may_be_of_any_version() {
 }
 
 #[test]
-fn a_distributions_compiler_older_than_the_pin_is_rejected() {
+fn an_old_compiler_of_the_distribution_is_rejected() {
     let old = Made { complete: HashMap::from([("/usr", "1.63.0")]), apt: true, ..PLAIN() };
     assert_eq!(plan(&old).attempts, [Attempt::FetchCopy]);
     let why = plan(&old).rejected[1].clone();
@@ -131,7 +131,7 @@ fn a_private_copy_needs_neither_apt_nor_rustup() {
 }
 
 #[test]
-fn where_nothing_is_possible_every_way_is_accounted_for() {
+fn the_error_names_every_rejected_source() {
     let text = plan(&PLAIN()).failed(Version::parse("1.95.0").unwrap()).to_string();
     for part in [
         "the active toolchain: /active lacks lib/rustlib/src/rust/library/core",

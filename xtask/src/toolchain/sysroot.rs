@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn missing_parts_are_named() {
         let (_folder, sysroot) = made(&["usr/bin/rustc"]);
         assert!(sysroot.check().unwrap_err().ends_with(&format!("lacks {}", PARTS[1])));
         let (_folder, sysroot) = made(&["usr/bin/rustc", "usr/lib/rustlib/src/rust/library/core/Cargo.toml"]);

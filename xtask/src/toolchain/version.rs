@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_version_is_none() {
+    fn other_text_is_not_a_version() {
         for text in ["", "stable", "1", "1.x"] {
             assert_eq!(Version::parse(text), None, "{text}");
         }
