@@ -19,7 +19,7 @@ const EDGES: [(&str, &[&str]); 14] = [
     ("guestlab-vmm", &["guestlab-cpu", "guest-abi"]),
     ("guestlab-runlog", &["guest-abi"]),
     ("guestlab-process", &[]),
-    ("guestlab-debug", &["guestlab-vmm", "guestlab-cpu", "guestlab-runlog", "guest-abi"]),
+    ("guestlab-debug", &["guestlab-vmm", "guestlab-cpu", "guestlab-runlog", "guestlab-process", "guest-abi"]),
     ("guestlab-views", &["guestlab-runlog", "guest-abi"]),
     (
         "guestlab",
