@@ -101,7 +101,7 @@ fn selection(catalog: &Catalog) -> Vec<&str> {
 }
 
 fn document(workspace: &Workspace) -> Result<Status, Error> {
-    let mut doc = super::docs::reference(&workspace.root);
+    let mut doc = super::docs::reference(workspace);
     run_with_header(doc.args(["--package", "xtask"]).env("RUSTDOCFLAGS", "-D warnings"))
 }
 

@@ -21,6 +21,7 @@ pub(crate) enum Origin {
 
 /// The state of a machine. Some answers take time, so each is asked for only when it matters.
 pub(crate) trait Machine {
+    /// The sysroot that `GUESTLAB_GUEST_TOOLCHAIN` names.
     fn named(&self) -> Option<PathBuf>;
     fn active(&self) -> Result<PathBuf, String>;
     /// An error if a sysroot lacks something to build guests.
@@ -32,6 +33,7 @@ pub(crate) trait Machine {
     fn can_fetch(&self) -> Result<(), String>;
 }
 
+/// The state of rustup.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Rustup {
     Available,
@@ -48,6 +50,7 @@ pub(crate) struct Plan {
     pub(crate) rejected: Vec<String>,
 }
 
+/// A way to a toolchain.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Attempt {
     /// Use this sysroot, which is complete.
