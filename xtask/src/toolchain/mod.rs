@@ -1,6 +1,6 @@
 //! The toolchain that builds guests: a compiler and the *matching* source of `core`.
 //!
-//! [`select`] chooses among the toolchains that [`installed`] finds. The last choice is [`debian`]'s private copy.
+//! [`mod@select`] chooses among the toolchains that [`installed`] finds. The last choice is [`debian`]'s private copy.
 
 mod debian;
 mod installed;
