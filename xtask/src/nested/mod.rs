@@ -20,7 +20,7 @@ use archive::{Contents, Item};
 use linux::Linux;
 use machine::Qemu;
 use plan::Plan;
-use programs::Programs;
+use programs::{Programs, Test};
 
 use crate::base::{files, output};
 use crate::error::{Error, Status};
@@ -77,7 +77,13 @@ fn contents(parts: &Parts, programs: &Programs, images: &[Image], plan: &Plan) -
         contents.add(Path::new(path), Item::Text(text));
     }
     contents.add(Path::new("/tmp"), Item::Folder);
-    contents.add(&programs.folder, Item::Folder);
+    for Test { folder, .. } in &programs.tests {
+        contents.add(folder, Item::Folder);
+        // Tests read files beside them.
+        if folder.join("tests").is_dir() {
+            contents.tree(&folder.join("tests"))?;
+        }
+    }
     contents.file(Path::new("/bin/busybox"), &parts.linux.busybox);
     for module in modules {
         contents.file(&plan::module_path(&module), &module);
@@ -89,7 +95,5 @@ fn contents(parts: &Parts, programs: &Programs, images: &[Image], plan: &Plan) -
     for path in own_place.chain(libraries.iter().map(PathBuf::as_path)) {
         contents.file(path, path);
     }
-    // Tests read files beside them.
-    contents.tree(&programs.folder.join("tests"))?;
     Ok(contents)
 }

@@ -10,39 +10,37 @@ const PASSED_ON: [&str; 3] = ["RUST_", "PROPTEST_", "GUESTLAB_TEST_"];
 
 #[derive(Debug)]
 pub(crate) struct Plan {
-    folder: PathBuf,
     environment: Vec<(String, String)>,
-    /// A name, a program and its arguments each.
-    runs: Vec<Vec<String>>,
+    /// A folder each, and a name, a program and its arguments.
+    runs: Vec<(PathBuf, Vec<String>)>,
 }
 
 impl Plan {
     /// Plans `guestlab doctor`, the host's tests with these words, and last the tests inside guests, in these images.
     pub(crate) fn new(programs: &Programs, images: &Path, tests: &[&Path], words: &[String]) -> Plan {
         let color = if output::is_colored(&std::io::stdout()) { "--color=always" } else { "--color=never" };
-        let run = |name: &str, program: &Path, arguments: &[String]| -> Vec<String> {
-            [name.to_owned(), text(program)].into_iter().chain(arguments.iter().cloned()).collect()
+        let run = |folder: &Path, name: &str, program: &Path, arguments: &[String]| {
+            (folder.to_path_buf(), [&[name.to_owned(), text(program)], arguments].concat())
         };
-        let mut runs = vec![run("guestlab doctor", &programs.guestlab, &["doctor".into()])];
+        let root = Path::new("/");
+        let mut runs = vec![run(root, "guestlab doctor", &programs.guestlab, &["doctor".into()])];
         let host_words = [&[color.to_owned()], words].concat();
-        runs.extend(programs.tests.iter().map(|test| run(&test.name, &test.program, &host_words)));
+        runs.extend(programs.tests.iter().map(|it| run(&it.folder, &it.name, &it.program, &host_words)));
         if !tests.is_empty() {
             let images = tests.iter().flat_map(|path| ["--image".to_owned(), text(path)]);
             let words = ["test".to_owned()].into_iter().chain(images).chain(words.iter().cloned());
-            runs.push(run("tests inside guests", &programs.guestlab, &words.collect::<Vec<_>>()));
+            runs.push(run(root, "tests inside guests", &programs.guestlab, &words.collect::<Vec<_>>()));
         }
-        let environment = environment(images, env::vars_os().filter_map(texts));
-        Plan { folder: programs.folder.clone(), environment, runs }
+        Plan { environment: environment(images, env::vars_os().filter_map(texts)), runs }
     }
 
     pub(crate) fn script(&self, modules: &[PathBuf]) -> String {
         let load = modules.iter().map(|module| line("load", &[text(&module_path(module))]));
         let export =
             self.environment.iter().map(|(name, value)| format!("export {name}={}\n", quoted(value)));
-        let folder = line("cd", &[text(&self.folder)]);
-        let runs = self.runs.iter().map(|words| line("run", words));
+        let runs = self.runs.iter().map(|(folder, words)| line("cd", &[text(folder)]) + &line("run", words));
         let load = format!("load_all() {{\n{}}}\n", load.collect::<String>());
-        let run = format!("run_all() {{\n{folder}{}}}\n", runs.collect::<String>());
+        let run = format!("run_all() {{\n{}}}\n", runs.collect::<String>());
         format!("{}{load}{run}", export.collect::<String>())
     }
 }
@@ -113,9 +111,8 @@ mod tests {
     #[test]
     fn a_plan_is_a_script_of_quoted_words() {
         let plan = Plan {
-            folder: "/src/host".into(),
             environment: vec![("RUST_BACKTRACE".into(), "1".into())],
-            runs: vec![vec!["tests/a.rs".into(), "/t/a".into(), "it's".into()]],
+            runs: vec![("/src/host".into(), vec!["tests/a.rs".into(), "/t/a".into(), "it's".into()])],
         };
         let expected = "export RUST_BACKTRACE='1'\n\
                         load_all() {\nload '/modules/kvm.ko'\n}\n\

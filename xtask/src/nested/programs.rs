@@ -7,12 +7,14 @@ use crate::cargo::{self, Verbosity};
 use crate::workspace::{Artifact, Workspace};
 use crate::{base::output::short, base::process, error::Error};
 
+/// The package of the binary. The names of the host's other packages begin so.
 const PACKAGE: &str = "guestlab";
+
+/// The interpreter needs no KVM, and its tests take long under emulation.
+const LEFT_OUT: &str = "guestlab-soft";
 
 #[derive(Debug)]
 pub(crate) struct Programs {
-    /// The package's folder, which is the current directory of tests.
-    pub(crate) folder: PathBuf,
     /// The binary that tests run.
     pub(crate) guestlab: PathBuf,
     /// The tests, in cargo's order.
@@ -24,23 +26,28 @@ pub(crate) struct Programs {
 pub(crate) struct Test {
     /// Cargo runs the library's tests first, then those of binaries, then integration tests.
     rank: usize,
-    /// Its name in cargo's output: `unittests src/lib.rs`, `tests/exchange.rs`.
+    /// Its source: `unittests host/src/lib.rs`, `host/tests/exchange.rs`.
     pub(crate) name: String,
     pub(crate) program: PathBuf,
+    /// The package's folder, which is its current directory.
+    pub(crate) folder: PathBuf,
 }
 
 impl Programs {
     pub(crate) fn build(workspace: &Workspace) -> Result<Programs, Error> {
         let mut build = cargo::for_host(&workspace.root);
         // Without optimization they take ten times as long under emulation.
-        build.args(["test", "--release", "--no-run", "--package", PACKAGE]);
+        let names = workspace.packages.iter().map(|package| package.name.as_str());
+        let names = names.filter(|name| name.starts_with(PACKAGE) && *name != LEFT_OUT);
+        build.args(["test", "--release", "--no-run"]).args(names.flat_map(|name| ["--package", name]));
         build.args(["--message-format", "json-render-diagnostics", "--target-dir"]).arg(&workspace.target);
         let mut artifacts = Vec::new();
         let read = |line: &str| artifacts.extend(Artifact::parse(line));
         if !cargo::run(&mut build, Verbosity::Quiet, read)?.is_success() {
             return Err(Error::bad_input("the host's tests do not compile; cargo says why above"));
         }
-        select(artifacts).ok_or_else(|| Error::bug("cargo built no `guestlab` with its tests"))
+        select(&workspace.root, artifacts)
+            .ok_or_else(|| Error::bug("cargo built no `guestlab` with its tests"))
     }
 
     pub(crate) fn binaries(&self) -> impl Iterator<Item = &Path> {
@@ -48,24 +55,23 @@ impl Programs {
     }
 }
 
-/// Selects the tests and the binary of the package.
-fn select(artifacts: Vec<Artifact>) -> Option<Programs> {
+/// Selects the tests and the binary.
+fn select(root: &Path, artifacts: Vec<Artifact>) -> Option<Programs> {
     let (mut guestlab, mut tests) = (None, Vec::new());
     for artifact in artifacts {
         let Some(program) = artifact.executable else { continue };
         let (folder, target) = (artifact.manifest_path.parent()?, &artifact.target);
         if artifact.profile.test {
             let rank = ["lib", "bin", "test"].iter().position(|kind| target.kind[0] == *kind)?;
-            let path = target.src_path.strip_prefix(folder).unwrap_or(&target.src_path).display();
+            let path = target.src_path.strip_prefix(root).unwrap_or(&target.src_path).display();
             let name = if rank == 2 { path.to_string() } else { format!("unittests {path}") };
-            tests.push(Test { rank, name, program });
+            tests.push(Test { rank, name, program, folder: folder.into() });
         } else if target.name == PACKAGE {
-            guestlab = Some((folder.to_path_buf(), program));
+            guestlab = Some(program);
         }
     }
     tests.sort();
-    let (folder, guestlab) = guestlab?;
-    Some(Programs { folder, guestlab, tests })
+    Some(Programs { guestlab: guestlab?, tests })
 }
 
 pub(crate) fn libraries(programs: &[&Path]) -> Result<BTreeSet<PathBuf>, Error> {
@@ -135,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_are_run_in_cargos_order_and_by_cargos_names() {
+    fn tests_are_run_in_cargos_order() {
         let artifacts = vec![
             artifact("guest_abi", "lib", "/w/abi/src/lib.rs", false, ""),
             artifact("exchange", "test", "/w/host/tests/exchange.rs", true, "/t/exchange-1"),
@@ -144,10 +150,14 @@ mod tests {
             artifact("guestlab", "bin", "/w/host/src/main.rs", true, "/t/guestlab-2"),
             artifact("guestlab", "lib", "/w/host/src/lib.rs", true, "/t/guestlab-1"),
         ];
-        let programs = select(artifacts).unwrap();
+        let programs = select(Path::new("/w"), artifacts).unwrap();
         let names: Vec<&str> = programs.tests.iter().map(|test| test.name.as_str()).collect();
-        let expected =
-            ["unittests src/lib.rs", "unittests src/main.rs", "tests/bad_input.rs", "tests/exchange.rs"];
+        let expected = [
+            "unittests host/src/lib.rs",
+            "unittests host/src/main.rs",
+            "host/tests/bad_input.rs",
+            "host/tests/exchange.rs",
+        ];
         assert_eq!(names, expected);
         assert_eq!(programs.guestlab, Path::new("/t/guestlab"));
         assert_eq!(programs.binaries().count(), 5);
@@ -156,7 +166,7 @@ mod tests {
     #[test]
     fn without_the_binary_there_is_nothing_to_run() {
         let artifacts = vec![artifact("guestlab", "lib", "/w/host/src/lib.rs", true, "/t/guestlab-1")];
-        assert!(select(artifacts).is_none());
+        assert!(select(Path::new("/w"), artifacts).is_none());
     }
 }
 
