@@ -64,12 +64,13 @@ pub(crate) fn test(
     Ok(report.status())
 }
 
-/// All files of the machine. Programs and images keep their paths, which are compiled into tests.
+/// All files of the machine, also those that tests read. Programs and images keep their paths, which are in tests.
 fn contents(parts: &Parts, programs: &Programs, images: &[Image], plan: &Plan) -> Result<Contents, Error> {
     let mut contents = Contents::default();
     let modules = parts.linux.modules()?;
     let texts = [
         ("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n".to_owned()),
+        ("/etc/group", "root:x:0:\n".to_owned()),
         ("/init", include_str!("init.sh").to_owned()),
         ("/plan.sh", plan.script(&modules)),
     ];
@@ -79,7 +80,6 @@ fn contents(parts: &Parts, programs: &Programs, images: &[Image], plan: &Plan) -
     contents.add(Path::new("/tmp"), Item::Folder);
     for Test { folder, .. } in &programs.tests {
         contents.add(folder, Item::Folder);
-        // Tests read files beside them.
         if folder.join("tests").is_dir() {
             contents.tree(&folder.join("tests"))?;
         }
