@@ -1,9 +1,8 @@
 //! Cargo as a child process: the cargo that runs us, without the variables that describe xtask.
 
-use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read};
-use std::path::Path;
 use std::process::{Command, Stdio};
+use std::{ffi::OsString, path::Path};
 
 use crate::base::{environment, output, process};
 use crate::error::{Error, Status};
@@ -11,7 +10,6 @@ use crate::error::{Error, Status};
 /// The part of cargo's messages that is shown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Verbosity {
-    /// All messages.
     Normal,
     /// All but `Finished`, if stderr is not a terminal.
     Quiet,
@@ -37,7 +35,6 @@ fn command(root: &Path) -> Command {
     cargo
 }
 
-/// Returns the cargo that runs us, or else the one on `PATH`.
 pub(crate) fn program() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }

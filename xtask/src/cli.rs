@@ -1,22 +1,20 @@
-//! The command line, as clap reads it. What each command does is in the file of its name.
+//! The command line.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::guests::Mode;
-use crate::scaffold::Template;
+use crate::{guests::Mode, scaffold::Template};
 
 /// Builds Guestlab's guests, runs its experiments and checks everything.
 ///
-/// Exit status: 0 success; 1 a check of `ci` failed; 2 bad usage, or something that does not
-/// compile; 5 this machine lacks what is needed (`doctor` says what); 70 a bug of this tool.
-/// Whatever `guestlab` or the tests exit with is passed on; 128+N says that signal N ended them.
+/// Exit status: 0 success; 1 a check of `ci` failed; 2 bad usage, or code that does not compile; 5 this machine lacks
+/// something (`doctor` says what); 70 a bug of this tool. The status of `guestlab` or of the tests is passed on.
+/// 128+N means that signal N ended them.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 pub(crate) struct Cli {
-    /// Say which toolchain builds the guests even where it is no news.
+    /// Always print which toolchain builds the guests.
     #[arg(short, long)]
     pub(crate) verbose: bool,
 
@@ -33,99 +31,90 @@ pub(crate) enum Command {
     /// Build all guests, or the named ones, and print each image's path, mode and size.
     BuildGuests(BuildGuests),
 
-    /// Run an experiment or a guest in a virtual machine; builds whatever that needs first.
+    /// Run an experiment or a guest in a virtual machine; build whatever that needs first.
     ///
-    /// Everything after `run` goes to `guestlab run` as it is: `cargo xtask run --help` shows
-    /// that command's own help, and then what is xtask's.
+    /// `guestlab run` gets all arguments. `cargo xtask run --help` shows its help, and the options of xtask.
     #[command(disable_help_flag = true)]
-    Run(Handed),
+    Run(Passed),
 
     /// Look for a schedule, a capacity and a seed at which a guest of the exchange fails.
     ///
-    /// Everything after `explore` goes to `guestlab explore` as it is, but for the options that are xtask's, as
-    /// for `run`.
+    /// `guestlab explore` gets all arguments but the options of xtask, which are those of `run`.
     #[command(disable_help_flag = true)]
-    Explore(Handed),
+    Explore(Passed),
 
     /// Run a recording of `run prodcons --record FILE` again, and report the first difference.
-    ///
-    /// Everything after `replay` goes to `guestlab replay` as it is.
     #[command(disable_help_flag = true)]
-    Replay(Handed),
+    Replay(Passed),
 
-    /// Compare two runs, recorded or printed as JSON lines: where they part, and how their figures differ.
-    ///
-    /// Everything after `compare` goes to `guestlab compare` as it is.
+    /// Compare two runs, recorded or printed as JSON lines: the first difference, and the figures.
     #[command(disable_help_flag = true)]
-    Compare(Handed),
+    Compare(Passed),
 
-    /// Write a page about a run that is in a file, of `--record FILE` or `--format jsonl`: `report FILE OUT.html`.
-    ///
-    /// Everything after `report` goes to `guestlab report` as it is.
+    /// Write a page about a run in a file, from `--record FILE` or `--format jsonl`: `report FILE OUT.html`.
     #[command(disable_help_flag = true)]
-    Report(Handed),
+    Report(Passed),
 
-    /// Show a run in the terminal, forwards and backwards: a recording, or what `--format jsonl` wrote.
-    ///
-    /// Everything after `view` goes to `guestlab view` as it is.
+    /// Show a run in the terminal, forwards and backwards: a recording, or a file of `--format jsonl`.
     #[command(disable_help_flag = true)]
-    View(Handed),
+    View(Passed),
 
-    /// Build the guests and run every test, the host's and those inside guests; `--guests` runs these only,
-    /// and `--nested` all that boot guests on emulated hardware KVM.
+    /// Build the guests and run every test, the host's and those inside guests. `--guests` runs only the latter;
+    /// `--nested` runs all tests that boot guests on emulated hardware KVM.
     Test(Test),
 
-    /// Measure what everything costs, beside a hypervisor in plain C (needs gcc).
+    /// Measure the cost of everything, beside a hypervisor in plain C (needs gcc).
     Bench(Bench),
 
-    /// Fuzz all that reads what others wrote (images, recordings, hypercalls, ...), or the named targets of it.
+    /// Fuzz all code that reads input from others (images, recordings, hypercalls, ...), or the named targets.
     ///
-    /// Needs a C++ compiler. What is found new stays below `target`; the exit status is 1 where a target
-    /// failed, with the command that repeats it.
+    /// Needs a C++ compiler. New inputs stay below `target`. If a target fails, the exit status is 1, and the
+    /// command that repeats the failure is printed.
     Fuzz(Fuzz),
 
-    /// Check format, lints (host and guests), documentation and tests; list all failures together.
+    /// Check format, lints (host and guests), crates without a system, documentation and tests; list all failures
+    /// together.
     Ci,
 
     /// Typeset the analysis (PDF and HTML) and make the reference, below `target`.
     Docs,
 
-    /// Draw the pictures that README and the guide show, below `docs`: a run as printed, in the terminal, and
-    /// as a page; and two runs, compared.
+    /// Draw the pictures of README and the guide, below `docs`: a run as printed, in the terminal, and as a page; and
+    /// two runs, compared.
     Picture,
 
-    /// Say whether this machine can build and run guests, and what to do where it cannot.
+    /// Check that this machine can build and run guests, and say what to do if not.
     Doctor,
 }
 
-/// What to make.
+/// Options of `new`.
 #[derive(Debug, Args)]
 pub(crate) struct New {
     /// The guest's name: lower case letters, digits, `-` and `_`.
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
 
-    /// What it does at first.
+    /// The guest's first program.
     #[arg(long, value_enum, default_value_t = Template::Hello)]
     pub(crate) template: Template,
 }
 
-/// Which guests to build, and for which CPU mode.
+/// Options of `build-guests`.
 #[derive(Debug, Args)]
 pub(crate) struct BuildGuests {
     /// Guests by name: a guest crate, or an example of guest-rt. All of them without a name.
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
 
-    /// The guests that come with Guestlab, whatever a user has made: for its tests.
+    /// Guestlab's own guests only, for its tests.
     #[arg(long, hide = true, conflicts_with_all = ["names", "manifest_path"])]
     pub(crate) shipped: bool,
 
-    /// The CPU mode that the guests' Rust code is compiled for.
+    /// The CPU mode of the guests' Rust code.
     #[arg(long, value_enum, default_value_t = Mode::Protected)]
     pub(crate) mode: Mode,
 
-    /// Build guests from elsewhere: packages in the workspace of this Cargo.toml that depend on guest-rt.
+    /// Build the guests of another workspace: packages in the workspace of this Cargo.toml that depend on guest-rt.
     /// Their images go to its target folder, as `guests/NAME.elf`.
     #[arg(long, value_name = "PATH")]
     pub(crate) manifest_path: Option<PathBuf>,
@@ -135,20 +124,19 @@ pub(crate) struct BuildGuests {
     pub(crate) unoptimized: bool,
 }
 
-/// Which tests to run, and where.
+/// Options of `test`.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Test {
-    /// Run the host's tests in a small Linux in an emulated PC, whose KVM behaves as on AMD's
-    /// hardware, whatever this machine has; must come first.
+    /// Run the host's tests in a small Linux in an emulated PC, whose KVM behaves as on AMD's hardware; must come
+    /// first.
     ///
-    /// What that needs and is not here (QEMU, a kernel, a busybox) is fetched from Debian's archive
-    /// into the user's cache; nothing on the system changes. Documentation tests and those of
-    /// other packages are not run there.
+    /// Missing parts (QEMU, a kernel, a busybox) are downloaded from Debian's archive into the user's cache; nothing on
+    /// the system changes. Documentation tests and tests of other packages are not run there.
     #[arg(long)]
     pub(crate) nested: bool,
 
-    /// Run only the tests that run inside guests, each in a VM of its own, in every CPU mode that this
-    /// machine can do; must come first.
+    /// Run only the tests inside guests, each in a VM of its own, in every CPU mode that this machine supports; must
+    /// come first.
     #[arg(long, conflicts_with = "nested")]
     pub(crate) guests: bool,
 
@@ -156,18 +144,17 @@ pub(crate) struct Test {
     #[arg(long, value_enum, requires = "guests")]
     pub(crate) mode: Option<Mode>,
 
-    /// Handed on to `cargo test` as it is; with `--guests` to `guestlab test`, whose help lists its options
-    /// and takes words for parts of tests' names; with `--nested`, to each of the test programs, which
-    /// take it for names of tests.
+    /// Arguments of `cargo test`. With `--guests` they go to `guestlab test`: options of its help, and parts of tests'
+    /// names. With `--nested` they go to each test program: names of tests.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     pub(crate) arguments: Vec<OsString>,
 }
 
-/// What to measure, and what to do with it.
+/// Options of `bench`.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Bench {
-    /// Measure only what has this in its name, such as `exit`, `turns`, `instructions`, `life`, `vms`,
-    /// `free`, `explore` or `builds`.
+    /// Measure only things with this in their name, such as `exit`, `turns`, `instructions`, `life`, `vms`, `free`,
+    /// `explore` or `builds`.
     #[arg(value_name = "FILTER")]
     pub(crate) filter: Option<String>,
 
@@ -175,20 +162,20 @@ pub(crate) struct Bench {
     #[arg(long)]
     pub(crate) quick: bool,
 
-    /// The form of what is printed.
+    /// The output's format.
     #[arg(long, value_enum, default_value_t = BenchFormat::Text)]
     pub(crate) format: BenchFormat,
 
-    /// Keep the results under this name, in target/bench.
+    /// Save the results under this name, in target/bench.
     #[arg(long, value_name = "NAME")]
     pub(crate) save: Option<String>,
 
-    /// Say what has changed since the results of this name.
+    /// Print the changes since the results of this name.
     #[arg(long, value_name = "NAME")]
     pub(crate) against: Option<String>,
 }
 
-/// The form in which results are printed.
+/// Formats of results.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
 pub(crate) enum BenchFormat {
     /// A table.
@@ -200,30 +187,30 @@ pub(crate) enum BenchFormat {
     Markdown,
 }
 
-/// What to fuzz, and for how long.
+/// Options of `fuzz`.
 #[derive(Debug, Args)]
 pub(crate) struct Fuzz {
     /// Targets by name: those of `host/fuzz/fuzz_targets`. All of them without a name.
     #[arg(value_name = "TARGET")]
     pub(crate) targets: Vec<String>,
 
-    /// How long each of the targets runs.
+    /// The time of each target.
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) seconds: u32,
 
-    /// Take what is found new into the corpus under version control, which stays small.
+    /// Take new inputs into the corpus under version control, which stays small.
     #[arg(long)]
     pub(crate) keep: bool,
 
     /// Run the target on this input only.
     #[arg(long, value_name = "FILE", requires = "targets", conflicts_with_all = ["seconds", "keep"])]
-    pub(crate) repeat: Option<std::path::PathBuf>,
+    pub(crate) repeat: Option<PathBuf>,
 }
 
-/// Arguments that are another program's to understand.
+/// Arguments for `guestlab`.
 #[derive(Debug, Args)]
-pub(crate) struct Handed {
-    /// Handed on unmodified.
+pub(crate) struct Passed {
+    /// Arguments of `guestlab`, passed on unmodified.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     pub(crate) arguments: Vec<OsString>,
 }
@@ -240,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_test_is_handed_on() {
+    fn arguments_of_test_are_passed_on() {
         for line in ["", "name", "--release name", "-p xtask name -- --nocapture", "name --nested"] {
             let test = test(line);
             assert!(!test.nested, "{line}");

@@ -4,14 +4,11 @@
 //! written where the failure happens.
 
 use std::fmt::{self, Display};
-use std::io;
-use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
 use std::process::{ExitCode, ExitStatus};
+use std::{io, os::unix::process::ExitStatusExt, path::Path};
 
 use crate::base::output::short;
 
-/// The exit status of a process.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Status(u8);
 
@@ -23,15 +20,12 @@ impl Status {
     pub(crate) const BAD_INPUT: Status = Status(2);
     /// This machine lacks a program, a file or the network.
     pub(crate) const CANNOT_RUN: Status = Status(5);
-    /// A bug in xtask.
     pub(crate) const BUG: Status = Status(70);
 
-    /// Returns the status of a number that a shell reports.
     pub(crate) fn from_shell(number: u8) -> Status {
         Status(number)
     }
 
-    /// Returns true for success.
     pub(crate) fn is_success(self) -> bool {
         self == Status::SUCCESS
     }
@@ -65,7 +59,6 @@ pub(crate) struct Error {
 }
 
 impl Error {
-    /// An error in the user's input.
     pub(crate) fn bad_input(message: impl Display) -> Error {
         Error { status: Status::BAD_INPUT, message: message.to_string() }
     }
@@ -75,7 +68,6 @@ impl Error {
         Error { status: Status::CANNOT_RUN, message: message.to_string() }
     }
 
-    /// A bug in xtask.
     pub(crate) fn bug(message: impl Display) -> Error {
         Error { status: Status::BUG, message: format!("{message}; please report this as a bug") }
     }
@@ -90,7 +82,6 @@ impl Error {
         Error { message: describe(&self.message), ..self }
     }
 
-    /// Returns the status for the end of xtask.
     pub(crate) fn status(&self) -> Status {
         self.status
     }

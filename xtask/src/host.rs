@@ -1,26 +1,20 @@
 //! The host binary `guestlab`.
 
-use std::ffi::OsString;
-use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::{ffi::OsString, os::unix::process::CommandExt, path::PathBuf};
 
 use clap::ValueEnum;
 
-use crate::base::process;
 use crate::cargo::{self, Verbosity};
 use crate::error::{Error, Status};
-use crate::guests::Mode;
-use crate::workspace::Workspace;
+use crate::{base::process, guests::Mode, workspace::Workspace};
 
-/// A `guestlab` that is up to date.
 #[derive(Debug)]
 pub(crate) struct Host {
     binary: PathBuf,
     images: PathBuf,
 }
 
-/// An image that a run needs.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Need {
     pub(crate) name: String,
@@ -59,7 +53,6 @@ impl Host {
         String::from_utf8_lossy(&answer.stdout).lines().map(need).collect::<Result<_, _>>().map(Ok)
     }
 
-    /// Runs it as a child and returns its status.
     pub(crate) fn status(&self, arguments: &[OsString]) -> Result<Status, Error> {
         process::status(&mut self.command(arguments))
     }
@@ -71,7 +64,6 @@ impl Host {
         process::cannot_start(&command, source)
     }
 
-    /// Returns a command that runs it.
     pub(crate) fn command(&self, arguments: &[OsString]) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(arguments).env("GUESTLAB_IMAGES", &self.images);

@@ -4,30 +4,22 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::base::process;
-use crate::cargo;
-use crate::error::Error;
+use crate::{base::process, cargo, error::Error};
 
-/// The file that makes a folder a package, or the root of a workspace.
 const MANIFEST: &str = "Cargo.toml";
 
 /// Guestlab's own workspace, or one with a user's guests.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Workspace {
-    /// The folder of the workspace's `Cargo.toml`.
     #[serde(rename = "workspace_root")]
     pub(crate) root: PathBuf,
-    /// Cargo's target directory.
     #[serde(rename = "target_directory")]
     pub(crate) target: PathBuf,
-    /// The folder of the finished guest images.
     #[serde(skip)]
     pub(crate) images: PathBuf,
-    /// The members.
     pub(crate) packages: Vec<Package>,
 }
 
-/// A member of the workspace.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Package {
     pub(crate) name: String,
@@ -35,7 +27,6 @@ pub(crate) struct Package {
     pub(crate) targets: Vec<Target>,
 }
 
-/// A dependency of a package.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Dependency {
     pub(crate) name: String,
@@ -46,13 +37,11 @@ pub(crate) struct Dependency {
     pub(crate) features: Vec<String>,
 }
 
-/// A part of a package that cargo can build.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Target {
     pub(crate) name: String,
     /// `bin`, `lib`, `example` and so on.
     pub(crate) kind: Vec<String>,
-    /// The root file of its source.
     pub(crate) src_path: PathBuf,
 }
 
@@ -65,22 +54,18 @@ pub(crate) struct Artifact {
     pub(crate) executable: Option<PathBuf>,
 }
 
-/// The profile of an artifact.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Profile {
-    /// True for a program of tests.
     pub(crate) test: bool,
 }
 
 impl Artifact {
-    /// Reads a line of cargo's `--message-format json`.
     pub(crate) fn parse(line: &str) -> Option<Artifact> {
         serde_json::from_str(line).ok()
     }
 }
 
 impl Workspace {
-    /// Asks cargo about Guestlab's own workspace.
     pub(crate) fn load() -> Result<Workspace, Error> {
         Workspace::of(&root().join(MANIFEST))
     }
@@ -100,11 +85,6 @@ impl Workspace {
         Ok(workspace)
     }
 
-    /// Returns true for Guestlab's own workspace.
-    pub(crate) fn is_own(&self) -> bool {
-        self.root == root()
-    }
-
     /// The folder of the images of guests' tests.
     pub(crate) fn test_images(&self) -> PathBuf {
         self.images.join("tests")
@@ -113,11 +93,6 @@ impl Workspace {
     /// The folder of the measurements: programs, and saved results.
     pub(crate) fn bench(&self) -> PathBuf {
         self.target.join("bench")
-    }
-
-    /// The guests' own target directory, which shares no lock with the host's build.
-    pub(crate) fn guest_build(&self) -> PathBuf {
-        self.target.join("guests/build")
     }
 }
 

@@ -12,7 +12,7 @@ use common::{guest, text, workspace, xtask};
 const BAD_INPUT: i32 = 2;
 
 #[test]
-fn what_cannot_run_does_not_compile_and_says_why() {
+fn guests_that_cannot_run_do_not_compile_and_the_error_says_why() {
     let workspace = workspace("compile-errors");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/compile_errors");
     let mut cases: Vec<_> =

@@ -285,7 +285,7 @@ impl Checkout {
     }
 }
 
-/// Whether a line of output is the one shown, which may end with `...`.
+/// Returns true if a line of output is the one shown, which may end with `...`.
 fn is_shown(line: &str, shown: &str) -> bool {
     match shown.strip_suffix("...") {
         Some(beginning) => line.starts_with(beginning),

@@ -1,7 +1,6 @@
 //! The folder for downloads.
 
-use std::env;
-use std::path::PathBuf;
+use std::{env, path::PathBuf};
 
 use crate::error::Error;
 
@@ -15,7 +14,6 @@ pub(crate) fn folder() -> Option<PathBuf> {
         .or_else(|| Some(absolute("HOME")?.join(".cache/guestlab")))
 }
 
-/// Returns the folder, or the error that there is none.
 pub(crate) fn folder_or_error() -> Result<PathBuf, Error> {
     let none = "there is no cache folder: set HOME, XDG_CACHE_HOME or GUESTLAB_CACHE";
     folder().ok_or_else(|| Error::cannot_run(none))

@@ -6,17 +6,7 @@
 use std::process::Command;
 
 /// Variables that cargo sets for the program that it runs. They are wrong for another cargo.
-const SET_BY_CARGO: [&str; 9] = [
-    "CARGO_MAKEFLAGS",
-    "MAKEFLAGS",
-    "MFLAGS",
-    "OUT_DIR",
-    "NUM_JOBS",
-    "TARGET",
-    "HOST",
-    "PROFILE",
-    "OPT_LEVEL",
-];
+const SET_BY_CARGO: &str = "CARGO_MAKEFLAGS MAKEFLAGS MFLAGS OUT_DIR NUM_JOBS TARGET HOST PROFILE OPT_LEVEL";
 const SET_BY_CARGO_PREFIXES: [&str; 4] = ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_", "CARGO_CRATE_"];
 
 /// The only `CARGO*` and `RUST*` variables for a build of guests: folders, network, terminal. None of them changes
@@ -24,7 +14,6 @@ const SET_BY_CARGO_PREFIXES: [&str; 4] = ["CARGO_MANIFEST_", "CARGO_PKG_", "CARG
 const HARMLESS: [&str; 5] = ["CARGO", "CARGO_HOME", "RUST_BACKTRACE", "RUST_LOG", "RUST_RECURSION_COUNT"];
 const HARMLESS_PREFIXES: [&str; 5] = ["CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR", "CARGO_TERM_", "RUSTUP_"];
 
-/// Removes the variables that describe xtask.
 pub(crate) fn scrub_for_host(command: &mut Command) {
     scrub(command, keep_for_host);
 }
@@ -41,7 +30,7 @@ fn scrub(command: &mut Command, keep: fn(&str) -> bool) {
 }
 
 fn keep_for_host(name: &str) -> bool {
-    !SET_BY_CARGO.contains(&name) && !starts_with_one_of(name, &SET_BY_CARGO_PREFIXES)
+    !SET_BY_CARGO.split(' ').any(|other| other == name) && !starts_with_one_of(name, &SET_BY_CARGO_PREFIXES)
 }
 
 fn keep_for_guests(name: &str) -> bool {
@@ -59,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn guests_do_not_see_what_would_change_them() {
+    fn guests_do_not_see_variables_that_change_images() {
         for name in [
             "RUSTFLAGS",
             "CARGO_ENCODED_RUSTFLAGS",
@@ -98,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn guests_see_what_helps_to_build_at_all() {
+    fn guests_see_variables_that_a_build_needs() {
         for name in [
             "PATH",
             "HOME",
@@ -119,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_keeps_the_users_wishes_but_not_cargos_words_about_xtask() {
+    fn the_host_keeps_the_users_variables_but_not_those_about_xtask() {
         assert!(keep_for_host("RUSTFLAGS") && keep_for_host("CARGO_PROFILE_RELEASE_LTO"));
         assert!(!keep_for_host("CARGO_MANIFEST_DIR") && !keep_for_host("CARGO_PKG_VERSION"));
     }

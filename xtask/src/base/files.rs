@@ -1,8 +1,7 @@
 //! Files and folders.
 
 use std::fs::{self, File};
-use std::io::ErrorKind;
-use std::path::Path;
+use std::{io::ErrorKind, path::Path};
 
 use super::output::{note, short};
 use crate::error::Error;
@@ -22,12 +21,10 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
     replaced.inspect_err(|_| drop(fs::remove_file(&new))).map_err(Error::file("write", path))
 }
 
-/// Creates a file, instead of one that is there.
 pub(crate) fn create(path: &Path) -> Result<File, Error> {
     File::create(path).map_err(Error::file("create", path))
 }
 
-/// Creates a folder, and those around it.
 pub(crate) fn create_folder(path: &Path) -> Result<(), Error> {
     fs::create_dir_all(path).map_err(Error::file("create", path))
 }

@@ -6,12 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anstyle::{AnsiColor, Style};
 
-/// Prints a line on stdout.
 pub(crate) fn line(text: impl Display) {
     let _ = writeln!(io::stdout(), "{text}").and_then(|()| io::stdout().flush());
 }
 
-/// Prints a line on stderr.
 pub(crate) fn note(text: impl Display) {
     let _ = writeln!(io::stderr(), "{text}");
 }
@@ -21,7 +19,6 @@ pub(crate) fn error(error: &dyn Display) {
     note(format_args!("{0}error{0:#}: {error}", style(AnsiColor::Red, &io::stderr())));
 }
 
-/// Prints a finding of `doctor` that is well.
 pub(crate) fn finding_ok(what: &str, detail: impl Display) {
     line(format_args!("{0}ok{0:#}    {what}: {detail}", style(AnsiColor::Green, &io::stdout())));
 }

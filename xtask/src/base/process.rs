@@ -1,9 +1,7 @@
 //! Other programs: their output and their exit statuses.
 
-use std::ffi::OsStr;
-use std::io;
-use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::{ffi::OsStr, io, path::PathBuf};
 
 use crate::error::{Error, Status};
 
@@ -45,13 +43,22 @@ pub(crate) fn shown(command: &Command) -> String {
     words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 
-/// Finds a program on `PATH`.
 pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
-/// Indents the output of another program.
+/// Refuses to go on without a program. `install` is the package to install.
+pub(crate) fn require(programs: &[&str], purpose: &str, install: &str) -> Result<(), Error> {
+    if programs.iter().any(|program| on_path(program).is_some()) {
+        return Ok(());
+    }
+    Err(Error::cannot_run(format_args!(
+        "there is no {} on PATH, which {purpose}\ninstall it (on Debian, Ubuntu: apt install {install})",
+        programs[0]
+    )))
+}
+
 pub(crate) fn indented(text: &str) -> String {
     text.trim_end().lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
 }
@@ -71,14 +78,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_carries_the_programs_own_words() {
+    fn an_error_has_the_output_of_the_program() {
         let error = output(Command::new("sh").args(["-c", "echo sorry >&2; exit 7"])).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("status 7") && text.contains("    sorry"), "{text}");
     }
 
     #[test]
-    fn of_many_words_the_last_are_kept() {
+    fn the_last_of_many_lines_are_kept() {
         assert_eq!(ending("one\ntwo\n"), "one\ntwo");
         let text = ending(&(1..=20).map(|number| format!("{number}\n")).collect::<String>());
         assert!(text.starts_with("(8 lines before these)\n9\n") && text.ends_with("\n20"), "{text}");

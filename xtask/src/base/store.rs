@@ -2,8 +2,7 @@
 //! then the folder gets its name. So a copy under that name is whole.
 
 use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::output::short;
 use super::{cache, files};
@@ -11,7 +10,6 @@ use crate::error::Error;
 
 const STAMP: &str = "packages";
 
-/// The place of one kind of private copy.
 #[derive(Debug)]
 pub(crate) struct Store {
     folder: PathBuf,
@@ -22,11 +20,13 @@ pub(crate) struct Store {
 #[derive(Debug)]
 pub(crate) struct Unfinished<'a> {
     store: &'a Store,
-    path: PathBuf,
+    /// The folder for downloads.
+    pub(crate) work: PathBuf,
+    /// The folder of the copy's files.
+    pub(crate) tree: PathBuf,
 }
 
 impl Store {
-    /// The place in the cache for copies of this name.
     pub(crate) fn new(name: &'static str) -> Result<Store, Error> {
         Ok(Store { folder: cache::folder_or_error()?, name })
     }
@@ -48,7 +48,6 @@ impl Store {
         self.folder.join(self.name.replace(' ', "-"))
     }
 
-    /// The start of the names of unfinished copies.
     fn partial(&self) -> String {
         format!("{}.partial-", self.name.replace(' ', "-"))
     }
@@ -57,9 +56,9 @@ impl Store {
     pub(crate) fn begin(&self) -> Result<Unfinished<'_>, Error> {
         self.remove_partial();
         let path = self.folder.join(format!("{}{}", self.partial(), std::process::id()));
-        let unfinished = Unfinished { store: self, path };
-        files::create_folder(&unfinished.work())?;
-        files::create_folder(&unfinished.tree())?;
+        let unfinished = Unfinished { store: self, work: path.join("work"), tree: path.join("tree") };
+        files::create_folder(&unfinished.work)?;
+        files::create_folder(&unfinished.tree)?;
         Ok(unfinished)
     }
 
@@ -74,23 +73,12 @@ impl Store {
 }
 
 impl Unfinished<'_> {
-    /// The folder for downloads.
-    pub(crate) fn work(&self) -> PathBuf {
-        self.path.join("work")
-    }
-
-    /// The folder of the copy's files.
-    pub(crate) fn tree(&self) -> PathBuf {
-        self.path.join("tree")
-    }
-
     /// Stamps the copy, gives it its name, and returns its folder.
     pub(crate) fn finish(self, stamp: &str) -> Result<PathBuf, Error> {
-        let (tree, copy) = (self.tree(), self.store.copy());
-        write_stamp(&tree, stamp).map_err(Error::file("write the stamp into", &tree))?;
+        let (tree, copy) = (&self.tree, self.store.copy());
+        fs::write(tree.join(STAMP), stamp).map_err(Error::file("write the stamp into", tree))?;
         files::remove_folder(&copy)?;
-        fs::rename(&tree, &copy).map_err(Error::file("rename to", &copy))?;
-        sync(&self.store.folder).map_err(Error::file("write", &self.store.folder))?;
+        fs::rename(tree, &copy).map_err(Error::file("rename to", &copy))?;
         Ok(copy)
     }
 }
@@ -99,18 +87,6 @@ impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
         self.store.remove_partial();
     }
-}
-
-fn write_stamp(tree: &Path, text: &str) -> std::io::Result<()> {
-    let mut file = File::create(tree.join(STAMP))?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    sync(tree)
-}
-
-/// Makes a folder's names outlast a power failure.
-fn sync(folder: &Path) -> std::io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

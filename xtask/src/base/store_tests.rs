@@ -1,6 +1,6 @@
 //! Whole and unfinished copies, without a network.
 
-use std::fs::TryLockError;
+use std::{fs::TryLockError, path::Path};
 
 use super::*;
 
@@ -32,10 +32,10 @@ fn a_copy_without_a_stamp_is_refused_however_whole_it_looks() {
 }
 
 #[test]
-fn what_was_cut_off_is_never_taken_and_is_removed_by_the_next() {
+fn an_unfinished_copy_is_never_used_and_the_next_removes_it() {
     let (folder, store) = store();
     let cut_off = store.begin().unwrap();
-    fs::write(cut_off.tree().join("rustc"), "").unwrap();
+    fs::write(cut_off.tree.join("rustc"), "").unwrap();
     // As if killed: its own tidying-up does not run.
     std::mem::forget(cut_off);
     assert!(store.find().is_err());
@@ -43,7 +43,7 @@ fn what_was_cut_off_is_never_taken_and_is_removed_by_the_next() {
     fs::create_dir_all(old.join("work")).unwrap();
     let next = store.begin().unwrap();
     assert!(!old.exists());
-    assert!(!next.tree().join("rustc").exists());
+    assert!(!next.tree.join("rustc").exists());
     drop(next);
     assert!(!left_over(folder.path()));
 }
@@ -64,7 +64,7 @@ fn copies_of_another_kind_are_left_alone() {
     let other = Store { folder: folder.path().to_path_buf(), name: "nested linux" };
     let unfinished = other.begin().unwrap();
     store.begin().unwrap().finish(CONTENT).unwrap();
-    assert!(unfinished.tree().is_dir());
+    assert!(unfinished.tree.is_dir());
     assert!(other.find().is_err());
 }
 

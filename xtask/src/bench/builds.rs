@@ -1,18 +1,14 @@
 //! The builds of guests: their times, and the sizes of images.
 
-use std::fs::File;
-use std::path::Path;
-use std::process::Command;
 use std::time::{Instant, SystemTime};
+use std::{fs::File, path::Path, process::Command};
 
 use super::catalog::{BUILDS, Target};
 use super::results::Row;
 use super::statistics::Summary;
 use crate::base::{files, process};
-use crate::error::Error;
 use crate::guests::{Build, Catalog, Mode};
-use crate::toolchain;
-use crate::workspace::Workspace;
+use crate::{error::Error, toolchain, workspace::Workspace};
 
 /// Measures builds in a folder of their own, so that the user's builds stay: from nothing (unless `is_quick`), with
 /// nothing to do, and after a change of one guest.
@@ -36,7 +32,6 @@ pub(crate) fn measure(workspace: &Workspace, rounds: usize, is_quick: bool) -> R
     Ok(rows)
 }
 
-/// Runs `build-guests` and returns its seconds.
 fn build(folder: &Path) -> Result<f64, Error> {
     let own = std::env::current_exe().map_err(Error::file("find", Path::new("xtask")))?;
     let mut command = Command::new(own);
@@ -46,13 +41,11 @@ fn build(folder: &Path) -> Result<f64, Error> {
     Ok(began.elapsed().as_secs_f64())
 }
 
-/// Makes a file look changed.
 fn touch(path: &Path) -> Result<(), Error> {
     let file = File::options().append(true).open(path);
     file.and_then(|file| file.set_modified(SystemTime::now())).map_err(Error::file("touch", path))
 }
 
-/// The loaded bytes of the exchange's images.
 fn sizes(workspace: &Workspace) -> Result<Vec<Row>, Error> {
     let toolchain = toolchain::find(&workspace.root)?;
     let names = ["guest-producer", "guest-consumer"].map(String::from);

@@ -8,7 +8,6 @@ pub(crate) const BUILDS: &str = "builds";
 /// Things that one run of a program measures.
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
-    /// The name, for the command line's filter.
     pub(crate) name: &'static str,
     pub(crate) program: Program,
     /// The arguments of the program and of the baseline. A word such as `@producer` stands for a file (see `Programs`).
@@ -19,12 +18,10 @@ pub(crate) struct Group {
     pub(crate) rows: Vec<Item>,
 }
 
-/// Programs that measure.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Program {
     /// Ours: host/benches/measure.
     Measure,
-    /// `guestlab` itself.
     Guestlab,
     /// The C baseline, with guests as a student writes them.
     Plain,
@@ -32,7 +29,6 @@ pub(crate) enum Program {
     SameWork,
 }
 
-/// A thing that is measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Item {
     pub(crate) name: &'static str,
@@ -54,16 +50,13 @@ pub(crate) enum Beside {
     Own(&'static str, &'static str),
 }
 
-/// The goal of a measurement.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) enum Target {
     RatioAtMost(f64),
     RatioAtLeast(f64),
-    /// A limit of the value itself.
     Below(f64),
 }
 
-/// The names of all groups.
 pub(crate) fn names() -> Vec<&'static str> {
     groups().iter().map(|group| group.name).chain([BUILDS]).collect()
 }
@@ -91,12 +84,10 @@ pub(crate) fn groups() -> Vec<Group> {
     ]
 }
 
-/// A thing that is better if it is less.
 fn cost(name: &'static str, key: &'static str, unit: &'static str, beside: Beside) -> Item {
     Item { name, key, unit, less_is_better: true, beside, target: None }
 }
 
-/// A thing that is better if it is more.
 fn output_of(name: &'static str, key: &'static str, unit: &'static str, beside: Beside) -> Item {
     Item { less_is_better: false, ..cost(name, key, unit, beside) }
 }

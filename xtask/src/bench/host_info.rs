@@ -1,41 +1,30 @@
 //! The machine of a measurement, without which a figure says little.
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::{fs, path::Path, process::Command};
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::process;
 
-/// Modules of KVM.
 const KVM_MODULES: [&str; 3] = ["kvm_intel", "kvm_amd", "kvm_pvm"];
 
 const UNKNOWN: &str = "unknown";
 
-/// The properties of a machine, for people.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Machine {
-    /// The CPU's model.
     pub(crate) cpu: String,
-    /// The number of cores for this process.
     pub(crate) cores: usize,
-    /// The governor of the CPU's frequency.
     pub(crate) governor: String,
     /// True if this machine is itself a VM.
     pub(crate) nested: bool,
-    /// Linux's release.
     pub(crate) kernel: String,
-    /// KVM's module.
     pub(crate) kvm: String,
-    /// The C compiler's version.
     pub(crate) gcc: String,
     /// The load averages over one, five and fifteen minutes, before and after.
     pub(crate) load: Vec<String>,
 }
 
 impl Machine {
-    /// This machine.
     pub(crate) fn here() -> Machine {
         let cpus = read("/proc/cpuinfo");
         let field = |name: &str| cpu_field(&cpus, name).map(str::to_owned);
@@ -54,12 +43,6 @@ impl Machine {
         }
     }
 
-    /// Adds the current load.
-    pub(crate) fn note_load(&mut self) {
-        self.load.push(load());
-    }
-
-    /// Lines of a name and a value.
     pub(crate) fn lines(&self) -> Vec<(&'static str, String)> {
         let nested = if self.nested { "yes, this machine is a VM" } else { "no" };
         vec![
@@ -87,8 +70,7 @@ fn cpu_field<'a>(cpus: &'a str, name: &str) -> Option<&'a str> {
     fields.find(|(field, _)| field.trim() == name).map(|(_, value)| value.trim())
 }
 
-/// The first three numbers of `/proc/loadavg`.
-fn load() -> String {
+pub(super) fn load() -> String {
     or_unknown(read("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" "))
 }
 

@@ -10,10 +10,8 @@ mod report;
 mod results;
 mod statistics;
 
-use crate::base::output;
 use crate::cli::{Bench, BenchFormat};
-use crate::error::Error;
-use crate::workspace::Workspace;
+use crate::{base::output, error::Error, workspace::Workspace};
 
 use catalog::Group;
 use host_info::Machine;
@@ -46,7 +44,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Bench) -> Result<(), Error> {
         output::note(format_args!("measuring {}", catalog::BUILDS));
         results.rows.extend(builds::measure(workspace, rounds, options.quick)?);
     }
-    results.machine.note_load();
+    results.machine.load.push(host_info::load());
     print(&results, against.as_ref(), options.format)?;
     options.save.as_ref().map_or(Ok(()), |name| results.save(workspace, name))
 }

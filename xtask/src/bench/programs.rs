@@ -1,30 +1,20 @@
 //! The programs that measure.
 
-use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{collections::BTreeMap, fs, process::Command};
 
 use super::catalog::Program;
 use crate::base::{files, process};
 use crate::cargo::{self, Verbosity};
-use crate::error::Error;
 use crate::guests::{Build, Catalog, Mode};
-use crate::host::Host;
-use crate::toolchain;
 use crate::workspace::{Artifact, Workspace};
+use crate::{error::Error, host::Host, toolchain};
 
-/// The numbers that a program measured, by name.
 pub(crate) type Values = BTreeMap<String, f64>;
 
-/// The two guests of an exchange.
-#[derive(Debug)]
-struct Pair {
-    producer: PathBuf,
-    consumer: PathBuf,
-}
+/// The images of a producer and a consumer.
+type Pair = [PathBuf; 2];
 
-/// The built programs, and the guests that they run.
 #[derive(Debug)]
 pub(crate) struct Programs {
     measure: PathBuf,
@@ -39,12 +29,7 @@ pub(crate) struct Programs {
 impl Programs {
     /// Builds all: ours in release, the baseline by gcc -O2.
     pub(crate) fn build(workspace: &Workspace) -> Result<Programs, Error> {
-        if process::on_path("gcc").is_none() {
-            return Err(Error::cannot_run(
-                "there is no gcc on PATH, which compiles the C baseline that everything is measured beside\n\
-                 install it (on Debian, Ubuntu: apt install gcc)",
-            ));
-        }
+        process::require(&["gcc"], "compiles the C baseline that everything is measured beside", "gcc")?;
         let folder = workspace.bench();
         files::create_folder(&folder)?;
         let sources = workspace.root.join("host/benches/baseline");
@@ -59,7 +44,6 @@ impl Programs {
         })
     }
 
-    /// Runs a program and returns its numbers.
     pub(crate) fn run(&self, program: Program, words: &[&str]) -> Result<Values, Error> {
         let (mut process, pair) = match program {
             Program::Measure => (Command::new(&self.measure), &self.ours),
@@ -69,8 +53,8 @@ impl Programs {
         };
         for word in words {
             process.arg(match *word {
-                "@producer" => pair.producer.clone(),
-                "@consumer" => pair.consumer.clone(),
+                "@producer" => pair[0].clone(),
+                "@consumer" => pair[1].clone(),
                 "@text" => self.folder.join("text"),
                 "@recording" => self.folder.join("recording.jsonl"),
                 word => PathBuf::from(word),
@@ -115,15 +99,14 @@ fn compile_guests(sources: &Path, folder: &Path, name: &str, flags: &[&str]) -> 
         process::output(gcc.arg(guests.join(guest).with_extension("c")))?;
         Ok(image)
     };
-    Ok(Pair { producer: compile("producer")?, consumer: compile("consumer")? })
+    Ok([compile("producer")?, compile("consumer")?])
 }
 
 fn build_guests(workspace: &Workspace) -> Result<Pair, Error> {
     let toolchain = toolchain::find(&workspace.root)?;
     let guests = Catalog::of(workspace).select(&["guest-producer".into(), "guest-consumer".into()])?;
     let images = Build::new(workspace, &toolchain, Mode::Protected).run(&guests)?;
-    let image = |at: usize| images[at].path.clone();
-    Ok(Pair { producer: image(0), consumer: image(1) })
+    Ok([images[0].path.clone(), images[1].path.clone()])
 }
 
 fn build_measure(workspace: &Workspace) -> Result<PathBuf, Error> {

@@ -6,7 +6,6 @@ use super::statistics::Summary;
 
 const HEADINGS: [&str; 6] = ["what", "ours", "beside", "ratio", "target", "met"];
 
-/// The machine, and a table.
 pub(crate) fn text(results: &Results) -> String {
     let lines = results.machine.lines();
     let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
@@ -15,7 +14,6 @@ pub(crate) fn text(results: &Results) -> String {
     format!("{lines}{}\n\n{}", legend(results), aligned(&HEADINGS, &rows))
 }
 
-/// The same in Markdown, for docs/performance.md.
 pub(crate) fn markdown(results: &Results) -> String {
     let lines = results.machine.lines().into_iter().map(|(name, value)| format!("- {name}: {value}\n"));
     let rule = HEADINGS.map(|_| "---".to_owned());
@@ -26,7 +24,7 @@ pub(crate) fn markdown(results: &Results) -> String {
 
 fn legend(results: &Results) -> String {
     format!(
-        "Medians of {} rounds, with the quartiles; the ratio is ours to what is beside it. Our guests are compiled with \
+        "Medians of {} rounds, with the quartiles; the ratio is our value divided by the other one. Our guests are compiled with \
          overflow checks, C has none.",
         results.rounds
     )
@@ -51,7 +49,6 @@ fn shown(Summary { low, median, high }: &Summary, unit: &str) -> String {
     format!("{} {unit}", short(*median)).trim_end().to_owned() + &spread
 }
 
-/// A number with three or four significant digits.
 fn short(value: f64) -> String {
     let digits = match value.abs() {
         100.0.. => 0,
@@ -64,11 +61,9 @@ fn short(value: f64) -> String {
 /// Compares with earlier results. If both have a ratio to a baseline, the ratios are compared: a slower machine is
 /// slower for both sides.
 pub(crate) fn comparison(before: &Results, now: &Results) -> String {
-    let old = before.by_name();
-    let rows = now
-        .rows
-        .iter()
-        .filter_map(|row| Some(changed(old.get(&(row.group.as_str(), row.name.as_str()))?, row)));
+    let same = |row: &Row, other: &Row| (&row.group, &row.name) == (&other.group, &other.name);
+    let old = |row: &Row| before.rows.iter().find(|old| same(old, row));
+    let rows = now.rows.iter().filter_map(|row| Some(changed(old(row)?, row)));
     let is_same = before.machine.cpu == now.machine.cpu && before.machine.kernel == now.machine.kernel;
     let note = if is_same { "" } else { "\nThe earlier results are another machine's.\n" };
     let head = ["what", "before", "now", "change", ""];
@@ -90,7 +85,6 @@ fn changed(before: &Row, now: &Row) -> [String; 5] {
     [name, shown(&then, unit), shown(&today, unit), format!("{change:+.1} %"), verdict.to_owned()]
 }
 
-/// A table with columns as wide as needed.
 fn aligned<const N: usize>(head: &[&str; N], rows: &[[String; N]]) -> String {
     let rows = [&[head.map(String::from)], rows].concat();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
@@ -123,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slowdown_is_visible_where_a_slower_machine_is_not() {
+    fn a_slower_host_is_worse_and_a_slower_machine_is_not() {
         let before = results(row(&[1.0, 1.1], &[1.0, 1.1], None));
         let slower_machine = results(row(&[3.0, 3.3], &[3.0, 3.3], None));
         let slower_host = results(row(&[1.3, 1.4], &[1.0, 1.1], None));

@@ -1,8 +1,6 @@
 //! The results of measurements, to be printed, saved and compared.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,21 +8,15 @@ use super::catalog::{Beside, Group, Item, Target};
 use super::host_info::Machine;
 use super::programs::Values;
 use super::statistics::Summary;
-use crate::base::files;
-use crate::base::output::short;
-use crate::error::Error;
-use crate::workspace::Workspace;
+use crate::{base::files, base::output::short, error::Error, workspace::Workspace};
 
-/// The results of one run.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Results {
     pub(crate) machine: Machine,
-    /// The number of measurements of each side.
     pub(crate) rounds: usize,
     pub(crate) rows: Vec<Row>,
 }
 
-/// The result of one thing.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Row {
     pub(crate) group: String,
@@ -80,7 +72,6 @@ impl Row {
 }
 
 impl Results {
-    /// Reads saved results.
     pub(crate) fn load(workspace: &Workspace, name: &str) -> Result<Results, Error> {
         let path = path(workspace, name)?;
         let shown = short(&path);
@@ -90,30 +81,20 @@ impl Results {
             ))
         })?;
         serde_json::from_slice(&text).map_err(|source| {
-            Error::bad_input(format_args!(
-                "{shown} holds no results of this version of the measurements: {source}"
-            ))
+            Error::bad_input(format_args!("{shown} is not a file of results of this version: {source}"))
         })
     }
 
-    /// Saves the results under a name.
     pub(crate) fn save(&self, workspace: &Workspace, name: &str) -> Result<(), Error> {
         files::replace(&path(workspace, name)?, self.json()?.as_bytes())
     }
 
-    /// The results as JSON.
     pub(crate) fn json(&self) -> Result<String, Error> {
         serde_json::to_string_pretty(self)
             .map_err(|source| Error::bug(format_args!("the results cannot be written as JSON ({source})")))
     }
-
-    /// The rows by group and name.
-    pub(crate) fn by_name(&self) -> BTreeMap<(&str, &str), &Row> {
-        self.rows.iter().map(|row| ((row.group.as_str(), row.name.as_str()), row)).collect()
-    }
 }
 
-/// The file of the results of a name.
 fn path(workspace: &Workspace, name: &str) -> Result<PathBuf, Error> {
     let is_plain = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
     if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {

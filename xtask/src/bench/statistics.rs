@@ -2,13 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The median and the quartiles.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Summary {
-    /// The lower quartile.
     pub(crate) low: f64,
     pub(crate) median: f64,
-    /// The upper quartile.
     pub(crate) high: f64,
 }
 

@@ -1,19 +1,16 @@
 //! `build-guests`: builds guests, and prints the path, mode and size of their images.
 
 use super::passthrough;
-use crate::base::output;
-use crate::cargo::Verbosity;
-use crate::cli::BuildGuests;
 use crate::error::{Error, Status};
-use crate::guests::{Build, Catalog, Image, Optimization};
-use crate::toolchain;
+use crate::guests::{self, Build, Catalog, Image, Optimization};
 use crate::workspace::{self, Workspace};
+use crate::{base::output, cargo::Verbosity, cli::BuildGuests, toolchain};
 
-/// Builds the guests, and prints a line for each image.
 pub(crate) fn run(options: &BuildGuests) -> Result<Status, Error> {
     let workspace = options.manifest_path.as_deref().map_or_else(Workspace::load, passthrough::workspace)?;
     let catalog = Catalog::of(&workspace);
-    let guests = if options.shipped { catalog.shipped() } else { catalog.select(&options.names)? };
+    let guests =
+        if options.shipped { guests::shipped(&catalog.guests) } else { catalog.select(&options.names)? };
     let toolchain = toolchain::find(&workspace::root())?;
     toolchain.report(true);
     let build = Build {

@@ -1,22 +1,16 @@
 //! `ci`: all checks of a change. Every check runs, and a summary lists all failures.
 
-use std::path::Path;
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use clap::ValueEnum;
 
 use crate::base::{environment, output, process};
-use crate::cargo;
-use crate::cli;
 use crate::error::{Error, Status};
 use crate::guests::{Build, Catalog, Mode};
-use crate::toolchain;
-use crate::workspace::Workspace;
+use crate::{cargo, cli, toolchain, workspace::Workspace};
 
-/// A check: its name, and its function.
 type Check = (&'static str, fn(&Workspace) -> Result<Status, Error>);
 
-/// The checks, the fastest first.
 const CHECKS: [Check; 7] = [
     ("format", format),
     ("lints of the host", lint_host),
@@ -27,7 +21,6 @@ const CHECKS: [Check; 7] = [
     ("tests", test),
 ];
 
-/// A target without an operating system.
 const WITHOUT_SYSTEM: &str = "wasm32-unknown-unknown";
 
 /// The crates that must compile for it, each with the parts of the library that it may use.
@@ -99,18 +92,16 @@ fn check_without_system(workspace: &Workspace) -> Result<Status, Error> {
     }))
 }
 
-/// Returns the status of the first failure, or success.
 fn until_failure(mut runs: impl Iterator<Item = Result<Status, Error>>) -> Result<Status, Error> {
     runs.find(|run| !matches!(run, Ok(status) if status.is_success())).unwrap_or(Ok(Status::SUCCESS))
 }
 
-/// Cargo's arguments that name the packages of guests.
 fn selection(catalog: &Catalog) -> Vec<&str> {
     catalog.packages().into_iter().flat_map(|package| ["--package", package]).collect()
 }
 
 fn document(workspace: &Workspace) -> Result<Status, Error> {
-    let mut doc = super::docs::reference(&workspace.root);
+    let mut doc = super::docs::reference(workspace);
     run_with_header(doc.args(["--package", "xtask"]).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
@@ -119,7 +110,6 @@ fn test(_: &Workspace) -> Result<Status, Error> {
     super::test::run(&cli::Test::default(), true)
 }
 
-/// Prints a command without the folder of cargo, and runs it.
 fn run_with_header(command: &mut Command) -> Result<Status, Error> {
     let shown = process::shown(command);
     let folder = Path::new(command.get_program()).parent().map(|it| it.join(""));

@@ -1,13 +1,11 @@
 //! `doctor`: checks if this machine can build and run guests, and says what to do if not. It downloads package lists
 //! and the dependencies of the host's own build only.
 
-use crate::base::cache;
 use crate::base::output::{finding_fail, finding_ok, short};
-use crate::base::process::indented;
 use crate::error::{Error, Status};
-use crate::host::Host;
 use crate::toolchain::{self, Estimate};
 use crate::workspace::{self, Workspace};
+use crate::{base::cache, base::process::indented, host::Host};
 
 /// Prints a line for each finding, ours and then those of `guestlab doctor`.
 pub(crate) fn run() -> Result<Status, Error> {
@@ -22,7 +20,7 @@ fn guest_toolchain() -> bool {
         Ok(Estimate::Ready(toolchain)) => {
             finding_ok(name, &toolchain);
             finding_ok("library source", short(&toolchain.sysroot.library()));
-            finding_ok("guest linker", short(toolchain.linker.path()));
+            finding_ok("guest linker", short(&toolchain.linker));
         }
         Ok(Estimate::ToFetch(how)) => finding_ok(name, format_args!("not there yet, {how}")),
         Err(error) => return failed(name, &error),

@@ -1,10 +1,9 @@
 //! `fuzz`: runs the fuzz targets one after the other, prints a line for each, and the command that repeats a failure.
 
 use crate::base::output::{self, short};
-use crate::cli::Fuzz;
 use crate::error::{Error, Status};
 use crate::fuzz::{Fuzzers, Outcome};
-use crate::workspace::Workspace;
+use crate::{cli::Fuzz, workspace::Workspace};
 
 /// Builds and runs the targets; the status is 1 if one of them failed.
 pub(crate) fn run(options: &Fuzz) -> Result<Status, Error> {

@@ -14,7 +14,6 @@ mod test;
 use crate::cli::{Cli, Command};
 use crate::error::{Error, Status};
 
-/// Runs a command.
 pub(crate) fn dispatch(cli: Cli) -> Result<Status, Error> {
     let pass = |command: &str, arguments: &[_]| passthrough::run(command, arguments, cli.verbose);
     match cli.command {

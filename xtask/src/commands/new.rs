@@ -1,12 +1,8 @@
 //! `new`: a guest of the user's own.
 
-use crate::base::output;
-use crate::cli::New;
 use crate::error::{Error, Status};
-use crate::scaffold::Scaffold;
-use crate::workspace::Workspace;
+use crate::{base::output, cli::New, scaffold::Scaffold, workspace::Workspace};
 
-/// Makes the guest, and prints the next commands.
 pub(crate) fn run(options: &New) -> Result<Status, Error> {
     let scaffold = Scaffold::create(&Workspace::load()?, &options.name, options.template)?;
     for file in &scaffold.files {

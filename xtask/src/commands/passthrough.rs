@@ -1,8 +1,7 @@
 //! Commands of `guestlab` that need guests: xtask builds these, then `guestlab` replaces it.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::{collections::BTreeMap, ffi::OsString};
 
 use crate::base::output::{self, short};
 use crate::error::{Error, Status};
@@ -11,11 +10,9 @@ use crate::host::{Host, Need};
 use crate::toolchain;
 use crate::workspace::{self, Workspace};
 
-/// Options of xtask among those of `guestlab`.
 const UNOPTIMIZED: &str = "--unoptimized";
 const MANIFEST_PATH: &str = "--manifest-path";
 
-/// The help of these options.
 const OWN_OPTIONS: &str = "\
 Options of `cargo xtask`, which builds the guests first:
       --manifest-path <PATH>
@@ -55,7 +52,7 @@ pub(crate) fn run(command: &str, arguments: &[OsString], verbose: bool) -> Resul
 /// Reads the workspace of this manifest, which must have a guest.
 pub(super) fn workspace(manifest: &Path) -> Result<Workspace, Error> {
     let workspace = Workspace::of(manifest)?;
-    if Catalog::of(&workspace).all().is_empty() {
+    if Catalog::of(&workspace).guests.is_empty() {
         return Err(Error::bad_input(format_args!(
             "there is no guest in {}: a guest is a package with a binary that depends on guest-rt",
             short(&workspace.root)
@@ -64,12 +61,10 @@ pub(super) fn workspace(manifest: &Path) -> Result<Workspace, Error> {
     Ok(workspace)
 }
 
-/// The option for a workspace of one guest, whose name may be left out.
 fn default_guest(workspace: &Workspace) -> Option<[OsString; 2]> {
     Some(["--default-guest".into(), Catalog::of(workspace).only()?.name.clone().into()])
 }
 
-/// The arguments before `--`, which are options of commands.
 fn before_dashes(arguments: &[OsString]) -> &[OsString] {
     arguments.split(|argument| argument == "--").next().unwrap_or_default()
 }
@@ -111,7 +106,6 @@ fn help(host: &Host, command: &str, flag: &OsString) -> Result<Status, Error> {
     Ok(status)
 }
 
-/// The option that asks for help.
 fn help_flag(arguments: &[OsString]) -> Option<&OsString> {
     before_dashes(arguments).iter().find(|argument| *argument == "-h" || *argument == "--help")
 }

@@ -1,23 +1,17 @@
 //! `picture`: draws the pictures of README and the guide: a run as it is printed, in the terminal's view, and as a page;
 //! and two runs, compared.
 
-use std::path::Path;
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use anstyle::{AnsiColor, Style};
 use anstyle_svg::{Term, WIN10_CONSOLE};
 
-use crate::base::files;
 use crate::base::output::{self, short};
-use crate::base::process;
-use crate::cargo;
 use crate::error::{Error, Status};
-use crate::workspace;
+use crate::{base::files, base::process, cargo, workspace};
 
-/// The arguments of cargo for the printed run.
 const PRINTED: &str = "xtask run prodcons --seed 7 --schedule string:12211222";
 
-/// The run of the view and of the page.
 const RECORDED: &str =
     "xtask run prodcons --seed 7 --producers 3 --consumers 2 --turns 60 --quiet --record run.jsonl";
 
@@ -27,7 +21,6 @@ const COMPARED: [(&str, &str); 2] = [
     ("wrong.jsonl", "xtask run prodcons --seed 3 --quiet --consumer never-wraps --record wrong.jsonl"),
 ];
 
-/// Browsers that can make a picture of a page without a screen.
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
 /// A printed line is cut off behind this text: the rest depends on the build.
@@ -42,7 +35,6 @@ const COLORS: [(&str, AnsiColor); 5] = [
     ("audit: ok", AnsiColor::BrightGreen),
 ];
 
-/// Draws each picture below `docs`.
 pub(crate) fn run() -> Result<Status, Error> {
     let root = workspace::root();
     let (docs, scratch) = (root.join("docs"), root.join("target/pictures"));
@@ -51,32 +43,29 @@ pub(crate) fn run() -> Result<Status, Error> {
     draw(&scratch, PRINTED, &docs.join("run.svg"))?;
     for (file, words) in COMPARED {
         // The wrong guest's run fails as expected, and is recorded.
-        let ended = process::capture(run_cargo(&scratch).args(words.split(' ')))?;
+        let ended = process::capture(cargo::for_host(&scratch).args(words.split(' ')))?;
         if !scratch.join(file).exists() {
-            return Err(process::failed(&run_cargo(&scratch), &ended));
+            return Err(process::failed(&cargo::for_host(&scratch), &ended));
         }
     }
     draw(&scratch, "xtask compare right.jsonl wrong.jsonl", &docs.join("compare.svg"))?;
-    process::output(run_cargo(&scratch).args(RECORDED.split(' ')))?;
+    process::output(cargo::for_host(&scratch).args(RECORDED.split(' ')))?;
     let view = docs.join("view.svg");
     let at = ["--at", "24", "--size", "110x36"];
-    process::output(run_cargo(&scratch).args(["xtask", "view", "run.jsonl", "--svg"]).arg(&view).args(at))?;
+    process::output(
+        cargo::for_host(&scratch).args(["xtask", "view", "run.jsonl", "--svg"]).arg(&view).args(at),
+    )?;
     output::line(short(&view));
-    process::output(run_cargo(&scratch).args(["xtask", "report", "run.jsonl", "page.html"]))?;
+    process::output(cargo::for_host(&scratch).args(["xtask", "report", "run.jsonl", "page.html"]))?;
     photograph(&scratch.join("page.html"), &docs.join("page.png"))?;
     Ok(Status::SUCCESS)
 }
 
-/// Draws a command of cargo and its output.
 fn draw(folder: &Path, words: &str, picture: &Path) -> Result<(), Error> {
-    let text = process::output(run_cargo(folder).args(words.split(' ')))?;
+    let text = process::output(cargo::for_host(folder).args(words.split(' ')))?;
     files::replace(picture, terminal(&format!("cargo {words}"), &text).as_bytes())?;
     output::line(short(picture));
     Ok(())
-}
-
-fn run_cargo(folder: &Path) -> Command {
-    cargo::for_host(folder)
 }
 
 /// Draws a terminal with this command and its output.

@@ -5,15 +5,10 @@ use std::ffi::OsString;
 
 use clap::ValueEnum;
 
-use crate::base::process;
-use crate::cargo;
-use crate::cli::Test;
 use crate::error::{Error, Status};
-use crate::guests::{Build, Catalog, Guest, Image, Mode};
-use crate::host::Host;
+use crate::guests::{self, Build, Catalog, Guest, Image, Mode};
 use crate::nested::{self, Parts};
-use crate::toolchain;
-use crate::workspace::Workspace;
+use crate::{base::process, cargo, cli::Test, host::Host, toolchain, workspace::Workspace};
 
 /// Runs the tests, and returns the status of the first that failed. Arguments select tests of the host only.
 pub(crate) fn run(options: &Test, verbose: bool) -> Result<Status, Error> {
@@ -46,7 +41,7 @@ fn run_in_guests(
         return host.status(&["test".into(), flag.into()]);
     }
     let modes = mode.as_ref().map_or(Mode::value_variants(), std::slice::from_ref);
-    let images = build(workspace, Catalog::of(workspace).tests(), modes, verbose)?;
+    let images = build(workspace, &Catalog::of(workspace).tests, modes, verbose)?;
     let images = images.into_iter().flat_map(|image| ["--image".into(), image.path.into_os_string()]);
     let words = ["test".into()].into_iter().chain(images).chain(arguments.iter().cloned());
     host.status(&words.collect::<Vec<_>>())
@@ -65,7 +60,7 @@ fn run_nested(workspace: &Workspace, arguments: &[OsString], verbose: bool) -> R
 /// Builds Guestlab's own guests and their tests, for all modes. A user's guest may be too big for real mode.
 fn build_all_guests(workspace: &Workspace, verbose: bool) -> Result<Vec<Image>, Error> {
     let catalog = Catalog::of(workspace);
-    let guests = [catalog.shipped(), catalog.shipped_tests()].concat();
+    let guests = [guests::shipped(&catalog.guests), guests::shipped(&catalog.tests)].concat();
     build(workspace, &guests, Mode::value_variants(), verbose)
 }
 

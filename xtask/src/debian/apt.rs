@@ -1,35 +1,30 @@
 //! apt, with folders of its own: it reads the system's configuration and writes none of the system's files.
 
-use std::collections::BTreeSet;
-use std::ffi::OsStr;
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::{collections::BTreeSet, ffi::OsStr, fs, time::Duration};
 
 use crate::base::{files, process};
 use crate::error::Error;
 
-/// The time between two reports of a download's progress.
 const INTERVAL: Duration = Duration::from_millis(200);
 
 /// Relations between packages that need no download.
 const NOT_NEEDED: [&str; 6] = ["recommends", "suggests", "conflicts", "breaks", "replaces", "enhances"];
 
-/// apt in a folder of its own.
 #[derive(Debug)]
 pub(crate) struct Apt {
     folder: PathBuf,
 }
 
 impl Apt {
-    /// Makes the folders and the configuration.
     pub(crate) fn new(folder: &Path) -> Result<Apt, Error> {
         files::create_folder(&folder.join("lists/partial"))?;
         files::create_folder(&folder.join("cache/archives/partial"))?;
         let apt = Apt { folder: folder.to_path_buf() };
         let path = apt.configuration_file();
-        fs::write(&path, configuration(folder)).map_err(Error::file("write", &path))?;
+        let configuration = include_str!("apt.conf").replace("FOLDER", &folder.display().to_string());
+        fs::write(&path, configuration).map_err(Error::file("write", &path))?;
         Ok(apt)
     }
 
@@ -47,13 +42,11 @@ impl Apt {
         Ok(parse_depends(&process::output(ask.args(of))?))
     }
 
-    /// The names of the direct dependencies of a package.
     pub(crate) fn direct_dependencies(&self, of: &str) -> Result<BTreeSet<String>, Error> {
         let mut ask = self.command("apt-cache");
         Ok(parse_direct_depends(&process::output(ask.args(["depends", of]))?))
     }
 
-    /// The files of these packages.
     pub(crate) fn downloads(&self, names: &[String]) -> Result<Vec<Download>, Error> {
         let mut ask = self.command("apt-get");
         let printed = process::output(ask.args(["download", "--print-uris"]).args(names))?;
@@ -67,7 +60,8 @@ impl Apt {
         download.stdout(Stdio::null()).stderr(Stdio::piped());
         let spawned = download.spawn();
         let mut child = spawned.map_err(|source| process::cannot_start(&download, source))?;
-        while !has_ended(&mut child) {
+        // An unknown state is waited for.
+        while matches!(child.try_wait(), Ok(None)) {
             on_progress(
                 size_of_files(&self.folder) + size_of_files(&self.folder.join("cache/archives/partial")),
             );
@@ -90,44 +84,12 @@ impl Apt {
     }
 }
 
-/// Our additions to the system's configuration, which has the sources, keys and proxies.
-fn configuration(folder: &Path) -> String {
-    let folder = folder.display();
-    format!(
-        r#"// apt writes into this folder only, so it needs no lock of the system's.
-Dir::State::Lists "{folder}/lists";
-Dir::Cache "{folder}/cache";
-Debug::NoLocking "true";
-// The user that apt downloads as when it is root cannot write into a private folder.
-APT::Sandbox::User "root";
-// Hooks of the system would change the system.
-#clear APT::Update::Pre-Invoke;
-#clear APT::Update::Post-Invoke;
-#clear APT::Update::Post-Invoke-Success;
-// Big lists that are not needed.
-Acquire::Languages "none";
-Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
-Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled "false";
-// Give up soon if a source does not answer.
-Acquire::Retries "1";
-Acquire::http::Timeout "20";
-Acquire::https::Timeout "20";
-"#
-    )
-}
-
-/// Returns the names of the packages that the system has.
 pub(crate) fn installed(names: &BTreeSet<String>) -> Result<BTreeSet<String>, Error> {
     let mut ask = Command::new("dpkg-query");
     ask.args(["--show", "--showformat", "${db:Status-Abbrev}${Package}\\n"]).args(names);
     // It fails if it does not know one of the names, but prints the others.
     let output = process::capture(&mut ask)?;
     Ok(parse_installed(&String::from_utf8_lossy(&output.stdout)))
-}
-
-/// Returns true if waiting for the child does not block, or if its state is unknown.
-fn has_ended(child: &mut Child) -> bool {
-    child.try_wait().map_or(true, |ended| ended.is_some())
 }
 
 fn size_of_files(folder: &Path) -> u64 {
@@ -139,17 +101,14 @@ fn size_of_files(folder: &Path) -> u64 {
 /// Libraries of the running system, which a copy would break.
 const NEVER: [&str; 2] = ["libc6", "libgcc-s1"];
 
-/// The file of a package.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Download {
     /// `NAME_VERSION_ARCHITECTURE.deb`.
     pub(crate) file: String,
-    /// Its size in bytes.
     pub(crate) size: u64,
 }
 
 impl Download {
-    /// The package's name.
     pub(crate) fn package(&self) -> &str {
         self.file.split('_').next().unwrap_or_default()
     }
@@ -175,7 +134,6 @@ fn parse_direct_depends(printed: &str) -> BTreeSet<String> {
     printed.lines().filter_map(name).filter(|name| !name.starts_with('<')).collect()
 }
 
-/// Reads the installed packages in the output of `dpkg-query`.
 fn parse_installed(printed: &str) -> BTreeSet<String> {
     printed.lines().filter_map(|line| line.strip_prefix("ii ")).map(|name| name.trim().to_owned()).collect()
 }
@@ -195,7 +153,6 @@ fn parse_uris(printed: &str) -> Vec<Download> {
     printed.lines().filter_map(download).collect()
 }
 
-/// The size of all files, in bytes.
 pub(crate) fn total_size(downloads: &[Download]) -> u64 {
     downloads.iter().map(|download| download.size).sum()
 }
@@ -244,7 +201,7 @@ libedit2
     }
 
     #[test]
-    fn only_what_is_wholly_installed_counts() {
+    fn only_packages_that_are_wholly_installed_count() {
         let printed = "ii libedit2\nrc libz3-4\nun libffi8\nii zlib1g\n";
         assert_eq!(parse_installed(printed), names(&["libedit2", "zlib1g"]));
     }

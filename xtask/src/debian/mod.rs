@@ -5,23 +5,17 @@
 
 mod apt;
 
-use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{fs, process::Command};
 
 pub(crate) use apt::{Apt, Download, installed, is_shared_library};
 
-use crate::base::files;
-use crate::base::output::note;
 use crate::base::process::{self, indented};
-use crate::base::store::Store;
-use crate::error::Error;
+use crate::{base::files, base::output::note, base::store::Store, error::Error};
 
-/// The programs that make a copy.
 const PROGRAMS: [&str; 5] = ["apt-get", "apt-cache", "dpkg-deb", "dpkg-query", "tar"];
 
-/// tar's arguments for a package without its documentation.
 pub(crate) const WITHOUT_DOCUMENTATION: [&str; 3] =
     ["--exclude=./usr/share/doc", "--exclude=./usr/share/man", "--exclude=./usr/share/lintian"];
 
@@ -30,7 +24,6 @@ pub(crate) trait Recipe {
     /// The copy's name, for people and for its folder.
     fn name(&self) -> &'static str;
 
-    /// Chooses the packages.
     fn choose(&self, apt: &Apt) -> Result<Vec<String>, Error>;
 
     /// Refuses a download of no use, with the reason.
@@ -60,7 +53,6 @@ pub(crate) fn obtain(recipe: &impl Recipe) -> Result<PathBuf, Error> {
     })
 }
 
-/// Finds a copy that works.
 pub(crate) fn find(recipe: &impl Recipe) -> Result<PathBuf, String> {
     let store = Store::new(recipe.name()).map_err(|error| error.to_string())?;
     let (copy, _) = store.find()?;
@@ -75,24 +67,40 @@ pub(crate) fn fetch(recipe: &impl Recipe) -> Result<PathBuf, Error> {
     if let Ok(copy) = find(recipe) {
         return Ok(copy);
     }
-    let mut progress = Progress::start(recipe.name());
+    note(format_args!(
+        "{}: fetching a private copy from Debian's archive; this is done once, and nothing on the system changes",
+        recipe.name()
+    ));
+    let made = make(recipe, &store);
+    show_progress("");
+    made
+}
+
+fn make(recipe: &impl Recipe, store: &Store) -> Result<PathBuf, Error> {
+    let begin = |step: u32, text: &str| {
+        show_progress("");
+        note(format_args!("{}: [{step}/4] {text}", recipe.name()));
+    };
     let unfinished = store.begin()?;
-    let (work, tree) = (unfinished.work(), unfinished.tree());
-    progress.step("reading the package lists");
-    let apt = Apt::new(&work)?;
+    let (work, tree) = (&unfinished.work, &unfinished.tree);
+    begin(1, "reading the package lists");
+    let apt = Apt::new(work)?;
     let (chosen, downloads) = look_up(recipe, &apt)?;
-    progress.step("downloading");
+    begin(2, "downloading");
     let total = apt::total_size(&downloads);
-    apt.download(&chosen, |bytes| progress.detail(&percentage(bytes, total)))?;
-    progress.step("unpacking");
+    apt.download(&chosen, |bytes| {
+        let percent = bytes.min(total) * 100 / total.max(1);
+        show_progress(&format!("{percent}% of {} MB", total / 1_000_000));
+    })?;
+    begin(3, "unpacking");
     for (index, download) in downloads.iter().enumerate() {
         let package = download.package();
-        progress.detail(&format!(": {} of {}, {package}", index + 1, downloads.len()));
-        unpack(&work.join(&download.file), recipe.selection(package), &tree)?;
+        show_progress(&format!("{} of {}, {package}", index + 1, downloads.len()));
+        unpack(&work.join(&download.file), recipe.selection(package), tree)?;
     }
-    progress.step("checking it");
-    recipe.complete(&tree)?;
-    recipe.check(&tree).map_err(does_not_work)?;
+    begin(4, "checking it");
+    recipe.complete(tree)?;
+    recipe.check(tree).map_err(does_not_work)?;
     let stamp = downloads.iter().map(|download| format!("{}={}\n", download.package(), download.version()));
     unfinished.finish(&stamp.collect::<String>())
 }
@@ -102,7 +110,6 @@ pub(crate) fn does_not_work(reason: impl std::fmt::Display) -> Error {
     Error::cannot_run(format_args!("the copy does not work here:\n{}", indented(&reason.to_string())))
 }
 
-/// Names the programs that are missing to make a copy.
 pub(crate) fn can_fetch() -> Result<(), String> {
     let missing: Vec<_> = PROGRAMS.into_iter().filter(|it| process::on_path(it).is_none()).collect();
     if missing.is_empty() { Ok(()) } else { Err(format!("not on PATH: {}", missing.join(", "))) }
@@ -113,7 +120,7 @@ pub(crate) fn download_size(recipe: &impl Recipe) -> Result<u64, Error> {
     let store = Store::new(recipe.name())?;
     let _lock = store.lock()?;
     let unfinished = store.begin()?;
-    let (_, downloads) = look_up(recipe, &Apt::new(&unfinished.work())?)?;
+    let (_, downloads) = look_up(recipe, &Apt::new(&unfinished.work)?)?;
     Ok(apt::total_size(&downloads))
 }
 
@@ -124,7 +131,7 @@ fn look_up(recipe: &impl Recipe, apt: &Apt) -> Result<(Vec<String>, Vec<Download
         // The messages of the update often have the reason.
         let messages = format!("{}\n{error}", messages.trim());
         Error::cannot_run(format_args!(
-            "apt knows no such packages; is there a network? It says:\n{}",
+            "apt does not find the packages; is there a network? It says:\n{}",
             indented(messages.trim_start())
         ))
     })?;
@@ -133,7 +140,6 @@ fn look_up(recipe: &impl Recipe, apt: &Apt) -> Result<(Vec<String>, Vec<Download
     Ok((chosen, downloads))
 }
 
-/// Unpacks the selected files of a package into `tree`.
 fn unpack(package: &Path, selection: &[&str], tree: &Path) -> Result<(), Error> {
     let archive = package.with_extension("tar");
     let mut contents = Command::new("dpkg-deb");
@@ -144,55 +150,10 @@ fn unpack(package: &Path, selection: &[&str], tree: &Path) -> Result<(), Error> 
     fs::remove_file(&archive).map_err(Error::file("remove", &archive))
 }
 
-const STEPS: u32 = 4;
-
-/// Clears the cursor's line.
-const CLEAR_LINE: &str = "\r\x1b[K";
-
-/// The display of a fetch on stderr.
-struct Progress {
-    is_terminal: bool,
-    step: u32,
-    name: &'static str,
-    text: String,
-}
-
-impl Progress {
-    fn start(name: &'static str) -> Progress {
-        note(format_args!(
-            "{name}: fetching a private copy from Debian's archive; this is done once, and nothing on the system changes"
-        ));
-        Progress { is_terminal: io::stderr().is_terminal(), step: 0, name, text: String::new() }
+/// Replaces the last line on a terminal.
+fn show_progress(text: &str) {
+    let mut stderr = io::stderr();
+    if stderr.is_terminal() {
+        let _ = write!(stderr, "\r\x1b[K{text}").and_then(|()| stderr.flush());
     }
-
-    fn step(&mut self, text: &str) {
-        self.step += 1;
-        self.text = format!("{}: [{}/{STEPS}] {text}", self.name, self.step);
-        if self.is_terminal {
-            self.detail("");
-        } else {
-            note(&self.text);
-        }
-    }
-
-    /// Shows a detail of this step, on terminals only.
-    fn detail(&self, detail: &str) {
-        if self.is_terminal {
-            let mut stderr = io::stderr();
-            let _ = write!(stderr, "{CLEAR_LINE}{}{detail}", self.text).and_then(|()| stderr.flush());
-        }
-    }
-}
-
-impl Drop for Progress {
-    /// Leaves an empty line for the next output.
-    fn drop(&mut self) {
-        if self.is_terminal {
-            let _ = write!(io::stderr(), "{CLEAR_LINE}");
-        }
-    }
-}
-
-fn percentage(bytes: u64, total: u64) -> String {
-    format!(": {}% of {} MB", bytes.min(total) * 100 / total.max(1), total / 1_000_000)
 }

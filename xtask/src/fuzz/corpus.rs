@@ -9,7 +9,6 @@ use crate::error::Error;
 const SIZE: u64 = 8 << 10;
 const FILES: usize = 40;
 
-/// The length of libFuzzer's file names, which are SHA-1 hashes in hexadecimal.
 const HASH: usize = 40;
 
 /// Replaces the fuzzer's files by files of another folder, some of each size, the smallest first, within the limits.
@@ -30,7 +29,6 @@ pub(super) fn replace(corpus: &Path, by: &Path) -> Result<usize, Error> {
     Ok(files(corpus)?.len())
 }
 
-/// The fuzzer's files, the smallest first.
 fn found(folder: &Path) -> Result<Vec<(PathBuf, u64)>, Error> {
     let is_hash = |path: &Path| {
         let name = path.file_name().unwrap_or_default().as_encoded_bytes();
@@ -42,7 +40,6 @@ fn found(folder: &Path) -> Result<Vec<(PathBuf, u64)>, Error> {
     Ok(found)
 }
 
-/// The files of a folder, with their sizes.
 fn files(folder: &Path) -> Result<Vec<(PathBuf, u64)>, Error> {
     let read = || -> std::io::Result<Vec<_>> {
         let entries = fs::read_dir(folder)?.collect::<std::io::Result<Vec<_>>>()?;
@@ -56,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_people_named_stays_and_the_smallest_come() {
+    fn files_that_people_named_stay_and_small_ones_come() {
         let (corpus, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let name = |digit: &str| digit.repeat(HASH);
         fs::write(corpus.path().join("seed"), "1").unwrap();

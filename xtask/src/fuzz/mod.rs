@@ -11,9 +11,7 @@ pub(crate) use outcome::Outcome;
 
 use crate::base::output::{self, short};
 use crate::base::{files, process};
-use crate::cargo;
-use crate::error::Error;
-use crate::workspace::Workspace;
+use crate::{cargo, error::Error, workspace::Workspace};
 
 /// The target of the flags below. With a named target, cargo does not use them for build scripts.
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
@@ -27,11 +25,9 @@ const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer
 /// The limits of an input: seconds, and memory in MiB.
 const LIMITS: [&str; 3] = ["-timeout=20", "-rss_limit_mb=2048", "-detect_leaks=0"];
 
-/// The fuzz targets and their folders.
 #[derive(Debug)]
 pub(crate) struct Fuzzers {
     pub(crate) names: Vec<String>,
-    /// `host/fuzz`, with the corpus under version control.
     source: PathBuf,
     /// `fuzz` in cargo's target directory, for all results.
     target: PathBuf,
@@ -52,15 +48,9 @@ impl Fuzzers {
         Ok(Fuzzers { names, source, target: workspace.target.join("fuzz") })
     }
 
-    /// Builds the targets.
     pub(crate) fn build(&self) -> Result<(), Error> {
-        // libFuzzer is C++. The cc crate looks for the compiler in these places.
-        let on_path = ["c++", "g++"].into_iter().find_map(process::on_path);
-        if std::env::var_os("CXX").is_none() && on_path.is_none() {
-            return Err(Error::cannot_run(
-                "fuzzing needs a C++ compiler, for libFuzzer, and there is none on PATH\n\
-                 install one (Debian: `apt-get install g++`), or name it in CXX",
-            ));
+        if std::env::var_os("CXX").is_none() {
+            process::require(&["c++", "g++"], "compiles libFuzzer; CXX may name another compiler", "g++")?;
         }
         let mut build = cargo::for_host(&self.source);
         build.args(["build", "--locked", "--release", "--target", TRIPLE, "--target-dir"]).arg(&self.target);
@@ -108,7 +98,7 @@ impl Fuzzers {
         merge.arg("-set_cover_merge=1").args([&merged, &self.corpus(name), &self.found(name)]);
         process::output(&mut merge)?;
         let kept = corpus::replace(&self.corpus(name), &merged)?;
-        output::line(format_args!("{name}: {kept} files are the corpus now"));
+        output::line(format_args!("{name}: the corpus has {kept} files now"));
         Ok(())
     }
 
@@ -118,12 +108,10 @@ impl Fuzzers {
         command
     }
 
-    /// The corpus under version control.
     fn corpus(&self, name: &str) -> PathBuf {
         self.source.join("corpus").join(name)
     }
 
-    /// The corpus in the target directory.
     fn found(&self, name: &str) -> PathBuf {
         self.target.join("corpus").join(name)
     }

@@ -4,24 +4,17 @@ use std::path::PathBuf;
 
 use crate::error::Status;
 
-/// The outcome of a run.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// The number of tried inputs.
     pub(crate) runs: u64,
-    /// Inputs a second.
     pub(crate) rate: u64,
-    /// The number of the program's edges that an input reached.
     pub(crate) coverage: u64,
     pub(crate) status: Status,
-    /// The file of the input that failed.
     pub(crate) reproducer: Option<PathBuf>,
-    /// The file of the whole output.
     pub(crate) log: PathBuf,
 }
 
 impl Outcome {
-    /// Reads the text of a log.
     pub(super) fn of(text: &str, status: Status, log: PathBuf) -> Outcome {
         let after = |mark: &str| {
             let rest = &text[text.rfind(mark)? + mark.len()..];

@@ -1,16 +1,14 @@
 //! Builds of guests: one call of cargo for all guests of one mode.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
-use std::process::Command;
+use std::{path::PathBuf, process::Command};
 
 use super::catalog::{Guest, Part};
 use super::image::Image;
 use super::mode::Mode;
 use crate::cargo::{self, Verbosity};
-use crate::error::Error;
-use crate::toolchain::Toolchain;
 use crate::workspace::{self, Artifact, Workspace};
+use crate::{error::Error, toolchain::Toolchain};
 
 /// `core` and `alloc` are not prebuilt for our targets, and a target in JSON is not stable yet.
 const BUILD_STD: [&str; 3] = [
@@ -31,7 +29,6 @@ pub(crate) enum Optimization {
     Off,
 }
 
-/// The settings of a build of guests.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Build<'a> {
     pub(crate) workspace: &'a Workspace,
@@ -42,7 +39,6 @@ pub(crate) struct Build<'a> {
 }
 
 impl<'a> Build<'a> {
-    /// Returns the settings of a quiet, optimized build.
     pub(crate) fn new(workspace: &'a Workspace, toolchain: &'a Toolchain, mode: Mode) -> Build<'a> {
         Build { workspace, toolchain, mode, optimization: Optimization::On, verbosity: Verbosity::Quiet }
     }
@@ -73,7 +69,6 @@ impl<'a> Build<'a> {
         guests.iter().map(|guest| self.place(guest, &built)).collect()
     }
 
-    /// Gives a cargo command all options of guests.
     pub(crate) fn configure(&self, command: &mut Command) {
         for file in self.mode.configuration() {
             command.arg("--config").arg(file);
@@ -84,10 +79,10 @@ impl<'a> Build<'a> {
         self.toolchain.prepare(command, self.mode.target());
     }
 
-    /// The target directory. Protected and paged mode share a target, and differ in flags only: in one folder each
+    /// The guests' own target directory, which shares no lock with the host's build. Protected and paged mode share a target, and differ in flags only: in one folder each
     /// build would replace the other's.
     fn folder(&self) -> PathBuf {
-        let folder = self.workspace.guest_build();
+        let folder = self.workspace.target.join("guests/build");
         if self.mode == Mode::Paged { folder.join(self.mode.name()) } else { folder }
     }
 
@@ -97,7 +92,7 @@ impl<'a> Build<'a> {
         let home = std::env::home_dir().unwrap_or_default();
         let cargo_home = std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
         let mut renamed = vec![(cargo_home, "/cargo"), (self.toolchain.sysroot.path().into(), "/rust")];
-        if !self.workspace.is_own() {
+        if self.workspace.root != workspace::root() {
             renamed.push((workspace::root(), "/guestlab"));
         }
         renamed.push((self.workspace.root.clone(), "."));
@@ -117,7 +112,6 @@ impl<'a> Build<'a> {
 }
 
 impl Optimization {
-    /// Cargo's arguments for it, for the packages of these guests.
     fn arguments(self, guests: &[&Guest]) -> Vec<String> {
         let packages: BTreeSet<&str> = guests.iter().map(|guest| guest.package.as_str()).collect();
         let level = |package| format!("profile.guest.package.{package:?}.opt-level=0");
@@ -149,7 +143,6 @@ fn flags(mode: Mode, renamed: &[(PathBuf, &str)]) -> String {
     flags.into_iter().chain(renamed).collect::<Vec<String>>().join(FLAG_SEPARATOR)
 }
 
-/// Cargo's arguments that select these guests and nothing else.
 fn selection<'a>(guests: &[&'a Guest]) -> Vec<&'a str> {
     let arguments = guests.iter().flat_map(|guest| {
         let (kind, name) = match &guest.part {

@@ -18,13 +18,11 @@ pub(crate) const EXPERIMENTS: [&str; 1] = ["prodcons"];
 /// The least likeness of a name that is suggested in place of another.
 const ALIKE: f64 = 0.5;
 
-/// A guest that can be built.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Guest {
     pub(crate) name: String,
     pub(crate) package: String,
     pub(crate) part: Part,
-    /// The root file of its source.
     pub(crate) source: PathBuf,
     /// The features of the runtime that it asks for.
     pub(crate) features: BTreeSet<String>,
@@ -42,12 +40,11 @@ pub(crate) enum Part {
 /// All guests of a workspace, and their tests, by name.
 #[derive(Debug)]
 pub(crate) struct Catalog {
-    guests: Vec<Guest>,
-    tests: Vec<Guest>,
+    pub(crate) guests: Vec<Guest>,
+    pub(crate) tests: Vec<Guest>,
 }
 
 impl Catalog {
-    /// Finds the guests of a workspace.
     pub(crate) fn of(workspace: &Workspace) -> Catalog {
         Catalog::from_packages(&workspace.packages)
     }
@@ -58,26 +55,6 @@ impl Catalog {
         guests.sort_by(|a, b| a.name.cmp(&b.name));
         tests.sort_by(|a, b| a.name.cmp(&b.name));
         Catalog { guests, tests }
-    }
-
-    /// All tests of guests.
-    pub(crate) fn tests(&self) -> &[Guest] {
-        &self.tests
-    }
-
-    /// All guests.
-    pub(crate) fn all(&self) -> &[Guest] {
-        &self.guests
-    }
-
-    /// Guestlab's own guests, without those of the user.
-    pub(crate) fn shipped(&self) -> Vec<Guest> {
-        shipped(&self.guests)
-    }
-
-    /// The tests of Guestlab's own guests.
-    pub(crate) fn shipped_tests(&self) -> Vec<Guest> {
-        shipped(&self.tests)
     }
 
     /// The packages that are built for guests only, the runtime among them.
@@ -95,12 +72,10 @@ impl Catalog {
         names.iter().map(find).collect()
     }
 
-    /// The guest of this name.
     pub(crate) fn get(&self, name: &str) -> Option<&Guest> {
         self.guests.iter().find(|guest| guest.name == name)
     }
 
-    /// The guest of a workspace that has one guest.
     pub(crate) fn only(&self) -> Option<&Guest> {
         self.guests.first().filter(|_| self.guests.len() == 1)
     }
@@ -126,7 +101,8 @@ impl Catalog {
     }
 }
 
-fn shipped(guests: &[Guest]) -> Vec<Guest> {
+/// Selects Guestlab's own guests, without those of the user.
+pub(crate) fn shipped(guests: &[Guest]) -> Vec<Guest> {
     guests.iter().filter(|guest| SHIPPED.contains(&guest.package.as_str())).cloned().collect()
 }
 
@@ -173,7 +149,6 @@ fn features(package: &Package, part: &Part) -> BTreeSet<String> {
     runtime.flat_map(|it| it.features.iter().cloned()).collect()
 }
 
-/// The binary that has the package's name, or else the first.
 fn main_binary(package: &Package) -> Option<&Target> {
     let named = targets(package, "bin").find(|target| target.name == package.name);
     named.or_else(|| targets(package, "bin").next())
@@ -211,15 +186,15 @@ mod tests {
              "targets":[{"name":"mine","kind":["bin"],"src_path":"/m/main.rs"},
                         {"name":"mine","kind":["test"],"src_path":"/m/tests/mine.rs"}]}]"#;
         let mine = Catalog::from_packages(&serde_json::from_str::<Vec<Package>>(mine).unwrap());
-        assert_eq!((mine.all().len(), mine.tests().len()), (1, 1));
-        assert!(mine.shipped().is_empty() && mine.shipped_tests().is_empty());
+        assert_eq!((mine.guests.len(), mine.tests.len()), (1, 1));
+        assert!(shipped(&mine.guests).is_empty() && shipped(&mine.tests).is_empty());
         let catalog = catalog();
-        assert_eq!(catalog.shipped(), catalog.all());
-        assert_eq!(catalog.shipped_tests(), catalog.tests());
+        assert_eq!(shipped(&catalog.guests), catalog.guests);
+        assert_eq!(shipped(&catalog.tests), catalog.tests);
     }
 
     #[test]
-    fn guests_stand_on_the_runtime_and_have_something_to_run() {
+    fn guests_depend_on_the_runtime_and_have_a_program() {
         let expected = [
             Guest {
                 name: "guest-producer".into(),
@@ -236,11 +211,11 @@ mod tests {
                 features: BTreeSet::from(["heap".into()]),
             },
         ];
-        assert_eq!(catalog().all(), expected);
+        assert_eq!(catalog().guests, expected);
     }
 
     #[test]
-    fn tests_of_guests_are_no_guests_that_can_be_asked_for() {
+    fn tests_of_guests_are_not_guests() {
         let expected = Guest {
             name: "guest-rt-heap".into(),
             package: "guest-rt".into(),
@@ -248,12 +223,12 @@ mod tests {
             source: "/rt/tests/heap.rs".into(),
             features: BTreeSet::from(["heap".into()]),
         };
-        assert_eq!(catalog().tests(), [expected]);
+        assert_eq!(catalog().tests, [expected]);
         assert!(catalog().get("guest-rt-heap").is_none());
     }
 
     #[test]
-    fn no_name_means_all_of_them() {
+    fn without_a_name_all_are_selected() {
         assert_eq!(catalog().select(&[]).unwrap().len(), 2);
         assert_eq!(catalog().select(&["hello".into()]).unwrap()[0].name, "hello");
     }
@@ -266,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_else_could_be_meant_is_suggested_but_nothing_far_fetched() {
+    fn similar_names_are_suggested_and_others_are_not() {
         assert_eq!(catalog().nearest("prodcon", &["prodcons"]), Some("prodcons".into()));
         assert_eq!(catalog().nearest("producr", &["prodcons"]), Some("guest-producer".into()));
         assert_eq!(catalog().nearest("zzzzzz", &["prodcons"]), None);

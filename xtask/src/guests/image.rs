@@ -6,11 +6,8 @@ use std::path::{Path, PathBuf};
 use object::{Object, ObjectSegment};
 
 use super::mode::Mode;
-use crate::base::files;
-use crate::base::output::short;
-use crate::error::Error;
+use crate::{base::files, base::output::short, error::Error};
 
-/// A guest's image, in the folder of the host's images.
 #[derive(Debug)]
 pub(crate) struct Image {
     pub(crate) path: PathBuf,
@@ -18,14 +15,12 @@ pub(crate) struct Image {
     pub(crate) size: Size,
 }
 
-/// The sizes of an image, in bytes.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Size {
     /// The part that the host copies into guest memory.
     pub(crate) loaded: u64,
     /// The occupied guest memory, zeroed memory included.
     pub(crate) memory: u64,
-    /// The file, debug information included.
     pub(crate) file: usize,
 }
 
@@ -94,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_elf_file_is_refused() {
+    fn a_file_that_is_not_elf_is_refused() {
         assert!(measure(b"#!/bin/sh").is_err());
     }
 

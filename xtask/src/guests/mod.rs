@@ -6,6 +6,6 @@ mod image;
 mod mode;
 
 pub(crate) use build::{Build, Optimization};
-pub(crate) use catalog::{Catalog, EXPERIMENTS, Guest};
+pub(crate) use catalog::{Catalog, EXPERIMENTS, Guest, shipped};
 pub(crate) use image::Image;
 pub(crate) use mode::Mode;

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_mode_goes_without_saying_in_an_images_name() {
+    fn the_default_mode_is_not_in_an_images_name() {
         assert_eq!(Mode::Protected.image_name("hello"), "hello.elf");
         assert_eq!(Mode::Long.image_name("hello"), "hello.long.elf");
     }

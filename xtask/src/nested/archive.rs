@@ -9,7 +9,6 @@ use cpio::newc::{Builder, trailer};
 
 use crate::error::Error;
 
-/// Types and permissions, as in `stat`.
 const FOLDER: u32 = 0o040_755;
 const EXECUTABLE: u32 = 0o100_755;
 
@@ -17,29 +16,15 @@ const EXECUTABLE: u32 = 0o100_755;
 #[derive(Debug, Default)]
 pub(crate) struct Contents(BTreeMap<PathBuf, Item>);
 
+/// A folder, a text, or a copy of a file.
 #[derive(Debug)]
-enum Item {
+pub(crate) enum Item {
     Folder,
     Text(String),
     CopyOf(PathBuf),
 }
 
 impl Contents {
-    /// Adds a folder.
-    pub(crate) fn folder(&mut self, path: impl AsRef<Path>) -> &mut Contents {
-        self.add(path.as_ref(), Item::Folder)
-    }
-
-    /// Adds a file with this text.
-    pub(crate) fn text(&mut self, path: impl AsRef<Path>, text: &str) -> &mut Contents {
-        self.add(path.as_ref(), Item::Text(text.to_owned()))
-    }
-
-    /// Adds a copy of a file.
-    pub(crate) fn file(&mut self, path: impl AsRef<Path>, original: &Path) -> &mut Contents {
-        self.add(path.as_ref(), Item::CopyOf(original.to_path_buf()))
-    }
-
     /// Adds copies of all files below a folder, at their own paths.
     pub(crate) fn tree(&mut self, folder: &Path) -> Result<(), Error> {
         for entry in fs::read_dir(folder).map_err(Error::file("read", folder))? {
@@ -53,12 +38,16 @@ impl Contents {
         Ok(())
     }
 
-    fn add(&mut self, path: &Path, item: Item) -> &mut Contents {
+    pub(crate) fn file(&mut self, path: &Path, original: &Path) {
+        self.add(path, Item::CopyOf(original.to_path_buf()));
+    }
+
+    /// Adds an item, and the folders around it.
+    pub(crate) fn add(&mut self, path: &Path, item: Item) {
         for folder in path.ancestors().skip(1).filter(|folder| folder.parent().is_some()) {
             self.0.entry(folder.to_path_buf()).or_insert(Item::Folder);
         }
         self.0.insert(path.to_path_buf(), item);
-        self
     }
 
     /// Writes the archive. `name` is its file, for errors.
@@ -108,7 +97,9 @@ mod tests {
     #[test]
     fn folders_come_about_once_and_before_what_is_in_them() {
         let mut contents = Contents::default();
-        contents.text("/a/b/two", "2").text("/a/b/one", "1").text("/a-b", "3");
+        for path in ["/a/b/two", "/a/b/one", "/a-b"] {
+            contents.add(Path::new(path), Item::Text("1".into()));
+        }
         let packed = packed(&contents);
         let at = |path: &str| {
             assert_eq!(packed.matches(&format!("{path}\0")).count(), 1, "{path}");
@@ -132,7 +123,7 @@ mod tests {
     #[test]
     fn a_file_that_is_gone_is_named() {
         let mut contents = Contents::default();
-        contents.file("/a", Path::new("/no/such/file"));
+        contents.file(Path::new("/a"), Path::new("/no/such/file"));
         let error = contents.pack(Vec::new(), Path::new("x")).unwrap_err();
         assert!(error.to_string().contains("cannot read /no/such/file"), "{error}");
     }
@@ -140,7 +131,7 @@ mod tests {
     #[test]
     fn files_are_executable_padded_and_followed_by_the_trailer() {
         let mut contents = Contents::default();
-        contents.text("/bin/sh", "hello");
+        contents.add(Path::new("/bin/sh"), Item::Text("hello".into()));
         let packed = packed(&contents);
         assert_eq!(packed.len() % 4, 0);
         assert!(packed.starts_with("07070100000001000041ed") && packed.contains("07070100000002000081ed"));

@@ -1,24 +1,18 @@
 //! The Linux of the nested machine: Debian's kernel for clouds, which is small and has KVM and virtio, and a busybox
 //! that needs no libraries.
 
-use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{collections::BTreeSet, fs, process::Command};
 
-use crate::base::output::short;
-use crate::base::process;
 use crate::debian::{self, Apt, Recipe, WITHOUT_DOCUMENTATION};
-use crate::error::Error;
+use crate::{base::output::short, base::process, error::Error};
 
-/// The package that depends on the newest kernel.
 const NEWEST_KERNEL: &str = "linux-image-cloud-amd64";
 const BUSYBOX: &str = "busybox-static";
 
 /// The modules to load: ports and KVM are not built into the kernel.
 const MODULES: [&str; 3] = ["virtio_pci", "virtio_console", "kvm-amd"];
 
-/// The files of the kernel and of busybox.
 #[derive(Debug)]
 pub(crate) struct Linux {
     pub(crate) kernel: PathBuf,
@@ -27,7 +21,6 @@ pub(crate) struct Linux {
 }
 
 impl Linux {
-    /// Finds the private copy, or makes one.
     pub(crate) fn obtain() -> Result<Linux, Error> {
         let copy = debian::obtain(&Copy);
         let linux = copy.and_then(|copy| Linux::in_tree(&copy).map_err(debian::does_not_work));
@@ -82,7 +75,6 @@ impl Linux {
     }
 }
 
-/// The recipe of the private copy.
 #[derive(Debug)]
 struct Copy;
 
@@ -115,7 +107,6 @@ impl Recipe for Copy {
     }
 }
 
-/// The first entry of a folder whose name has this start.
 fn entry(folder: &Path, start: &str) -> Option<PathBuf> {
     let mut entries = fs::read_dir(folder).ok()?.flatten();
     entries.find(|entry| entry.file_name().to_string_lossy().starts_with(start)).map(|entry| entry.path())
@@ -156,7 +147,7 @@ kernel/drivers/virtio/virtio_pci.ko.xz: kernel/drivers/virtio/virtio.ko.xz
 ";
 
     #[test]
-    fn what_is_needed_comes_first_and_nothing_twice() {
+    fn needed_modules_come_first_and_once() {
         let order = load_order(DEP, &["virtio-pci", "kvm", "kvm-amd"]).unwrap();
         let names: Vec<&str> = order.iter().map(|it| it.rsplit('/').next().unwrap()).collect();
         let expected = ["virtio.ko.xz", "virtio_pci.ko.xz", "irqbypass.ko", "kvm.ko", "ccp.ko", "kvm-amd.ko"];

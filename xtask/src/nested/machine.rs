@@ -1,12 +1,11 @@
 //! A run of the nested machine, until it switches itself off.
 
-use std::env;
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+use std::{env, ffi::OsString};
 
 use super::linux::Linux;
 use super::plan::Report;
@@ -15,119 +14,80 @@ use crate::base::{files, output};
 use crate::debian::{self, Apt, Recipe, is_shared_library};
 use crate::error::{Error, Status};
 
-/// A machine that takes longer is stopped.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
 
-/// The time between two looks at the machine's output.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// QEMU's options for the hardware.
-const HARDWARE: [&str; 13] = [
-    // One thread for all CPUs: with a thread each, QEMU sometimes hangs when Linux patches its own code, which KVM
-    // causes for each VM.
-    "-accel tcg,thread=single",
-    "-machine pc",
-    "-smp 2",
-    // More than a guest with 2 GiB needs. QEMU takes the memory when it is written.
-    "-m 4G",
-    // All that can be emulated, but four levels of page tables, as most machines have.
-    "-cpu max,la57=off",
-    "-nodefaults",
-    "-no-user-config",
-    "-display none",
-    // With `panic=-1` a crash of Linux is a reboot, and a reboot is the end.
-    "-no-reboot",
-    "-serial chardev:console",
-    // Output to a port is in its file when the write returns.
-    "-device virtio-serial-pci,ioeventfd=off",
-    // The port that closes when xtask ends.
-    "-chardev stdio,id=life,signal=off",
-    "-device virtserialport,nr=4,chardev=life",
-];
+/// QEMU's options for the hardware, with comments.
+const HARDWARE: &str = include_str!("hardware.txt");
 
-/// The ports, numbered from 1.
 const PORTS: [&str; 3] = ["out", "err", "report"];
 
 /// Options of Linux: its end, its clock (the other one is slow), and no work that is not needed here.
 const KERNEL_OPTIONS: &str = "console=ttyS0 quiet loglevel=4 panic=-1 oops=panic tsc=reliable \
                               mitigations=off nokaslr audit=0 apparmor=0 random.trust_cpu=on";
 
-/// A running machine. Dropping it switches it off.
-#[derive(Debug)]
-pub(crate) struct Machine {
-    qemu: Child,
-    /// The machine switches itself off when this closes.
-    _life: Option<ChildStdin>,
-    folder: PathBuf,
-    started: Instant,
+/// Runs the machine and shows its output until it switches itself off. Returns its report. The files of its ports are
+/// in `folder`.
+pub(crate) fn run(qemu: &Qemu, linux: &Linux, archive: &Path, folder: &Path) -> Result<Report, Error> {
+    output::note(
+        "nested machine: starting Linux in an emulated PC, with KVM as on AMD's hardware; this is slow",
+    );
+    for port in PORTS.into_iter().chain(["console"]) {
+        files::create(&folder.join(port))?;
+    }
+    let mut qemu = qemu.command();
+    qemu.args(arguments(folder)).arg("-kernel").arg(&linux.kernel).arg("-initrd").arg(archive);
+    qemu.args(["-append", KERNEL_OPTIONS]).stdin(Stdio::piped()).stdout(Stdio::null());
+    qemu.stderr(files::create(&folder.join("qemu"))?);
+    // Its stdin stays open until xtask ends: then the machine switches itself off.
+    let mut child = qemu.spawn().map_err(|source| process::cannot_start(&qemu, source))?;
+    let ended = wait(&mut child, folder);
+    // It may have ended by itself.
+    let _ = child.kill().and_then(|()| child.wait());
+    let ended = ended?;
+    let read = |port| String::from_utf8_lossy(&fs::read(folder.join(port)).unwrap_or_default()).into_owned();
+    let console = indented(&ending(&(read("qemu") + &read("console"))));
+    let problem = match ended.map(Status::from) {
+        Some(status) => match Report::parse(&read("report")) {
+            Some(report) => return Ok(report),
+            None => format!("ended (QEMU with status {status}) before all tests were run"),
+        },
+        None => format!(
+            "was stopped: it did not end within {} minutes\n\
+             fewer tests take less time: cargo xtask test --nested FILTER",
+            LIMIT.as_secs() / 60
+        ),
+    };
+    Err(Error::cannot_run(format_args!(
+        "the nested machine {problem}\nthe last lines of its console:\n{console}"
+    )))
 }
 
-impl Machine {
-    /// Switches the machine on. The files of its ports are in `folder`.
-    pub(crate) fn start(qemu: &Qemu, linux: &Linux, archive: &Path, folder: &Path) -> Result<Machine, Error> {
-        output::note(
-            "nested machine: starting Linux in an emulated PC, with KVM as on AMD's hardware; this is slow",
-        );
-        for port in PORTS.into_iter().chain(["console"]) {
-            files::create(&folder.join(port))?;
+/// Shows the machine's output until it ends or takes too long. The machine writes into files, so that a slow reader of
+/// our output cannot stop it.
+fn wait(child: &mut Child, folder: &Path) -> Result<Option<ExitStatus>, Error> {
+    let open = |port| File::open(folder.join(port)).map_err(Error::file("read", folder));
+    let (mut out, mut err, started) = (open("out")?, open("err")?, Instant::now());
+    while started.elapsed() < LIMIT {
+        // Before the output is read, so that none is lost at the end.
+        let ended = child.try_wait().map_err(Error::file("wait for", Path::new("QEMU")))?;
+        let shown = show(&mut out, &mut io::stdout()).and_then(|()| show(&mut err, &mut io::stderr()));
+        shown.map_err(Error::file("show the output in", folder))?;
+        if ended.is_some() {
+            return Ok(ended);
         }
-        let mut qemu = qemu.command();
-        qemu.args(arguments(folder)).arg("-kernel").arg(&linux.kernel).arg("-initrd").arg(archive);
-        qemu.args(["-append", KERNEL_OPTIONS]).stdin(Stdio::piped()).stdout(Stdio::null());
-        qemu.stderr(files::create(&folder.join("qemu"))?);
-        let mut child = qemu.spawn().map_err(|source| process::cannot_start(&qemu, source))?;
-        let life = child.stdin.take();
-        Ok(Machine { qemu: child, _life: life, folder: folder.to_path_buf(), started: Instant::now() })
+        std::thread::sleep(INTERVAL);
     }
-
-    /// Shows the machine's output until it ends, and returns its report.
-    pub(crate) fn run_to_the_end(mut self) -> Result<Report, Error> {
-        let mut out = Follower::open(&self.folder.join("out"), io::stdout())?;
-        let mut err = Follower::open(&self.folder.join("err"), io::stderr())?;
-        loop {
-            // Before the output is read, so that none is lost at the end.
-            let ended = self.qemu.try_wait().map_err(Error::file("wait for", Path::new("QEMU")))?;
-            out.show()?;
-            err.show()?;
-            if let Some(ended) = ended {
-                return self.report(ended);
-            }
-            if self.started.elapsed() > LIMIT {
-                return Err(Error::cannot_run(format_args!(
-                    "the nested machine was stopped: it did not come to its end in {} minutes\n\
-                     fewer tests take less time: cargo xtask test --nested FILTER; its console says last:\n{}",
-                    LIMIT.as_secs() / 60,
-                    indented(&ending(&self.read("console")))
-                )));
-            }
-            std::thread::sleep(INTERVAL);
-        }
-    }
-
-    fn report(&self, ended: ExitStatus) -> Result<Report, Error> {
-        Report::parse(&self.read("report")).ok_or_else(|| {
-            let console = self.read("qemu") + &self.read("console");
-            Error::cannot_run(format_args!(
-                "the nested machine ended (QEMU with status {}) before all tests were run; its console says last:\n{}",
-                Status::from(ended),
-                indented(&ending(&console))
-            ))
-        })
-    }
-
-    fn read(&self, port: &str) -> String {
-        String::from_utf8_lossy(&fs::read(self.folder.join(port)).unwrap_or_default()).into_owned()
-    }
+    Ok(None)
 }
 
-impl Drop for Machine {
-    fn drop(&mut self) {
-        // An error means that it has ended by itself.
-        let _ = self.qemu.kill().and_then(|()| self.qemu.wait());
-    }
+/// Shows the text that a file has gained since the last call.
+fn show(from: &mut File, to: &mut impl Write) -> io::Result<()> {
+    io::copy(from, to)?;
+    to.flush()
 }
 
-/// QEMU's arguments: the hardware, with the console and the ports as files.
 fn arguments(folder: &Path) -> Vec<OsString> {
     let mut arguments = Vec::new();
     for id in ["console"].into_iter().chain(PORTS) {
@@ -135,7 +95,8 @@ fn arguments(folder: &Path) -> Vec<OsString> {
         let path = folder.join(id).display().to_string().replace(',', ",,");
         arguments.extend(["-chardev".into(), format!("file,id={id},path={path}")]);
     }
-    arguments.extend(HARDWARE.iter().flat_map(|option| option.split(' ').map(String::from)));
+    let options = HARDWARE.lines().filter(|line| !line.starts_with('#'));
+    arguments.extend(options.flat_map(str::split_whitespace).map(String::from));
     for (id, number) in PORTS.iter().zip(1..) {
         arguments.extend(["-device".into(), format!("virtserialport,nr={number},chardev={id}")]);
     }
@@ -151,20 +112,16 @@ const LIBRARIES: [&str; 4] = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"
 /// The folders of firmware, and of the code that boots a kernel, in a copy.
 const DATA: [&str; 2] = ["usr/share/qemu", "usr/share/seabios"];
 
-/// A QEMU: the system's, or a private copy in this folder.
+/// The system's QEMU, or that of the private copy in this folder.
 #[derive(Debug)]
-pub(crate) enum Qemu {
-    OnPath(PathBuf),
-    Copied(PathBuf),
-}
+pub(crate) struct Qemu(Option<PathBuf>);
 
 impl Qemu {
-    /// Finds QEMU, or makes a copy.
     pub(crate) fn obtain() -> Result<Qemu, Error> {
-        if let Some(program) = process::on_path(PROGRAM) {
-            return Ok(Qemu::OnPath(program));
+        if process::on_path(PROGRAM).is_some() {
+            return Ok(Qemu(None));
         }
-        debian::obtain(&Copy).map(Qemu::Copied).map_err(|error| {
+        debian::obtain(&Copy).map(|copy| Qemu(Some(copy))).map_err(|error| {
             error.map(|reason| {
                 format!(
                     "there is no {PROGRAM} on PATH for the nested machine, and a private copy cannot be made: {reason}\n\
@@ -175,10 +132,7 @@ impl Qemu {
     }
 
     fn command(&self) -> Command {
-        match self {
-            Qemu::OnPath(program) => Command::new(program),
-            Qemu::Copied(copy) => copied(copy),
-        }
+        self.0.as_deref().map_or_else(|| Command::new(PROGRAM), copied)
     }
 }
 
@@ -194,7 +148,6 @@ fn copied(copy: &Path) -> Command {
     command
 }
 
-/// The recipe of the private copy.
 #[derive(Debug)]
 struct Copy;
 
@@ -222,27 +175,6 @@ impl Recipe for Copy {
             process::output(copied(copy).args(["-accel", "help"])).map_err(|error| error.to_string())?;
         let has_emulation = printed.lines().any(|line| line.trim() == "tcg");
         has_emulation.then_some(()).ok_or_else(|| format!("{PROGRAM} lacks its emulation (tcg)"))
-    }
-}
-
-/// Shows a file that grows. The machine writes into a file, so that a slow reader of our output cannot stop it.
-#[derive(Debug)]
-struct Follower<W> {
-    path: PathBuf,
-    from: File,
-    to: W,
-}
-
-impl<W: Write> Follower<W> {
-    fn open(path: &Path, to: W) -> Result<Follower<W>, Error> {
-        let from = File::open(path).map_err(Error::file("read", path))?;
-        Ok(Follower { path: path.to_path_buf(), from, to })
-    }
-
-    /// Shows the text that is new since the last call.
-    fn show(&mut self) -> Result<(), Error> {
-        let shown = io::copy(&mut self.from, &mut self.to).and_then(|_| self.to.flush());
-        shown.map_err(Error::file("show", &self.path))
     }
 }
 
@@ -274,13 +206,12 @@ mod ports_tests {
     use super::*;
 
     #[test]
-    fn what_has_come_is_shown_once() {
+    fn new_text_is_shown_once() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
-        let mut shown = Vec::new();
-        let mut follower = Follower::open(file.path(), &mut shown).unwrap();
+        let (mut from, mut shown) = (File::open(file.path()).unwrap(), Vec::new());
         for text in ["one\n", "", "two\n"] {
             file.write_all(text.as_bytes()).unwrap();
-            follower.show().unwrap();
+            show(&mut from, &mut shown).unwrap();
         }
         assert_eq!(shown, b"one\ntwo\n");
     }

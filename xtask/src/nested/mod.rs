@@ -16,18 +16,16 @@ mod programs;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use archive::Contents;
+use archive::{Contents, Item};
 use linux::Linux;
-use machine::{Machine, Qemu};
+use machine::Qemu;
 use plan::Plan;
-use programs::Programs;
+use programs::{Programs, Test};
 
 use crate::base::{files, output};
 use crate::error::{Error, Status};
-use crate::guests::Image;
-use crate::workspace::Workspace;
+use crate::{guests::Image, workspace::Workspace};
 
-/// The parts of the machine, without the programs that run in it.
 #[derive(Debug)]
 pub(crate) struct Parts {
     linux: Linux,
@@ -35,7 +33,6 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Finds the parts, and fetches missing ones.
     pub(crate) fn obtain() -> Result<Parts, Error> {
         Ok(Parts { qemu: Qemu::obtain()?, linux: Linux::obtain()? })
     }
@@ -60,23 +57,36 @@ pub(crate) fn test(
     let plan = Plan::new(&programs, &workspace.images, &tests.collect::<Vec<_>>(), words);
     let contents = contents(parts, &programs, images, &plan)?;
     contents.pack(BufWriter::new(files::create(&archive)?), &archive)?;
-    let report = Machine::start(&parts.qemu, &parts.linux, &archive, &folder)?.run_to_the_end()?;
+    let report = machine::run(&parts.qemu, &parts.linux, &archive, &folder)?;
     for failure in report.failures() {
         output::error(&format_args!("{failure}, in the nested machine"));
     }
     Ok(report.status())
 }
 
-/// All files of the machine. Programs and images keep their paths, which are compiled into tests.
+/// All files of the machine, also those that tests read. Programs and images keep their paths, which are in tests.
 fn contents(parts: &Parts, programs: &Programs, images: &[Image], plan: &Plan) -> Result<Contents, Error> {
     let mut contents = Contents::default();
     let modules = parts.linux.modules()?;
-    contents.folder("/tmp").folder(&programs.folder);
-    contents.text("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n");
-    contents.text("/init", include_str!("init.sh")).text("/plan.sh", &plan.script(&modules));
-    contents.file("/bin/busybox", &parts.linux.busybox);
+    let texts = [
+        ("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n".to_owned()),
+        ("/etc/group", "root:x:0:\n".to_owned()),
+        ("/init", include_str!("init.sh").to_owned()),
+        ("/plan.sh", plan.script(&modules)),
+    ];
+    for (path, text) in texts {
+        contents.add(Path::new(path), Item::Text(text));
+    }
+    contents.add(Path::new("/tmp"), Item::Folder);
+    for Test { folder, .. } in &programs.tests {
+        contents.add(folder, Item::Folder);
+        if folder.join("tests").is_dir() {
+            contents.tree(&folder.join("tests"))?;
+        }
+    }
+    contents.file(Path::new("/bin/busybox"), &parts.linux.busybox);
     for module in modules {
-        contents.file(plan::module_path(&module), &module);
+        contents.file(&plan::module_path(&module), &module);
     }
     let compiler = programs::compiler();
     let binaries: Vec<&Path> = programs.binaries().chain(compiler.iter().map(PathBuf::as_path)).collect();
@@ -85,7 +95,5 @@ fn contents(parts: &Parts, programs: &Programs, images: &[Image], plan: &Plan) -
     for path in own_place.chain(libraries.iter().map(PathBuf::as_path)) {
         contents.file(path, path);
     }
-    // Tests read files beside them.
-    contents.tree(&programs.folder.join("tests"))?;
     Ok(contents)
 }

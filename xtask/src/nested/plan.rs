@@ -1,58 +1,50 @@
 //! The script of the nested machine's first process, and its report.
 
 use std::env;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::programs::Programs;
-use crate::base::output;
-use crate::error::Status;
+use crate::{base::output, error::Status};
 
-/// The start of the names of variables that tests read.
 const PASSED_ON: [&str; 3] = ["RUST_", "PROPTEST_", "GUESTLAB_TEST_"];
 
-/// The programs to run, and their environment.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    folder: PathBuf,
     environment: Vec<(String, String)>,
-    /// A name, a program and its arguments each.
-    runs: Vec<Vec<String>>,
+    /// A folder each, and a name, a program and its arguments.
+    runs: Vec<(PathBuf, Vec<String>)>,
 }
 
 impl Plan {
     /// Plans `guestlab doctor`, the host's tests with these words, and last the tests inside guests, in these images.
     pub(crate) fn new(programs: &Programs, images: &Path, tests: &[&Path], words: &[String]) -> Plan {
         let color = if output::is_colored(&std::io::stdout()) { "--color=always" } else { "--color=never" };
-        let run = |name: &str, program: &Path, arguments: &[String]| -> Vec<String> {
-            [name.to_owned(), text(program)].into_iter().chain(arguments.iter().cloned()).collect()
+        let run = |folder: &Path, name: &str, program: &Path, arguments: &[String]| {
+            (folder.to_path_buf(), [&[name.to_owned(), text(program)], arguments].concat())
         };
-        let mut runs = vec![run("guestlab doctor", &programs.guestlab, &["doctor".into()])];
+        let root = Path::new("/");
+        let mut runs = vec![run(root, "guestlab doctor", &programs.guestlab, &["doctor".into()])];
         let host_words = [&[color.to_owned()], words].concat();
-        runs.extend(programs.tests.iter().map(|test| run(&test.name, &test.program, &host_words)));
+        runs.extend(programs.tests.iter().map(|it| run(&it.folder, &it.name, &it.program, &host_words)));
         if !tests.is_empty() {
             let images = tests.iter().flat_map(|path| ["--image".to_owned(), text(path)]);
             let words = ["test".to_owned()].into_iter().chain(images).chain(words.iter().cloned());
-            runs.push(run("tests inside guests", &programs.guestlab, &words.collect::<Vec<_>>()));
+            runs.push(run(root, "tests inside guests", &programs.guestlab, &words.collect::<Vec<_>>()));
         }
-        let environment = environment(images, env::vars_os().filter_map(texts));
-        Plan { folder: programs.folder.clone(), environment, runs }
+        Plan { environment: environment(images, env::vars_os().filter_map(texts)), runs }
     }
 
-    /// The script, for a shell that has the functions `load` and `run`.
     pub(crate) fn script(&self, modules: &[PathBuf]) -> String {
         let load = modules.iter().map(|module| line("load", &[text(&module_path(module))]));
         let export =
             self.environment.iter().map(|(name, value)| format!("export {name}={}\n", quoted(value)));
-        let folder = line("cd", &[text(&self.folder)]);
-        let runs = self.runs.iter().map(|words| line("run", words));
+        let runs = self.runs.iter().map(|(folder, words)| line("cd", &[text(folder)]) + &line("run", words));
         let load = format!("load_all() {{\n{}}}\n", load.collect::<String>());
-        let run = format!("run_all() {{\n{folder}{}}}\n", runs.collect::<String>());
+        let run = format!("run_all() {{\n{}}}\n", runs.collect::<String>());
         format!("{}{load}{run}", export.collect::<String>())
     }
 }
 
-/// The path of a module in the machine.
 pub(crate) fn module_path(module: &Path) -> PathBuf {
     Path::new("/modules").join(module.file_name().unwrap_or_default())
 }
@@ -64,13 +56,11 @@ fn environment(images: &Path, inherited: impl Iterator<Item = (String, String)>)
     [("GUESTLAB_IMAGES".to_owned(), text(images)), brief].into_iter().chain(passed_on).collect()
 }
 
-/// A command of the script.
 fn line(command: &str, words: &[String]) -> String {
     let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
     format!("{command} {}\n", words.join(" "))
 }
 
-/// A word in quotes of a shell.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
@@ -83,47 +73,34 @@ fn texts((name, value): (std::ffi::OsString, std::ffi::OsString)) -> Option<(Str
     Some((name.into_string().ok()?, value.into_string().ok()?))
 }
 
-/// The last line of a complete report.
 const END: &str = "end";
 
-/// The end of each program.
+/// The names of the programs that ran, with their statuses.
 #[derive(Debug, Eq, PartialEq)]
-pub(crate) struct Report(Vec<Ending>);
-
-/// The end of a program.
-#[derive(Debug, Eq, PartialEq)]
-pub(crate) struct Ending {
-    name: String,
-    status: Status,
-}
+pub(crate) struct Report(Vec<(String, Status)>);
 
 impl Report {
-    /// Reads a complete report.
+    /// Reads a complete report: lines of `STATUS NAME`.
     pub(crate) fn parse(text: &str) -> Option<Report> {
         let (lines, rest) = text.split_once(&format!("{END}\n"))?;
+        let ending = |line: &str| {
+            let (status, name) = line.split_once(' ')?;
+            Some((name.to_owned(), Status::from_shell(status.parse().ok()?)))
+        };
         let endings = lines.lines().map(ending).collect::<Option<Vec<_>>>()?;
         rest.is_empty().then_some(Report(endings))
     }
 
-    /// The programs that failed.
-    pub(crate) fn failures(&self) -> impl Iterator<Item = &Ending> {
-        self.0.iter().filter(|ending| !ending.status.is_success())
+    /// Describes each failure.
+    pub(crate) fn failures(&self) -> impl Iterator<Item = String> {
+        let failed = self.0.iter().filter(|(_, status)| !status.is_success());
+        failed.map(|(name, status)| format!("{name} failed with status {status}"))
     }
 
     /// The status of the first program that failed.
     pub(crate) fn status(&self) -> Status {
-        self.failures().next().map_or(Status::SUCCESS, |failure| failure.status)
-    }
-}
-
-fn ending(line: &str) -> Option<Ending> {
-    let (status, name) = line.split_once(' ')?;
-    Some(Ending { name: name.to_owned(), status: Status::from_shell(status.parse().ok()?) })
-}
-
-impl fmt::Display for Ending {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} failed with status {}", self.name, self.status)
+        let failed = self.0.iter().find(|(_, status)| !status.is_success());
+        failed.map_or(Status::SUCCESS, |(_, status)| *status)
     }
 }
 
@@ -134,9 +111,8 @@ mod tests {
     #[test]
     fn a_plan_is_a_script_of_quoted_words() {
         let plan = Plan {
-            folder: "/src/host".into(),
             environment: vec![("RUST_BACKTRACE".into(), "1".into())],
-            runs: vec![vec!["tests/a.rs".into(), "/t/a".into(), "it's".into()]],
+            runs: vec![("/src/host".into(), vec!["tests/a.rs".into(), "/t/a".into(), "it's".into()])],
         };
         let expected = "export RUST_BACKTRACE='1'\n\
                         load_all() {\nload '/modules/kvm.ko'\n}\n\
@@ -163,7 +139,7 @@ mod report_tests {
     fn the_first_failure_is_the_status_and_all_are_named() {
         let report = Report::parse("0 doctor\n101 tests/a.rs\n137 tests/b.rs\nend\n").unwrap();
         assert_eq!(report.status(), Status::from_shell(101));
-        let failures: Vec<String> = report.failures().map(ToString::to_string).collect();
+        let failures: Vec<String> = report.failures().collect();
         assert_eq!(failures, ["tests/a.rs failed with status 101", "tests/b.rs failed with status 137"]);
     }
 

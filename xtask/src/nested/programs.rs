@@ -1,22 +1,20 @@
 //! The programs of the nested machine: the host's tests, `guestlab` itself, and a C compiler.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{collections::BTreeSet, process::Command};
 
-use crate::base::output::short;
-use crate::base::process;
 use crate::cargo::{self, Verbosity};
-use crate::error::Error;
 use crate::workspace::{Artifact, Workspace};
+use crate::{base::output::short, base::process, error::Error};
 
+/// The package of the binary. The names of the host's other packages begin so.
 const PACKAGE: &str = "guestlab";
 
-/// The built programs.
+/// The interpreter needs no KVM, and its tests take long under emulation.
+const LEFT_OUT: &str = "guestlab-soft";
+
 #[derive(Debug)]
 pub(crate) struct Programs {
-    /// The package's folder, which is the current directory of tests.
-    pub(crate) folder: PathBuf,
     /// The binary that tests run.
     pub(crate) guestlab: PathBuf,
     /// The tests, in cargo's order.
@@ -28,53 +26,54 @@ pub(crate) struct Programs {
 pub(crate) struct Test {
     /// Cargo runs the library's tests first, then those of binaries, then integration tests.
     rank: usize,
-    /// Its name in cargo's output: `unittests src/lib.rs`, `tests/exchange.rs`.
+    /// Its source: `unittests host/src/lib.rs`, `host/tests/exchange.rs`.
     pub(crate) name: String,
     pub(crate) program: PathBuf,
+    /// The package's folder, which is its current directory.
+    pub(crate) folder: PathBuf,
 }
 
 impl Programs {
-    /// Builds them.
     pub(crate) fn build(workspace: &Workspace) -> Result<Programs, Error> {
         let mut build = cargo::for_host(&workspace.root);
         // Without optimization they take ten times as long under emulation.
-        build.args(["test", "--release", "--no-run", "--package", PACKAGE]);
+        let names = workspace.packages.iter().map(|package| package.name.as_str());
+        let names = names.filter(|name| name.starts_with(PACKAGE) && *name != LEFT_OUT);
+        build.args(["test", "--release", "--no-run"]).args(names.flat_map(|name| ["--package", name]));
         build.args(["--message-format", "json-render-diagnostics", "--target-dir"]).arg(&workspace.target);
         let mut artifacts = Vec::new();
         let read = |line: &str| artifacts.extend(Artifact::parse(line));
         if !cargo::run(&mut build, Verbosity::Quiet, read)?.is_success() {
             return Err(Error::bad_input("the host's tests do not compile; cargo says why above"));
         }
-        select(artifacts).ok_or_else(|| Error::bug("cargo built no `guestlab` with its tests"))
+        select(&workspace.root, artifacts)
+            .ok_or_else(|| Error::bug("cargo built no `guestlab` with its tests"))
     }
 
-    /// All files.
     pub(crate) fn binaries(&self) -> impl Iterator<Item = &Path> {
         std::iter::once(self.guestlab.as_path()).chain(self.tests.iter().map(|test| test.program.as_path()))
     }
 }
 
-/// Selects the tests and the binary of the package.
-fn select(artifacts: Vec<Artifact>) -> Option<Programs> {
+/// Selects the tests and the binary.
+fn select(root: &Path, artifacts: Vec<Artifact>) -> Option<Programs> {
     let (mut guestlab, mut tests) = (None, Vec::new());
     for artifact in artifacts {
         let Some(program) = artifact.executable else { continue };
         let (folder, target) = (artifact.manifest_path.parent()?, &artifact.target);
         if artifact.profile.test {
             let rank = ["lib", "bin", "test"].iter().position(|kind| target.kind[0] == *kind)?;
-            let path = target.src_path.strip_prefix(folder).unwrap_or(&target.src_path).display();
+            let path = target.src_path.strip_prefix(root).unwrap_or(&target.src_path).display();
             let name = if rank == 2 { path.to_string() } else { format!("unittests {path}") };
-            tests.push(Test { rank, name, program });
+            tests.push(Test { rank, name, program, folder: folder.into() });
         } else if target.name == PACKAGE {
-            guestlab = Some((folder.to_path_buf(), program));
+            guestlab = Some(program);
         }
     }
     tests.sort();
-    let (folder, guestlab) = guestlab?;
-    Some(Programs { folder, guestlab, tests })
+    Some(Programs { guestlab: guestlab?, tests })
 }
 
-/// The libraries of these programs.
 pub(crate) fn libraries(programs: &[&Path]) -> Result<BTreeSet<PathBuf>, Error> {
     let mut libraries = BTreeSet::new();
     for program in programs {
@@ -84,7 +83,7 @@ pub(crate) fn libraries(programs: &[&Path]) -> Result<BTreeSet<PathBuf>, Error> 
         let printed = process::output(&mut ldd)?;
         let found = parse_ldd(&printed).map_err(|library| {
             let program = short(program);
-            Error::cannot_run(format_args!("{program} needs the library {library}, which is not there"))
+            Error::cannot_run(format_args!("{program} needs the library {library}, which does not exist"))
         })?;
         libraries.extend(found);
     }
@@ -108,7 +107,6 @@ fn parse_ldd(printed: &str) -> Result<Vec<PathBuf>, &str> {
 
 const GCC: &str = "gcc";
 
-/// Programs on `PATH`.
 const ON_PATH: [&str; 4] = [GCC, "as", "ld", "objcopy"];
 
 /// Questions to gcc for parts in its own folders.
@@ -143,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_are_run_in_cargos_order_and_by_cargos_names() {
+    fn tests_are_run_in_cargos_order() {
         let artifacts = vec![
             artifact("guest_abi", "lib", "/w/abi/src/lib.rs", false, ""),
             artifact("exchange", "test", "/w/host/tests/exchange.rs", true, "/t/exchange-1"),
@@ -152,10 +150,14 @@ mod tests {
             artifact("guestlab", "bin", "/w/host/src/main.rs", true, "/t/guestlab-2"),
             artifact("guestlab", "lib", "/w/host/src/lib.rs", true, "/t/guestlab-1"),
         ];
-        let programs = select(artifacts).unwrap();
+        let programs = select(Path::new("/w"), artifacts).unwrap();
         let names: Vec<&str> = programs.tests.iter().map(|test| test.name.as_str()).collect();
-        let expected =
-            ["unittests src/lib.rs", "unittests src/main.rs", "tests/bad_input.rs", "tests/exchange.rs"];
+        let expected = [
+            "unittests host/src/lib.rs",
+            "unittests host/src/main.rs",
+            "host/tests/bad_input.rs",
+            "host/tests/exchange.rs",
+        ];
         assert_eq!(names, expected);
         assert_eq!(programs.guestlab, Path::new("/t/guestlab"));
         assert_eq!(programs.binaries().count(), 5);
@@ -164,7 +166,7 @@ mod tests {
     #[test]
     fn without_the_binary_there_is_nothing_to_run() {
         let artifacts = vec![artifact("guestlab", "lib", "/w/host/src/lib.rs", true, "/t/guestlab-1")];
-        assert!(select(artifacts).is_none());
+        assert!(select(Path::new("/w"), artifacts).is_none());
     }
 }
 
@@ -193,7 +195,7 @@ mod compiler_tests {
     use super::*;
 
     #[test]
-    fn there_is_a_whole_compiler_or_none() {
+    fn the_compiler_is_complete_or_absent() {
         let files = compiler();
         assert!(files.is_empty() || files.len() >= ON_PATH.len(), "{files:?}");
         assert!(files.iter().all(|file| file.is_file()), "{files:?}");

@@ -8,15 +8,11 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use template::Template;
 
-use crate::error::Error;
-use crate::workspace::Workspace;
+use crate::{error::Error, workspace::Workspace};
 
-/// A new guest.
 #[derive(Debug)]
 pub(crate) struct Scaffold {
-    /// Its files, from the workspace's root.
     pub(crate) files: Vec<PathBuf>,
-    /// The arguments of `cargo xtask run`.
     pub(crate) run: String,
 }
 
@@ -36,9 +32,9 @@ fn write(root: &Path, name: &str, files: &[(PathBuf, String)]) -> Result<(), Err
     let aside = root.join(format!(".new-{name}-{}", std::process::id()));
     let written = write_files(&aside.join(name), files).and_then(|()| {
         let folder = root.join(name);
-        fs::rename(aside.join(name), &folder).map_err(failed("make", &folder))
+        fs::rename(aside.join(name), &folder).map_err(Error::file("make", &folder))
     });
-    let removed = fs::remove_dir_all(&aside).map_err(failed("remove", &aside));
+    let removed = fs::remove_dir_all(&aside).map_err(Error::file("remove", &aside));
     written.and(removed)
 }
 
@@ -46,17 +42,10 @@ fn write_files(folder: &Path, files: &[(PathBuf, String)]) -> Result<(), Error> 
     for (path, text) in files {
         let path = folder.join(path);
         let parent = path.parent().unwrap_or(folder);
-        fs::create_dir_all(parent).map_err(failed("make", parent))?;
-        fs::write(&path, text).map_err(failed("write", &path))?;
+        fs::create_dir_all(parent).map_err(Error::file("make", parent))?;
+        fs::write(&path, text).map_err(Error::file("write", &path))?;
     }
     Ok(())
-}
-
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
-    move |source| {
-        let error = Error::file(action, path)(source);
-        error.map(|message| format!("{message}; no part of a guest was left behind"))
-    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,11 @@
 //! The names of new guests. Cargo has rules for all packages; the others are here.
 
-use std::fs;
-use std::path::Path;
+use std::{fs, path::Path};
 
 use crate::base::{files, process};
-use crate::cargo;
-use crate::error::Error;
 use crate::guests::{Catalog, EXPERIMENTS};
-use crate::workspace::Workspace;
+use crate::{cargo, error::Error, workspace::Workspace};
 
-/// The longest name, in bytes. Names of files contain it.
 const LONGEST: usize = 64;
 
 /// Refuses a bad name, with the reason and a better name.
@@ -40,8 +36,8 @@ fn misspelled(name: &str) -> Option<&'static str> {
         (!name.starts_with(|c: char| c.is_ascii_lowercase()), "it does not begin with a letter from a to z"),
         (!name.chars().all(is_plain), "a name has lower case letters, digits, `-` and `_` only"),
         (name.len() > LONGEST, "it is longer than 64 letters"),
-        (name == "target", "it is a folder of cargo's"),
-        (EXPERIMENTS.contains(&name), "`cargo xtask run` knows an experiment of this name"),
+        (name == "target", "cargo uses a folder of this name"),
+        (EXPERIMENTS.contains(&name), "an experiment of `cargo xtask run` has this name"),
     ];
     rules.into_iter().find(|(is_broken, _)| *is_broken).map(|(_, rule)| rule)
 }
@@ -64,7 +60,7 @@ fn refused_by_cargo(name: &str) -> Result<Option<String>, Error> {
 fn taken(workspace: &Workspace, name: &str) -> Result<Option<String>, Error> {
     // Cargo takes no two packages whose crate names are equal.
     let clashes = |other: &str| other.replace('-', "_") == name.replace('-', "_");
-    if let Some(guest) = Catalog::of(workspace).all().iter().find(|guest| clashes(&guest.name)) {
+    if let Some(guest) = Catalog::of(workspace).guests.iter().find(|guest| clashes(&guest.name)) {
         return Ok(Some(format!("a guest of the package {} has it", guest.package)));
     }
     if workspace.packages.iter().any(|package| clashes(&package.name)) {
@@ -74,10 +70,9 @@ fn taken(workspace: &Workspace, name: &str) -> Result<Option<String>, Error> {
         return Ok(Some("a package that Guestlab depends on has it".into()));
     }
     let path = workspace.root.join(name);
-    Ok(path.symlink_metadata().is_ok().then(|| format!("{} is there already", path.display())))
+    Ok(path.symlink_metadata().is_ok().then(|| format!("{} exists already", path.display())))
 }
 
-/// Returns a similar name that is spelled correctly.
 fn better(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).find(|part| !part.is_empty())?;
     let spelled: String = last.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();

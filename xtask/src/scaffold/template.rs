@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_left_of_the_example_that_a_guest_was() {
+    fn a_new_guest_does_not_name_its_example() {
         for template in Template::value_variants() {
             for (path, text) in template.files("demo") {
                 assert!(!text.contains("NAME") && !text.contains(PINGPONG_NAME), "{path:?}: {text}");

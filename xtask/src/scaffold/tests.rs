@@ -63,7 +63,7 @@ fn a_new_guest_is_one_of_the_workspaces_until_its_folder_is_deleted() {
 
 /// Here it is not Guestlab's own workspace, in which any of these may be the name of a user's guest.
 #[test]
-fn a_name_that_is_taken_is_refused_before_anything_is_written() {
+fn a_taken_name_is_refused_before_anything_is_written() {
     let (folder, workspace) = workspace();
     Scaffold::create(&workspace, "my-guest", Template::Hello).unwrap();
     fs::copy(workspace::root().join("Cargo.lock"), folder.path().join("Cargo.lock")).unwrap();
@@ -74,7 +74,7 @@ fn a_name_that_is_taken_is_refused_before_anything_is_written() {
         ("my_guest", "a guest of the package my-guest"),
         (OTHER, "a package of the workspace"),
         ("kvm-ioctls", "depends on"),
-        ("docs", "is there already"),
+        ("docs", "exists already"),
         ("prodcons", "experiment"),
         (
             "Demo",
@@ -90,7 +90,7 @@ fn a_name_that_is_taken_is_refused_before_anything_is_written() {
 }
 
 #[test]
-fn what_cannot_be_written_leaves_nothing_behind() {
+fn a_failed_write_leaves_nothing_behind() {
     let (folder, workspace) = workspace();
     let before = names(folder.path());
     // A file where a folder would have to be.

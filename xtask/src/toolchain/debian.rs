@@ -1,7 +1,6 @@
 //! The private copy of Debian's compiler, with the source of the library.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use super::sysroot::Sysroot;
 use super::version::Version;
@@ -15,10 +14,16 @@ const WANTED: [&str; 3] = ["rustc-web", "rust-web-src", "rust-web-clippy"];
 /// which rustc finds it.
 const OF_SOURCE: [&str; 3] = ["--wildcards", "./usr/src/*/library", "./usr/lib/rustlib"];
 
-/// The recipe of the copy. Its compiler must not be older than the pinned one.
 #[derive(Debug)]
 pub(crate) struct Compiler {
-    pub(crate) pinned: Version,
+    pinned: Version,
+}
+
+impl Compiler {
+    /// The recipe for the version that Guestlab pins.
+    pub(crate) fn pinned() -> Compiler {
+        Compiler { pinned: Version::pinned() }
+    }
 }
 
 impl Recipe for Compiler {
@@ -124,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_whose_compiler_does_not_run_is_refused_with_its_words() {
+    fn a_copy_whose_compiler_does_not_run_is_refused_with_its_message() {
         let why = recipe().check(copy("echo cannot open libLLVM >&2; exit 127").path()).unwrap_err();
         assert!(why.contains("cannot open libLLVM"), "{why}");
     }

@@ -1,8 +1,7 @@
 //! The state of the machine that xtask runs on.
 
-use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{env, process::Command};
 
 use super::debian::Compiler;
 use super::select::{Machine, Rustup};
@@ -10,7 +9,6 @@ use super::sysroot::Sysroot;
 use super::version::Version;
 use crate::base::process::{self, on_path};
 use crate::debian;
-use crate::error::Error;
 
 /// The installed toolchains, seen from the workspace's root, where the pinned toolchain is the active one.
 #[derive(Debug)]
@@ -19,32 +17,15 @@ pub(crate) struct Installed {
 }
 
 impl Installed {
-    /// The toolchains as seen from this folder.
     pub(crate) fn new(root: &Path) -> Installed {
         Installed { root: root.to_path_buf() }
     }
 
-    /// Returns the command that adds the library source to the active toolchain.
     pub(crate) fn rustup_add_rust_src(&self) -> Command {
         let mut rustup = Command::new("rustup");
         rustup.args(["component", "add", "rust-src"]).current_dir(&self.root);
         rustup
     }
-}
-
-/// The recipe of the private copy.
-fn copy() -> Compiler {
-    Compiler { pinned: Version::pinned() }
-}
-
-/// Makes a private copy and returns its sysroot.
-pub(crate) fn fetch_copy() -> Result<PathBuf, Error> {
-    Ok(debian::fetch(&copy())?.join("usr"))
-}
-
-/// Returns the size of the download of a private copy, in bytes.
-pub(crate) fn copy_size() -> Result<u64, Error> {
-    debian::download_size(&copy())
 }
 
 impl Machine for Installed {
@@ -60,8 +41,8 @@ impl Machine for Installed {
         Ok(PathBuf::from(printed.trim_end()))
     }
 
-    fn missing(&self, sysroot: &Path) -> Vec<PathBuf> {
-        Sysroot::new(sysroot).missing()
+    fn check(&self, sysroot: &Path) -> Result<(), String> {
+        Sysroot::new(sysroot).check()
     }
 
     fn version(&self, sysroot: &Path) -> Result<Version, String> {
@@ -76,7 +57,7 @@ impl Machine for Installed {
     }
 
     fn private_copy(&self) -> Result<PathBuf, String> {
-        Ok(debian::find(&copy())?.join("usr"))
+        Ok(debian::find(&Compiler::pinned())?.join("usr"))
     }
 
     fn can_fetch(&self) -> Result<(), String> {

@@ -1,6 +1,6 @@
 //! The toolchain that builds guests: a compiler and the *matching* source of `core`.
 //!
-//! [`select`] chooses among the toolchains that [`installed`] finds. The last choice is [`debian`]'s private copy.
+//! [`mod@select`] chooses among the toolchains that [`installed`] finds. The last choice is [`debian`]'s private copy.
 
 mod debian;
 mod installed;
@@ -8,29 +8,28 @@ mod select;
 mod sysroot;
 mod version;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use debian::Compiler;
 use installed::Installed;
-use select::{Attempt, Machine, Origin, Rejected, select};
-use sysroot::{Linker, Sysroot};
+use select::{Attempt, Machine, Origin, reject, select};
+use sysroot::Sysroot;
 use version::Version;
 
 use crate::base::{output, process};
-use crate::cargo;
-use crate::error::Error;
+use crate::{cargo, error::Error};
 
 /// A compiler that can build guests, and its linker.
 #[derive(Debug)]
 pub(crate) struct Toolchain {
     origin: Origin,
     pub(crate) sysroot: Sysroot,
-    pub(crate) linker: Linker,
+    pub(crate) linker: PathBuf,
     /// True if this run has fetched it.
     is_new: bool,
 }
 
-/// An estimate of the next build's toolchain.
 #[derive(Debug)]
 pub(crate) enum Estimate {
     Ready(Toolchain),
@@ -42,26 +41,23 @@ pub(crate) enum Estimate {
 pub(crate) fn estimate(root: &Path) -> Result<Estimate, Error> {
     let machine = Installed::new(root);
     let mut plan = select(&machine, Version::pinned())?;
-    match plan.attempts.first() {
+    let to_fetch = match plan.attempts.first() {
+        None => return Err(plan.failed(Version::pinned())),
         Some(Attempt::Use(origin, sysroot)) => {
             return complete(*origin, Sysroot::new(sysroot), false, &machine).map(Estimate::Ready);
         }
         Some(Attempt::AddRustSrc) => {
-            let how = "the first build will ask rustup for the library source (rust-src, about 3 MB)";
-            return Ok(Estimate::ToFetch(how.into()));
+            Ok("the first build will ask rustup for the library source (rust-src, about 3 MB)".into())
         }
-        Some(Attempt::FetchCopy) => match installed::copy_size() {
-            Ok(bytes) => {
-                return Ok(Estimate::ToFetch(format!(
-                    "the first build will fetch a private copy from Debian's archive ({} MB)",
-                    bytes.div_ceil(1_000_000)
-                )));
-            }
-            Err(error) => plan.rejected.push(Rejected::new("Debian's archive", error)),
-        },
-        None => {}
-    }
-    Err(plan.failed(Version::pinned()))
+        Some(Attempt::FetchCopy) => crate::debian::download_size(&Compiler::pinned()).map(|bytes| {
+            let megabytes = bytes.div_ceil(1_000_000);
+            format!("the first build will fetch a private copy from Debian's archive ({megabytes} MB)")
+        }),
+    };
+    to_fetch.map(Estimate::ToFetch).map_err(|error| {
+        plan.rejected.push(reject("Debian's archive", error));
+        plan.failed(Version::pinned())
+    })
 }
 
 /// Finds the toolchain, or fetches one.
@@ -74,9 +70,9 @@ pub(crate) fn find(root: &Path) -> Result<Toolchain, Error> {
                 return complete(*origin, Sysroot::new(sysroot), false, &machine);
             }
             Attempt::AddRustSrc => add_rust_src(&machine).map(|sysroot| (Origin::Active, sysroot)),
-            Attempt::FetchCopy => installed::fetch_copy()
-                .map(|copy| (Origin::PrivateCopy, Sysroot::new(copy)))
-                .map_err(|error| Rejected::new("Debian's archive", error)),
+            Attempt::FetchCopy => crate::debian::fetch(&Compiler::pinned())
+                .map(|copy| (Origin::PrivateCopy, Sysroot::new(copy.join("usr"))))
+                .map_err(|error| reject("Debian's archive", error)),
         };
         match found {
             Ok((origin, sysroot)) => return complete(origin, sysroot, true, &machine),
@@ -87,13 +83,13 @@ pub(crate) fn find(root: &Path) -> Result<Toolchain, Error> {
 }
 
 /// Adds the linker to a sysroot.
-fn complete(origin: Origin, sysroot: Sysroot, is_new: bool, machine: &Installed) -> Result<Toolchain, Error> {
-    let linker = sysroot.linker(|| machine.active().ok().map(Sysroot::new))?;
+fn complete(origin: Origin, sysroot: Sysroot, is_new: bool, here: &Installed) -> Result<Toolchain, Error> {
+    let linker = sysroot.linker(|| here.active().ok().map(Sysroot::new))?;
     Ok(Toolchain { origin, sysroot, linker, is_new })
 }
 
-fn add_rust_src(machine: &Installed) -> Result<Sysroot, Rejected> {
-    let rejected = |reason: &dyn std::fmt::Display| Rejected::new("rustup", reason);
+fn add_rust_src(machine: &Installed) -> Result<Sysroot, String> {
+    let rejected = |reason: &dyn std::fmt::Display| reject("rustup", reason);
     output::note("guest toolchain: asking rustup for the library source (rust-src)");
     process::output(&mut machine.rustup_add_rust_src()).map_err(|error| {
         output::note(format_args!(
@@ -121,10 +117,8 @@ impl Toolchain {
         if self.origin != Origin::Active {
             self.sysroot.point_to(command);
         }
-        if let Linker::Elsewhere(linker) = &self.linker {
-            let target = target.replace('-', "_").to_uppercase();
-            command.env(format!("CARGO_TARGET_{target}_LINKER"), linker);
-        }
+        let target = target.replace('-', "_").to_uppercase();
+        command.env(format!("CARGO_TARGET_{target}_LINKER"), &self.linker);
     }
 
     /// Returns advice for a library source that does not compile, which is not a guest's fault.
@@ -133,17 +127,16 @@ impl Toolchain {
         let mend = match self.origin {
             // The copy is the sysroot's parent folder: it has Debian's `usr`.
             Origin::PrivateCopy => format!(
-                "remove {} and run this again: it is fetched anew",
+                "remove {} and run this again: xtask downloads it again",
                 output::short(sysroot.parent().unwrap_or(sysroot))
             ),
             Origin::Active => "rustup component remove rust-src, then rustup component add rust-src".into(),
             Origin::Distribution => "install the package with the library's source again".into(),
-            Origin::Named => "name another in GUESTLAB_GUEST_TOOLCHAIN, or mend it".into(),
+            Origin::Named => "name another in GUESTLAB_GUEST_TOOLCHAIN, or repair it".into(),
         };
         format!("\nif it names files of `core`, the library's source is damaged: {library}\n  try: {mend}")
     }
 
-    /// Returns `cargo clippy` on this toolchain.
     pub(crate) fn clippy(&self) -> Result<Command, Error> {
         let mut clippy = Command::new(cargo::program());
         if self.origin != Origin::Active {

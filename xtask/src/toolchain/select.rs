@@ -3,10 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::sysroot::lacks;
 use super::version::Version;
-use crate::base::process::indented;
-use crate::error::Error;
+use crate::{base::process::indented, error::Error};
 
 /// The source of a toolchain.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -25,15 +23,11 @@ pub(crate) enum Origin {
 pub(crate) trait Machine {
     /// The sysroot that `GUESTLAB_GUEST_TOOLCHAIN` names.
     fn named(&self) -> Option<PathBuf>;
-    /// The sysroot of the active toolchain.
     fn active(&self) -> Result<PathBuf, String>;
-    /// The parts that a sysroot lacks to build guests.
-    fn missing(&self, sysroot: &Path) -> Vec<PathBuf>;
-    /// The version of the compiler in a sysroot.
+    /// An error if a sysroot lacks something to build guests.
+    fn check(&self, sysroot: &Path) -> Result<(), String>;
     fn version(&self, sysroot: &Path) -> Result<Version, String>;
-    /// The state of rustup.
     fn rustup(&self) -> Rustup;
-    /// The sysroot of a complete private copy.
     fn private_copy(&self) -> Result<PathBuf, String>;
     /// An error if a private copy cannot be made here.
     fn can_fetch(&self) -> Result<(), String>;
@@ -42,9 +36,7 @@ pub(crate) trait Machine {
 /// The state of rustup.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Rustup {
-    /// It is on `PATH`.
     Available,
-    /// It is not on `PATH`.
     Absent,
     /// `RUSTUP_AUTO_INSTALL=0` forbids installations.
     Forbidden,
@@ -55,7 +47,7 @@ pub(crate) enum Rustup {
 pub(crate) struct Plan {
     /// Only the last may be a `Use`.
     pub(crate) attempts: Vec<Attempt>,
-    pub(crate) rejected: Vec<Rejected>,
+    pub(crate) rejected: Vec<String>,
 }
 
 /// A way to a toolchain.
@@ -69,18 +61,9 @@ pub(crate) enum Attempt {
     FetchCopy,
 }
 
-/// A source of a toolchain that cannot be used, and the reason.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Rejected {
-    source: &'static str,
-    reason: String,
-}
-
-impl Rejected {
-    /// Rejects `source`.
-    pub(crate) fn new(source: &'static str, reason: impl fmt::Display) -> Rejected {
-        Rejected { source, reason: reason.to_string() }
-    }
+/// Says why a source of a toolchain cannot be used.
+pub(crate) fn reject(source: &str, reason: impl fmt::Display) -> String {
+    format!("{source}: {reason}")
 }
 
 /// Plans the attempts. A toolchain that the user names is used or refused, never replaced.
@@ -103,60 +86,53 @@ pub(crate) fn select(machine: &dyn Machine, pinned: Version) -> Result<Plan, Err
 }
 
 fn named(machine: &dyn Machine, sysroot: PathBuf) -> Result<Plan, Error> {
-    let missing = machine.missing(&sysroot);
-    if !missing.is_empty() {
-        return Err(Error::cannot_run(format_args!(
-            "GUESTLAB_GUEST_TOOLCHAIN names a toolchain that cannot build guests: {}\n\
+    machine.check(&sysroot).map_err(|lacks| {
+        Error::cannot_run(format_args!(
+            "GUESTLAB_GUEST_TOOLCHAIN names a toolchain that cannot build guests: {lacks}\n\
              it must name a sysroot, as `rustc --print sysroot` prints it, with its library source; \
-             or unset it, and xtask looks for one itself",
-            lacks(&sysroot, &missing)
-        )));
-    }
+             or unset it, and xtask looks for one itself"
+        ))
+    })?;
     Ok(Plan { attempts: vec![Attempt::Use(Origin::Named, sysroot)], ..Plan::default() })
 }
 
-/// Uses a sysroot if it is complete.
 fn complete(machine: &dyn Machine, origin: Origin, sysroot: PathBuf) -> Result<Attempt, String> {
-    match machine.missing(&sysroot).as_slice() {
-        [] => Ok(Attempt::Use(origin, sysroot)),
-        missing => Err(lacks(&sysroot, missing)),
-    }
+    machine.check(&sysroot).map(|()| Attempt::Use(origin, sysroot))
 }
 
-fn active(machine: &dyn Machine, _: Version) -> Result<Attempt, Rejected> {
+fn active(machine: &dyn Machine, _: Version) -> Result<Attempt, String> {
     let attempt = machine.active().and_then(|sysroot| complete(machine, Origin::Active, sysroot));
-    attempt.map_err(|reason| Rejected::new("the active toolchain", reason))
+    attempt.map_err(|reason| reject("the active toolchain", reason))
 }
 
-fn distribution(machine: &dyn Machine, pinned: Version) -> Result<Attempt, Rejected> {
+fn distribution(machine: &dyn Machine, pinned: Version) -> Result<Attempt, String> {
     let sysroot = Path::new("/usr");
     let attempt = complete(machine, Origin::Distribution, sysroot.into()).and_then(|attempt| {
         pinned.check(machine.version(sysroot)?)?;
         Ok(attempt)
     });
-    attempt.map_err(|reason| Rejected::new("the distribution's compiler", reason))
+    attempt.map_err(|reason| reject("the distribution's compiler", reason))
 }
 
-fn rustup(machine: &dyn Machine, _: Version) -> Result<Attempt, Rejected> {
+fn rustup(machine: &dyn Machine, _: Version) -> Result<Attempt, String> {
     match machine.rustup() {
         Rustup::Available => Ok(Attempt::AddRustSrc),
-        Rustup::Absent => Err(Rejected::new("rustup", "not on PATH")),
-        Rustup::Forbidden => Err(Rejected::new("rustup", "not asked, because RUSTUP_AUTO_INSTALL=0")),
+        Rustup::Absent => Err(reject("rustup", "not on PATH")),
+        Rustup::Forbidden => Err(reject("rustup", "not asked, because RUSTUP_AUTO_INSTALL=0")),
     }
 }
 
-fn private_copy(machine: &dyn Machine, _: Version) -> Result<Attempt, Rejected> {
+fn private_copy(machine: &dyn Machine, _: Version) -> Result<Attempt, String> {
     if let Ok(sysroot) = machine.private_copy() {
         return Ok(Attempt::Use(Origin::PrivateCopy, sysroot));
     }
-    let can_fetch = machine.can_fetch().map_err(|reason| Rejected::new("Debian's archive", reason));
+    let can_fetch = machine.can_fetch().map_err(|reason| reject("Debian's archive", reason));
     can_fetch.map(|()| Attempt::FetchCopy)
 }
 
 impl Plan {
     /// Returns the error that every attempt failed.
     pub(crate) fn failed(&self, pinned: Version) -> Error {
-        let rejected: Vec<String> = self.rejected.iter().map(ToString::to_string).collect();
         Error::cannot_run(format_args!(
             "there is no Rust compiler here with its library source, which guests need:\n{}\n\
              do one of these:\n\
@@ -164,7 +140,7 @@ impl Plan {
              \x20   on Debian, Ubuntu: apt install rustc-web rust-web-src lld   (rustc {pinned} or newer)\n\
              \x20   elsewhere:         set GUESTLAB_GUEST_TOOLCHAIN to the sysroot of a rustc {pinned} or \
              newer that has lib/rustlib/src/rust/library",
-            indented(&rejected.join("\n"))
+            indented(&self.rejected.join("\n"))
         ))
     }
 }
@@ -177,12 +153,6 @@ impl fmt::Display for Origin {
             Origin::Distribution => "the distribution's",
             Origin::PrivateCopy => "private copy",
         })
-    }
-}
-
-impl fmt::Display for Rejected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.source, self.reason)
     }
 }
 

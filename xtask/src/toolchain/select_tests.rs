@@ -28,9 +28,10 @@ impl Machine for Made {
     fn active(&self) -> Result<PathBuf, String> {
         Ok("/active".into())
     }
-    fn missing(&self, sysroot: &Path) -> Vec<PathBuf> {
-        let complete = self.complete.contains_key(sysroot.to_str().unwrap());
-        if complete { Vec::new() } else { vec!["lib/rustlib/src/rust/library/core".into()] }
+    fn check(&self, sysroot: &Path) -> Result<(), String> {
+        let sysroot = sysroot.to_str().unwrap();
+        let lacks = || format!("{sysroot} lacks lib/rustlib/src/rust/library/core");
+        self.complete.get(sysroot).map(drop).ok_or_else(lacks)
     }
     fn version(&self, sysroot: &Path) -> Result<Version, String> {
         Ok(Version::parse(self.complete[sysroot.to_str().unwrap()]).unwrap())
@@ -66,7 +67,7 @@ fn everything() -> Made {
 }
 
 #[test]
-fn the_ways_are_taken_in_their_order() {
+fn sources_are_tried_in_their_order() {
     let mut machine = everything();
     assert_eq!(plan(&machine).attempts, taken(Origin::Named, "/named"));
     machine.named = None;
@@ -98,10 +99,10 @@ fn a_named_sysroot_may_be_of_any_version() {
 }
 
 #[test]
-fn a_distributions_compiler_older_than_the_pin_is_rejected() {
+fn an_old_compiler_of_the_distribution_is_rejected() {
     let old = Made { complete: HashMap::from([("/usr", "1.63.0")]), apt: true, ..PLAIN() };
     assert_eq!(plan(&old).attempts, [Attempt::FetchCopy]);
-    let why = plan(&old).rejected[1].to_string();
+    let why = plan(&old).rejected[1].clone();
     assert!(why.contains("1.63.0 is older than 1.95.0"), "{why}");
     let same = Made { complete: HashMap::from([("/usr", "1.95.0")]), ..PLAIN() };
     assert_eq!(plan(&same).attempts, taken(Origin::Distribution, "/usr"));
@@ -120,7 +121,7 @@ fn rustup_is_asked_before_anything_is_copied() {
 fn rustup_is_not_asked_where_the_user_forbids_it() {
     let machine = Made { rustup: Rustup::Forbidden, apt: true, ..PLAIN() };
     assert_eq!(plan(&machine).attempts, [Attempt::FetchCopy]);
-    assert!(plan(&machine).rejected[2].to_string().contains("RUSTUP_AUTO_INSTALL=0"));
+    assert!(plan(&machine).rejected[2].contains("RUSTUP_AUTO_INSTALL=0"));
 }
 
 #[test]
@@ -130,7 +131,7 @@ fn a_private_copy_needs_neither_apt_nor_rustup() {
 }
 
 #[test]
-fn where_nothing_is_possible_every_way_is_accounted_for() {
+fn the_error_names_every_rejected_source() {
     let text = plan(&PLAIN()).failed(Version::parse("1.95.0").unwrap()).to_string();
     for part in [
         "the active toolchain: /active lacks lib/rustlib/src/rust/library/core",

@@ -1,69 +1,39 @@
 //! The folder of a compiler.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{fs, process::Command};
 
 use super::version::Version;
-use crate::base::output::short;
-use crate::base::process;
-use crate::error::Error;
+use crate::{base::output::short, base::process, error::Error};
 
-/// The parts of a sysroot that can build guests.
 const PARTS: [&str; 2] = ["bin/rustc", "lib/rustlib/src/rust/library/core"];
 
 /// A folder as `rustc --print sysroot` prints it.
 #[derive(Debug)]
 pub(crate) struct Sysroot(PathBuf);
 
-/// The linker for guests.
-#[derive(Debug, Eq, PartialEq)]
-pub(crate) enum Linker {
-    /// The compiler has its own.
-    Own(PathBuf),
-    /// The compiler needs the path of another.
-    Elsewhere(PathBuf),
-}
-
-impl Linker {
-    /// The linker's file.
-    pub(crate) fn path(&self) -> &Path {
-        match self {
-            Linker::Own(path) | Linker::Elsewhere(path) => path,
-        }
-    }
-}
-
 impl Sysroot {
-    /// The sysroot at this path.
     pub(crate) fn new(path: impl Into<PathBuf>) -> Sysroot {
         Sysroot(path.into())
     }
 
-    /// The folder.
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
-    /// The source of the library, with `core` in it.
     pub(crate) fn library(&self) -> PathBuf {
         self.0.join("lib/rustlib/src/rust/library")
     }
 
-    /// Returns the parts that are not there.
-    pub(crate) fn missing(&self) -> Vec<PathBuf> {
-        PARTS.iter().map(PathBuf::from).filter(|part| !self.0.join(part).exists()).collect()
-    }
-
-    /// Returns an error text that names the parts that are not there, if there are any.
+    /// Returns an error text that names missing parts.
     pub(crate) fn check(&self) -> Result<(), String> {
-        match self.missing().as_slice() {
+        let missing: Vec<&str> = PARTS.into_iter().filter(|part| !self.0.join(part).exists()).collect();
+        match missing.as_slice() {
             [] => Ok(()),
-            missing => Err(lacks(&self.0, missing)),
+            missing => Err(format!("{} lacks {}", short(&self.0), missing.join(" and "))),
         }
     }
 
-    /// Runs the compiler for its version.
     pub(crate) fn version(&self) -> Result<Version, String> {
         let mut rustc = Command::new(self.0.join("bin/rustc"));
         self.point_to(rustc.arg("--version"));
@@ -95,14 +65,11 @@ impl Sysroot {
         std::iter::once(found).chain(beside).collect()
     }
 
-    /// Finds the linker: the compiler's own, the active toolchain's, or one on `PATH`.
-    pub(crate) fn linker(&self, active: impl FnOnce() -> Option<Sysroot>) -> Result<Linker, Error> {
-        if let Some(own) = self.rust_lld() {
-            return Ok(Linker::Own(own));
-        }
+    /// Finds the linker for guests: the compiler's own, the active toolchain's, or one on `PATH`.
+    pub(crate) fn linker(&self, active: impl FnOnce() -> Option<Sysroot>) -> Result<PathBuf, Error> {
+        let found = self.rust_lld().or_else(|| active()?.rust_lld());
         let on_path = || process::on_path("rust-lld").or_else(|| process::on_path("ld.lld"));
-        let elsewhere = active().and_then(|active| active.rust_lld()).or_else(on_path);
-        elsewhere.map(Linker::Elsewhere).ok_or_else(|| {
+        found.or_else(on_path).ok_or_else(|| {
             Error::cannot_run(format_args!(
                 "the compiler in {} has no linker for guests, and neither rust-lld nor ld.lld is on PATH\n\
                  install LLVM's linker (on Debian, Ubuntu: apt install lld)",
@@ -132,12 +99,6 @@ fn has_driver(folder: &Path) -> bool {
     entries(folder).any(|path| is_driver(path).is_some())
 }
 
-/// Names the parts that a sysroot lacks.
-pub(crate) fn lacks(sysroot: &Path, missing: &[PathBuf]) -> String {
-    let missing: Vec<String> = missing.iter().map(|part| part.display().to_string()).collect();
-    format!("{} lacks {}", short(sysroot), missing.join(" and "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,11 +115,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn missing_parts_are_named() {
         let (_folder, sysroot) = made(&["usr/bin/rustc"]);
-        assert_eq!(sysroot.missing(), [PathBuf::from(PARTS[1])]);
+        assert!(sysroot.check().unwrap_err().ends_with(&format!("lacks {}", PARTS[1])));
         let (_folder, sysroot) = made(&["usr/bin/rustc", "usr/lib/rustlib/src/rust/library/core/Cargo.toml"]);
-        assert!(sysroot.missing().is_empty());
+        assert_eq!(sysroot.check(), Ok(()));
     }
 
     #[test]
@@ -176,8 +137,8 @@ mod tests {
         let lld = "usr/lib/rustlib/some-linux-gnu/bin/rust-lld";
         let (active_folder, active) = made(&[lld]);
         let (_folder, bare) = made(&["usr/bin/rustc"]);
-        let expected = Linker::Elsewhere(active_folder.path().join(lld));
+        let expected = active_folder.path().join(lld);
         assert_eq!(bare.linker(|| Some(Sysroot::new(active.path()))).unwrap(), expected);
-        assert!(matches!(active.linker(|| None).unwrap(), Linker::Own(_)));
+        assert_eq!(active.linker(|| None).unwrap(), expected);
     }
 }

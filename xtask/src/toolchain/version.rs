@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-/// A compiler's version.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Version {
     major: u32,
@@ -34,7 +33,6 @@ impl Version {
         }
     }
 
-    /// Reads the output of `rustc --version`.
     pub(crate) fn of_rustc(printed: &str) -> Option<Version> {
         Version::parse(printed.strip_prefix("rustc ")?)
     }
@@ -67,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_version_is_none() {
+    fn other_text_is_not_a_version() {
         for text in ["", "stable", "1", "1.x"] {
             assert_eq!(Version::parse(text), None, "{text}");
         }

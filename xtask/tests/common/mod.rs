@@ -1,4 +1,4 @@
-//! What the integration tests share: packages outside of Guestlab's workspace, and xtask itself.
+//! Shared code of the integration tests: packages outside of Guestlab's workspace, and xtask itself.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
