@@ -522,7 +522,7 @@ fn panics_in_a_view() {
             repeatable: true,
             guests: Vec::new(),
         };
-        sink.event(&event::Event::Run(run)).expect("told");
+        sink.event(&event::Event::Run(Box::new(run))).expect("told");
         let file = PathBuf::from(env::var_os("PANICS_AT").expect("a file's name"));
         while !file.exists() {
             thread::sleep(Duration::from_millis(5));

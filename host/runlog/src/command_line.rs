@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{line::Run, recording::Options};
+use crate::{event::Run, header::Options};
 
 /// The guest that produces if no other is named.
 pub const PRODUCER: &str = "guest-producer";

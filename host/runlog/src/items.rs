@@ -6,7 +6,7 @@ use guest_abi::{
     transition::Role,
 };
 
-use crate::{error::Problem, line::Moved};
+use crate::{error::Problem, event::Moved};
 
 /// An item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Items {
         &mut self,
         vm: u32,
         role: Role,
-        moved: &Moved,
+        moved: &Moved<'_>,
         capacity: Capacity,
     ) -> Result<Pointers, Problem> {
         let pointers = self.check(role, moved, capacity)?;
@@ -67,16 +67,16 @@ impl Items {
         self.history.push(after);
         self.largest = moved.items.iter().fold(self.largest, |largest, &value| largest.max(value));
         if role == Role::Producer {
-            self.values.extend(&moved.items);
+            self.values.extend(&*moved.items);
         }
         self.consumed = taken;
         Ok(pointers)
     }
 
     /// Whether a turn can have moved this: the items, and where the ring stands then.
-    fn check(&self, role: Role, moved: &Moved, capacity: Capacity) -> Result<Pointers, Problem> {
+    fn check(&self, role: Role, moved: &Moved<'_>, capacity: Capacity) -> Result<Pointers, Problem> {
         let (mut produced, mut consumed, len) = (self.produced(), self.consumed, moved.items.len());
-        if moved.role != role.name() {
+        if moved.role != role {
             return Err(Problem::Contradiction("the role of the turn's VM"));
         }
         match role {

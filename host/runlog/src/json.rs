@@ -16,6 +16,16 @@ pub fn write(writer: impl Write, value: &impl Serialize) -> io::Result<()> {
     value.serialize(&mut Serializer::with_formatter(writer, Visible)).map_err(io::Error::from)
 }
 
+/// Writes a value as a line of JSON.
+///
+/// # Errors
+///
+/// The writer's.
+pub fn write_line(mut writer: impl Write, value: &impl Serialize) -> io::Result<()> {
+    write(&mut writer, value)?;
+    writer.write_all(b"\n")
+}
+
 /// A value as JSON, on one line.
 pub fn text(value: &impl Serialize) -> String {
     let mut bytes = Vec::new();

@@ -23,12 +23,15 @@ use crate::{
         stderr::hold_back as hold_complaints,
         watchdog::{Expiry, Watchdog},
     },
-    runlog::{live::Narrator, sink::Sink, story::Story},
+    runlog::{event::Event, live::RunLogSink, sink::Sink},
     views::{
-        afterwards::Afterwards,
+        transcript::Transcript,
         tui::{self, Closed, Origin, Process, Stage, View},
     },
 };
+
+/// The most turns of a run that is watched: about a gigabyte.
+const MOST_TURNS: usize = 5_000_000;
 
 /// How often it is looked whether a run has begun.
 const LOOK: Duration = Duration::from_millis(2);
@@ -61,18 +64,18 @@ pub(super) fn show(stage: &Stage<'_>, view: View) -> io::Result<(Closed, Option<
 ///
 /// The run's; or there is no terminal.
 pub fn live(run: impl FnOnce(&mut dyn Sink) -> Result<(), Error> + Send) -> Result<(), Error> {
-    let (story, is_over) = (Mutex::new(Story::default()), AtomicBool::new(false));
+    let (log, is_over) = (Mutex::default(), AtomicBool::new(false));
     let color = AutoStream::choice(&io::stdout()) != ColorChoice::Never;
-    let mut afterwards = Afterwards::new(color && io::stdout().is_terminal(), complain);
+    let mut errors_only = ErrorsOnly::new(color && io::stdout().is_terminal());
     let silence = hold_complaints();
     let (outcome, closed) = thread::scope(|scope| {
-        let (story, is_over, afterwards) = (&story, &is_over, &mut afterwards);
+        let (log, is_over, errors_only) = (&log, &is_over, &mut errors_only);
         // Before a guest runs, this thread gives up its rights, too. The run's thread still has them until then.
         let (confine, confined) = mpsc::channel();
         let run = thread::Builder::new().name("run".into()).spawn_scoped(scope, move || {
             let _over = Over(is_over);
             match confined.recv() {
-                Ok(()) => run(&mut Narrator::to(story, afterwards)),
+                Ok(()) => run(&mut RunLogSink::new(log, errors_only).with_most_turns(MOST_TURNS)),
                 Err(mpsc::RecvError) => Ok(()),
             }
         });
@@ -80,7 +83,7 @@ pub fn live(run: impl FnOnce(&mut dyn Sink) -> Result<(), Error> + Send) -> Resu
         jail::give_up_rights().map_err(Error::Jail)?;
         // The thread waits for it.
         let _ = confine.send(());
-        let stage = Stage { story, is_over: Some(is_over) };
+        let stage = Stage { log, is_over: Some(is_over) };
         let closed = if has_begun(&stage) { show(&stage, View::following()).map(Some) } else { Ok(None) };
         if !is_over.load(Ordering::Acquire) {
             signals::interrupt();
@@ -89,7 +92,7 @@ pub fn live(run: impl FnOnce(&mut dyn Sink) -> Result<(), Error> + Send) -> Resu
         Ok::<_, Error>((outcome, closed))
     })?;
     drop(silence);
-    let said = Patient::new(io::stdout()).write_all(&afterwards.into_text()).map_err(Error::Output);
+    let said = Patient::new(io::stdout()).write_all(&errors_only.0.into_writer()).map_err(Error::Output);
     match (outcome, closed) {
         // The run was interrupted because the view was closed.
         (Err(Error::Interrupted { at, .. }), Ok(Some((Closed::Quit, _)))) => Err(Error::ViewClosed { at }),
@@ -110,9 +113,9 @@ impl Drop for Over<'_> {
 /// Waits until there is something to show; whether there is.
 fn has_begun(stage: &Stage<'_>) -> bool {
     loop {
-        // Before the story: what is told last counts.
+        // Before the log: an event that comes meanwhile counts.
         let is_over = stage.origin() == Origin::Over;
-        let is_told = !stage.story.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        let is_told = !stage.log.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
         if is_told || is_over {
             return is_told;
         }
@@ -123,4 +126,28 @@ fn has_begun(stage: &Stage<'_>) -> bool {
 /// The error of a terminal in which a view cannot be shown.
 pub(super) fn terminal_error(source: io::Error) -> Error {
     Error::Os { what: "show the view in the terminal", source }
+}
+
+/// A sink that keeps how a run ended, as the transcript has it, to be printed after the view was closed.
+struct ErrorsOnly(Transcript<Vec<u8>>);
+
+impl ErrorsOnly {
+    fn new(color: bool) -> Self {
+        Self(Transcript::new(Vec::new(), color, true, complain))
+    }
+}
+
+impl Sink for ErrorsOnly {
+    fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
+        match event {
+            Event::Run(_) | Event::End(_) | Event::Dropped(_) | Event::Stats(_) | Event::Profile(_) => {
+                self.0.event(event)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -87,7 +87,7 @@ pub struct Picture {
 pub fn open(plan: &Plan) -> Result<(), Error> {
     let picture = plan.picture.iter().map(|picture| Named::new("--svg", &picture.file));
     check_distinct([Named::new("the run", &plan.file)].into(), picture.collect())?;
-    let story = open_run(&plan.file)?;
+    let log = open_run(&plan.file)?;
     if let Some(why) = tui::missing_terminal().filter(|_| plan.picture.is_none()) {
         return Err(Error::Usage(format!(
             "a view needs a terminal, and {why}; --svg FILE makes a picture of a turn"
@@ -95,17 +95,17 @@ pub fn open(plan: &Plan) -> Result<(), Error> {
     }
     let mut view = View::new();
     if let Some(value) = plan.item {
-        view.find(value, &story);
+        view.find(value, &log);
     }
     if let Some(turn) = plan.at {
-        view.go(turn, &story);
+        view.go(turn, &log);
     }
     match &plan.picture {
         Some(Picture { file, size }) => OutputFile::whole(file)
-            .and_then(|to| to.write_and_place(tui::picture_of(&story, &view, *size).as_bytes()))
+            .and_then(|to| to.write_and_place(tui::picture_of(&log, &view, *size).as_bytes()))
             .map_err(|source| Error::Write { what: "picture", path: file.into(), source }),
         None => {
-            let stage = Stage { story: &Mutex::new(story), is_over: None };
+            let stage = Stage { log: &Mutex::new(log), is_over: None };
             match show(&stage, view).map_err(terminal_error)? {
                 (_, Some(signal)) => Err(Error::Interrupted { signal, at: None }),
                 (_, None) => Ok(()),

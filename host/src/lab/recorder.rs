@@ -6,7 +6,6 @@ use std::{
 };
 
 use guest_abi::mailbox::Quota;
-use serde::Serialize;
 
 use crate::{
     lab::{error::Error, exchange::ExchangeConfig as Plan},
@@ -15,8 +14,8 @@ use crate::{
     runlog::{
         error::WriteError,
         event::Event,
+        header::{Header, Options, VERSION},
         json,
-        recording::{Header, Options},
         sink::Sink,
     },
 };
@@ -47,7 +46,7 @@ pub fn options(Plan { guests, limits, .. }: &Plan) -> Options {
 /// [`OutputFile::stream`]).
 pub struct Recorder<'a> {
     path: PathBuf,
-    header: Header,
+    header: Event<'static>,
     file: Option<OutputFile>,
     /// Whether it has begun.
     begun: bool,
@@ -59,7 +58,7 @@ pub struct Recorder<'a> {
 impl<'a> Recorder<'a> {
     /// The recorder of a run, to a file.
     pub fn new(path: &Path, plan: &Plan, next: &'a mut dyn Sink) -> Self {
-        let header = Header::new(options(plan));
+        let header = Event::Recording(Box::new(Header { version: VERSION, options: options(plan) }));
         Self { path: path.into(), header, file: None, begun: false, failure: None, next }
     }
 
@@ -98,9 +97,9 @@ impl<'a> Recorder<'a> {
     fn record(&mut self, event: &Event<'_>) -> io::Result<()> {
         let mut lines = Vec::new();
         if !std::mem::replace(&mut self.begun, true) {
-            append_line(&mut lines, &self.header)?;
+            json::write_line(&mut lines, &self.header)?;
         }
-        append_line(&mut lines, event)?;
+        json::write_line(&mut lines, event)?;
         self.file.as_mut().map_or(Ok(()), |file| file.write_all(&lines))
     }
 
@@ -110,12 +109,6 @@ impl<'a> Recorder<'a> {
         self.failure.get_or_insert(error);
         kind.into()
     }
-}
-
-fn append_line(lines: &mut Vec<u8>, record: &impl Serialize) -> io::Result<()> {
-    json::write(&mut *lines, record)?;
-    lines.push(b'\n');
-    Ok(())
 }
 
 impl Sink for Recorder<'_> {

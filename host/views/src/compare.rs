@@ -8,8 +8,8 @@ use std::{
 use serde::Serialize;
 
 use guestlab_runlog::{
-    event::Finding,
-    story::{Crash, Deed, Story, Turn},
+    event::{Crash, Finding},
+    run_log::{Action, RunLog, Turn},
     text::visible_line,
 };
 
@@ -42,18 +42,18 @@ pub struct Figure {
 }
 
 impl Comparison {
-    /// Compares two stories.
-    pub fn of(stories: &[Story; 2]) -> Self {
-        let [one, other] = stories;
+    /// Compares two logs.
+    pub fn of(logs: &[RunLog; 2]) -> Self {
+        let [one, other] = logs;
         let longer = one.turns().len().max(other.turns().len());
         let parts_at = (1..=longer).find(|&turn| told(one, turn) != told(other, turn));
-        let ended = |story: &Story, turn: usize| {
-            story.crash().filter(|crash| crash.turn == Some(turn as u64)).map(crash)
+        let ended = |log: &RunLog, turn: usize| {
+            log.crash().filter(|crash| crash.turn == Some(turn as u64)).map(crash)
         };
-        let said = |story: &Story, turn| shown(story, turn).or_else(|| ended(story, turn));
-        let turns = stories.each_ref().map(|story| parts_at.and_then(|turn| said(story, turn)));
-        let crashes = stories.each_ref().map(|story| story.crash().map(crash_in_words));
-        let figures = figures(stories);
+        let said = |log: &RunLog, turn| shown(log, turn).or_else(|| ended(log, turn));
+        let turns = logs.each_ref().map(|log| parts_at.and_then(|turn| said(log, turn)));
+        let crashes = logs.each_ref().map(|log| log.crash().map(crash_in_words));
+        let figures = figures(logs);
         let identical =
             parts_at.is_none() && crashes[0] == crashes[1] && !figures.iter().any(|figure| figure.differs);
         Self { identical, parts_at, turns, crashes, figures }
@@ -122,86 +122,84 @@ fn cell(value: Option<&str>) -> String {
 }
 
 /// What happened in a turn, from 1, as far as it can be compared.
-fn told(story: &Story, turn: usize) -> Option<(&Turn, Vec<u32>)> {
-    story.turns().get(turn - 1).map(|it| (it, items(story, turn)))
+fn told(log: &RunLog, turn: usize) -> Option<(&Turn, Vec<u32>)> {
+    log.turns().get(turn - 1).map(|it| (it, items(log, turn)))
 }
 
 /// The items that a turn, from 1, moved.
-fn items(story: &Story, turn: usize) -> Vec<u32> {
-    story.items().values()[story.moved(turn)].to_vec()
+fn items(log: &RunLog, turn: usize) -> Vec<u32> {
+    log.items().values()[log.moved(turn)].to_vec()
 }
 
 /// A turn in words.
-fn shown(story: &Story, turn: usize) -> Option<String> {
-    let Turn { vm, exits, deed } = story.turns().get(turn - 1)?;
-    let what = match deed {
-        Deed::Moved { role, pointers, .. } => format!(
+fn shown(log: &RunLog, turn: usize) -> Option<String> {
+    let Turn { vm, exits, action } = log.turns().get(turn - 1)?;
+    let what = match action {
+        Action::Moved { role, pointers, .. } => format!(
             "{} {:?}, prod_p={} cons_p={} count={}",
             role.name(),
-            items(story, turn),
+            items(log, turn),
             pointers.prod_p,
             pointers.cons_p,
             pointers.count
         ),
-        Deed::Left(words) => format!("mailbox {words:?}"),
+        Action::Left(words) => format!("mailbox {words:?}"),
     };
     Some(format!("VM {vm} {what}, exits {exits}"))
 }
 
-/// What each of two stories has, where one of them has it.
-fn figures(stories: &[Story; 2]) -> Vec<Figure> {
+/// What each of two logs has, where one of them has it.
+fn figures(logs: &[RunLog; 2]) -> Vec<Figure> {
     let mut figures = Vec::new();
-    let mut add = |name: &str, fact: &dyn Fn(&Story) -> Option<String>| {
-        let values = stories.each_ref().map(fact);
+    let mut add = |name: &str, fact: &dyn Fn(&RunLog) -> Option<String>| {
+        let values = logs.each_ref().map(fact);
         if values.iter().any(Option::is_some) {
             let differs = values[0] != values[1];
             figures.push(Figure { name: name.into(), values, differs });
         }
     };
-    add("experiment", &|story| Some(story.beginning()?.experiment.clone()));
-    add("guest ABI", &|story| Some(story.beginning()?.abi.clone()));
-    add("seed", &|story| text(story.beginning()?.seed));
-    add("capacity", &|story| text(story.beginning()?.capacity?));
-    add("schedule", &|story| Some(story.beginning()?.schedule.clone()));
-    for vm in
-        both(stories, |story| story.beginning().into_iter().flat_map(|run| run.guests.iter().map(|g| g.vm)))
-    {
-        add(&format!("VM {vm}"), &|story| {
-            let guest = story.beginning()?.guest(vm)?;
+    add("experiment", &|log| Some(log.beginning()?.experiment.clone()));
+    add("guest ABI", &|log| Some(log.beginning()?.abi.clone()));
+    add("seed", &|log| text(log.beginning()?.seed));
+    add("capacity", &|log| text(log.beginning()?.capacity?));
+    add("schedule", &|log| Some(log.beginning()?.schedule.clone()));
+    for vm in both(logs, |log| log.beginning().into_iter().flat_map(|run| run.guests.iter().map(|g| g.vm))) {
+        add(&format!("VM {vm}"), &|log| {
+            let guest = log.beginning()?.guest(vm)?;
             Some(format!("{} {}", guest.name, guest.sha256))
         });
     }
-    add("turns", &|story| story.beginning().and_then(|_| text(story.turns().len())));
-    add("produced", &|story| text(story.pointers(0).map(|_| story.items().produced())?));
-    add("consumed", &|story| text(story.pointers(0).map(|_| story.items().consumed())?));
-    add("left in the ring", &|story| text(story.pointers(story.turns().len())?.count));
-    add("items a turn", &|story| per_turn(story, story.items().produced() + story.items().consumed()));
-    add("items in the ring, mean", &|story| {
-        let counts = (1..=story.turns().len()).filter_map(|turns| story.pointers(turns));
-        per_turn(story, counts.map(|pointers| pointers.count as usize).sum())
+    add("turns", &|log| log.beginning().and_then(|_| text(log.turns().len())));
+    add("produced", &|log| text(log.pointers(0).map(|_| log.items().produced())?));
+    add("consumed", &|log| text(log.pointers(0).map(|_| log.items().consumed())?));
+    add("left in the ring", &|log| text(log.pointers(log.turns().len())?.count));
+    add("items a turn", &|log| per_turn(log, log.items().produced() + log.items().consumed()));
+    add("items in the ring, mean", &|log| {
+        let counts = (1..=log.turns().len()).filter_map(|turns| log.pointers(turns));
+        per_turn(log, counts.map(|pointers| pointers.count as usize).sum())
     });
-    add("audit", &|story| Some(format!("{:?}", story.ending()?.account?.audit).to_lowercase()));
-    add("findings", &|story| findings(&story.ending()?.findings));
-    add("crash", &|story| story.crash().map(crash));
-    add("broken rule", &|story| story.crash()?.broken_rule().map(str::to_owned));
-    for (vm, kind) in both(stories, |story| {
-        story.exits().iter().flat_map(|(vm, kinds)| {
+    add("audit", &|log| Some(format!("{:?}", log.ending()?.account?.audit).to_lowercase()));
+    add("findings", &|log| findings(&log.ending()?.findings));
+    add("crash", &|log| log.crash().map(crash));
+    add("broken rule", &|log| log.crash()?.broken_rule().map(str::to_owned));
+    for (vm, kind) in both(logs, |log| {
+        log.exits().iter().flat_map(|(vm, kinds)| {
             // Of what never happened there is nothing to compare.
             let happened = kinds.iter().filter(|&(_, &count)| count > 0);
             happened.map(|(kind, _)| (*vm, kind.clone()))
         })
     }) {
-        add(&format!("exits of VM {vm}, {kind}"), &|story| text(story.exits().get(&vm)?.get(&kind)?));
+        add(&format!("exits of VM {vm}, {kind}"), &|log| text(log.exits().get(&vm)?.get(&kind)?));
     }
     figures
 }
 
-/// What one of two stories has, or both, in order.
+/// What one of two logs has, or both, in order.
 fn both<'a, T: Ord, I: Iterator<Item = T>>(
-    stories: &'a [Story; 2],
-    of: impl Fn(&'a Story) -> I,
+    logs: &'a [RunLog; 2],
+    of: impl Fn(&'a RunLog) -> I,
 ) -> BTreeSet<T> {
-    stories.iter().flat_map(of).collect()
+    logs.iter().flat_map(of).collect()
 }
 
 fn text(value: impl Display) -> Option<String> {
@@ -209,9 +207,9 @@ fn text(value: impl Display) -> Option<String> {
 }
 
 /// A sum, divided by the number of turns, where there is a ring.
-fn per_turn(story: &Story, sum: usize) -> Option<String> {
-    story.pointers(0)?;
-    let turns = story.turns().len();
+fn per_turn(log: &RunLog, sum: usize) -> Option<String> {
+    log.pointers(0)?;
+    let turns = log.turns().len();
     #[expect(clippy::cast_precision_loss, reason = "it is a mean for people")]
     let mean = sum as f64 / turns as f64;
     (turns > 0).then(|| format!("{mean:.2}"))
@@ -244,12 +242,12 @@ mod tests {
     const TWO: &str = r#"{"event":"turn","turn":2,"vm":2,"role":"consumer","items":[5],"prod_p":0,"cons_p":1,"count":1,"exits":1}"#;
 
     fn compared(one: &[&str], other: &[&str]) -> Comparison {
-        let story = |lines: &[&str]| {
-            let mut story = Story::default();
-            lines.iter().try_for_each(|line| story.tell(line.as_bytes())).expect("a story");
-            story
+        let log = |lines: &[&str]| {
+            let mut log = RunLog::default();
+            lines.iter().try_for_each(|line| log.add_line(line.as_bytes())).expect("a log");
+            log
         };
-        Comparison::of(&[story(one), story(other)])
+        Comparison::of(&[log(one), log(other)])
     }
 
     fn marked(comparison: &Comparison) -> Vec<&str> {

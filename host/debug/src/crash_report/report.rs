@@ -72,7 +72,7 @@ impl Report {
             if matches!(wanted, Wanted::All) {
                 let shown = |Line { address, text }| Instruction { address, text, here: address == here };
                 instructions.extend(code.around(here, symbols.function_start(here)).into_iter().map(shown));
-                registers = state.named();
+                registers.extend(state.named().into_iter().map(|(name, value)| (name.into(), value)));
                 address = Some(here);
             }
         }
@@ -105,7 +105,7 @@ impl Report {
         backtrace.truncate(MOST_FRAMES);
         let digits = if state_is_wide(evidence) { 16 } else { 8 };
         let exits = exits(&evidence.exits, evidence.origin.is_foreign());
-        let mode = mode.name();
+        let mode = mode.name().into();
         let details = CrashDetails { mode, instructions, registers, backtrace, more_calls, exits };
         Self { address, details, digits }
     }

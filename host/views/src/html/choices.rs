@@ -8,7 +8,7 @@ use super::{
     number::{float, grouped, short, thousands},
     summary::side,
 };
-use guestlab_runlog::story::{Deed, Story};
+use guestlab_runlog::run_log::{Action, RunLog};
 
 /// The most numbers of items that are all named below the axis.
 const MOST_LABELS: usize = 17;
@@ -25,13 +25,13 @@ struct Choice {
 }
 
 /// The choices of a role, from 0 items to the ring's capacity.
-fn choices(story: &Story, role: Role, capacity: u32) -> Vec<Choice> {
+fn choices(log: &RunLog, role: Role, capacity: u32) -> Vec<Choice> {
     let slots = capacity as usize + 1;
     let mut all = vec![Choice::default(); slots];
     // How often so many were the most: what was possible, and what was likely, are sums of these.
     let mut limits = vec![0; slots];
-    for (number, turn) in (1..).zip(story.turns()) {
-        if let (Deed::Moved { role: its, items, .. }, Some(possible)) = (&turn.deed, story.possible(number))
+    for (number, turn) in (1..).zip(log.turns()) {
+        if let (Action::Moved { role: its, items, .. }, Some(possible)) = (&turn.action, log.possible(number))
             && *its == role
         {
             all[*items].turns += 1;
@@ -48,8 +48,8 @@ fn choices(story: &Story, role: Role, capacity: u32) -> Vec<Choice> {
 }
 
 /// The figures of both roles; nothing where there is no ring.
-pub(super) fn figure(story: &Story) -> Markup {
-    let Some(capacity) = story.beginning().and_then(|run| run.ring()) else { return html! {} };
+pub(super) fn figure(log: &RunLog) -> Markup {
+    let Some(capacity) = log.beginning().and_then(|run| run.ring()) else { return html! {} };
     html! {
         section aria-labelledby="choices-h" {
             h2 id="choices-h" { "What was chosen" }
@@ -57,7 +57,7 @@ pub(super) fn figure(story: &Story) -> Markup {
                 there was room for, a consumer at most as many as there were." }
             div.pair {
                 @for role in [Role::Producer, Role::Consumer] {
-                    (of_role(story, role, &choices(story, role, capacity.items())))
+                    (of_role(log, role, &choices(log, role, capacity.items())))
                 }
             }
         }
@@ -65,13 +65,13 @@ pub(super) fn figure(story: &Story) -> Markup {
 }
 
 /// The number of items that every turn of a role was told to move, if it was.
-fn told(story: &Story, role: Role) -> Option<u32> {
-    let options = story.options()?;
+fn told(log: &RunLog, role: Role) -> Option<u32> {
+    let options = log.options()?;
     if role == Role::Producer { options.produce } else { options.consume }
 }
 
-fn of_role(story: &Story, role: Role, choices: &[Choice]) -> Markup {
-    let told = told(story, role);
+fn of_role(log: &RunLog, role: Role, choices: &[Choice]) -> Markup {
+    let told = told(log, role);
     let chosen = choices.iter().map(|choice| choice.turns).max().unwrap_or(0);
     let likely = choices.iter().map(|choice| choice.expected).filter(|_| told.is_none()).fold(1.0, f64::max);
     let most = likely.max(float(chosen)).ceil();

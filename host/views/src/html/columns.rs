@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 
 use super::number::{counted, float, grouped};
-use guestlab_runlog::story::Story;
+use guestlab_runlog::run_log::RunLog;
 
 /// The most turns that have a column each.
 const MOST_EXACT: usize = 2000;
@@ -25,10 +25,10 @@ pub(super) struct Columns {
 
 impl Columns {
     /// The columns of a run; `None` where it has no turns.
-    pub(super) fn of(story: &Story) -> Option<Self> {
-        let turns = story.turns().len();
-        let crashed = story.crash().is_some_and(|crash| crash.turn == Some(turns as u64 + 1));
-        let vms = story.beginning().map_or(1, |run| run.guests.len()).max(1);
+    pub(super) fn of(log: &RunLog) -> Option<Self> {
+        let turns = log.turns().len();
+        let crashed = log.crash().is_some_and(|crash| crash.turn == Some(turns as u64 + 1));
+        let vms = log.beginning().map_or(1, |run| run.guests.len()).max(1);
         let most = MOST_COLUMNS.min(MOST_CELLS / vms).max(1);
         let each = if turns <= MOST_EXACT { 1 } else { turns.div_ceil(most) };
         (turns > 0 || crashed).then_some(Self { turns, each, crashed })

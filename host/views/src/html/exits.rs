@@ -10,7 +10,8 @@ use super::{
     number::{grouped, time},
 };
 use guestlab_runlog::{
-    story::{ExitCounts, StatsRow, Story, VmStats},
+    event::{ExitCounts, StatsRow, VmStats},
+    run_log::RunLog,
     text::visible_line,
 };
 
@@ -18,18 +19,18 @@ use guestlab_runlog::{
 const MOST_KINDS: usize = 16;
 
 /// The table; nothing where no exits are known.
-pub(super) fn table(story: &Story) -> Markup {
-    if story.exits().is_empty() && story.stats().is_empty() {
+pub(super) fn table(log: &RunLog) -> Markup {
+    if log.exits().is_empty() && log.stats().is_empty() {
         return html! {};
     }
     html! {
         section aria-labelledby="exits-h" {
             h2 id="exits-h" { "Exits" }
-            @match story.stats() {
+            @match log.stats() {
                 [] => {
                     p { "How often each VM left its guest. What this page is made of has no times: a run with "
                         code { "--report" } " or " code { "--stats" } " takes them." }
-                    (counts(story.exits()))
+                    (counts(log.exits()))
                 }
                 stats => {
                     p { "How often each VM left its guest, the time in the guest that ended so, and the time \

@@ -1,6 +1,6 @@
 //! A run as a page: one HTML file that needs nothing else, neither the network nor scripts to be read.
 //!
-//! A page is made of a [`Story`] and of nothing else. The host draws every figure (inline SVG, whose
+//! A page is made of a [`RunLog`] and of nothing else. The host draws every figure (inline SVG, whose
 //! elements carry the numbers that they show); the script only picks turns out of them.
 
 mod choices;

@@ -7,7 +7,7 @@ use guest_abi::ring::Pointers;
 use maud::{Markup, html};
 
 use super::number::{counted, short};
-use guestlab_runlog::story::Story;
+use guestlab_runlog::run_log::RunLog;
 
 /// How far from the centre the slots are, and how broad.
 const SLOTS: f64 = 78.0;
@@ -28,18 +28,18 @@ const MOST_GAP: f64 = 0.1;
 const MOST_READABLE: u32 = 16;
 
 /// The panel that shows one turn; without a script, the last.
-pub(super) fn panel(story: &Story) -> Markup {
-    let turns = story.turns().len();
+pub(super) fn panel(log: &RunLog) -> Markup {
+    let turns = log.turns().len();
     html! {
         aside.panel aria-label="One turn" {
-            @if let Some(pointers) = story.pointers(turns) { (ring(story, turns, pointers)) }
+            @if let Some(pointers) = log.pointers(turns) { (ring(log, turns, pointers)) }
             div.controls hidden {
                 button type="button" id="back" aria-label="the turn before" { "◀" }
                 input type="range" id="turn" min="0" value="0" aria-label="turn";
                 button type="button" id="on" aria-label="the next turn" { "▶" }
             }
             p id="now" role="status" { "The ring at the end, after " (counted(turns as u64, "turn")) "." }
-            @if story.pointers(turns).is_some() {
+            @if log.pointers(turns).is_some() {
                 p.legend {
                     span.key { b.badge.p { "P" } " prod_p: the next produced item goes here" }
                     span.key { b.badge.c { "C" } " cons_p: the next item to consume is here" }
@@ -50,9 +50,9 @@ pub(super) fn panel(story: &Story) -> Markup {
     }
 }
 
-fn ring(story: &Story, turns: usize, pointers: Pointers) -> Markup {
+fn ring(log: &RunLog, turns: usize, pointers: Pointers) -> Markup {
     let Pointers { capacity, prod_p, cons_p, count } = pointers;
-    let slots: Vec<Option<u32>> = story.ring(turns).iter().map(|item| value(story, *item)).collect();
+    let slots: Vec<Option<u32>> = log.ring(turns).iter().map(|item| value(log, *item)).collect();
     let title = format!("The ring: {count} of {capacity} slots are in use");
     html! {
         svg.ring id="ring" viewBox="-128 -128 256 256" role="img" aria-label=(title) data-capacity=(capacity)
@@ -69,8 +69,8 @@ fn ring(story: &Story, turns: usize, pointers: Pointers) -> Markup {
     }
 }
 
-fn value(story: &Story, item: Option<usize>) -> Option<u32> {
-    story.items().values().get(item?).copied()
+fn value(log: &RunLog, item: Option<usize>) -> Option<u32> {
+    log.items().values().get(item?).copied()
 }
 
 /// The middle of a slot, so far from the centre. Slot 0 begins at the top, and they go clockwise.

@@ -11,7 +11,8 @@ use super::{
     summary::side,
 };
 use guestlab_runlog::{
-    story::{Deed, Run, Story, Turn},
+    event::Run,
+    run_log::{Action, RunLog, Turn},
     text::visible_line,
 };
 
@@ -22,25 +23,25 @@ const LANE: f64 = 10.0;
 const THIN: f64 = 2.0;
 
 /// The figure; nothing where there were no turns.
-pub(super) fn figure(story: &Story) -> Markup {
-    let (Some(columns), Some(run)) = (Columns::of(story), story.beginning()) else { return html! {} };
+pub(super) fn figure(log: &RunLog) -> Markup {
+    let (Some(columns), Some(run)) = (Columns::of(log), log.beginning()) else { return html! {} };
     html! {
         figure class=(columns.class()) aria-labelledby="turns-h" {
             div.plots data-each=(columns.each) data-columns=(columns.width()) {
                 @for guest in &run.guests {
                     div.label { b { "VM " (guest.vm) } " " (visible_line(&guest.name)) }
-                    (lane(story, &columns, guest.vm))
+                    (lane(log, &columns, guest.vm))
                 }
                 @if let Some(capacity) = run.ring() {
                     (axis("in the ring", &capacity.items().to_string(), "0"))
-                    (occupancy(story, &columns, capacity))
-                    (moved(story, &columns))
+                    (occupancy(log, &columns, capacity))
+                    (moved(log, &columns))
                 }
-                div.ends { span { "turn 1" } span { (grouped(last(story))) } }
+                div.ends { span { "turn 1" } span { (grouped(last(log))) } }
                 div.over { div.cursor hidden {} }
             }
             figcaption {
-                p { (columns.sentence()) " " (occupancy_sentence(story)) }
+                p { (columns.sentence()) " " (occupancy_sentence(log)) }
                 @if !columns.exact() && run.ring().is_some() {
                     p { "A VM's lane is as high as its share of the turns; how full the ring was goes from the \
                         least to the most, with the mean as a line; items are a turn's on average." }
@@ -52,9 +53,9 @@ pub(super) fn figure(story: &Story) -> Markup {
 }
 
 /// The last turn, that of a crash included.
-fn last(story: &Story) -> u64 {
-    let turns = story.turns().len() as u64;
-    story.crash().and_then(|crash| crash.turn).unwrap_or(turns).max(turns)
+fn last(log: &RunLog) -> u64 {
+    let turns = log.turns().len() as u64;
+    log.crash().and_then(|crash| crash.turn).unwrap_or(turns).max(turns)
 }
 
 fn legend(run: &Run, columns: &Columns) -> Markup {
@@ -71,9 +72,9 @@ fn legend(run: &Run, columns: &Columns) -> Markup {
 }
 
 /// Whose turn it was.
-fn lane(story: &Story, columns: &Columns, vm: u32) -> Markup {
+fn lane(log: &RunLog, columns: &Columns, vm: u32) -> Markup {
     let mut shape = Shape::default();
-    let turn = |number: usize| &story.turns()[number - 1];
+    let turn = |number: usize| &log.turns()[number - 1];
     let of_vm = |number: &usize| turn(*number).vm == vm;
     for (x, turns) in columns.iter() {
         let height = match columns.exact() {
@@ -85,10 +86,10 @@ fn lane(story: &Story, columns: &Columns, vm: u32) -> Markup {
             shape.bar(x + columns.gap(), top, 1.0 - 2.0 * columns.gap(), height);
         }
     }
-    let mine: Vec<usize> = (1..=story.turns().len()).filter(of_vm).collect();
-    let role = story.beginning().and_then(|run| run.guest(vm)?.role());
+    let mine: Vec<usize> = (1..=log.turns().len()).filter(of_vm).collect();
+    let role = log.beginning().and_then(|run| run.guest(vm)?.role);
     let title = format!("VM {vm}: {}", counted(mine.len() as u64, "turn"));
-    let crash = story.crash().filter(|crash| columns.crashed && crash.vm == vm);
+    let crash = log.crash().filter(|crash| columns.crashed && crash.vm == vm);
     let content = html! {
         path class=(side(role)) d=(shape.data()) data-vm=(vm) data-count=(mine.len())
             data-turns=[columns.exact().then(|| list(&mine))] {}
@@ -100,8 +101,8 @@ fn lane(story: &Story, columns: &Columns, vm: u32) -> Markup {
 }
 
 fn height(turn: &Turn) -> f64 {
-    match turn.deed {
-        Deed::Moved { items: 0, .. } => THIN,
+    match turn.action {
+        Action::Moved { items: 0, .. } => THIN,
         _ => LANE,
     }
 }
@@ -117,26 +118,26 @@ fn cross(x: f64) -> String {
 }
 
 /// The number of items in the ring after a turn.
-fn count(story: &Story, turn: usize) -> u32 {
-    story.pointers(turn).map_or(0, |pointers| pointers.count)
+fn count(log: &RunLog, turn: usize) -> u32 {
+    log.pointers(turn).map_or(0, |pointers| pointers.count)
 }
 
-fn counts(story: &Story, turns: impl Iterator<Item = usize>) -> (u32, u32, f64) {
+fn counts(log: &RunLog, turns: impl Iterator<Item = usize>) -> (u32, u32, f64) {
     let (mut least, mut most, mut sum, mut number) = (u32::MAX, 0, 0.0, 0.0);
-    for count in turns.map(|turn| count(story, turn)) {
+    for count in turns.map(|turn| count(log, turn)) {
         (least, most) = (least.min(count), most.max(count));
         (sum, number) = (sum + f64::from(count), number + 1.0);
     }
     (least.min(most), most, sum / f64::max(number, 1.0))
 }
 
-fn occupancy_sentence(story: &Story) -> String {
-    let turns = story.turns().len();
-    match story.pointers(turns) {
+fn occupancy_sentence(log: &RunLog) -> String {
+    let turns = log.turns().len();
+    match log.pointers(turns) {
         Some(pointers) if turns > 0 => {
-            let (least, most, mean) = counts(story, 1..=turns);
-            let full = (1..=turns).filter(|&turn| count(story, turn) == pointers.capacity).count();
-            let empty = (1..=turns).filter(|&turn| count(story, turn) == 0).count();
+            let (least, most, mean) = counts(log, 1..=turns);
+            let full = (1..=turns).filter(|&turn| count(log, turn) == pointers.capacity).count();
+            let empty = (1..=turns).filter(|&turn| count(log, turn) == 0).count();
             format!(
                 "After a turn the ring held {least} to {most} items, {mean:.2} on average; it was full after {}, empty after {}.",
                 counted(full as u64, "turn"),
@@ -148,9 +149,9 @@ fn occupancy_sentence(story: &Story) -> String {
 }
 
 /// How full the ring was.
-fn occupancy(story: &Story, columns: &Columns, capacity: Capacity) -> Markup {
+fn occupancy(log: &RunLog, columns: &Columns, capacity: Capacity) -> Markup {
     let capacity = f64::from(capacity.items());
-    let all: Vec<(u32, u32, f64)> = columns.iter().map(|(_, turns)| counts(story, turns)).collect();
+    let all: Vec<(u32, u32, f64)> = columns.iter().map(|(_, turns)| counts(log, turns)).collect();
     let (area, line) = match columns.exact() {
         true => staircase(&all, capacity),
         false => band(&all, capacity),
@@ -193,22 +194,22 @@ fn band(all: &[(u32, u32, f64)], capacity: f64) -> (String, String) {
 }
 
 /// How many items a column's turns moved, on average: made, and taken.
-fn per_turn(story: &Story, turns: std::ops::RangeInclusive<usize>) -> [f64; 2] {
+fn per_turn(log: &RunLog, turns: std::ops::RangeInclusive<usize>) -> [f64; 2] {
     let number = float(turns.clone().count().max(1));
     let (mut made, mut taken) = (0, 0);
     for turn in turns {
-        match story.turns()[turn - 1].deed {
-            Deed::Moved { role: Role::Producer, items, .. } => made += items,
-            Deed::Moved { role: Role::Consumer, items, .. } => taken += items,
-            Deed::Left(_) => {}
+        match log.turns()[turn - 1].action {
+            Action::Moved { role: Role::Producer, items, .. } => made += items,
+            Action::Moved { role: Role::Consumer, items, .. } => taken += items,
+            Action::Left(_) => {}
         }
     }
     [float(made) / number, float(taken) / number]
 }
 
 /// How many items moved: what was made upwards, what was taken downwards.
-fn moved(story: &Story, columns: &Columns) -> Markup {
-    let all: Vec<[f64; 2]> = columns.iter().map(|(_, turns)| per_turn(story, turns)).collect();
+fn moved(log: &RunLog, columns: &Columns) -> Markup {
+    let all: Vec<[f64; 2]> = columns.iter().map(|(_, turns)| per_turn(log, turns)).collect();
     let most = all.iter().flatten().copied().fold(1.0, f64::max);
     let (mut made, mut taken) = (Shape::default(), Shape::default());
     for ((x, _), [up, down]) in columns.iter().zip(&all) {

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use guestlab_runlog::story::Story;
+use guestlab_runlog::run_log::RunLog;
 
 use super::{
     draw::scene::{Origin, Scene},
@@ -21,21 +21,21 @@ use super::{
 /// How often the terminal is drawn at most: 30 times a second.
 const FRAME: Duration = Duration::from_millis(33);
 
-/// A story that may go on while it is shown.
+/// A log that may go on while it is shown.
 pub struct Stage<'a> {
-    /// The story.
-    pub story: &'a Mutex<Story>,
+    /// The log.
+    pub log: &'a Mutex<RunLog>,
     /// Whether there will be no more of it; `None` for a file's.
     pub is_over: Option<&'a AtomicBool>,
 }
 
 impl Stage<'_> {
-    /// The story, locked.
-    pub fn story(&self) -> MutexGuard<'_, Story> {
-        self.story.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The log, locked.
+    pub fn log(&self) -> MutexGuard<'_, RunLog> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where the story comes from.
+    /// Where the log comes from.
     pub fn origin(&self) -> Origin {
         match self.is_over {
             None => Origin::File,
@@ -61,19 +61,13 @@ pub enum Closed {
 /// What has to change before something is drawn again.
 type Shown = (Origin, usize, usize, usize, bool);
 
-fn shown(origin: Origin, story: &Story) -> Shown {
+fn shown(origin: Origin, log: &RunLog) -> Shown {
     // Text is appended to what is there.
-    let printed = story.outputs().last().map_or(0, |output| output.text.len());
-    (
-        origin,
-        story.steps(),
-        story.outputs().len(),
-        printed,
-        story.ending().is_some() || !story.exits().is_empty(),
-    )
+    let printed = log.outputs().last().map_or(0, |output| output.text.len());
+    (origin, log.steps(), log.outputs().len(), printed, log.ending().is_some() || !log.exits().is_empty())
 }
 
-/// Shows a story until the view is closed. A signal closes it.
+/// Shows a log until the view is closed. A signal closes it.
 ///
 /// # Errors
 ///
@@ -110,7 +104,7 @@ impl Show<'_> {
     /// Draws what has changed, and waits for keys; whether the view is closed.
     fn frame(&mut self, screen: &mut Screen) -> io::Result<Option<Closed>> {
         if self.draw(screen)? {
-            // Without the story: the terminal may be slow, and the run is not to wait for it.
+            // Without the log: the terminal may be slow, and the run is not to wait for it.
             screen.put()?;
         }
         match screen.wait(FRAME)? {
@@ -119,29 +113,29 @@ impl Show<'_> {
         }
     }
 
-    /// Draws the story as it is now, in memory; whether that is something new.
+    /// Draws the log as it is now, in memory; whether that is something new.
     fn draw(&mut self, screen: &mut Screen) -> io::Result<bool> {
         let origin = self.stage.origin();
-        let story = self.stage.story();
-        let passed = self.view.pass(self.last.elapsed(), &story);
+        let log = self.stage.log();
+        let passed = self.view.pass(self.last.elapsed(), &log);
         self.last = Instant::now();
         if origin != Origin::Running {
-            self.view.rest_at_end(&story);
+            self.view.rest_at_end(&log);
         }
-        let now = Some(shown(origin, &story));
+        let now = Some(shown(origin, &log));
         let is_new = passed || self.shown != now || screen.is_stale();
         if is_new {
-            screen.draw(&Scene { story: &story, view: &self.view, origin })?;
+            screen.draw(&Scene { log: &log, view: &self.view, origin })?;
             self.shown = now;
         }
         Ok(is_new)
     }
 
     fn keys(&mut self, keys: &[Key]) -> Option<Closed> {
-        let story = self.stage.story();
+        let log = self.stage.log();
         for &key in keys {
             self.shown = None;
-            match self.view.key(key, &story) {
+            match self.view.key(key, &log) {
                 Wish::Stay => {}
                 Wish::Close => return Some(Closed::Quit),
                 Wish::Interrupt => return Some(Closed::Interrupt),

@@ -1,7 +1,7 @@
 //! Signals that come while a view has the terminal. One that kills gives the terminal back first. One that stops
 //! the process does so, too, and the view has the terminal again when the process goes on.
 //!
-//! SIGINT, SIGTERM and SIGHUP come another way: the process handles them itself. Everything here is called from
+//! SIGINT, SIGTERM and SIGHUP come another trace: the process handles them itself. Everything here is called from
 //! handlers: it takes no lock and allocates nothing.
 
 use std::{

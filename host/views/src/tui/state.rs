@@ -1,17 +1,17 @@
-//! What a view shows of a story: which step, played or followed, and what else was asked for. Keys and
+//! What a view shows of a log: which step, played or followed, and what else was asked for. Keys and
 //! time change it, and nothing else does; it draws nothing and waits for nothing.
 
 use std::time::Duration;
 
-use guestlab_runlog::story::Story;
+use guestlab_runlog::run_log::RunLog;
 
 use super::{
-    follow_item::Way,
+    follow_item::ItemTrace,
     keys::Key,
     overlay::{self, Page},
 };
 
-/// The speeds at which a story is played, in steps a second.
+/// The speeds at which a log is played, in steps a second.
 const SPEEDS: [u32; 11] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 
 /// How far the arrows up and down go.
@@ -36,7 +36,7 @@ pub struct View {
     prompt: Option<Prompt>,
     overlay: Option<Overlay>,
     console_of: Option<u32>,
-    way: Option<Way>,
+    trace: Option<ItemTrace>,
     note: Option<String>,
 }
 
@@ -90,12 +90,12 @@ impl View {
             prompt: None,
             overlay: None,
             console_of: None,
-            way: None,
+            trace: None,
             note: None,
         }
     }
 
-    /// A view that goes along with a story while it is told.
+    /// A view that goes along with a log while it is told.
     pub fn following() -> Self {
         Self { follows: true, ..Self::new() }
     }
@@ -105,7 +105,7 @@ impl View {
         self.step
     }
 
-    /// Whether it goes along with the story.
+    /// Whether it goes along with the log.
     pub fn follows(&self) -> bool {
         self.follows
     }
@@ -136,8 +136,8 @@ impl View {
     }
 
     /// The item that is followed.
-    pub fn way(&self) -> Option<Way> {
-        self.way
+    pub fn trace(&self) -> Option<ItemTrace> {
+        self.trace
     }
 
     /// What came of the last key, where that has to be said.
@@ -146,47 +146,47 @@ impl View {
     }
 
     /// Takes a key.
-    pub fn key(&mut self, key: Key, story: &Story) -> Wish {
+    pub fn key(&mut self, key: Key, log: &RunLog) -> Wish {
         self.note = None;
         match key {
             Key::Interrupt => return Wish::Interrupt,
-            _ if self.prompt.is_some() => self.answer(key, story),
-            _ if self.overlay.is_some() => self.turn_page(key, story),
+            _ if self.prompt.is_some() => self.answer(key, log),
+            _ if self.overlay.is_some() => self.turn_page(key, log),
             Key::Char('q') | Key::Escape => return Wish::Close,
-            Key::Right | Key::Char('l') => self.go(self.step.saturating_add(1), story),
-            Key::Left | Key::Char('h') => self.go(self.step.saturating_sub(1), story),
-            Key::Down => self.go(self.step.saturating_add(LEAP), story),
-            Key::Up => self.go(self.step.saturating_sub(LEAP), story),
-            Key::PageDown => self.go(self.step.saturating_add(PAGE), story),
-            Key::PageUp => self.go(self.step.saturating_sub(PAGE), story),
-            Key::Home => self.go(0, story),
+            Key::Right | Key::Char('l') => self.go(self.step.saturating_add(1), log),
+            Key::Left | Key::Char('h') => self.go(self.step.saturating_sub(1), log),
+            Key::Down => self.go(self.step.saturating_add(LEAP), log),
+            Key::Up => self.go(self.step.saturating_sub(LEAP), log),
+            Key::PageDown => self.go(self.step.saturating_add(PAGE), log),
+            Key::PageUp => self.go(self.step.saturating_sub(PAGE), log),
+            Key::Home => self.go(0, log),
             Key::End => {
-                self.go(usize::MAX, story);
+                self.go(usize::MAX, log);
                 self.follows = true;
             }
-            Key::Char(' ') => self.play(story),
+            Key::Char(' ') => self.play(log),
             Key::Char('+' | '=') => self.speed = (self.speed + 1).min(SPEEDS.len() - 1),
             Key::Char('-') => self.speed = self.speed.saturating_sub(1),
             Key::Char('g') => self.ask(Question::Turn, String::new()),
             Key::Char(digit @ '0'..='9') => self.ask(Question::Turn, digit.into()),
             Key::Char('/') => self.ask(Question::Item, String::new()),
-            Key::Char('n') => self.walk(Way::next, story),
-            Key::Char('N') => self.walk(Way::previous, story),
-            Key::Enter => self.follow_one_of_this_turn(story),
-            Key::Char('x') => self.way = None,
-            Key::Tab => self.next_console(story),
+            Key::Char('n') => self.walk(ItemTrace::next, log),
+            Key::Char('N') => self.walk(ItemTrace::previous, log),
+            Key::Enter => self.follow_one_of_this_turn(log),
+            Key::Char('x') => self.trace = None,
+            Key::Tab => self.next_console(log),
             Key::Char('?') => self.overlay = Some(Overlay { page: Page::Help, scroll: 0 }),
-            Key::Char('r') => self.report(story),
+            Key::Char('r') => self.report(log),
             Key::Char(_) | Key::Backspace => {}
         }
         Wish::Stay
     }
 
     /// Lets time pass; whether it changed something.
-    pub fn pass(&mut self, time: Duration, story: &Story) -> bool {
+    pub fn pass(&mut self, time: Duration, log: &RunLog) -> bool {
         let before = self.step;
         if self.follows {
-            self.step = story.steps();
+            self.step = log.steps();
         }
         if self.plays {
             let period = (Duration::from_secs(1) / self.speed()).as_nanos();
@@ -194,40 +194,40 @@ impl View {
             let rest = u64::try_from(owed % period).expect("less than a second");
             self.owed = Duration::from_nanos(rest);
             let steps = usize::try_from(owed / period).unwrap_or(usize::MAX);
-            self.step = self.step.saturating_add(steps).min(story.steps());
+            self.step = self.step.saturating_add(steps).min(log.steps());
         }
         self.step != before
     }
 
-    /// There will be no more of the story: what has been played to its end stops.
-    pub fn rest_at_end(&mut self, story: &Story) {
-        self.plays &= self.step < story.steps();
+    /// There will be no more of the log: what has been played to its end stops.
+    pub fn rest_at_end(&mut self, log: &RunLog) {
+        self.plays &= self.step < log.steps();
     }
 
     /// Shows a step, or the last if there are not so many.
-    pub fn go(&mut self, step: usize, story: &Story) {
-        self.step = step.min(story.steps());
+    pub fn go(&mut self, step: usize, log: &RunLog) {
+        self.step = step.min(log.steps());
         (self.follows, self.plays) = (false, false);
     }
 
     /// Follows the next item of this value, and shows where it was made.
-    pub fn find(&mut self, value: u32, story: &Story) {
-        match Way::of(value, self.step, story) {
-            Some(way) => self.show_way(way, story),
+    pub fn find(&mut self, value: u32, log: &RunLog) {
+        match ItemTrace::of(value, self.step, log) {
+            Some(trace) => self.show_trace(trace, log),
             None => self.note = Some(format!("no item {value} was made")),
         }
     }
 
     /// Shows a turn.
-    fn go_to_turn(&mut self, turn: usize, story: &Story) {
-        self.go(turn, story);
-        if turn > story.steps() {
+    fn go_to_turn(&mut self, turn: usize, log: &RunLog) {
+        self.go(turn, log);
+        if turn > log.steps() {
             self.note = Some(format!("there is no turn {turn}; this is the last"));
         }
     }
 
-    fn play(&mut self, story: &Story) {
-        if !self.plays && !self.follows && self.step == story.steps() {
+    fn play(&mut self, log: &RunLog) {
+        if !self.plays && !self.follows && self.step == log.steps() {
             self.step = 0;
         }
         (self.plays, self.follows, self.owed) = (!self.plays, false, Duration::ZERO);
@@ -238,13 +238,13 @@ impl View {
     }
 
     /// Takes a key of an answer.
-    fn answer(&mut self, key: Key, story: &Story) {
+    fn answer(&mut self, key: Key, log: &RunLog) {
         let Some(Prompt { question, mut typed }) = self.prompt.take() else { return };
         match key {
             Key::Escape => return,
             Key::Enter => {
                 if let Ok(number) = typed.parse::<u64>() {
-                    self.answered(question, number, story);
+                    self.answered(question, number, log);
                 }
                 return;
             }
@@ -255,54 +255,54 @@ impl View {
         self.ask(question, typed);
     }
 
-    fn answered(&mut self, question: Question, number: u64, story: &Story) {
+    fn answered(&mut self, question: Question, number: u64, log: &RunLog) {
         match (question, u32::try_from(number)) {
-            (Question::Turn, _) => self.go_to_turn(usize::try_from(number).unwrap_or(usize::MAX), story),
-            (Question::Item, Ok(value)) => self.find(value, story),
+            (Question::Turn, _) => self.go_to_turn(usize::try_from(number).unwrap_or(usize::MAX), log),
+            (Question::Item, Ok(value)) => self.find(value, log),
             (Question::Item, Err(_)) => self.note = Some(format!("no item is as large as {number}")),
         }
     }
 
     /// Goes along the way of what is followed.
-    fn walk(&mut self, next: fn(Way, &Story) -> Way, story: &Story) {
-        match self.way {
-            Some(way) => self.show_way(next(way, story), story),
+    fn walk(&mut self, next: fn(ItemTrace, &RunLog) -> ItemTrace, log: &RunLog) {
+        match self.trace {
+            Some(trace) => self.show_trace(next(trace, log), log),
             None => self.note = Some("no item is followed: / looks for one".into()),
         }
     }
 
-    fn show_way(&mut self, way: Way, story: &Story) {
-        self.go(way.turn(story), story);
-        self.way = Some(way);
+    fn show_trace(&mut self, trace: ItemTrace, log: &RunLog) {
+        self.go(trace.turn(log), log);
+        self.trace = Some(trace);
     }
 
     /// Follows an item that the turn moved: the one after the one that is followed, or the first.
-    fn follow_one_of_this_turn(&mut self, story: &Story) {
-        let moved = story.moved(self.step);
-        let after = self.way.map(|way| way.item + 1).filter(|item| moved.contains(item));
+    fn follow_one_of_this_turn(&mut self, log: &RunLog) {
+        let moved = log.moved(self.step);
+        let after = self.trace.map(|trace| trace.item + 1).filter(|item| moved.contains(item));
         match after.or((!moved.is_empty()).then_some(moved.start)) {
-            Some(item) => self.way = Some(Way::seen(item, self.step, story)),
+            Some(item) => self.trace = Some(ItemTrace::seen(item, self.step, log)),
             None => self.note = Some("this turn moved no item that could be followed".into()),
         }
     }
 
-    fn next_console(&mut self, story: &Story) {
-        let vms = story.beginning().map_or(1, |run| run.guests.len());
+    fn next_console(&mut self, log: &RunLog) {
+        let vms = log.beginning().map_or(1, |run| run.guests.len());
         let next = self.console_of.map_or(1, |vm| vm + 1);
         self.console_of = (vms > 1 && next as usize <= vms).then_some(next);
     }
 
-    fn report(&mut self, story: &Story) {
-        match story.crash() {
+    fn report(&mut self, log: &RunLog) {
+        match log.crash() {
             Some(_) => self.overlay = Some(Overlay { page: Page::Report, scroll: 0 }),
             None => self.note = Some("no guest crashed: there is no report".into()),
         }
     }
 
     /// Takes a key for what lies above.
-    fn turn_page(&mut self, key: Key, story: &Story) {
+    fn turn_page(&mut self, key: Key, log: &RunLog) {
         let Some(overlay) = &mut self.overlay else { return };
-        let last = overlay::lines(overlay.page, story).len().saturating_sub(1);
+        let last = overlay::lines(overlay.page, log).len().saturating_sub(1);
         let scroll = &mut overlay.scroll;
         match key {
             Key::Down => *scroll = scroll.saturating_add(1),

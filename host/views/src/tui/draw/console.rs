@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
 
-use guestlab_runlog::{story::Output, text::LineEnds};
+use guestlab_runlog::{run_log::Output, text::LineEnds};
 
 use crate::tui::{
     draw::scene::Scene,
@@ -52,11 +52,11 @@ fn broken(text: &str, width: usize) -> Vec<String> {
 }
 
 fn is_labelled(scene: &Scene<'_>) -> bool {
-    scene.view.console_of().is_none() && scene.story.beginning().is_some()
+    scene.view.console_of().is_none() && scene.log.beginning().is_some()
 }
 
 fn nothing(scene: &Scene<'_>) -> &'static str {
-    match scene.story.options() {
+    match scene.log.options() {
         // See `recording`.
         Some(_) => "(not in a recording)",
         None => "(nothing yet)",
@@ -84,7 +84,7 @@ fn last_lines(scene: &Scene<'_>, rows: usize, width: usize) -> VecDeque<(u32, St
 
 /// The outputs that have the last lines.
 fn last_outputs<'a>(scene: &Scene<'a>, rows: usize) -> Vec<&'a Output> {
-    let outputs = scene.story.outputs();
+    let outputs = scene.log.outputs();
     // What was printed when so many turns were over is the next one's.
     let until = match scene.is_at_end() {
         true => outputs.len(),

@@ -7,7 +7,7 @@ use ratatui::{
     widgets::{Paragraph, Widget, Wrap},
 };
 
-use guestlab_runlog::story::{Deed, Turn};
+use guestlab_runlog::run_log::{Action, Turn};
 
 use crate::tui::{
     draw::scene::Scene,
@@ -36,8 +36,8 @@ fn words_before<'a>(scene: &Scene<'a>) -> &'a [u32] {
 }
 
 fn words<'a>(scene: &Scene<'a>, turn: usize) -> &'a [u32] {
-    match turn.checked_sub(1).and_then(|last| scene.story.turns().get(last)) {
-        Some(Turn { deed: Deed::Left(words), .. }) => words,
+    match turn.checked_sub(1).and_then(|last| scene.log.turns().get(last)) {
+        Some(Turn { action: Action::Left(words), .. }) => words,
         _ => &[],
     }
 }

@@ -1,4 +1,4 @@
-//! The view, drawn: a story and what is shown of it, as characters in a buffer.
+//! The view, drawn: a log and what is shown of it, as characters in a buffer.
 
 mod console;
 mod frame;
@@ -20,7 +20,7 @@ use ratatui::{
     widgets::{Clear, Paragraph, Widget},
 };
 
-use guestlab_runlog::story::Story;
+use guestlab_runlog::run_log::RunLog;
 
 use super::{
     overlay::{self, Page},
@@ -40,8 +40,8 @@ impl Scene<'_> {
         if area.width < LEAST.width || area.height < LEAST.height {
             return too_small(buffer, area);
         }
-        let vms = vms::rows(self.story).min(area.height / 4 + 1) + 2;
-        let timeline = if self.story.beginning().is_some() { timeline::height(area, self) } else { 0 };
+        let vms = vms::rows(self.log).min(area.height / 4 + 1) + 2;
+        let timeline = if self.log.beginning().is_some() { timeline::height(area, self) } else { 0 };
         let [head, vm_area, middle, line, foot] = Layout::vertical([
             Constraint::Length(1),
             Constraint::Length(vms),
@@ -58,14 +58,14 @@ impl Scene<'_> {
         }
         self.foot(buffer, foot);
         if let Some(overlay) = self.view.overlay() {
-            draw_page(buffer, area, overlay, self.story);
+            draw_page(buffer, area, overlay, self.log);
         }
     }
 
     /// Ring or mailbox on the left; what the step did and what was printed on the right.
     fn middle(&self, buffer: &mut Buffer, area: Rect) {
         // A mailbox has few words where a ring has many slots.
-        let texts = match (self.story.beginning(), self.story.pointers(0)) {
+        let texts = match (self.log.beginning(), self.log.pointers(0)) {
             (None, _) => area.width,
             (Some(_), None) => area.width * 3 / 5,
             (Some(_), Some(_)) => 34.max(area.width * 2 / 5),
@@ -73,7 +73,7 @@ impl Scene<'_> {
         let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Length(texts)]).areas(area);
         let [step, printed] = self.texts(area.height).map(Constraint::Length);
         let [step, printed] = Layout::vertical([step, printed]).areas(right);
-        if let Some(pointers) = self.story.pointers(self.turn()) {
+        if let Some(pointers) = self.log.pointers(self.turn()) {
             let facts = format!(
                 " cons_p {}  prod_p {}  count {} of {} ",
                 pointers.cons_p, pointers.prod_p, pointers.count, pointers.capacity
@@ -84,7 +84,7 @@ impl Scene<'_> {
             within(buffer, left, block(" mailbox "), |buffer, inside| mailbox::draw(buffer, inside, self));
         }
         if step.height > 0 {
-            let is_crash = self.story.crash_at(self.view.step()).is_some();
+            let is_crash = self.log.crash_at(self.view.step()).is_some();
             let more = if is_crash { " r shows the report " } else { "" };
             let title = self.step_title();
             let block = block(&title).title_bottom(Line::styled(more, FAINT).right_aligned());
@@ -99,10 +99,10 @@ impl Scene<'_> {
 
     /// The heights of what the step did and of what was printed, out of a whole.
     fn texts(&self, height: u16) -> [u16; 2] {
-        let is_told = self.view.way().is_some() || self.story.crash_at(self.view.step()).is_some();
-        let step = match (self.story.beginning(), self.story.crash()) {
+        let is_told = self.view.trace().is_some() || self.log.crash_at(self.view.step()).is_some();
+        let step = match (self.log.beginning(), self.log.crash()) {
             (None, None) => 0,
-            (Some(_), _) if self.story.outputs().is_empty() && (is_told || height < 10) => height,
+            (Some(_), _) if self.log.outputs().is_empty() && (is_told || height < 10) => height,
             _ if is_told => (height / 3).max(height.saturating_sub(4).min(10)),
             _ => (height / 3).max(6).min(height.saturating_sub(3)),
         };
@@ -110,7 +110,7 @@ impl Scene<'_> {
     }
 
     fn step_title(&self) -> String {
-        match (self.story.crash_at(self.view.step()), self.turn()) {
+        match (self.log.crash_at(self.view.step()), self.turn()) {
             (Some(_), _) => " crash ".into(),
             (None, 0) => " beginning ".into(),
             (None, turn) => format!(" turn {turn} "),
@@ -128,8 +128,8 @@ impl Scene<'_> {
 
     /// For example `prodcons: ring of 6, random, seed 7`.
     fn facts(&self) -> String {
-        let Some(run) = self.story.beginning() else {
-            return clean(self.story.soloist().unwrap_or("a guest that runs alone"));
+        let Some(run) = self.log.beginning() else {
+            return clean(self.log.only_guest().unwrap_or("a guest that runs alone"));
         };
         let ring = run.capacity.map(|capacity| format!("ring of {capacity}"));
         let facts: Vec<String> = ring
@@ -141,9 +141,9 @@ impl Scene<'_> {
     }
 
     fn place(&self) -> Vec<Span<'static>> {
-        let (step, last) = (self.turn(), self.story.turns().len());
-        let whole = self.story.beginning().and_then(|run| run.turns);
-        let turn = match (self.story.crash_at(self.view.step()), self.story.beginning(), whole) {
+        let (step, last) = (self.turn(), self.log.turns().len());
+        let whole = self.log.beginning().and_then(|run| run.turns);
+        let turn = match (self.log.crash_at(self.view.step()), self.log.beginning(), whole) {
             (_, None, _) => String::new(),
             (Some(_), ..) => format!("crash after turn {last} "),
             (.., Some(whole)) if self.origin == Origin::Running && step == last => {
@@ -152,10 +152,10 @@ impl Scene<'_> {
             _ if self.origin == Origin::Running => format!("turn {step}, the run is at {last} "),
             _ => format!("turn {step} of {last} "),
         };
-        let state = match (self.origin, self.story.ending(), self.story.crash()) {
+        let state = match (self.origin, self.log.ending(), self.log.crash()) {
             (Origin::Running, ..) => Span::styled("running ", GOOD),
             (_, _, Some(_)) => Span::styled("crashed ", BAD),
-            (Origin::File, None, None) if self.story.exits().is_empty() => Span::styled("cut off ", BAD),
+            (Origin::File, None, None) if self.log.exits().is_empty() => Span::styled("cut off ", BAD),
             _ => Span::styled("over ", FAINT),
         };
         let motion = match self.view.playing() {
@@ -203,8 +203,8 @@ fn too_small(buffer: &mut Buffer, area: Rect) {
 }
 
 /// Draws a page above all else.
-fn draw_page(buffer: &mut Buffer, area: Rect, overlay: Overlay, story: &Story) {
-    let lines = overlay::lines(overlay.page, story);
+fn draw_page(buffer: &mut Buffer, area: Rect, overlay: Overlay, log: &RunLog) {
+    let lines = overlay::lines(overlay.page, log);
     let longest = lines.iter().map(Line::width).max().unwrap_or(0);
     let size = |length: usize, most: u16| u16::try_from(length + 3).unwrap_or(most).min(most);
     let (width, height) = (size(longest, area.width - 4), size(lines.len(), area.height - 2));

@@ -21,7 +21,7 @@ struct Slot {
 
 /// Draws the ring into the inside of its frame.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>, pointers: Pointers) {
-    let digits = scene.story.items().largest().to_string().len().max(2);
+    let digits = scene.log.items().largest().to_string().len().max(2);
     let (slots, width) = (slots(scene, digits), u16::try_from(digits).unwrap_or(u16::MAX));
     let tiles = [Size::new(width + 4, 3), Size::new(width + 2, 1), Size::new(width, 1)];
     let oval = tiles.into_iter().find_map(|tile| Oval::fit(area, slots.len(), tile));
@@ -33,10 +33,10 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>, pointers:
 
 /// The slots: what is in them, and what the turn took out. Items have so many digits at most, from turn to turn.
 fn slots(scene: &Scene<'_>, digits: usize) -> Vec<Slot> {
-    let Scene { story, view, .. } = scene;
-    let (items, moved) = (story.items(), story.moved(scene.turn()));
-    let ring = story.ring(scene.turn());
-    let role = scene.this_turn().and_then(|turn| turn.deed.role());
+    let Scene { log, view, .. } = scene;
+    let (items, moved) = (log.items(), log.moved(scene.turn()));
+    let ring = log.ring(scene.turn());
+    let role = scene.this_turn().and_then(|turn| turn.action.role());
     let taken = if role == Some(Role::Consumer) { moved.clone() } else { 0..0 };
     let slot = |(slot, item): (usize, &Option<usize>)| {
         let gone = || taken.clone().rfind(|item| item % ring.len() == slot);
@@ -44,8 +44,8 @@ fn slots(scene: &Scene<'_>, digits: usize) -> Vec<Slot> {
             None => return Slot { text: format!("{:>digits$}", "·"), style: FAINT },
             Some(number) => (number, item.is_none()),
         };
-        let style = match (view.way(), is_gone) {
-            (Some(way), false) if way.item == number => FOLLOWED,
+        let style = match (view.trace(), is_gone) {
+            (Some(trace), false) if trace.item == number => FOLLOWED,
             (_, true) => {
                 theme::vm(items.item(number).maker).add_modifier(Modifier::DIM | Modifier::CROSSED_OUT)
             }

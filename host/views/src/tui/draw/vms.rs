@@ -11,7 +11,11 @@ use ratatui::{
     widgets::Widget,
 };
 
-use guestlab_runlog::story::{Counts, Crash, ExitCounts, Guest, Story};
+use guestlab_runlog::{
+    counters::Counts,
+    event::{Crash, ExitCounts, Guest},
+    run_log::RunLog,
+};
 
 use crate::tui::{
     draw::scene::Scene,
@@ -29,24 +33,24 @@ struct Vm {
 }
 
 /// The VMs of a run; a guest that runs alone is one.
-fn vms(story: &Story) -> Vec<Vm> {
+fn vms(log: &RunLog) -> Vec<Vm> {
     let name = |name: &str| clean(name).chars().take(LONGEST).collect();
-    let vm = |guest: &Guest| Vm { number: guest.vm, name: name(&guest.name), role: guest.role() };
-    match story.beginning() {
+    let vm = |guest: &Guest| Vm { number: guest.vm, name: name(&guest.name), role: guest.role };
+    match log.beginning() {
         Some(run) => run.guests.iter().map(vm).collect(),
-        None => vec![Vm { number: 1, name: name(story.soloist().unwrap_or_default()), role: None }],
+        None => vec![Vm { number: 1, name: name(log.only_guest().unwrap_or_default()), role: None }],
     }
 }
 
 /// How many rows the table wants.
-pub(super) fn rows(story: &Story) -> u16 {
-    let vms = story.beginning().map_or(1, |run| run.guests.len());
+pub(super) fn rows(log: &RunLog) -> u16 {
+    let vms = log.beginning().map_or(1, |run| run.guests.len());
     u16::try_from(vms + 1).unwrap_or(u16::MAX)
 }
 
 /// Draws the table into the inside of its frame.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>) {
-    let vms = vms(scene.story);
+    let vms = vms(scene.log);
     let table = Table::new(scene, &vms, usize::from(area.width));
     let shown = usize::from(area.height.saturating_sub(1));
     // Where they are more than there is room for, the one whose turn it is must be among them.
@@ -72,13 +76,13 @@ struct Table<'a> {
 
 impl<'a> Table<'a> {
     fn new(scene: &'a Scene<'a>, vms: &[Vm], width: usize) -> Self {
-        let story = scene.story;
+        let log = scene.log;
         let name = vms.iter().map(|vm| vm.name.chars().count()).max().unwrap_or(0).max(6);
-        let role = if story.pointers(0).is_some() { 10 } else { 0 };
-        let turns = story.beginning().and_then(|run| run.turns).unwrap_or(story.turns().len() as u64);
-        let ended = ended(turns.max(story.turns().len() as u64)).len();
-        let reason = story.crash().map_or(0, |crash| state_of(crash).chars().count().min(LONGEST));
-        let (has_turns, number) = (story.beginning().is_some(), 7);
+        let role = if log.pointers(0).is_some() { 10 } else { 0 };
+        let turns = log.beginning().and_then(|run| run.turns).unwrap_or(log.turns().len() as u64);
+        let ended = ended(turns.max(log.turns().len() as u64)).len();
+        let reason = log.crash().map_or(0, |crash| state_of(crash).chars().count().min(LONGEST));
+        let (has_turns, number) = (log.beginning().is_some(), 7);
         let numbers = 1 + usize::from(has_turns) + usize::from(role > 0);
         // Arrow and number take five columns, the spaces before state and kinds two each.
         let others = 5 + name + role + 2 + number * numbers + 2;
@@ -106,7 +110,7 @@ impl<'a> Table<'a> {
 
     fn row(&self, vm: &Vm) -> Line<'static> {
         let Self { scene, name, role, state, rest, .. } = *self;
-        let Counts { turns, items, exits } = scene.story.counts(vm.number, scene.turn());
+        let Counts { turns, items, exits } = scene.log.counts(vm.number, scene.turn());
         let total = scene.exits(vm.number);
         let exits = total.and_then(|exits| exits.get("total").copied()).or(self.has_turns.then_some(exits));
         let exits = exits.map_or("-".into(), |exits| exits.to_string());
@@ -132,17 +136,17 @@ fn ended(turn: u64) -> String {
 
 /// The state of the VM that a crash ended: the reason, or the rule of the ring that was broken.
 fn state_of(crash: &Crash) -> String {
-    clean(&crash.broken_rule().map_or_else(|| crash.reason.clone(), |rule| format!("broke {rule}")))
+    clean(&crash.broken_rule().map_or_else(|| crash.reason.to_string(), |rule| format!("broke {rule}")))
 }
 
 /// The state that a VM is in after the step.
 fn now(scene: &Scene<'_>, vm: u32) -> (String, Style) {
-    let crash = scene.story.crash_at(scene.view.step());
-    let is_over = scene.is_at_end() && (scene.story.ending().is_some() || !scene.story.exits().is_empty());
+    let crash = scene.log.crash_at(scene.view.step());
+    let is_over = scene.is_at_end() && (scene.log.ending().is_some() || !scene.log.exits().is_empty());
     match crash {
         Some(crash) if crash.vm == vm => return (state_of(crash), BAD),
         None if is_over => {
-            return match scene.story.leaver() {
+            return match scene.log.leaver() {
                 Some(leaver) if leaver == vm => ("left".into(), GOOD),
                 Some(_) => ("waits".into(), FAINT),
                 None => ("done".into(), GOOD),
@@ -150,11 +154,11 @@ fn now(scene: &Scene<'_>, vm: u32) -> (String, Style) {
         }
         _ => {}
     }
-    let is_next = || scene.story.turns().get(scene.turn()).is_some_and(|turn| turn.vm == vm);
+    let is_next = || scene.log.turns().get(scene.turn()).is_some_and(|turn| turn.vm == vm);
     match scene.this_turn() {
-        _ if scene.story.beginning().is_none() => ("runs".into(), Style::new()),
+        _ if scene.log.beginning().is_none() => ("runs".into(), Style::new()),
         Some(turn) if turn.vm == vm => (ended(scene.turn() as u64), STRONG),
-        None if scene.story.turns().is_empty() && crash.is_none() => ("boots".into(), Style::new()),
+        None if scene.log.turns().is_empty() && crash.is_none() => ("boots".into(), Style::new()),
         _ if crash.is_none() && is_next() => ("is next".into(), Style::new()),
         _ => ("waits".into(), FAINT),
     }
@@ -162,7 +166,7 @@ fn now(scene: &Scene<'_>, vm: u32) -> (String, Style) {
 
 /// The kinds of a VM's exits, for example `22 io_out`.
 fn kinds(exits: &ExitCounts) -> String {
-    let kind = |(kind, count): (&String, &u64)| format!("{count} {}", clean(kind));
-    let kinds = exits.iter().filter(|&(kind, &count)| kind != "total" && count > 0).map(kind);
+    let happened = exits.iter().filter(|&(kind, &count)| kind != "total" && count > 0);
+    let kinds = happened.map(|(kind, count)| format!("{count} {}", clean(kind)));
     kinds.collect::<Vec<_>>().join(", ")
 }

@@ -2,7 +2,7 @@
 //!
 //! There is one way in: lines, be they those of `--format jsonl`, of a recording, or of a run that is
 //! watched while it goes on (see [`live`](crate::live)). Each line is checked against those before it, so that
-//! whatever is shown of a story agrees with itself.
+//! whatever is shown of a log agrees with itself.
 
 #[cfg(test)]
 mod tests;
@@ -14,20 +14,17 @@ use guest_abi::{
     transition::Role,
 };
 
-pub use crate::error::Problem;
-pub use crate::event::{StatsRow, VmStats};
-pub use crate::items::{Item, Items};
-pub use crate::line::{Crash, Dropped, End, ExitCounts, Exited, Guest, Output, Run};
-pub use crate::tally::Counts;
-
 use crate::{
     command_line::CommandLine,
-    event::Audit,
-    line::{self, Line},
+    counters::{Counters, Counts},
+    error::Problem,
+    event::{
+        self, Audit, Console, Crash, Dropped, End, Event, ExitCounts, Exited, Log, Run, Screen, VmStats,
+    },
+    header::Options,
+    items::Items,
     lines::lines,
-    recording::Options,
     status::Status,
-    tally::Tally,
     text::screen_text,
 };
 
@@ -36,14 +33,14 @@ const MOST_EXITS: usize = 1000;
 
 /// A run, as far as it has been told.
 #[derive(Clone, Debug, Default)]
-pub struct Story {
+pub struct RunLog {
     options: Option<Options>,
     run: Option<Run>,
     /// The first guest that was named other than by the run.
-    soloist: Option<String>,
+    only_guest: Option<String>,
     turns: Vec<Turn>,
     items: Items,
-    tallies: BTreeMap<u32, Tally>,
+    counters: BTreeMap<u32, Counters>,
     outputs: Vec<Output>,
     crash: Option<Crash>,
     end: Option<End>,
@@ -62,12 +59,12 @@ pub struct Turn {
     /// The number of VM exits that it cost.
     pub exits: u64,
     /// What it did.
-    pub deed: Deed,
+    pub action: Action,
 }
 
 /// What a turn did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Deed {
+pub enum Action {
     /// It moved items through the ring.
     Moved {
         /// Which side the VM is on.
@@ -81,7 +78,7 @@ pub enum Deed {
     Left(Vec<u32>),
 }
 
-impl Deed {
+impl Action {
     /// Which side of a ring the turn's VM is on.
     pub fn role(&self) -> Option<Role> {
         match self {
@@ -91,13 +88,24 @@ impl Deed {
     }
 }
 
-impl Story {
-    /// A story that begins as a recording does, with the options of an exchange.
+/// Text that a guest printed, or a record of its log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// The number of turns that were over by then.
+    pub turns: usize,
+    /// The VM's number.
+    pub vm: u32,
+    /// The text, with all its control characters.
+    pub text: String,
+}
+
+impl RunLog {
+    /// A log that begins as a recording does, with the options of an exchange.
     pub fn recorded(options: Options) -> Self {
         Self { options: Some(options), ..Self::default() }
     }
 
-    /// A story of which it is known which command repeats it.
+    /// A log of which it is known which command repeats it.
     pub fn repeated_by(command: &CommandLine) -> Self {
         Self { command: Some(command.to_string()), ..Self::default() }
     }
@@ -109,55 +117,57 @@ impl Story {
     /// The input cannot be read; a line is not one of a run, or contradicts those before it. The error has the line's
     /// number, from 1.
     pub fn read(from: impl BufRead) -> Result<Self, (usize, Problem)> {
-        let mut story = Self::default();
+        let mut log = Self::default();
         for (number, line) in lines(from) {
             line.map_err(Problem::Read)
-                .and_then(|line| story.tell(&line))
+                .and_then(|line| log.add_line(&line))
                 .map_err(|problem| (number, problem))?;
         }
-        Ok(story)
+        Ok(log)
     }
 
-    /// Takes one more line.
+    /// Adds an event that was read from a line.
     ///
     /// # Errors
     ///
-    /// It is none of a run's, or contradicts what is known; the story is as before.
-    pub fn tell(&mut self, line: &[u8]) -> Result<(), Problem> {
-        match serde_json::from_slice(line).map_err(|source| Problem::json(&source))? {
-            Line::Recording { options } if self.begins() => self.options = Some(options),
-            Line::Run(run) if self.run.is_none() => self.run(run)?,
-            Line::Recording { .. } | Line::Run(_) => {
-                return Err(Problem::Contradiction("a second beginning"));
+    /// The line is not one of a run, or contradicts those before it. The log is as before.
+    pub fn add_line(&mut self, line: &[u8]) -> Result<(), Problem> {
+        self.add(&serde_json::from_slice(line).map_err(|source| Problem::json(&source))?)
+    }
+
+    /// Adds an event.
+    ///
+    /// # Errors
+    ///
+    /// The event contradicts those before it. The log is as before.
+    pub fn add(&mut self, event: &Event<'_>) -> Result<(), Problem> {
+        match event {
+            Event::Recording(header) if self.begins() => self.options = Some(header.options.clone()),
+            Event::Run(run) if self.run.is_none() => self.run(run)?,
+            Event::Recording(_) | Event::Run(_) => return Err(Problem::Contradiction("a second beginning")),
+            Event::Turn(turn) => self.turn(turn)?,
+            Event::Console(Console { vm, name, text }) => {
+                self.output(*vm, name, &String::from_utf8_lossy(text));
             }
-            Line::Turn(turn) => self.turn(turn)?,
-            Line::Console { vm, name, text } => {
-                self.soloist.get_or_insert(name);
-                self.output(vm, &text);
+            // A record is one line, as in the transcript.
+            Event::Log(Log { vm, name, level, target, message }) => {
+                let line = format!("{:<5} {target}: {message}", level.as_str()).replace('\n', "\\n");
+                self.output(*vm, name, &(line + "\n"));
             }
-            // A record is one line, as the transcript has it.
-            Line::Log { vm, name, level, target, message } => {
-                self.soloist.get_or_insert(name);
-                let line = format!("{:<5} {target}: {message}", level.to_uppercase()).replace('\n', "\\n");
-                self.output(vm, &(line + "\n"));
+            Event::Screen(Screen { vm, name, lines, .. }) => self.output(*vm, name, &screen_text(lines)),
+            Event::Crash(crash) => {
+                self.only_guest.get_or_insert_with(|| crash.name.clone());
+                self.crash = Some((**crash).clone());
             }
-            Line::Screen { vm, name, lines } => {
-                self.soloist.get_or_insert(name);
-                self.output(vm, &screen_text(&lines));
-            }
-            Line::Crash(crash) => {
-                self.soloist.get_or_insert_with(|| crash.name.clone());
-                self.crash = Some(crash);
-            }
-            Line::End(end) => self.end(end)?,
-            Line::Exit(exited) => {
-                self.soloist.get_or_insert_with(|| exited.name.clone());
+            Event::End(end) => self.end(end)?,
+            Event::Exit(exited) => {
+                self.only_guest.get_or_insert_with(|| exited.name.clone());
                 self.exits_of(&BTreeMap::from([(exited.vm, exited.exits.clone())]))?;
-                self.exited = Some(exited);
+                self.exited = Some(exited.clone());
             }
-            Line::Dropped(dropped) => self.dropped.push(dropped),
-            Line::Stats { vms } => self.stats = vms,
-            Line::Other => {}
+            Event::Dropped(dropped) => self.dropped.push(dropped.clone()),
+            Event::Stats(stats) => self.stats.clone_from(&stats.vms),
+            Event::Profile(_) | Event::Other => {}
         }
         Ok(())
     }
@@ -171,43 +181,40 @@ impl Story {
         self.options.is_none() && self.run.is_none()
     }
 
-    fn run(&mut self, run: Run) -> Result<(), Problem> {
+    fn run(&mut self, run: &Run) -> Result<(), Problem> {
         if run.capacity.is_some_and(|items| Capacity::new(items).is_none()) {
             return Err(Problem::Contradiction("the ring's capacity"));
         }
         if !(1..).zip(&run.guests).all(|(vm, guest)| guest.vm == vm) {
             return Err(Problem::Contradiction("the numbers of the VMs"));
         }
-        self.run = Some(run);
+        self.run = Some(run.clone());
         Ok(())
     }
 
-    fn turn(&mut self, told: line::Turn) -> Result<(), Problem> {
-        let (number, vm, exits) = (told.turn, told.vm, told.exits);
+    fn turn(&mut self, turn: &event::Turn<'_>) -> Result<(), Problem> {
+        let &event::Turn { turn: number, vm, ref action, exits, .. } = turn;
         if number != self.turns.len() as u64 + 1 {
             return Err(Problem::Contradiction("the number of the turn"));
         }
         let run = self.run.as_ref().ok_or(Problem::Contradiction("a turn before the run"))?;
         let guest = run.guest(vm).ok_or(Problem::Contradiction("the number of the turn's VM"))?;
-        let deed = match (run.ring(), guest.role(), told.deed) {
-            (Some(capacity), Some(role), line::Deed::Moved(moved)) => {
-                let pointers = self.items.turn(vm, role, &moved, capacity)?;
-                Deed::Moved { role, items: moved.items.len(), pointers }
+        let (action, items) = match (run.ring(), guest.role, action) {
+            (Some(capacity), Some(role), event::Action::Moved(moved)) => {
+                let (items, pointers) = (moved.items.len(), self.items.turn(vm, role, moved, capacity)?);
+                (Action::Moved { role, items, pointers }, items)
             }
-            (None, None, line::Deed::Left { mailbox }) => Deed::Left(mailbox),
+            (None, None, event::Action::Left { mailbox, .. }) => (Action::Left(mailbox.to_vec()), 0),
             _ => return Err(Problem::Contradiction("a turn of another experiment")),
         };
-        let items = match deed {
-            Deed::Moved { items, .. } => items,
-            Deed::Left(_) => 0,
-        };
-        self.turns.push(Turn { vm, exits, deed });
-        self.tallies.entry(vm).or_default().enter(self.turns.len(), items, exits);
+        self.turns.push(Turn { vm, exits, action });
+        self.counters.entry(vm).or_default().enter(self.turns.len(), items, exits);
         Ok(())
     }
 
     /// Guests that print character by character are no reason to keep as many texts.
-    fn output(&mut self, vm: u32, text: &str) {
+    fn output(&mut self, vm: u32, name: &str, text: &str) {
+        self.only_guest.get_or_insert_with(|| name.into());
         let turns = self.turns.len();
         match self.outputs.last_mut() {
             Some(last) if (last.turns, last.vm) == (turns, vm) => last.text.push_str(text),
@@ -215,7 +222,7 @@ impl Story {
         }
     }
 
-    fn end(&mut self, end: End) -> Result<(), Problem> {
+    fn end(&mut self, end: &End) -> Result<(), Problem> {
         let account = end.account.is_none_or(|account| {
             let (produced, consumed) = (self.items.produced(), self.items.consumed());
             (account.produced, account.consumed) == (produced as u64, consumed as u64)
@@ -225,7 +232,7 @@ impl Story {
             return Err(Problem::Contradiction("the end's numbers"));
         }
         self.exits_of(&end.exits)?;
-        self.end = Some(end);
+        self.end = Some(end.clone());
         Ok(())
     }
 
@@ -250,8 +257,8 @@ impl Story {
     }
 
     /// The name of a guest that runs alone, once it is known.
-    pub fn soloist(&self) -> Option<&str> {
-        self.soloist.as_deref().filter(|name| self.run.is_none() && !name.is_empty())
+    pub fn only_guest(&self) -> Option<&str> {
+        self.only_guest.as_deref().filter(|name| self.run.is_none() && !name.is_empty())
     }
 
     /// The turns that are over, in order.
@@ -341,14 +348,14 @@ impl Story {
     /// How many items turn `turn`, from 1, could have moved: as many as there was room for, or as there
     /// were.
     pub fn possible(&self, turn: usize) -> Option<u32> {
-        let role = self.turns.get(turn.checked_sub(1)?)?.deed.role()?;
+        let role = self.turns.get(turn.checked_sub(1)?)?.action.role()?;
         let Pointers { capacity, count, .. } = self.pointers(turn - 1)?;
         Some(if role == Role::Producer { capacity - count } else { count })
     }
 
     /// What a VM had done after `turns` turns.
     pub fn counts(&self, vm: u32, turns: usize) -> Counts {
-        self.tallies.get(&vm).map_or(Counts::default(), |tally| tally.after(turns))
+        self.counters.get(&vm).map_or(Counts::default(), |counters| counters.after(turns))
     }
 
     /// The VM's exits up to and with turn `turns`, its boot left out.
@@ -360,7 +367,7 @@ impl Story {
     pub fn pointers(&self, turns: usize) -> Option<Pointers> {
         let capacity = self.run.as_ref()?.ring()?;
         match turns.checked_sub(1).and_then(|last| self.turns.get(last)) {
-            Some(Turn { deed: Deed::Moved { pointers, .. }, .. }) => Some(*pointers),
+            Some(Turn { action: Action::Moved { pointers, .. }, .. }) => Some(*pointers),
             _ => Some(Pointers::empty(capacity)),
         }
     }
@@ -375,11 +382,11 @@ impl Story {
 
     /// The numbers of the items that turn `turn`, from 1, moved.
     pub fn moved(&self, turn: usize) -> std::ops::Range<usize> {
-        match turn.checked_sub(1).and_then(|last| self.turns.get(last)).map(|turn| &turn.deed) {
-            Some(Deed::Moved { role: Role::Producer, .. }) => {
+        match turn.checked_sub(1).and_then(|last| self.turns.get(last)).map(|turn| &turn.action) {
+            Some(Action::Moved { role: Role::Producer, .. }) => {
                 self.items.produced_after(turn - 1)..self.items.produced_after(turn)
             }
-            Some(Deed::Moved { role: Role::Consumer, .. }) => {
+            Some(Action::Moved { role: Role::Consumer, .. }) => {
                 self.items.consumed_after(turn - 1)..self.items.consumed_after(turn)
             }
             _ => 0..0,
