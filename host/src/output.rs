@@ -10,7 +10,7 @@ use anstream::AutoStream;
 
 pub use crate::process::stderr::hold_back as hold_complaints;
 pub use crate::runlog::sink::{Form, Silence, Sink};
-pub use crate::runlog::text::{LineEnds, Utf8Stream, visible, visible_line};
+pub use crate::runlog::text::{LineEnds, Utf8Stream, escape_control, escape_line};
 
 pub(crate) use crate::process::deadline_writer::DeadlineWriter as Patient;
 use crate::{lab::error::Error, process::stderr, runlog::jsonl::JsonLines, views::transcript::Transcript};
@@ -81,12 +81,12 @@ pub fn begin_line(text: &str) -> Result<(), Error> {
 
 /// Writes a line to standard error, in which nothing of a guest's or of a file's looks like another line.
 pub fn complain(text: &str) {
-    complain_styled(&visible_line(text));
+    complain_styled(&escape_line(text));
 }
 
 /// Writes lines to standard error.
 pub fn complain_lines(text: &str) {
-    complain_styled(&visible(text).to_string());
+    complain_styled(&escape_control(text).to_string());
 }
 
 /// Writes a line that may have colours to standard error, without them if standard error does not show colours.

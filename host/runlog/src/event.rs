@@ -18,7 +18,7 @@ use crate::{
     encoding,
     header::Header,
     ring_check::States,
-    text::visible_line,
+    text::escape_line,
 };
 
 /// An event of a run.
@@ -403,7 +403,7 @@ impl fmt::Display for Finding {
         let Self { vm, name, message, .. } = self;
         // A name from a file is one line as well.
         let text = format!("VM {vm}, {name}: {message}");
-        f.write_str(&visible_line(&text))
+        f.write_str(&escape_line(&text))
     }
 }
 

@@ -83,18 +83,18 @@ impl LineEnds {
 }
 
 /// A text of several lines in which nothing is hidden: see `is_hidden`. Newlines and tabs stay as they are.
-pub fn visible(text: &str) -> impl fmt::Display {
+pub fn escape_control(text: &str) -> impl fmt::Display {
     fmt::from_fn(move |f| {
         text.chars().try_for_each(|character| match character {
             '\n' | '\t' => f.write_char(character),
-            _ => write_visible(f, character),
+            _ => write_escaped(f, character),
         })
     })
 }
 
 /// A text that stays on its line, in which nothing is hidden: for names, paths and other texts in lines of ours.
-pub fn visible_line(text: &str) -> String {
-    visible(text).to_string().replace('\n', "\\n")
+pub fn escape_line(text: &str) -> String {
+    escape_control(text).to_string().replace('\n', "\\n")
 }
 
 /// The rows of a text screen as text. Each row is marked, so that it looks like nothing else.
@@ -119,7 +119,7 @@ pub(crate) fn is_hidden(character: char) -> bool {
             | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
 }
 
-fn write_visible(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
+fn write_escaped(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
     match character {
         '\r' => f.write_str("\\r"),
         _ if !is_hidden(character) => f.write_char(character),
@@ -136,9 +136,9 @@ mod tests {
 
     #[test]
     fn control_characters_are_made_visible() {
-        assert_eq!(visible("a\tb\n").to_string(), "a\tb\n");
-        assert_eq!(visible("\x1b[2J\x07\r\x7f\0").to_string(), "\\x1b[2J\\x07\\r\\x7f\\x00");
-        assert_eq!(visible("\u{9b}31m\u{202e}x é").to_string(), "\\u{9b}31m\\u{202e}x é");
+        assert_eq!(escape_control("a\tb\n").to_string(), "a\tb\n");
+        assert_eq!(escape_control("\x1b[2J\x07\r\x7f\0").to_string(), "\\x1b[2J\\x07\\r\\x7f\\x00");
+        assert_eq!(escape_control("\u{9b}31m\u{202e}x é").to_string(), "\\u{9b}31m\\u{202e}x é");
     }
 
     #[test]
@@ -161,9 +161,9 @@ mod tests {
 
         #[test]
         fn nothing_that_drives_a_terminal_is_left(text in any::<String>()) {
-            let shown = visible(&text).to_string();
+            let shown = escape_control(&text).to_string();
             prop_assert!(shown.chars().all(|c| !is_hidden(c) || c == '\n' || c == '\t'));
-            prop_assert!(visible_line(&text).chars().all(|c| !is_hidden(c) || c == '\t'));
+            prop_assert!(escape_line(&text).chars().all(|c| !is_hidden(c) || c == '\t'));
         }
 
         /// However the bytes of a text are cut into pieces, the text is the same.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use guestlab_runlog::{
     event::{Crash, Finding},
     run_log::{Action, RunLog, Turn},
-    text::visible_line,
+    text::escape_line,
 };
 
 /// The longest value that the table shows, in characters: a schedule may have thousands, and a line is to
@@ -61,7 +61,7 @@ impl Comparison {
 
     /// The comparison for people, in which the runs have these names.
     pub fn text(&self, names: [&str; 2]) -> String {
-        let [a, b] = names.map(visible_line);
+        let [a, b] = names.map(escape_line);
         let mut text = format!("A  {a}\nB  {b}\n\n");
         self.write_parting(&mut text)
             .and_then(|()| self.write_crashes(&mut text))
@@ -77,7 +77,7 @@ impl Comparison {
             (false, Some(turn)) => {
                 writeln!(text, "they part at turn {turn}; what else differs is marked")?;
                 ["A", "B"].into_iter().zip(&self.turns).try_for_each(|(name, turn)| {
-                    writeln!(text, "  {name}  {}", visible_line(turn.as_deref().unwrap_or("no such turn")))
+                    writeln!(text, "  {name}  {}", escape_line(turn.as_deref().unwrap_or("no such turn")))
                 })
             }
         }
@@ -106,7 +106,7 @@ impl Comparison {
         for figure in &self.figures {
             let mark = if figure.differs { '*' } else { ' ' };
             let [a, b] = cells(figure);
-            writeln!(text, "{mark} {:<names$}  {a:<values$}  {b}", visible_line(&figure.name))?;
+            writeln!(text, "{mark} {:<names$}  {a:<values$}  {b}", escape_line(&figure.name))?;
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use guestlab_runlog::{
         Profile, Run, Screen, Stats, StatsRow, Turn, TurnsProfile, VmProfile, VmStats,
     },
     sink::Sink,
-    text::{LineEnds, Utf8Stream, screen_text, visible, visible_line},
+    text::{LineEnds, Utf8Stream, escape_control, escape_line, screen_text},
 };
 
 const PRODUCER: Style = AnsiColor::Green.on_default();
@@ -99,7 +99,7 @@ impl<W: Write + Send> Transcript<W> {
         .into_iter()
         .flatten()
         .collect();
-        writeln!(self.writer, "{}", visible_line(&format!("{experiment}: {}", facts.join(", "))))?;
+        writeln!(self.writer, "{}", escape_line(&format!("{experiment}: {}", facts.join(", "))))?;
         if !repeatable {
             writeln!(
                 self.writer,
@@ -109,7 +109,7 @@ impl<W: Write + Send> Transcript<W> {
         for Guest { vm, name, role, sha256 } in &run.guests {
             let role = role.map_or(String::new(), |role| format!("{}, ", role.name()));
             let line = format!("  VM {vm}  {name}, {role}sha256 {}", &sha256[..16.min(sha256.len())]);
-            writeln!(self.writer, "{}", self.paint(FAINT, &visible_line(&line)))?;
+            writeln!(self.writer, "{}", self.paint(FAINT, &escape_line(&line)))?;
         }
         writeln!(self.writer)
     }
@@ -148,7 +148,7 @@ impl<W: Write + Send> Transcript<W> {
     /// A turn of an experiment without a ring, for example `turn  7  VM 1 ping  mailbox [6]`.
     fn left(&mut self, turn: &Turn<'_>, name: &str, mailbox: &[u32]) -> io::Result<()> {
         let Turn { turn: number, vm, .. } = turn;
-        let who = self.paint(VMS[*vm as usize % VMS.len()], &format!("VM {vm} {}", visible_line(name)));
+        let who = self.paint(VMS[*vm as usize % VMS.len()], &format!("VM {vm} {}", escape_line(name)));
         writeln!(
             self.writer,
             "turn {number:>width$}  {who}  mailbox {}",
@@ -179,7 +179,7 @@ impl<W: Write + Send> Transcript<W> {
         }
         for (vm, exits) in exits {
             let name = self.names.get(vm).map_or("", String::as_str);
-            writeln!(self.writer, "exits of VM {vm}, {}: {}", visible_line(name), list_exits(exits))?;
+            writeln!(self.writer, "exits of VM {vm}, {}: {}", escape_line(name), list_exits(exits))?;
         }
         let verdict = match account.map(|account| account.audit) {
             None => return Ok(()),
@@ -198,7 +198,7 @@ impl<W: Write + Send> Transcript<W> {
 
     /// What is on a guest's text screen.
     fn screen(&mut self, screen: &Screen) -> io::Result<()> {
-        write!(self.writer, "{}", visible(&screen_text(&screen.lines)))?;
+        write!(self.writer, "{}", escape_control(&screen_text(&screen.lines)))?;
         self.flush()
     }
 
@@ -215,7 +215,7 @@ impl<W: Write + Send> Transcript<W> {
     /// A table of exits: how often, and where the time went.
     fn stats(&mut self, stats: &Stats) -> io::Result<()> {
         for VmStats { vm, name, exits } in &stats.vms {
-            writeln!(self.writer, "\nVM {vm}, {}", visible_line(name))?;
+            writeln!(self.writer, "\nVM {vm}, {}", escape_line(name))?;
             writeln!(
                 self.writer,
                 "  {:<18}  {:>9}  {:>13}  {:>13}",
@@ -235,7 +235,7 @@ impl<W: Write + Send> Transcript<W> {
         /// The most functions that are listed.
         const MOST_FUNCTIONS: usize = 20;
         for VmProfile { vm, name, instructions, boot, turns, functions } in &profile.vms {
-            write!(self.writer, "\nVM {vm}, {}: {instructions} instructions", visible_line(name))?;
+            write!(self.writer, "\nVM {vm}, {}: {instructions} instructions", escape_line(name))?;
             if let Some(boot) = boot {
                 write!(self.writer, ", {boot} of them to boot")?;
             }
@@ -248,7 +248,7 @@ impl<W: Write + Send> Transcript<W> {
             for FunctionProfile { function, instructions: own } in functions.iter().take(MOST_FUNCTIONS) {
                 let function = function.as_deref().unwrap_or("(no symbol)");
                 let percent = *own as f64 * 100.0 / *instructions as f64;
-                writeln!(self.writer, "  {own:>12}  {percent:>6.1}  {}", visible_line(function))?;
+                writeln!(self.writer, "  {own:>12}  {percent:>6.1}  {}", escape_line(function))?;
             }
             let rest: u64 = functions.iter().skip(MOST_FUNCTIONS).map(|function| function.instructions).sum();
             if rest > 0 {
@@ -268,7 +268,7 @@ impl<W: Write + Send> Transcript<W> {
         let text = ends.push(&characters.push(&console.text));
         if self.names.is_empty() {
             self.midline = !text.ends_with('\n') && (self.midline || !text.is_empty());
-            write!(self.writer, "{}", visible(&text))?;
+            write!(self.writer, "{}", escape_control(&text))?;
             return self.flush();
         }
         let line = self.lines.entry(console.vm).or_default();
@@ -284,10 +284,10 @@ impl<W: Write + Send> Transcript<W> {
         let Log { vm, level, target, message, .. } = log;
         let level = self.paint(level_style(*level), &format!("{level:<5}"));
         // A record is one line: a guest that puts newlines into it does not forge others.
-        let line = visible_line(&format!("{target}: {message}"));
+        let line = escape_line(&format!("{target}: {message}"));
         let name = match self.names.is_empty() {
             true => String::new(),
-            false => self.paint(FAINT, &format!("{}|", visible_line(&self.label(*vm)))) + " ",
+            false => self.paint(FAINT, &format!("{}|", escape_line(&self.label(*vm)))) + " ",
         };
         writeln!(self.writer, "{name}{level} {line}")?;
         self.flush()
@@ -304,9 +304,9 @@ impl<W: Write + Send> Transcript<W> {
 
     /// Writes lines of a guest's beside its name.
     fn write_lines(&mut self, vm: u32, text: &str) -> io::Result<()> {
-        let name = self.paint(FAINT, &format!("{}|", visible_line(&self.label(vm))));
+        let name = self.paint(FAINT, &format!("{}|", escape_line(&self.label(vm))));
         for line in text.lines() {
-            writeln!(self.writer, "{name} {}", visible(line))?;
+            writeln!(self.writer, "{name} {}", escape_control(line))?;
         }
         self.flush()
     }

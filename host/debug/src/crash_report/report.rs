@@ -13,7 +13,7 @@ use super::{
 use guestlab_cpu::{CpuState, Direction, Exit};
 use guestlab_runlog::{
     event::{CrashDetails, Frame, Instruction},
-    text::visible_line,
+    text::escape_line,
 };
 use guestlab_vmm::{foreign, pc::device_at};
 
@@ -243,7 +243,7 @@ impl fmt::Display for Report {
             write!(
                 f,
                 "\n  {label:<5}  {}",
-                visible_line(format!("{name:<width$}  {}", source(frame)).trim_end())
+                escape_line(format!("{name:<width$}  {}", source(frame)).trim_end())
             )?;
         }
         if *more_calls > 0 {

@@ -46,7 +46,7 @@ pub(super) fn report_search(config: &ExploreConfig, vms: &Vms, runs: u64, ordere
         let role = role.map_or("", guest_abi::transition::Role::name);
         output::line(&format!(
             "  VM {vm}  {}, {role}, sha256 {}",
-            output::visible_line(&name),
+            output::escape_line(&name),
             &sha256[..16.min(sha256.len())]
         ))?;
     }
@@ -136,12 +136,12 @@ impl Verdict<'_> {
             (false, true) => "no shorter schedule fails with this capacity and seed",
             (false, false) => "no turn can be left out",
         };
-        let recording = output::visible_line(&shown_path(&self.config.recording));
+        let recording = output::escape_line(&shown_path(&self.config.recording));
         let recording = if *recorded { recording } else { format!("{recording} could not be written") };
         format!(
             "{first}shrunk in {in_runs} more: {}; {shortest}\nthis repeats it:\n  {}\nrecording: {recording}\n",
             shown(&shrunk.trial),
-            output::visible_line(&self.command(found)),
+            output::escape_line(&self.command(found)),
         )
     }
 

@@ -6,7 +6,7 @@ use guestlab_runlog::{
     event::{Crash, CrashDetails, Instruction, Location},
     ring_check::States,
     run_log::RunLog,
-    text::visible_line,
+    text::escape_line,
 };
 
 use super::number::{grouped, list};
@@ -36,12 +36,12 @@ fn message(crash: &Crash, mode: &str) -> Markup {
     let what = if crash.states.is_some() { crash.headline() } else { &crash.message };
     html! {
         dl.what data-vm=(crash.vm) data-turn=[crash.turn] data-reason=(crash.reason) data-rule=[crash.broken_rule()] {
-            dt { "VM" } dd { (crash.vm) ", " (visible_line(&crash.name)) }
+            dt { "VM" } dd { (crash.vm) ", " (escape_line(&crash.name)) }
             @if let Some(turn) = crash.turn { dt { "turn" } dd { (grouped(turn)) } }
-            @if !mode.is_empty() { dt { "mode" } dd { (visible_line(mode)) } }
+            @if !mode.is_empty() { dt { "mode" } dd { (escape_line(mode)) } }
             dt { "what" } dd { (what) }
             @if let Some(Location { file, line, column }) = &crash.location {
-                dt { "where" } dd { code { (visible_line(file)) ":" (line) ":" (column) } }
+                dt { "where" } dd { code { (escape_line(file)) ":" (line) ":" (column) } }
             }
             @if !crash.hint.is_empty() { dt { "try" } dd { (crash.hint) } }
         }
@@ -72,7 +72,7 @@ fn code(instructions: &[Instruction]) -> Markup {
             figcaption { "The code; the guest left at the marked instruction" }
             pre.code { @for Instruction { address, text, here } in instructions {
                 @let mark = if *here { "> " } else { "  " };
-                span.here[*here] { (mark) (format!("{address:#010x}")) "  " (visible_line(text)) } "\n"
+                span.here[*here] { (mark) (format!("{address:#010x}")) "  " (escape_line(text)) } "\n"
             } }
         }
     }

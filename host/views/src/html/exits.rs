@@ -12,7 +12,7 @@ use super::{
 use guestlab_runlog::{
     event::{ExitCounts, StatsRow, VmStats},
     run_log::RunLog,
-    text::visible_line,
+    text::escape_line,
 };
 
 /// The most kinds of exits of a VM that are told apart: a guest can cause as many as there are ports.
@@ -69,7 +69,7 @@ fn times(stats: &[VmStats]) -> Markup {
                 th scope="col" { "in guest" } th scope="col" { "in host" } th.text scope="col" { "where the time went" }
             } }
             @for (vm, kinds) in &rows { tbody {
-                tr { th.text scope="rowgroup" colspan="5" { "VM " (vm.vm) ", " (visible_line(&vm.name)) } }
+                tr { th.text scope="rowgroup" colspan="5" { "VM " (vm.vm) ", " (escape_line(&vm.name)) } }
                 @for kind in kinds { (row(vm.vm, kind, most)) }
             } }
         } }

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::{choices, columns::Columns, crash, exits, ring, summary, transcript, turns};
 use guestlab_runlog::{
     run_log::RunLog,
-    text::{visible, visible_line},
+    text::{escape_control, escape_line},
 };
 
 /// What the page looks like.
@@ -21,11 +21,11 @@ const SCRIPT: &str = include_str!("page.js");
 /// Everything that comes from a guest or from a file is escaped where it is put in; control characters,
 /// which HTML has no way to write, are made visible in the end, wherever they are.
 pub fn page(log: &RunLog) -> String {
-    visible(&document(log).into_string()).to_string()
+    escape_control(&document(log).into_string()).to_string()
 }
 
 fn document(log: &RunLog) -> Markup {
-    let name = visible_line(summary::name(log));
+    let name = escape_line(summary::name(log));
     let (outcome, _) = summary::outcome(log);
     html! {
         (DOCTYPE)

@@ -9,7 +9,7 @@ use guestlab_runlog::{
     event::{Audit, Guest, Run},
     run_log::RunLog,
     status::Status,
-    text::visible_line,
+    text::escape_line,
 };
 
 /// The class of a role's colour; the form differs, too, wherever it is used.
@@ -43,7 +43,7 @@ pub(super) fn head(log: &RunLog) -> Markup {
     };
     html! {
         header {
-            h1 { (visible_line(name(log))) " " span class=(format!("outcome {class}")) { (mark) " " (word) } }
+            h1 { (escape_line(name(log))) " " span class=(format!("outcome {class}")) { (mark) " " (word) } }
             p { (ending(log)) }
         }
         section aria-label="Summary" {
@@ -67,7 +67,7 @@ fn ending(log: &RunLog) -> String {
     match (log.crash(), log.status()) {
         (Some(crash), _) => {
             let turn = crash.turn.map_or(String::new(), |turn| format!(", turn {}", grouped(turn)));
-            format!("VM {}, {}{turn}: {}", crash.vm, visible_line(&crash.name), crash.headline())
+            format!("VM {}, {}{turn}: {}", crash.vm, escape_line(&crash.name), crash.headline())
         }
         (None, None) => {
             let after = log.beginning().map_or(String::new(), |_| format!(" after {turns}"));
@@ -101,7 +101,7 @@ impl Fact {
 
     /// A text, which is cut off where it is long: a written schedule can be of any length.
     fn text(name: &'static str, text: &str) -> Self {
-        let text = visible_line(text);
+        let text = escape_line(text);
         let mut value: String = text.chars().take(LONGEST_FACT).collect();
         if value.len() < text.len() {
             value.push('…');
@@ -162,7 +162,7 @@ fn row(log: &RunLog, guest: &Guest, ring: bool) -> Markup {
     html! {
         tr data-vm=(guest.vm) data-turns=(turns) data-items=(items) data-exits=[exits] {
             td { (guest.vm) }
-            td.text { (visible_line(&guest.name)) }
+            td.text { (escape_line(&guest.name)) }
             @if ring { td.text { i class=(side(role)) {} " " (role.map_or("", Role::name)) } }
             td { (grouped(turns as u64)) }
             @if ring { td { (grouped(items as u64)) } }
@@ -180,7 +180,7 @@ pub(super) fn again(log: &RunLog) -> Markup {
             @match log.command() {
                 Some(command) => {
                     p { (promise(log)) }
-                    pre.command { code { (visible_line(&command)) } }
+                    pre.command { code { (escape_line(&command)) } }
                 }
                 None => p {
                     "These lines do not tell all options of the run, so that there is no command to repeat it; a \

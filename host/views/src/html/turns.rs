@@ -13,7 +13,7 @@ use super::{
 use guestlab_runlog::{
     event::Run,
     run_log::{Action, RunLog, Turn},
-    text::visible_line,
+    text::escape_line,
 };
 
 /// The height of a lane.
@@ -29,7 +29,7 @@ pub(super) fn figure(log: &RunLog) -> Markup {
         figure class=(columns.class()) aria-labelledby="turns-h" {
             div.plots data-each=(columns.each) data-columns=(columns.width()) {
                 @for guest in &run.guests {
-                    div.label { b { "VM " (guest.vm) } " " (visible_line(&guest.name)) }
+                    div.label { b { "VM " (guest.vm) } " " (escape_line(&guest.name)) }
                     (lane(log, &columns, guest.vm))
                 }
                 @if let Some(capacity) = run.ring() {

@@ -5,7 +5,7 @@ use ratatui::{
     style::{Color, Modifier, Style},
 };
 
-use guestlab_runlog::text::visible_line;
+use guestlab_runlog::text::escape_line;
 
 /// The smallest terminal in which everything has its place.
 pub(super) const LEAST: Size = Size::new(80, 24);
@@ -47,5 +47,5 @@ fn color(vm: u32) -> Color {
 
 /// A text of a guest's or a file's as one line in which nothing drives a terminal.
 pub(super) fn clean(text: &str) -> String {
-    visible_line(text).replace('\t', "    ")
+    escape_line(text).replace('\t', "    ")
 }
