@@ -3,7 +3,6 @@
 mod console;
 mod frame;
 mod mailbox;
-mod oval;
 mod ring;
 pub(super) mod scene;
 #[cfg(test)]
