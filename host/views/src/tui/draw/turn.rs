@@ -99,10 +99,10 @@ fn crash_lines(crash: &Crash) -> Vec<Line<'static>> {
     match &crash.states {
         Some(States { old, claimed }) => {
             lines.push(Line::raw(clean(crash.headline())));
-            lines.push(pointers("stays", &old, None));
+            lines.push(pointers("stays", old, None));
             let capacity = (claimed.capacity != old.capacity).then_some(claimed.capacity);
-            lines.push(pointers("claim", &claimed, capacity));
-            lines.extend(changed_slots(&old, &claimed));
+            lines.push(pointers("claim", claimed, capacity));
+            lines.extend(changed_slots(old, claimed));
         }
         None => lines.extend(crash.message.lines().map(|line| Line::raw(clean(line)))),
     }
