@@ -14,7 +14,8 @@ pub struct Characters {
 }
 
 impl Characters {
-    /// Passes an event on. Console text is passed on in complete characters, and its rest before the VM's last events.
+    /// Passes an event on, with console text in complete characters. The rest of a VM's text comes before its last
+    /// event.
     ///
     /// # Errors
     ///

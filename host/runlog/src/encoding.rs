@@ -44,7 +44,7 @@ fn of_name(name: &str) -> Option<Role> {
     [Role::Producer, Role::Consumer].into_iter().find(|role| role.name() == name)
 }
 
-/// Reads a field, or none if it has another form: the rest of a crash is worth showing.
+/// Reads a field, or `None` if it has another form: the rest of the crash is still useful.
 pub(crate) fn if_possible<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
@@ -81,7 +81,7 @@ pub(crate) mod text {
     }
 }
 
-/// Pairs of names and values as a map. The order is kept when it is written, and is that of the names when it is read.
+/// Pairs of names and values as a map. Writing keeps their order. Reading sorts them by name.
 pub(crate) mod registers {
     use super::*;
 
@@ -96,8 +96,8 @@ pub(crate) mod registers {
     }
 }
 
-/// A map whose keys are the numbers of VMs. JSON has them as text. serde makes numbers of them only
-/// where it has not yet looked at another field to find the kind of the line.
+/// A map with the numbers of VMs as keys, which are text in JSON. serde itself converts them only if it has not
+/// buffered the line to find its kind.
 pub(crate) mod by_vm {
     use super::*;
 

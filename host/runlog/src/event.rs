@@ -231,23 +231,23 @@ pub struct Crash {
 }
 
 impl Crash {
-    /// The name of the ring's rule that was broken. Older hosts named it in the message only.
+    /// Returns the name of the broken rule of the ring. Older hosts wrote it into the message only.
     pub fn broken_rule(&self) -> Option<&str> {
         let in_message = || Some(self.message.strip_prefix("broke the ring's rule `")?.split_once('`')?.0);
         self.rule.as_deref().or_else(in_message)
     }
 
-    /// The reason's name, with that of a broken rule.
+    /// Returns the reason's name, with the name of a broken rule.
     pub fn kind(&self) -> String {
         self.broken_rule().map_or_else(|| self.reason.to_string(), |rule| format!("{}: {rule}", self.reason))
     }
 
-    /// The first line of the message. The other lines are the two rings, if a rule was broken.
+    /// Returns the first line of the message. The other lines show the two rings, if a rule was broken.
     pub fn headline(&self) -> &str {
         self.message.lines().next().unwrap_or_default()
     }
 
-    /// Returns true if a time limit ended the run. The same run need not end so again.
+    /// Returns true if a time limit ended the run. Another run of the same guests may end differently.
     pub fn is_time_dependent(&self) -> bool {
         matches!(&*self.reason, "deadline" | "turn-timeout")
     }
@@ -359,7 +359,7 @@ pub struct End {
 /// The exits of a VM: by kind, and `total`.
 pub type ExitCounts = BTreeMap<Cow<'static, str>, u64>;
 
-/// What moved through a ring.
+/// The items that moved through a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// The number of items that were produced.
@@ -368,11 +368,11 @@ pub struct Account {
     pub consumed: u64,
     /// The number of items in the ring.
     pub left: u32,
-    /// Whether what came out is what went in.
+    /// The verdict: whether the consumed items are the produced ones.
     pub audit: Audit,
 }
 
-/// A guest's habit where the task asks for chance: no rule forbids it in any single turn.
+/// A habit of a guest that should choose at random. No rule forbids it in a single turn.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// The VM's number.
@@ -386,7 +386,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// The habits of a VM's guest, of which there is this record.
+    /// Returns the habits of a VM's guest, from its record.
     pub fn all(vm: u32, name: &str, role: Role, record: &Record) -> Vec<Self> {
         let finding = |habit: Habit| Self {
             vm,
@@ -401,7 +401,7 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { vm, name, message, .. } = self;
-        // A name from a file is one line as well.
+        // The name may come from a file, and must stay on one line.
         let text = format!("VM {vm}, {name}: {message}");
         f.write_str(&escape_line(&text))
     }
@@ -411,7 +411,7 @@ impl fmt::Display for Finding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Audit {
-    /// All that came out is what went in, in order; the rest is in the ring.
+    /// All consumed items are the produced ones, in order; the rest is in the ring.
     Ok,
     /// A guest broke the ring's rules, or the accounts differ.
     Failed,
@@ -506,7 +506,7 @@ pub struct StatsRow {
     pub host_us: f64,
 }
 
-/// For example `out 0xf4, 32-bit`, or `hlt`.
+/// Writes a port access as `out 0xf4, 32-bit`, and any other exit as its kind.
 impl fmt::Display for StatsRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.direction, self.port, self.size) {
@@ -532,37 +532,37 @@ pub struct VmProfile {
     pub vm: u32,
     /// The guest's name.
     pub name: String,
-    /// All.
+    /// All instructions.
     pub instructions: u64,
-    /// Those up to where it attached its mailbox, if it did.
+    /// The instructions until it attached its mailbox, if it did.
     pub boot: Option<u64>,
-    /// Those of its turns, if it had any.
+    /// The instructions of its turns, if it had any.
     pub turns: Option<TurnsProfile>,
-    /// By function, the greatest number first.
+    /// The instructions by function, the greatest number first.
     pub functions: Vec<FunctionProfile>,
 }
 
-/// What turns cost in instructions.
+/// The instructions of turns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TurnsProfile {
     /// The number of turns that were finished.
     pub count: u64,
-    /// The instructions of all of them.
+    /// The instructions of all turns.
     pub instructions: u64,
-    /// Those of the cheapest.
+    /// The instructions of the shortest turn.
     pub min: u64,
-    /// Half of the turns cost at most so many.
+    /// The median of the instructions of a turn.
     pub median: u64,
-    /// Those of the dearest.
+    /// The instructions of the longest turn.
     pub max: u64,
 }
 
-/// What a function cost in instructions.
+/// The instructions of a function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionProfile {
     /// Its name; `None` is code without a symbol.
     pub function: Option<String>,
-    /// The instructions that were written in it, without those of functions that it calls or has inlined.
+    /// Its own instructions, without those of functions that it calls or has inlined.
     pub instructions: u64,
 }
 

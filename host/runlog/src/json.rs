@@ -1,4 +1,4 @@
-//! JSON that a person may read in a terminal: besides what JSON must escape, all that [`is_hidden`] names is.
+//! JSON that is safe to print in a terminal: all characters that [`is_hidden`] names are escaped.
 
 use std::io::{self, Write};
 
@@ -39,7 +39,7 @@ struct Visible;
 
 impl Formatter for Visible {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, text: &str) -> io::Result<()> {
-        // Most texts are such, and are written at once.
+        // Most texts have no such character, and are written at once.
         if text.bytes().all(|byte| byte < 0x7F) {
             return writer.write_all(text.as_bytes());
         }

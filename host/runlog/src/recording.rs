@@ -1,8 +1,8 @@
 //! Recordings: a run as JSON lines in a file, so that it can be run again and compared.
 //!
-//! The first line holds the options that the run's events do not, the second is the `run` event,
-//! and then come the events of every turn, of a crash, and of the end. A run that was killed leaves a
-//! recording without an end, and perhaps with half a line as its last; what is whole counts.
+//! The first line holds the options that no event of the run has. The second line is the `run` event. Then come the
+//! events of each turn, of a crash, and of the end. The recording of a run that was killed has no end, and perhaps an
+//! incomplete last line, which is ignored.
 
 use std::{
     borrow::Cow,
@@ -38,7 +38,8 @@ impl Recording {
     ///
     /// # Errors
     ///
-    /// The input cannot be read, or a whole line of it is none of a recording's. The error has the line's number, from 1.
+    /// The input cannot be read, or a complete line of it does not belong to a recording. The error has the line's
+    /// number, from 1.
     pub fn read(from: impl BufRead) -> Result<Self, (usize, Problem)> {
         let mut lines = lines(from);
         let line = next(&mut lines, 1, "the line that begins a recording")?;
@@ -57,8 +58,8 @@ impl Recording {
         Ok(recording)
     }
 
-    /// Checks a step after `turns` turns: turns are numbered from 1, a crash comes after them, and the end, which knows
-    /// their number, comes last.
+    /// Checks a step after `turns` turns. Turns are numbered from 1. A crash comes after all turns. The end comes last
+    /// and has the number of turns.
     fn check(&self, step: &Event<'_>, turns: u64) -> Result<(), Problem> {
         let is_a_vm = |vm: u32| self.run.guest(vm).is_some();
         let before = self.steps.last();
@@ -84,7 +85,7 @@ impl Recording {
         if fits { Ok(()) } else { Err(Problem::Contradiction(what)) }
     }
 
-    /// The VMs of the turns, as a written schedule has them; the turn of a crash included.
+    /// Returns the VMs of the turns in the form of a written schedule, with the turn of a crash.
     pub fn schedule(&self) -> String {
         let vm = |step: &Event<'_>| match step {
             Event::Turn(Turn { vm, .. }) => Some(*vm),
@@ -94,7 +95,7 @@ impl Recording {
         self.steps.iter().filter_map(vm).filter_map(vm_name).collect()
     }
 
-    /// Takes away how a run ended that the clock has ended; whether it has.
+    /// Removes the steps from a crash by a time limit on. Returns true if there was one.
     pub fn cut_deadline(&mut self) -> bool {
         let deadline = |step: &Event<'_>| matches!(step, Event::Crash(crash) if crash.is_time_dependent());
         let at = self.steps.iter().position(deadline);
@@ -282,7 +283,7 @@ mod tests {
         assert_eq!(line(&["{}", RUN]), 1);
         assert_eq!(line(&[&FIRST.replace("\"version\":1", "\"version\":9"), RUN]), 1);
         assert_eq!(line(&[&FIRST.replace("\"producers\":1", "\"producers\":0"), RUN]), 1);
-        // Names that are misspelt, of what has a default and of what must be there.
+        // Misspelt names of an optional field and of a required one.
         assert_eq!(line(&[&FIRST.replace("\"memory\"", "\"max_exit\":3,\"memory\""), RUN]), 1);
         assert_eq!(line(&[&FIRST.replace("\"options\"", "\"option\":{},\"options\""), RUN]), 1);
         assert_eq!(line(&[FIRST, &RUN.replace("\"capacity\":6", "\"capacity\":65")]), 2);

@@ -1,8 +1,7 @@
-//! A run as a whole, to be looked at forwards and backwards: what its JSON lines tell, kept.
+//! The log of a run, indexed, so that views can show the run at any turn.
 //!
-//! There is one way in: lines, be they those of `--format jsonl`, of a recording, or of a run that is
-//! watched while it goes on (see [`live`](crate::live)). Each line is checked against those before it, so that
-//! whatever is shown of a log agrees with itself.
+//! All data comes from events: lines of `--format jsonl` or of a recording, or the events of a run that goes on (see
+//! [`live`](crate::live)). Each event is checked against those before it, so that all views of a log agree.
 
 #[cfg(test)]
 mod tests;
@@ -28,15 +27,15 @@ use crate::{
     text::screen_text,
 };
 
-/// The most VMs whose exits are kept, and the most kinds of exits of each: more than there can be.
+/// The largest number of VMs, and of kinds of exits of each, that are kept: more than there can be.
 const MOST_EXITS: usize = 1000;
 
-/// A run, as far as it has been told.
+/// The log of a run, as far as the run has come.
 #[derive(Clone, Debug, Default)]
 pub struct RunLog {
     options: Option<Options>,
     run: Option<Run>,
-    /// The first guest that was named other than by the run.
+    /// The name of the first guest that an event other than `run` names.
     only_guest: Option<String>,
     turns: Vec<Turn>,
     items: Items,
@@ -56,30 +55,30 @@ pub struct RunLog {
 pub struct Turn {
     /// The VM's number.
     pub vm: u32,
-    /// The number of VM exits that it cost.
+    /// The number of VM exits in the turn.
     pub exits: u64,
-    /// What it did.
+    /// The action of the VM's guest.
     pub action: Action,
 }
 
-/// What a turn did.
+/// The action of a guest in a turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// It moved items through the ring.
     Moved {
-        /// Which side the VM is on.
+        /// The side of the VM.
         role: Role,
-        /// How many items.
+        /// The number of items.
         items: usize,
         /// The ring's pointers after it.
         pointers: Pointers,
     },
-    /// It left these words in the mailbox.
+    /// It left this message in the mailbox, as words.
     Left(Vec<u32>),
 }
 
 impl Action {
-    /// Which side of a ring the turn's VM is on.
+    /// Returns the side of the turn's VM, in an exchange.
     pub fn role(&self) -> Option<Role> {
         match self {
             Self::Moved { role, .. } => Some(*role),
@@ -100,12 +99,12 @@ pub struct Output {
 }
 
 impl RunLog {
-    /// A log that begins as a recording does, with the options of an exchange.
+    /// Creates the log of an exchange with these options, as a recording begins.
     pub fn recorded(options: Options) -> Self {
         Self { options: Some(options), ..Self::default() }
     }
 
-    /// A log of which it is known which command repeats it.
+    /// Creates the log of a run that this command repeats.
     pub fn repeated_by(command: &CommandLine) -> Self {
         Self { command: Some(command.to_string()), ..Self::default() }
     }
@@ -172,7 +171,7 @@ impl RunLog {
         Ok(())
     }
 
-    /// Whether nothing of a run was told yet.
+    /// Returns true if there is no event of a run yet.
     pub fn is_empty(&self) -> bool {
         self.run.is_none() && self.exits.is_empty() && self.crash.is_none() && self.outputs.is_empty()
     }
@@ -212,7 +211,7 @@ impl RunLog {
         Ok(())
     }
 
-    /// Guests that print character by character are no reason to keep as many texts.
+    /// Adds text to the last output if nothing came between: a guest may print character by character.
     fn output(&mut self, vm: u32, name: &str, text: &str) {
         self.only_guest.get_or_insert_with(|| name.into());
         let turns = self.turns.len();
@@ -236,7 +235,7 @@ impl RunLog {
         Ok(())
     }
 
-    /// Takes the exits of VMs that have ended.
+    /// Adds the exits of VMs that have ended.
     fn exits_of(&mut self, exits: &BTreeMap<u32, ExitCounts>) -> Result<(), Problem> {
         let vms = self.exits.len() + exits.len();
         if vms > MOST_EXITS || exits.values().any(|kinds| kinds.len() > MOST_EXITS) {
@@ -246,12 +245,12 @@ impl RunLog {
         Ok(())
     }
 
-    /// The options of the run, where it is a recording's.
+    /// The options of the run, in a recording.
     pub fn options(&self) -> Option<&Options> {
         self.options.as_ref()
     }
 
-    /// How the run began; `None` for a guest that runs alone.
+    /// The beginning of the run; `None` for a guest that runs alone.
     pub fn beginning(&self) -> Option<&Run> {
         self.run.as_ref()
     }
@@ -266,22 +265,22 @@ impl RunLog {
         &self.turns
     }
 
-    /// How many steps the run has taken: its turns, and the crash that ended it.
+    /// The number of steps of the run: its turns, and the crash that ended it.
     pub fn steps(&self) -> usize {
         self.turns.len() + usize::from(self.crash.is_some())
     }
 
-    /// The crash, if step number `step`, from 1, is that.
+    /// Returns the crash if it is step number `step`, from 1.
     pub fn crash_at(&self, step: usize) -> Option<&Crash> {
         self.crash.as_ref().filter(|_| step > self.turns.len())
     }
 
-    /// All items that were made, and what became of them.
+    /// All items of the run.
     pub fn items(&self) -> &Items {
         &self.items
     }
 
-    /// What guests printed, in order.
+    /// The text that guests printed, in order.
     pub fn outputs(&self) -> &[Output] {
         &self.outputs
     }
@@ -291,12 +290,12 @@ impl RunLog {
         self.crash.as_ref()
     }
 
-    /// The end, where the run came to one.
+    /// The end, if the run came to it.
     pub fn ending(&self) -> Option<&End> {
         self.end.as_ref()
     }
 
-    /// The VM whose guest left an experiment without a ring, which ended the run before all its turns.
+    /// Returns the VM whose guest left an experiment without a ring and so ended the run early.
     pub fn leaver(&self) -> Option<u32> {
         let (run, end) = (self.run.as_ref()?, self.end.as_ref()?);
         let is_early = end.account.is_none() && end.turns < run.turns?;
@@ -308,22 +307,22 @@ impl RunLog {
         &self.exits
     }
 
-    /// Exits and times of each VM, where the run was asked for statistics.
+    /// Exits and times of each VM, if the run wrote statistics.
     pub fn stats(&self) -> &[VmStats] {
         &self.stats
     }
 
-    /// How the guest ended, where it ran alone.
+    /// The end of a guest that ran alone.
     pub fn exited(&self) -> Option<&Exited> {
         self.exited.as_ref()
     }
 
-    /// What of guests' text is missing.
+    /// The parts of guests' text that were dropped.
     pub fn dropped(&self) -> &[Dropped] {
         &self.dropped
     }
 
-    /// The exit status of the run; `None` where it did not come to an end.
+    /// The exit status of the run; `None` if it did not come to its end.
     pub fn status(&self) -> Option<Status> {
         let audit = |end: &End| match end.account.map(|account| account.audit) {
             None | Some(Audit::Ok) => Status::Success,
@@ -337,33 +336,32 @@ impl RunLog {
         crash.or(exited).or(self.end.as_ref().map(audit))
     }
 
-    /// The command that repeats the run, where that is known: said by whoever ran it, or made of the
-    /// options of an exchange.
+    /// Returns the command that repeats the run, if it is known: as given, or made of the options of an exchange.
     pub fn command(&self) -> Option<String> {
         let of_options =
             || Some(CommandLine::exchange(self.options.as_ref()?, self.run.as_ref()?).to_string());
         self.command.clone().or_else(of_options)
     }
 
-    /// How many items turn `turn`, from 1, could have moved: as many as there was room for, or as there
-    /// were.
+    /// Returns the number of items that turn `turn`, from 1, could have moved: the free slots, or the items in the
+    /// ring.
     pub fn possible(&self, turn: usize) -> Option<u32> {
         let role = self.turns.get(turn.checked_sub(1)?)?.action.role()?;
         let Pointers { capacity, count, .. } = self.pointers(turn - 1)?;
         Some(if role == Role::Producer { capacity - count } else { count })
     }
 
-    /// What a VM had done after `turns` turns.
+    /// The counters of a VM after `turns` turns.
     pub fn counts(&self, vm: u32, turns: usize) -> Counts {
         self.counters.get(&vm).map_or(Counts::default(), |counters| counters.after(turns))
     }
 
-    /// The VM's exits up to and with turn `turns`, its boot left out.
+    /// The VM's exits in the first `turns` turns. Its boot is not counted.
     pub fn exits_in_turns(&self, vm: u32, turns: usize) -> u64 {
         self.counts(vm, turns).exits
     }
 
-    /// The ring's pointers after `turns` turns; `None` where there is no ring.
+    /// The ring's pointers after `turns` turns; `None` without a ring.
     pub fn pointers(&self, turns: usize) -> Option<Pointers> {
         let capacity = self.run.as_ref()?.ring()?;
         match turns.checked_sub(1).and_then(|last| self.turns.get(last)) {

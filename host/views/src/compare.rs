@@ -1,4 +1,4 @@
-//! `compare`: two runs side by side: where they part, and how their figures differ.
+//! `compare`: two runs side by side: the first difference, and their figures.
 
 use std::{
     collections::BTreeSet,
@@ -13,23 +13,22 @@ use guestlab_runlog::{
     text::escape_line,
 };
 
-/// The longest value that the table shows, in characters: a schedule may have thousands, and a line is to
-/// have room in a terminal of 80 columns.
+/// The longest value in the table, in characters. A schedule may have thousands, and a line must fit into 80 columns.
 const MAX_WIDTH: usize = 25;
 
 /// Two runs, compared.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename = "compare")]
 pub struct Comparison {
-    /// Whether they are the same in all that does not depend on the clock.
+    /// True if the runs are equal in everything that does not depend on time.
     identical: bool,
-    /// The first turn in which they are not, from 1.
+    /// The first turn that differs, from 1.
     parts_at: Option<usize>,
-    /// That turn in each of them, in words.
+    /// That turn in each run, in words.
     turns: [Option<String>; 2],
-    /// The crash that ended each of them, in words: the guest, the turn, and what happened.
+    /// The crash that ended each run, in words: the guest, the turn, and the message.
     crashes: [Option<String>; 2],
-    /// What each of them has: figures, and how it began.
+    /// The figures and facts of both runs.
     figures: Vec<Figure>,
 }
 
@@ -83,7 +82,7 @@ impl Comparison {
         }
     }
 
-    /// How each run ended that a crash ended. Every line is indented: the message may be a file's.
+    /// Writes the crash of each run. Every line is indented: the message may come from a file.
     fn write_crashes(&self, text: &mut String) -> std::fmt::Result {
         let named: &[_] = match &self.crashes {
             [one, other] if one == other => &[("both", one)],
@@ -112,7 +111,7 @@ impl Comparison {
     }
 }
 
-/// A value, as the table has it.
+/// A value, formatted for the table.
 fn cell(value: Option<&str>) -> String {
     let value = value.unwrap_or("-").replace('\n', " ");
     match value.chars().count() > MAX_WIDTH {
@@ -121,7 +120,7 @@ fn cell(value: Option<&str>) -> String {
     }
 }
 
-/// What happened in a turn, from 1, as far as it can be compared.
+/// Returns a turn, from 1, and its items, for the comparison.
 fn told(log: &RunLog, turn: usize) -> Option<(&Turn, Vec<u32>)> {
     log.turns().get(turn - 1).map(|it| (it, items(log, turn)))
 }
@@ -148,7 +147,7 @@ fn shown(log: &RunLog, turn: usize) -> Option<String> {
     Some(format!("VM {vm} {what}, exits {exits}"))
 }
 
-/// What each of two logs has, where one of them has it.
+/// Returns the figures that at least one of the logs has.
 fn figures(logs: &[RunLog; 2]) -> Vec<Figure> {
     let mut figures = Vec::new();
     let mut add = |name: &str, fact: &dyn Fn(&RunLog) -> Option<String>| {
@@ -184,7 +183,7 @@ fn figures(logs: &[RunLog; 2]) -> Vec<Figure> {
     add("broken rule", &|log| log.crash()?.broken_rule().map(str::to_owned));
     for (vm, kind) in both(logs, |log| {
         log.exits().iter().flat_map(|(vm, kinds)| {
-            // Of what never happened there is nothing to compare.
+            // Exits that never happened are not compared.
             let happened = kinds.iter().filter(|&(_, &count)| count > 0);
             happened.map(|(kind, _)| (*vm, kind.clone()))
         })
@@ -194,7 +193,7 @@ fn figures(logs: &[RunLog; 2]) -> Vec<Figure> {
     figures
 }
 
-/// What one of two logs has, or both, in order.
+/// Returns the elements of both logs, in order.
 fn both<'a, T: Ord, I: Iterator<Item = T>>(
     logs: &'a [RunLog; 2],
     of: impl Fn(&'a RunLog) -> I,
@@ -206,7 +205,7 @@ fn text(value: impl Display) -> Option<String> {
     Some(value.to_string())
 }
 
-/// A sum, divided by the number of turns, where there is a ring.
+/// Divides a sum by the number of turns, if there is a ring.
 fn per_turn(log: &RunLog, sum: usize) -> Option<String> {
     log.pointers(0)?;
     let turns = log.turns().len();
@@ -300,7 +299,7 @@ mod tests {
         );
         assert!(text.contains("\n* broken rule              -          quota\n"), "{text}");
         assert!(!text.contains("A ended"), "{text}");
-        // Hosts before this one named the rule in the message only.
+        // Older hosts named the rule in the message only.
         let older = REFUSED.replace(r#""rule":"quota","#, "");
         assert_eq!(texts(&[RUN, ONE, TWO], &[RUN, ONE, &older]), text);
         let same = texts(&[RUN, ONE, REFUSED], &[RUN, ONE, &older]);

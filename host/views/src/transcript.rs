@@ -1,4 +1,4 @@
-//! The transcript: a run as a person reads it.
+//! The transcript: a run as text for people.
 
 use std::{
     collections::BTreeMap,
@@ -34,9 +34,9 @@ pub struct Transcript<W> {
     warn: fn(&str),
     names: BTreeMap<u32, String>,
     consoles: BTreeMap<u32, (Utf8Stream, LineEnds)>,
-    /// In an exchange: what each guest has printed since its last newline.
+    /// In an exchange: the text of each guest since its last newline.
     lines: BTreeMap<u32, String>,
-    /// Alone: whether the guest's last line is not ended.
+    /// For a guest alone: true if its last line is not ended.
     midline: bool,
     /// The width of a turn's number.
     turn_width: usize,
@@ -66,17 +66,17 @@ impl<W: Write + Send> Transcript<W> {
         }
     }
 
-    /// Where it was written to.
+    /// Returns the writer.
     pub fn into_writer(self) -> W {
         self.writer
     }
 
-    /// The text in the style, where there is colour.
+    /// Returns the text in a style, if there is colour.
     fn paint(&self, style: Style, text: &str) -> String {
         if self.color { format!("{style}{text}{style:#}") } else { text.into() }
     }
 
-    /// What the exchange is about, and who takes part.
+    /// Writes the facts of the experiment and its guests.
     fn run(&mut self, run: &Run) -> io::Result<()> {
         self.names = run.guests.iter().map(|guest| (guest.vm, guest.name.clone())).collect();
         let Run { experiment, capacity, schedule, turns, items, repeatable, seed, abi, .. } = run;
@@ -196,13 +196,13 @@ impl<W: Write + Send> Transcript<W> {
         Ok(())
     }
 
-    /// What is on a guest's text screen.
+    /// Writes the content of a guest's text screen.
     fn screen(&mut self, screen: &Screen) -> io::Result<()> {
         write!(self.writer, "{}", escape_control(&screen_text(&screen.lines)))?;
         self.flush()
     }
 
-    /// How much of a guest's text there was no room for: on standard error, since it is about the output.
+    /// Warns that a part of a guest's text was dropped. The warning is about the output, and goes to standard error.
     fn dropped(&mut self, dropped: &Dropped) -> io::Result<()> {
         let Dropped { vm, name, bytes, limit } = dropped;
         self.flush()?;
@@ -212,7 +212,7 @@ impl<W: Write + Send> Transcript<W> {
         Ok(())
     }
 
-    /// A table of exits: how often, and where the time went.
+    /// Writes a table of exits: their number, and their time.
     fn stats(&mut self, stats: &Stats) -> io::Result<()> {
         for VmStats { vm, name, exits } in &stats.vms {
             writeln!(self.writer, "\nVM {vm}, {}", escape_line(name))?;
@@ -230,9 +230,9 @@ impl<W: Write + Send> Transcript<W> {
         Ok(())
     }
 
-    /// A table of instructions: at boot, a turn, and in the functions with the most.
+    /// Writes a table of instructions: of the boot, of the turns, and of the functions with the most.
     fn profile(&mut self, profile: &Profile) -> io::Result<()> {
-        /// The most functions that are listed.
+        /// The largest number of functions in the table.
         const MOST_FUNCTIONS: usize = 20;
         for VmProfile { vm, name, instructions, boot, turns, functions } in &profile.vms {
             write!(self.writer, "\nVM {vm}, {}: {instructions} instructions", escape_line(name))?;
@@ -262,7 +262,7 @@ impl<W: Write + Send> Transcript<W> {
         Ok(())
     }
 
-    /// A guest's own text: as it is where the guest runs alone, beside its name in an exchange.
+    /// Writes a guest's text: unchanged if the guest runs alone, after its name in an exchange.
     fn console(&mut self, console: &Console<'_>) -> io::Result<()> {
         let (characters, ends) = self.consoles.entry(console.vm).or_default();
         let text = ends.push(&characters.push(&console.text));
@@ -279,11 +279,11 @@ impl<W: Write + Send> Transcript<W> {
         self.write_lines(console.vm, &whole)
     }
 
-    /// A record of a guest's log, for example `INFO  demo::net: up`; in an experiment beside its name.
+    /// Writes a log record, for example `INFO  demo::net: up`; in an experiment after the guest's name.
     fn log(&mut self, log: &Log<'_>) -> io::Result<()> {
         let Log { vm, level, target, message, .. } = log;
         let level = self.paint(level_style(*level), &format!("{level:<5}"));
-        // A record is one line: a guest that puts newlines into it does not forge others.
+        // A record is one line: a guest cannot forge others with newlines.
         let line = escape_line(&format!("{target}: {message}"));
         let name = match self.names.is_empty() {
             true => String::new(),
@@ -293,7 +293,7 @@ impl<W: Write + Send> Transcript<W> {
         self.flush()
     }
 
-    /// What a VM's lines begin with: its guest's name, with its number where others have that name, too.
+    /// The label of a VM's lines: its guest's name, with its number if other guests have that name, too.
     fn label(&self, vm: u32) -> String {
         let name = self.names.get(&vm).map_or("", String::as_str);
         match self.names.values().filter(|other| *other == name).count() {
@@ -302,7 +302,7 @@ impl<W: Write + Send> Transcript<W> {
         }
     }
 
-    /// Writes lines of a guest's beside its name.
+    /// Writes lines after the guest's name.
     fn write_lines(&mut self, vm: u32, text: &str) -> io::Result<()> {
         let name = self.paint(FAINT, &format!("{}|", escape_line(&self.label(vm))));
         for line in text.lines() {
@@ -311,7 +311,7 @@ impl<W: Write + Send> Transcript<W> {
         self.flush()
     }
 
-    /// Writes what is left of characters that never became whole.
+    /// Writes the rest of incomplete characters.
     fn end_characters(&mut self) -> io::Result<()> {
         let rests: Vec<(u32, &str)> =
             self.consoles.iter_mut().map(|(vm, (stream, _))| (*vm, stream.finish())).collect();
@@ -324,7 +324,7 @@ impl<W: Write + Send> Transcript<W> {
         Ok(())
     }
 
-    /// Ends the lines that guests have begun: something else is to be written.
+    /// Ends the unfinished lines of guests before other output.
     fn end_lines(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.midline) {
             writeln!(self.writer)?;
@@ -339,7 +339,7 @@ impl<W: Write + Send> Transcript<W> {
 impl<W: Write + Send> Sink for Transcript<W> {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
-            // A guest that ends well may leave its last line as it is.
+            // A guest that ends without an error may leave its last line unfinished.
             Event::Console(_) => {}
             Event::Exit(_) => self.end_characters()?,
             Event::Screen(_) => {
@@ -359,7 +359,7 @@ impl<W: Write + Send> Sink for Transcript<W> {
             Event::Dropped(dropped) => self.dropped(dropped),
             Event::Stats(stats) => self.stats(stats),
             Event::Profile(profile) => self.profile(profile),
-            // How a guest ended is an error's to say, on standard error, or nothing to speak of.
+            // The error on standard error reports how a guest ended.
             Event::Crash(_) | Event::Exit(_) | Event::Recording(_) | Event::Other => Ok(()),
         }
     }

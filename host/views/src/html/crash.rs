@@ -1,4 +1,4 @@
-//! The report of a crash: what the host found in the machine of a guest that went wrong.
+//! The report of a crash: the state of the machine of the guest that failed.
 
 use maud::{Markup, html};
 
@@ -11,7 +11,7 @@ use guestlab_runlog::{
 
 use super::number::{grouped, list};
 
-/// The report; nothing where nothing crashed.
+/// The report; empty without a crash.
 pub(super) fn section(log: &RunLog) -> Markup {
     let Some(crash) = log.crash() else { return html! {} };
     let unknown = CrashDetails::default();
@@ -31,7 +31,7 @@ pub(super) fn section(log: &RunLog) -> Markup {
     }
 }
 
-/// The message, without the lines of the two rings where those have a table of their own.
+/// The message. If a table shows the two rings, their lines are left out.
 fn message(crash: &Crash, mode: &str) -> Markup {
     let what = if crash.states.is_some() { crash.headline() } else { &crash.message };
     html! {

@@ -1,4 +1,4 @@
-//! The exits of each VM: how often, why, and, where the run took the time, how long.
+//! The exits of each VM: their number and reason, and their time if the run measured it.
 
 use std::collections::BTreeMap;
 
@@ -15,10 +15,10 @@ use guestlab_runlog::{
     text::escape_line,
 };
 
-/// The most kinds of exits of a VM that are told apart: a guest can cause as many as there are ports.
+/// The largest number of kinds of exits that a VM's table shows: a guest can cause one for each port.
 const MOST_KINDS: usize = 16;
 
-/// The table; nothing where no exits are known.
+/// The table; empty if no exits are known.
 pub(super) fn table(log: &RunLog) -> Markup {
     if log.exits().is_empty() && log.stats().is_empty() {
         return html! {};
@@ -89,7 +89,7 @@ fn row(vm: u32, kind: &Kind, most: f64) -> Markup {
     }
 }
 
-/// Two parts of a whole beside each other.
+/// Two parts of a whole, side by side.
 fn bar(guest: f64, host: f64) -> Markup {
     /// The whole's width: fractions have two decimals only.
     const WHOLE: usize = 100;
@@ -100,7 +100,7 @@ fn bar(guest: f64, host: f64) -> Markup {
     drawing("time", WHOLE, 1.0, "time in guest and host", content)
 }
 
-/// A kind of exit, or all that there is no room for.
+/// A kind of exit, or all kinds beyond the last row.
 struct Kind {
     name: String,
     count: u64,

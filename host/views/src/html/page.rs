@@ -10,16 +10,16 @@ use guestlab_runlog::{
     text::{escape_control, escape_line},
 };
 
-/// What the page looks like.
+/// The style of the page.
 const STYLE: &str = include_str!("page.css");
 
-/// What picks a turn.
+/// The script that selects a turn.
 const SCRIPT: &str = include_str!("page.js");
 
 /// The page of a run.
 ///
-/// Everything that comes from a guest or from a file is escaped where it is put in; control characters,
-/// which HTML has no way to write, are made visible in the end, wherever they are.
+/// All text of a guest or a file is escaped where it is inserted. Control characters, which HTML cannot express, are
+/// escaped at the end.
 pub fn page(log: &RunLog) -> String {
     escape_control(&document(log).into_string()).to_string()
 }
@@ -55,7 +55,7 @@ fn document(log: &RunLog) -> Markup {
     }
 }
 
-/// The turns, in a figure and in words, and beside them the one that is looked at.
+/// The turns, in a figure and in words, beside the selected turn.
 fn by_turns(log: &RunLog) -> Markup {
     let lines = transcript::table(log);
     if Columns::of(log).is_none() {
@@ -70,7 +70,7 @@ fn by_turns(log: &RunLog) -> Markup {
     }
 }
 
-/// Nothing may be loaded from anywhere, and nothing may run but the script of the page.
+/// The page may load nothing, and may run only its own script.
 fn policy() -> String {
     let hash = |text: &str| BASE64_STANDARD.encode(Sha256::digest(text));
     format!(

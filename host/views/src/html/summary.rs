@@ -1,4 +1,4 @@
-//! What the run was and how it ended, in short.
+//! The summary: the run and its end.
 
 use guest_abi::transition::Role;
 use maud::{Markup, html};
@@ -12,18 +12,18 @@ use guestlab_runlog::{
     text::escape_line,
 };
 
-/// The class of a role's colour; the form differs, too, wherever it is used.
+/// The class of a role's colour. Classes differ in form, too.
 pub(super) fn side(role: Option<Role>) -> &'static str {
     if role == Some(Role::Consumer) { "c" } else { "p" }
 }
 
-/// What was run.
+/// The name of the experiment or of the guest.
 pub(super) fn name(log: &RunLog) -> &str {
     let experiment = log.beginning().map(|run| run.experiment.as_str());
     experiment.or(log.only_guest()).unwrap_or("a guest")
 }
 
-/// How it ended, in a few words, and whether that is well.
+/// The outcome in a few words, and its class.
 pub(super) fn outcome(log: &RunLog) -> (String, &'static str) {
     match (log.status(), log.crash()) {
         (_, Some(crash)) => (crash.kind(), "bad"),
@@ -82,15 +82,15 @@ fn ending(log: &RunLog) -> String {
     }
 }
 
-/// The most characters of a fact.
+/// The largest number of characters of a fact.
 const LONGEST_FACT: usize = 60;
 
-/// What can be said in a word or two.
+/// A fact in one or two words.
 struct Fact {
     name: &'static str,
-    /// For programs.
+    /// The value for programs.
     value: String,
-    /// For people.
+    /// The text for people.
     text: String,
 }
 
@@ -99,7 +99,7 @@ impl Fact {
         Self { name, value: number.to_string(), text: grouped(number) }
     }
 
-    /// A text, which is cut off where it is long: a written schedule can be of any length.
+    /// A text, cut off if it is long: a written schedule can have any length.
     fn text(name: &'static str, text: &str) -> Self {
         let text = escape_line(text);
         let mut value: String = text.chars().take(LONGEST_FACT).collect();
@@ -172,7 +172,7 @@ fn row(log: &RunLog, guest: &Guest, ring: bool) -> Markup {
     }
 }
 
-/// How to have the run again.
+/// The command that repeats the run.
 pub(super) fn again(log: &RunLog) -> Markup {
     html! {
         section aria-labelledby="again-h" {
@@ -191,7 +191,7 @@ pub(super) fn again(log: &RunLog) -> Markup {
     }
 }
 
-/// What comes of running it again.
+/// The expected result of a repetition.
 fn promise(log: &RunLog) -> &'static str {
     if log.beginning().is_some_and(|run| !run.repeatable) {
         return "Every VM ran on a thread of its own: this run cannot be repeated, not even with its seed. This runs \

@@ -1,5 +1,5 @@
-//! The transcript: each turn with the ring after it, and what guests printed, in order. Where that is too
-//! long for a page, its middle is left out.
+//! The transcript: each turn with the ring after it, and the text of guests, in order. The middle of a long transcript
+//! is left out.
 
 use guest_abi::transition::Role;
 use maud::{Markup, PreEscaped, html};
@@ -14,22 +14,22 @@ use guestlab_runlog::{
     text::LineEnds,
 };
 
-/// The size of all lines, in bytes, beyond which the middle is left out.
+/// The largest size of all lines in bytes; beyond it the middle is left out.
 const MOST_BYTES: usize = 300_000;
 
-/// The size of what a guest printed between two turns, in bytes, beyond which the rest is left out.
+/// The largest size of a guest's text between two turns, in bytes; the rest is left out.
 const MOST_TEXT: usize = 16_000;
 
 /// A line.
 #[derive(Clone, Copy)]
 enum Entry<'a> {
-    /// A turn's, by its number from 1.
+    /// A turn, by its number from 1.
     Turn(usize),
-    /// What a guest printed.
+    /// Text that a guest printed.
     Text(&'a Output),
 }
 
-/// The transcript; nothing where there is none.
+/// The transcript; empty if there is none.
 pub(super) fn table(log: &RunLog) -> Markup {
     let entries = entries(log);
     if entries.is_empty() {
@@ -67,7 +67,7 @@ fn alone(log: &RunLog) -> Markup {
     }
 }
 
-/// All lines, in order: what was printed after so many turns stands behind the last of them.
+/// All lines, in order. Text follows the last turn that was over when it was printed.
 fn entries(log: &RunLog) -> Vec<Entry<'_>> {
     let mut entries = Vec::new();
     let mut outputs = log.outputs().iter().peekable();
@@ -80,7 +80,7 @@ fn entries(log: &RunLog) -> Vec<Entry<'_>> {
     entries
 }
 
-/// As many lines from the beginning and from the end as there is room for.
+/// The lines from the beginning and from the end that fit.
 fn lines(log: &RunLog, entries: &[Entry<'_>]) -> Markup {
     let take = |entries: &mut dyn Iterator<Item = &Entry<'_>>, room: usize| {
         let mut size = 0;
@@ -140,7 +140,7 @@ fn turn_line(log: &RunLog, number: usize) -> Markup {
     }
 }
 
-/// For example `+3`, with a minus sign for those that were taken.
+/// For example `+3`, with a minus sign for items that were taken.
 fn sign(role: Role, items: usize) -> String {
     match (items, role) {
         (0, _) => "0".into(),
@@ -149,13 +149,13 @@ fn sign(role: Role, items: usize) -> String {
     }
 }
 
-/// Whether it is a question who made an item.
+/// Returns true if there are several producers.
 fn several(log: &RunLog) -> bool {
     let producers = |run: &Run| run.guests.iter().filter(|guest| guest.role == Some(Role::Producer)).count();
     log.beginning().is_some_and(|run| producers(run) > 1)
 }
 
-/// The items of a turn; where there are several producers, each that is taken with its maker.
+/// The items of a turn. With several producers, each item that is taken has its maker.
 fn moved(log: &RunLog, turn: usize, role: Role) -> String {
     let named = several(log) && role == Role::Consumer;
     let items = log.items();
@@ -165,7 +165,7 @@ fn moved(log: &RunLog, turn: usize, role: Role) -> String {
     }))
 }
 
-/// The ring's slots: items, and `.` where there is none.
+/// The ring's slots: items, and `.` for an empty slot.
 fn ring(log: &RunLog, turns: usize) -> String {
     let values = log.items().values();
     list(log.ring(turns).into_iter().map(|slot| match slot {
@@ -174,7 +174,7 @@ fn ring(log: &RunLog, turns: usize) -> String {
     }))
 }
 
-/// A text as far as there is room for it.
+/// A text, cut off if it is long.
 fn cut(text: &str) -> String {
     let text = LineEnds::of(text);
     match text.len() <= MOST_TEXT {

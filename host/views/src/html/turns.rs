@@ -1,5 +1,5 @@
-//! The run turn by turn: whose turn it was, how full the ring was, and how many items moved; one below the
-//! other, so that a line through all of them is one turn.
+//! The run turn by turn, in figures below each other: the VM of the turn, the items in the ring, and the items that
+//! moved. A vertical line through all figures is one turn.
 
 use guest_abi::{ring::Capacity, transition::Role};
 use maud::{Markup, html};
@@ -19,10 +19,10 @@ use guestlab_runlog::{
 /// The height of a lane.
 const LANE: f64 = 10.0;
 
-/// How high a bar is of a turn in which nothing moved.
+/// The height of the bar of a turn in which nothing moved.
 const THIN: f64 = 2.0;
 
-/// The figure; nothing where there were no turns.
+/// The figure; empty without turns.
 pub(super) fn figure(log: &RunLog) -> Markup {
     let (Some(columns), Some(run)) = (Columns::of(log), log.beginning()) else { return html! {} };
     html! {
@@ -52,7 +52,7 @@ pub(super) fn figure(log: &RunLog) -> Markup {
     }
 }
 
-/// The last turn, that of a crash included.
+/// The last turn, or the turn of a crash.
 fn last(log: &RunLog) -> u64 {
     let turns = log.turns().len() as u64;
     log.crash().and_then(|crash| crash.turn).unwrap_or(turns).max(turns)
@@ -71,7 +71,7 @@ fn legend(run: &Run, columns: &Columns) -> Markup {
     }
 }
 
-/// Whose turn it was.
+/// The VM of each turn.
 fn lane(log: &RunLog, columns: &Columns, vm: u32) -> Markup {
     let mut shape = Shape::default();
     let turn = |number: usize| &log.turns()[number - 1];
@@ -111,7 +111,7 @@ fn share(part: usize, whole: usize) -> f64 {
     float(part) / float(whole.max(1))
 }
 
-/// The mark of a turn that was not finished.
+/// The mark of an unfinished turn.
 fn cross(x: f64) -> String {
     let [left, right] = [x + 0.2, x + 0.8].map(short);
     format!("M{left} 1L{right} 9M{left} 9L{right} 1")
@@ -148,7 +148,7 @@ fn occupancy_sentence(log: &RunLog) -> String {
     }
 }
 
-/// How full the ring was.
+/// The number of items in the ring.
 fn occupancy(log: &RunLog, columns: &Columns, capacity: Capacity) -> Markup {
     let capacity = f64::from(capacity.items());
     let all: Vec<(u32, u32, f64)> = columns.iter().map(|(_, turns)| counts(log, turns)).collect();
@@ -167,7 +167,7 @@ fn occupancy(log: &RunLog, columns: &Columns, capacity: Capacity) -> Markup {
     drawing("occupancy", columns.width(), capacity, "Items in the ring after each turn", content)
 }
 
-/// A step a turn, as an area and as its upper edge.
+/// One step for each turn, as an area and as its upper edge.
 fn staircase(all: &[(u32, u32, f64)], capacity: f64) -> (String, String) {
     let mut line = Shape::default();
     for (column, (_, most, _)) in all.iter().enumerate() {
@@ -182,7 +182,7 @@ fn staircase(all: &[(u32, u32, f64)], capacity: f64) -> (String, String) {
     (area, line.data().into())
 }
 
-/// From the least to the most of each column, and the mean as a line.
+/// The range of each column, and its mean as a line.
 fn band(all: &[(u32, u32, f64)], capacity: f64) -> (String, String) {
     let (mut area, mut line) = (Shape::default(), Shape::default());
     for (column, (least, most, mean)) in all.iter().enumerate() {
@@ -193,7 +193,7 @@ fn band(all: &[(u32, u32, f64)], capacity: f64) -> (String, String) {
     (area.data().into(), line.data().into())
 }
 
-/// How many items a column's turns moved, on average: made, and taken.
+/// The average number of items that a column's turns made and took.
 fn per_turn(log: &RunLog, turns: std::ops::RangeInclusive<usize>) -> [f64; 2] {
     let number = float(turns.clone().count().max(1));
     let (mut made, mut taken) = (0, 0);
@@ -207,7 +207,7 @@ fn per_turn(log: &RunLog, turns: std::ops::RangeInclusive<usize>) -> [f64; 2] {
     [float(made) / number, float(taken) / number]
 }
 
-/// How many items moved: what was made upwards, what was taken downwards.
+/// The items that moved: made items go up, taken items go down.
 fn moved(log: &RunLog, columns: &Columns) -> Markup {
     let all: Vec<[f64; 2]> = columns.iter().map(|(_, turns)| per_turn(log, turns)).collect();
     let most = all.iter().flatten().copied().fold(1.0, f64::max);

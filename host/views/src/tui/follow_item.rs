@@ -1,11 +1,11 @@
-//! An item's way, from the turn in which it was made to the one in which it was taken.
+//! The trace of an item, from the turn that made it to the turn that took it.
 
 use guestlab_runlog::{items::Item, run_log::RunLog};
 
-/// An item that is followed, and the end of its way that is looked at.
+/// A followed item, and the shown end of its trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ItemTrace {
-    /// Its number among all items.
+    /// The item's number.
     pub item: usize,
     end: TraceEnd,
 }
@@ -17,8 +17,8 @@ enum TraceEnd {
 }
 
 impl ItemTrace {
-    /// The way of the first item of this value that is in the ring after `step` steps, was moved in the
-    /// last of them or comes later; if there is none, of the first of all.
+    /// Returns the trace of the first item of this value that is in the ring after `step` steps, was moved in the last
+    /// of them, or comes later; or else of the first of all.
     pub(super) fn of(value: u32, step: usize, log: &RunLog) -> Option<Self> {
         let items = log.items();
         let first = items.consumed_after(step.saturating_sub(1));
@@ -26,18 +26,19 @@ impl ItemTrace {
         Self::first(numbers, value, log).map(Self::made)
     }
 
-    /// The way of an item, from where it was made.
+    /// The trace of an item, at the turn that made it.
     fn made(item: usize) -> Self {
         Self { item, end: TraceEnd::Made }
     }
 
-    /// The way of an item that a turn moved, from there.
+    /// The trace of an item that a turn moved, at that turn.
     pub(super) fn seen(item: usize, turn: usize, log: &RunLog) -> Self {
         let taken = log.items().item(item).made != turn;
         Self { item, end: if taken { TraceEnd::Taken } else { TraceEnd::Made } }
     }
 
-    /// The next end: this item's, or the first of the next of the same value. After the last comes the first.
+    /// Returns the next end: of this item, or the first of the next item of the same value. After the last comes the
+    /// first.
     pub(super) fn next(self, log: &RunLog) -> Self {
         let Self { item, end } = self;
         match (end, self.item(log).taken) {
@@ -49,7 +50,7 @@ impl ItemTrace {
         }
     }
 
-    /// The end before it.
+    /// Returns the previous end.
     pub(super) fn previous(self, log: &RunLog) -> Self {
         let Self { item, end } = self;
         if end == TraceEnd::Taken {
@@ -71,7 +72,7 @@ impl ItemTrace {
         log.items().item(self.item)
     }
 
-    /// The turn of the end that is looked at.
+    /// The turn of the shown end.
     pub(super) fn turn(self, log: &RunLog) -> usize {
         match (self.end, self.item(log)) {
             (TraceEnd::Taken, Item { taken: Some((_, turn)), .. }) => turn,
@@ -79,7 +80,7 @@ impl ItemTrace {
         }
     }
 
-    /// Which of the items of its value it is, from 1, and how many there are.
+    /// The item's place among those of the same value, from 1, and their number.
     pub(super) fn place(self, log: &RunLog) -> (usize, usize) {
         let values = log.items().values();
         let value = values[self.item];

@@ -1,4 +1,4 @@
-//! Pages that lie above the view: the keys, and the report of a crash.
+//! Pages above the view: the keys, and the report of a crash.
 
 use ratatui::text::{Line, Span};
 
@@ -9,7 +9,7 @@ use guestlab_runlog::{
 
 use super::theme::{BAD, FAINT, LEAST, STRONG, clean};
 
-/// What can lie above the view.
+/// A page above the view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page {
     /// The keys.
@@ -29,7 +29,7 @@ const KEYS: [(&str, &str); 17] = [
     ("+  -", "faster, slower"),
     ("/", "look for an item by its value, and follow it"),
     ("Enter", "follow an item of this turn; again: the next one"),
-    ("n  N", "along its trace: made, taken, next of its value; and back"),
+    ("n  N", "along its way: made, taken, next of its value; and back"),
     ("x", "follow it no longer"),
     ("Tab", "what each VM prints, one after another; then all of them"),
     ("r", "the report of a crash"),
@@ -39,7 +39,7 @@ const KEYS: [(&str, &str); 17] = [
     ("", "a colour is a VM; what is filled was made by it"),
 ];
 
-/// The most characters of a line: those of the smallest terminal but the frame.
+/// The largest number of characters of a line: the smallest terminal without the frame.
 const LINE: usize = LEAST.width as usize - 8;
 
 /// The lines of a page.
@@ -54,7 +54,7 @@ fn row(keys: &str, what: &'static str) -> Line<'static> {
     Line::from(vec![Span::styled(format!(" {keys:<12}  "), STRONG), Span::raw(what)])
 }
 
-/// All that is known of a crash.
+/// The report of a crash.
 fn report(crash: &Crash, log: &RunLog) -> Vec<Line<'static>> {
     let Crash { vm, name, turn, message, hint, details, .. } = crash;
     let when = match turn {
@@ -81,7 +81,7 @@ fn section(title: &str) -> [Line<'static>; 2] {
     [Line::raw(""), Line::styled(format!(" {title}"), FAINT)]
 }
 
-/// A text as lines that have room in the smallest terminal. What did not fit stands further to the right.
+/// Breaks a text into lines for the smallest terminal. Continued lines are indented.
 fn wrapped(text: &str) -> Vec<Line<'static>> {
     let indent = " ".repeat(text.len() - text.trim_start_matches(' ').len() + 2);
     let mut lines = vec![String::new()];

@@ -1,5 +1,5 @@
-//! What a view shows of a log: which step, played or followed, and what else was asked for. Keys and
-//! time change it, and nothing else does; it draws nothing and waits for nothing.
+//! The state of a view: its step, whether it plays or follows the run, and its prompts. Only keys and time change it.
+//! It draws nothing and waits for nothing.
 
 use std::time::Duration;
 
@@ -11,27 +11,27 @@ use super::{
     overlay::{self, Page},
 };
 
-/// The speeds at which a log is played, in steps a second.
+/// The speeds of playing, in steps per second.
 const SPEEDS: [u32; 11] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 
-/// How far the arrows up and down go.
+/// The steps of the up and down arrows.
 const LEAP: usize = 10;
 
-/// How far page up and page down go.
+/// The steps of page up and page down.
 const PAGE: usize = 100;
 
-/// The most digits of a number that is typed: those of the largest item.
+/// The largest number of digits that can be typed: those of the largest item.
 const DIGITS: usize = 10;
 
-/// What a view shows.
+/// The state of a view.
 #[derive(Clone, Debug)]
 pub struct View {
     step: usize,
     follows: bool,
     plays: bool,
-    /// Which of the speeds.
+    /// The index of the speed.
     speed: usize,
-    /// The time that has been played and not been shown.
+    /// The time that has passed since the last step was shown.
     owed: Duration,
     prompt: Option<Prompt>,
     overlay: Option<Overlay>,
@@ -40,16 +40,16 @@ pub struct View {
     note: Option<String>,
 }
 
-/// Something that is asked for.
+/// A question to the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prompt {
-    /// What.
+    /// The question.
     pub question: Question,
-    /// What was typed.
+    /// The digits that were typed.
     pub typed: String,
 }
 
-/// What is asked for.
+/// The kinds of questions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
     /// A turn's number.
@@ -58,28 +58,28 @@ pub enum Question {
     Item,
 }
 
-/// What lies above the view.
+/// The page above the view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overlay {
-    /// What it shows.
+    /// The page.
     pub page: Page,
-    /// How many lines it is scrolled down.
+    /// The number of lines that are scrolled away.
     pub scroll: u16,
 }
 
-/// What comes of a key.
+/// The result of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
     /// The view goes on.
     Stay,
-    /// It is to be closed.
+    /// The view closes.
     Close,
-    /// So is it, and what runs is to be interrupted as by Ctrl-C.
+    /// The view closes, and the run is interrupted as by Ctrl-C.
     Interrupt,
 }
 
 impl View {
-    /// A view of the beginning.
+    /// A view at the beginning of the run.
     pub fn new() -> Self {
         Self {
             step: 0,
@@ -95,7 +95,7 @@ impl View {
         }
     }
 
-    /// A view that goes along with a log while it is told.
+    /// A view that follows a run while it goes on.
     pub fn following() -> Self {
         Self { follows: true, ..Self::new() }
     }
@@ -105,17 +105,17 @@ impl View {
         self.step
     }
 
-    /// Whether it goes along with the log.
+    /// Returns true if the view follows the run.
     pub fn follows(&self) -> bool {
         self.follows
     }
 
-    /// The speed at which it plays, in steps a second; `None` while it does not.
+    /// The speed of playing, in steps per second; `None` while it does not play.
     pub fn playing(&self) -> Option<u32> {
         self.plays.then(|| self.speed())
     }
 
-    /// The speed at which it would play.
+    /// The speed that playing would have.
     pub fn speed(&self) -> u32 {
         SPEEDS[self.speed]
     }
@@ -125,12 +125,12 @@ impl View {
         self.prompt.as_ref()
     }
 
-    /// What lies above it.
+    /// The page above the view.
     pub fn overlay(&self) -> Option<Overlay> {
         self.overlay
     }
 
-    /// The VM whose text alone is shown.
+    /// The only VM whose text is shown.
     pub fn console_of(&self) -> Option<u32> {
         self.console_of
     }
@@ -140,7 +140,7 @@ impl View {
         self.trace
     }
 
-    /// What came of the last key, where that has to be said.
+    /// A message about the last key, if there is one.
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }
@@ -182,7 +182,7 @@ impl View {
         Wish::Stay
     }
 
-    /// Lets time pass; whether it changed something.
+    /// Lets time pass; returns true if the step changed.
     pub fn pass(&mut self, time: Duration, log: &RunLog) -> bool {
         let before = self.step;
         if self.follows {
@@ -199,12 +199,12 @@ impl View {
         self.step != before
     }
 
-    /// There will be no more of the log: what has been played to its end stops.
+    /// Stops playing at the end: the log is complete.
     pub fn rest_at_end(&mut self, log: &RunLog) {
         self.plays &= self.step < log.steps();
     }
 
-    /// Shows a step, or the last if there are not so many.
+    /// Shows a step, or the last step if there are fewer.
     pub fn go(&mut self, step: usize, log: &RunLog) {
         self.step = step.min(log.steps());
         (self.follows, self.plays) = (false, false);
@@ -237,7 +237,7 @@ impl View {
         self.prompt = Some(Prompt { question, typed });
     }
 
-    /// Takes a key of an answer.
+    /// Takes a key of the answer to a question.
     fn answer(&mut self, key: Key, log: &RunLog) {
         let Some(Prompt { question, mut typed }) = self.prompt.take() else { return };
         match key {
@@ -263,7 +263,7 @@ impl View {
         }
     }
 
-    /// Goes along the way of what is followed.
+    /// Goes to the next or the previous end of the followed item's trace.
     fn walk(&mut self, next: fn(ItemTrace, &RunLog) -> ItemTrace, log: &RunLog) {
         match self.trace {
             Some(trace) => self.show_trace(next(trace, log), log),
@@ -276,7 +276,7 @@ impl View {
         self.trace = Some(trace);
     }
 
-    /// Follows an item that the turn moved: the one after the one that is followed, or the first.
+    /// Follows an item that the turn moved: the one after the followed item, or the first.
     fn follow_one_of_this_turn(&mut self, log: &RunLog) {
         let moved = log.moved(self.step);
         let after = self.trace.map(|trace| trace.item + 1).filter(|item| moved.contains(item));
@@ -299,7 +299,7 @@ impl View {
         }
     }
 
-    /// Takes a key for what lies above.
+    /// Takes a key for the page above the view.
     fn turn_page(&mut self, key: Key, log: &RunLog) {
         let Some(overlay) = &mut self.overlay else { return };
         let last = overlay::lines(overlay.page, log).len().saturating_sub(1);

@@ -1,4 +1,4 @@
-//! The mailbox of an experiment without a ring: its words, with those that the turn changed.
+//! The mailbox of an experiment without a ring: its words, and marks on those that the turn changed.
 
 use ratatui::{
     buffer::Buffer,
@@ -14,7 +14,7 @@ use crate::tui::{
     theme::{self, STRONG},
 };
 
-/// The most words that are drawn: more than a screen of them has.
+/// The largest number of words that are drawn: more than fit on a screen.
 const MOST: usize = 1024;
 
 /// Draws the words into the inside of the mailbox's frame.

@@ -1,4 +1,4 @@
-//! The view, drawn: a log and what is shown of it, as characters in a buffer.
+//! Draws the view of a log as characters in a buffer.
 
 mod console;
 mod frame;
@@ -29,11 +29,11 @@ use super::{
 use frame::{block, within};
 use scene::{Origin, Scene};
 
-/// The largest part of a terminal that is drawn into.
+/// The largest area of a terminal that is drawn into.
 const MOST: Rect = Rect::new(0, 0, 1000, 1000);
 
 impl Scene<'_> {
-    /// Draws it all.
+    /// Draws the whole view.
     pub fn draw(&self, buffer: &mut Buffer) {
         let area = buffer.area.intersection(MOST);
         if area.width < LEAST.width || area.height < LEAST.height {
@@ -61,9 +61,9 @@ impl Scene<'_> {
         }
     }
 
-    /// Ring or mailbox on the left; what the step did and what was printed on the right.
+    /// Draws the ring or the mailbox on the left; the step's action and the guests' text on the right.
     fn middle(&self, buffer: &mut Buffer, area: Rect) {
-        // A mailbox has few words where a ring has many slots.
+        // A mailbox has few words, and a ring has many slots.
         let texts = match (self.log.beginning(), self.log.pointers(0)) {
             (None, _) => area.width,
             (Some(_), None) => area.width * 3 / 5,
@@ -96,7 +96,7 @@ impl Scene<'_> {
         }
     }
 
-    /// The heights of what the step did and of what was printed, out of a whole.
+    /// The heights of the step's action and of the guests' text.
     fn texts(&self, height: u16) -> [u16; 2] {
         let is_told = self.view.trace().is_some() || self.log.crash_at(self.view.step()).is_some();
         let step = match (self.log.beginning(), self.log.crash()) {
@@ -116,7 +116,7 @@ impl Scene<'_> {
         }
     }
 
-    /// What the run is, and where in it the view is.
+    /// Draws the name of the run, and the place of the view in it.
     fn head(&self, buffer: &mut Buffer, area: Rect) {
         let place = Line::from(self.place());
         let room = area.width.saturating_sub(u16::try_from(place.width()).unwrap_or(u16::MAX) + 2);
@@ -165,7 +165,7 @@ impl Scene<'_> {
         vec![Span::styled(turn, STRONG), state, Span::raw(motion)]
     }
 
-    /// What is asked, what came of the last key, or which keys there are.
+    /// Draws the question, the message about the last key, or the keys.
     fn foot(&self, buffer: &mut Buffer, area: Rect) {
         let width = area.width as usize;
         match (self.view.prompt(), self.view.note()) {
@@ -201,7 +201,7 @@ fn too_small(buffer: &mut Buffer, area: Rect) {
     }
 }
 
-/// Draws a page above all else.
+/// Draws a page above all other parts.
 fn draw_page(buffer: &mut Buffer, area: Rect, overlay: Overlay, log: &RunLog) {
     let lines = overlay::lines(overlay.page, log);
     let longest = lines.iter().map(Line::width).max().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! What the step did, and the way of the item that is followed.
+//! The action of the step, and the trace of the item that is followed.
 
 use guest_abi::transition::Role;
 use ratatui::{
@@ -21,14 +21,14 @@ use crate::tui::{
     theme::{self, BAD, FAINT, FOLLOWED, GOOD, STRONG, clean},
 };
 
-/// Draws it into the inside of its frame.
+/// Draws the lines into the inside of their frame.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>) {
     Paragraph::new(Text::from(lines(scene))).wrap(Wrap { trim: true }).render(area, buffer);
 }
 
 fn lines(scene: &Scene<'_>) -> Vec<Line<'static>> {
     let log = scene.log;
-    // What is looked for comes first: there may be little room.
+    // The followed item comes first: there may be little room.
     let mut lines = scene.view.trace().map_or_else(Vec::new, |trace| trace_lines(scene, trace));
     match (log.crash_at(scene.view.step()), scene.this_turn()) {
         (Some(crash), _) => lines.extend(crash_lines(crash)),
@@ -72,7 +72,7 @@ fn item_spans(scene: &Scene<'_>, number: usize) -> [Span<'static>; 2] {
     [Span::styled(value.to_string(), style), Span::raw(" ")]
 }
 
-/// The way of an item: who made it and when, who took it and when.
+/// The trace of an item: the VMs and the turns that made it and took it.
 fn trace_lines(scene: &Scene<'_>, trace: ItemTrace) -> Vec<Line<'static>> {
     let Item { value, maker, made, taken } = trace.item(scene.log);
     let (place, all) = trace.place(scene.log);
@@ -109,7 +109,7 @@ fn crash_lines(crash: &Crash) -> Vec<Line<'static>> {
     lines
 }
 
-/// A ring's pointers, as short as the narrowest frame wants them, with a capacity where it has to be said.
+/// A ring's pointers, short enough for the narrowest frame, and the capacity if it is given.
 fn pointers(whose: &'static str, ring: &RingState, capacity: Option<u32>) -> Line<'static> {
     let RingState { prod_p, cons_p, count, .. } = ring;
     let capacity = capacity.map_or(String::new(), |capacity| format!(" of {capacity}"));
@@ -117,7 +117,7 @@ fn pointers(whose: &'static str, ring: &RingState, capacity: Option<u32>) -> Lin
     Line::from(vec![Span::styled(whose, FAINT), Span::raw(numbers)])
 }
 
-/// The slots that the guest changed, where it did.
+/// The slots that the guest changed, if any.
 fn changed_slots(old: &RingState, claimed: &RingState) -> Option<Line<'static>> {
     let slots = (0..).zip(old.slots.iter().zip(&claimed.slots));
     let changed: Vec<String> = slots

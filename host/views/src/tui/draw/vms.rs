@@ -1,4 +1,4 @@
-//! The VMs: who they are, what state they are in, and what they did so far.
+//! The VMs: their guests, their state, and their counters.
 
 use std::fmt::Display;
 
@@ -22,17 +22,17 @@ use crate::tui::{
     theme::{self, BAD, FAINT, GOOD, STRONG, clean},
 };
 
-/// The most characters of a guest's name, and of a crash's reason, that there is room for.
+/// The largest number of characters of a guest's name and of a crash's reason.
 const LONGEST: usize = 22;
 
-/// A VM as the table has it.
+/// A VM, for the table.
 struct Vm {
     number: u32,
     name: String,
     role: Option<Role>,
 }
 
-/// The VMs of a run; a guest that runs alone is one.
+/// The VMs of a run. A guest that runs alone is one VM.
 fn vms(log: &RunLog) -> Vec<Vm> {
     let name = |name: &str| clean(name).chars().take(LONGEST).collect();
     let vm = |guest: &Guest| Vm { number: guest.vm, name: name(&guest.name), role: guest.role };
@@ -42,7 +42,7 @@ fn vms(log: &RunLog) -> Vec<Vm> {
     }
 }
 
-/// How many rows the table wants.
+/// The number of rows of the table.
 pub(super) fn rows(log: &RunLog) -> u16 {
     let vms = log.beginning().map_or(1, |run| run.guests.len());
     u16::try_from(vms + 1).unwrap_or(u16::MAX)
@@ -53,7 +53,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>) {
     let vms = vms(scene.log);
     let table = Table::new(scene, &vms, usize::from(area.width));
     let shown = usize::from(area.height.saturating_sub(1));
-    // Where they are more than there is room for, the one whose turn it is must be among them.
+    // If there are more VMs than rows, the VM of the turn must be visible.
     let current = scene.actor().and_then(|vm| vms.iter().position(|it| it.number == vm)).unwrap_or(0);
     let first = (current + 1).saturating_sub(shown).min(vms.len());
     let lines = vms[first..].iter().map(|vm| table.row(vm));
@@ -62,7 +62,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>) {
     }
 }
 
-/// The columns. They do not depend on the step, so that nothing moves from step to step.
+/// The columns. They are the same in all steps, so that nothing moves.
 struct Table<'a> {
     scene: &'a Scene<'a>,
     name: usize,
@@ -70,7 +70,7 @@ struct Table<'a> {
     state: usize,
     has_turns: bool,
     number: usize,
-    /// What is left for the exits' kinds.
+    /// The columns that are left for the kinds of exits.
     rest: usize,
 }
 
@@ -84,9 +84,9 @@ impl<'a> Table<'a> {
         let reason = log.crash().map_or(0, |crash| state_of(crash).chars().count().min(LONGEST));
         let (has_turns, number) = (log.beginning().is_some(), 7);
         let numbers = 1 + usize::from(has_turns) + usize::from(role > 0);
-        // Arrow and number take five columns, the spaces before state and kinds two each.
+        // The arrow and the number take five columns, the spaces before state and kinds two each.
         let others = 5 + name + role + 2 + number * numbers + 2;
-        // The numbers have room before a long name of a rule has.
+        // Numbers are more important than a long name of a rule.
         let state = reason.min(width.saturating_sub(others)).max(ended);
         Self { scene, name, role, state, has_turns, number, rest: width.saturating_sub(others + state) }
     }
@@ -98,7 +98,7 @@ impl<'a> Table<'a> {
         Line::styled(format!("  VM {:<name$}{role_name:role$}  {:<state$}{numbers}", "guest", "state"), FAINT)
     }
 
-    /// The columns of numbers that there are.
+    /// The columns with numbers.
     fn numbers(&self, turns: impl Display, items: impl Display, exits: impl Display) -> String {
         let number = self.number;
         let column = |exists: bool, value: &dyn Display| match exists {
@@ -139,7 +139,7 @@ fn state_of(crash: &Crash) -> String {
     clean(&crash.broken_rule().map_or_else(|| crash.reason.to_string(), |rule| format!("broke {rule}")))
 }
 
-/// The state that a VM is in after the step.
+/// The state of a VM after the step.
 fn now(scene: &Scene<'_>, vm: u32) -> (String, Style) {
     let crash = scene.log.crash_at(scene.view.step());
     let is_over = scene.is_at_end() && (scene.log.ending().is_some() || !scene.log.exits().is_empty());
