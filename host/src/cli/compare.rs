@@ -9,7 +9,7 @@ use crate::{
     views::compare::Comparison,
 };
 
-/// What to compare.
+/// The configuration of a comparison.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The two files: recordings, or what `--format jsonl` wrote.

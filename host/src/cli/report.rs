@@ -38,7 +38,7 @@ impl<'a> Report<'a> {
     /// The run's; or the page cannot be written.
     pub fn conclude(self, outcome: Result<(), Error>) -> Result<(), Error> {
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        // Without events an error says why there was no run, unless the guest was ended before its first event.
+        // Without events, an error explains why there was no run, unless the guest was ended before its first event.
         let has_run = !log.is_empty() || matches!(outcome, Err(Error::Interrupted { .. } | Error::Killed));
         let written = match self.file.filter(|_| has_run) {
             Some(file) => file.write_and_place(page(&log).as_bytes()),
@@ -63,11 +63,11 @@ impl Sink for Report<'_> {
     }
 }
 
-/// Writes the page of a run that is in a file.
+/// Writes the page of a run from a file.
 ///
 /// # Errors
 ///
-/// The file tells no run, or the page cannot be written.
+/// The file has no run, or the page cannot be written.
 pub fn of_file(file: &Path, path: &Path) -> Result<(), Error> {
     check_distinct([Named::new("the run", file)].into(), [Named::new("the page", path)].into())?;
     let log = open_run(file)?;

@@ -1,4 +1,4 @@
-//! Runs in the terminal: the view gets a terminal, signals, and a run that goes on beside it.
+//! Views in the terminal: of a file, or of a run that goes on.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -30,14 +30,14 @@ use crate::{
     },
 };
 
-/// The most turns of a run that is watched: about a gigabyte.
+/// The largest number of turns of a run that is watched: they take about a gigabyte.
 const MOST_TURNS: usize = 5_000_000;
 
-/// How often it is looked whether a run has begun.
+/// The time between two checks whether a run has begun.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// Shows a run until the view is closed, and returns the signal that closed it, if one did. The thread is under watch,
-/// as those of runs are.
+/// Shows a run until the view closes, and returns the signal that closed it, if one did. The watchdog watches this
+/// thread, as it watches those of runs.
 ///
 /// # Errors
 ///
@@ -57,8 +57,8 @@ pub(super) fn show(stage: &Stage<'_>, view: View) -> io::Result<(Closed, Option<
     })
 }
 
-/// Shows a run while it goes on. `run` runs it and hands its events to the sink. When the view is closed
-/// before the run is over, the run is interrupted.
+/// Shows a run while it goes on. `run` runs it and hands its events to the sink. If the view closes before the end,
+/// the run is interrupted.
 ///
 /// # Errors
 ///
@@ -70,7 +70,7 @@ pub fn live(run: impl FnOnce(&mut dyn Sink) -> Result<(), Error> + Send) -> Resu
     let silence = hold_complaints();
     let (outcome, closed) = thread::scope(|scope| {
         let (log, is_over, errors_only) = (&log, &is_over, &mut errors_only);
-        // Before a guest runs, this thread gives up its rights, too. The run's thread still has them until then.
+        // This thread gives up its privileges before a guest runs. The run's thread has them until then.
         let (confine, confined) = mpsc::channel();
         let run = thread::Builder::new().name("run".into()).spawn_scoped(scope, move || {
             let _over = Over(is_over);
@@ -81,7 +81,7 @@ pub fn live(run: impl FnOnce(&mut dyn Sink) -> Result<(), Error> + Send) -> Resu
         });
         let run = run.map_err(|source| Error::Os { what: "start the run's thread", source })?;
         jail::give_up_rights().map_err(Error::Jail)?;
-        // The thread waits for it.
+        // The run's thread waits for this message.
         let _ = confine.send(());
         let stage = Stage { log, is_over: Some(is_over) };
         let closed = if has_begun(&stage) { show(&stage, View::following()).map(Some) } else { Ok(None) };
@@ -101,7 +101,7 @@ pub fn live(run: impl FnOnce(&mut dyn Sink) -> Result<(), Error> + Send) -> Resu
     }
 }
 
-/// Says that the run is over, however it ended.
+/// Marks the run as over when it is dropped.
 struct Over<'a>(&'a AtomicBool);
 
 impl Drop for Over<'_> {
@@ -110,10 +110,10 @@ impl Drop for Over<'_> {
     }
 }
 
-/// Waits until there is something to show; whether there is.
+/// Waits until there is something to show; returns false if the run ends before.
 fn has_begun(stage: &Stage<'_>) -> bool {
     loop {
-        // Before the log: an event that comes meanwhile counts.
+        // Read before the log: the last events must not be missed.
         let is_over = stage.origin() == Origin::Over;
         let is_told = !stage.log.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
         if is_told || is_over {
@@ -128,7 +128,7 @@ pub(super) fn terminal_error(source: io::Error) -> Error {
     Error::Os { what: "show the view in the terminal", source }
 }
 
-/// A sink that keeps how a run ended, as the transcript has it, to be printed after the view was closed.
+/// A sink that keeps the end of a run as a transcript, to be printed after the view closed.
 struct ErrorsOnly(Transcript<Vec<u8>>);
 
 impl ErrorsOnly {

@@ -1,4 +1,4 @@
-//! The events of a run, made of what machines and guests did.
+//! The events of a run, made from machines and their guests.
 
 use crate::{
     cpu::Direction,
