@@ -9,7 +9,7 @@ use crate::{
 
 /// The text streams of all VMs.
 #[derive(Default)]
-pub struct Characters {
+pub(crate) struct Characters {
     streams: BTreeMap<u32, Utf8Stream>,
 }
 
@@ -20,7 +20,7 @@ impl Characters {
     /// # Errors
     ///
     /// As `next`.
-    pub fn join(
+    pub(crate) fn join(
         &mut self,
         event: &Event<'_>,
         mut next: impl FnMut(&Event<'_>) -> io::Result<()>,

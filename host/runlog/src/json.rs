@@ -1,4 +1,4 @@
-//! JSON that is safe to print in a terminal: all characters that [`is_hidden`] names are escaped.
+//! JSON that is safe to print in a terminal: hidden characters are escaped.
 
 use std::io::{self, Write};
 

@@ -4,7 +4,7 @@
 //! [`run_log`] indexes a run so that views can show it at any turn. [`ring_check`] and [`conduct`] check what guests did with
 //! the ring. This crate opens no file and prints nothing.
 
-pub mod characters;
+mod characters;
 pub mod command_line;
 pub mod conduct;
 pub mod counters;
@@ -15,7 +15,7 @@ pub mod header;
 pub mod items;
 pub mod json;
 pub mod jsonl;
-pub mod lines;
+mod lines;
 pub mod live;
 pub mod recording;
 pub mod ring_check;

@@ -8,7 +8,7 @@ const MAX_LINE_SIZE: u64 = 4 << 20;
 
 /// Returns the complete lines of the input without their ends, each with its number, from 1. An incomplete last line
 /// is left out.
-pub fn lines(mut from: impl BufRead) -> impl Iterator<Item = (usize, io::Result<Vec<u8>>)> {
+pub(crate) fn lines(mut from: impl BufRead) -> impl Iterator<Item = (usize, io::Result<Vec<u8>>)> {
     let mut next = move || {
         let mut line = Vec::new();
         let len = from.by_ref().take(MAX_LINE_SIZE).read_until(b'\n', &mut line)? as u64;

@@ -1,6 +1,6 @@
 //! A run as a page: one HTML file without other files. It can be read without a network and without scripts.
 //!
-//! A page is made of a [`RunLog`] only. The host draws every figure as inline SVG, whose elements carry the numbers
+//! A page is made of a run's log only. The host draws every figure as inline SVG, whose elements carry the numbers
 //! that they show. The script only selects turns.
 
 mod choices;

@@ -116,6 +116,7 @@ extern "C" fn die(signal: c_int, information: *mut libc::siginfo_t, _: *mut libc
         // The library's handler has a message for it.
         Some((fault, terminal)) => set(signal, &terminal.faults[fault]),
         // The signal arrives when this handler ends, and finds no handler.
+        // SAFETY: it takes a number.
         None => drop(unsafe { libc::raise(signal) }),
     }
 }
@@ -184,6 +185,7 @@ fn modes(file: c_int) -> io::Result<libc::termios> {
 fn action(signal: c_int) -> libc::sigaction {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
     // The C library refuses its own signals. They are left alone, like ignored ones.
+    // SAFETY: nothing is set, and the pointer is to a sigaction structure.
     let outcome = unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) };
     // SAFETY: all-zero is a valid sigaction.
     let mut action = unsafe { action.assume_init() };
