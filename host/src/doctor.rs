@@ -9,7 +9,7 @@ use guestlab_cpu::{CpuState, Engine, Exit, Until, Values, Width};
 use crate::{
     kvm::{Kvm, module_name},
     lab::{error::Error, needs::Needs},
-    output::{self, visible_line},
+    output::{self, escape_line},
     process::{jail::Jail, watchdog::Watchdog},
     vmm::memory::MemoryLayout,
 };
@@ -127,11 +127,11 @@ fn run_two_instructions(kvm: &Kvm, jail: &Jail) -> Finding {
 /// For example `ok    device: /dev/kvm is there`.
 fn line(what: &str, finding: &Finding) -> String {
     match finding {
-        Ok(detail) => format!("ok    {what}: {}", visible_line(detail)),
+        Ok(detail) => format!("ok    {what}: {}", escape_line(detail)),
         // The errors' own words say how to mend it, after a colon or a semicolon.
-        Err(detail) => match visible_line(detail).split_once([':', ';']) {
+        Err(detail) => match escape_line(detail).split_once([':', ';']) {
             Some((problem, mend)) => format!("FAIL  {what}: {problem}\n      mend: {}", mend.trim()),
-            None => format!("FAIL  {what}: {}", visible_line(detail)),
+            None => format!("FAIL  {what}: {}", escape_line(detail)),
         },
     }
 }

@@ -1,6 +1,6 @@
 //! `guestlab`: runs guests under KVM. `guestlab --help` says how.
 
-use std::{env, panic, path::Path, process::ExitCode};
+use std::{env, panic, path::Path, process::ExitCode, sync::Mutex};
 
 use clap::Parser;
 use guest_abi::mode::CpuMode;
@@ -24,7 +24,7 @@ use guestlab::{
         jail::{self, Jail},
         signals,
     },
-    runlog::{command_line::CommandLine, live::Narrator, story::Story},
+    runlog::{command_line::CommandLine, live::RunLogSink, run_log::RunLog},
 };
 
 fn main() -> ExitCode {
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
 /// What the command line says. What is wrong with it is told as of the same words with nothing hidden in them.
 fn understand() -> Cli {
     Cli::try_parse().unwrap_or_else(|error| {
-        let words = env::args_os().map(|word| output::visible_line(&word.to_string_lossy()));
+        let words = env::args_os().map(|word| output::escape_line(&word.to_string_lossy()));
         Cli::try_parse_from(words).err().unwrap_or(error).exit()
     })
 }
@@ -110,8 +110,9 @@ fn tell(
     sink: &mut dyn Sink,
 ) -> Result<(), Error> {
     let Some(path) = args.report() else { return play(platform, jail, config, args.record(), sink) };
-    let narrator = Narrator::to(beginning(config), sink).keeping_stats(!args.stats());
-    let mut report = Report::new(path, narrator);
+    let log = Mutex::new(beginning(config));
+    let sink = RunLogSink::new(&log, sink).keeping_stats(!args.stats());
+    let mut report = Report::new(path, &log, sink);
     let outcome = play(platform, jail, config, args.record(), &mut report);
     report.conclude(outcome)
 }
@@ -138,16 +139,16 @@ fn play(
     }
 }
 
-/// A story that begins with what its events will not say: how the run can be had again.
-fn beginning(config: &RunConfig) -> Story {
+/// A log that begins with the command that repeats the run, which no event has.
+fn beginning(config: &RunConfig) -> RunLog {
     let seed = match config {
-        RunConfig::Exchange(config) => return Story::recorded(recorder::options(config)),
+        RunConfig::Exchange(config) => return RunLog::recorded(recorder::options(config)),
         RunConfig::Pipeline(config) => config.seed,
         RunConfig::Single(config) => config.seed,
     };
     // What follows the program's name and `run`.
     let given = env::args_os().skip(2).map(|word| word.to_string_lossy().into_owned());
-    Story::repeated_by(&CommandLine::again(given, seed))
+    RunLog::repeated_by(&CommandLine::again(given, seed))
 }
 
 /// A view runs no guest, but a signal ends it in good order, too.
@@ -206,8 +207,8 @@ fn complain(error: &Error) {
     if !error.is_closed_output() {
         let text = error.to_string();
         let text = match error.has_lines() {
-            true => output::visible(&text).to_string(),
-            false => output::visible_line(&text),
+            true => output::escape_control(&text).to_string(),
+            false => output::escape_line(&text),
         };
         output::complain_styled(&format!("{}: {text}", output::label("guestlab")));
     }

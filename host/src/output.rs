@@ -1,4 +1,4 @@
-//! Where events go: a transcript for people, or JSON lines for programs.
+//! The outputs of events: a transcript for people, or JSON lines for programs.
 
 use std::{
     fs::File,
@@ -9,7 +9,7 @@ use std::{
 use anstream::AutoStream;
 
 pub use crate::runlog::sink::{Form, Silence, Sink};
-pub use crate::runlog::text::{LineEnds, Utf8Stream, visible, visible_line};
+pub use crate::runlog::text::{LineEnds, Utf8Stream, escape_control, escape_line};
 
 use crate::{
     lab::error::Error,
@@ -18,17 +18,17 @@ use crate::{
     views::transcript::Transcript,
 };
 
-/// The sink that writes to standard output. `quiet` leaves out all but guests' own text and how
-/// the run ended.
+/// Returns the sink that writes to standard output. `quiet` leaves out all but guests' own text and the end of the
+/// run.
 pub fn stdout(form: Form, quiet: bool) -> Box<dyn Sink> {
     let stdout = io::stdout();
     let color = AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
-    // Past io::Stdout, whose buffer retries a write that is interrupted for ever.
+    // Not through io::Stdout: its buffer retries an interrupted write forever.
     let file: Box<dyn Write + Send> = match stdout.as_fd().try_clone_to_owned() {
         Ok(file) => Box::new(DeadlineWriter::new(File::from(file))),
         Err(_) => Box::new(io::stdout()),
     };
-    // A person sees each line as it comes; a file or a program gets whole blocks.
+    // A terminal gets each line at once; a file or a program gets whole blocks.
     let writer: Box<dyn Write + Send> = match stdout.is_terminal() {
         true => Box::new(LineWriter::new(file)),
         false => Box::new(BufWriter::new(file)),
@@ -36,7 +36,7 @@ pub fn stdout(form: Form, quiet: bool) -> Box<dyn Sink> {
     sink(writer, form, color, quiet)
 }
 
-/// The sink that writes to a file, as [`stdout`] does where that is one.
+/// Returns the sink that writes to a file in the form of [`stdout`].
 pub fn file(file: File, form: Form, quiet: bool) -> Box<dyn Sink> {
     sink(Box::new(BufWriter::new(DeadlineWriter::new(file))), form, false, quiet)
 }
@@ -57,7 +57,7 @@ pub fn line(text: &str) -> Result<(), Error> {
     writeln!(anstream::stdout(), "{text}").map_err(Error::Output)
 }
 
-/// The outcome of a run that left a file, and of that: of two errors the file's is only told.
+/// Combines the outcome of a run and that of its file. If both failed, the file's error is only printed.
 ///
 /// # Errors
 ///
@@ -72,7 +72,7 @@ pub fn both(run: Result<(), Error>, file: Result<(), Error>) -> Result<(), Error
     }
 }
 
-/// Writes the beginning of a line to standard output, for a person to see at once.
+/// Writes the beginning of a line to standard output, visible at once.
 ///
 /// # Errors
 ///
@@ -84,12 +84,12 @@ pub fn begin_line(text: &str) -> Result<(), Error> {
 
 /// Writes a line to standard error, in which nothing of a guest's or of a file's looks like another line.
 pub fn complain(text: &str) {
-    complain_styled(&visible_line(text));
+    complain_styled(&escape_line(text));
 }
 
 /// Writes lines to standard error.
 pub fn complain_lines(text: &str) {
-    complain_styled(&visible(text).to_string());
+    complain_styled(&escape_control(text).to_string());
 }
 
 /// Writes a line that may have colours to standard error, without them if standard error does not show colours.

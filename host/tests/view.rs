@@ -185,7 +185,7 @@ fn a_run_is_looked_at_forwards_and_backwards() {
 #[test]
 fn it_takes_whatever_size_the_terminal_has() {
     let Some((terminal, _folder)) = shown(80, 24, 4) else { return };
-    terminal.press_for(&["Right"], "[ 1]");
+    terminal.press_for(&["Right"], "│  1 │");
     terminal.resize(120, 40);
     terminal.expect("┌0───┐");
     terminal.resize(60, 20);
@@ -193,7 +193,7 @@ fn it_takes_whatever_size_the_terminal_has() {
     terminal.resize(200, 60);
     terminal.expect("┌0───┐");
     terminal.resize(80, 24);
-    terminal.expect("[ 1]");
+    terminal.expect("│  1 │");
     terminal.expect_that("one frame at the left of 24 rows", |screen| {
         screen.lines().filter(|line| line.starts_with(['╭', '│', '╰'])).count() == 22
     });
@@ -522,7 +522,7 @@ fn panics_in_a_view() {
             repeatable: true,
             guests: Vec::new(),
         };
-        sink.event(&event::Event::Run(run)).expect("told");
+        sink.event(&event::Event::Run(Box::new(run))).expect("told");
         let file = PathBuf::from(env::var_os("PANICS_AT").expect("a file's name"));
         while !file.exists() {
             thread::sleep(Duration::from_millis(5));

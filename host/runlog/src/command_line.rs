@@ -1,8 +1,8 @@
-//! Command lines that people are told to type.
+//! Command lines that the user can type to repeat a run.
 
 use std::fmt;
 
-use crate::{line::Run, recording::Options};
+use crate::{event::Run, header::Options};
 
 /// The guest that produces if no other is named.
 pub const PRODUCER: &str = "guest-producer";
@@ -10,32 +10,32 @@ pub const PRODUCER: &str = "guest-producer";
 /// The guest that consumes if no other is named.
 pub const CONSUMER: &str = "guest-consumer";
 
-/// A command line. As text it is quoted for a shell.
+/// A command line. Its text is quoted for a shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandLine {
     words: Vec<String>,
 }
 
-/// The options of `run` that say where a run is told, each with a value. It is the same run without them.
+/// Options of `run` that name an output file, each with a value. They do not change the run.
 const TOLD_TO: [&str; 3] = ["--report", "--trace", "--record"];
 
-/// The options of `run` that say how much is told, each without a value.
+/// Options of `run` that change the amount of output, each without a value.
 const TOLD: [&str; 3] = ["--tui", "--quiet", "--stats"];
 
 impl CommandLine {
-    /// `cargo xtask run`, and what to run.
+    /// `cargo xtask run` with these words.
     pub fn run(words: impl IntoIterator<Item = String>) -> Self {
         Self { words: ["cargo", "xtask", "run"].map(String::from).into_iter().chain(words).collect() }
     }
 
-    /// With an option more.
+    /// Adds an option.
     #[must_use]
     pub fn option(mut self, name: &str, value: impl ToString) -> Self {
         self.words.extend([name.to_owned(), value.to_string()]);
         self
     }
 
-    /// With an option more, where there is a value.
+    /// Adds an option if there is a value.
     #[must_use]
     pub fn maybe(self, name: &str, value: Option<impl ToString>) -> Self {
         match value {
@@ -44,20 +44,20 @@ impl CommandLine {
         }
     }
 
-    /// With these words, which are options.
+    /// Adds words that are options.
     #[must_use]
     pub fn words(mut self, words: &[String]) -> Self {
         self.words.extend_from_slice(words);
         self
     }
 
-    /// The command that repeats an exchange. What is not given has its default there, too.
+    /// Returns the command that repeats an exchange. Options with default values are left out.
     pub fn exchange(options: &Options, run: &Run) -> Self {
         let Options { producer, consumer, producers, consumers, produce, consume, mode, memory, max_exits } =
             options;
         let other = |name: &String, default: &str| (name != default).then(|| name.clone());
         let many = |number: usize| (number != 1).then_some(number);
-        // A written schedule ends the run by itself, unless another number is asked for.
+        // A written schedule ends the run without `--turns`, unless the number differs.
         let written = run.schedule.strip_prefix("string:");
         let written = written.map(|turns| turns.split_whitespace().map(str::len).sum::<usize>() as u64);
         let turns = run.turns.filter(|&turns| Some(turns) != written);
@@ -78,11 +78,10 @@ impl CommandLine {
             .maybe("--items", run.items)
     }
 
-    /// The command that a run was started with, `given` being what was said after `run`, with the seed that
-    /// it had, and without the options that only say where it is told.
+    /// Returns the command of a run from the words after `run`, with the run's seed and without the output options.
     pub fn again(given: impl IntoIterator<Item = String>, seed: u64) -> Self {
         let mut given: Vec<String> = given.into_iter().collect();
-        // What follows `--` is the guest's.
+        // The words after `--` are for the guest.
         let end = given.iter().position(|word| word == "--").unwrap_or(given.len());
         let guests = given.split_off(end);
         let mut kept = untold(given);
@@ -93,13 +92,13 @@ impl CommandLine {
     }
 }
 
-/// The words of a run without the options that only say where, in which form and how much of it is told.
+/// Removes the options that only change where and in which form the output goes.
 fn untold(given: Vec<String>) -> Vec<String> {
     let mut kept = Vec::new();
     let mut words = given.into_iter().peekable();
     while let Some(word) = words.next() {
         let value = word.split_once('=').map(|(_, value)| value).or(words.peek().map(String::as_str));
-        // The form may also be an image's.
+        // `--format` may also name the format of an image.
         let is_form = is(&word, "--format") && matches!(value, Some("text" | "jsonl"));
         match is_form || TOLD_TO.iter().any(|option| is(&word, option)) {
             true if !word.contains('=') => drop(words.next()),
@@ -111,14 +110,14 @@ fn untold(given: Vec<String>) -> Vec<String> {
     kept
 }
 
-/// Whether a word is an option, with its value behind a `=` or in the next word.
+/// Returns true if a word is this option, with its value after a `=` or in the next word.
 fn is(word: &str, option: &str) -> bool {
     word.strip_prefix(option).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
 }
 
 impl fmt::Display for CommandLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A word with a NUL cannot have come from a command line.
+        // A word with a NUL cannot come from a command line.
         match shlex::try_join(self.words.iter().map(String::as_str)) {
             Ok(line) => f.write_str(&line),
             Err(_) => f.write_str(&self.words.join(" ")),

@@ -1,18 +1,18 @@
-//! The conduct of each VM in an exchange: how much it moved, and whether it chose where it was to choose.
+//! The conduct of each VM in an exchange: the number of items that it moved, and its random choices.
 //!
-//! With a random quota no single turn is wrong: any number may be the chosen one. Many turns together tell. A
-//! guest is accused only if the most likely of all chance explanations has a probability below `UNLIKELY`.
+//! With a random quota, every number of items is valid in a single turn, but many turns together can show a habit. A
+//! guest is reported only if the most likely explanation by chance has a probability below `UNLIKELY`.
 
 use guest_abi::{mailbox::Quota, ring::MAX_CAPACITY, transition::Role};
 
-/// The probability below which chance is no explanation any more.
+/// The probability below which chance is ruled out.
 const UNLIKELY: f64 = 1e-9;
 
-/// The fewest choices that a guest is judged by. A guest that chooses from fewer numbers than it could is random,
-/// too, and needs more turns to show it than [`UNLIKELY`] asks for.
+/// The smallest number of choices that a guest is judged by. A guest that chooses from fewer numbers than it could is
+/// random, too, and needs more turns to show it than [`UNLIKELY`] asks for.
 const FEWEST_CHOICES: u64 = 16;
 
-/// The fewest items of one run that a producer is judged by: coins that fall so often on one side are rare.
+/// The smallest number of items of one run that a producer is judged by: a coin rarely falls on one side so often.
 const FEWEST_ITEMS: u64 = 16;
 
 /// All numbers of items that a guest may always move, as bits: 0 to [`MAX_CAPACITY`].
@@ -24,13 +24,13 @@ pub struct Conduct {
     moved: u64,
     /// The number of turns with a random quota in which an item could move.
     choices: u64,
-    /// The numbers that explain all choices, as bits: the guest moved that many, or all where that was less.
+    /// The numbers that explain all choices, as bits: the guest moved that many, or all if there were fewer.
     numbers: u128,
-    /// The probability of these very choices where each number is as likely as the others.
+    /// The probability of these choices if each number is equally likely.
     chance: f64,
     /// The first item.
     first: Option<u32>,
-    /// Whether all items are equal.
+    /// True if all items are equal.
     same: bool,
 }
 
@@ -46,7 +46,7 @@ impl Conduct {
         self.moved
     }
 
-    /// Enters a turn that moved these items, out of `possible` ones.
+    /// Adds a turn that moved these items, of `possible` ones.
     pub fn enter(&mut self, quota: Quota, possible: u32, items: &[u32]) {
         self.moved += items.len() as u64;
         let first = self.first.or(items.first().copied());
@@ -63,7 +63,7 @@ impl Conduct {
     }
 }
 
-/// The conduct of one VM in many runs, each from a start of its own.
+/// The conduct of one VM in many separate runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     moved: u64,
@@ -72,16 +72,16 @@ pub struct Record {
     numbers: u128,
     /// The probability of these choices.
     chance: f64,
-    /// Whether each run has such a number, be it another one.
+    /// True if each run has such a number, perhaps a different one.
     is_steady: bool,
-    /// The probability that chance makes every run as steady as it was.
+    /// The probability that chance makes each run as regular as it was.
     chance_by_run: f64,
     first: Option<u32>,
-    /// Whether all items are the first.
+    /// True if all items are equal to the first.
     is_one_value: bool,
-    /// Whether all items of each run are equal.
+    /// True if all items of each run are equal.
     is_same: bool,
-    /// The number of items that had one before them in their run.
+    /// The number of items after the first of their run.
     repeats: u64,
 }
 
@@ -130,7 +130,7 @@ impl Record {
         self.moved
     }
 
-    /// The habits that a guest of this role is not to have.
+    /// Returns the habits that a guest of this role must not have.
     pub fn habits(&self, role: Role) -> impl Iterator<Item = Habit> {
         let value = (role == Role::Producer).then(|| self.value()).flatten();
         [self.number(role), value].into_iter().flatten()
@@ -162,29 +162,29 @@ impl Record {
     }
 }
 
-/// The probability that one number explains choices of this probability: any number would have been noticed.
+/// The probability that some number explains choices of this probability: each number would be reported.
 fn of_any_number(chance: f64) -> f64 {
     (chance * f64::from(MAX_CAPACITY + 1)).min(1.0)
 }
 
-/// Something that a guest always does where the task asks for chance.
+/// A habit of a guest that should choose at random.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Habit {
-    /// It moves nothing.
+    /// The guest moves nothing.
     Nothing {
         /// The guest's side.
         role: Role,
         /// The number of turns in which it could choose.
         turns: u64,
     },
-    /// It moves all that can move.
+    /// The guest moves as many items as it can.
     All {
         /// The guest's side.
         role: Role,
         /// The number of turns in which it could choose.
         turns: u64,
     },
-    /// It moves this number, or all that can move where that is less.
+    /// The guest moves this number, or all items if there are fewer.
     Number {
         /// The guest's side.
         role: Role,
@@ -193,16 +193,16 @@ pub enum Habit {
         /// The number of turns in which it could choose.
         turns: u64,
     },
-    /// It moves one number in all turns of a run, and another in another run.
+    /// The guest moves one number in all turns of a run, and another one in another run.
     OneNumberARun {
         /// The guest's side.
         role: Role,
         /// The number of turns in which it could choose.
         turns: u64,
     },
-    /// It makes items of one value.
+    /// The guest makes items of one value.
     Value {
-        /// The value, where it is the same in all runs.
+        /// The value, if it is the same in all runs.
         value: Option<u32>,
         /// The number of items.
         items: u64,
@@ -329,7 +329,7 @@ mod tests {
     fn runs_are_judged_together() {
         let mut record = Record::default();
         for number in 0..10 {
-            // Three turns of a run are too few, whatever they moved.
+            // Three turns of a run are too few to judge.
             let run = run([9; 3], |_| (0..number % 3).collect());
             assert!(names(Role::Producer, &run).is_empty());
             record.add(&run);

@@ -1,203 +1,283 @@
-//! What happens in a run, as the outputs see it. The fields that JSON lines have, and their
-//! names, are a contract; nothing in `run`, `turn` and `end` depends on the clock.
+//! The events of a run: one schema for the lines that are written and for those that are read.
+//!
+//! As JSON, an event is one object whose `event` field has its kind. The fields and their names are a contract, and nothing
+//! in `run`, `turn` and `end` depends on the clock. A reader ignores fields and kinds that it does not know: a newer host
+//! may write more of them.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
-use guest_abi::{ring::Ring, transition::Role};
+use guest_abi::{
+    ring::{Capacity, Ring},
+    transition::Role,
+};
 use log::Level;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     conduct::{Habit, Record},
+    encoding,
+    header::Header,
     ring_check::States,
-    text::visible_line,
+    text::escape_line,
 };
 
-/// An event. As JSON it is one object whose `event` field says which.
-#[derive(Debug, Serialize)]
+/// An event of a run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum Event<'a> {
-    /// An exchange begins.
-    Run(Run<'a>),
-    /// A guest printed something.
+    /// The first line of a recording.
+    Recording(Box<Header>),
+    /// An experiment begins.
+    Run(Box<Run>),
+    /// A guest printed text.
     Console(Console<'a>),
-    /// A guest logged something that `--log` lets through.
+    /// A guest logged a record that `--log` lets through.
     Log(Log<'a>),
-    /// A turn is over and its items are adopted.
+    /// A turn is over and was accepted.
     Turn(Turn<'a>),
-    /// A turn of an experiment without a ring is over: as JSON a `turn`, too.
-    #[serde(rename = "turn")]
-    Relay(Relay<'a>),
-    /// A guest ended other than it should.
-    Crash(CrashEvent<'a>),
-    /// An exchange is over.
-    End(End),
-    /// A guest with the devices of a PC has ended, and this is on its text screen.
-    Screen(ScreenEvent<'a>),
-    /// A guest that ran alone is done.
-    Exit(ExitEvent<'a>),
+    /// A guest failed.
+    Crash(Box<Crash>),
+    /// An experiment is over.
+    End(Box<End>),
+    /// The text screen of a guest with the devices of a PC, after the guest's end.
+    Screen(Screen),
+    /// A guest that ran alone has ended.
+    Exit(Exited),
     /// A guest printed more than it may, and the rest was dropped.
-    Dropped(Dropped<'a>),
-    /// How many instructions guests executed, and in which functions.
-    Profile(ProfileEvent),
-    /// Where the exits and the time of a run went. Times differ from run to run.
-    Stats(StatsEvent),
+    Dropped(Dropped),
+    /// The number of instructions that guests executed, by function.
+    Profile(Profile),
+    /// The exits and the times of a run. Times differ from run to run.
+    Stats(Stats),
+    /// An event of a newer host.
+    #[serde(other, skip_serializing)]
+    Other,
 }
 
-/// See [`Event::Run`].
-#[derive(Debug, Serialize)]
-pub struct Run<'a> {
+/// The beginning of an experiment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
     /// The experiment's name.
     pub experiment: String,
     /// The host's ABI version.
     pub abi: String,
-    /// The seed of all chance.
+    /// The seed of all random numbers.
     pub seed: u64,
-    /// The ring's capacity in items, where there is a ring.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The ring's capacity in items, in an experiment with a ring.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u32>,
     /// The schedule, as written.
     pub schedule: String,
-    /// The number of turns; `None` where only `items` ends the run.
+    /// The planned number of turns; `None` if only `items` ends the run.
     pub turns: Option<u64>,
     /// The number of items after which the run ends.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items: Option<u64>,
-    /// Whether the same options give the same run; it is said only where they do not.
-    #[serde(skip_serializing_if = "is_true")]
+    /// True if the same options give the same run. Only `false` is written.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub repeatable: bool,
     /// The guests, in the order of their VMs.
-    pub guests: Vec<Guest<'a>>,
+    pub guests: Vec<Guest>,
+}
+
+impl Run {
+    /// The ring's capacity, in an experiment with a ring.
+    pub fn ring(&self) -> Option<Capacity> {
+        self.capacity.and_then(Capacity::new)
+    }
+
+    /// The guest of a VM.
+    pub fn guest(&self, vm: u32) -> Option<&Guest> {
+        self.guests.get((vm as usize).checked_sub(1)?)
+    }
 }
 
 /// A guest of an experiment.
-#[derive(Debug, Serialize)]
-pub struct Guest<'a> {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guest {
     /// The VM's number, from 1.
     pub vm: u32,
     /// The image's name.
-    pub name: &'a str,
-    /// What the guest does, in an exchange of producers and consumers.
-    #[serde(serialize_with = "optional_role_name", skip_serializing_if = "Option::is_none")]
+    pub name: String,
+    /// The guest's side, in an exchange of producers and consumers.
+    #[serde(default, with = "encoding::optional_role", skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
     /// The SHA-256 of the image's file.
-    pub sha256: &'a str,
+    pub sha256: String,
 }
 
-/// See [`Event::Console`].
-#[derive(Debug, Serialize)]
+/// Text that a guest printed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Console<'a> {
     /// The VM's number.
     pub vm: u32,
     /// The guest's name.
-    pub name: &'a str,
-    /// What it printed, as text; what is no UTF-8 is replaced.
-    #[serde(serialize_with = "lossy_text")]
-    pub text: &'a [u8],
+    #[serde(default)]
+    pub name: Cow<'a, str>,
+    /// The text. As JSON, bytes that are not UTF-8 are replaced.
+    #[serde(with = "encoding::text")]
+    pub text: Cow<'a, [u8]>,
 }
 
-/// See [`Event::Log`].
-#[derive(Debug, Serialize)]
+/// A record that a guest logged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Log<'a> {
     /// The VM's number.
     pub vm: u32,
     /// The guest's name.
-    pub name: &'a str,
-    /// How grave it is: `error`, `warn`, `info`, `debug` or `trace`.
-    #[serde(serialize_with = "level_name")]
+    #[serde(default)]
+    pub name: Cow<'a, str>,
+    /// The level: `error`, `warn`, `info`, `debug` or `trace`.
+    #[serde(with = "encoding::level")]
     pub level: Level,
-    /// What it is about.
-    pub target: &'a str,
-    /// The record itself.
-    pub message: &'a str,
+    /// The part of the guest that logged the record.
+    pub target: Cow<'a, str>,
+    /// The record's text.
+    pub message: Cow<'a, str>,
 }
 
-/// See [`Event::Turn`].
-#[derive(Debug, Serialize)]
+/// A turn that is over. A recording has millions of them, which take about as much memory as the file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Turn<'a> {
     /// The turn's number, from 1.
     pub turn: u64,
     /// The VM's number.
     pub vm: u32,
-    /// What its guest does.
-    #[serde(serialize_with = "role_name")]
+    /// The action of the VM's guest.
+    #[serde(flatten)]
+    pub action: Action<'a>,
+    /// The number of VM exits in the turn.
+    pub exits: u64,
+    /// In a consumer's turn of an exchange of more than two VMs: the VM that made each item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Box<[u32]>>,
+    /// The ring after the turn, while the run goes on.
+    #[serde(skip)]
+    pub ring: Option<&'a Ring>,
+}
+
+/// Turns are equal if all is equal that the run's log has.
+impl PartialEq for Turn<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        let logged = |turn: &Self| (turn.turn, turn.vm, turn.exits);
+        logged(self) == logged(other) && self.action == other.action && self.from == other.from
+    }
+}
+
+/// The action of a guest in a turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Action<'a> {
+    /// It moved items into the ring or out of it.
+    Moved(Moved<'a>),
+    /// It left a message in the mailbox, in an experiment without a ring.
+    Left {
+        /// The guest's name.
+        #[serde(default)]
+        name: Cow<'a, str>,
+        /// The message, as words.
+        mailbox: Cow<'a, [u32]>,
+    },
+}
+
+/// Items that moved through the ring, and the ring's pointers after the turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved<'a> {
+    /// The side of the VM's guest.
+    #[serde(with = "encoding::role")]
     pub role: Role,
-    /// The items that moved, in order.
-    pub items: &'a [u32],
-    /// The slot that the next produced item goes to.
+    /// The items, in order.
+    pub items: Cow<'a, [u32]>,
+    /// The slot of the next item to produce.
     pub prod_p: u32,
     /// The slot of the next item to consume.
     pub cons_p: u32,
     /// The number of items in the ring.
     pub count: u32,
-    /// The number of VM exits that the turn cost.
-    pub exits: u64,
-    /// For a consumer's turn in an exchange of more than two VMs: the VM that made each item.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub from: Option<Vec<u32>>,
-    /// The ring after the turn, for those who draw it.
-    #[serde(skip)]
-    pub ring: &'a Ring,
 }
 
-/// See [`Event::Relay`].
-#[derive(Debug, Serialize)]
-pub struct Relay<'a> {
-    /// The turn's number, from 1.
-    pub turn: u64,
+/// The failure of a guest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crash {
     /// The VM's number.
     pub vm: u32,
     /// The guest's name.
-    pub name: &'a str,
-    /// What the guest left in the mailbox, as words.
-    pub mailbox: Vec<u32>,
-    /// The number of VM exits that the turn cost.
-    pub exits: u64,
-}
-
-/// See [`Event::Crash`].
-#[derive(Debug, Serialize)]
-pub struct CrashEvent<'a> {
-    /// The VM's number.
-    pub vm: u32,
-    /// The guest's name.
-    pub name: &'a str,
-    /// The number of the turn in which it ended; `None` before the first and for a guest that
+    pub name: String,
+    /// The number of the turn in which it happened; `None` before the first, and for a guest that
     /// runs alone.
     pub turn: Option<u64>,
     /// The reason's name.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     /// The reason in words.
     pub message: String,
-    /// The name of a broken rule of the ring.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule: Option<&'static str>,
-    /// The instruction pointer, where it means something.
+    /// The name of the ring's rule that was broken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Cow<'static, str>>,
+    /// The instruction pointer, if it means something.
+    #[serde(default)]
     pub address: Option<u64>,
-    /// Where the guest's source says that it happened.
+    /// The place in the guest's source.
     #[serde(flatten)]
     pub location: Option<Location>,
-    /// What to try next.
+    /// A hint what to try next.
+    #[serde(default)]
     pub hint: Cow<'static, str>,
     /// For a broken rule of the ring: the last good state and the claimed one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub states: Option<&'a States>,
-    /// What else can be said.
+    #[serde(default, deserialize_with = "encoding::if_possible", skip_serializing_if = "Option::is_none")]
+    pub states: Option<States>,
+    /// The state of the guest's CPU.
     #[serde(flatten)]
-    pub report: Option<CrashDetails>,
+    pub details: Option<CrashDetails>,
 }
 
-/// The details of a crash: the state in which the host found the guest's CPU.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+impl Crash {
+    /// Returns the name of the broken rule of the ring. Older hosts wrote it into the message only.
+    pub fn broken_rule(&self) -> Option<&str> {
+        let in_message = || Some(self.message.strip_prefix("broke the ring's rule `")?.split_once('`')?.0);
+        self.rule.as_deref().or_else(in_message)
+    }
+
+    /// Returns the reason's name, with the name of a broken rule.
+    pub fn kind(&self) -> String {
+        self.broken_rule().map_or_else(|| self.reason.to_string(), |rule| format!("{}: {rule}", self.reason))
+    }
+
+    /// Returns the first line of the message. The other lines show the two rings, if a rule was broken.
+    pub fn headline(&self) -> &str {
+        self.message.lines().next().unwrap_or_default()
+    }
+
+    /// Returns true if a time limit ended the run. Another run of the same guests may end differently.
+    pub fn is_time_dependent(&self) -> bool {
+        matches!(&*self.reason, "deadline" | "turn-timeout")
+    }
+}
+
+/// A place in a guest's source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Location {
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    #[serde(default)]
+    pub line: u32,
+    /// The column, from 1.
+    #[serde(default)]
+    pub column: u32,
+}
+
+/// The details of a crash: the state in which the host found the guest's CPU. A field that is missing was not known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct CrashDetails {
     /// The CPU mode's name.
-    pub mode: &'static str,
+    pub mode: Cow<'static, str>,
     /// The code around the instruction at which the guest stopped.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub instructions: Vec<Instruction>,
-    /// The registers by name, in the order in which people read them.
-    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_map")]
-    pub registers: Vec<(&'static str, u64)>,
+    /// The registers by name. The host writes them in the order in which people read them.
+    #[serde(skip_serializing_if = "Vec::is_empty", with = "encoding::registers")]
+    pub registers: Vec<(Cow<'static, str>, u64)>,
     /// The calls, the innermost first.
     pub backtrace: Vec<Frame>,
     /// The number of calls that were left out at the end.
@@ -207,19 +287,30 @@ pub struct CrashDetails {
     pub exits: Vec<String>,
 }
 
+impl CrashDetails {
+    /// The registers in the order of their names, as a log that was read has them.
+    pub fn registers_by_name(&self) -> Vec<(&str, u64)> {
+        let mut registers: Vec<_> = self.registers.iter().map(|(name, value)| (&**name, *value)).collect();
+        registers.sort_unstable();
+        registers
+    }
+}
+
 /// An instruction of a guest's code.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instruction {
     /// Its address.
     pub address: u64,
     /// Its assembly text.
     pub text: String,
     /// True for the instruction at which the guest stopped.
+    #[serde(default)]
     pub here: bool,
 }
 
 /// A call of a backtrace.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Frame {
     /// The address at which the calling function continues; for the first frame, the address of the instruction.
     pub address: u64,
@@ -240,36 +331,35 @@ pub struct Frame {
     pub times: usize,
 }
 
-/// A place in a guest's source.
-#[derive(Debug, Serialize)]
-pub struct Location {
-    /// The file.
-    pub file: String,
-    /// The line, from 1.
-    pub line: u32,
-    /// The column, from 1.
-    pub column: u32,
+impl Default for Frame {
+    fn default() -> Self {
+        Self { address: 0, function: None, file: None, line: None, column: None, times: 1 }
+    }
 }
 
-/// See [`Event::End`].
-#[derive(Debug, Serialize)]
+/// The end of an experiment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
     /// The number of turns that were finished.
     pub turns: u64,
-    /// What moved, where there is a ring.
+    /// The items that moved, in an experiment with a ring.
     #[serde(flatten)]
     pub account: Option<Account>,
     /// The ring's rule that was broken.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule: Option<&'static str>,
-    /// What breaks no rule and is not as the task asks.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Cow<'static, str>>,
+    /// Habits that break no rule and are not what the task asks for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
     /// Exits by VM and kind.
-    pub exits: BTreeMap<u32, Exits>,
+    #[serde(with = "encoding::by_vm")]
+    pub exits: BTreeMap<u32, ExitCounts>,
 }
 
-/// What moved through a ring.
+/// The exits of a VM: by kind, and `total`.
+pub type ExitCounts = BTreeMap<Cow<'static, str>, u64>;
+
+/// The items that moved through a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// The number of items that were produced.
@@ -278,11 +368,11 @@ pub struct Account {
     pub consumed: u64,
     /// The number of items in the ring.
     pub left: u32,
-    /// Whether what came out is what went in.
+    /// The verdict: whether the consumed items are the produced ones.
     pub audit: Audit,
 }
 
-/// A guest's habit where the task asks for chance: no rule forbids it in any single turn.
+/// A habit of a guest that should choose at random. No rule forbids it in a single turn.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// The VM's number.
@@ -296,7 +386,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// The habits of a VM's guest, of which there is this record.
+    /// Returns the habits of a VM's guest, from its record.
     pub fn all(vm: u32, name: &str, role: Role, record: &Record) -> Vec<Self> {
         let finding = |habit: Habit| Self {
             vm,
@@ -311,9 +401,9 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { vm, name, message, .. } = self;
-        // A name from a file is one line as well.
+        // The name may come from a file, and must stay on one line.
         let text = format!("VM {vm}, {name}: {message}");
-        f.write_str(&visible_line(&text))
+        f.write_str(&escape_line(&text))
     }
 }
 
@@ -321,70 +411,64 @@ impl fmt::Display for Finding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Audit {
-    /// All that came out is what went in, in order; the rest is in the ring.
+    /// All consumed items are the produced ones, in order; the rest is in the ring.
     Ok,
     /// A guest broke the ring's rules, or the accounts differ.
     Failed,
 }
 
-/// One VM's exits.
-#[derive(Debug, Serialize)]
-pub struct Exits {
-    /// By kind.
-    #[serde(flatten)]
-    pub by_kind: BTreeMap<&'static str, u64>,
-    /// All.
-    pub total: u64,
-}
-
-/// See [`Event::Exit`].
-#[derive(Debug, Serialize)]
-pub struct ExitEvent<'a> {
+/// The end of a guest that ran alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exited {
     /// The VM's number.
     pub vm: u32,
     /// The guest's name.
-    pub name: &'a str,
+    #[serde(default)]
+    pub name: String,
     /// Its exit status.
     pub status: u32,
     /// The device of `--pc` that ended it, if one did: `exit-port`, `power-off` or `reset`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub by: Option<&'static str>,
-    /// What it wrote to the exit port, if it did.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Cow<'static, str>>,
+    /// The value that it wrote to the exit port, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<u32>,
     /// Its exits.
-    pub exits: Exits,
+    pub exits: ExitCounts,
 }
 
-/// See [`Event::Screen`].
-#[derive(Debug, Serialize)]
-pub struct ScreenEvent<'a> {
+/// The content of a text screen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Screen {
     /// The VM's number.
     pub vm: u32,
     /// The guest's name.
-    pub name: &'a str,
+    #[serde(default)]
+    pub name: String,
     /// The guest-physical address of the screen's memory.
+    #[serde(default)]
     pub address: u32,
-    /// The rows up to the last that shows something, without the blanks at their ends.
-    pub lines: &'a [String],
+    /// The rows up to the last one that is not blank, without blanks at their ends.
+    pub lines: Vec<String>,
 }
 
-/// See [`Event::Dropped`].
-#[derive(Debug, Serialize)]
-pub struct Dropped<'a> {
+/// The part of a guest's text that was dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
     /// The VM's number.
     pub vm: u32,
     /// The guest's name.
-    pub name: &'a str,
+    #[serde(default)]
+    pub name: String,
     /// The number of bytes that were dropped.
     pub bytes: u64,
     /// The number of bytes that it may print.
     pub limit: u64,
 }
 
-/// See [`Event::Stats`].
-#[derive(Debug, Serialize)]
-pub struct StatsEvent {
+/// Exits and times of all VMs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stats {
     /// The VMs in order.
     pub vms: Vec<VmStats>,
 }
@@ -422,7 +506,7 @@ pub struct StatsRow {
     pub host_us: f64,
 }
 
-/// For example `out 0xf4, 32-bit`, or `hlt`.
+/// Writes a port access as `out 0xf4, 32-bit`, and any other exit as its kind.
 impl fmt::Display for StatsRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.direction, self.port, self.size) {
@@ -434,80 +518,61 @@ impl fmt::Display for StatsRow {
     }
 }
 
-/// See [`Event::Profile`].
-#[derive(Debug, Serialize)]
-pub struct ProfileEvent {
+/// The instructions that all VMs' guests executed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
     /// The VMs in order.
     pub vms: Vec<VmProfile>,
 }
 
 /// The instructions that one VM's guest executed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VmProfile {
     /// The VM's number.
     pub vm: u32,
     /// The guest's name.
     pub name: String,
-    /// All.
+    /// All instructions.
     pub instructions: u64,
-    /// Those up to where it attached its mailbox, if it did.
+    /// The instructions until it attached its mailbox, if it did.
     pub boot: Option<u64>,
-    /// Those of its turns, if it had any.
+    /// The instructions of its turns, if it had any.
     pub turns: Option<TurnsProfile>,
-    /// By function, the greatest number first.
+    /// The instructions by function, the greatest number first.
     pub functions: Vec<FunctionProfile>,
 }
 
-/// What turns cost in instructions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// The instructions of turns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TurnsProfile {
     /// The number of turns that were finished.
     pub count: u64,
-    /// The instructions of all of them.
+    /// The instructions of all turns.
     pub instructions: u64,
-    /// Those of the cheapest.
+    /// The instructions of the shortest turn.
     pub min: u64,
-    /// Half of the turns cost at most so many.
+    /// The median of the instructions of a turn.
     pub median: u64,
-    /// Those of the dearest.
+    /// The instructions of the longest turn.
     pub max: u64,
 }
 
-/// What a function cost in instructions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// The instructions of a function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionProfile {
     /// Its name; `None` is code without a symbol.
     pub function: Option<String>,
-    /// The instructions that were written in it, without those of functions that it calls or has inlined.
+    /// Its own instructions, without those of functions that it calls or has inlined.
     pub instructions: u64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
-fn role_name<S: Serializer>(role: &Role, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(role.name())
-}
-
-#[expect(clippy::ref_option, reason = "serde passes fields by reference")]
-fn optional_role_name<S: Serializer>(role: &Option<Role>, serializer: S) -> Result<S::Ok, S::Error> {
-    role.map(Role::name).serialize(serializer)
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
-fn level_name<S: Serializer>(level: &Level, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&level.as_str().to_lowercase())
+fn yes() -> bool {
+    true
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
 fn is_true(value: &bool) -> bool {
     *value
-}
-
-fn lossy_text<S: Serializer>(text: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&String::from_utf8_lossy(text))
-}
-
-fn as_map<S: Serializer>(registers: &[(&'static str, u64)], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(registers.iter().copied())
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]

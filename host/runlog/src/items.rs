@@ -1,12 +1,12 @@
-//! The items of a run and what became of them. They leave the ring in the order in which they came, so
-//! that two numbers say all of a ring at any time: how many were made until then, and how many taken.
+//! The items of a run. They leave the ring in the order in which they came. So two numbers describe the ring at any
+//! time: how many items were made, and how many were taken.
 
 use guest_abi::{
     ring::{Capacity, Pointers},
     transition::Role,
 };
 
-use crate::{error::Problem, line::Moved};
+use crate::{error::Problem, event::Moved};
 
 /// An item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,16 +15,16 @@ pub struct Item {
     pub value: u32,
     /// The VM that made it.
     pub maker: u32,
-    /// The turn in which that was, from 1.
+    /// The turn in which it was made, from 1.
     pub made: usize,
-    /// The VM that took it, and the turn in which that was, from 1.
+    /// The VM that took it, and the turn of that, from 1.
     pub taken: Option<(u32, usize)>,
 }
 
-/// The items, numbered from 0 in the order in which they were made, which is that in which they are taken.
+/// The items, numbered from 0 in the order in which they were made and taken.
 ///
-/// A run may have millions: of each only the value is kept, and of each turn how far making and taking had
-/// come. The rest of an item is found from that.
+/// A run may have millions of items. Only the values are stored, and for each turn the number of items made and taken
+/// by then. All else is computed.
 #[derive(Clone, Debug, Default)]
 pub struct Items {
     values: Vec<u32>,
@@ -33,24 +33,24 @@ pub struct Items {
     history: Vec<After>,
 }
 
-/// Where things stood after a turn.
+/// The state after a turn.
 #[derive(Clone, Copy, Debug)]
 struct After {
     /// The turn's VM.
     vm: u32,
-    /// How many items were made.
+    /// The number of items made.
     made: u32,
-    /// How many items were taken.
+    /// The number of items taken.
     taken: u32,
 }
 
 impl Items {
-    /// Enters what a VM moved in the next turn; returns the ring's pointers after it.
+    /// Adds the items that a VM moved in the next turn; returns the ring's pointers after it.
     pub(crate) fn turn(
         &mut self,
         vm: u32,
         role: Role,
-        moved: &Moved,
+        moved: &Moved<'_>,
         capacity: Capacity,
     ) -> Result<Pointers, Problem> {
         let pointers = self.check(role, moved, capacity)?;
@@ -67,16 +67,16 @@ impl Items {
         self.history.push(after);
         self.largest = moved.items.iter().fold(self.largest, |largest, &value| largest.max(value));
         if role == Role::Producer {
-            self.values.extend(&moved.items);
+            self.values.extend(&*moved.items);
         }
         self.consumed = taken;
         Ok(pointers)
     }
 
-    /// Whether a turn can have moved this: the items, and where the ring stands then.
-    fn check(&self, role: Role, moved: &Moved, capacity: Capacity) -> Result<Pointers, Problem> {
+    /// Checks that a turn can have moved these items, and returns the ring's pointers after it.
+    fn check(&self, role: Role, moved: &Moved<'_>, capacity: Capacity) -> Result<Pointers, Problem> {
         let (mut produced, mut consumed, len) = (self.produced(), self.consumed, moved.items.len());
-        if moved.role != role.name() {
+        if moved.role != role {
             return Err(Problem::Contradiction("the role of the turn's VM"));
         }
         match role {
@@ -108,7 +108,7 @@ impl Items {
         }
     }
 
-    /// The values of all of them, in order.
+    /// The values of all items, in order.
     pub fn values(&self) -> &[u32] {
         &self.values
     }
@@ -117,7 +117,7 @@ impl Items {
     ///
     /// # Panics
     ///
-    /// If there is none of that number.
+    /// There is no item with that number.
     pub fn item(&self, number: usize) -> Item {
         let turn = |reached: fn(&After) -> u32| {
             let turn = self.history.partition_point(|after| reached(after) as usize <= number);
@@ -133,22 +133,22 @@ impl Items {
         self.largest
     }
 
-    /// How many were made.
+    /// The number of items that were made.
     pub fn produced(&self) -> usize {
         self.values.len()
     }
 
-    /// How many were taken.
+    /// The number of items that were taken.
     pub fn consumed(&self) -> usize {
         self.consumed
     }
 
-    /// How many were made in the first `turns` turns.
+    /// The number of items that were made in the first `turns` turns.
     pub fn produced_after(&self, turns: usize) -> usize {
         self.after(turns).0
     }
 
-    /// How many were taken in the first `turns` turns.
+    /// The number of items that were taken in the first `turns` turns.
     pub fn consumed_after(&self, turns: usize) -> usize {
         self.after(turns).1
     }

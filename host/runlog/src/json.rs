@@ -1,4 +1,4 @@
-//! JSON that a person may read in a terminal: besides what JSON must escape, all that [`is_hidden`] names is.
+//! JSON that is safe to print in a terminal: hidden characters are escaped.
 
 use std::io::{self, Write};
 
@@ -16,6 +16,16 @@ pub fn write(writer: impl Write, value: &impl Serialize) -> io::Result<()> {
     value.serialize(&mut Serializer::with_formatter(writer, Visible)).map_err(io::Error::from)
 }
 
+/// Writes a value as a line of JSON.
+///
+/// # Errors
+///
+/// The writer's.
+pub fn write_line(mut writer: impl Write, value: &impl Serialize) -> io::Result<()> {
+    write(&mut writer, value)?;
+    writer.write_all(b"\n")
+}
+
 /// A value as JSON, on one line.
 pub fn text(value: &impl Serialize) -> String {
     let mut bytes = Vec::new();
@@ -29,7 +39,7 @@ struct Visible;
 
 impl Formatter for Visible {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, text: &str) -> io::Result<()> {
-        // Most texts are such, and are written at once.
+        // Most texts have no such character, and are written at once.
         if text.bytes().all(|byte| byte < 0x7F) {
             return writer.write_all(text.as_bytes());
         }

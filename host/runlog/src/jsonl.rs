@@ -1,71 +1,34 @@
 //! JSON lines: one event a line.
 
-use std::{
-    collections::BTreeMap,
-    io::{self, Write},
-};
+use std::io::{self, Write};
 
-use crate::{
-    event::{Console, CrashEvent, Event, ExitEvent, ScreenEvent},
-    json,
-    sink::Sink,
-    text::Utf8Stream,
-};
+use crate::{characters::Characters, event::Event, json, sink::Sink};
 
 /// Writes events as JSON lines.
 pub struct JsonLines<W> {
     writer: W,
     quiet: bool,
-    consoles: BTreeMap<u32, Utf8Stream>,
+    characters: Characters,
 }
 
 impl<W: Write + Send> JsonLines<W> {
-    /// Writes to `writer`; `quiet` leaves out the turns and the beginning.
+    /// Writes to `writer`. `quiet` leaves out the turns and the beginning.
     pub fn new(writer: W, quiet: bool) -> Self {
-        Self { writer, quiet, consoles: BTreeMap::new() }
-    }
-
-    /// What is written to.
-    pub fn writer(&self) -> &W {
-        &self.writer
-    }
-
-    fn console(&mut self, vm: u32, name: &str, text: &str) -> io::Result<()> {
-        match text.is_empty() {
-            true => Ok(()),
-            false => self.line(&Event::Console(Console { vm, name, text: text.as_bytes() })),
-        }
-    }
-
-    fn line(&mut self, event: &Event<'_>) -> io::Result<()> {
-        json::write(&mut self.writer, event)?;
-        self.writer.write_all(b"\n")
+        Self { writer, quiet, characters: Characters::default() }
     }
 }
 
 impl<W: Write + Send> Sink for JsonLines<W> {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
+        // Statistics were asked for, so that `quiet` does not leave them out.
+        if self.quiet && matches!(event, Event::Run(_) | Event::Turn(_)) {
+            return Ok(());
+        }
+        let Self { writer, characters, .. } = self;
+        characters.join(event, |event| json::write_line(&mut *writer, event))?;
         match event {
-            Event::Run(_) | Event::Turn(_) | Event::Relay(_) if self.quiet => Ok(()),
-            Event::Console(Console { vm, name, text }) => {
-                // A character whose bytes come in several exits is one character all the same.
-                let text = self.consoles.entry(*vm).or_default().push(text);
-                self.console(*vm, name, &text)?;
-                self.flush()
-            }
-            Event::Log(_) => {
-                self.line(event)?;
-                self.flush()
-            }
-            Event::Screen(ScreenEvent { vm, name, .. })
-            | Event::Exit(ExitEvent { vm, name, .. })
-            | Event::Crash(CrashEvent { vm, name, .. }) => {
-                let rest = self.consoles.entry(*vm).or_default().finish();
-                self.console(*vm, name, rest)?;
-                self.line(event)
-            }
-            // With `quiet`, whoever asked for statistics wants them all the same.
-            _ => self.line(event),
+            Event::Console(_) | Event::Log(_) => self.flush(),
+            _ => Ok(()),
         }
     }
 
@@ -76,13 +39,15 @@ impl<W: Write + Send> Sink for JsonLines<W> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use guest_abi::{
         ring::{Capacity, Ring},
         transition::Role,
     };
 
     use super::*;
-    use crate::event::{Account, Audit, End, Exits, Turn};
+    use crate::event::{Account, Action, Audit, Console, End, Moved, Turn};
 
     fn lines(quiet: bool, events: &[Event<'_>]) -> String {
         let mut bytes = Vec::new();
@@ -94,18 +59,10 @@ mod tests {
     #[test]
     fn a_turn_has_the_fields_of_the_contract_in_their_order() {
         let ring = Ring::new(Capacity::DEFAULT);
-        let turn = Turn {
-            turn: 1,
-            vm: 1,
-            role: Role::Producer,
-            items: &[12, 7, 93],
-            prod_p: 3,
-            cons_p: 0,
-            count: 3,
-            exits: 1,
-            from: None,
-            ring: &ring,
-        };
+        let items = [12, 7, 93][..].into();
+        let moved = Moved { role: Role::Producer, items, prod_p: 3, cons_p: 0, count: 3 };
+        let action = Action::Moved(moved);
+        let turn = Turn { turn: 1, vm: 1, action, exits: 1, from: None, ring: Some(&ring) };
         assert_eq!(
             lines(false, &[Event::Turn(turn)]),
             r#"{"event":"turn","turn":1,"vm":1,"role":"producer","items":[12,7,93],"prod_p":3,"cons_p":0,"count":3,"exits":1}"#.to_owned() + "\n"
@@ -114,23 +71,24 @@ mod tests {
 
     #[test]
     fn an_end_has_the_fields_of_the_contract_in_their_order() {
-        let exits = Exits { by_kind: BTreeMap::from([("io_in", 0), ("io_out", 22)]), total: 22 };
+        let exits = [("io_in", 0), ("io_out", 22), ("total", 22)].map(|(kind, count)| (kind.into(), count));
         let end = End {
             turns: 40,
             account: Some(Account { produced: 61, consumed: 57, left: 4, audit: Audit::Ok }),
             rule: None,
             findings: Vec::new(),
-            exits: BTreeMap::from([(1, exits)]),
+            exits: BTreeMap::from([(1, exits.into())]),
         };
         assert_eq!(
-            lines(true, &[Event::End(end)]),
+            lines(true, &[Event::End(Box::new(end))]),
             r#"{"event":"end","turns":40,"produced":61,"consumed":57,"left":4,"audit":"ok","exits":{"1":{"io_in":0,"io_out":22,"total":22}}}"#.to_owned() + "\n"
         );
     }
 
     #[test]
     fn console_text_is_text_even_when_it_comes_in_bytes() {
-        let byte = |text| Event::Console(Console { vm: 1, name: "g", text });
+        let byte =
+            |text: &'static [u8]| Event::Console(Console { vm: 1, name: "g".into(), text: text.into() });
         let lines = lines(true, &[byte(&[0xC3]), byte(&[0xA9]), byte(b"\x1b\xff!")]);
         let texts: Vec<&str> =
             lines.lines().map(|line| line.split("\"text\":").nth(1).expect("a text")).collect();

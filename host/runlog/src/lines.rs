@@ -2,13 +2,13 @@
 
 use std::io::{self, BufRead, Read};
 
-/// The longest line that is read, in bytes. Schedules and guests' texts are far shorter, and what is made of a
-/// line of JSON may take sixteen times as much memory as the line.
+/// The longest line that is read, in bytes. Schedules and guests' texts are far shorter. A parsed line of JSON may
+/// take sixteen times the memory of its text.
 const MAX_LINE_SIZE: u64 = 4 << 20;
 
-/// The complete lines of the input, without their ends, each with its number, from 1. Bytes after the last
-/// line end were cut off, and are left out.
-pub fn lines(mut from: impl BufRead) -> impl Iterator<Item = (usize, io::Result<Vec<u8>>)> {
+/// Returns the complete lines of the input without their ends, each with its number, from 1. An incomplete last line
+/// is left out.
+pub(crate) fn lines(mut from: impl BufRead) -> impl Iterator<Item = (usize, io::Result<Vec<u8>>)> {
     let mut next = move || {
         let mut line = Vec::new();
         let len = from.by_ref().take(MAX_LINE_SIZE).read_until(b'\n', &mut line)? as u64;

@@ -1,89 +1,55 @@
-//! A story of a run that goes on: a sink that tells it, in the very lines that `--format jsonl` writes.
+//! The log of a run that goes on: a sink that indexes each event, while a view looks at the log.
 
 use std::{
-    io::{self, Write},
+    io,
     sync::{Mutex, PoisonError},
 };
 
 use crate::{
+    characters::Characters,
     error::{Problem, WriteError},
     event::Event,
-    jsonl::JsonLines,
+    run_log::RunLog,
     sink::Sink,
-    story::Story,
 };
 
-/// Who is told.
-pub trait Listener: Send {
-    /// Takes one more line: see [`Story::tell`].
-    ///
-    /// # Errors
-    ///
-    /// The line is none of a run's, or contradicts those before it.
-    fn hear(&mut self, line: &[u8]) -> Result<(), Problem>;
-}
-
-impl Listener for Story {
-    fn hear(&mut self, line: &[u8]) -> Result<(), Problem> {
-        self.tell(line)
-    }
-}
-
-/// The most turns of a story that is told while others look at it: about a gigabyte.
-const MOST_TURNS: usize = 5_000_000;
-
-/// A story that others look at while it is told.
-impl Listener for &Mutex<Story> {
-    fn hear(&mut self, line: &[u8]) -> Result<(), Problem> {
-        let mut story = self.lock().unwrap_or_else(PoisonError::into_inner);
-        story.tell(line)?;
-        match story.turns().len() > MOST_TURNS {
-            true => Err(Problem::TooLong(MOST_TURNS)),
-            false => Ok(()),
-        }
-    }
-}
-
-/// Tells a story, and hands every event on.
-pub struct Narrator<'a, L = Story> {
-    lines: JsonLines<Teller<L>>,
+/// Adds each event to a log, and hands it on.
+pub struct RunLogSink<'a> {
+    log: &'a Mutex<RunLog>,
+    characters: Characters,
+    most_turns: usize,
     keeps_stats: bool,
     next: &'a mut dyn Sink,
 }
 
-impl<'a> Narrator<'a> {
-    /// A narrator in front of another sink.
-    pub fn new(next: &'a mut dyn Sink) -> Self {
-        Self::to(Story::default(), next)
+impl<'a> RunLogSink<'a> {
+    /// A sink in front of another one.
+    pub fn new(log: &'a Mutex<RunLog>, next: &'a mut dyn Sink) -> Self {
+        Self { log, characters: Characters::default(), most_turns: usize::MAX, keeps_stats: false, next }
     }
 
-    /// The story so far.
-    pub fn story(&self) -> &Story {
-        &self.lines.writer().listener
-    }
-}
-
-impl<'a, L: Listener> Narrator<'a, L> {
-    /// A narrator that tells somebody, in front of another sink.
-    pub fn to(listener: L, next: &'a mut dyn Sink) -> Self {
-        let lines = JsonLines::new(Teller { listener, line: Vec::new() }, false);
-        Self { lines, keeps_stats: false, next }
+    /// The same, but a run with more turns fails.
+    #[must_use]
+    pub fn with_most_turns(self, most_turns: usize) -> Self {
+        Self { most_turns, ..self }
     }
 
-    /// Whether it keeps statistics to itself, because nobody else asked for them.
+    /// The same, but statistics are handed on only if `keeps_stats` is false.
     #[must_use]
     pub fn keeping_stats(self, keeps_stats: bool) -> Self {
         Self { keeps_stats, ..self }
     }
 }
 
-impl<L: Listener> Sink for Narrator<'_, L> {
+impl Sink for RunLogSink<'_> {
     fn prepare(&mut self) -> Result<(), WriteError> {
         self.next.prepare()
     }
 
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
-        self.lines.event(event)?;
+        let (log, most) = (self.log, self.most_turns);
+        // An event that contradicts those before it would be a bug of the host.
+        self.characters.join(event, |event| add(log, most, event).map_err(io::Error::other))?;
         match event {
             Event::Stats(_) if self.keeps_stats => Ok(()),
             event => self.next.event(event),
@@ -95,31 +61,12 @@ impl<L: Listener> Sink for Narrator<'_, L> {
     }
 }
 
-/// Makes lines of what is written.
-struct Teller<L> {
-    listener: L,
-    /// What there is of the next line.
-    line: Vec<u8>,
-}
-
-impl<L: Listener> Write for Teller<L> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        for part in bytes.split_inclusive(|&byte| byte == b'\n') {
-            match part.split_last() {
-                Some((b'\n', rest)) => {
-                    self.line.extend_from_slice(rest);
-                    let line = std::mem::take(&mut self.line);
-                    // An event that contradicts those before it would be a bug of ours.
-                    self.listener.hear(&line).map_err(io::Error::other)?;
-                }
-                _ => self.line.extend_from_slice(part),
-            }
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+fn add(log: &Mutex<RunLog>, most_turns: usize, event: &Event<'_>) -> Result<(), Problem> {
+    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+    log.add(event)?;
+    match log.turns().len() > most_turns {
+        true => Err(Problem::TooLong(most_turns)),
+        false => Ok(()),
     }
 }
 
@@ -129,13 +76,15 @@ mod tests {
     use crate::{event::Console, sink::Silence};
 
     #[test]
-    fn a_character_that_comes_in_bytes_is_told_as_one() {
-        let mut silence = Silence;
-        let mut narrator = Narrator::new(&mut silence);
+    fn a_character_that_comes_in_bytes_is_one_character() {
+        let (log, mut silence) = (Mutex::default(), Silence);
+        let mut sink = RunLogSink::new(&log, &mut silence);
         for byte in "é!\n".as_bytes().chunks(1) {
-            narrator.event(&Event::Console(Console { vm: 1, name: "g", text: byte })).expect("told");
+            let console = Console { vm: 1, name: "g".into(), text: byte.into() };
+            sink.event(&Event::Console(console)).expect("added");
         }
-        let texts: Vec<&str> = narrator.story().outputs().iter().map(|it| it.text.as_str()).collect();
+        let log = log.lock().expect("no thread panicked");
+        let texts: Vec<&str> = log.outputs().iter().map(|it| it.text.as_str()).collect();
         assert_eq!(texts, ["é!\n"]);
     }
 }

@@ -1,5 +1,4 @@
-//! The exchange: the host's own ring, which only the host changes, and the account of all that
-//! moved through it.
+//! The exchange: the host's own ring, which only the host changes, and the account of all items that moved through it.
 
 use std::{collections::VecDeque, fmt};
 
@@ -13,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::conduct::Conduct;
 
-/// The number of items that each side is to move in a turn.
+/// The number of items that each side has to move in a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Orders {
     /// The quota of producers.
@@ -59,12 +58,12 @@ impl Party {
         Self { role, quota, account: Digest::EMPTY, conduct: Conduct::default() }
     }
 
-    /// What the party does.
+    /// The side of the party.
     pub fn role(&self) -> Role {
         self.role
     }
 
-    /// The items that it moved, and what it chose.
+    /// The number of items that it moved, and its choices.
     pub fn conduct(&self) -> &Conduct {
         &self.conduct
     }
@@ -74,7 +73,7 @@ impl Party {
 #[derive(Clone, Debug)]
 pub struct Exchange {
     ring: Ring,
-    /// Which party made each item in the ring, from its front.
+    /// The party that made each item in the ring, from the ring's front.
     makers: VecDeque<usize>,
     parties: Vec<Party>,
     ledger: Ledger,
@@ -89,18 +88,18 @@ pub struct OpenTurn {
 }
 
 impl OpenTurn {
-    /// What the party's mailbox holds when the turn begins.
+    /// Returns the content of the party's mailbox at the beginning of the turn.
     pub fn mailbox(&self) -> Mailbox {
         Mailbox::new(self.quota, &self.ring)
     }
 
-    /// The party whose turn it is.
+    /// The party of the turn.
     pub fn party(&self) -> usize {
         self.party
     }
 }
 
-/// What a turn moved.
+/// The items that a turn moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moved {
     /// The items, in order.
@@ -130,22 +129,21 @@ impl Exchange {
         &self.ledger
     }
 
-    /// Begins a turn of a party's. While it is open there may be one of the other role beside it, but
-    /// none of the same: producers only append and consumers only take from the front, so that
-    /// what each of the two was given stays true for its own side.
+    /// Begins a turn of a party. A turn of the other role may be open at the same time, but not one of the same role.
+    /// Producers only append and consumers only take from the front, so that each side's view of the ring stays valid.
     pub fn begin(&self, party: usize) -> OpenTurn {
         OpenTurn { party, quota: self.parties[party].quota, ring: self.ring.clone() }
     }
 
-    /// Takes over what a party left in its mailbox at the end of its turn: the items it moved.
+    /// Accepts the mailbox of a party at the end of its turn, and returns the items that it moved.
     ///
     /// # Errors
     ///
-    /// The rule that it broke; the exchange is as before.
+    /// The guest broke a rule. The exchange is as before.
     ///
     /// # Panics
     ///
-    /// If two turns of one role were open at once, which is the caller's to prevent.
+    /// Two turns of one role were open at once, which the caller has to prevent.
     pub fn settle(&mut self, turn: OpenTurn, claim: &Mailbox) -> Result<Moved, Refusal> {
         let OpenTurn { party, quota, ring: before } = turn;
         let Party { role, account, conduct, .. } = &mut self.parties[party];
@@ -166,13 +164,13 @@ impl Exchange {
         Ok(Moved { items, makers })
     }
 
-    /// Whether all that came out is what went in, in order, with the rest still in the ring.
+    /// Returns true if the consumed items and those in the ring are the produced ones, in order.
     pub fn audit(&self) -> bool {
         self.ledger.agrees_with(&self.ring)
     }
 }
 
-/// Why a turn was not adopted: the rule, the state that stays, and the state that was claimed.
+/// The reason why a turn was refused: the rule, the state that stays, and the state that the guest claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The rule that was broken.
@@ -190,27 +188,27 @@ impl Refusal {
     }
 }
 
-/// The two states of a ring in a turn that was not adopted.
+/// The two states of a ring in a turn that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct States {
-    /// The host's, which stays.
+    /// The host's state, which stays.
     pub old: RingState,
-    /// The guest's, which was refused.
+    /// The guest's state, which was refused.
     pub claimed: RingState,
 }
 
-/// A ring, as a report shows it.
+/// The state of a ring, for a report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RingState {
     /// The capacity in items.
     pub capacity: u32,
-    /// The slot that the next produced item goes to.
+    /// The slot of the next item to produce.
     pub prod_p: u32,
     /// The slot of the next item to consume.
     pub cons_p: u32,
     /// The number of items.
     pub count: u32,
-    /// The contents of the slots in use, items or not.
+    /// The values in all slots, with items or without.
     pub slots: Vec<u32>,
 }
 
@@ -229,7 +227,7 @@ impl fmt::Display for RingState {
     }
 }
 
-/// The host's account of all items, kept apart from the ring so that the two can be compared.
+/// The host's account of all items. It is separate from the ring, so that the two can be compared.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     produced: u64,
@@ -258,7 +256,7 @@ impl Ledger {
         *digest = digest.with_all(items);
     }
 
-    /// All that came out, followed by what is left in the ring, must be all that went in.
+    /// The consumed items, followed by those in the ring, must be the produced items.
     fn agrees_with(&self, ring: &Ring) -> bool {
         let mut rest = ring.clone();
         let left: VecDeque<u32> = std::iter::from_fn(|| rest.take()).collect();
@@ -356,7 +354,7 @@ mod tests {
         let mut exchange = exchange();
         let claim = produce(&exchange, Digest::EMPTY, &[10]);
         exchange.settle(exchange.begin(0), &claim).expect("honest");
-        // The same account again: this guest forgot that it had produced before.
+        // The account of the first turn again, as if the guest had not produced before.
         let claim = produce(&exchange, Digest::EMPTY, &[11]);
         let refusal = exchange.settle(exchange.begin(0), &claim).expect_err("a wrong account");
         assert!(matches!(refusal.violation, Violation::Digest { .. }));
@@ -385,7 +383,7 @@ mod tests {
         assert_eq!((refusal.violation, exchange.ring().pointers().count), (expected, 2));
     }
 
-    /// What the other side did meanwhile is no excuse, and no obligation.
+    /// The other side's turn at the same time neither excuses nor obliges this one.
     #[test]
     fn a_turn_is_held_to_the_ring_that_it_was_given() {
         let mut exchange = exchange();

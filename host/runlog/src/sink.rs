@@ -4,7 +4,7 @@ use std::io;
 
 use crate::{error::WriteError, event::Event};
 
-/// Takes the events of a run, in order, from whichever thread they come.
+/// Takes the events of a run, in order, from any thread.
 pub trait Sink: Send {
     /// Opens the files that it writes. No file can be opened once guests run.
     ///

@@ -1,16 +1,15 @@
-//! What a guest prints, on its way to a person's terminal: a guest must not be able to drive it.
+//! Text of guests and files, made safe for a terminal: a guest must not control the terminal.
 
 use std::fmt::{self, Write};
 
-/// Turns bytes that come in pieces into text. What is no UTF-8 becomes U+FFFD; a character that
-/// is not whole yet waits for its rest.
+/// Decodes UTF-8 that comes in pieces. Invalid bytes become U+FFFD. An incomplete character waits for its other bytes.
 #[derive(Clone, Debug, Default)]
 pub struct Utf8Stream {
     pending: Vec<u8>,
 }
 
 impl Utf8Stream {
-    /// The text that the stream has with these bytes.
+    /// Adds bytes, and returns the text that is complete now.
     pub fn push(&mut self, bytes: &[u8]) -> String {
         self.pending.extend_from_slice(bytes);
         let mut text = String::new();
@@ -33,30 +32,29 @@ impl Utf8Stream {
 }
 
 impl Utf8Stream {
-    /// The end of the stream: what is left of a character that never became whole.
+    /// Ends the stream, and returns U+FFFD if an incomplete character is left.
     pub fn finish(&mut self) -> &'static str {
         if std::mem::take(&mut self.pending).is_empty() { "" } else { "\u{FFFD}" }
     }
 }
 
-/// Whether these bytes are the beginning of a character whose rest may still come.
+/// Returns true if the bytes are the beginning of a valid character.
 fn could_begin_character(bytes: &[u8]) -> bool {
     !bytes.is_empty() && std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
 }
 
-/// Drops carriage returns that belong to a line's end, of text that comes in pieces. Firmware and serial lines
-/// end a line with `\r\n` or `\n\r`. A return at the end or at the beginning of a line moves nothing. Any other
-/// return is kept, since it could hide text.
+/// Drops carriage returns at line ends. Firmware and serial lines end a line with `\r\n` or `\n\r`. A return at the
+/// end or at the beginning of a line moves nothing. Any other return is kept, because it could hide text.
 #[derive(Clone, Debug, Default)]
 pub struct LineEnds {
-    /// The number of returns that wait for the next character.
+    /// The number of returns before the next character.
     held: usize,
-    /// Whether the last character was within a line.
+    /// True if the last character was inside a line.
     within: bool,
 }
 
 impl LineEnds {
-    /// The text that the stream has with this piece.
+    /// Adds a piece, and returns its text without the returns of line ends.
     pub fn push(&mut self, piece: &str) -> String {
         let mut text = String::with_capacity(piece.len());
         for character in piece.chars() {
@@ -76,28 +74,29 @@ impl LineEnds {
         text
     }
 
-    /// The whole of a text, with the ends of its lines as `\n`.
+    /// Returns a whole text with `\n` as its line ends.
     pub fn of(text: &str) -> String {
         Self::default().push(text)
     }
 }
 
-/// A text of several lines in which nothing is hidden: see `is_hidden`. Newlines and tabs stay as they are.
-pub fn visible(text: &str) -> impl fmt::Display {
+/// Escapes all hidden characters of a text of several lines (see `is_hidden`). Newlines and tabs stay.
+pub fn escape_control(text: &str) -> impl fmt::Display {
     fmt::from_fn(move |f| {
         text.chars().try_for_each(|character| match character {
             '\n' | '\t' => f.write_char(character),
-            _ => write_visible(f, character),
+            _ => write_escaped(f, character),
         })
     })
 }
 
-/// A text that stays on its line, in which nothing is hidden: for names, paths and other texts in lines of ours.
-pub fn visible_line(text: &str) -> String {
-    visible(text).to_string().replace('\n', "\\n")
+/// Escapes all hidden characters and newlines of a text: for names, paths and other texts inside a line.
+pub fn escape_line(text: &str) -> String {
+    escape_control(text).to_string().replace('\n', "\\n")
 }
 
-/// The rows of a text screen as text. Each row is marked, so that it looks like nothing else.
+/// Returns the rows of a text screen as text. Each row begins with a mark, so that it cannot be taken for other
+/// output.
 pub fn screen_text(lines: &[String]) -> String {
     let rows = lines.iter().map(|line| match line.as_str() {
         "" => "|\n".to_owned(),
@@ -106,8 +105,7 @@ pub fn screen_text(lines: &[String]) -> String {
     std::iter::once("screen:\n".to_owned()).chain(rows).collect()
 }
 
-/// Whether a character does something else than to be seen: it drives a terminal, ends a line, turns the direction
-/// of writing around, or is not seen at all.
+/// Returns true if a character controls the terminal, ends a line, changes the direction of writing, or is invisible.
 pub(crate) fn is_hidden(character: char) -> bool {
     character.is_control()
         || matches!(character,
@@ -119,7 +117,7 @@ pub(crate) fn is_hidden(character: char) -> bool {
             | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
 }
 
-fn write_visible(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
+fn write_escaped(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
     match character {
         '\r' => f.write_str("\\r"),
         _ if !is_hidden(character) => f.write_char(character),
@@ -136,9 +134,9 @@ mod tests {
 
     #[test]
     fn control_characters_are_made_visible() {
-        assert_eq!(visible("a\tb\n").to_string(), "a\tb\n");
-        assert_eq!(visible("\x1b[2J\x07\r\x7f\0").to_string(), "\\x1b[2J\\x07\\r\\x7f\\x00");
-        assert_eq!(visible("\u{9b}31m\u{202e}x é").to_string(), "\\u{9b}31m\\u{202e}x é");
+        assert_eq!(escape_control("a\tb\n").to_string(), "a\tb\n");
+        assert_eq!(escape_control("\x1b[2J\x07\r\x7f\0").to_string(), "\\x1b[2J\\x07\\r\\x7f\\x00");
+        assert_eq!(escape_control("\u{9b}31m\u{202e}x é").to_string(), "\\u{9b}31m\\u{202e}x é");
     }
 
     #[test]
@@ -161,9 +159,9 @@ mod tests {
 
         #[test]
         fn nothing_that_drives_a_terminal_is_left(text in any::<String>()) {
-            let shown = visible(&text).to_string();
+            let shown = escape_control(&text).to_string();
             prop_assert!(shown.chars().all(|c| !is_hidden(c) || c == '\n' || c == '\t'));
-            prop_assert!(visible_line(&text).chars().all(|c| !is_hidden(c) || c == '\t'));
+            prop_assert!(escape_line(&text).chars().all(|c| !is_hidden(c) || c == '\t'));
         }
 
         /// However the bytes of a text are cut into pieces, the text is the same.

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use crate::{
     lab::{error::Error, run_files::open_run},
-    output::{self, Form, visible},
+    output::{self, Form, escape_control},
     runlog::json,
     views::compare::Comparison,
 };
 
-/// What to compare.
+/// The configuration of a comparison.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The two files: recordings, or what `--format jsonl` wrote.
@@ -28,7 +28,7 @@ pub fn run(Plan { files: [one, other], form }: &Plan) -> Result<(), Error> {
     let names = [one, other].map(|path| path.to_string_lossy());
     match form {
         Form::Text => output::line(
-            visible(&comparison.text(names.each_ref().map(AsRef::as_ref))).to_string().trim_end(),
+            escape_control(&comparison.text(names.each_ref().map(AsRef::as_ref))).to_string().trim_end(),
         ),
         Form::JsonLines => output::line(&json::text(&comparison)),
     }

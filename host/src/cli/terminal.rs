@@ -1,4 +1,4 @@
-//! Runs in the terminal: the view gets a terminal, signals, and a run that goes on beside it.
+//! Views in the terminal: of a file, or of a run that goes on.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -23,18 +23,21 @@ use crate::{
         stderr,
         watchdog::{Expiry, Watchdog},
     },
-    runlog::{live::Narrator, sink::Sink, story::Story},
+    runlog::{event::Event, live::RunLogSink, sink::Sink},
     views::{
-        afterwards::Afterwards,
+        transcript::Transcript,
         tui::{self, Closed, Origin, Process, Stage, View},
     },
 };
 
-/// How often it is looked whether a run has begun.
+/// The largest number of turns of a run that is watched: they take about a gigabyte.
+const MOST_TURNS: usize = 5_000_000;
+
+/// The time between two checks whether a run has begun.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// Shows a run until the view is closed, and returns the signal that closed it, if one did. The thread is under watch,
-/// as those of runs are.
+/// Shows a run until the view closes, and returns the signal that closed it, if one did. The watchdog watches this
+/// thread, as it watches those of runs.
 ///
 /// # Errors
 ///
@@ -54,33 +57,33 @@ pub(super) fn show(stage: &Stage<'_>, view: View) -> io::Result<(Closed, Option<
     })
 }
 
-/// Shows a run while it goes on. `run` runs it and hands its events to the sink. When the view is closed
-/// before the run is over, the run is interrupted.
+/// Shows a run while it goes on. `run` runs it and hands its events to the sink. If the view closes before the end,
+/// the run is interrupted.
 ///
 /// # Errors
 ///
 /// The run's; or there is no terminal.
 pub fn live(run: impl FnOnce(&mut dyn Sink) -> Result<(), Error> + Send) -> Result<(), Error> {
-    let (story, is_over) = (Mutex::new(Story::default()), AtomicBool::new(false));
+    let (log, is_over) = (Mutex::default(), AtomicBool::new(false));
     let color = AutoStream::choice(&io::stdout()) != ColorChoice::Never;
-    let mut afterwards = Afterwards::new(color && io::stdout().is_terminal(), complain);
+    let mut errors_only = ErrorsOnly::new(color && io::stdout().is_terminal());
     let silence = stderr::hold_back();
     let (outcome, closed) = thread::scope(|scope| {
-        let (story, is_over, afterwards) = (&story, &is_over, &mut afterwards);
-        // Before a guest runs, this thread gives up its rights, too. The run's thread still has them until then.
+        let (log, is_over, errors_only) = (&log, &is_over, &mut errors_only);
+        // This thread gives up its privileges before a guest runs. The run's thread has them until then.
         let (confine, confined) = mpsc::channel();
         let run = thread::Builder::new().name("run".into()).spawn_scoped(scope, move || {
             let _over = Over(is_over);
             match confined.recv() {
-                Ok(()) => run(&mut Narrator::to(story, afterwards)),
+                Ok(()) => run(&mut RunLogSink::new(log, errors_only).with_most_turns(MOST_TURNS)),
                 Err(mpsc::RecvError) => Ok(()),
             }
         });
         let run = run.map_err(|source| Error::Os { what: "start the run's thread", source })?;
         jail::give_up_rights().map_err(Error::Jail)?;
-        // The thread waits for it.
+        // The run's thread waits for this message.
         let _ = confine.send(());
-        let stage = Stage { story, is_over: Some(is_over) };
+        let stage = Stage { log, is_over: Some(is_over) };
         let closed = if has_begun(&stage) { show(&stage, View::following()).map(Some) } else { Ok(None) };
         if !is_over.load(Ordering::Acquire) {
             signals::interrupt();
@@ -89,7 +92,8 @@ pub fn live(run: impl FnOnce(&mut dyn Sink) -> Result<(), Error> + Send) -> Resu
         Ok::<_, Error>((outcome, closed))
     })?;
     drop(silence);
-    let said = DeadlineWriter::new(io::stdout()).write_all(&afterwards.into_text()).map_err(Error::Output);
+    let said =
+        DeadlineWriter::new(io::stdout()).write_all(&errors_only.0.into_writer()).map_err(Error::Output);
     match (outcome, closed) {
         // The run was interrupted because the view was closed.
         (Err(Error::Interrupted { at, .. }), Ok(Some((Closed::Quit, _)))) => Err(Error::ViewClosed { at }),
@@ -98,7 +102,7 @@ pub fn live(run: impl FnOnce(&mut dyn Sink) -> Result<(), Error> + Send) -> Resu
     }
 }
 
-/// Says that the run is over, however it ended.
+/// Marks the run as over when it is dropped.
 struct Over<'a>(&'a AtomicBool);
 
 impl Drop for Over<'_> {
@@ -107,12 +111,12 @@ impl Drop for Over<'_> {
     }
 }
 
-/// Waits until there is something to show; whether there is.
+/// Waits until there is something to show; returns false if the run ends before.
 fn has_begun(stage: &Stage<'_>) -> bool {
     loop {
-        // Before the story: what is told last counts.
+        // Read before the log: the last events must not be missed.
         let is_over = stage.origin() == Origin::Over;
-        let is_told = !stage.story.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        let is_told = !stage.log.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
         if is_told || is_over {
             return is_told;
         }
@@ -123,4 +127,28 @@ fn has_begun(stage: &Stage<'_>) -> bool {
 /// The error of a terminal in which a view cannot be shown.
 pub(super) fn terminal_error(source: io::Error) -> Error {
     Error::Os { what: "show the view in the terminal", source }
+}
+
+/// A sink that keeps the end of a run as a transcript, to be printed after the view closed.
+struct ErrorsOnly(Transcript<Vec<u8>>);
+
+impl ErrorsOnly {
+    fn new(color: bool) -> Self {
+        Self(Transcript::new(Vec::new(), color, true, complain))
+    }
+}
+
+impl Sink for ErrorsOnly {
+    fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
+        match event {
+            Event::Run(_) | Event::End(_) | Event::Dropped(_) | Event::Stats(_) | Event::Profile(_) => {
+                self.0.event(event)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

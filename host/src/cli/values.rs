@@ -9,7 +9,7 @@ use guest_abi::{
     ring::{Capacity, MAX_CAPACITY},
 };
 
-pub use crate::runlog::recording::is_guest_name;
+pub use crate::runlog::header::is_guest_name;
 use crate::{lab::ram::check_size, views::tui::Size};
 
 /// A ring's capacity in items.

@@ -1,4 +1,4 @@
-//! `view`: a run that was written down, shown in the terminal.
+//! `view`: a run from a file, shown in the terminal.
 
 use std::{path::PathBuf, sync::Mutex};
 
@@ -40,12 +40,12 @@ pub struct ViewArgs {
 }
 
 impl ViewArgs {
-    /// Whether only the needed images are asked for: there are none.
+    /// Returns true if only the needed images are asked for. There are none.
     pub fn asks_for_needs(&self) -> bool {
         self.needs
     }
 
-    /// What is to be shown.
+    /// The options as a configuration.
     pub fn config(&self) -> Plan {
         let size = self.size;
         Plan {
@@ -57,7 +57,7 @@ impl ViewArgs {
     }
 }
 
-/// What to show of a file.
+/// The configuration of a view.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The file.
@@ -66,7 +66,7 @@ pub struct Plan {
     pub at: Option<usize>,
     /// The value of an item to follow.
     pub item: Option<u32>,
-    /// A picture to make instead of showing it.
+    /// A picture to make instead of a view.
     pub picture: Option<Picture>,
 }
 
@@ -83,11 +83,11 @@ pub struct Picture {
 ///
 /// # Errors
 ///
-/// The file tells no run, there is no terminal, or the picture cannot be written.
+/// The file has no run, there is no terminal, or the picture cannot be written.
 pub fn open(plan: &Plan) -> Result<(), Error> {
     let picture = plan.picture.iter().map(|picture| Named::new("--svg", &picture.file));
     check_distinct([Named::new("the run", &plan.file)].into(), picture.collect())?;
-    let story = open_run(&plan.file)?;
+    let log = open_run(&plan.file)?;
     if let Some(why) = tui::missing_terminal().filter(|_| plan.picture.is_none()) {
         return Err(Error::Usage(format!(
             "a view needs a terminal, and {why}; --svg FILE makes a picture of a turn"
@@ -95,17 +95,17 @@ pub fn open(plan: &Plan) -> Result<(), Error> {
     }
     let mut view = View::new();
     if let Some(value) = plan.item {
-        view.find(value, &story);
+        view.find(value, &log);
     }
     if let Some(turn) = plan.at {
-        view.go(turn, &story);
+        view.go(turn, &log);
     }
     match &plan.picture {
         Some(Picture { file, size }) => OutputFile::whole(file)
-            .and_then(|to| to.write_and_place(tui::picture_of(&story, &view, *size).as_bytes()))
+            .and_then(|to| to.write_and_place(tui::picture_of(&log, &view, *size).as_bytes()))
             .map_err(|source| Error::Write { what: "picture", path: file.into(), source }),
         None => {
-            let stage = Stage { story: &Mutex::new(story), is_over: None };
+            let stage = Stage { log: &Mutex::new(log), is_over: None };
             match show(&stage, view).map_err(terminal_error)? {
                 (_, Some(signal)) => Err(Error::Interrupted { signal, at: None }),
                 (_, None) => Ok(()),

@@ -1,11 +1,11 @@
-//! The events of a run, made of what machines and guests did.
+//! The events of a run, made from machines and their guests.
 
 use crate::{
     cpu::Direction,
     debug::crash_report::Report,
     lab::vm::Vm,
     lab::{failure::GuestError, guest_end::GuestEnd},
-    runlog::event::{CrashEvent, Event, Exits, Location, Log, StatsEvent, StatsRow, VmStats},
+    runlog::event::{Crash, Event, ExitCounts, Location, Log, Stats, StatsRow, VmStats},
     vmm::{
         hypercall,
         stats::{ExitStats, Reason, Row, microseconds},
@@ -15,11 +15,11 @@ use crate::{
 /// The event of a guest's log record.
 pub fn log_event<'a>(vm: u32, name: &'a str, record: hypercall::Record<'a>) -> Log<'a> {
     let hypercall::Record { level, target, message } = record;
-    Log { vm, name, level, target, message }
+    Log { vm, name: name.into(), level, target: target.into(), message: message.into() }
 }
 
 /// The event of a guest's end.
-pub fn crash_event(error: &GuestError) -> CrashEvent<'_> {
+pub fn crash_event(error: &GuestError) -> Crash {
     let report = error.report();
     let place = report.as_ref().and_then(Report::first_frame);
     let address = report.as_ref().and_then(Report::address);
@@ -34,24 +34,25 @@ pub fn crash_event(error: &GuestError) -> CrashEvent<'_> {
         }),
     };
     let refusal = error.end.refusal();
-    CrashEvent {
+    Crash {
         vm: error.at.vm,
-        name: &error.at.name,
+        name: error.at.name.clone(),
         turn: error.at.turn,
-        reason: error.end.name(),
+        reason: error.end.name().into(),
         message: error.end.to_string(),
-        rule: refusal.map(|refusal| refusal.violation.rule()),
+        rule: refusal.map(|refusal| refusal.violation.rule().into()),
         address,
         location,
         hint: error.hint(),
-        states: refusal.map(|refusal| &*refusal.states),
-        report: report.map(Report::into_details),
+        states: refusal.map(|refusal| (*refusal.states).clone()),
+        details: report.map(Report::into_details),
     }
 }
 
-/// A machine's exits, for an event.
-pub fn exits(stats: &ExitStats) -> Exits {
-    Exits { by_kind: stats.by_kind(), total: stats.total() }
+/// A machine's exits: by kind, and `total`.
+pub fn exits(stats: &ExitStats) -> ExitCounts {
+    let kinds = stats.by_kind().into_iter().map(|(kind, count)| (kind.into(), count));
+    kinds.chain([("total".into(), stats.total())]).collect()
 }
 
 /// The event with the statistics of all machines.
@@ -61,7 +62,7 @@ pub fn stats_event(machines: &[Vm]) -> Event<'static> {
         name: machine.name().into(),
         exits: machine.stats().rows().map(stats_row).collect(),
     });
-    Event::Stats(StatsEvent { vms: vms.collect() })
+    Event::Stats(Stats { vms: vms.collect() })
 }
 
 fn stats_row((reason, row): (Reason, Row)) -> StatsRow {

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt};
 use crate::{
     debug::crash_report::{Evidence, Report, Wanted},
     lab::{guest_end::GuestEnd, hints},
-    runlog::text::visible_line,
+    runlog::text::escape_line,
 };
 
 /// The failure of a guest.
@@ -57,7 +57,7 @@ pub struct GuestPosition {
 impl fmt::Display for GuestPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { vm, name, turn } = self;
-        write!(f, "VM {vm}, {}", visible_line(name))?;
+        write!(f, "VM {vm}, {}", escape_line(name))?;
         turn.map_or(Ok(()), |turn| write!(f, ", turn {turn}"))
     }
 }

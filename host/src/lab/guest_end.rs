@@ -6,7 +6,7 @@ use crate::{
     lab::refused::Refused,
     runlog::{
         ring_check::Refusal,
-        text::{visible, visible_line},
+        text::{escape_control, escape_line},
     },
     vmm::{fault::Crash, hypercall::PanicReport},
 };
@@ -69,7 +69,7 @@ impl fmt::Display for GuestEnd {
             }
             Self::Panicked(PanicReport { message, file, line, column }) => {
                 let (message, file) = (String::from_utf8_lossy(message), String::from_utf8_lossy(file));
-                let (message, file) = (quoted(&message, 4096), visible_line(&cut_off(&file, 256)));
+                let (message, file) = (quoted(&message, 4096), escape_line(&cut_off(&file, 256)));
                 write!(f, "panicked at {file}:{line}:{column}: {message}")
             }
             Self::Crashed(crash) => write!(f, "{crash}"),
@@ -90,7 +90,7 @@ impl fmt::Display for GuestEnd {
 /// Quotes a guest's text: limits its length, and indents further lines, so that none of them looks like one of the
 /// host's.
 fn quoted(text: &str, limit: usize) -> String {
-    visible(&cut_off(text, limit)).to_string().replace('\n', "\n    | ")
+    escape_control(&cut_off(text, limit)).to_string().replace('\n', "\n    | ")
 }
 
 fn cut_off(text: &str, limit: usize) -> String {

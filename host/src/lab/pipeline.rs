@@ -22,7 +22,7 @@ use crate::{
     },
     output::Sink,
     process::jail::Jail,
-    runlog::event::{End, Event, Guest, Relay, Run},
+    runlog::event::{Action, End, Event, Guest, Run, Turn},
     vmm::{HvaPolicy, boot::Parameters, image::Image},
 };
 
@@ -72,7 +72,7 @@ pub fn run(system: Platform, jail: &Jail, config: &PipelineConfig, sink: &mut dy
     drop(system);
     let session = Session::start(&config.limits, jail, config.instrumentation.needs(), sink)?;
     session.confine()?;
-    session.event(&Event::Run(run_event(config, &schedule, &images)))?;
+    session.event(&Event::Run(Box::new(run_event(config, &schedule, &images))))?;
     let mut turns = 0;
     let outcome = run_turns(&session, &mut machines, schedule, &mut turns);
     let exits: BTreeMap<_, _> = machines.iter().map(|m| (m.vm(), events::exits(m.stats()))).collect();
@@ -84,9 +84,13 @@ pub fn run(system: Platform, jail: &Jail, config: &PipelineConfig, sink: &mut dy
     )
 }
 
-fn run_event<'a>(config: &PipelineConfig, schedule: &Schedule, images: &'a [Image]) -> Run<'a> {
-    let guest =
-        |(vm, image): (u32, &'a Image)| Guest { vm, name: image.name(), role: None, sha256: image.sha256() };
+fn run_event(config: &PipelineConfig, schedule: &Schedule, images: &[Image]) -> Run {
+    let guest = |(vm, image): (u32, &Image)| Guest {
+        vm,
+        name: image.name().into(),
+        role: None,
+        sha256: image.sha256().into(),
+    };
     Run {
         experiment: config.experiment.name.clone(),
         abi: guest_abi::VERSION.to_string(),
@@ -112,8 +116,9 @@ fn run_turns(
         let machine = &mut machines[vm];
         let TurnEnd { exits, left } = session.turn(machine, *turns + 1, &mut mailbox)?;
         *turns += 1;
-        let (vm, name) = (machine.vm(), machine.name());
-        session.event(&Event::Relay(Relay { turn: *turns, vm, name, mailbox: words(&mailbox), exits }))?;
+        let action = Action::Left { name: machine.name().into(), mailbox: words(&mailbox).into() };
+        let vm = machine.vm();
+        session.event(&Event::Turn(Turn { turn: *turns, vm, action, exits, from: None, ring: None }))?;
         if left {
             break;
         }

@@ -6,7 +6,6 @@ use std::{
 };
 
 use guest_abi::mailbox::Quota;
-use serde::Serialize;
 
 use crate::{
     lab::{error::Error, exchange::ExchangeConfig as Plan},
@@ -15,8 +14,8 @@ use crate::{
     runlog::{
         error::WriteError,
         event::Event,
+        header::{Header, Options, VERSION},
         json,
-        recording::{Header, Options},
         sink::Sink,
     },
 };
@@ -42,34 +41,33 @@ pub fn options(Plan { guests, limits, .. }: &Plan) -> Options {
 
 /// A sink that writes a recording and hands every event on.
 ///
-/// The file is made when the run begins. Each line is written at once and whole, the first two
-/// together: whenever the process is killed, there is no recording yet, or all that happened before (see
-/// [`OutputFile::stream`]).
+/// The file is created at the beginning of the run. Each line is written at once, the first two together. So a process
+/// that is killed leaves either no recording or one with all events so far (see [`OutputFile::stream`]).
 pub struct Recorder<'a> {
     path: PathBuf,
-    header: Header,
+    header: Event<'static>,
     file: Option<OutputFile>,
-    /// Whether it has begun.
+    /// True after the first line.
     begun: bool,
-    /// Why it could not be written.
+    /// The error that ended the recording.
     failure: Option<io::Error>,
     next: &'a mut dyn Sink,
 }
 
 impl<'a> Recorder<'a> {
-    /// The recorder of a run, to a file.
+    /// Creates the recorder of a run, for a file.
     pub fn new(path: &Path, plan: &Plan, next: &'a mut dyn Sink) -> Self {
-        let header = Header::new(options(plan));
+        let header = Event::Recording(Box::new(Header { version: VERSION, options: options(plan) }));
         Self { path: path.into(), header, file: None, begun: false, failure: None, next }
     }
 
-    /// The same, to a file that was begun already.
+    /// The same, for a file that is open already.
     #[must_use]
     pub fn through(self, file: OutputFile) -> Self {
         Self { file: Some(file), ..self }
     }
 
-    /// Puts the recording into place. The outcome of the run that was recorded.
+    /// Gives the recording its name, and returns the outcome of the recorded run.
     ///
     /// # Errors
     ///
@@ -81,7 +79,7 @@ impl<'a> Recorder<'a> {
         if has_failed { finished } else { output::both(outcome, finished) }
     }
 
-    /// Puts the recording into place, if anything was recorded.
+    /// Gives the recording its name, if something was recorded.
     ///
     /// # Errors
     ///
@@ -98,24 +96,18 @@ impl<'a> Recorder<'a> {
     fn record(&mut self, event: &Event<'_>) -> io::Result<()> {
         let mut lines = Vec::new();
         if !std::mem::replace(&mut self.begun, true) {
-            append_line(&mut lines, &self.header)?;
+            json::write_line(&mut lines, &self.header)?;
         }
-        append_line(&mut lines, event)?;
+        json::write_line(&mut lines, event)?;
         self.file.as_mut().map_or(Ok(()), |file| file.write_all(&lines))
     }
 
-    /// Remembers why the recording cannot be written: those that follow from it are not of interest.
+    /// Keeps the first error of the recording: later ones follow from it.
     fn fail(&mut self, error: io::Error) -> io::Error {
         let kind = error.kind();
         self.failure.get_or_insert(error);
         kind.into()
     }
-}
-
-fn append_line(lines: &mut Vec<u8>, record: &impl Serialize) -> io::Result<()> {
-    json::write(&mut *lines, record)?;
-    lines.push(b'\n');
-    Ok(())
 }
 
 impl Sink for Recorder<'_> {

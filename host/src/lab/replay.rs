@@ -9,7 +9,6 @@ use std::{
 
 use guest_abi::{mailbox::Quota, mode::CpuMode, ring::Capacity};
 
-use crate::runlog::json;
 use crate::{
     lab::exchange::source::Source,
     lab::vm::Platform,
@@ -27,7 +26,8 @@ use crate::{
     runlog::{
         error::{self, Kind, Problem},
         event::{Event, Run},
-        recording::{Options, RecordedCrash, RecordedEnd, RecordedGuest, RecordedTurn, Recording, Step},
+        header::Options,
+        recording::{self, Recording},
         ring_check::Orders,
         sink::Sink,
     },
@@ -114,7 +114,7 @@ fn config(recording: &Recording, guests: Guests, turns: String, timeout: Duratio
         schedule,
         turns,
         items: None,
-        capacity: Capacity::new(recording.run.capacity).unwrap_or(Capacity::DEFAULT),
+        capacity: recording.run.ring().unwrap_or(Capacity::DEFAULT),
         seed: recording.run.seed,
         limits: limits(&recording.options, timeout),
         stats: false,
@@ -146,15 +146,15 @@ enum Stopped {
 }
 
 impl Checker<'_> {
-    fn check_images(&mut self, run: &Run<'_>) -> io::Result<()> {
-        let mut guests = self.recording.run.guests.iter().zip(run.guests.iter().map(RecordedGuest::from));
-        match guests.find(|(recorded, here)| *recorded != here) {
+    fn check_images(&mut self, run: &Run) -> io::Result<()> {
+        let mut guests = self.recording.run.guests.iter().zip(&run.guests);
+        match guests.find(|(recorded, here)| recorded != here) {
             None => Ok(()),
             Some((recorded, here)) => self.stop(Stopped::OtherImage(Problem::Image {
                 vm: recorded.vm,
                 name: recorded.name.clone(),
                 recorded: recorded.sha256.clone(),
-                here: here.sha256,
+                here: here.sha256.clone(),
             })),
         }
     }
@@ -165,34 +165,34 @@ impl Checker<'_> {
         Err(io::Error::other("the replay is stopped"))
     }
 
-    fn compare(&mut self, step: Step) -> io::Result<()> {
+    fn compare(&mut self, step: &Event<'_>) -> io::Result<()> {
         let recorded = self.recording.steps.get(self.next);
         let turn = self.next as u64 + 1;
         self.next += 1;
-        if recorded.is_some_and(|recorded| recorded.is_met_by(&step)) {
+        if recorded.is_some_and(|recorded| recording::is_same(recorded, step)) {
             return Ok(());
         }
-        let recorded = recorded.map_or_else(|| "nothing".into(), shown);
-        self.stop(Stopped::Difference(Difference { turn, recorded, replayed: shown(&step) }))
+        let recorded = recorded.map_or_else(|| "nothing".into(), recording::compared);
+        self.stop(Stopped::Difference(Difference { turn, recorded, replayed: recording::compared(step) }))
     }
 
     /// What is to be said of a replay that ended so, of a run that a deadline ended or not.
     fn verdict(self, outcome: Result<(), Error>, deadline: bool) -> Result<(), Error> {
         let steps = &self.recording.steps;
-        let turns = steps.iter().filter(|step| matches!(step, Step::Turn(_))).count();
-        let crashed = steps.iter().any(|step| matches!(step, Step::Crash(_)));
+        let turns = steps.iter().filter(|step| matches!(step, Event::Turn(_))).count();
+        let crashed = steps.iter().any(|step| matches!(step, Event::Crash(_)));
         match outcome {
             Err(Error::Guest(error)) if crashed && !error.end.is_time_dependent() => {}
             outcome => outcome?,
         }
         if let Some(missing) = steps.get(self.next) {
-            let (turn, recorded) = (self.next as u64 + 1, shown(missing));
+            let (turn, recorded) = (self.next as u64 + 1, recording::compared(missing));
             return Err(Error::Differs(Difference { turn, recorded, replayed: "nothing".into() }));
         }
         let how = match (crashed, deadline, steps.last()) {
             (true, ..) => ", up to the same crash",
             (_, true, _) => ", up to the deadline that ended the recorded run",
-            (_, _, Some(Step::End(_))) => "",
+            (_, _, Some(Event::End(_))) => "",
             _ => "; the recording has no end: its run was stopped",
         };
         output::line(&format!("identical: {turns} turns{how}"))
@@ -203,32 +203,19 @@ impl Sink for Checker<'_> {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
             Event::Run(run) => self.check_images(run),
-            Event::Turn(turn) => self.compare(Step::Turn(RecordedTurn::from(turn))),
-            Event::Crash(crash) => match RecordedCrash::from(crash) {
-                // The replay's own clock says nothing of the guests, and nor does what comes after.
-                crash if crash.is_the_clocks() => {
-                    self.timed_out = true;
-                    Ok(())
-                }
-                crash => self.compare(Step::Crash(Box::new(crash))),
-            },
-            // A run that was stopped has another end than its replay, which has one.
-            Event::End(end) if !self.timed_out && self.next < self.recording.steps.len() => {
-                RecordedEnd::of(end).map_or(Ok(()), |end| self.compare(Step::End(Box::new(end))))
+            // The replay's own clock says nothing of the guests, and nor does what comes after.
+            Event::Crash(crash) if crash.is_time_dependent() => {
+                self.timed_out = true;
+                Ok(())
             }
+            Event::Turn(_) | Event::Crash(_) => self.compare(event),
+            // A run that was stopped has another end than its replay, which has one.
+            Event::End(_) if !self.timed_out && self.next < self.recording.steps.len() => self.compare(event),
             _ => Ok(()),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-fn shown(step: &Step) -> String {
-    match step {
-        Step::Turn(turn) => json::text(turn),
-        Step::Crash(crash) => json::text(crash),
-        Step::End(end) => json::text(end),
     }
 }

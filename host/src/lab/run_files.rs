@@ -10,7 +10,7 @@ use crate::{
     runlog::{
         error::{Error, Kind, Problem},
         recording::{Recording, vm_name},
-        story::Story,
+        run_log::RunLog,
     },
 };
 
@@ -25,14 +25,14 @@ const MAX_RECORDING_SIZE: u64 = 4 << 30;
 /// # Errors
 ///
 /// The file cannot be read, has nothing of a run, or has a line that does not fit.
-pub fn open_run(path: &Path) -> Result<Story, Error> {
+pub fn open_run(path: &Path) -> Result<RunLog, Error> {
     let error = |line, problem| Error { kind: Kind::Run, path: path.into(), line, problem };
     let file =
         input_files::open_run(path, MAX_RUN_SIZE).map_err(|source| error(None, Problem::Read(source)))?;
-    let story = Story::read(file).map_err(|(line, problem)| error(Some(line), problem))?;
-    match story.is_empty() {
+    let log = RunLog::read(file).map_err(|(line, problem)| error(Some(line), problem))?;
+    match log.is_empty() {
         true => Err(error(None, Problem::Nothing)),
-        false => Ok(story),
+        false => Ok(log),
     }
 }
 
@@ -62,12 +62,12 @@ pub fn check_schedule(recording: &Recording) -> Result<(), Problem> {
     if matches!(spec, ScheduleSpec::File(_)) {
         return Ok(());
     }
-    let schedule = Schedule::new(&spec, run.guests.len(), Some(run.turns), run.seed)
+    let schedule = Schedule::new(&spec, run.guests.len(), run.turns, run.seed)
         .map_err(|_| Problem::Contradiction("the schedule"))?;
     let planned = schedule.into_turns().filter_map(|vm| u32::try_from(vm + 1).ok()).filter_map(vm_name);
     let recorded = recording.schedule();
     let is_planned = recorded.chars().zip(planned).all(|(one, other)| one == other);
-    match is_planned && recorded.len() as u64 <= run.turns {
+    match is_planned && run.turns.is_none_or(|turns| recorded.len() as u64 <= turns) {
         true => Ok(()),
         false => Err(Problem::Contradiction("the schedule is not that of the turns")),
     }

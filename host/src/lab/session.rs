@@ -26,7 +26,7 @@ use crate::{
         watchdog::{Expiry, Pause, Registration, Watchdog},
     },
     runlog::{
-        event::{Console, Dropped, End, Event, ProfileEvent},
+        event::{Console, Dropped, End, Event, Profile},
         sink::Sink,
     },
     vmm::{ConsoleOutput, Expiry as Expired, Halt, Stop as StopWatch, fault::Crash, hypercall::Stop, pc},
@@ -145,11 +145,11 @@ impl<'a> Session<'a> {
     ) -> Result<(), Error> {
         let tell = || {
             if let Err(Error::Guest(error)) = &outcome {
-                self.event(&Event::Crash(crash_event(error)))?;
+                self.event(&Event::Crash(Box::new(crash_event(error))))?;
                 mention_steps(error, machines);
             }
             if let Some(end) = end.filter(|_| matches!(outcome, Ok(()) | Err(Error::Guest(_)))) {
-                self.event(&Event::End(end))?;
+                self.event(&Event::End(Box::new(end)))?;
             }
             self.write_rest(machines, stats)
         };
@@ -160,14 +160,14 @@ impl<'a> Session<'a> {
     fn write_rest(&self, machines: &[Vm], stats: bool) -> Result<(), Error> {
         let limit = self.limits.max_output;
         for machine in machines {
-            let (vm, name, bytes) = (machine.vm(), machine.name(), machine.printed().dropped());
+            let (vm, name, bytes) = (machine.vm(), machine.name().into(), machine.printed().dropped());
             if bytes > 0 {
                 self.event(&Event::Dropped(Dropped { vm, name, bytes, limit }))?;
             }
         }
         let vms: Vec<_> = machines.iter().filter_map(Vm::profile).collect();
         if !vms.is_empty() {
-            self.event(&Event::Profile(ProfileEvent { vms }))?;
+            self.event(&Event::Profile(Profile { vms }))?;
         }
         if stats {
             self.event(&stats_event(machines))?;
@@ -221,7 +221,9 @@ impl<'a> Session<'a> {
         let watched = Watched(&registration);
         let halt = machine.run(&watched, &self.limits, &mut |said| {
             written = self.sink().event(&match said {
-                ConsoleOutput::Text(text) => Event::Console(Console { vm, name: &name, text }),
+                ConsoleOutput::Text(text) => {
+                    Event::Console(Console { vm, name: (&*name).into(), text: text.into() })
+                }
                 ConsoleOutput::Record(record) => Event::Log(log_event(vm, &name, record)),
                 // The VM has printed these notices.
                 ConsoleOutput::InvalidAddress | ConsoleOutput::HvaDenied => return true,

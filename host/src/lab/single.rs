@@ -17,7 +17,7 @@ use crate::{
     },
     output::{self, Sink},
     process::jail::Jail,
-    runlog::event::{Event, ExitEvent, ScreenEvent},
+    runlog::event::{self, Event, Exited},
     vmm::{
         HvaPolicy,
         boot::Parameters,
@@ -110,11 +110,11 @@ fn run_to_exit(machine: &mut Vm, session: &Session<'_>, has_screen: bool) -> Res
         let (vm, name) = (machine.vm(), machine.name());
         output::complain(&format!("VM {vm}, {name}: asked for a reset of the PC; its run ends there"));
     }
-    session.event(&Event::Exit(ExitEvent {
+    session.event(&Event::Exit(Exited {
         vm: machine.vm(),
-        name: machine.name(),
+        name: machine.name().into(),
         status,
-        by: end.map(pc::End::name),
+        by: end.map(|end| pc::End::name(end).into()),
         value: end.and_then(pc::End::value),
         exits: events::exits(machine.stats()),
     }))
@@ -132,7 +132,7 @@ fn tell_screens(machine: &Vm, session: &Session<'_>) -> Result<(), Error> {
         }
         return Ok(());
     };
-    pc.screens(machine.cpu().memory()).iter().try_for_each(|Screen { address, lines }| {
-        session.event(&Event::Screen(ScreenEvent { vm, name, address: *address, lines }))
+    pc.screens(machine.cpu().memory()).into_iter().try_for_each(|Screen { address, lines }| {
+        session.event(&Event::Screen(event::Screen { vm, name: name.into(), address, lines }))
     })
 }

@@ -1,4 +1,4 @@
-//! `compare`: two runs side by side: where they part, and how their figures differ.
+//! `compare`: two runs side by side: the first difference, and their figures.
 
 use std::{
     collections::BTreeSet,
@@ -8,28 +8,27 @@ use std::{
 use serde::Serialize;
 
 use guestlab_runlog::{
-    event::Finding,
-    story::{Crash, Deed, Story, Turn},
-    text::visible_line,
+    event::{Crash, Finding},
+    run_log::{Action, RunLog, Turn},
+    text::escape_line,
 };
 
-/// The longest value that the table shows, in characters: a schedule may have thousands, and a line is to
-/// have room in a terminal of 80 columns.
+/// The longest value in the table, in characters. A schedule may have thousands, and a line must fit into 80 columns.
 const MAX_WIDTH: usize = 25;
 
 /// Two runs, compared.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename = "compare")]
 pub struct Comparison {
-    /// Whether they are the same in all that does not depend on the clock.
+    /// True if the runs are equal in everything that does not depend on time.
     identical: bool,
-    /// The first turn in which they are not, from 1.
+    /// The first turn that differs, from 1.
     parts_at: Option<usize>,
-    /// That turn in each of them, in words.
+    /// That turn in each run, in words.
     turns: [Option<String>; 2],
-    /// The crash that ended each of them, in words: the guest, the turn, and what happened.
+    /// The crash that ended each run, in words: the guest, the turn, and the message.
     crashes: [Option<String>; 2],
-    /// What each of them has: figures, and how it began.
+    /// The figures and facts of both runs.
     figures: Vec<Figure>,
 }
 
@@ -42,18 +41,18 @@ pub struct Figure {
 }
 
 impl Comparison {
-    /// Compares two stories.
-    pub fn of(stories: &[Story; 2]) -> Self {
-        let [one, other] = stories;
+    /// Compares two logs.
+    pub fn of(logs: &[RunLog; 2]) -> Self {
+        let [one, other] = logs;
         let longer = one.turns().len().max(other.turns().len());
         let parts_at = (1..=longer).find(|&turn| told(one, turn) != told(other, turn));
-        let ended = |story: &Story, turn: usize| {
-            story.crash().filter(|crash| crash.turn == Some(turn as u64)).map(crash)
+        let ended = |log: &RunLog, turn: usize| {
+            log.crash().filter(|crash| crash.turn == Some(turn as u64)).map(crash)
         };
-        let said = |story: &Story, turn| shown(story, turn).or_else(|| ended(story, turn));
-        let turns = stories.each_ref().map(|story| parts_at.and_then(|turn| said(story, turn)));
-        let crashes = stories.each_ref().map(|story| story.crash().map(crash_in_words));
-        let figures = figures(stories);
+        let said = |log: &RunLog, turn| shown(log, turn).or_else(|| ended(log, turn));
+        let turns = logs.each_ref().map(|log| parts_at.and_then(|turn| said(log, turn)));
+        let crashes = logs.each_ref().map(|log| log.crash().map(crash_in_words));
+        let figures = figures(logs);
         let identical =
             parts_at.is_none() && crashes[0] == crashes[1] && !figures.iter().any(|figure| figure.differs);
         Self { identical, parts_at, turns, crashes, figures }
@@ -61,7 +60,7 @@ impl Comparison {
 
     /// The comparison for people, in which the runs have these names.
     pub fn text(&self, names: [&str; 2]) -> String {
-        let [a, b] = names.map(visible_line);
+        let [a, b] = names.map(escape_line);
         let mut text = format!("A  {a}\nB  {b}\n\n");
         self.write_parting(&mut text)
             .and_then(|()| self.write_crashes(&mut text))
@@ -77,13 +76,13 @@ impl Comparison {
             (false, Some(turn)) => {
                 writeln!(text, "they part at turn {turn}; what else differs is marked")?;
                 ["A", "B"].into_iter().zip(&self.turns).try_for_each(|(name, turn)| {
-                    writeln!(text, "  {name}  {}", visible_line(turn.as_deref().unwrap_or("no such turn")))
+                    writeln!(text, "  {name}  {}", escape_line(turn.as_deref().unwrap_or("no such turn")))
                 })
             }
         }
     }
 
-    /// How each run ended that a crash ended. Every line is indented: the message may be a file's.
+    /// Writes the crash of each run. Every line is indented: the message may come from a file.
     fn write_crashes(&self, text: &mut String) -> std::fmt::Result {
         let named: &[_] = match &self.crashes {
             [one, other] if one == other => &[("both", one)],
@@ -106,13 +105,13 @@ impl Comparison {
         for figure in &self.figures {
             let mark = if figure.differs { '*' } else { ' ' };
             let [a, b] = cells(figure);
-            writeln!(text, "{mark} {:<names$}  {a:<values$}  {b}", visible_line(&figure.name))?;
+            writeln!(text, "{mark} {:<names$}  {a:<values$}  {b}", escape_line(&figure.name))?;
         }
         Ok(())
     }
 }
 
-/// A value, as the table has it.
+/// A value, formatted for the table.
 fn cell(value: Option<&str>) -> String {
     let value = value.unwrap_or("-").replace('\n', " ");
     match value.chars().count() > MAX_WIDTH {
@@ -121,97 +120,95 @@ fn cell(value: Option<&str>) -> String {
     }
 }
 
-/// What happened in a turn, from 1, as far as it can be compared.
-fn told(story: &Story, turn: usize) -> Option<(&Turn, Vec<u32>)> {
-    story.turns().get(turn - 1).map(|it| (it, items(story, turn)))
+/// Returns a turn, from 1, and its items, for the comparison.
+fn told(log: &RunLog, turn: usize) -> Option<(&Turn, Vec<u32>)> {
+    log.turns().get(turn - 1).map(|it| (it, items(log, turn)))
 }
 
 /// The items that a turn, from 1, moved.
-fn items(story: &Story, turn: usize) -> Vec<u32> {
-    story.items().values()[story.moved(turn)].to_vec()
+fn items(log: &RunLog, turn: usize) -> Vec<u32> {
+    log.items().values()[log.moved(turn)].to_vec()
 }
 
 /// A turn in words.
-fn shown(story: &Story, turn: usize) -> Option<String> {
-    let Turn { vm, exits, deed } = story.turns().get(turn - 1)?;
-    let what = match deed {
-        Deed::Moved { role, pointers, .. } => format!(
+fn shown(log: &RunLog, turn: usize) -> Option<String> {
+    let Turn { vm, exits, action } = log.turns().get(turn - 1)?;
+    let what = match action {
+        Action::Moved { role, pointers, .. } => format!(
             "{} {:?}, prod_p={} cons_p={} count={}",
             role.name(),
-            items(story, turn),
+            items(log, turn),
             pointers.prod_p,
             pointers.cons_p,
             pointers.count
         ),
-        Deed::Left(words) => format!("mailbox {words:?}"),
+        Action::Left(words) => format!("mailbox {words:?}"),
     };
     Some(format!("VM {vm} {what}, exits {exits}"))
 }
 
-/// What each of two stories has, where one of them has it.
-fn figures(stories: &[Story; 2]) -> Vec<Figure> {
+/// Returns the figures that at least one of the logs has.
+fn figures(logs: &[RunLog; 2]) -> Vec<Figure> {
     let mut figures = Vec::new();
-    let mut add = |name: &str, fact: &dyn Fn(&Story) -> Option<String>| {
-        let values = stories.each_ref().map(fact);
+    let mut add = |name: &str, fact: &dyn Fn(&RunLog) -> Option<String>| {
+        let values = logs.each_ref().map(fact);
         if values.iter().any(Option::is_some) {
             let differs = values[0] != values[1];
             figures.push(Figure { name: name.into(), values, differs });
         }
     };
-    add("experiment", &|story| Some(story.beginning()?.experiment.clone()));
-    add("guest ABI", &|story| Some(story.beginning()?.abi.clone()));
-    add("seed", &|story| text(story.beginning()?.seed));
-    add("capacity", &|story| text(story.beginning()?.capacity?));
-    add("schedule", &|story| Some(story.beginning()?.schedule.clone()));
-    for vm in
-        both(stories, |story| story.beginning().into_iter().flat_map(|run| run.guests.iter().map(|g| g.vm)))
-    {
-        add(&format!("VM {vm}"), &|story| {
-            let guest = story.beginning()?.guest(vm)?;
+    add("experiment", &|log| Some(log.beginning()?.experiment.clone()));
+    add("guest ABI", &|log| Some(log.beginning()?.abi.clone()));
+    add("seed", &|log| text(log.beginning()?.seed));
+    add("capacity", &|log| text(log.beginning()?.capacity?));
+    add("schedule", &|log| Some(log.beginning()?.schedule.clone()));
+    for vm in both(logs, |log| log.beginning().into_iter().flat_map(|run| run.guests.iter().map(|g| g.vm))) {
+        add(&format!("VM {vm}"), &|log| {
+            let guest = log.beginning()?.guest(vm)?;
             Some(format!("{} {}", guest.name, guest.sha256))
         });
     }
-    add("turns", &|story| story.beginning().and_then(|_| text(story.turns().len())));
-    add("produced", &|story| text(story.pointers(0).map(|_| story.items().produced())?));
-    add("consumed", &|story| text(story.pointers(0).map(|_| story.items().consumed())?));
-    add("left in the ring", &|story| text(story.pointers(story.turns().len())?.count));
-    add("items a turn", &|story| per_turn(story, story.items().produced() + story.items().consumed()));
-    add("items in the ring, mean", &|story| {
-        let counts = (1..=story.turns().len()).filter_map(|turns| story.pointers(turns));
-        per_turn(story, counts.map(|pointers| pointers.count as usize).sum())
+    add("turns", &|log| log.beginning().and_then(|_| text(log.turns().len())));
+    add("produced", &|log| text(log.pointers(0).map(|_| log.items().produced())?));
+    add("consumed", &|log| text(log.pointers(0).map(|_| log.items().consumed())?));
+    add("left in the ring", &|log| text(log.pointers(log.turns().len())?.count));
+    add("items a turn", &|log| per_turn(log, log.items().produced() + log.items().consumed()));
+    add("items in the ring, mean", &|log| {
+        let counts = (1..=log.turns().len()).filter_map(|turns| log.pointers(turns));
+        per_turn(log, counts.map(|pointers| pointers.count as usize).sum())
     });
-    add("audit", &|story| Some(format!("{:?}", story.ending()?.account?.audit).to_lowercase()));
-    add("findings", &|story| findings(&story.ending()?.findings));
-    add("crash", &|story| story.crash().map(crash));
-    add("broken rule", &|story| story.crash()?.broken_rule().map(str::to_owned));
-    for (vm, kind) in both(stories, |story| {
-        story.exits().iter().flat_map(|(vm, kinds)| {
-            // Of what never happened there is nothing to compare.
+    add("audit", &|log| Some(format!("{:?}", log.ending()?.account?.audit).to_lowercase()));
+    add("findings", &|log| findings(&log.ending()?.findings));
+    add("crash", &|log| log.crash().map(crash));
+    add("broken rule", &|log| log.crash()?.broken_rule().map(str::to_owned));
+    for (vm, kind) in both(logs, |log| {
+        log.exits().iter().flat_map(|(vm, kinds)| {
+            // Exits that never happened are not compared.
             let happened = kinds.iter().filter(|&(_, &count)| count > 0);
             happened.map(|(kind, _)| (*vm, kind.clone()))
         })
     }) {
-        add(&format!("exits of VM {vm}, {kind}"), &|story| text(story.exits().get(&vm)?.get(&kind)?));
+        add(&format!("exits of VM {vm}, {kind}"), &|log| text(log.exits().get(&vm)?.get(&kind)?));
     }
     figures
 }
 
-/// What one of two stories has, or both, in order.
+/// Returns the elements of both logs, in order.
 fn both<'a, T: Ord, I: Iterator<Item = T>>(
-    stories: &'a [Story; 2],
-    of: impl Fn(&'a Story) -> I,
+    logs: &'a [RunLog; 2],
+    of: impl Fn(&'a RunLog) -> I,
 ) -> BTreeSet<T> {
-    stories.iter().flat_map(of).collect()
+    logs.iter().flat_map(of).collect()
 }
 
 fn text(value: impl Display) -> Option<String> {
     Some(value.to_string())
 }
 
-/// A sum, divided by the number of turns, where there is a ring.
-fn per_turn(story: &Story, sum: usize) -> Option<String> {
-    story.pointers(0)?;
-    let turns = story.turns().len();
+/// Divides a sum by the number of turns, if there is a ring.
+fn per_turn(log: &RunLog, sum: usize) -> Option<String> {
+    log.pointers(0)?;
+    let turns = log.turns().len();
     #[expect(clippy::cast_precision_loss, reason = "it is a mean for people")]
     let mean = sum as f64 / turns as f64;
     (turns > 0).then(|| format!("{mean:.2}"))
@@ -244,12 +241,12 @@ mod tests {
     const TWO: &str = r#"{"event":"turn","turn":2,"vm":2,"role":"consumer","items":[5],"prod_p":0,"cons_p":1,"count":1,"exits":1}"#;
 
     fn compared(one: &[&str], other: &[&str]) -> Comparison {
-        let story = |lines: &[&str]| {
-            let mut story = Story::default();
-            lines.iter().try_for_each(|line| story.tell(line.as_bytes())).expect("a story");
-            story
+        let log = |lines: &[&str]| {
+            let mut log = RunLog::default();
+            lines.iter().try_for_each(|line| log.add_line(line.as_bytes())).expect("a log");
+            log
         };
-        Comparison::of(&[story(one), story(other)])
+        Comparison::of(&[log(one), log(other)])
     }
 
     fn marked(comparison: &Comparison) -> Vec<&str> {
@@ -302,7 +299,7 @@ mod tests {
         );
         assert!(text.contains("\n* broken rule              -          quota\n"), "{text}");
         assert!(!text.contains("A ended"), "{text}");
-        // Hosts before this one named the rule in the message only.
+        // Older hosts named the rule in the message only.
         let older = REFUSED.replace(r#""rule":"quota","#, "");
         assert_eq!(texts(&[RUN, ONE, TWO], &[RUN, ONE, &older]), text);
         let same = texts(&[RUN, ONE, REFUSED], &[RUN, ONE, &older]);

@@ -2,7 +2,6 @@
 //!
 //! Each view is made of the run's log, and of nothing else (see [`guestlab_runlog`]). This crate opens no file.
 
-pub mod afterwards;
 pub mod compare;
 pub mod html;
 pub mod transcript;

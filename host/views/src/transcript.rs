@@ -1,8 +1,7 @@
-//! The transcript: a run as a person reads it.
+//! The transcript: a run as text for people.
 
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
     io::{self, Write},
 };
 
@@ -12,11 +11,11 @@ use log::Level;
 
 use guestlab_runlog::{
     event::{
-        Account, Audit, Console, Dropped, End, Event, Exits, FunctionProfile, Guest, Log, ProfileEvent,
-        Relay, Run, ScreenEvent, StatsEvent, StatsRow, Turn, TurnsProfile, VmProfile, VmStats,
+        Account, Action, Audit, Console, Dropped, End, Event, ExitCounts, FunctionProfile, Guest, Log, Moved,
+        Profile, Run, Screen, Stats, StatsRow, Turn, TurnsProfile, VmProfile, VmStats,
     },
     sink::Sink,
-    text::{LineEnds, Utf8Stream, screen_text, visible, visible_line},
+    text::{LineEnds, Utf8Stream, escape_control, escape_line, screen_text},
 };
 
 const PRODUCER: Style = AnsiColor::Green.on_default();
@@ -25,9 +24,6 @@ const VMS: [Style; 4] = [AnsiColor::Magenta.on_default(), PRODUCER, CONSUMER, An
 const FAINT: Style = Style::new().dimmed();
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
-
-/// Why text can always be put together.
-const TAKES_ALL: &str = "a String takes all text";
 
 /// Writes events for people.
 pub struct Transcript<W> {
@@ -38,9 +34,9 @@ pub struct Transcript<W> {
     warn: fn(&str),
     names: BTreeMap<u32, String>,
     consoles: BTreeMap<u32, (Utf8Stream, LineEnds)>,
-    /// In an exchange: what each guest has printed since its last newline.
+    /// In an exchange: the text of each guest since its last newline.
     lines: BTreeMap<u32, String>,
-    /// Alone: whether the guest's last line is not ended.
+    /// For a guest alone: true if its last line is not ended.
     midline: bool,
     /// The width of a turn's number.
     turn_width: usize,
@@ -48,8 +44,6 @@ pub struct Transcript<W> {
     moved_width: usize,
     /// The width of a turn's items.
     items_width: usize,
-    /// The room in which a turn's line is put together.
-    line: String,
 }
 
 impl<W: Write + Send> Transcript<W> {
@@ -69,23 +63,22 @@ impl<W: Write + Send> Transcript<W> {
             turn_width: 2,
             moved_width: 2,
             items_width: 0,
-            line: String::new(),
         }
     }
 
-    /// Where it was written to.
+    /// Returns the writer.
     pub fn into_writer(self) -> W {
         self.writer
     }
 
-    /// The text in the style, where there is colour.
+    /// Returns the text in a style, if there is colour.
     fn paint(&self, style: Style, text: &str) -> String {
         if self.color { format!("{style}{text}{style:#}") } else { text.into() }
     }
 
-    /// What the exchange is about, and who takes part.
-    fn run(&mut self, run: &Run<'_>) -> io::Result<()> {
-        self.names = run.guests.iter().map(|guest| (guest.vm, guest.name.into())).collect();
+    /// Writes the facts of the experiment and its guests.
+    fn run(&mut self, run: &Run) -> io::Result<()> {
+        self.names = run.guests.iter().map(|guest| (guest.vm, guest.name.clone())).collect();
         let Run { experiment, capacity, schedule, turns, items, repeatable, seed, abi, .. } = run;
         self.turn_width = turns.map_or(5, |turns| turns.to_string().len()).max(2);
         if let Some(capacity) = capacity {
@@ -106,7 +99,7 @@ impl<W: Write + Send> Transcript<W> {
         .into_iter()
         .flatten()
         .collect();
-        writeln!(self.writer, "{}", visible_line(&format!("{experiment}: {}", facts.join(", "))))?;
+        writeln!(self.writer, "{}", escape_line(&format!("{experiment}: {}", facts.join(", "))))?;
         if !repeatable {
             writeln!(
                 self.writer,
@@ -116,83 +109,46 @@ impl<W: Write + Send> Transcript<W> {
         for Guest { vm, name, role, sha256 } in &run.guests {
             let role = role.map_or(String::new(), |role| format!("{}, ", role.name()));
             let line = format!("  VM {vm}  {name}, {role}sha256 {}", &sha256[..16.min(sha256.len())]);
-            writeln!(self.writer, "{}", self.paint(FAINT, &visible_line(&line)))?;
+            writeln!(self.writer, "{}", self.paint(FAINT, &escape_line(&line)))?;
         }
         writeln!(self.writer)
     }
 
-    /// One turn, for example
-    /// `turn  7  producer  +3  [41 7 93]  ring [41  7 93  .  .  .]  cons_p=0 prod_p=3 count=3`. Of all that
-    /// is written there is most of this, so that it is put together in one place, piece by piece.
     fn turn(&mut self, turn: &Turn<'_>) -> io::Result<()> {
-        let mut line = std::mem::take(&mut self.line);
-        line.clear();
-        self.write_turn(&mut line, turn);
-        let outcome = self.writer.write_all(line.as_bytes());
-        self.line = line;
-        outcome
+        match &turn.action {
+            Action::Moved(moved) => self.moved(turn, moved),
+            Action::Left { name, mailbox } => self.left(turn, name, mailbox),
+        }
     }
 
-    fn write_turn(&self, line: &mut String, turn: &Turn<'_>) {
-        let Turn { turn: number, vm, role, items, prod_p, cons_p, count, from, ring, .. } = turn;
+    /// A turn in an exchange, for example
+    /// `turn  7  producer  +3  [41 7 93]  ring [41  7 93  .  .  .]  cons_p=0 prod_p=3 count=3`.
+    fn moved(&mut self, turn: &Turn<'_>, moved: &Moved<'_>) -> io::Result<()> {
+        let Turn { turn: number, vm, from, ring, .. } = turn;
+        let Moved { role, items, prod_p, cons_p, count } = moved;
         let (style, sign) = match role {
             Role::Producer => (PRODUCER, "+"),
             Role::Consumer => (CONSUMER, "-"),
         };
-        line.push_str("turn ");
-        push_number(line, *number, self.turn_width);
-        line.push_str("  ");
-        self.begin(line, style);
-        if self.names.len() > 2 {
-            line.push_str("VM ");
-            let start = line.len();
-            push_number(line, *vm, 0);
-            pad(line, start, 3);
-            line.push_str(role.name());
-        } else {
-            let start = line.len();
-            line.push_str(role.name());
-            pad(line, start, 8);
-        }
-        let sign = if items.is_empty() { "" } else { sign };
-        let digits = items.len().checked_ilog10().map_or(1, |log| log as usize + 1);
-        spaces(line, 2 + self.moved_width.saturating_sub(sign.len() + digits));
-        line.push_str(sign);
-        push_number(line, items.len(), 0);
-        self.end_style(line, style);
-        line.push_str("  ");
-        self.begin(line, style);
-        let start = line.len();
-        push_list(line, items, from.as_deref());
-        pad(line, start, self.items_width);
-        self.end_style(line, style);
-        line.push_str("  ring ");
-        self.draw(line, ring);
-        for (name, value) in [("  cons_p=", cons_p), (" prod_p=", prod_p), (" count=", count)] {
-            line.push_str(name);
-            push_number(line, *value, 0);
-        }
-        line.push('\n');
+        let who = match self.names.len() > 2 {
+            true => format!("VM {vm:<3}{}", role.name()),
+            false => format!("{:<8}", role.name()),
+        };
+        let moved = if items.is_empty() { "0".into() } else { format!("{sign}{}", items.len()) };
+        let who = self.paint(style, &format!("{who}  {moved:>width$}", width = self.moved_width));
+        let items = format!("{:<width$}", list(items, from.as_deref()), width = self.items_width);
+        let (items, ring) = (self.paint(style, &items), ring.map_or(String::new(), |ring| self.ring(ring)));
+        writeln!(
+            self.writer,
+            "turn {number:>width$}  {who}  {items}  ring {ring}  cons_p={cons_p} prod_p={prod_p} count={count}",
+            width = self.turn_width
+        )
     }
 
-    /// Begins text of a style, where there is colour.
-    fn begin(&self, line: &mut String, style: Style) {
-        if self.color {
-            write!(line, "{style}").expect(TAKES_ALL);
-        }
-    }
-
-    /// Ends it.
-    fn end_style(&self, line: &mut String, style: Style) {
-        if self.color {
-            write!(line, "{style:#}").expect(TAKES_ALL);
-        }
-    }
-
-    /// One turn of an experiment without a ring, for example `turn  7  VM 1 ping  mailbox [6]`.
-    fn relay(&mut self, turn: &Relay<'_>) -> io::Result<()> {
-        let Relay { turn: number, vm, name, mailbox, .. } = turn;
-        let who = self.paint(VMS[*vm as usize % VMS.len()], &format!("VM {vm} {}", visible_line(name)));
+    /// A turn of an experiment without a ring, for example `turn  7  VM 1 ping  mailbox [6]`.
+    fn left(&mut self, turn: &Turn<'_>, name: &str, mailbox: &[u32]) -> io::Result<()> {
+        let Turn { turn: number, vm, .. } = turn;
+        let who = self.paint(VMS[*vm as usize % VMS.len()], &format!("VM {vm} {}", escape_line(name)));
         writeln!(
             self.writer,
             "turn {number:>width$}  {who}  mailbox {}",
@@ -201,22 +157,11 @@ impl<W: Write + Send> Transcript<W> {
         )
     }
 
-    /// The ring's slots: items, and `.` where there is none.
-    fn draw(&self, line: &mut String, ring: &Ring) {
-        let mut separator = '[';
-        for slot in ring.view() {
-            line.push(separator);
-            separator = ' ';
-            match slot {
-                Some(item) => push_number(line, item, 2),
-                None => {
-                    self.begin(line, FAINT);
-                    line.push_str(" .");
-                    self.end_style(line, FAINT);
-                }
-            }
-        }
-        line.push(']');
+    /// The ring's slots: items, and `.` for an empty slot.
+    fn ring(&self, ring: &Ring) -> String {
+        let empty = self.paint(FAINT, " .");
+        let slot = |slot: Option<u32>| slot.map_or_else(|| empty.clone(), |item| format!("{item:>2}"));
+        format!("[{}]", ring.view().map(slot).collect::<Vec<_>>().join(" "))
     }
 
     /// Totals, exits, and the audit's verdict.
@@ -234,13 +179,13 @@ impl<W: Write + Send> Transcript<W> {
         }
         for (vm, exits) in exits {
             let name = self.names.get(vm).map_or("", String::as_str);
-            writeln!(self.writer, "exits of VM {vm}, {}: {}", visible_line(name), list_exits(exits))?;
+            writeln!(self.writer, "exits of VM {vm}, {}: {}", escape_line(name), list_exits(exits))?;
         }
         let verdict = match account.map(|account| account.audit) {
             None => return Ok(()),
             Some(Audit::Ok) => self.paint(GOOD, "ok") + ", what came out is what went in, in order",
             Some(Audit::Failed) => {
-                let rule = rule.map_or(String::new(), |rule| format!(": `{rule}`"));
+                let rule = rule.as_ref().map_or(String::new(), |rule| format!(": `{rule}`"));
                 self.paint(BAD, "failed") + ", a guest broke the ring's rules" + &rule
             }
         };
@@ -251,14 +196,14 @@ impl<W: Write + Send> Transcript<W> {
         Ok(())
     }
 
-    /// What is on a guest's text screen.
-    fn screen(&mut self, screen: &ScreenEvent<'_>) -> io::Result<()> {
-        write!(self.writer, "{}", visible(&screen_text(screen.lines)))?;
+    /// Writes the content of a guest's text screen.
+    fn screen(&mut self, screen: &Screen) -> io::Result<()> {
+        write!(self.writer, "{}", escape_control(&screen_text(&screen.lines)))?;
         self.flush()
     }
 
-    /// How much of a guest's text there was no room for: on standard error, since it is about the output.
-    fn dropped(&mut self, dropped: &Dropped<'_>) -> io::Result<()> {
+    /// Warns that a part of a guest's text was dropped. The warning is about the output, and goes to standard error.
+    fn dropped(&mut self, dropped: &Dropped) -> io::Result<()> {
         let Dropped { vm, name, bytes, limit } = dropped;
         self.flush()?;
         (self.warn)(&format!(
@@ -267,10 +212,10 @@ impl<W: Write + Send> Transcript<W> {
         Ok(())
     }
 
-    /// A table of exits: how often, and where the time went.
-    fn stats(&mut self, stats: &StatsEvent) -> io::Result<()> {
+    /// Writes a table of exits: their number, and their time.
+    fn stats(&mut self, stats: &Stats) -> io::Result<()> {
         for VmStats { vm, name, exits } in &stats.vms {
-            writeln!(self.writer, "\nVM {vm}, {}", visible_line(name))?;
+            writeln!(self.writer, "\nVM {vm}, {}", escape_line(name))?;
             writeln!(
                 self.writer,
                 "  {:<18}  {:>9}  {:>13}  {:>13}",
@@ -285,12 +230,12 @@ impl<W: Write + Send> Transcript<W> {
         Ok(())
     }
 
-    /// A table of instructions: at boot, a turn, and in the functions with the most.
-    fn profile(&mut self, profile: &ProfileEvent) -> io::Result<()> {
-        /// The most functions that are listed.
+    /// Writes a table of instructions: of the boot, of the turns, and of the functions with the most.
+    fn profile(&mut self, profile: &Profile) -> io::Result<()> {
+        /// The largest number of functions in the table.
         const MOST_FUNCTIONS: usize = 20;
         for VmProfile { vm, name, instructions, boot, turns, functions } in &profile.vms {
-            write!(self.writer, "\nVM {vm}, {}: {instructions} instructions", visible_line(name))?;
+            write!(self.writer, "\nVM {vm}, {}: {instructions} instructions", escape_line(name))?;
             if let Some(boot) = boot {
                 write!(self.writer, ", {boot} of them to boot")?;
             }
@@ -303,7 +248,7 @@ impl<W: Write + Send> Transcript<W> {
             for FunctionProfile { function, instructions: own } in functions.iter().take(MOST_FUNCTIONS) {
                 let function = function.as_deref().unwrap_or("(no symbol)");
                 let percent = *own as f64 * 100.0 / *instructions as f64;
-                writeln!(self.writer, "  {own:>12}  {percent:>6.1}  {}", visible_line(function))?;
+                writeln!(self.writer, "  {own:>12}  {percent:>6.1}  {}", escape_line(function))?;
             }
             let rest: u64 = functions.iter().skip(MOST_FUNCTIONS).map(|function| function.instructions).sum();
             if rest > 0 {
@@ -317,13 +262,13 @@ impl<W: Write + Send> Transcript<W> {
         Ok(())
     }
 
-    /// A guest's own text: as it is where the guest runs alone, beside its name in an exchange.
+    /// Writes a guest's text: unchanged if the guest runs alone, after its name in an exchange.
     fn console(&mut self, console: &Console<'_>) -> io::Result<()> {
         let (characters, ends) = self.consoles.entry(console.vm).or_default();
-        let text = ends.push(&characters.push(console.text));
+        let text = ends.push(&characters.push(&console.text));
         if self.names.is_empty() {
             self.midline = !text.ends_with('\n') && (self.midline || !text.is_empty());
-            write!(self.writer, "{}", visible(&text))?;
+            write!(self.writer, "{}", escape_control(&text))?;
             return self.flush();
         }
         let line = self.lines.entry(console.vm).or_default();
@@ -334,21 +279,21 @@ impl<W: Write + Send> Transcript<W> {
         self.write_lines(console.vm, &whole)
     }
 
-    /// A record of a guest's log, for example `INFO  demo::net: up`; in an experiment beside its name.
+    /// Writes a log record, for example `INFO  demo::net: up`; in an experiment after the guest's name.
     fn log(&mut self, log: &Log<'_>) -> io::Result<()> {
         let Log { vm, level, target, message, .. } = log;
         let level = self.paint(level_style(*level), &format!("{level:<5}"));
-        // A record is one line: a guest that puts newlines into it does not forge others.
-        let line = visible_line(&format!("{target}: {message}"));
+        // A record is one line: a guest cannot forge others with newlines.
+        let line = escape_line(&format!("{target}: {message}"));
         let name = match self.names.is_empty() {
             true => String::new(),
-            false => self.paint(FAINT, &format!("{}|", visible_line(&self.label(*vm)))) + " ",
+            false => self.paint(FAINT, &format!("{}|", escape_line(&self.label(*vm)))) + " ",
         };
         writeln!(self.writer, "{name}{level} {line}")?;
         self.flush()
     }
 
-    /// What a VM's lines begin with: its guest's name, with its number where others have that name, too.
+    /// The label of a VM's lines: its guest's name, with its number if other guests have that name, too.
     fn label(&self, vm: u32) -> String {
         let name = self.names.get(&vm).map_or("", String::as_str);
         match self.names.values().filter(|other| *other == name).count() {
@@ -357,16 +302,16 @@ impl<W: Write + Send> Transcript<W> {
         }
     }
 
-    /// Writes lines of a guest's beside its name.
+    /// Writes lines after the guest's name.
     fn write_lines(&mut self, vm: u32, text: &str) -> io::Result<()> {
-        let name = self.paint(FAINT, &format!("{}|", visible_line(&self.label(vm))));
+        let name = self.paint(FAINT, &format!("{}|", escape_line(&self.label(vm))));
         for line in text.lines() {
-            writeln!(self.writer, "{name} {}", visible(line))?;
+            writeln!(self.writer, "{name} {}", escape_control(line))?;
         }
         self.flush()
     }
 
-    /// Writes what is left of characters that never became whole.
+    /// Writes the rest of incomplete characters.
     fn end_characters(&mut self) -> io::Result<()> {
         let rests: Vec<(u32, &str)> =
             self.consoles.iter_mut().map(|(vm, (stream, _))| (*vm, stream.finish())).collect();
@@ -379,7 +324,7 @@ impl<W: Write + Send> Transcript<W> {
         Ok(())
     }
 
-    /// Ends the lines that guests have begun: something else is to be written.
+    /// Ends the unfinished lines of guests before other output.
     fn end_lines(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.midline) {
             writeln!(self.writer)?;
@@ -394,7 +339,7 @@ impl<W: Write + Send> Transcript<W> {
 impl<W: Write + Send> Sink for Transcript<W> {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
-            // A guest that ends well may leave its last line as it is.
+            // A guest that ends without an error may leave its last line unfinished.
             Event::Console(_) => {}
             Event::Exit(_) => self.end_characters()?,
             Event::Screen(_) => {
@@ -407,16 +352,15 @@ impl<W: Write + Send> Sink for Transcript<W> {
             Event::Run(run) => self.run(run),
             Event::Console(console) => self.console(console),
             Event::Log(log) => self.log(log),
-            Event::Turn(_) | Event::Relay(_) if self.quiet => Ok(()),
+            Event::Turn(_) if self.quiet => Ok(()),
             Event::Turn(turn) => self.turn(turn),
-            Event::Relay(turn) => self.relay(turn),
             Event::End(end) => self.end(end),
             Event::Screen(screen) => self.screen(screen),
             Event::Dropped(dropped) => self.dropped(dropped),
             Event::Stats(stats) => self.stats(stats),
             Event::Profile(profile) => self.profile(profile),
-            // How a guest ended is an error's to say, on standard error, or nothing to speak of.
-            Event::Crash(_) | Event::Exit(_) => Ok(()),
+            // The error on standard error reports how a guest ended.
+            Event::Crash(_) | Event::Exit(_) | Event::Recording(_) | Event::Other => Ok(()),
         }
     }
 
@@ -439,63 +383,24 @@ fn number_of_turns(turns: u64) -> String {
     format!("{turns} turn{}", if turns == 1 { "" } else { "s" })
 }
 
-/// For example `[41 7 93]`; or `[41<1 7<2]` where it is said which VM made them.
+/// For example `[41 7 93]`; or `[41<1 7<2]` with the VMs that made the items.
 fn list(items: &[u32], makers: Option<&[u32]>) -> String {
-    let mut text = String::new();
-    push_list(&mut text, items, makers);
-    text
-}
-
-fn push_list(text: &mut String, items: &[u32], makers: Option<&[u32]>) {
-    text.push('[');
-    for (index, item) in items.iter().enumerate() {
-        if index > 0 {
-            text.push(' ');
-        }
-        push_number(text, *item, 0);
-        if let Some(maker) = makers.and_then(|makers| makers.get(index)) {
-            text.push('<');
-            push_number(text, *maker, 0);
-        }
-    }
-    text.push(']');
-}
-
-/// A number, on the right of so many columns. (`write!` would do it, too, at several times the cost; most of a run's
-/// text are numbers.)
-fn push_number(text: &mut String, number: impl itoa::Integer, width: usize) {
-    let mut buffer = itoa::Buffer::new();
-    let digits = buffer.format(number);
-    spaces(text, width.saturating_sub(digits.len()));
-    text.push_str(digits);
-}
-
-/// Makes what was written from `start` on at least so wide.
-fn pad(text: &mut String, start: usize, width: usize) {
-    spaces(text, width.saturating_sub(text.len() - start));
-}
-
-fn spaces(text: &mut String, mut count: usize) {
-    const SPACES: &str = "                                        ";
-    while count > 0 {
-        let some = count.min(SPACES.len());
-        text.push_str(&SPACES[..some]);
-        count -= some;
-    }
+    let maker = |index: usize| makers.and_then(|makers| makers.get(index));
+    let item = |(index, item)| match maker(index) {
+        Some(maker) => format!("{item}<{maker}"),
+        None => format!("{item}"),
+    };
+    format!("[{}]", items.iter().enumerate().map(item).collect::<Vec<_>>().join(" "))
 }
 
 /// For example `22 (22 io_out)`.
-fn list_exits(exits: &Exits) -> String {
-    if exits.total == 0 {
-        return "none".into();
+fn list_exits(exits: &ExitCounts) -> String {
+    let happened = exits.iter().filter(|&(kind, &count)| kind != "total" && count > 0);
+    let kinds: Vec<String> = happened.map(|(kind, count)| format!("{count} {kind}")).collect();
+    match kinds.is_empty() {
+        true => "none".into(),
+        false => format!("{} ({})", exits.get("total").unwrap_or(&0), kinds.join(", ")),
     }
-    let kinds: Vec<String> = exits
-        .by_kind
-        .iter()
-        .filter(|&(_, &count)| count > 0)
-        .map(|(kind, count)| format!("{count} {kind}"))
-        .collect();
-    format!("{} ({})", exits.total, kinds.join(", "))
 }
 
 #[cfg(test)]
@@ -513,18 +418,9 @@ mod tests {
 
     fn turn<'a>(ring: &'a Ring, items: &'a [u32], role: Role) -> Event<'a> {
         let p = ring.pointers();
-        Event::Turn(Turn {
-            turn: 7,
-            vm: 1,
-            role,
-            items,
-            prod_p: p.prod_p,
-            cons_p: p.cons_p,
-            count: p.count,
-            exits: 1,
-            from: None,
-            ring,
-        })
+        let moved = Moved { role, items: items.into(), prod_p: p.prod_p, cons_p: p.cons_p, count: p.count };
+        let action = Action::Moved(moved);
+        Event::Turn(Turn { turn: 7, vm: 1, action, exits: 1, from: None, ring: Some(ring) })
     }
 
     fn ring(items: &[u32]) -> Ring {
@@ -563,7 +459,8 @@ mod tests {
     #[test]
     fn in_an_exchange_a_guests_lines_are_whole_and_beside_its_name() {
         let full = ring(&[1]);
-        let guests = vec![Guest { vm: 1, name: "g", role: Some(Role::Producer), sha256: "" }];
+        let guests =
+            vec![Guest { vm: 1, name: "g".into(), role: Some(Role::Producer), sha256: String::new() }];
         let run = Run {
             experiment: "prodcons".into(),
             abi: String::new(),
@@ -575,16 +472,22 @@ mod tests {
             repeatable: true,
             guests,
         };
-        let print = |text| Event::Console(Console { vm: 1, name: "g", text });
-        let events =
-            [Event::Run(run), print(b"h"), print(b"i\nthe"), print(b"re"), turn(&full, &[1], Role::Producer)];
+        let print =
+            |text: &'static [u8]| Event::Console(Console { vm: 1, name: "g".into(), text: text.into() });
+        let events = [
+            Event::Run(Box::new(run)),
+            print(b"h"),
+            print(b"i\nthe"),
+            print(b"re"),
+            turn(&full, &[1], Role::Producer),
+        ];
         let text = written(false, false, &events);
         assert!(text.contains("\n\ng| hi\ng| there\nturn  7  producer"), "{text}");
     }
 
     #[test]
     fn a_guest_cannot_drive_the_terminal() {
-        let console = Event::Console(Console { vm: 1, name: "g", text: b"\x1b[2Jhello\n" });
+        let console = Event::Console(Console { vm: 1, name: "g".into(), text: b"\x1b[2Jhello\n".into() });
         assert_eq!(written(true, false, &[console]), "\\x1b[2Jhello\n");
     }
 }

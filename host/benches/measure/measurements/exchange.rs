@@ -120,9 +120,11 @@ struct Totaling {
 
 impl Sink for Totaling {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
-        if let Event::End(End { account, exits, .. }) = event {
+        if let Event::End(end) = event {
+            let End { account, exits, .. } = &**end;
             let items = account.map_or(0, |account| account.produced + account.consumed);
-            self.totals = Totals { items, exits: exits.values().map(|exits| exits.total).sum() };
+            self.totals =
+                Totals { items, exits: exits.values().filter_map(|exits| exits.get("total")).sum() };
         }
         self.inner.event(event)
     }

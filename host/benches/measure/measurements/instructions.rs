@@ -12,7 +12,7 @@ use guestlab::{
     },
     output::Sink,
     process::jail::Jail,
-    runlog::event::{Account, End, Event, VmProfile},
+    runlog::event::{Account, Event, VmProfile},
 };
 
 use super::{Outcome, Values, as_f64, exchange, platform};
@@ -50,7 +50,7 @@ struct Found {
 impl Sink for Found {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
-            Event::End(End { account, .. }) => self.account = *account,
+            Event::End(end) => self.account = end.account,
             Event::Profile(profile) => self.profiles = profile.vms.clone(),
             _ => {}
         }

@@ -13,7 +13,7 @@ use super::{
 use guestlab_cpu::{CpuState, Direction, Exit};
 use guestlab_runlog::{
     event::{CrashDetails, Frame, Instruction},
-    text::visible_line,
+    text::escape_line,
 };
 use guestlab_vmm::{foreign, pc::device_at};
 
@@ -72,7 +72,7 @@ impl Report {
             if matches!(wanted, Wanted::All) {
                 let shown = |Line { address, text }| Instruction { address, text, here: address == here };
                 instructions.extend(code.around(here, symbols.function_start(here)).into_iter().map(shown));
-                registers = state.named();
+                registers.extend(state.named().into_iter().map(|(name, value)| (name.into(), value)));
                 address = Some(here);
             }
         }
@@ -105,7 +105,7 @@ impl Report {
         backtrace.truncate(MOST_FRAMES);
         let digits = if state_is_wide(evidence) { 16 } else { 8 };
         let exits = exits(&evidence.exits, evidence.origin.is_foreign());
-        let mode = mode.name();
+        let mode = mode.name().into();
         let details = CrashDetails { mode, instructions, registers, backtrace, more_calls, exits };
         Self { address, details, digits }
     }
@@ -243,7 +243,7 @@ impl fmt::Display for Report {
             write!(
                 f,
                 "\n  {label:<5}  {}",
-                visible_line(format!("{name:<width$}  {}", source(frame)).trim_end())
+                escape_line(format!("{name:<width$}  {}", source(frame)).trim_end())
             )?;
         }
         if *more_calls > 0 {

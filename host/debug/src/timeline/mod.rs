@@ -22,7 +22,7 @@ use guestlab_cpu::Calls;
 use guestlab_process::{output_file::OutputFile, stderr::warn};
 use guestlab_runlog::{
     error::WriteError,
-    event::{Console, CrashEvent, Event, Log, Relay, Run, Turn},
+    event::{Action, Console, Event, Log, Moved, Turn},
     json,
     sink::Sink,
 };
@@ -216,10 +216,10 @@ impl TraceFile {
     fn event(&mut self, event: &Event<'_>, now: Instant) {
         self.start.get_or_insert(now);
         match event {
-            Event::Run(Run { experiment, seed, schedule, capacity, .. }) => {
-                let name = format!("{experiment}, schedule {schedule}, seed {seed}");
+            Event::Run(run) => {
+                let name = format!("{}, schedule {}, seed {}", run.experiment, run.schedule, run.seed);
                 self.write(&Record::name(None, &name));
-                if capacity.is_some() {
+                if run.capacity.is_some() {
                     self.count(now, 0);
                 }
             }
@@ -231,21 +231,18 @@ impl TraceFile {
                 let args = json!({ "level": level.as_str(), "target": target, "message": message });
                 self.write(&Record::instant(*vm, "log", self.since(now), args));
             }
-            Event::Turn(Turn { turn, vm, role, items, count, .. }) => {
+            Event::Turn(Turn { turn, vm, action: Action::Moved(moved), .. }) => {
+                let Moved { role, items, count, .. } = moved;
                 let name = format!("turn {turn} {}", role.name());
                 self.close(*vm, &name, json!({ "turn": turn, "items": items, "count": count }), Some(now));
                 self.count(now, *count);
             }
-            Event::Relay(Relay { turn, vm, mailbox, .. }) => {
-                self.close(
-                    *vm,
-                    &format!("turn {turn}"),
-                    json!({ "turn": turn, "mailbox": mailbox }),
-                    Some(now),
-                );
+            Event::Turn(Turn { turn, vm, action: Action::Left { mailbox, .. }, .. }) => {
+                let args = json!({ "turn": turn, "mailbox": mailbox });
+                self.close(*vm, &format!("turn {turn}"), args, Some(now));
             }
-            Event::Crash(CrashEvent { vm, reason, message, .. }) => {
-                self.close(*vm, reason, json!({ "message": message }), None);
+            Event::Crash(crash) => {
+                self.close(crash.vm, &crash.reason, json!({ "message": crash.message }), None);
             }
             _ => {}
         }

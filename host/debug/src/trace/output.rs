@@ -8,7 +8,7 @@ use std::{
 
 use super::Shown;
 use guestlab_process::{deadline_writer::DeadlineWriter, output_file::OutputFile, stderr::warn};
-use guestlab_runlog::{error::WriteError, text::visible_line};
+use guestlab_runlog::{error::WriteError, text::escape_line};
 
 /// The most bytes that are written where no number of instructions was asked for.
 const MOST: u64 = 256 << 20;
@@ -83,7 +83,7 @@ impl Lines {
     /// Shows a line that is no instruction.
     pub(super) fn remark(&mut self, line: &str) {
         self.is_begun = true;
-        let line = format!("{}\n", visible_line(line));
+        let line = format!("{}\n", escape_line(line));
         self.room = self.room.saturating_sub(line.len() as u64);
         self.write(|writer| writer.write_all(line.as_bytes()));
         if self.room == 0 && self.left > 0 {

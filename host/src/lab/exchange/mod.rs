@@ -45,7 +45,7 @@ impl ExchangeConfig {
 }
 
 impl Order {
-    fn run_event<'a>(&self, config: &ExchangeConfig, vms: &'a Vms) -> Run<'a> {
+    fn run_event(&self, config: &ExchangeConfig, vms: &Vms) -> Run {
         let (turns, items) = match self {
             Self::Scheduled(schedule) => (Some(schedule.turns()), None),
             Self::Free(limit) => (limit.turns, limit.items),
@@ -102,7 +102,7 @@ fn run_exchange(
     session: &Session<'_>,
 ) -> Result<(), Error> {
     let mut runner = TurnRunner::new(vms, config.guests.orders, config.capacity);
-    let run = Event::Run(order.run_event(config, vms));
+    let run = Event::Run(Box::new(order.run_event(config, vms)));
     let outcome = match order {
         Order::Scheduled(schedule) => {
             session.confine()?;

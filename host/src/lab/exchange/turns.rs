@@ -21,7 +21,7 @@ use crate::{
     },
     runlog::{
         conduct::Record,
-        event::{Account, Audit, End, Event, Finding, Turn},
+        event::{self, Account, Action, Audit, End, Event, Finding, Turn},
         ring_check::{Exchange, Moved, OpenTurn, Orders},
     },
 };
@@ -96,22 +96,19 @@ impl TurnRunner {
         self.turns = number;
         let ring = self.exchange.ring();
         let Pointers { prod_p, cons_p, count, .. } = ring.pointers();
+        let moved = event::Moved { role, items: (&*items).into(), prod_p, cons_p, count };
         session.event(&Event::Turn(Turn {
             turn: number,
             vm: machine.vm(),
-            role,
-            items: &items,
-            prod_p,
-            cons_p,
-            count,
+            action: Action::Moved(moved),
             exits: *exits,
             from: self.shown_makers(role, &makers),
-            ring,
+            ring: Some(ring),
         }))
     }
 
     /// Returns the VMs that made the items of a consumer's turn, if there are more than two VMs.
-    fn shown_makers(&self, role: Role, makers: &[usize]) -> Option<Vec<u32>> {
+    fn shown_makers(&self, role: Role, makers: &[usize]) -> Option<Box<[u32]>> {
         let many = self.exchange.parties().len() > 2 && role == Role::Consumer;
         many.then(|| makers.iter().map(|&party| vm_number(party)).collect())
     }
@@ -140,7 +137,7 @@ impl TurnRunner {
                 left: self.exchange.ring().pointers().count,
                 audit: if refusal.is_some() || !self.exchange.audit() { Audit::Failed } else { Audit::Ok },
             }),
-            rule: refusal.map(|refusal| refusal.violation.rule()),
+            rule: refusal.map(|refusal| refusal.violation.rule().into()),
             findings: self.findings(machines),
             exits: machines.iter().map(|m| (m.vm(), events::exits(m.stats()))).collect::<BTreeMap<_, _>>(),
         }

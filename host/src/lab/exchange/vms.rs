@@ -54,13 +54,13 @@ impl Vms {
     }
 
     /// Returns the guests for an event.
-    pub fn guests(&self) -> Vec<Guest<'_>> {
+    pub fn guests(&self) -> Vec<Guest> {
         self.vms()
             .map(|(vm, role, image)| Guest {
                 vm,
-                name: image.name(),
+                name: image.name().into(),
                 role: Some(role),
-                sha256: image.sha256(),
+                sha256: image.sha256().into(),
             })
             .collect()
     }

@@ -38,7 +38,7 @@ impl Moved {
         let mut moved = Self { items: BTreeMap::new(), findings: Vec::new() };
         for (Guest { vm, name, role, .. }, record) in vms.guests().into_iter().zip(records) {
             moved.items.insert(vm, record.moved());
-            moved.findings.extend(role.into_iter().flat_map(|role| Finding::all(vm, name, role, record)));
+            moved.findings.extend(role.into_iter().flat_map(|role| Finding::all(vm, &name, role, record)));
         }
         moved
     }

@@ -17,7 +17,7 @@ use crate::{
     output::{self, Form},
     runlog::{
         command_line::CommandLine,
-        event::{CrashEvent, Finding, Guest},
+        event::{Crash, Finding, Guest},
     },
 };
 
@@ -46,7 +46,7 @@ pub(super) fn report_search(config: &ExploreConfig, vms: &Vms, runs: u64, ordere
         let role = role.map_or("", guest_abi::transition::Role::name);
         output::line(&format!(
             "  VM {vm}  {}, {role}, sha256 {}",
-            output::visible_line(name),
+            output::escape_line(&name),
             &sha256[..16.min(sha256.len())]
         ))?;
     }
@@ -136,12 +136,12 @@ impl Verdict<'_> {
             (false, true) => "no shorter schedule fails with this capacity and seed",
             (false, false) => "no turn can be left out",
         };
-        let recording = output::visible_line(&shown_path(&self.config.recording));
+        let recording = output::escape_line(&shown_path(&self.config.recording));
         let recording = if *recorded { recording } else { format!("{recording} could not be written") };
         format!(
             "{first}shrunk in {in_runs} more: {}; {shortest}\nthis repeats it:\n  {}\nrecording: {recording}\n",
             shown(&shrunk.trial),
-            output::visible_line(&self.command(found)),
+            output::escape_line(&self.command(found)),
         )
     }
 
@@ -244,7 +244,7 @@ struct Json<'a> {
     seed: u64,
     depth: u32,
     capacities: [u32; 2],
-    guests: Vec<Guest<'a>>,
+    guests: Vec<Guest>,
     searched: Searched,
     runs: u64,
     turns: u64,
@@ -255,18 +255,18 @@ struct Json<'a> {
     /// The part of it in guests: inside `KVM_RUN`.
     guest_seconds: f64,
     runs_per_second: f64,
-    failure: Option<JsonFailure<'a>>,
+    failure: Option<JsonFailure>,
 }
 
 #[derive(Serialize)]
-struct JsonFailure<'a> {
+struct JsonFailure {
     #[serde(flatten)]
     trial: JsonTrial,
     shortest: bool,
     first: JsonTrial,
     found_in_run: u64,
     repeatable: bool,
-    crash: CrashEvent<'a>,
+    crash: Crash,
     command: String,
     recording: Option<String>,
 }

@@ -5,7 +5,7 @@ use crate::{
     lab::vm::Platform,
     lab::vm::Vm,
     lab::{error::Error, guest_end::GuestEnd, session::Session},
-    output::{complain, visible, visible_line},
+    output::{complain, escape_control, escape_line},
     views::transcript::Transcript,
     vmm::BootError,
     vmm::{
@@ -84,11 +84,11 @@ fn complaint(outcome: Result<(), Error>, should_panic: Option<&str>) -> Result<O
         Err(Error::Guest(error)) => error,
         Err(other) => return Err(other),
     };
-    let report = || visible(&format!("{error}\n")).to_string();
+    let report = || escape_control(&format!("{error}\n")).to_string();
     Ok(match (&error.end, should_panic) {
         (GuestEnd::Panicked(panic), Some(expected)) => {
             let as_expected = String::from_utf8_lossy(&panic.message).contains(expected);
-            let wanted = visible_line(expected);
+            let wanted = escape_line(expected);
             (!as_expected)
                 .then(|| report() + &format!("note: the panic's message should contain `{wanted}`\n"))
         }

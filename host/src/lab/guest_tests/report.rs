@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use super::{case::Verdict, select::Case};
 use crate::{
     lab::error::Error,
-    output::{self, visible_line},
+    output::{self, escape_line},
 };
 
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -19,7 +19,7 @@ const MOST_KEPT: usize = 64 << 20;
 
 /// Prints the names of tests.
 pub(super) fn list(cases: &[Case<'_>]) -> Result<(), Error> {
-    cases.iter().try_for_each(|case| output::line(&format!("{}: test", visible_line(&case.name))))?;
+    cases.iter().try_for_each(|case| output::line(&format!("{}: test", escape_line(&case.name))))?;
     output::line(&format!("\n{}, 0 benchmarks", count(cases.len())))
 }
 
@@ -43,7 +43,7 @@ impl Report {
     /// The test's name, for as long as it runs.
     pub(super) fn begin_case(&self, case: &Case<'_>) -> Result<(), Error> {
         let should_panic = if case.test.should_panic.is_some() { " - should panic" } else { "" };
-        output::begin_line(&format!("test {}{should_panic} ... ", visible_line(&case.name)))
+        output::begin_line(&format!("test {}{should_panic} ... ", escape_line(&case.name)))
     }
 
     pub(super) fn end_case(&mut self, case: &Case<'_>, verdict: Verdict) -> Result<(), Error> {
@@ -54,7 +54,7 @@ impl Report {
             }
             Verdict::Ignored(why) => {
                 self.ignored += 1;
-                let why = if why.is_empty() { why } else { format!(", {}", visible_line(&why)) };
+                let why = if why.is_empty() { why } else { format!(", {}", escape_line(&why)) };
                 output::line(&(painted(LEFT_OUT, "ignored") + &why))
             }
             Verdict::Failed(why) => {
@@ -69,7 +69,7 @@ impl Report {
         let most = MOST_KEPT >> 20;
         let why = if fits { why } else { format!("left out: the failures before it said {most} MiB\n") };
         self.kept += why.len();
-        self.failed.push((visible_line(name), why));
+        self.failed.push((escape_line(name), why));
     }
 
     /// The failures, and the line that counts all tests.

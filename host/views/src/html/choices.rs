@@ -1,4 +1,4 @@
-//! What chance chose: how many items each role moved, beside how many it could have moved.
+//! The random choices: the number of items that each role moved, beside the number that it could have moved.
 
 use guest_abi::transition::Role;
 use maud::{Markup, html};
@@ -8,30 +8,30 @@ use super::{
     number::{float, grouped, short, thousands},
     summary::side,
 };
-use guestlab_runlog::story::{Deed, Story};
+use guestlab_runlog::run_log::{Action, RunLog};
 
-/// The most numbers of items that are all named below the axis.
+/// The largest number of labels below the axis; with more, only the ends have labels.
 const MOST_LABELS: usize = 17;
 
-/// How often a number of items was moved.
+/// The number of turns that moved a number of items.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Choice {
-    /// The turns in which it was.
+    /// The turns that moved that number.
     turns: usize,
-    /// The turns in which it could have been.
+    /// The turns that could have moved it.
     possible: usize,
-    /// The turns in which it would have been, were each possible number as likely as the others.
+    /// The expected number of turns if each possible number is equally likely.
     expected: f64,
 }
 
 /// The choices of a role, from 0 items to the ring's capacity.
-fn choices(story: &Story, role: Role, capacity: u32) -> Vec<Choice> {
+fn choices(log: &RunLog, role: Role, capacity: u32) -> Vec<Choice> {
     let slots = capacity as usize + 1;
     let mut all = vec![Choice::default(); slots];
-    // How often so many were the most: what was possible, and what was likely, are sums of these.
+    // The number of turns by the largest possible number of items: possible and expected turns are sums of these.
     let mut limits = vec![0; slots];
-    for (number, turn) in (1..).zip(story.turns()) {
-        if let (Deed::Moved { role: its, items, .. }, Some(possible)) = (&turn.deed, story.possible(number))
+    for (number, turn) in (1..).zip(log.turns()) {
+        if let (Action::Moved { role: its, items, .. }, Some(possible)) = (&turn.action, log.possible(number))
             && *its == role
         {
             all[*items].turns += 1;
@@ -47,9 +47,9 @@ fn choices(story: &Story, role: Role, capacity: u32) -> Vec<Choice> {
     all
 }
 
-/// The figures of both roles; nothing where there is no ring.
-pub(super) fn figure(story: &Story) -> Markup {
-    let Some(capacity) = story.beginning().and_then(|run| run.ring()) else { return html! {} };
+/// The figures of both roles; empty without a ring.
+pub(super) fn figure(log: &RunLog) -> Markup {
+    let Some(capacity) = log.beginning().and_then(|run| run.ring()) else { return html! {} };
     html! {
         section aria-labelledby="choices-h" {
             h2 id="choices-h" { "What was chosen" }
@@ -57,21 +57,21 @@ pub(super) fn figure(story: &Story) -> Markup {
                 there was room for, a consumer at most as many as there were." }
             div.pair {
                 @for role in [Role::Producer, Role::Consumer] {
-                    (of_role(story, role, &choices(story, role, capacity.items())))
+                    (of_role(log, role, &choices(log, role, capacity.items())))
                 }
             }
         }
     }
 }
 
-/// The number of items that every turn of a role was told to move, if it was.
-fn told(story: &Story, role: Role) -> Option<u32> {
-    let options = story.options()?;
+/// The fixed number of items for every turn of a role, if there is one.
+fn told(log: &RunLog, role: Role) -> Option<u32> {
+    let options = log.options()?;
     if role == Role::Producer { options.produce } else { options.consume }
 }
 
-fn of_role(story: &Story, role: Role, choices: &[Choice]) -> Markup {
-    let told = told(story, role);
+fn of_role(log: &RunLog, role: Role, choices: &[Choice]) -> Markup {
+    let told = told(log, role);
     let chosen = choices.iter().map(|choice| choice.turns).max().unwrap_or(0);
     let likely = choices.iter().map(|choice| choice.expected).filter(|_| told.is_none()).fold(1.0, f64::max);
     let most = likely.max(float(chosen)).ceil();
@@ -105,12 +105,12 @@ fn heading(role: Role) -> &'static str {
     if role == Role::Producer { "Producers" } else { "Consumers" }
 }
 
-/// The numbers below the axis: all, or where there are many the ends.
+/// The labels below the axis: all numbers, or only the ends if there are many.
 fn labels(len: usize) -> Vec<usize> {
     if len <= MOST_LABELS { (0..len).collect() } else { vec![0, len - 1] }
 }
 
-/// How often each number of items was chosen, and how often that was to be expected.
+/// The number of turns for each number of items, with the expected number.
 fn chosen_bars(role: Role, choices: &[Choice], height: f64, guessed: bool) -> Markup {
     let (mut bars, mut ticks) = (Shape::default(), String::new());
     for (items, choice) in choices.iter().enumerate() {
@@ -126,7 +126,7 @@ fn chosen_bars(role: Role, choices: &[Choice], height: f64, guessed: bool) -> Ma
     drawing("bars", choices.len(), height, &title, content)
 }
 
-/// In how many turns each number of items was possible.
+/// The number of turns in which each number of items was possible.
 fn possible_bars(choices: &[Choice], height: f64) -> Markup {
     let mut bars = Shape::default();
     for (items, choice) in choices.iter().enumerate() {

@@ -1,15 +1,14 @@
-//! The columns that the turns of a run are drawn in: one a turn, or, where there are too many to be told
-//! apart, one for several.
+//! The columns of a figure of turns: one for each turn, or one for several turns if there are too many.
 
 use std::ops::RangeInclusive;
 
 use super::number::{counted, float, grouped};
-use guestlab_runlog::story::Story;
+use guestlab_runlog::run_log::RunLog;
 
-/// The most turns that have a column each.
+/// The largest number of turns that have a column each.
 const MOST_EXACT: usize = 2000;
 
-/// The most cells, of all VMs, that turns which share columns are drawn in, and the most columns.
+/// The largest number of cells of all VMs if turns share columns, and of columns.
 const MOST_CELLS: usize = 3600;
 const MOST_COLUMNS: usize = 600;
 
@@ -17,29 +16,29 @@ const MOST_COLUMNS: usize = 600;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Columns {
     turns: usize,
-    /// The number of turns that a column stands for.
+    /// The number of turns in a column.
     pub(super) each: usize,
-    /// Whether a turn that was not finished has a column behind the others.
+    /// True if an unfinished turn has a column after the others.
     pub(super) crashed: bool,
 }
 
 impl Columns {
-    /// The columns of a run; `None` where it has no turns.
-    pub(super) fn of(story: &Story) -> Option<Self> {
-        let turns = story.turns().len();
-        let crashed = story.crash().is_some_and(|crash| crash.turn == Some(turns as u64 + 1));
-        let vms = story.beginning().map_or(1, |run| run.guests.len()).max(1);
+    /// The columns of a run; `None` without turns.
+    pub(super) fn of(log: &RunLog) -> Option<Self> {
+        let turns = log.turns().len();
+        let crashed = log.crash().is_some_and(|crash| crash.turn == Some(turns as u64 + 1));
+        let vms = log.beginning().map_or(1, |run| run.guests.len()).max(1);
         let most = MOST_COLUMNS.min(MOST_CELLS / vms).max(1);
         let each = if turns <= MOST_EXACT { 1 } else { turns.div_ceil(most) };
         (turns > 0 || crashed).then_some(Self { turns, each, crashed })
     }
 
-    /// Whether each turn has a column of its own.
+    /// Returns true if each turn has a column.
     pub(super) fn exact(&self) -> bool {
         self.each == 1
     }
 
-    /// The number of columns with turns that are over.
+    /// The number of columns of finished turns.
     pub(super) fn len(&self) -> usize {
         self.turns.div_ceil(self.each)
     }
@@ -54,17 +53,17 @@ impl Columns {
         column * self.each + 1..=((column + 1) * self.each).min(self.turns)
     }
 
-    /// Each column's place, and its turns.
+    /// The index of each column, and its turns.
     pub(super) fn iter(&self) -> impl Iterator<Item = (f64, RangeInclusive<usize>)> {
         (0..self.len()).map(|column| (float(column), self.turns(column)))
     }
 
-    /// The space beside a column's bar, so that few bars stand apart.
+    /// The space beside a column's bar. Few bars stand apart.
     pub(super) fn gap(&self) -> f64 {
         if self.width() <= 120 { 0.07 } else { 0.0 }
     }
 
-    /// How much of the page's width the columns deserve, as a class.
+    /// The class for the width of the columns.
     pub(super) fn class(&self) -> &'static str {
         match self.width() {
             0..=10 => "few",
@@ -74,7 +73,7 @@ impl Columns {
         }
     }
 
-    /// What a column stands for, in words.
+    /// The meaning of a column, in words.
     pub(super) fn sentence(&self) -> String {
         match self.exact() {
             true => format!("One column a turn, {}.", counted(self.turns as u64, "turn")),

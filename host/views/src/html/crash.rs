@@ -1,87 +1,47 @@
-//! The report of a crash: what the host found in the machine of a guest that went wrong.
-
-use std::collections::BTreeMap;
+//! The report of a crash: the state of the machine of the guest that failed.
 
 use maud::{Markup, html};
-use serde::Deserialize;
 
-use super::number::{grouped, list};
 use guestlab_runlog::{
+    event::{Crash, CrashDetails, Instruction, Location},
     ring_check::States,
-    story::{Crash, Story},
-    text::visible_line,
+    run_log::RunLog,
+    text::escape_line,
 };
 
-/// What a crash's line tells beyond its message. What is missing was not known.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Details {
-    mode: Option<String>,
-    file: Option<String>,
-    line: u32,
-    column: u32,
-    instructions: Vec<Instruction>,
-    registers: BTreeMap<String, u64>,
-    backtrace: Vec<Frame>,
-    more_calls: u64,
-    exits: Vec<String>,
-}
+use super::number::{grouped, list};
 
-#[derive(Deserialize)]
-struct Instruction {
-    address: u64,
-    text: String,
-    here: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(default)]
-struct Frame {
-    address: u64,
-    function: Option<String>,
-    file: Option<String>,
-    line: Option<u32>,
-    times: u64,
-}
-
-impl Default for Frame {
-    fn default() -> Self {
-        Self { address: 0, function: None, file: None, line: None, times: 1 }
-    }
-}
-
-/// The report; nothing where nothing crashed.
-pub(super) fn section(story: &Story) -> Markup {
-    let Some(crash) = story.crash() else { return html! {} };
-    let rest = serde_json::to_value(&crash.rest).and_then(serde_json::from_value);
-    let details: Details = rest.unwrap_or_default();
+/// The report; empty without a crash.
+pub(super) fn section(log: &RunLog) -> Markup {
+    let Some(crash) = log.crash() else { return html! {} };
+    let unknown = CrashDetails::default();
+    let details = crash.details.as_ref().unwrap_or(&unknown);
     html! {
         section.crash aria-labelledby="crash-h" {
             h2 id="crash-h" { "What went wrong" }
-            @let states = crash.states();
-            (message(crash, &details, states.is_some()))
-            @if let Some(states) = &states { (rings(states)) }
+            (message(crash, &details.mode))
+            @if let Some(states) = &crash.states { (rings(states)) }
             div.pair {
                 @if !details.instructions.is_empty() { (code(&details.instructions)) }
-                @if !details.backtrace.is_empty() { (calls(&details)) }
+                @if !details.backtrace.is_empty() { (calls(details)) }
             }
-            @if !details.registers.is_empty() { (registers(&details.registers)) }
+            @if !details.registers.is_empty() { (registers(details)) }
             @if !details.exits.is_empty() { p { "The last exits: " (details.exits.join(", ")) "." } }
         }
     }
 }
 
-/// The message, without the lines of the two rings where those have a table of their own.
-fn message(crash: &Crash, details: &Details, has_rings: bool) -> Markup {
-    let what = if has_rings { crash.headline() } else { &crash.message };
+/// The message. If a table shows the two rings, their lines are left out.
+fn message(crash: &Crash, mode: &str) -> Markup {
+    let what = if crash.states.is_some() { crash.headline() } else { &crash.message };
     html! {
         dl.what data-vm=(crash.vm) data-turn=[crash.turn] data-reason=(crash.reason) data-rule=[crash.broken_rule()] {
-            dt { "VM" } dd { (crash.vm) ", " (visible_line(&crash.name)) }
+            dt { "VM" } dd { (crash.vm) ", " (escape_line(&crash.name)) }
             @if let Some(turn) = crash.turn { dt { "turn" } dd { (grouped(turn)) } }
-            @if let Some(mode) = &details.mode { dt { "mode" } dd { (visible_line(mode)) } }
+            @if !mode.is_empty() { dt { "mode" } dd { (escape_line(mode)) } }
             dt { "what" } dd { (what) }
-            @if let Some(file) = &details.file {
-                dt { "where" } dd { code { (visible_line(file)) ":" (details.line) ":" (details.column) } }
+            @if let Some(Location { file, line, column }) = &crash.location {
+                dt { "where" } dd { code { (escape_line(file)) ":" (line) ":" (column) } }
             }
             @if !crash.hint.is_empty() { dt { "try" } dd { (crash.hint) } }
         }
@@ -112,13 +72,13 @@ fn code(instructions: &[Instruction]) -> Markup {
             figcaption { "The code; the guest left at the marked instruction" }
             pre.code { @for Instruction { address, text, here } in instructions {
                 @let mark = if *here { "> " } else { "  " };
-                span.here[*here] { (mark) (format!("{address:#010x}")) "  " (visible_line(text)) } "\n"
+                span.here[*here] { (mark) (format!("{address:#010x}")) "  " (escape_line(text)) } "\n"
             } }
         }
     }
 }
 
-fn calls(details: &Details) -> Markup {
+fn calls(details: &CrashDetails) -> Markup {
     html! {
         figure {
             figcaption { "The calls, the innermost first" }
@@ -127,18 +87,18 @@ fn calls(details: &Details) -> Markup {
                 @if let Some(file) = &frame.file {
                     " " small { (file) @if let Some(line) = frame.line { ":" (line) } }
                 }
-                @if frame.times > 1 { " " small { "(" (grouped(frame.times)) " times)" } }
+                @if frame.times > 1 { " " small { "(" (grouped(frame.times as u64)) " times)" } }
             } } }
-            @if details.more_calls > 0 { p { "and " (grouped(details.more_calls)) " more" } }
+            @if details.more_calls > 0 { p { "and " (grouped(details.more_calls as u64)) " more" } }
         }
     }
 }
 
-fn registers(registers: &BTreeMap<String, u64>) -> Markup {
+fn registers(details: &CrashDetails) -> Markup {
     html! {
         details open {
             summary { "Registers" }
-            dl.registers { @for (name, value) in registers {
+            dl.registers { @for (name, value) in details.registers_by_name() {
                 div { dt { (name) } dd { code { (format!("{value:08x}")) } } }
             } }
         }

@@ -1,4 +1,4 @@
-//! The exits of each VM: how often, why, and, where the run took the time, how long.
+//! The exits of each VM: their number and reason, and their time if the run measured it.
 
 use std::collections::BTreeMap;
 
@@ -10,26 +10,27 @@ use super::{
     number::{grouped, time},
 };
 use guestlab_runlog::{
-    story::{ExitCounts, StatsRow, Story, VmStats},
-    text::visible_line,
+    event::{ExitCounts, StatsRow, VmStats},
+    run_log::RunLog,
+    text::escape_line,
 };
 
-/// The most kinds of exits of a VM that are told apart: a guest can cause as many as there are ports.
+/// The largest number of kinds of exits that a VM's table shows: a guest can cause one for each port.
 const MOST_KINDS: usize = 16;
 
-/// The table; nothing where no exits are known.
-pub(super) fn table(story: &Story) -> Markup {
-    if story.exits().is_empty() && story.stats().is_empty() {
+/// The table; empty if no exits are known.
+pub(super) fn table(log: &RunLog) -> Markup {
+    if log.exits().is_empty() && log.stats().is_empty() {
         return html! {};
     }
     html! {
         section aria-labelledby="exits-h" {
             h2 id="exits-h" { "Exits" }
-            @match story.stats() {
+            @match log.stats() {
                 [] => {
                     p { "How often each VM left its guest. What this page is made of has no times: a run with "
                         code { "--report" } " or " code { "--stats" } " takes them." }
-                    (counts(story.exits()))
+                    (counts(log.exits()))
                 }
                 stats => {
                     p { "How often each VM left its guest, the time in the guest that ended so, and the time \
@@ -68,7 +69,7 @@ fn times(stats: &[VmStats]) -> Markup {
                 th scope="col" { "in guest" } th scope="col" { "in host" } th.text scope="col" { "where the time went" }
             } }
             @for (vm, kinds) in &rows { tbody {
-                tr { th.text scope="rowgroup" colspan="5" { "VM " (vm.vm) ", " (visible_line(&vm.name)) } }
+                tr { th.text scope="rowgroup" colspan="5" { "VM " (vm.vm) ", " (escape_line(&vm.name)) } }
                 @for kind in kinds { (row(vm.vm, kind, most)) }
             } }
         } }
@@ -88,7 +89,7 @@ fn row(vm: u32, kind: &Kind, most: f64) -> Markup {
     }
 }
 
-/// Two parts of a whole beside each other.
+/// Two parts of a whole, side by side.
 fn bar(guest: f64, host: f64) -> Markup {
     /// The whole's width: fractions have two decimals only.
     const WHOLE: usize = 100;
@@ -99,7 +100,7 @@ fn bar(guest: f64, host: f64) -> Markup {
     drawing("time", WHOLE, 1.0, "time in guest and host", content)
 }
 
-/// A kind of exit, or all that there is no room for.
+/// A kind of exit, or all kinds beyond the last row.
 struct Kind {
     name: String,
     count: u64,

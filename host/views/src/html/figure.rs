@@ -1,11 +1,11 @@
-//! What figures are made of. Their width is stretched to the page's, so that whatever is to be read
-//! stands beside them as text, and lines keep their width.
+//! The elements of figures. Figures are stretched to the width of the page. So texts stand beside them, and lines keep
+//! their width.
 
 use maud::{Markup, html};
 
 use super::number::{float, short};
 
-/// What the `d` of a path says.
+/// The `d` attribute of a path.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shape(String);
 
@@ -16,13 +16,13 @@ impl Shape {
         self.0.push_str(&format!("M{x} {y}h{width}v{height}h-{width}z"));
     }
 
-    /// Goes to a point, with a line or, at the beginning, without.
+    /// Moves to a point, with a line except at the beginning.
     pub(super) fn to(&mut self, x: f64, y: f64) {
         let command = if self.0.is_empty() { 'M' } else { 'L' };
         self.0.push_str(&format!("{command}{} {}", short(x), short(y)));
     }
 
-    /// Goes up or down, then to the right: a step of a staircase.
+    /// Moves up or down, then to the right: a step of a staircase.
     pub(super) fn step(&mut self, x: f64, y: f64) {
         self.0.push_str(&format!("V{}H{}", short(y), short(x)));
     }
@@ -33,8 +33,8 @@ impl Shape {
     }
 }
 
-/// A drawing of so many columns and of a height of its own, stretched to where it stands. What it is
-/// called is said to those who do not see it.
+/// A drawing with this number of columns and this height, stretched to its place. Its label is for people who cannot
+/// see it.
 pub(super) fn drawing(class: &str, columns: usize, height: f64, title: &str, content: Markup) -> Markup {
     html! {
         svg class=(class) viewBox=(format!("0 0 {} {}", short(float(columns)), short(height)))
@@ -42,14 +42,14 @@ pub(super) fn drawing(class: &str, columns: usize, height: f64, title: &str, con
     }
 }
 
-/// The labels of an axis that goes up: what stands at its top, and at its bottom.
+/// The labels of a vertical axis: at its top and at its bottom.
 pub(super) fn axis(name: &str, top: &str, bottom: &str) -> Markup {
     html! {
         div.axis { span { (top) } span.name { (name) } span { (bottom) } }
     }
 }
 
-/// A swatch of a legend: its class has the colour, and its form differs, too.
+/// A swatch of a legend. Its class has the colour, and classes differ in form, too.
 pub(super) fn key(class: &str, text: &str) -> Markup {
     html! { span.key { i class=(class) {} " " (text) } }
 }

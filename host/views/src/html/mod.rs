@@ -1,7 +1,7 @@
-//! A run as a page: one HTML file that needs nothing else, neither the network nor scripts to be read.
+//! A run as a page: one HTML file without other files. It can be read without a network and without scripts.
 //!
-//! A page is made of a [`Story`] and of nothing else. The host draws every figure (inline SVG, whose
-//! elements carry the numbers that they show); the script only picks turns out of them.
+//! A page is made of a run's log only. The host draws every figure as inline SVG, whose elements carry the numbers
+//! that they show. The script only selects turns.
 
 mod choices;
 mod columns;

@@ -1,6 +1,6 @@
-//! Numbers as people and figures read them.
+//! Numbers, formatted for people and for figures.
 
-/// A count as a number that can be scaled.
+/// A count as a floating-point number.
 #[expect(clippy::cast_precision_loss, reason = "a picture has no use for more than 53 bits")]
 pub(super) fn float(count: usize) -> f64 {
     count as f64
@@ -11,7 +11,7 @@ pub(super) fn grouped(number: u64) -> String {
     thousands(&number.to_string())
 }
 
-/// The digits of a whole number, three by three.
+/// The digits of a whole number, in groups of three.
 pub(super) fn thousands(digits: &str) -> String {
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -28,7 +28,7 @@ pub(super) fn counted(number: u64, what: &str) -> String {
     format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
-/// A number to two decimals, in as few characters as it takes: figures have many of them.
+/// A number with two decimals, in as few characters as possible: figures have many of them.
 pub(super) fn short(number: f64) -> String {
     let text = format!("{number:.2}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
@@ -39,7 +39,7 @@ pub(super) fn short(number: f64) -> String {
     }
 }
 
-/// A time in microseconds, in the unit in which it is read most easily.
+/// A time in microseconds, formatted in the unit that suits it.
 pub(super) fn time(microseconds: f64) -> String {
     match microseconds {
         us if us < 1e3 => format!("{us:.1} µs"),

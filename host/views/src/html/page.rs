@@ -6,27 +6,27 @@ use sha2::{Digest as _, Sha256};
 
 use super::{choices, columns::Columns, crash, exits, ring, summary, transcript, turns};
 use guestlab_runlog::{
-    story::Story,
-    text::{visible, visible_line},
+    run_log::RunLog,
+    text::{escape_control, escape_line},
 };
 
-/// What the page looks like.
+/// The style of the page.
 const STYLE: &str = include_str!("page.css");
 
-/// What picks a turn.
+/// The script that selects a turn.
 const SCRIPT: &str = include_str!("page.js");
 
 /// The page of a run.
 ///
-/// Everything that comes from a guest or from a file is escaped where it is put in; control characters,
-/// which HTML has no way to write, are made visible in the end, wherever they are.
-pub fn page(story: &Story) -> String {
-    visible(&document(story).into_string()).to_string()
+/// All text of a guest or a file is escaped where it is inserted. Control characters, which HTML cannot express, are
+/// escaped at the end.
+pub fn page(log: &RunLog) -> String {
+    escape_control(&document(log).into_string()).to_string()
 }
 
-fn document(story: &Story) -> Markup {
-    let name = visible_line(summary::name(story));
-    let (outcome, _) = summary::outcome(story);
+fn document(log: &RunLog) -> Markup {
+    let name = escape_line(summary::name(log));
+    let (outcome, _) = summary::outcome(log);
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -41,12 +41,12 @@ fn document(story: &Story) -> Markup {
             }
             body {
                 main {
-                    (summary::head(story))
-                    (crash::section(story))
-                    (summary::again(story))
-                    (by_turns(story))
-                    (choices::figure(story))
-                    (exits::table(story))
+                    (summary::head(log))
+                    (crash::section(log))
+                    (summary::again(log))
+                    (by_turns(log))
+                    (choices::figure(log))
+                    (exits::table(log))
                 }
                 footer { p { "Made by Guestlab from the events of the run. This page needs no network." } }
                 script { (PreEscaped(SCRIPT)) }
@@ -55,22 +55,22 @@ fn document(story: &Story) -> Markup {
     }
 }
 
-/// The turns, in a figure and in words, and beside them the one that is looked at.
-fn by_turns(story: &Story) -> Markup {
-    let lines = transcript::table(story);
-    if Columns::of(story).is_none() {
-        let before = story.beginning().is_some() && !story.outputs().is_empty();
+/// The turns, in a figure and in words, beside the selected turn.
+fn by_turns(log: &RunLog) -> Markup {
+    let lines = transcript::table(log);
+    if Columns::of(log).is_none() {
+        let before = log.beginning().is_some() && !log.outputs().is_empty();
         return html! { @if before { h2 { "Before the first turn" } } (lines) };
     }
     html! {
         section aria-labelledby="turns-h" {
             h2 id="turns-h" { "Turn by turn" }
-            div.by-turns { (turns::figure(story)) (ring::panel(story)) (lines) }
+            div.by-turns { (turns::figure(log)) (ring::panel(log)) (lines) }
         }
     }
 }
 
-/// Nothing may be loaded from anywhere, and nothing may run but the script of the page.
+/// The page may load nothing, and may run only its own script.
 fn policy() -> String {
     let hash = |text: &str| BASE64_STANDARD.encode(Sha256::digest(text));
     format!(

@@ -1,5 +1,5 @@
-//! The ring, drawn as one. The host draws it as it was at the end; the script puts other turns' items into
-//! the same slots.
+//! The ring, drawn as a circle. The host draws the ring at the end of the run. The script puts the items of other
+//! turns into the same slots.
 
 use std::f64::consts::TAU;
 
@@ -7,39 +7,39 @@ use guest_abi::ring::Pointers;
 use maud::{Markup, html};
 
 use super::number::{counted, short};
-use guestlab_runlog::story::Story;
+use guestlab_runlog::run_log::RunLog;
 
-/// How far from the centre the slots are, and how broad.
+/// The distance of the slots from the centre, and their width.
 const SLOTS: f64 = 78.0;
 const BROAD: f64 = 40.0;
 
-/// How far from the centre items and slots' numbers are written.
+/// The distance of items and slot numbers from the centre.
 const ITEMS: f64 = 82.0;
 const NUMBERS: f64 = 64.0;
 
-/// How far from the centre the two pointers stand: the producer's outside, the consumer's inside.
+/// The distance of the two pointers from the centre: the producer's is outside, the consumer's inside.
 const PRODUCER: f64 = 112.0;
 const CONSUMER: f64 = 45.0;
 
-/// How much of a slot is space between it and the next, at most.
+/// The largest part of a slot that is space before the next one.
 const MOST_GAP: f64 = 0.1;
 
-/// The most slots in which there is room for an item's digits.
+/// The largest number of slots that have room for an item's digits.
 const MOST_READABLE: u32 = 16;
 
-/// The panel that shows one turn; without a script, the last.
-pub(super) fn panel(story: &Story) -> Markup {
-    let turns = story.turns().len();
+/// The panel that shows one turn; without a script, the last one.
+pub(super) fn panel(log: &RunLog) -> Markup {
+    let turns = log.turns().len();
     html! {
         aside.panel aria-label="One turn" {
-            @if let Some(pointers) = story.pointers(turns) { (ring(story, turns, pointers)) }
+            @if let Some(pointers) = log.pointers(turns) { (ring(log, turns, pointers)) }
             div.controls hidden {
                 button type="button" id="back" aria-label="the turn before" { "◀" }
                 input type="range" id="turn" min="0" value="0" aria-label="turn";
                 button type="button" id="on" aria-label="the next turn" { "▶" }
             }
             p id="now" role="status" { "The ring at the end, after " (counted(turns as u64, "turn")) "." }
-            @if story.pointers(turns).is_some() {
+            @if log.pointers(turns).is_some() {
                 p.legend {
                     span.key { b.badge.p { "P" } " prod_p: the next produced item goes here" }
                     span.key { b.badge.c { "C" } " cons_p: the next item to consume is here" }
@@ -50,9 +50,9 @@ pub(super) fn panel(story: &Story) -> Markup {
     }
 }
 
-fn ring(story: &Story, turns: usize, pointers: Pointers) -> Markup {
+fn ring(log: &RunLog, turns: usize, pointers: Pointers) -> Markup {
     let Pointers { capacity, prod_p, cons_p, count } = pointers;
-    let slots: Vec<Option<u32>> = story.ring(turns).iter().map(|item| value(story, *item)).collect();
+    let slots: Vec<Option<u32>> = log.ring(turns).iter().map(|item| value(log, *item)).collect();
     let title = format!("The ring: {count} of {capacity} slots are in use");
     html! {
         svg.ring id="ring" viewBox="-128 -128 256 256" role="img" aria-label=(title) data-capacity=(capacity)
@@ -69,11 +69,11 @@ fn ring(story: &Story, turns: usize, pointers: Pointers) -> Markup {
     }
 }
 
-fn value(story: &Story, item: Option<usize>) -> Option<u32> {
-    story.items().values().get(item?).copied()
+fn value(log: &RunLog, item: Option<usize>) -> Option<u32> {
+    log.items().values().get(item?).copied()
 }
 
-/// The middle of a slot, so far from the centre. Slot 0 begins at the top, and they go clockwise.
+/// The middle of a slot at this distance from the centre. Slot 0 begins at the top, and the others follow clockwise.
 fn place(slot: u32, capacity: u32, radius: f64) -> [String; 2] {
     let angle = (f64::from(slot) + 0.5) / f64::from(capacity) * TAU;
     [radius * angle.sin(), -radius * angle.cos()].map(short)
@@ -98,7 +98,7 @@ fn label(slot: u32, item: Option<u32>, capacity: u32) -> Markup {
     }
 }
 
-/// An item as far as a slot has room for it.
+/// The text of an item, if the slot has room for it.
 fn fitting(item: u32) -> String {
     let text = item.to_string();
     if text.len() <= 4 { text } else { format!("{}…", &text[..3]) }

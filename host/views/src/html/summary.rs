@@ -1,30 +1,31 @@
-//! What the run was and how it ended, in short.
+//! The summary: the run and its end.
 
 use guest_abi::transition::Role;
 use maud::{Markup, html};
 
 use super::number::{counted, grouped};
 use guestlab_runlog::{
-    event::Audit,
+    counters::Counts,
+    event::{Audit, Guest, Run},
+    run_log::RunLog,
     status::Status,
-    story::{Counts, Guest, Run, Story},
-    text::visible_line,
+    text::escape_line,
 };
 
-/// The class of a role's colour; the form differs, too, wherever it is used.
+/// The class of a role's colour. Classes differ in form, too.
 pub(super) fn side(role: Option<Role>) -> &'static str {
     if role == Some(Role::Consumer) { "c" } else { "p" }
 }
 
-/// What was run.
-pub(super) fn name(story: &Story) -> &str {
-    let experiment = story.beginning().map(|run| run.experiment.as_str());
-    experiment.or(story.soloist()).unwrap_or("a guest")
+/// The name of the experiment or of the guest.
+pub(super) fn name(log: &RunLog) -> &str {
+    let experiment = log.beginning().map(|run| run.experiment.as_str());
+    experiment.or(log.only_guest()).unwrap_or("a guest")
 }
 
-/// How it ended, in a few words, and whether that is well.
-pub(super) fn outcome(story: &Story) -> (String, &'static str) {
-    match (story.status(), story.crash()) {
+/// The outcome in a few words, and its class.
+pub(super) fn outcome(log: &RunLog) -> (String, &'static str) {
+    match (log.status(), log.crash()) {
         (_, Some(crash)) => (crash.kind(), "bad"),
         (None, _) => ("not finished".into(), "open"),
         (Some(Status::Success), _) => ("ok".into(), "good"),
@@ -33,8 +34,8 @@ pub(super) fn outcome(story: &Story) -> (String, &'static str) {
 }
 
 /// The head of the page.
-pub(super) fn head(story: &Story) -> Markup {
-    let (word, class) = outcome(story);
+pub(super) fn head(log: &RunLog) -> Markup {
+    let (word, class) = outcome(log);
     let mark = match class {
         "good" => "✓",
         "bad" => "✗",
@@ -42,18 +43,18 @@ pub(super) fn head(story: &Story) -> Markup {
     };
     html! {
         header {
-            h1 { (visible_line(name(story))) " " span class=(format!("outcome {class}")) { (mark) " " (word) } }
-            p { (ending(story)) }
+            h1 { (escape_line(name(log))) " " span class=(format!("outcome {class}")) { (mark) " " (word) } }
+            p { (ending(log)) }
         }
         section aria-label="Summary" {
-            dl.facts { @for Fact { name, value, text } in facts(story) {
+            dl.facts { @for Fact { name, value, text } in facts(log) {
                 div { dt { (name) } dd data-fact=(name) data-value=(value) { (text) } }
             } }
-            @if let Some(run) = story.beginning() { (guests(story, run)) }
-            @for finding in story.ending().map_or(&[][..], |end| &end.findings) {
+            @if let Some(run) = log.beginning() { (guests(log, run)) }
+            @for finding in log.ending().map_or(&[][..], |end| &end.findings) {
                 p.finding data-vm=(finding.vm) data-finding=(finding.finding) { "Finding: " (finding) "." }
             }
-            @for dropped in story.dropped() {
+            @for dropped in log.dropped() {
                 p { "VM " (dropped.vm) " printed " (counted(dropped.bytes, "byte")) " more than the "
                     (grouped(dropped.limit)) " that it may; they were dropped." }
             }
@@ -61,35 +62,35 @@ pub(super) fn head(story: &Story) -> Markup {
     }
 }
 
-fn ending(story: &Story) -> String {
-    let turns = counted(story.turns().len() as u64, "turn");
-    match (story.crash(), story.status()) {
+fn ending(log: &RunLog) -> String {
+    let turns = counted(log.turns().len() as u64, "turn");
+    match (log.crash(), log.status()) {
         (Some(crash), _) => {
             let turn = crash.turn.map_or(String::new(), |turn| format!(", turn {}", grouped(turn)));
-            format!("VM {}, {}{turn}: {}", crash.vm, visible_line(&crash.name), crash.headline())
+            format!("VM {}, {}{turn}: {}", crash.vm, escape_line(&crash.name), crash.headline())
         }
         (None, None) => {
-            let after = story.beginning().map_or(String::new(), |_| format!(" after {turns}"));
+            let after = log.beginning().map_or(String::new(), |_| format!(" after {turns}"));
             format!("The run did not come to its end: it was interrupted or killed{after}.")
         }
-        (None, Some(_)) => match story.ending().and_then(|end| end.account).map(|account| account.audit) {
+        (None, Some(_)) => match log.ending().and_then(|end| end.account).map(|account| account.audit) {
             Some(Audit::Ok) => format!("{turns}; what came out is what went in, in order."),
             Some(Audit::Failed) => format!("{turns}; what came out is not what went in."),
-            None if story.beginning().is_some() => format!("{turns}, and all guests did as they should."),
+            None if log.beginning().is_some() => format!("{turns}, and all guests did as they should."),
             None => "The guest ended by itself.".into(),
         },
     }
 }
 
-/// The most characters of a fact.
+/// The largest number of characters of a fact.
 const LONGEST_FACT: usize = 60;
 
-/// What can be said in a word or two.
+/// A fact in one or two words.
 struct Fact {
     name: &'static str,
-    /// For programs.
+    /// The value for programs.
     value: String,
-    /// For people.
+    /// The text for people.
     text: String,
 }
 
@@ -98,9 +99,9 @@ impl Fact {
         Self { name, value: number.to_string(), text: grouped(number) }
     }
 
-    /// A text, which is cut off where it is long: a written schedule can be of any length.
+    /// A text, cut off if it is long: a written schedule can have any length.
     fn text(name: &'static str, text: &str) -> Self {
-        let text = visible_line(text);
+        let text = escape_line(text);
         let mut value: String = text.chars().take(LONGEST_FACT).collect();
         if value.len() < text.len() {
             value.push('…');
@@ -109,27 +110,27 @@ impl Fact {
     }
 }
 
-fn facts(story: &Story) -> Vec<Fact> {
+fn facts(log: &RunLog) -> Vec<Fact> {
     let mut facts = Vec::new();
-    if let Some(run) = story.beginning() {
-        facts.push(Fact::number("turns", story.turns().len() as u64));
+    if let Some(run) = log.beginning() {
+        facts.push(Fact::number("turns", log.turns().len() as u64));
         if run.ring().is_some() {
-            let (produced, consumed) = (story.items().produced(), story.items().consumed());
+            let (produced, consumed) = (log.items().produced(), log.items().consumed());
             facts.push(Fact::number("produced", produced as u64));
             facts.push(Fact::number("consumed", consumed as u64));
             facts.push(Fact::number("left in the ring", (produced - consumed) as u64));
         }
     }
-    if !story.exits().is_empty() {
-        let totals = story.exits().values().filter_map(|kinds| kinds.get("total"));
+    if !log.exits().is_empty() {
+        let totals = log.exits().values().filter_map(|kinds| kinds.get("total"));
         facts.push(Fact::number("exits", totals.fold(0, |sum, total| sum.saturating_add(*total))));
     }
-    if let Some(account) = story.ending().and_then(|end| end.account) {
+    if let Some(account) = log.ending().and_then(|end| end.account) {
         facts.push(Fact::text("audit", if account.audit == Audit::Ok { "ok" } else { "failed" }));
     }
-    let status = story.status().map(|status| (status as u8).to_string());
+    let status = log.status().map(|status| (status as u8).to_string());
     facts.push(Fact::text("exit status", status.as_deref().unwrap_or("none")));
-    if let Some(run) = story.beginning() {
+    if let Some(run) = log.beginning() {
         facts.push(Fact::text("schedule", &run.schedule));
         facts.extend(run.capacity.map(|capacity| Fact::text("capacity", &capacity.to_string())));
         facts.push(Fact::text("seed", &run.seed.to_string()));
@@ -137,7 +138,7 @@ fn facts(story: &Story) -> Vec<Fact> {
     facts
 }
 
-fn guests(story: &Story, run: &Run) -> Markup {
+fn guests(log: &RunLog, run: &Run) -> Markup {
     let ring = run.ring().is_some();
     html! {
         div.wide { table.guests {
@@ -149,19 +150,19 @@ fn guests(story: &Story, run: &Run) -> Markup {
                 @if ring { th scope="col" { "items" } }
                 th scope="col" { "exits" } th.text scope="col" { "SHA-256 of the image" }
             } }
-            tbody { @for guest in &run.guests { (row(story, guest, ring)) } }
+            tbody { @for guest in &run.guests { (row(log, guest, ring)) } }
         } }
     }
 }
 
-fn row(story: &Story, guest: &Guest, ring: bool) -> Markup {
-    let Counts { turns, items, .. } = story.counts(guest.vm, story.turns().len());
-    let exits = story.exits().get(&guest.vm).and_then(|kinds| kinds.get("total"));
-    let role = guest.role();
+fn row(log: &RunLog, guest: &Guest, ring: bool) -> Markup {
+    let Counts { turns, items, .. } = log.counts(guest.vm, log.turns().len());
+    let exits = log.exits().get(&guest.vm).and_then(|kinds| kinds.get("total"));
+    let role = guest.role;
     html! {
         tr data-vm=(guest.vm) data-turns=(turns) data-items=(items) data-exits=[exits] {
             td { (guest.vm) }
-            td.text { (visible_line(&guest.name)) }
+            td.text { (escape_line(&guest.name)) }
             @if ring { td.text { i class=(side(role)) {} " " (role.map_or("", Role::name)) } }
             td { (grouped(turns as u64)) }
             @if ring { td { (grouped(items as u64)) } }
@@ -171,15 +172,15 @@ fn row(story: &Story, guest: &Guest, ring: bool) -> Markup {
     }
 }
 
-/// How to have the run again.
-pub(super) fn again(story: &Story) -> Markup {
+/// The command that repeats the run.
+pub(super) fn again(log: &RunLog) -> Markup {
     html! {
         section aria-labelledby="again-h" {
             h2 id="again-h" { "The same again" }
-            @match story.command() {
+            @match log.command() {
                 Some(command) => {
-                    p { (promise(story)) }
-                    pre.command { code { (visible_line(&command)) } }
+                    p { (promise(log)) }
+                    pre.command { code { (escape_line(&command)) } }
                 }
                 None => p {
                     "These lines do not tell all options of the run, so that there is no command to repeat it; a \
@@ -190,13 +191,13 @@ pub(super) fn again(story: &Story) -> Markup {
     }
 }
 
-/// What comes of running it again.
-fn promise(story: &Story) -> &'static str {
-    if story.beginning().is_some_and(|run| !run.repeatable) {
+/// The expected result of a repetition.
+fn promise(log: &RunLog) -> &'static str {
+    if log.beginning().is_some_and(|run| !run.repeatable) {
         return "Every VM ran on a thread of its own: this run cannot be repeated, not even with its seed. This runs \
                 the same guests once more:";
     }
-    match story.crash().map(|crash| crash.reason.as_str()) {
+    match log.crash().map(|crash| &*crash.reason) {
         Some("deadline" | "turn-timeout") => "This repeats the run, up to where the clock ended it:",
         _ => "This repeats the run:",
     }

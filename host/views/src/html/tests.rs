@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
 use super::*;
-use guestlab_runlog::story::Story;
+use guestlab_runlog::run_log::RunLog;
 
 /// What a hostile guest calls itself and prints.
 const HOSTILE: &str = "</script></style><img src=x onerror=alert(1)>\"'&\u{1b}[2J\u{0}\u{202e}";
@@ -16,29 +16,29 @@ const TURNS: [&str; 4] = [
 const END: &str = r#"{"event":"end","turns":4,"produced":3,"consumed":1,"left":2,"audit":"ok","exits":{"1":{"io_in":0,"io_out":4,"total":4},"2":{"io_in":0,"io_out":6,"total":6}}}"#;
 const OPTIONS: &str = r#"{"event":"recording","version":1,"options":{"producer":"guest-producer","consumer":"it's mine","producers":1,"consumers":1,"produce":null,"consume":1,"mode":"long","memory":2097152}}"#;
 
-fn tell(lines: &[&str]) -> Story {
-    let mut story = Story::default();
-    lines.iter().for_each(|line| story.tell(line.as_bytes()).expect("a line of a run"));
-    story
+fn tell(lines: &[&str]) -> RunLog {
+    let mut log = RunLog::default();
+    lines.iter().for_each(|line| log.add_line(line.as_bytes()).expect("a line of a run"));
+    log
 }
 
-fn whole() -> Story {
+fn whole() -> RunLog {
     let [one, two, three, four] = TURNS;
     tell(&[RUN, one, two, three, four, END])
 }
 
 /// A run of many turns: a producer that fills the ring, a consumer that empties it.
-fn long(turns: usize, capacity: usize, item: u32) -> Story {
-    let mut story = tell(&[&RUN.replace(r#""capacity":2"#, &format!(r#""capacity":{capacity}"#))]);
+fn long(turns: usize, capacity: usize, item: u32) -> RunLog {
+    let mut log = tell(&[&RUN.replace(r#""capacity":2"#, &format!(r#""capacity":{capacity}"#))]);
     let items = vec![item.to_string(); capacity].join(",");
     for turn in 1..=turns {
         let (vm, role, count) = if turn % 2 == 1 { (1, "producer", capacity) } else { (2, "consumer", 0) };
         let line = format!(
             r#"{{"event":"turn","turn":{turn},"vm":{vm},"role":"{role}","items":[{items}],"prod_p":0,"cons_p":0,"count":{count},"exits":1}}"#
         );
-        story.tell(line.as_bytes()).expect("a turn");
+        log.add_line(line.as_bytes()).expect("a turn");
     }
-    story
+    log
 }
 
 /// The values of an attribute, wherever it is.
@@ -150,17 +150,17 @@ fn turns_that_share_columns_are_all_counted() {
 fn text_without_end_is_cut_off() {
     let console = format!(r#"{{"event":"console","vm":1,"name":"p","text":"{}"}}"#, "x".repeat(1_000_000));
     let alone = r#"{"event":"exit","vm":1,"name":"p","status":0,"exits":{"total":1}}"#;
-    for story in [tell(&[RUN, &console, TURNS[0]]), tell(&[&console, alone])] {
-        let page = page(&story);
+    for log in [tell(&[RUN, &console, TURNS[0]]), tell(&[&console, alone])] {
+        let page = page(&log);
         assert!(page.len() < 100_000 && page.contains("[984,000 more bytes left out]"));
     }
 }
 
 #[test]
 fn the_command_has_every_option_that_matters() {
-    let story = tell(&[OPTIONS, RUN]);
+    let log = tell(&[OPTIONS, RUN]);
     let command = "cargo xtask run prodcons --consumer &quot;it's mine&quot; --consume 1 --mode long --capacity 2 --seed 7 --schedule alternate --turns 4";
-    assert!(page(&story).contains(command), "{:?}", story.command());
+    assert!(page(&log).contains(command), "{:?}", log.command());
     let written =
         RUN.replace("alternate", "string:1212").replace(r#""seed":7"#, r#""repeatable":false,"seed":7"#);
     let page = page(&tell(&[OPTIONS, &written]));
@@ -178,8 +178,8 @@ fn every_way_to_end_is_said() {
         (tell(&[RUN, one, two, three, four, crash]), "deadline", "4"),
         (tell(&[&crash.replace("deadline", "panic")]), "panic", "1"),
     ];
-    for (story, word, status) in ends {
-        let page = page(&story);
+    for (log, word, status) in ends {
+        let page = page(&log);
         assert!(page.contains(&format!(": {word}</title>")), "{word}");
         assert!(page.contains(&format!(r#"data-fact="exit status" data-value="{status}""#)), "{word}");
     }

@@ -1,5 +1,5 @@
-//! The transcript: each turn with the ring after it, and what guests printed, in order. Where that is too
-//! long for a page, its middle is left out.
+//! The transcript: each turn with the ring after it, and the text of guests, in order. The middle of a long transcript
+//! is left out.
 
 use guest_abi::transition::Role;
 use maud::{Markup, PreEscaped, html};
@@ -9,39 +9,40 @@ use super::{
     summary::side,
 };
 use guestlab_runlog::{
-    story::{Deed, Output, Run, Story},
+    event::Run,
+    run_log::{Action, Output, RunLog},
     text::LineEnds,
 };
 
-/// The size of all lines, in bytes, beyond which the middle is left out.
+/// The largest size of all lines in bytes; beyond it the middle is left out.
 const MOST_BYTES: usize = 300_000;
 
-/// The size of what a guest printed between two turns, in bytes, beyond which the rest is left out.
+/// The largest size of a guest's text between two turns, in bytes; the rest is left out.
 const MOST_TEXT: usize = 16_000;
 
 /// A line.
 #[derive(Clone, Copy)]
 enum Entry<'a> {
-    /// A turn's, by its number from 1.
+    /// A turn, by its number from 1.
     Turn(usize),
-    /// What a guest printed.
+    /// Text that a guest printed.
     Text(&'a Output),
 }
 
-/// The transcript; nothing where there is none.
-pub(super) fn table(story: &Story) -> Markup {
-    let entries = entries(story);
+/// The transcript; empty if there is none.
+pub(super) fn table(log: &RunLog) -> Markup {
+    let entries = entries(log);
     if entries.is_empty() {
         return html! {};
     }
-    if story.beginning().is_none() {
-        return alone(story);
+    if log.beginning().is_none() {
+        return alone(log);
     }
-    let ring = story.pointers(0).is_some();
+    let ring = log.pointers(0).is_some();
     html! {
         div.lines {
             h3 id="transcript-h" { "Transcript" }
-            @if several(story) { p.hint { "47<2 is an item 47 that VM 2 made." } }
+            @if several(log) { p.hint { "47<2 is an item 47 that VM 2 made." } }
             div.scroll tabindex="0" role="region" aria-labelledby="transcript-h" {
                 table.transcript {
                     thead { tr {
@@ -50,27 +51,27 @@ pub(super) fn table(story: &Story) -> Markup {
                             th scope="col" { "moved" } th.text scope="col" { "items" } th.text scope="col" { "ring" }
                         } @else { th.text scope="col" { "mailbox" } }
                     } }
-                    tbody { (lines(story, &entries)) }
+                    tbody { (lines(log, &entries)) }
                 }
             }
         }
     }
 }
 
-fn alone(story: &Story) -> Markup {
+fn alone(log: &RunLog) -> Markup {
     html! {
         section aria-labelledby="transcript-h" {
             h2 id="transcript-h" { "What the guest printed" }
-            @for output in story.outputs() { pre.text { (cut(&output.text)) } }
+            @for output in log.outputs() { pre.text { (cut(&output.text)) } }
         }
     }
 }
 
-/// All lines, in order: what was printed after so many turns stands behind the last of them.
-fn entries(story: &Story) -> Vec<Entry<'_>> {
+/// All lines, in order. Text follows the last turn that was over when it was printed.
+fn entries(log: &RunLog) -> Vec<Entry<'_>> {
     let mut entries = Vec::new();
-    let mut outputs = story.outputs().iter().peekable();
-    for turn in 0..=story.turns().len() {
+    let mut outputs = log.outputs().iter().peekable();
+    for turn in 0..=log.turns().len() {
         entries.extend((turn > 0).then_some(Entry::Turn(turn)));
         while let Some(output) = outputs.next_if(|output| output.turns <= turn) {
             entries.push(Entry::Text(output));
@@ -79,12 +80,12 @@ fn entries(story: &Story) -> Vec<Entry<'_>> {
     entries
 }
 
-/// As many lines from the beginning and from the end as there is room for.
-fn lines(story: &Story, entries: &[Entry<'_>]) -> Markup {
+/// The lines from the beginning and from the end that fit.
+fn lines(log: &RunLog, entries: &[Entry<'_>]) -> Markup {
     let take = |entries: &mut dyn Iterator<Item = &Entry<'_>>, room: usize| {
         let mut size = 0;
         let mut taken = Vec::new();
-        for line in entries.map(|entry| line(story, *entry).into_string()) {
+        for line in entries.map(|entry| line(log, *entry).into_string()) {
             size += line.len();
             if size > room {
                 break;
@@ -109,37 +110,37 @@ fn lines(story: &Story, entries: &[Entry<'_>]) -> Markup {
     }
 }
 
-fn line(story: &Story, entry: Entry<'_>) -> Markup {
+fn line(log: &RunLog, entry: Entry<'_>) -> Markup {
     match entry {
-        Entry::Turn(turn) => turn_line(story, turn),
+        Entry::Turn(turn) => turn_line(log, turn),
         Entry::Text(Output { vm, text, .. }) => html! {
             tr.text { td {} td.text { (vm) } td.text colspan="3" { pre { (cut(text)) } } }
         },
     }
 }
 
-fn turn_line(story: &Story, number: usize) -> Markup {
-    let turn = &story.turns()[number - 1];
-    match &turn.deed {
-        Deed::Left(words) => html! {
+fn turn_line(log: &RunLog, number: usize) -> Markup {
+    let turn = &log.turns()[number - 1];
+    match &turn.action {
+        Action::Left(words) => html! {
             tr.turn id=(format!("t{number}")) data-vm=(turn.vm) {
                 th scope="row" { (grouped(number as u64)) }
                 td { (turn.vm) } td.text { "[" (cut(&list(words))) "]" }
             }
         },
-        Deed::Moved { role, items, pointers } => html! {
+        Action::Moved { role, items, pointers } => html! {
             tr.turn id=(format!("t{number}")) data-p=(pointers.prod_p) data-c=(pointers.cons_p) {
                 th scope="row" { (grouped(number as u64)) }
                 td { i class=(side(Some(*role))) {} (turn.vm) }
                 td { (sign(*role, *items)) }
-                td { (moved(story, number, *role)) }
-                td { (ring(story, number)) }
+                td { (moved(log, number, *role)) }
+                td { (ring(log, number)) }
             }
         },
     }
 }
 
-/// For example `+3`, with a minus sign for those that were taken.
+/// For example `+3`, with a minus sign for items that were taken.
 fn sign(role: Role, items: usize) -> String {
     match (items, role) {
         (0, _) => "0".into(),
@@ -148,33 +149,32 @@ fn sign(role: Role, items: usize) -> String {
     }
 }
 
-/// Whether it is a question who made an item.
-fn several(story: &Story) -> bool {
-    let producers =
-        |run: &Run| run.guests.iter().filter(|guest| guest.role() == Some(Role::Producer)).count();
-    story.beginning().is_some_and(|run| producers(run) > 1)
+/// Returns true if there are several producers.
+fn several(log: &RunLog) -> bool {
+    let producers = |run: &Run| run.guests.iter().filter(|guest| guest.role == Some(Role::Producer)).count();
+    log.beginning().is_some_and(|run| producers(run) > 1)
 }
 
-/// The items of a turn; where there are several producers, each that is taken with its maker.
-fn moved(story: &Story, turn: usize, role: Role) -> String {
-    let named = several(story) && role == Role::Consumer;
-    let items = story.items();
-    list(story.moved(turn).map(|number| match named {
+/// The items of a turn. With several producers, each item that is taken has its maker.
+fn moved(log: &RunLog, turn: usize, role: Role) -> String {
+    let named = several(log) && role == Role::Consumer;
+    let items = log.items();
+    list(log.moved(turn).map(|number| match named {
         true => format!("{}<{}", items.values()[number], items.item(number).maker),
         false => items.values()[number].to_string(),
     }))
 }
 
-/// The ring's slots: items, and `.` where there is none.
-fn ring(story: &Story, turns: usize) -> String {
-    let values = story.items().values();
-    list(story.ring(turns).into_iter().map(|slot| match slot {
+/// The ring's slots: items, and `.` for an empty slot.
+fn ring(log: &RunLog, turns: usize) -> String {
+    let values = log.items().values();
+    list(log.ring(turns).into_iter().map(|slot| match slot {
         Some(item) => values[item].to_string(),
         None => ".".into(),
     }))
 }
 
-/// A text as far as there is room for it.
+/// A text, cut off if it is long.
 fn cut(text: &str) -> String {
     let text = LineEnds::of(text);
     match text.len() <= MOST_TEXT {

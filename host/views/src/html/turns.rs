@@ -1,5 +1,5 @@
-//! The run turn by turn: whose turn it was, how full the ring was, and how many items moved; one below the
-//! other, so that a line through all of them is one turn.
+//! The run turn by turn, in figures below each other: the VM of the turn, the items in the ring, and the items that
+//! moved. A vertical line through all figures is one turn.
 
 use guest_abi::{ring::Capacity, transition::Role};
 use maud::{Markup, html};
@@ -11,36 +11,37 @@ use super::{
     summary::side,
 };
 use guestlab_runlog::{
-    story::{Deed, Run, Story, Turn},
-    text::visible_line,
+    event::Run,
+    run_log::{Action, RunLog, Turn},
+    text::escape_line,
 };
 
 /// The height of a lane.
 const LANE: f64 = 10.0;
 
-/// How high a bar is of a turn in which nothing moved.
+/// The height of the bar of a turn in which nothing moved.
 const THIN: f64 = 2.0;
 
-/// The figure; nothing where there were no turns.
-pub(super) fn figure(story: &Story) -> Markup {
-    let (Some(columns), Some(run)) = (Columns::of(story), story.beginning()) else { return html! {} };
+/// The figure; empty without turns.
+pub(super) fn figure(log: &RunLog) -> Markup {
+    let (Some(columns), Some(run)) = (Columns::of(log), log.beginning()) else { return html! {} };
     html! {
         figure class=(columns.class()) aria-labelledby="turns-h" {
             div.plots data-each=(columns.each) data-columns=(columns.width()) {
                 @for guest in &run.guests {
-                    div.label { b { "VM " (guest.vm) } " " (visible_line(&guest.name)) }
-                    (lane(story, &columns, guest.vm))
+                    div.label { b { "VM " (guest.vm) } " " (escape_line(&guest.name)) }
+                    (lane(log, &columns, guest.vm))
                 }
                 @if let Some(capacity) = run.ring() {
                     (axis("in the ring", &capacity.items().to_string(), "0"))
-                    (occupancy(story, &columns, capacity))
-                    (moved(story, &columns))
+                    (occupancy(log, &columns, capacity))
+                    (moved(log, &columns))
                 }
-                div.ends { span { "turn 1" } span { (grouped(last(story))) } }
+                div.ends { span { "turn 1" } span { (grouped(last(log))) } }
                 div.over { div.cursor hidden {} }
             }
             figcaption {
-                p { (columns.sentence()) " " (occupancy_sentence(story)) }
+                p { (columns.sentence()) " " (occupancy_sentence(log)) }
                 @if !columns.exact() && run.ring().is_some() {
                     p { "A VM's lane is as high as its share of the turns; how full the ring was goes from the \
                         least to the most, with the mean as a line; items are a turn's on average." }
@@ -51,10 +52,10 @@ pub(super) fn figure(story: &Story) -> Markup {
     }
 }
 
-/// The last turn, that of a crash included.
-fn last(story: &Story) -> u64 {
-    let turns = story.turns().len() as u64;
-    story.crash().and_then(|crash| crash.turn).unwrap_or(turns).max(turns)
+/// The last turn, or the turn of a crash.
+fn last(log: &RunLog) -> u64 {
+    let turns = log.turns().len() as u64;
+    log.crash().and_then(|crash| crash.turn).unwrap_or(turns).max(turns)
 }
 
 fn legend(run: &Run, columns: &Columns) -> Markup {
@@ -70,10 +71,10 @@ fn legend(run: &Run, columns: &Columns) -> Markup {
     }
 }
 
-/// Whose turn it was.
-fn lane(story: &Story, columns: &Columns, vm: u32) -> Markup {
+/// The VM of each turn.
+fn lane(log: &RunLog, columns: &Columns, vm: u32) -> Markup {
     let mut shape = Shape::default();
-    let turn = |number: usize| &story.turns()[number - 1];
+    let turn = |number: usize| &log.turns()[number - 1];
     let of_vm = |number: &usize| turn(*number).vm == vm;
     for (x, turns) in columns.iter() {
         let height = match columns.exact() {
@@ -85,10 +86,10 @@ fn lane(story: &Story, columns: &Columns, vm: u32) -> Markup {
             shape.bar(x + columns.gap(), top, 1.0 - 2.0 * columns.gap(), height);
         }
     }
-    let mine: Vec<usize> = (1..=story.turns().len()).filter(of_vm).collect();
-    let role = story.beginning().and_then(|run| run.guest(vm)?.role());
+    let mine: Vec<usize> = (1..=log.turns().len()).filter(of_vm).collect();
+    let role = log.beginning().and_then(|run| run.guest(vm)?.role);
     let title = format!("VM {vm}: {}", counted(mine.len() as u64, "turn"));
-    let crash = story.crash().filter(|crash| columns.crashed && crash.vm == vm);
+    let crash = log.crash().filter(|crash| columns.crashed && crash.vm == vm);
     let content = html! {
         path class=(side(role)) d=(shape.data()) data-vm=(vm) data-count=(mine.len())
             data-turns=[columns.exact().then(|| list(&mine))] {}
@@ -100,8 +101,8 @@ fn lane(story: &Story, columns: &Columns, vm: u32) -> Markup {
 }
 
 fn height(turn: &Turn) -> f64 {
-    match turn.deed {
-        Deed::Moved { items: 0, .. } => THIN,
+    match turn.action {
+        Action::Moved { items: 0, .. } => THIN,
         _ => LANE,
     }
 }
@@ -110,33 +111,33 @@ fn share(part: usize, whole: usize) -> f64 {
     float(part) / float(whole.max(1))
 }
 
-/// The mark of a turn that was not finished.
+/// The mark of an unfinished turn.
 fn cross(x: f64) -> String {
     let [left, right] = [x + 0.2, x + 0.8].map(short);
     format!("M{left} 1L{right} 9M{left} 9L{right} 1")
 }
 
 /// The number of items in the ring after a turn.
-fn count(story: &Story, turn: usize) -> u32 {
-    story.pointers(turn).map_or(0, |pointers| pointers.count)
+fn count(log: &RunLog, turn: usize) -> u32 {
+    log.pointers(turn).map_or(0, |pointers| pointers.count)
 }
 
-fn counts(story: &Story, turns: impl Iterator<Item = usize>) -> (u32, u32, f64) {
+fn counts(log: &RunLog, turns: impl Iterator<Item = usize>) -> (u32, u32, f64) {
     let (mut least, mut most, mut sum, mut number) = (u32::MAX, 0, 0.0, 0.0);
-    for count in turns.map(|turn| count(story, turn)) {
+    for count in turns.map(|turn| count(log, turn)) {
         (least, most) = (least.min(count), most.max(count));
         (sum, number) = (sum + f64::from(count), number + 1.0);
     }
     (least.min(most), most, sum / f64::max(number, 1.0))
 }
 
-fn occupancy_sentence(story: &Story) -> String {
-    let turns = story.turns().len();
-    match story.pointers(turns) {
+fn occupancy_sentence(log: &RunLog) -> String {
+    let turns = log.turns().len();
+    match log.pointers(turns) {
         Some(pointers) if turns > 0 => {
-            let (least, most, mean) = counts(story, 1..=turns);
-            let full = (1..=turns).filter(|&turn| count(story, turn) == pointers.capacity).count();
-            let empty = (1..=turns).filter(|&turn| count(story, turn) == 0).count();
+            let (least, most, mean) = counts(log, 1..=turns);
+            let full = (1..=turns).filter(|&turn| count(log, turn) == pointers.capacity).count();
+            let empty = (1..=turns).filter(|&turn| count(log, turn) == 0).count();
             format!(
                 "After a turn the ring held {least} to {most} items, {mean:.2} on average; it was full after {}, empty after {}.",
                 counted(full as u64, "turn"),
@@ -147,10 +148,10 @@ fn occupancy_sentence(story: &Story) -> String {
     }
 }
 
-/// How full the ring was.
-fn occupancy(story: &Story, columns: &Columns, capacity: Capacity) -> Markup {
+/// The number of items in the ring.
+fn occupancy(log: &RunLog, columns: &Columns, capacity: Capacity) -> Markup {
     let capacity = f64::from(capacity.items());
-    let all: Vec<(u32, u32, f64)> = columns.iter().map(|(_, turns)| counts(story, turns)).collect();
+    let all: Vec<(u32, u32, f64)> = columns.iter().map(|(_, turns)| counts(log, turns)).collect();
     let (area, line) = match columns.exact() {
         true => staircase(&all, capacity),
         false => band(&all, capacity),
@@ -166,7 +167,7 @@ fn occupancy(story: &Story, columns: &Columns, capacity: Capacity) -> Markup {
     drawing("occupancy", columns.width(), capacity, "Items in the ring after each turn", content)
 }
 
-/// A step a turn, as an area and as its upper edge.
+/// One step for each turn, as an area and as its upper edge.
 fn staircase(all: &[(u32, u32, f64)], capacity: f64) -> (String, String) {
     let mut line = Shape::default();
     for (column, (_, most, _)) in all.iter().enumerate() {
@@ -181,7 +182,7 @@ fn staircase(all: &[(u32, u32, f64)], capacity: f64) -> (String, String) {
     (area, line.data().into())
 }
 
-/// From the least to the most of each column, and the mean as a line.
+/// The range of each column, and its mean as a line.
 fn band(all: &[(u32, u32, f64)], capacity: f64) -> (String, String) {
     let (mut area, mut line) = (Shape::default(), Shape::default());
     for (column, (least, most, mean)) in all.iter().enumerate() {
@@ -192,23 +193,23 @@ fn band(all: &[(u32, u32, f64)], capacity: f64) -> (String, String) {
     (area.data().into(), line.data().into())
 }
 
-/// How many items a column's turns moved, on average: made, and taken.
-fn per_turn(story: &Story, turns: std::ops::RangeInclusive<usize>) -> [f64; 2] {
+/// The average number of items that a column's turns made and took.
+fn per_turn(log: &RunLog, turns: std::ops::RangeInclusive<usize>) -> [f64; 2] {
     let number = float(turns.clone().count().max(1));
     let (mut made, mut taken) = (0, 0);
     for turn in turns {
-        match story.turns()[turn - 1].deed {
-            Deed::Moved { role: Role::Producer, items, .. } => made += items,
-            Deed::Moved { role: Role::Consumer, items, .. } => taken += items,
-            Deed::Left(_) => {}
+        match log.turns()[turn - 1].action {
+            Action::Moved { role: Role::Producer, items, .. } => made += items,
+            Action::Moved { role: Role::Consumer, items, .. } => taken += items,
+            Action::Left(_) => {}
         }
     }
     [float(made) / number, float(taken) / number]
 }
 
-/// How many items moved: what was made upwards, what was taken downwards.
-fn moved(story: &Story, columns: &Columns) -> Markup {
-    let all: Vec<[f64; 2]> = columns.iter().map(|(_, turns)| per_turn(story, turns)).collect();
+/// The items that moved: made items go up, taken items go down.
+fn moved(log: &RunLog, columns: &Columns) -> Markup {
+    let all: Vec<[f64; 2]> = columns.iter().map(|(_, turns)| per_turn(log, turns)).collect();
     let most = all.iter().flatten().copied().fold(1.0, f64::max);
     let (mut made, mut taken) = (Shape::default(), Shape::default());
     for ((x, _), [up, down]) in columns.iter().zip(&all) {

@@ -1,4 +1,4 @@
-//! The loop of a view: keys, time, and what is told change it, and then it is drawn.
+//! The event loop of a view: it handles keys, time and new events, and then draws.
 
 use std::{
     io,
@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use guestlab_runlog::story::Story;
+use guestlab_runlog::run_log::RunLog;
 
 use super::{
     draw::scene::{Origin, Scene},
@@ -18,24 +18,24 @@ use super::{
     terminal::{Input, Process, Screen},
 };
 
-/// How often the terminal is drawn at most: 30 times a second.
+/// The shortest time between two frames: 30 frames per second.
 const FRAME: Duration = Duration::from_millis(33);
 
-/// A story that may go on while it is shown.
+/// A log that may grow while it is shown.
 pub struct Stage<'a> {
-    /// The story.
-    pub story: &'a Mutex<Story>,
-    /// Whether there will be no more of it; `None` for a file's.
+    /// The log.
+    pub log: &'a Mutex<RunLog>,
+    /// True once the log is complete; `None` for a file.
     pub is_over: Option<&'a AtomicBool>,
 }
 
 impl Stage<'_> {
-    /// The story, locked.
-    pub fn story(&self) -> MutexGuard<'_, Story> {
-        self.story.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The log, locked.
+    pub fn log(&self) -> MutexGuard<'_, RunLog> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where the story comes from.
+    /// The origin of the log.
     pub fn origin(&self) -> Origin {
         match self.is_over {
             None => Origin::File,
@@ -45,39 +45,33 @@ impl Stage<'_> {
     }
 }
 
-/// Why a view was closed.
+/// The reason why a view was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
-    /// With a key.
+    /// A key.
     Quit,
-    /// With Ctrl-C.
+    /// Ctrl-C.
     Interrupt,
-    /// By a signal.
+    /// A signal.
     Signal,
-    /// The terminal has gone.
+    /// The terminal is gone.
     Gone,
 }
 
-/// What has to change before something is drawn again.
+/// The values that decide whether the view is drawn again.
 type Shown = (Origin, usize, usize, usize, bool);
 
-fn shown(origin: Origin, story: &Story) -> Shown {
+fn shown(origin: Origin, log: &RunLog) -> Shown {
     // Text is appended to what is there.
-    let printed = story.outputs().last().map_or(0, |output| output.text.len());
-    (
-        origin,
-        story.steps(),
-        story.outputs().len(),
-        printed,
-        story.ending().is_some() || !story.exits().is_empty(),
-    )
+    let printed = log.outputs().last().map_or(0, |output| output.text.len());
+    (origin, log.steps(), log.outputs().len(), printed, log.ending().is_some() || !log.exits().is_empty())
 }
 
-/// Shows a story until the view is closed. A signal closes it.
+/// Shows a log until the view is closed. A signal closes it.
 ///
 /// # Errors
 ///
-/// The terminal cannot be had, or cannot be written to.
+/// The terminal cannot be used.
 pub fn show(stage: &Stage<'_>, view: View, process: &Process<'_>) -> io::Result<Closed> {
     let mut screen = Screen::open(process)?;
     let mut show = Show { stage, view, last: Instant::now(), shown: None };
@@ -88,7 +82,7 @@ pub fn show(stage: &Stage<'_>, view: View, process: &Process<'_>) -> io::Result<
         match show.frame(&mut screen) {
             Ok(None) => {}
             Ok(Some(closed)) => return Ok(closed),
-            // Looked at next is whether a signal gave up the writing.
+            // The next pass checks whether a signal ended the writing.
             Err(_) if (process.is_interrupted)() => {}
             Err(error) if error.raw_os_error() == Some(libc::EIO) => return Ok(Closed::Gone),
             Err(error) => return Err(error),
@@ -96,21 +90,21 @@ pub fn show(stage: &Stage<'_>, view: View, process: &Process<'_>) -> io::Result<
     }
 }
 
-/// What is known from frame to frame.
+/// The state from frame to frame.
 struct Show<'a> {
     stage: &'a Stage<'a>,
     view: View,
-    /// When time was last looked at.
+    /// The time of the last frame.
     last: Instant,
-    /// What is on the screen; `None` if something else is to be there.
+    /// The values of the drawn frame; `None` if the view changed.
     shown: Option<Shown>,
 }
 
 impl Show<'_> {
-    /// Draws what has changed, and waits for keys; whether the view is closed.
+    /// Draws changes, and waits for keys; returns the reason if the view closes.
     fn frame(&mut self, screen: &mut Screen) -> io::Result<Option<Closed>> {
         if self.draw(screen)? {
-            // Without the story: the terminal may be slow, and the run is not to wait for it.
+            // The log is not locked here: the terminal may be slow, and the run must not wait for it.
             screen.put()?;
         }
         match screen.wait(FRAME)? {
@@ -119,29 +113,29 @@ impl Show<'_> {
         }
     }
 
-    /// Draws the story as it is now, in memory; whether that is something new.
+    /// Draws the log in memory; returns true if something changed.
     fn draw(&mut self, screen: &mut Screen) -> io::Result<bool> {
         let origin = self.stage.origin();
-        let story = self.stage.story();
-        let passed = self.view.pass(self.last.elapsed(), &story);
+        let log = self.stage.log();
+        let passed = self.view.pass(self.last.elapsed(), &log);
         self.last = Instant::now();
         if origin != Origin::Running {
-            self.view.rest_at_end(&story);
+            self.view.rest_at_end(&log);
         }
-        let now = Some(shown(origin, &story));
+        let now = Some(shown(origin, &log));
         let is_new = passed || self.shown != now || screen.is_stale();
         if is_new {
-            screen.draw(&Scene { story: &story, view: &self.view, origin })?;
+            screen.draw(&Scene { log: &log, view: &self.view, origin })?;
             self.shown = now;
         }
         Ok(is_new)
     }
 
     fn keys(&mut self, keys: &[Key]) -> Option<Closed> {
-        let story = self.stage.story();
+        let log = self.stage.log();
         for &key in keys {
             self.shown = None;
-            match self.view.key(key, &story) {
+            match self.view.key(key, &log) {
                 Wish::Stay => {}
                 Wish::Close => return Some(Closed::Quit),
                 Wish::Interrupt => return Some(Closed::Interrupt),

@@ -1,87 +1,88 @@
-//! An item's way, from the turn in which it was made to the one in which it was taken.
+//! The trace of an item, from the turn that made it to the turn that took it.
 
-use guestlab_runlog::story::{Item, Story};
+use guestlab_runlog::{items::Item, run_log::RunLog};
 
-/// An item that is followed, and the end of its way that is looked at.
+/// A followed item, and the shown end of its trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Way {
-    /// Its number among all items.
+pub struct ItemTrace {
+    /// The item's number.
     pub item: usize,
-    end: WayEnd,
+    end: TraceEnd,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum WayEnd {
+enum TraceEnd {
     Made,
     Taken,
 }
 
-impl Way {
-    /// The way of the first item of this value that is in the ring after `step` steps, was moved in the
-    /// last of them or comes later; if there is none, of the first of all.
-    pub(super) fn of(value: u32, step: usize, story: &Story) -> Option<Self> {
-        let items = story.items();
+impl ItemTrace {
+    /// Returns the trace of the first item of this value that is in the ring after `step` steps, was moved in the last
+    /// of them, or comes later; or else of the first of all.
+    pub(super) fn of(value: u32, step: usize, log: &RunLog) -> Option<Self> {
+        let items = log.items();
         let first = items.consumed_after(step.saturating_sub(1));
         let numbers = (first..items.produced()).chain(0..first);
-        Self::first(numbers, value, story).map(Self::made)
+        Self::first(numbers, value, log).map(Self::made)
     }
 
-    /// The way of an item, from where it was made.
+    /// The trace of an item, at the turn that made it.
     fn made(item: usize) -> Self {
-        Self { item, end: WayEnd::Made }
+        Self { item, end: TraceEnd::Made }
     }
 
-    /// The way of an item that a turn moved, from there.
-    pub(super) fn seen(item: usize, turn: usize, story: &Story) -> Self {
-        let taken = story.items().item(item).made != turn;
-        Self { item, end: if taken { WayEnd::Taken } else { WayEnd::Made } }
+    /// The trace of an item that a turn moved, at that turn.
+    pub(super) fn seen(item: usize, turn: usize, log: &RunLog) -> Self {
+        let taken = log.items().item(item).made != turn;
+        Self { item, end: if taken { TraceEnd::Taken } else { TraceEnd::Made } }
     }
 
-    /// The next end: this item's, or the first of the next of the same value. After the last comes the first.
-    pub(super) fn next(self, story: &Story) -> Self {
+    /// Returns the next end: of this item, or the first of the next item of the same value. After the last comes the
+    /// first.
+    pub(super) fn next(self, log: &RunLog) -> Self {
         let Self { item, end } = self;
-        match (end, self.item(story).taken) {
-            (WayEnd::Made, Some(_)) => Self { item, end: WayEnd::Taken },
+        match (end, self.item(log).taken) {
+            (TraceEnd::Made, Some(_)) => Self { item, end: TraceEnd::Taken },
             _ => {
-                let numbers = (item + 1..story.items().produced()).chain(0..=item);
-                Self::made(Self::first(numbers, self.item(story).value, story).unwrap_or(item))
+                let numbers = (item + 1..log.items().produced()).chain(0..=item);
+                Self::made(Self::first(numbers, self.item(log).value, log).unwrap_or(item))
             }
         }
     }
 
-    /// The end before it.
-    pub(super) fn previous(self, story: &Story) -> Self {
+    /// Returns the previous end.
+    pub(super) fn previous(self, log: &RunLog) -> Self {
         let Self { item, end } = self;
-        if end == WayEnd::Taken {
+        if end == TraceEnd::Taken {
             return Self::made(item);
         }
-        let numbers = (0..item).rev().chain((item..story.items().produced()).rev());
-        let item = Self::first(numbers, self.item(story).value, story).unwrap_or(item);
-        let taken = story.items().item(item).taken.is_some();
-        Self { item, end: if taken { WayEnd::Taken } else { WayEnd::Made } }
+        let numbers = (0..item).rev().chain((item..log.items().produced()).rev());
+        let item = Self::first(numbers, self.item(log).value, log).unwrap_or(item);
+        let taken = log.items().item(item).taken.is_some();
+        Self { item, end: if taken { TraceEnd::Taken } else { TraceEnd::Made } }
     }
 
-    fn first(numbers: impl IntoIterator<Item = usize>, value: u32, story: &Story) -> Option<usize> {
-        let values = story.items().values();
+    fn first(numbers: impl IntoIterator<Item = usize>, value: u32, log: &RunLog) -> Option<usize> {
+        let values = log.items().values();
         numbers.into_iter().find(|&number| values[number] == value)
     }
 
     /// The item.
-    pub fn item(self, story: &Story) -> Item {
-        story.items().item(self.item)
+    pub fn item(self, log: &RunLog) -> Item {
+        log.items().item(self.item)
     }
 
-    /// The turn of the end that is looked at.
-    pub(super) fn turn(self, story: &Story) -> usize {
-        match (self.end, self.item(story)) {
-            (WayEnd::Taken, Item { taken: Some((_, turn)), .. }) => turn,
+    /// The turn of the shown end.
+    pub(super) fn turn(self, log: &RunLog) -> usize {
+        match (self.end, self.item(log)) {
+            (TraceEnd::Taken, Item { taken: Some((_, turn)), .. }) => turn,
             (_, item) => item.made,
         }
     }
 
-    /// Which of the items of its value it is, from 1, and how many there are.
-    pub(super) fn place(self, story: &Story) -> (usize, usize) {
-        let values = story.items().values();
+    /// The item's place among those of the same value, from 1, and their number.
+    pub(super) fn place(self, log: &RunLog) -> (usize, usize) {
+        let values = log.items().values();
         let value = values[self.item];
         let count = |values: &[u32]| values.iter().filter(|other| **other == value).count();
         let before = count(&values[..=self.item]);

@@ -1,9 +1,9 @@
 //! Keys, from the bytes that a terminal sends for them.
 //!
-//! crossterm could tell them, too; but its source of events reads on for ever when the terminal has gone
-//! (`event/source/unix/mio.rs` of 0.29 takes the end of the file for nothing), and the process with it.
+//! crossterm could decode them, too. But its event source reads on forever when the terminal is gone:
+//! `event/source/unix/mio.rs` of 0.29 ignores the end of the file.
 
-/// A key that means something to the view.
+/// A key that the view knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     /// A character.
@@ -38,20 +38,20 @@ pub enum Key {
 
 const ESCAPE: u8 = 0x1b;
 
-/// Makes keys of bytes. A key of several bytes may come in pieces.
+/// Decodes keys from bytes. A key of several bytes may come in pieces.
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
-    /// An escape sequence that is not whole.
+    /// An incomplete escape sequence.
     pending: Vec<u8>,
 }
 
 impl Decoder {
-    /// The keys that there are with these bytes; others are left out.
+    /// Adds bytes, and returns the keys that are complete now. Unknown keys are left out.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Key> {
         bytes.iter().filter_map(|&byte| self.byte(byte)).collect()
     }
 
-    /// No more bytes came: an escape is the key then.
+    /// Returns the Escape key if no more bytes follow an escape character.
     pub(super) fn pause(&mut self) -> Option<Key> {
         let pending = std::mem::take(&mut self.pending);
         (pending == [ESCAPE]).then_some(Key::Escape)
@@ -88,7 +88,7 @@ fn single(byte: u8) -> Option<Key> {
     }
 }
 
-/// The key of a control sequence, by its parameters and its last byte; whichever shift keys were held.
+/// The key of a control sequence, by its parameters and its last byte. Shift keys are ignored.
 fn sequence(parameters: &[u8], last: u8) -> Option<Key> {
     let first = parameters.split(|&byte| byte == b';').next().unwrap_or_default();
     match (first, last) {
@@ -142,7 +142,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes, it is digested, and what comes after a pause is understood.
+        /// All bytes are accepted, and a key after a pause is understood.
         #[test]
         fn any_bytes_are_digested(bytes in any::<Vec<u8>>()) {
             let mut decoder = Decoder::default();

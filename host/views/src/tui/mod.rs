@@ -1,8 +1,8 @@
-//! A run as a picture in a terminal: of a file, or while it goes on.
+//! A run in the terminal: from a file, or while it goes on.
 //!
-//! What is shown is a [`Story`], and there is no other source: [`View`] says which step of it, [`Scene`]
-//! draws it into a buffer of characters, and `show` is the loop that has the terminal. The first two know
-//! of no terminal; [`svg`] makes a picture of what they draw.
+//! All data comes from a [`RunLog`]. [`View`] has the step that is shown, [`Scene`] draws it into a buffer of
+//! characters, and [`show`] is the loop that owns the terminal. The first two do not use the terminal. [`svg`] makes a
+//! picture of a buffer.
 
 mod draw;
 mod event_loop;
@@ -29,7 +29,7 @@ use ratatui::{
 
 pub use draw::scene::{Origin, Scene};
 pub use event_loop::{Closed, Stage, show};
-pub use follow_item::Way;
+pub use follow_item::ItemTrace;
 pub use keys::Key;
 pub use overlay::Page;
 pub use picture::svg;
@@ -37,16 +37,16 @@ pub use ratatui::layout::Size;
 pub use state::{Overlay, Prompt, Question, View, Wish};
 pub use terminal::Process;
 
-use guestlab_runlog::story::Story;
+use guestlab_runlog::run_log::RunLog;
 
 /// A picture (SVG) of a view of a file, as large as a terminal of this size.
-pub fn picture_of(story: &Story, view: &View, size: Size) -> String {
+pub fn picture_of(log: &RunLog, view: &View, size: Size) -> String {
     let mut buffer = Buffer::empty(Rect::from((Position::ORIGIN, size)));
-    Scene { story, view, origin: Origin::File }.draw(&mut buffer);
+    Scene { log, view, origin: Origin::File }.draw(&mut buffer);
     svg(&buffer)
 }
 
-/// Why there is no terminal to show something in, if there is none.
+/// The reason why there is no terminal for a view, if there is none.
 pub fn missing_terminal() -> Option<&'static str> {
     match env::var_os("TERM") {
         _ if !io::stdout().is_terminal() => Some("standard output is none"),

@@ -1,15 +1,15 @@
-//! Pages that lie above the view: the keys, and the report of a crash.
-
-use std::collections::BTreeMap;
+//! Pages above the view: the keys, and the report of a crash.
 
 use ratatui::text::{Line, Span};
-use serde_json::Value;
 
-use guestlab_runlog::story::{Crash, Story};
+use guestlab_runlog::{
+    event::{Crash, CrashDetails, Frame, Instruction},
+    run_log::RunLog,
+};
 
 use super::theme::{BAD, FAINT, LEAST, STRONG, clean};
 
-/// What can lie above the view.
+/// A page above the view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page {
     /// The keys.
@@ -39,14 +39,14 @@ const KEYS: [(&str, &str); 17] = [
     ("", "a colour is a VM; what is filled was made by it"),
 ];
 
-/// The most characters of a line: those of the smallest terminal but the frame.
+/// The largest number of characters of a line: the smallest terminal without the frame.
 const LINE: usize = LEAST.width as usize - 8;
 
 /// The lines of a page.
-pub(super) fn lines(page: Page, story: &Story) -> Vec<Line<'static>> {
+pub(super) fn lines(page: Page, log: &RunLog) -> Vec<Line<'static>> {
     match page {
         Page::Help => KEYS.iter().map(|&(keys, what)| row(keys, what)).collect(),
-        Page::Report => story.crash().map_or_else(Vec::new, |crash| report(crash, story)),
+        Page::Report => log.crash().map_or_else(Vec::new, |crash| report(crash, log)),
     }
 }
 
@@ -54,12 +54,12 @@ fn row(keys: &str, what: &'static str) -> Line<'static> {
     Line::from(vec![Span::styled(format!(" {keys:<12}  "), STRONG), Span::raw(what)])
 }
 
-/// All that is known of a crash.
-fn report(crash: &Crash, story: &Story) -> Vec<Line<'static>> {
-    let Crash { vm, name, turn, message, hint, rest, .. } = crash;
+/// The report of a crash.
+fn report(crash: &Crash, log: &RunLog) -> Vec<Line<'static>> {
+    let Crash { vm, name, turn, message, hint, details, .. } = crash;
     let when = match turn {
         Some(turn) => format!(", in turn {turn}"),
-        None if story.beginning().is_some() => ", outside of a turn".into(),
+        None if log.beginning().is_some() => ", outside of a turn".into(),
         None => String::new(),
     };
     let mut lines =
@@ -68,10 +68,12 @@ fn report(crash: &Crash, story: &Story) -> Vec<Line<'static>> {
     if !hint.is_empty() {
         lines.extend(wrapped(&format!("try: {hint}")));
     }
-    lines.extend(list(rest, "instructions", "instructions", instruction));
-    lines.extend(registers(rest.get("registers")));
-    lines.extend(list(rest, "backtrace", "calls", call));
-    lines.extend(list(rest, "exits", "last exits", |exit| exit.as_str().unwrap_or_default().into()));
+    if let Some(details) = details {
+        lines.extend(list("instructions", &details.instructions, instruction));
+        lines.extend(registers(details));
+        lines.extend(list("calls", &details.backtrace, call));
+        lines.extend(list("last exits", &details.exits, String::clone));
+    }
     lines
 }
 
@@ -79,7 +81,7 @@ fn section(title: &str) -> [Line<'static>; 2] {
     [Line::raw(""), Line::styled(format!(" {title}"), FAINT)]
 }
 
-/// A text as lines that have room in the smallest terminal. What did not fit stands further to the right.
+/// Breaks a text into lines for the smallest terminal. Continued lines are indented.
 fn wrapped(text: &str) -> Vec<Line<'static>> {
     let indent = " ".repeat(text.len() - text.trim_start_matches(' ').len() + 2);
     let mut lines = vec![String::new()];
@@ -93,14 +95,8 @@ fn wrapped(text: &str) -> Vec<Line<'static>> {
     lines.into_iter().map(|line| Line::raw(format!(" {}", line.trim_end()))).collect()
 }
 
-/// A section with an item for each element of an array, if there is one.
-fn list(
-    rest: &BTreeMap<String, Value>,
-    field: &str,
-    title: &str,
-    text: impl Fn(&Value) -> String,
-) -> Vec<Line<'static>> {
-    let elements = rest.get(field).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+/// A section with an item for each element, if there is one.
+fn list<T>(title: &str, elements: &[T], text: impl Fn(&T) -> String) -> Vec<Line<'static>> {
     let items = elements.iter().flat_map(|element| wrapped(&format!("  {}", text(element))));
     match elements.is_empty() {
         true => Vec::new(),
@@ -108,30 +104,27 @@ fn list(
     }
 }
 
-fn instruction(value: &Value) -> String {
-    let here = if value["here"] == true { ">" } else { " " };
-    let text = value["text"].as_str().unwrap_or_default();
-    format!("{here} {:#010x}  {text}", value["address"].as_u64().unwrap_or(0))
+fn instruction(Instruction { address, text, here }: &Instruction) -> String {
+    let here = if *here { ">" } else { " " };
+    format!("{here} {address:#010x}  {text}")
 }
 
-fn registers(value: Option<&Value>) -> Vec<Line<'static>> {
-    let Some(registers) = value.and_then(Value::as_object) else { return Vec::new() };
-    let named: Vec<String> = registers
-        .iter()
-        .map(|(name, value)| format!("{name:<6} {:#x}", value.as_u64().unwrap_or(0)))
-        .collect();
+fn registers(details: &CrashDetails) -> Vec<Line<'static>> {
+    let registers = details.registers_by_name().into_iter();
+    let named: Vec<String> = registers.map(|(name, value)| format!("{name:<6} {value:#x}")).collect();
+    if named.is_empty() {
+        return Vec::new();
+    }
     let rows = named
         .chunks(3)
         .flat_map(|row| wrapped(&row.iter().map(|it| format!("  {it:<21}")).collect::<String>()));
     section("registers").into_iter().chain(rows).collect()
 }
 
-fn call(value: &Value) -> String {
-    let text = |field: &str| value[field].as_str();
-    let place = match (text("file"), value["line"].as_u64()) {
+fn call(Frame { address, function, file, line, .. }: &Frame) -> String {
+    let place = match (file, line) {
         (Some(file), Some(line)) => format!("  {file}:{line}"),
         _ => String::new(),
     };
-    let name = text("function").unwrap_or("?");
-    format!("{:#010x}  {name}{place}", value["address"].as_u64().unwrap_or(0))
+    format!("{address:#010x}  {}{place}", function.as_deref().unwrap_or("?"))
 }

@@ -1,8 +1,8 @@
-//! Signals that come while a view has the terminal. One that kills gives the terminal back first. One that stops
-//! the process does so, too, and the view has the terminal again when the process goes on.
+//! Signals while a view has the terminal. A signal that kills the process first restores the terminal. So does a
+//! signal that stops it, and the view takes the terminal again when the process continues.
 //!
-//! SIGINT, SIGTERM and SIGHUP come another way: the process handles them itself. Everything here is called from
-//! handlers: it takes no lock and allocates nothing.
+//! The process itself handles SIGINT, SIGTERM and SIGHUP. All functions here are called from signal handlers: they
+//! take no lock and allocate nothing.
 
 use std::{
     ffi::c_int,
@@ -17,13 +17,13 @@ use std::{
     },
 };
 
-/// Leaves the other screen, shows the cursor, and writes plainly.
+/// Leaves the alternate screen, shows the cursor, and resets the style.
 const LEAVE: &[u8] = b"\x1b[0m\x1b[?1049l\x1b[?25h";
 
-/// Enters the other screen without a cursor.
+/// Enters the alternate screen, without a cursor.
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l";
 
-/// How long a terminal that takes nothing is waited for, in milliseconds.
+/// The time to wait for a terminal that takes no output, in milliseconds.
 const PATIENCE: c_int = 500;
 
 /// The signals that the kernel numbers: the last is SIGRTMAX (signal(7)).
@@ -48,22 +48,22 @@ const FAULTS: [c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
 /// The terminal, once a view has it.
 static TERMINAL: OnceLock<Terminal> = OnceLock::new();
 
-/// Whether a view has the terminal.
+/// True while a view has the terminal.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// Whether the process went on after a stop, and nothing has been drawn since.
+/// True if the process continued after a stop, and nothing has been drawn since.
 static RESUMED: AtomicBool = AtomicBool::new(false);
 
 struct Terminal {
-    /// The file that has the modes. It stays open for as long as the view.
+    /// The file of the terminal's modes. It stays open as long as the view.
     input: c_int,
     usual: libc::termios,
     raw: libc::termios,
-    /// What the handlers of faults were before.
+    /// The former handlers of faults.
     faults: [libc::sigaction; FAULTS.len()],
 }
 
-/// Takes the terminal, whose modes `input` has, and is ready for signals from then on.
+/// Takes the terminal with the modes of `input`, and installs the handlers.
 ///
 /// # Errors
 ///
@@ -86,17 +86,17 @@ pub(super) fn taking(input: &File, take: impl FnOnce() -> io::Result<()>) -> io:
     Ok(())
 }
 
-/// The terminal is given back: the handlers have nothing to do any more.
+/// Notes that the terminal was restored: the handlers have nothing left to do.
 pub(super) fn given_back() {
     TAKEN.store(false, Ordering::SeqCst);
 }
 
-/// Whether the process has gone on after a stop, so that all is to be drawn.
+/// Returns true if the process continued after a stop, so that everything must be drawn.
 pub(super) fn is_resumed() -> bool {
     RESUMED.load(Ordering::SeqCst)
 }
 
-/// The same, and it is drawn now.
+/// As [`is_resumed`], and resets the mark.
 pub(super) fn has_resumed() -> bool {
     RESUMED.swap(false, Ordering::SeqCst)
 }
@@ -115,14 +115,14 @@ extern "C" fn die(signal: c_int, information: *mut libc::siginfo_t, _: *mut libc
     match fault.zip(terminal) {
         // The library's handler has a message for it.
         Some((fault, terminal)) => set(signal, &terminal.faults[fault]),
-        // It comes when this handler is over, and finds none.
+        // The signal arrives when this handler ends, and finds no handler.
         // SAFETY: it takes a number.
         None => drop(unsafe { libc::raise(signal) }),
     }
 }
 
-/// The handler of SIGTSTP: the process stops here, without a handler, and goes on here. (A process that nobody could
-/// have go on does not stop.)
+/// The handler of SIGTSTP. The process stops here, without a handler, and continues here. (A process that nobody could
+/// continue does not stop.)
 extern "C" fn stop(signal: c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {
     if let Some(terminal) = TERMINAL.get().filter(|_| TAKEN.load(Ordering::SeqCst)) {
         terminal.become_usual();
@@ -152,7 +152,7 @@ impl Terminal {
         self.put(&self.usual, LEAVE);
     }
 
-    /// Sets modes, and writes, if the terminal takes anything. The number of the last error stays what it was.
+    /// Sets modes, and writes if the terminal takes output. `errno` is kept.
     fn put(&self, modes: &libc::termios, text: &[u8]) {
         // SAFETY: it has no preconditions.
         let errno = unsafe { libc::__errno_location() };
@@ -181,10 +181,10 @@ fn modes(file: c_int) -> io::Result<libc::termios> {
     }
 }
 
-/// What a signal does now.
+/// Returns the current action of a signal.
 fn action(signal: c_int) -> libc::sigaction {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-    // The library's own signals are refused; they are left alone, as one that is ignored is.
+    // The C library refuses its own signals. They are left alone, like ignored ones.
     // SAFETY: nothing is set, and the pointer is to a sigaction structure.
     let outcome = unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) };
     // SAFETY: all-zero is a valid sigaction.

@@ -1,4 +1,4 @@
-//! The terminal while a view has it: in raw mode, on its other screen; and given back on every way out.
+//! The terminal while a view has it: in raw mode, on the alternate screen. Every way out restores it.
 
 use std::{
     fs::File,
@@ -26,14 +26,13 @@ use super::{
     signals,
 };
 
-/// The largest area that is drawn. What a terminal says of its size may be anything, and each cell takes memory.
+/// The largest area that is drawn. A terminal may report any size, and each cell takes memory.
 const MOST: Size = Size::new(500, 300);
 
-/// How long the terminal is waited for when it is to be given back: somebody may be writing to it, or it may
-/// not be read.
+/// The time to wait before the terminal is restored: another thread may be writing to it, or it may take no output.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// The writer of the terminal, while the process has its terminal. It is locked while something is written there.
+/// The writer of the terminal, while a view has it. The lock is held while something is written.
 static TAKEN: Mutex<Option<MakeWriter>> = Mutex::new(None);
 
 /// Makes the writer to a terminal.
@@ -50,30 +49,30 @@ pub struct Process<'a> {
     pub writer: fn(File) -> Box<dyn Write + Send>,
 }
 
-/// The terminal. Dropping it gives it back; so do a panic and [`signals::die`].
+/// The terminal. Dropping it restores it; so do a panic and [`signals::die`].
 pub(super) struct Screen {
-    /// ratatui's `Terminal` would do, but when it is dropped it complains on standard error, which may be the
-    /// terminal that does not take anything.
+    /// Not ratatui's `Terminal`: when dropped, it prints to standard error, which may be the terminal that takes no
+    /// output.
     backend: CrosstermBackend<BufWriter<Box<dyn Write + Send>>>,
-    /// What is on it; `None` if that is not known.
+    /// The content of the terminal; `None` if it is not known.
     shown: Option<Buffer>,
-    /// What is to be on it.
+    /// The next content.
     next: Buffer,
     input: File,
     decoder: Decoder,
 }
 
-/// What came from the terminal.
+/// The input from the terminal.
 #[derive(Debug)]
 pub(super) enum Input {
     /// Keys, perhaps none.
     Keys(Vec<Key>),
-    /// It has gone.
+    /// The terminal is gone.
     Gone,
 }
 
 impl Screen {
-    /// Takes the terminal that standard output is.
+    /// Takes the terminal of standard output.
     ///
     /// # Errors
     ///
@@ -93,17 +92,17 @@ impl Screen {
         });
         drop(taken);
         give_back_on_panic();
-        // With it the terminal is given back, if it could not be taken wholly.
+        // Dropping it restores a terminal that was taken in part.
         let next = Buffer::empty(Rect::ZERO);
         let screen = Self { backend, shown: None, next, input, decoder: Decoder::default() };
         outcome.map(|()| screen)
     }
 
-    /// Draws, in memory.
+    /// Draws a scene in memory.
     ///
     /// # Errors
     ///
-    /// The terminal's size cannot be had.
+    /// The terminal's size is not known.
     pub(super) fn draw(&mut self, scene: &Scene<'_>) -> io::Result<()> {
         self.next.resize(Rect::from((Position::ORIGIN, self.size()?)));
         self.next.reset();
@@ -116,11 +115,11 @@ impl Screen {
         Ok(Size::new(width.min(MOST.width), height.min(MOST.height)))
     }
 
-    /// Writes what was drawn to the terminal, as far as it is new there.
+    /// Writes the changes to the terminal.
     ///
     /// # Errors
     ///
-    /// The terminal cannot be written to, or was given back meanwhile.
+    /// The terminal cannot be written to, or was restored meanwhile.
     pub(super) fn put(&mut self) -> io::Result<()> {
         let taken = lock();
         if taken.is_none() {
@@ -141,13 +140,13 @@ impl Screen {
         Ok(())
     }
 
-    /// Whether it has another size than what is on it, or something else may be on it.
+    /// Returns true if the terminal's size changed, or its content may have.
     pub(super) fn is_stale(&self) -> bool {
         let shown = self.shown.as_ref().map(|shown| shown.area.as_size());
         signals::is_resumed() || self.size().is_ok_and(|size| shown != Some(size))
     }
 
-    /// Waits so long for keys. A signal ends the wait.
+    /// Waits for keys, at most this long. A signal ends the wait.
     pub(super) fn wait(&mut self, most: Duration) -> io::Result<Input> {
         match poll(&self.input, libc::POLLIN, most)? {
             0 => Ok(Input::Keys(self.decoder.pause().into_iter().collect())),
@@ -159,7 +158,7 @@ impl Screen {
     fn read(&mut self) -> io::Result<Input> {
         let mut bytes = [0; 1024];
         match self.input.read(&mut bytes) {
-            // A terminal has no end but when it goes; a background process that reads gets EIO, too.
+            // A terminal ends only when it is gone; a background process that reads also gets EIO.
             Ok(0) => Ok(Input::Gone),
             Ok(length) => Ok(Input::Keys(self.decoder.push(&bytes[..length]))),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Input::Keys(Vec::new())),
@@ -173,7 +172,7 @@ impl Drop for Screen {
     fn drop(&mut self) {
         give_back();
         if !thread::panicking() {
-            // The hook that was set; what was there before it was the standard one.
+            // Removes the hook. The hook before it was the standard one.
             drop(panic::take_hook());
         }
     }
@@ -183,7 +182,7 @@ fn lock() -> MutexGuard<'static, Option<MakeWriter>> {
     TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Gives the terminal back, if it was taken: as it was before, with the cursor.
+/// Restores the terminal, if it was taken.
 fn give_back() {
     let begin = Instant::now();
     let taken = loop {
@@ -198,20 +197,20 @@ fn give_back() {
         return;
     }
     signals::given_back();
-    // Where the terminal has gone or does not take anything, there is nobody to be told.
+    // Errors are ignored: the terminal may be gone or take no output.
     let _ = disable_raw_mode();
-    // Whoever still writes does so because nobody reads.
+    // A thread that still writes waits for a terminal that takes no output.
     if let Some(writer) = taken.and_then(|mut taken| taken.take()) {
         let _ = leave(writer);
     }
 }
 
-/// Leaves the other screen, if the terminal takes anything.
+/// Leaves the alternate screen, if the terminal takes output.
 fn leave(writer: MakeWriter) -> io::Result<()> {
-    // Past io::Stdout, whose buffer retries a write that is interrupted for ever.
+    // Not through io::Stdout: its buffer retries an interrupted write forever.
     let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let begin = Instant::now();
-    // The watchdog interrupts it again and again once a signal came.
+    // The watchdog interrupts it repeatedly once a signal came.
     while poll(&output, libc::POLLOUT, PATIENCE)? == 0 {
         if begin.elapsed() >= PATIENCE {
             return Err(io::ErrorKind::TimedOut.into());
@@ -221,7 +220,7 @@ fn leave(writer: MakeWriter) -> io::Result<()> {
     execute!(output, LeaveAlternateScreen, cursor::Show)
 }
 
-/// Waits so long until something of this can be done with a file, or it is interrupted; what it is.
+/// Waits until one of the events occurs, the time is over, or a signal comes; returns the events.
 fn poll(file: &File, events: libc::c_short, most: Duration) -> io::Result<libc::c_short> {
     let mut file = libc::pollfd { fd: file.as_raw_fd(), events, revents: 0 };
     let wait = libc::c_int::try_from(most.as_millis()).unwrap_or(libc::c_int::MAX);
@@ -235,7 +234,7 @@ fn poll(file: &File, events: libc::c_short, most: Duration) -> io::Result<libc::
     }
 }
 
-/// A panic's message is to be read, and on the screen where it stays.
+/// Restores the terminal before a panic's message, so that the message stays visible.
 fn give_back_on_panic() {
     let usual = panic::take_hook();
     panic::set_hook(Box::new(move |info| {

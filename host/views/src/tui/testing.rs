@@ -1,18 +1,18 @@
 //! Stories for tests, told as runs tell them.
 
-use guestlab_runlog::story::Story;
+use guestlab_runlog::run_log::RunLog;
 
 const RUN: &str = r#"{"event":"run","experiment":"prodcons","abi":"1.0","seed":7,"capacity":6,"schedule":"string:121","turns":3,"guests":[{"vm":1,"name":"p","role":"producer","sha256":"aa"},{"vm":2,"name":"c","role":"consumer","sha256":"bb"}]}"#;
 const FIRST: &str = r#"{"event":"turn","turn":1,"vm":1,"role":"producer","items":[41,7,93,5],"prod_p":4,"cons_p":0,"count":4,"exits":1}"#;
 
-fn tell(lines: &[&str]) -> Story {
-    let mut story = Story::default();
-    lines.iter().for_each(|line| story.tell(line.as_bytes()).expect(line));
-    story
+fn tell(lines: &[&str]) -> RunLog {
+    let mut log = RunLog::default();
+    lines.iter().for_each(|line| log.add_line(line.as_bytes()).expect(line));
+    log
 }
 
 /// Three turns of an exchange.
-pub(super) fn exchange() -> Story {
+pub(super) fn exchange() -> RunLog {
     tell(&[
         RUN,
         r#"{"event":"console","vm":1,"name":"p","text":"one\n"}"#,
@@ -25,7 +25,7 @@ pub(super) fn exchange() -> Story {
 }
 
 /// An exchange whose consumer breaks a rule in turn 2.
-pub(super) fn crash() -> Story {
+pub(super) fn crash() -> RunLog {
     tell(&[
         RUN,
         FIRST,
@@ -34,7 +34,7 @@ pub(super) fn crash() -> Story {
 }
 
 /// An exchange whose consumer takes more than it is told in turn 2.
-pub(super) fn refusal() -> Story {
+pub(super) fn refusal() -> RunLog {
     tell(&[
         RUN,
         FIRST,
@@ -43,7 +43,7 @@ pub(super) fn refusal() -> Story {
 }
 
 /// An exchange whose consumer has a habit.
-pub(super) fn finding() -> Story {
+pub(super) fn finding() -> RunLog {
     tell(&[
         RUN,
         FIRST,
@@ -52,7 +52,7 @@ pub(super) fn finding() -> Story {
 }
 
 /// Two turns of an experiment without a ring.
-pub(super) fn relay() -> Story {
+pub(super) fn relay() -> RunLog {
     tell(&[
         r#"{"event":"run","experiment":"pingpong","abi":"1.0","seed":7,"schedule":"alternate","turns":2,"guests":[{"vm":1,"name":"ping","sha256":"aa"},{"vm":2,"name":"pong","sha256":"bb"}]}"#,
         r#"{"event":"turn","turn":1,"vm":1,"name":"ping","mailbox":[3,4],"exits":5}"#,
@@ -62,7 +62,7 @@ pub(super) fn relay() -> Story {
 }
 
 /// Of three turns the second was the last: its guest left.
-pub(super) fn left() -> Story {
+pub(super) fn left() -> RunLog {
     tell(&[
         r#"{"event":"run","experiment":"pingpong","abi":"1.0","seed":7,"schedule":"alternate","turns":3,"guests":[{"vm":1,"name":"ping","sha256":"aa"},{"vm":2,"name":"pong","sha256":"bb"}]}"#,
         r#"{"event":"turn","turn":1,"vm":1,"name":"ping","mailbox":[3,4],"exits":5}"#,
@@ -72,7 +72,7 @@ pub(super) fn left() -> Story {
 }
 
 /// A guest alone.
-pub(super) fn alone() -> Story {
+pub(super) fn alone() -> RunLog {
     tell(&[
         r#"{"event":"console","vm":1,"name":"hello","text":"hi there\n\u001b[31mred"}"#,
         r#"{"event":"exit","vm":1,"name":"hello","status":0,"exits":{"io_out":3,"total":3}}"#,
@@ -80,31 +80,31 @@ pub(super) fn alone() -> Story {
 }
 
 /// A guest that crashes alone.
-pub(super) fn alone_and_crashed() -> Story {
+pub(super) fn alone_and_crashed() -> RunLog {
     tell(&[
         r#"{"event":"crash","vm":1,"name":"deep","turn":null,"reason":"stack-overflow","message":"too deep"}"#,
     ])
 }
 
 /// An exchange that came to its end.
-pub(super) fn ended(mut story: Story) -> Story {
-    let (turns, made, taken) = (story.turns().len(), story.items().produced(), story.items().consumed());
+pub(super) fn ended(mut log: RunLog) -> RunLog {
+    let (turns, made, taken) = (log.turns().len(), log.items().produced(), log.items().consumed());
     let line = format!(
         r#"{{"event":"end","turns":{turns},"produced":{made},"consumed":{taken},"left":{},"audit":"ok","exits":{{}}}}"#,
         made - taken
     );
-    story.tell(line.as_bytes()).expect("an end");
-    story
+    log.add_line(line.as_bytes()).expect("an end");
+    log
 }
 
 /// An exchange in whose only turn a guest printed a line.
-pub(super) fn talk(text: &str) -> Story {
+pub(super) fn talk(text: &str) -> RunLog {
     let line = format!(r#"{{"event":"console","vm":1,"name":"p","text":"{text}\n"}}"#);
     tell(&[RUN, &line, FIRST])
 }
 
-/// A story whose every text tries to drive the terminal.
-pub(super) fn hostile() -> Story {
+/// A log whose every text tries to drive the terminal.
+pub(super) fn hostile() -> RunLog {
     let evil = r"\u001b[2J\u009b\r\n\t\u202e\u0007";
     let text = |line: &str| line.replace("EVIL", evil);
     tell(&[
@@ -119,9 +119,9 @@ pub(super) fn hostile() -> Story {
 }
 
 /// An exchange in which so many turns produce as much as there is room for, less one, and consume a half.
-pub(super) fn long(capacity: u32, turns: u64) -> Story {
+pub(super) fn long(capacity: u32, turns: u64) -> RunLog {
     let run = RUN.replace(r#""capacity":6"#, &format!(r#""capacity":{capacity}"#));
-    let mut story = tell(&[&run]);
+    let mut log = tell(&[&run]);
     let (mut made, mut taken) = (0, 0);
     for turn in 1..=turns {
         let (vm, role, items) = match turn % 2 {
@@ -139,22 +139,22 @@ pub(super) fn long(capacity: u32, turns: u64) -> Story {
         let line = format!(
             r#"{{"event":"turn","turn":{turn},"vm":{vm},"role":"{role}","items":{items:?},"prod_p":{prod_p},"cons_p":{cons_p},"count":{count},"exits":1}}"#
         );
-        story.tell(line.as_bytes()).expect("a turn");
+        log.add_line(line.as_bytes()).expect("a turn");
     }
-    story
+    log
 }
 
 /// So many guests without a ring, the first few of which have a turn each; then the first one crashes.
-pub(super) fn crowd(guests: u32) -> Story {
+pub(super) fn crowd(guests: u32) -> RunLog {
     let guest = |vm| format!(r#"{{"vm":{vm},"name":"g{vm}","sha256":""}}"#);
     let list: Vec<String> = (1..=guests).map(guest).collect();
     let run = r#"{"event":"run","experiment":"crowd","abi":"1.0","seed":7,"schedule":"alternate","turns":40,"guests":[GUESTS]}"#;
-    let mut story = tell(&[&run.replace("GUESTS", &list.join(","))]);
+    let mut log = tell(&[&run.replace("GUESTS", &list.join(","))]);
     for turn in 1..=guests.min(40) {
         let line = format!(r#"{{"event":"turn","turn":{turn},"vm":{turn},"mailbox":[{turn}],"exits":1}}"#);
-        story.tell(line.as_bytes()).expect("a turn");
+        log.add_line(line.as_bytes()).expect("a turn");
     }
     let crash = r#"{"event":"crash","vm":1,"name":"g1","turn":null,"reason":"trap-ud","message":"m"}"#;
-    story.tell(crash.as_bytes()).expect("a crash");
-    story
+    log.add_line(crash.as_bytes()).expect("a crash");
+    log
 }

@@ -1,17 +1,17 @@
-//! What guests printed up to the step: the last lines of it.
+//! The last lines of the text that guests printed up to the step.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Span};
 
-use guestlab_runlog::{story::Output, text::LineEnds};
+use guestlab_runlog::{run_log::Output, text::LineEnds};
 
 use crate::tui::{
     draw::scene::Scene,
     theme::{self, FAINT, clean},
 };
 
-/// Draws it into the inside of its frame.
+/// Draws the text into the inside of its frame.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>) {
     let (rows, width) = (usize::from(area.height), usize::from(area.width));
     let lines = last_lines(scene, rows, width);
@@ -26,8 +26,8 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>) {
     }
 }
 
-/// A line as rows, each with the VM, a label and a text: a line that is too long goes on in the next row,
-/// and is cut off where it would need more rows than there are.
+/// A line as rows, each with the VM, a label and a text. A long line continues in the next row, and is cut off if it
+/// needs more rows than there are.
 fn shown(scene: &Scene<'_>, vm: u32, text: &str, area: Rect) -> Vec<(u32, String, String)> {
     let label = if is_labelled(scene) { format!("{vm}| ") } else { String::new() };
     let room = usize::from(area.width).saturating_sub(label.len()).max(1);
@@ -36,7 +36,7 @@ fn shown(scene: &Scene<'_>, vm: u32, text: &str, area: Rect) -> Vec<(u32, String
         .collect()
 }
 
-/// A text in pieces that take no more columns than this.
+/// A text in pieces of at most this number of columns.
 fn broken(text: &str, width: usize) -> Vec<String> {
     let (mut rows, mut used) = (vec![String::new()], 0);
     for letter in text.chars() {
@@ -52,18 +52,18 @@ fn broken(text: &str, width: usize) -> Vec<String> {
 }
 
 fn is_labelled(scene: &Scene<'_>) -> bool {
-    scene.view.console_of().is_none() && scene.story.beginning().is_some()
+    scene.view.console_of().is_none() && scene.log.beginning().is_some()
 }
 
 fn nothing(scene: &Scene<'_>) -> &'static str {
-    match scene.story.options() {
-        // See `recording`.
+    match scene.log.options() {
+        // A recording has no text of guests.
         Some(_) => "(not in a recording)",
         None => "(nothing yet)",
     }
 }
 
-/// The last lines, each with its VM and no longer than all that can be shown. A line is where it ended.
+/// The last lines, each with its VM. A line stands at the place of its end.
 fn last_lines(scene: &Scene<'_>, rows: usize, width: usize) -> VecDeque<(u32, String)> {
     let mut begun: BTreeMap<u32, String> = BTreeMap::new();
     let mut lines = VecDeque::new();
@@ -82,10 +82,10 @@ fn last_lines(scene: &Scene<'_>, rows: usize, width: usize) -> VecDeque<(u32, St
     lines
 }
 
-/// The outputs that have the last lines.
+/// The outputs with the last lines.
 fn last_outputs<'a>(scene: &Scene<'a>, rows: usize) -> Vec<&'a Output> {
-    let outputs = scene.story.outputs();
-    // What was printed when so many turns were over is the next one's.
+    let outputs = scene.log.outputs();
+    // Text that came after a turn belongs to the next turn.
     let until = match scene.is_at_end() {
         true => outputs.len(),
         false => outputs.partition_point(|output| output.turns < scene.turn()),
@@ -96,7 +96,7 @@ fn last_outputs<'a>(scene: &Scene<'a>, rows: usize) -> Vec<&'a Output> {
     for output in outputs[..until].iter().rev().filter(is_shown) {
         last.push(output);
         ends += last_parts(&output.text, rows).filter(|part| part.ends_with('\n')).count();
-        // One more: what stands before it would be the beginning of a line.
+        // One more line: the text before it would be the beginning of a line.
         if ends > rows {
             break;
         }
@@ -105,7 +105,7 @@ fn last_outputs<'a>(scene: &Scene<'a>, rows: usize) -> Vec<&'a Output> {
     last
 }
 
-/// The last lines of a text, with what ends them.
+/// The last lines of a text, with their line ends.
 fn last_parts(text: &str, rows: usize) -> impl Iterator<Item = &str> {
     let from = text.rmatch_indices('\n').nth(rows + 1).map_or(0, |(end, _)| end + 1);
     text[from..].split_inclusive('\n')

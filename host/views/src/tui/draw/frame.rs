@@ -16,7 +16,7 @@ pub(super) fn block(title: &str) -> Block<'_> {
     Block::bordered().border_type(BorderType::Rounded).border_style(FAINT).title(title)
 }
 
-/// Draws a frame, and what is inside.
+/// Draws a frame and its content.
 pub(super) fn within(
     buffer: &mut Buffer,
     area: Rect,

@@ -1,4 +1,4 @@
-//! The mailbox of an experiment without a ring: its words, with those that the turn changed.
+//! The mailbox of an experiment without a ring: its words, and marks on those that the turn changed.
 
 use ratatui::{
     buffer::Buffer,
@@ -7,14 +7,14 @@ use ratatui::{
     widgets::{Paragraph, Widget, Wrap},
 };
 
-use guestlab_runlog::story::{Deed, Turn};
+use guestlab_runlog::run_log::{Action, Turn};
 
 use crate::tui::{
     draw::scene::Scene,
     theme::{self, STRONG},
 };
 
-/// The most words that are drawn: more than a screen of them has.
+/// The largest number of words that are drawn: more than fit on a screen.
 const MOST: usize = 1024;
 
 /// Draws the words into the inside of the mailbox's frame.
@@ -36,8 +36,8 @@ fn words_before<'a>(scene: &Scene<'a>) -> &'a [u32] {
 }
 
 fn words<'a>(scene: &Scene<'a>, turn: usize) -> &'a [u32] {
-    match turn.checked_sub(1).and_then(|last| scene.story.turns().get(last)) {
-        Some(Turn { deed: Deed::Left(words), .. }) => words,
+    match turn.checked_sub(1).and_then(|last| scene.log.turns().get(last)) {
+        Some(Turn { action: Action::Left(words), .. }) => words,
         _ => &[],
     }
 }

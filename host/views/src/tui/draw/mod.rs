@@ -1,9 +1,8 @@
-//! The view, drawn: a story and what is shown of it, as characters in a buffer.
+//! Draws the view of a log as characters in a buffer.
 
 mod console;
 mod frame;
 mod mailbox;
-mod oval;
 mod ring;
 pub(super) mod scene;
 #[cfg(test)]
@@ -20,7 +19,7 @@ use ratatui::{
     widgets::{Clear, Paragraph, Widget},
 };
 
-use guestlab_runlog::story::Story;
+use guestlab_runlog::run_log::RunLog;
 
 use super::{
     overlay::{self, Page},
@@ -30,18 +29,18 @@ use super::{
 use frame::{block, within};
 use scene::{Origin, Scene};
 
-/// The largest part of a terminal that is drawn into.
+/// The largest area of a terminal that is drawn into.
 const MOST: Rect = Rect::new(0, 0, 1000, 1000);
 
 impl Scene<'_> {
-    /// Draws it all.
+    /// Draws the whole view.
     pub fn draw(&self, buffer: &mut Buffer) {
         let area = buffer.area.intersection(MOST);
         if area.width < LEAST.width || area.height < LEAST.height {
             return too_small(buffer, area);
         }
-        let vms = vms::rows(self.story).min(area.height / 4 + 1) + 2;
-        let timeline = if self.story.beginning().is_some() { timeline::height(area, self) } else { 0 };
+        let vms = vms::rows(self.log).min(area.height / 4 + 1) + 2;
+        let timeline = if self.log.beginning().is_some() { timeline::height(area, self) } else { 0 };
         let [head, vm_area, middle, line, foot] = Layout::vertical([
             Constraint::Length(1),
             Constraint::Length(vms),
@@ -58,14 +57,14 @@ impl Scene<'_> {
         }
         self.foot(buffer, foot);
         if let Some(overlay) = self.view.overlay() {
-            draw_page(buffer, area, overlay, self.story);
+            draw_page(buffer, area, overlay, self.log);
         }
     }
 
-    /// Ring or mailbox on the left; what the step did and what was printed on the right.
+    /// Draws the ring or the mailbox on the left; the step's action and the guests' text on the right.
     fn middle(&self, buffer: &mut Buffer, area: Rect) {
-        // A mailbox has few words where a ring has many slots.
-        let texts = match (self.story.beginning(), self.story.pointers(0)) {
+        // A mailbox has few words, and a ring has many slots.
+        let texts = match (self.log.beginning(), self.log.pointers(0)) {
             (None, _) => area.width,
             (Some(_), None) => area.width * 3 / 5,
             (Some(_), Some(_)) => 34.max(area.width * 2 / 5),
@@ -73,7 +72,7 @@ impl Scene<'_> {
         let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Length(texts)]).areas(area);
         let [step, printed] = self.texts(area.height).map(Constraint::Length);
         let [step, printed] = Layout::vertical([step, printed]).areas(right);
-        if let Some(pointers) = self.story.pointers(self.turn()) {
+        if let Some(pointers) = self.log.pointers(self.turn()) {
             let facts = format!(
                 " cons_p {}  prod_p {}  count {} of {} ",
                 pointers.cons_p, pointers.prod_p, pointers.count, pointers.capacity
@@ -84,7 +83,7 @@ impl Scene<'_> {
             within(buffer, left, block(" mailbox "), |buffer, inside| mailbox::draw(buffer, inside, self));
         }
         if step.height > 0 {
-            let is_crash = self.story.crash_at(self.view.step()).is_some();
+            let is_crash = self.log.crash_at(self.view.step()).is_some();
             let more = if is_crash { " r shows the report " } else { "" };
             let title = self.step_title();
             let block = block(&title).title_bottom(Line::styled(more, FAINT).right_aligned());
@@ -97,12 +96,12 @@ impl Scene<'_> {
         }
     }
 
-    /// The heights of what the step did and of what was printed, out of a whole.
+    /// The heights of the step's action and of the guests' text.
     fn texts(&self, height: u16) -> [u16; 2] {
-        let is_told = self.view.way().is_some() || self.story.crash_at(self.view.step()).is_some();
-        let step = match (self.story.beginning(), self.story.crash()) {
+        let is_told = self.view.trace().is_some() || self.log.crash_at(self.view.step()).is_some();
+        let step = match (self.log.beginning(), self.log.crash()) {
             (None, None) => 0,
-            (Some(_), _) if self.story.outputs().is_empty() && (is_told || height < 10) => height,
+            (Some(_), _) if self.log.outputs().is_empty() && (is_told || height < 10) => height,
             _ if is_told => (height / 3).max(height.saturating_sub(4).min(10)),
             _ => (height / 3).max(6).min(height.saturating_sub(3)),
         };
@@ -110,14 +109,14 @@ impl Scene<'_> {
     }
 
     fn step_title(&self) -> String {
-        match (self.story.crash_at(self.view.step()), self.turn()) {
+        match (self.log.crash_at(self.view.step()), self.turn()) {
             (Some(_), _) => " crash ".into(),
             (None, 0) => " beginning ".into(),
             (None, turn) => format!(" turn {turn} "),
         }
     }
 
-    /// What the run is, and where in it the view is.
+    /// Draws the name of the run, and the place of the view in it.
     fn head(&self, buffer: &mut Buffer, area: Rect) {
         let place = Line::from(self.place());
         let room = area.width.saturating_sub(u16::try_from(place.width()).unwrap_or(u16::MAX) + 2);
@@ -128,8 +127,8 @@ impl Scene<'_> {
 
     /// For example `prodcons: ring of 6, random, seed 7`.
     fn facts(&self) -> String {
-        let Some(run) = self.story.beginning() else {
-            return clean(self.story.soloist().unwrap_or("a guest that runs alone"));
+        let Some(run) = self.log.beginning() else {
+            return clean(self.log.only_guest().unwrap_or("a guest that runs alone"));
         };
         let ring = run.capacity.map(|capacity| format!("ring of {capacity}"));
         let facts: Vec<String> = ring
@@ -141,9 +140,9 @@ impl Scene<'_> {
     }
 
     fn place(&self) -> Vec<Span<'static>> {
-        let (step, last) = (self.turn(), self.story.turns().len());
-        let whole = self.story.beginning().and_then(|run| run.turns);
-        let turn = match (self.story.crash_at(self.view.step()), self.story.beginning(), whole) {
+        let (step, last) = (self.turn(), self.log.turns().len());
+        let whole = self.log.beginning().and_then(|run| run.turns);
+        let turn = match (self.log.crash_at(self.view.step()), self.log.beginning(), whole) {
             (_, None, _) => String::new(),
             (Some(_), ..) => format!("crash after turn {last} "),
             (.., Some(whole)) if self.origin == Origin::Running && step == last => {
@@ -152,10 +151,10 @@ impl Scene<'_> {
             _ if self.origin == Origin::Running => format!("turn {step}, the run is at {last} "),
             _ => format!("turn {step} of {last} "),
         };
-        let state = match (self.origin, self.story.ending(), self.story.crash()) {
+        let state = match (self.origin, self.log.ending(), self.log.crash()) {
             (Origin::Running, ..) => Span::styled("running ", GOOD),
             (_, _, Some(_)) => Span::styled("crashed ", BAD),
-            (Origin::File, None, None) if self.story.exits().is_empty() => Span::styled("cut off ", BAD),
+            (Origin::File, None, None) if self.log.exits().is_empty() => Span::styled("cut off ", BAD),
             _ => Span::styled("over ", FAINT),
         };
         let motion = match self.view.playing() {
@@ -166,7 +165,7 @@ impl Scene<'_> {
         vec![Span::styled(turn, STRONG), state, Span::raw(motion)]
     }
 
-    /// What is asked, what came of the last key, or which keys there are.
+    /// Draws the question, the message about the last key, or the keys.
     fn foot(&self, buffer: &mut Buffer, area: Rect) {
         let width = area.width as usize;
         match (self.view.prompt(), self.view.note()) {
@@ -202,9 +201,9 @@ fn too_small(buffer: &mut Buffer, area: Rect) {
     }
 }
 
-/// Draws a page above all else.
-fn draw_page(buffer: &mut Buffer, area: Rect, overlay: Overlay, story: &Story) {
-    let lines = overlay::lines(overlay.page, story);
+/// Draws a page above all other parts.
+fn draw_page(buffer: &mut Buffer, area: Rect, overlay: Overlay, log: &RunLog) {
+    let lines = overlay::lines(overlay.page, log);
     let longest = lines.iter().map(Line::width).max().unwrap_or(0);
     let size = |length: usize, most: u16| u16::try_from(length + 3).unwrap_or(most).min(most);
     let (width, height) = (size(longest, area.width - 4), size(lines.len(), area.height - 2));

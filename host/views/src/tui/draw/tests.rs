@@ -1,4 +1,4 @@
-//! What stands on the screen, by what is shown of which story.
+//! What stands on the screen, by what is shown of which log.
 
 use ratatui::{
     buffer::Cell,
@@ -9,21 +9,21 @@ use super::*;
 use crate::tui::{Key, View, testing};
 
 /// The rows of a screen.
-fn screen(story: &Story, view: &View, width: u16, height: u16) -> Vec<String> {
-    let buffer = drawn(story, view, width, height);
+fn screen(log: &RunLog, view: &View, width: u16, height: u16) -> Vec<String> {
+    let buffer = drawn(log, view, width, height);
     let row = |row| (0..width).map(|column| buffer[(column, row)].symbol()).collect::<String>();
     (0..height).map(row).collect()
 }
 
-fn drawn(story: &Story, view: &View, width: u16, height: u16) -> Buffer {
+fn drawn(log: &RunLog, view: &View, width: u16, height: u16) -> Buffer {
     let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
-    Scene { story, view, origin: Origin::File }.draw(&mut buffer);
+    Scene { log, view, origin: Origin::File }.draw(&mut buffer);
     buffer
 }
 
-fn at(story: &Story, step: usize) -> View {
+fn at(log: &RunLog, step: usize) -> View {
     let mut view = View::new();
-    view.go(step, story);
+    view.go(step, log);
     view
 }
 
@@ -34,7 +34,7 @@ fn assert_shown(screen: &[String], text: &str) {
 
 #[test]
 fn the_smallest_terminal_shows_everything() {
-    let story = testing::exchange();
+    let log = testing::exchange();
     let expected = "
  prodcons: ring of 6, string:121, seed 7                     turn 2 of 3 over ‖ 
 ╭ VMs ─────────────────────────────────────────────────────────────────────────╮
@@ -43,14 +43,14 @@ fn the_smallest_terminal_shows_everything() {
 │▶  2 c       consumer  ended turn 2      1      3      2                      │
 ╰──────────────────────────────────────────────────────────────────────────────╯
 ╭ ring ──────────────────────────────────────╮╭ turn 2 ────────────────────────╮
-│            ········[41]·········           ││VM 2, c  2 exits                │
-│      ·······                   ·······     ││took 3: 41 7 93                 │
-│   [ ·]                              [ 7]·  ││                                │
-│  ··                                     ·· ││                                │
-│  ··               1 of 6                ·· │╰────────────────────────────────╯
-│   [ ·] ◀ prod_p   cons_p            [93]·  │╭ printed ───────────────────────╮
-│      ·······         ▼         ·······     ││1| one                          │
-│            ········[ 5]·········           ││2| two                          │
+│           ┌0───┐ ┌1───┐ ┌2───┐             ││VM 2, c  2 exits                │
+│           │ 41 │ │  7 │ │ 93 │             ││took 3: 41 7 93                 │
+│           └────┘ └────┘ └────┘             ││                                │
+│                                            ││                                │
+│           ┌5───┐ ┌4───┐ ┌3───┐             │╰────────────────────────────────╯
+│           │  · │ │  · │ │  5 │             │╭ printed ───────────────────────╮
+│           └────┘ └────┘ └────┘             ││1| one                          │
+│                  prod_p cons_p             ││2| two                          │
 ╰────────── cons_p 3  prod_p 4  count 1 of 6 ╯╰────────────────────────────────╯
 ╭ timeline ────────────────────────────────────────────────────────────────────╮
 │ VM 1    4   2                                                                │
@@ -60,14 +60,14 @@ fn the_smallest_terminal_shows_everything() {
 │ turn      ▲2                                                                 │
 ╰─────────────────────────────────────────────────────────── turns 1 to 3 of 3 ╯
  ←→ turn  Space play  +- speed  0-9 go to  / item  n N its way  ? help  q quit  ";
-    let screen = screen(&story, &at(&story, 2), 80, 24);
+    let screen = screen(&log, &at(&log, 2), 80, 24);
     assert_eq!(screen, expected.lines().skip(1).collect::<Vec<_>>(), "\n{}", screen.join("\n"));
 }
 
 #[test]
 fn a_large_terminal_has_boxes_for_slots() {
-    let story = testing::exchange();
-    let screen = screen(&story, &at(&story, 1), 120, 40);
+    let log = testing::exchange();
+    let screen = screen(&log, &at(&log, 1), 120, 40);
     for text in ["┌0───┐", "│ 41 │", "cons_p", "4 of 6", "made 4: 41 7 93 5", "turn 1 of 3"] {
         assert_shown(&screen, text);
     }
@@ -75,9 +75,9 @@ fn a_large_terminal_has_boxes_for_slots() {
 
 #[test]
 fn a_terminal_that_is_too_small_is_told_so() {
-    let story = testing::exchange();
+    let log = testing::exchange();
     for (width, height) in [(79, 24), (80, 23), (30, 3), (1, 1), (0, 0)] {
-        let screen = screen(&story, &View::new(), width, height);
+        let screen = screen(&log, &View::new(), width, height);
         assert_eq!(screen.len(), usize::from(height));
         if width > 20 {
             assert_shown(&screen, &format!("{width}x{height} is too small"));
@@ -88,8 +88,8 @@ fn a_terminal_that_is_too_small_is_told_so() {
 
 #[test]
 fn the_end_has_the_audit_and_all_exits() {
-    let story = testing::exchange();
-    let screen = screen(&story, &at(&story, usize::MAX), 80, 24);
+    let log = testing::exchange();
+    let screen = screen(&log, &at(&log, usize::MAX), 80, 24);
     for text in ["3 of 3 over", "6 produced, 3 consumed, 3 left", "audit: ok", "4 io_out", "done"] {
         assert_shown(&screen, text);
     }
@@ -97,14 +97,14 @@ fn the_end_has_the_audit_and_all_exits() {
 
 #[test]
 fn an_item_that_is_followed_is_marked_everywhere() {
-    let story = testing::exchange();
+    let log = testing::exchange();
     let mut view = View::new();
-    view.find(7, &story);
-    let screen = screen(&story, &view, 80, 24);
+    view.find(7, &log);
+    let screen = screen(&log, &view, 80, 24);
     assert_shown(&screen, "item 7 (1 of 2): made in turn 1 ");
     assert_shown(&screen, "by VM 1, taken in turn 2 by VM 2");
     assert_shown(&screen, " turn    ●━●");
-    let buffer = drawn(&story, &view, 80, 24);
+    let buffer = drawn(&log, &view, 80, 24);
     let marked = buffer.content().iter().filter(|cell| cell.bg == Color::LightYellow).count();
     // The item's name and itself beside it, its slot, and both ends of its way, each in its lane and below.
     assert_eq!(marked, "item 7".len() + 1 + "[ 7]".len() + 4);
@@ -112,24 +112,23 @@ fn an_item_that_is_followed_is_marked_everywhere() {
 
 #[test]
 fn the_ruler_has_the_number_of_the_step_beside_the_way_of_an_item() {
-    let story = testing::long(6, 60);
-    let item = story.items().item(story.moved(31).last().expect("an item"));
+    let log = testing::long(6, 60);
+    let item = log.items().item(log.moved(31).last().expect("an item"));
     let taken = item.taken.expect("it was taken").1;
-    let mut view = at(&story, 31);
-    view.key(Key::Enter, &story);
-    while view.way().is_some_and(|way| way.item(&story) != item) {
-        view.key(Key::Enter, &story);
+    let mut view = at(&log, 31);
+    view.key(Key::Enter, &log);
+    while view.trace().is_some_and(|trace| trace.item(&log) != item) {
+        view.key(Key::Enter, &log);
     }
-    let ruler = |view: &View| {
-        screen(&story, view, 80, 24).into_iter().find(|row| row.contains(" turn  ")).expect("it")
-    };
-    let way = "━".repeat(2 * (taken - 31) - 1);
-    assert!(ruler(&view).contains(&format!(" 31●{way}●")), "{}", ruler(&view));
-    view.key(Key::Char('n'), &story);
-    assert!(ruler(&view).contains(&format!(" ●{way}●{taken} ")), "{}", ruler(&view));
-    view.go(40, &story);
+    let ruler =
+        |view: &View| screen(&log, view, 80, 24).into_iter().find(|row| row.contains(" turn  ")).expect("it");
+    let trace = "━".repeat(2 * (taken - 31) - 1);
+    assert!(ruler(&view).contains(&format!(" 31●{trace}●")), "{}", ruler(&view));
+    view.key(Key::Char('n'), &log);
+    assert!(ruler(&view).contains(&format!(" ●{trace}●{taken} ")), "{}", ruler(&view));
+    view.go(40, &log);
     assert!(ruler(&view).contains("▲40 "), "{}", ruler(&view));
-    for row in [ruler(&view), ruler(&at(&story, 30))] {
+    for row in [ruler(&view), ruler(&at(&log, 30))] {
         // The marks of tens that are shown are whole.
         let marks: Vec<&str> =
             row.split('╵').skip(1).map(|mark| mark.split(' ').next().unwrap_or("")).collect();
@@ -143,9 +142,9 @@ fn the_ruler_has_the_number_of_the_step_beside_the_way_of_an_item() {
 #[test]
 fn a_run_that_is_shown_whole_has_no_row_for_the_whole_run() {
     let (short, long) = (testing::long(6, 30), testing::long(6, 300));
-    let has_row = |story, origin| {
+    let has_row = |log, origin| {
         let mut buffer = Buffer::empty(Rect::new(0, 0, 120, 40));
-        Scene { story, view: &View::new(), origin }.draw(&mut buffer);
+        Scene { log, view: &View::new(), origin }.draw(&mut buffer);
         let row = |row| (0..120).map(|column| buffer[(column, row)].symbol()).collect::<String>();
         (0..40).any(|number| row(number).contains("│ all "))
     };
@@ -156,40 +155,40 @@ fn a_run_that_is_shown_whole_has_no_row_for_the_whole_run() {
 
 #[test]
 fn the_verdict_is_seen_in_the_smallest_terminal_whatever_the_numbers() {
-    let story = testing::ended(testing::long(6, 1000));
-    assert_shown(&screen(&story, &at(&story, usize::MAX), 80, 24), "audit: ok");
+    let log = testing::ended(testing::long(6, 1000));
+    assert_shown(&screen(&log, &at(&log, usize::MAX), 80, 24), "audit: ok");
 }
 
 #[test]
 fn a_long_line_goes_on_in_the_next_row() {
-    let story = testing::talk(&"0123456789".repeat(5));
-    let screen = screen(&story, &at(&story, usize::MAX), 80, 24);
+    let log = testing::talk(&"0123456789".repeat(5));
+    let screen = screen(&log, &at(&log, usize::MAX), 80, 24);
     assert_shown(&screen, "│1| 01234567890123456789012345678│");
     assert_shown(&screen, "│   901234567890123456789        │");
 }
 
 #[test]
 fn of_a_guest_that_runs_alone_nothing_is_said_that_is_not_known() {
-    let story = testing::alone_and_crashed();
-    let mut view = at(&story, usize::MAX);
-    let shown = screen(&story, &view, 80, 24);
+    let log = testing::alone_and_crashed();
+    let mut view = at(&log, usize::MAX);
+    let shown = screen(&log, &view, 80, 24);
     assert_shown(&shown, "  VM guest   state           exits ");
     assert_shown(&shown, "▶  1 deep    stack-overflow      - ");
-    view.key(Key::Char('r'), &story);
-    assert_shown(&screen(&story, &view, 80, 24), "VM 1, deep: stack-overflow");
+    view.key(Key::Char('r'), &log);
+    assert_shown(&screen(&log, &view, 80, 24), "VM 1, deep: stack-overflow");
 }
 
 #[test]
 fn what_a_turn_took_is_crossed_out() {
-    let story = testing::exchange();
-    let buffer = drawn(&story, &at(&story, 2), 80, 24);
+    let log = testing::exchange();
+    let buffer = drawn(&log, &at(&log, 2), 80, 24);
     let crossed = buffer.content().iter().filter(|cell| cell.modifier.contains(Modifier::CROSSED_OUT));
-    assert_eq!(crossed.map(Cell::symbol).collect::<String>(), "[41][ 7][93]");
+    assert_eq!(crossed.map(Cell::symbol).collect::<String>(), " 41   7  93 ");
 }
 
 #[test]
 fn a_broken_rule_is_shown_with_its_message_and_both_rings() {
-    let story = testing::refusal();
+    let log = testing::refusal();
     let expected = [
         "broke quota",
         "broke the ring's rule `quota`:",
@@ -198,32 +197,32 @@ fn a_broken_rule_is_shown_with_its_message_and_both_rings() {
         "claim cons_p 4 prod_p 4 count 0",
     ];
     for (width, height) in [(80, 24), (110, 36)] {
-        let screen = screen(&story, &at(&story, usize::MAX), width, height);
+        let screen = screen(&log, &at(&log, usize::MAX), width, height);
         expected.iter().for_each(|text| assert_shown(&screen, text));
     }
-    assert_shown(&screen(&story, &at(&story, usize::MAX), 110, 36), "slots 1: 7 → 9");
+    assert_shown(&screen(&log, &at(&log, usize::MAX), 110, 36), "slots 1: 7 → 9");
 }
 
 #[test]
 fn findings_are_shown_beside_the_audit() {
-    let story = testing::finding();
-    let screen = screen(&story, &at(&story, usize::MAX), 110, 36);
+    let log = testing::finding();
+    let screen = screen(&log, &at(&log, usize::MAX), 110, 36);
     assert_shown(&screen, "audit: ok");
     assert_shown(&screen, "finding: VM 2, c: it never took");
 }
 
 #[test]
 fn a_crash_is_a_step_with_a_report() {
-    let story = testing::crash();
-    let mut view = at(&story, usize::MAX);
-    let screen_of = |view: &View| screen(&story, view, 80, 24);
+    let log = testing::crash();
+    let mut view = at(&log, usize::MAX);
+    let screen_of = |view: &View| screen(&log, view, 80, 24);
     let shown = screen_of(&view);
     for text in
         ["crash after turn 1", "VM 2, c, turn 2:", "broke a rule\\x1b[2J", "violation", "✗", "r shows the"]
     {
         assert_shown(&shown, text);
     }
-    view.key(Key::Char('r'), &story);
+    view.key(Key::Char('r'), &log);
     let shown = screen_of(&view);
     for text in ["try: look", "> 0x00001000  ud2", "eax    0x2a", "c::main", "src/main.rs:7", "out 0xf4"] {
         assert_shown(&shown, text);
@@ -232,8 +231,8 @@ fn a_crash_is_a_step_with_a_report() {
 
 #[test]
 fn an_experiment_without_a_ring_shows_its_mailbox() {
-    let story = testing::relay();
-    let screen = screen(&story, &at(&story, 2), 80, 24);
+    let log = testing::relay();
+    let screen = screen(&log, &at(&log, 2), 80, 24);
     for text in ["mailbox", "│3 9 ", "left 2 words", "VM 1    ●", "VM 2      ●", "▲2"] {
         assert_shown(&screen, text);
     }
@@ -241,8 +240,8 @@ fn an_experiment_without_a_ring_shows_its_mailbox() {
 
 #[test]
 fn only_the_guest_that_left_is_said_to_have_left() {
-    let story = testing::left();
-    let screen = screen(&story, &at(&story, story.steps()), 80, 24);
+    let log = testing::left();
+    let screen = screen(&log, &at(&log, log.steps()), 80, 24);
     let state = |vm: &str| screen.iter().find(|line| line.contains(vm)).cloned().unwrap_or_default();
     assert!(state(" 1 ping").contains("waits"), "{screen:#?}");
     assert!(state(" 2 pong").contains("left"), "{screen:#?}");
@@ -251,8 +250,8 @@ fn only_the_guest_that_left_is_said_to_have_left() {
 
 #[test]
 fn a_guest_that_runs_alone_shows_what_it_printed() {
-    let story = testing::alone();
-    let screen = screen(&story, &View::following(), 80, 24);
+    let log = testing::alone();
+    let screen = screen(&log, &View::following(), 80, 24);
     for text in [" hello ", "hi there", "\\x1b[31mred", "done", "3 io_out"] {
         assert_shown(&screen, text);
     }
@@ -260,15 +259,15 @@ fn a_guest_that_runs_alone_shows_what_it_printed() {
 
 #[test]
 fn nothing_of_a_guests_or_a_files_drives_the_terminal() {
-    let story = testing::hostile();
+    let log = testing::hostile();
     for (width, height) in [(80, 24), (120, 40)] {
-        for step in 0..=story.steps() {
-            let mut view = at(&story, step);
+        for step in 0..=log.steps() {
+            let mut view = at(&log, step);
             for _ in 0..2 {
-                let buffer = drawn(&story, &view, width, height);
+                let buffer = drawn(&log, &view, width, height);
                 let is_safe = |cell: &Cell| !cell.symbol().chars().any(char::is_control);
                 assert!(buffer.content().iter().all(is_safe), "{width}x{height}, step {step}");
-                view.key(Key::Char('r'), &story);
+                view.key(Key::Char('r'), &log);
             }
         }
     }
@@ -277,13 +276,13 @@ fn nothing_of_a_guests_or_a_files_drives_the_terminal() {
 #[test]
 fn a_run_without_guests_and_one_with_many_have_their_place() {
     for guests in [0, 1, 5, 32, 1000] {
-        let story = testing::crowd(guests);
+        let log = testing::crowd(guests);
         for (width, height) in [(80, 24), (120, 40)] {
-            for step in 0..=story.steps() {
-                let screen = screen(&story, &at(&story, step), width, height);
+            for step in 0..=log.steps() {
+                let screen = screen(&log, &at(&log, step), width, height);
                 match step {
                     0 => assert_shown(&screen, "turn 0 of"),
-                    _ if step == story.steps() => assert_shown(&screen, "crash after turn"),
+                    _ if step == log.steps() => assert_shown(&screen, "crash after turn"),
                     // The VM whose turn it is can always be seen.
                     _ => assert_shown(&screen, &format!("▶{step:>3} g{step}")),
                 }
@@ -295,11 +294,11 @@ fn a_run_without_guests_and_one_with_many_have_their_place() {
 #[test]
 fn every_step_of_every_ring_can_be_drawn() {
     for capacity in [1, 2, 3, 6, 12, 33, 64] {
-        let story = testing::long(capacity, 30);
+        let log = testing::long(capacity, 30);
         for (width, height) in [(80, 24), (81, 25), (100, 30), (200, 60)] {
             for step in [0, 1, 2, 15, 29, 30] {
-                let screen = screen(&story, &at(&story, step), width, height);
-                let ring = story.pointers(step).expect("a ring");
+                let screen = screen(&log, &at(&log, step), width, height);
+                let ring = log.pointers(step).expect("a ring");
                 assert_shown(&screen, &format!("count {} of {capacity}", ring.count));
             }
         }
@@ -307,20 +306,20 @@ fn every_step_of_every_ring_can_be_drawn() {
 }
 
 #[test]
-fn the_largest_ring_is_a_ring_where_there_is_room_and_rows_where_there_is_not() {
-    let story = testing::long(64, 30);
-    let large = screen(&story, &at(&story, 30), 120, 40);
-    let small = screen(&story, &at(&story, 30), 80, 24);
-    // Of a ring the middle is empty but for what is in it.
-    assert_shown(&large, " of 64    ");
-    assert!(!small.iter().any(|row| row.contains(" of 64   ")), "{}", small.join("\n"));
-    assert!(small.iter().filter(|row| row.contains("] [")).count() >= 7, "{}", small.join("\n"));
+fn a_ring_is_a_rectangle_where_there_is_room_and_rows_where_there_is_not() {
+    let (small, large) = (testing::long(20, 30), testing::long(64, 30));
+    let rectangle = screen(&small, &at(&small, 30), 160, 40);
+    assert_shown(&rectangle, "┌19──┐ ┌18──┐");
+    let bracketed = screen(&small, &at(&small, 30), 80, 24);
+    assert!(bracketed.iter().filter(|row| row.contains("] [")).count() == 2, "{}", bracketed.join("\n"));
+    let rows = screen(&large, &at(&large, 30), 80, 24);
+    assert!(rows.iter().filter(|row| row.contains("] [")).count() >= 7, "{}", rows.join("\n"));
 }
 
 #[test]
 fn a_picture_is_whole_and_the_same_every_time() {
-    let story = testing::crash();
-    let buffer = drawn(&story, &at(&story, usize::MAX), 80, 24);
+    let log = testing::crash();
+    let buffer = drawn(&log, &at(&log, usize::MAX), 80, 24);
     let svg = crate::tui::svg(&buffer);
     assert_eq!(svg, crate::tui::svg(&buffer));
     assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains(" crash "));

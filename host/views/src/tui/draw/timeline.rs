@@ -1,10 +1,13 @@
-//! The timeline: a column a turn, with who had it, how many items moved, and what was in the ring.
+//! The timeline: a column for each turn, with its VM, the number of items that moved, and the items in the ring.
 
 use std::ops::Range;
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Line};
 
-use guestlab_runlog::story::{Deed, Item, Turn};
+use guestlab_runlog::{
+    items::Item,
+    run_log::{Action, Turn},
+};
 
 use crate::tui::{
     draw::frame::{block, within},
@@ -12,35 +15,35 @@ use crate::tui::{
     theme::{self, BAD, FAINT, FOLLOWED, HERE, STRONG},
 };
 
-/// The columns on the left, for what the rows are.
+/// The width of the labels on the left.
 const MARGIN: u16 = 9;
 
-/// The rows of bars where there is much room.
+/// The number of rows of bars if there is much room.
 const MOST_BARS: u16 = 6;
 
-/// Bars of one to eight eighths.
+/// Bars from zero to eight eighths.
 const BARS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 
-/// From this height of a terminal on there is a row for the whole run.
+/// The height of a terminal from which on there is a row for the whole run.
 const TALL: u16 = 30;
 
-/// How high its frame is to be in a terminal.
+/// The height of the frame in a terminal.
 pub(super) fn height(area: Rect, scene: &Scene<'_>) -> u16 {
     let most = (area.height / 4 + 1).clamp(7, 14);
-    let vms = scene.story.beginning().map_or(0, |run| run.guests.len());
-    match scene.story.pointers(0) {
-        // A row a VM, the bars, the ruler, the whole run and the frame: more would be empty.
+    let vms = scene.log.beginning().map_or(0, |run| run.guests.len());
+    match scene.log.pointers(0) {
+        // A row for each VM, the bars, the ruler, the whole run and the frame: more would be empty.
         Some(_) => most.min(u16::try_from(vms).unwrap_or(u16::MAX).saturating_add(MOST_BARS + 4)),
-        // A row a VM and the ruler; in one row if there are too many.
+        // A row for each VM and the ruler; one row for all VMs if there are too many.
         None => u16::try_from(vms + 3).ok().filter(|&height| height <= most + 1).unwrap_or(4),
     }
 }
 
-/// Draws it with its frame.
+/// Draws the timeline with its frame.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>) {
     let chart = Chart::new(area, scene, buffer.area.height >= TALL);
-    let last = (chart.first + chart.shown).min(scene.story.steps());
-    let turns = scene.story.turns().len();
+    let last = (chart.first + chart.shown).min(scene.log.steps());
+    let turns = scene.log.turns().len();
     let title = match turns {
         0 => " no turn yet ".into(),
         _ => format!(" turns {} to {} of {turns} ", chart.first + 1, last.min(turns)),
@@ -51,28 +54,28 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>) {
     for step in chart.first + 1..=last {
         chart.column(buffer, step);
     }
-    chart.way(buffer);
+    chart.trace(buffer);
     chart.number(buffer);
     if let Some(row) = chart.whole {
         chart.whole_run(buffer, row);
     }
 }
 
-/// Where everything is.
+/// The places of all parts.
 struct Chart<'a> {
     scene: &'a Scene<'a>,
     /// The columns.
     inside: Rect,
-    /// The columns from a turn to the next.
+    /// The number of columns from one turn to the next.
     pitch: u16,
-    /// The steps before the first that is shown.
+    /// The number of steps before the first that is shown.
     first: usize,
-    /// How many are shown.
+    /// The number of steps that are shown.
     shown: usize,
-    /// How many rows VMs have: one each, or one for all and one for what they moved.
+    /// The number of rows of VMs: one for each, or two for all: their numbers and their items.
     lanes: u16,
     has_lane_each: bool,
-    /// How many rows of bars there are.
+    /// The number of rows of bars.
     bars: u16,
     /// The row of the whole run.
     whole: Option<u16>,
@@ -81,16 +84,16 @@ struct Chart<'a> {
 impl<'a> Chart<'a> {
     fn new(area: Rect, scene: &'a Scene<'a>, is_tall: bool) -> Self {
         let inside = Rect::new(area.x + 1 + MARGIN, area.y + 1, area.width - 2 - MARGIN, area.height - 2);
-        let run = scene.story.beginning();
+        let run = scene.log.beginning();
         let vms = run.map_or(0, |run| run.guests.len());
         let most = run.and_then(|run| run.capacity).unwrap_or(0).max(u32::try_from(vms).unwrap_or(u32::MAX));
         let pitch = u16::try_from(most.to_string().len() + 1).unwrap_or(2);
         let shown = usize::from(inside.width / pitch);
-        let steps = scene.story.steps();
+        let steps = scene.log.steps();
         let first = scene.view.step().saturating_sub(shown / 2 + 1).min(steps.saturating_sub(shown));
         // The last rows are the ruler's and the whole run's.
-        let has_ring = scene.story.pointers(0).is_some();
-        // The whole run has a row of its own where not all of it is shown anyway.
+        let has_ring = scene.log.pointers(0).is_some();
+        // The whole run has a row if not all of it is shown anyway.
         let to_be = match scene.origin {
             Origin::Running => run.and_then(|run| run.turns).unwrap_or(u64::MAX),
             Origin::File | Origin::Over => 0,
@@ -105,7 +108,7 @@ impl<'a> Chart<'a> {
         Self { scene, inside, pitch, first, shown, lanes, has_lane_each, bars, whole }
     }
 
-    /// What the rows are.
+    /// The labels of the rows.
     fn names(&self, buffer: &mut Buffer) {
         let mut name = |row: u16, text: &str, style: Style| {
             buffer.set_stringn(self.inside.x - MARGIN, row, text, usize::from(MARGIN), style);
@@ -139,7 +142,7 @@ impl<'a> Chart<'a> {
         Some(self.inside.x + u16::try_from(place).ok()? * self.pitch)
     }
 
-    /// The row of what a VM did.
+    /// The row of a VM.
     fn lane(&self, vm: u32) -> u16 {
         let lane = u16::try_from(vm).unwrap_or(u16::MAX).saturating_sub(1);
         let lane = if self.has_lane_each { lane.min(self.lanes.saturating_sub(1)) } else { 0 };
@@ -148,8 +151,8 @@ impl<'a> Chart<'a> {
 
     fn column(&self, buffer: &mut Buffer, step: usize) {
         let Some(x) = self.x(step) else { return };
-        let story = self.scene.story;
-        match (story.crash_at(step), step.checked_sub(1).and_then(|turn| story.turns().get(turn))) {
+        let log = self.scene.log;
+        match (log.crash_at(step), step.checked_sub(1).and_then(|turn| log.turns().get(turn))) {
             (Some(crash), _) => {
                 let width = usize::from(self.pitch - 1);
                 buffer.set_string(x, self.lane(crash.vm), format!("{:>width$}", "✗"), BAD);
@@ -173,26 +176,26 @@ impl<'a> Chart<'a> {
         }
     }
 
-    /// The columns of that number: on the right of the step, and nowhere on the way of an item.
+    /// The columns of that number: to the right of the step, and not on the trace of an item.
     fn number_columns(&self) -> Range<u16> {
         let step = self.scene.view.step();
         let (Some(x), length) = (self.x(step), width(step)) else { return 0..0 };
-        let way = self.way_columns();
-        let left = way.start.checked_sub(length).filter(|&left| left >= self.inside.x);
-        let at = match (way.contains(&x), left) {
+        let trace = self.trace_columns();
+        let left = trace.start.checked_sub(length).filter(|&left| left >= self.inside.x);
+        let at = match (trace.contains(&x), left) {
             (false, _) => x + 1,
-            (true, Some(left)) if x + 1 < way.end => left,
-            (true, _) => way.end,
+            (true, Some(left)) if x + 1 < trace.end => left,
+            (true, _) => trace.end,
         };
         let at = at.min(self.inside.right().saturating_sub(length));
         at..at + length
     }
 
-    /// The columns that the way of the item that is followed takes.
-    fn way_columns(&self) -> Range<u16> {
-        let Some(way) = self.scene.view.way() else { return 0..0 };
-        let Item { made, taken, .. } = way.item(self.scene.story);
-        let until = taken.map_or(self.scene.story.steps(), |(_, turn)| turn);
+    /// The columns of the trace of the followed item.
+    fn trace_columns(&self) -> Range<u16> {
+        let Some(trace) = self.scene.view.trace() else { return 0..0 };
+        let Item { made, taken, .. } = trace.item(self.scene.log);
+        let until = taken.map_or(self.scene.log.steps(), |(_, turn)| turn);
         let (first, last) = (made.max(self.first + 1), until.min(self.first + self.shown));
         match (self.x(first), self.x(last)) {
             (Some(from), Some(to)) if first <= last => from..to + 1,
@@ -200,32 +203,32 @@ impl<'a> Chart<'a> {
         }
     }
 
-    /// Whether a step's number has room where its mark is, with a space beside it.
+    /// Returns true if a step's number has room at its mark, with a space beside it.
     fn is_free(&self, x: u16, step: usize) -> bool {
         let here = self.x(self.scene.view.step()).map_or(0..0, |here| here..here + 1);
         let (from, until) = (x, x + width(step) + 2);
         let is_beside = |other: &Range<u16>| other.is_empty() || until <= other.start || other.end < from;
         until <= self.inside.right()
-            && [here, self.number_columns(), self.way_columns()].iter().all(is_beside)
+            && [here, self.number_columns(), self.trace_columns()].iter().all(is_beside)
     }
 
     fn turn(&self, buffer: &mut Buffer, x: u16, step: usize, turn: &Turn) {
         let width = usize::from(self.pitch - 1);
         let style = theme::vm(turn.vm);
-        let moved = match &turn.deed {
-            Deed::Moved { items, .. } => items.to_string(),
-            Deed::Left(_) => "●".into(),
+        let moved = match &turn.action {
+            Action::Moved { items, .. } => items.to_string(),
+            Action::Left(_) => "●".into(),
         };
-        match (self.has_lane_each, &turn.deed) {
+        match (self.has_lane_each, &turn.action) {
             (true, _) => buffer.set_string(x, self.lane(turn.vm), format!("{moved:>width$}"), style),
-            (false, deed) => {
+            (false, action) => {
                 buffer.set_string(x, self.inside.y, format!("{:>width$}", turn.vm), style);
-                if matches!(deed, Deed::Moved { .. }) {
+                if matches!(action, Action::Moved { .. }) {
                     buffer.set_string(x, self.inside.y + 1, format!("{moved:>width$}"), style);
                 }
             }
         }
-        if let Deed::Moved { pointers, .. } = &turn.deed {
+        if let Action::Moved { pointers, .. } = &turn.action {
             let eighths = self.eighths(pointers.count, pointers.capacity, self.bars);
             for bar in 0..self.bars {
                 let row = self.inside.y + self.lanes + self.bars - 1 - bar;
@@ -238,19 +241,20 @@ impl<'a> Chart<'a> {
         }
     }
 
-    /// How high a bar is; one item is to be seen.
+    /// The height of a bar. One item is visible.
     fn eighths(&self, count: u32, capacity: u32, rows: u16) -> u16 {
         let eighths = u64::from(count) * u64::from(rows) * 8 / u64::from(capacity);
         u16::try_from(eighths).unwrap_or(u16::MAX).max(u16::from(count > 0))
     }
 
-    /// The way of the item that is followed: from the turn that made it to the one that took it.
-    fn way(&self, buffer: &mut Buffer) {
-        let story = self.scene.story;
-        let Some(Item { maker, made, taken, .. }) = self.scene.view.way().map(|way| way.item(story)) else {
+    /// The trace of the followed item: from the turn that made it to the turn that took it.
+    fn trace(&self, buffer: &mut Buffer) {
+        let log = self.scene.log;
+        let Some(Item { maker, made, taken, .. }) = self.scene.view.trace().map(|trace| trace.item(log))
+        else {
             return;
         };
-        let until = taken.map_or(story.steps(), |(_, turn)| turn);
+        let until = taken.map_or(log.steps(), |(_, turn)| turn);
         for step in (made.max(self.first + 1)..until).take_while(|&step| self.x(step).is_some()) {
             let x = self.x(step).unwrap_or_default();
             let is_here = step == self.scene.view.step();
@@ -267,16 +271,16 @@ impl<'a> Chart<'a> {
         }
     }
 
-    /// The ring over the whole run, as far as it has gone, and where in it the view is.
+    /// The ring over the whole run so far, and the view's place in it.
     fn whole_run(&self, buffer: &mut Buffer, row: u16) {
-        let (story, width) = (self.scene.story, self.inside.width);
-        let turns = story.turns().len();
+        let (log, width) = (self.scene.log, self.inside.width);
+        let turns = log.turns().len();
         if turns == 0 {
             return;
         }
         let turn_at = |column: u16| usize::from(column) * turns / usize::from(width);
         for column in 0..width {
-            let Some(pointers) = story.pointers(turn_at(column) + 1) else { return };
+            let Some(pointers) = log.pointers(turn_at(column) + 1) else { return };
             let bar = BARS[usize::from(self.eighths(pointers.count, pointers.capacity, 1))];
             buffer.set_string(self.inside.x + column, row, bar, FAINT);
         }
@@ -286,7 +290,7 @@ impl<'a> Chart<'a> {
     }
 }
 
-/// How many columns a number takes.
+/// The number of columns of a number.
 fn width(number: usize) -> u16 {
     u16::try_from(number.to_string().len()).unwrap_or(u16::MAX)
 }

@@ -1,4 +1,4 @@
-//! What the step did, and the way of the item that is followed.
+//! The action of the step, and the trace of the item that is followed.
 
 use guest_abi::transition::Role;
 use ratatui::{
@@ -9,52 +9,53 @@ use ratatui::{
 };
 
 use guestlab_runlog::{
-    event::{Account, Audit},
+    event::{Account, Audit, Crash, End},
+    items::Item,
     ring_check::{RingState, States},
-    story::{Crash, Deed, End, Item, Turn},
+    run_log::{Action, Turn},
 };
 
 use crate::tui::{
     draw::scene::Scene,
-    follow_item::Way,
+    follow_item::ItemTrace,
     theme::{self, BAD, FAINT, FOLLOWED, GOOD, STRONG, clean},
 };
 
-/// Draws it into the inside of its frame.
+/// Draws the lines into the inside of their frame.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>) {
     Paragraph::new(Text::from(lines(scene))).wrap(Wrap { trim: true }).render(area, buffer);
 }
 
 fn lines(scene: &Scene<'_>) -> Vec<Line<'static>> {
-    let story = scene.story;
-    // What is looked for comes first: there may be little room.
-    let mut lines = scene.view.way().map_or_else(Vec::new, |way| way_lines(scene, way));
-    match (story.crash_at(scene.view.step()), scene.this_turn()) {
+    let log = scene.log;
+    // The followed item comes first: there may be little room.
+    let mut lines = scene.view.trace().map_or_else(Vec::new, |trace| trace_lines(scene, trace));
+    match (log.crash_at(scene.view.step()), scene.this_turn()) {
         (Some(crash), _) => lines.extend(crash_lines(crash)),
         (None, Some(turn)) => lines.extend(turn_lines(scene, turn)),
-        (None, None) if story.beginning().is_some() => {
+        (None, None) if log.beginning().is_some() => {
             lines.push(Line::styled("before the first turn", FAINT));
         }
         (None, None) => lines.push(Line::styled("a guest that runs alone has no turns", FAINT)),
     }
-    if let Some(end) = story.ending().filter(|_| scene.is_at_end()) {
+    if let Some(end) = log.ending().filter(|_| scene.is_at_end()) {
         lines.extend(end_lines(end));
     }
     lines
 }
 
 fn turn_lines(scene: &Scene<'_>, turn: &Turn) -> Vec<Line<'static>> {
-    let name = scene.story.beginning().and_then(|run| run.guest(turn.vm)).map_or("", |guest| &guest.name);
+    let name = scene.log.beginning().and_then(|run| run.guest(turn.vm)).map_or("", |guest| &guest.name);
     let exits = format!("{} exit{}", turn.exits, if turn.exits == 1 { "" } else { "s" });
     let who = Span::styled(format!("VM {}, {}", turn.vm, clean(name)), theme::vm(turn.vm));
     let mut lines = vec![Line::from(vec![who, Span::styled(format!("  {exits}"), FAINT)])];
-    match &turn.deed {
-        Deed::Left(words) => lines.push(Line::raw(format!("left {} words in the mailbox", words.len()))),
-        Deed::Moved { items: 0, .. } => lines.push(Line::raw("moved nothing")),
-        Deed::Moved { role, items, .. } => {
+    match &turn.action {
+        Action::Left(words) => lines.push(Line::raw(format!("left {} words in the mailbox", words.len()))),
+        Action::Moved { items: 0, .. } => lines.push(Line::raw("moved nothing")),
+        Action::Moved { role, items, .. } => {
             let did = if *role == Role::Producer { "made" } else { "took" };
             let mut spans = vec![Span::styled(format!("{did} {items}: "), STRONG)];
-            for number in scene.story.moved(scene.turn()) {
+            for number in scene.log.moved(scene.turn()) {
                 spans.extend(item_spans(scene, number));
             }
             lines.push(Line::from(spans));
@@ -65,16 +66,16 @@ fn turn_lines(scene: &Scene<'_>, turn: &Turn) -> Vec<Line<'static>> {
 
 /// An item in its maker's colour.
 fn item_spans(scene: &Scene<'_>, number: usize) -> [Span<'static>; 2] {
-    let Item { value, maker, .. } = scene.story.items().item(number);
-    let is_followed = scene.view.way().is_some_and(|way| way.item == number);
+    let Item { value, maker, .. } = scene.log.items().item(number);
+    let is_followed = scene.view.trace().is_some_and(|trace| trace.item == number);
     let style = if is_followed { FOLLOWED } else { theme::vm(maker) };
     [Span::styled(value.to_string(), style), Span::raw(" ")]
 }
 
-/// The way of an item: who made it and when, who took it and when.
-fn way_lines(scene: &Scene<'_>, way: Way) -> Vec<Line<'static>> {
-    let Item { value, maker, made, taken } = way.item(scene.story);
-    let (place, all) = way.place(scene.story);
+/// The trace of an item: the VMs and the turns that made it and took it.
+fn trace_lines(scene: &Scene<'_>, trace: ItemTrace) -> Vec<Line<'static>> {
+    let Item { value, maker, made, taken } = trace.item(scene.log);
+    let (place, all) = trace.place(scene.log);
     let which = if all > 1 { format!(" ({place} of {all})") } else { String::new() };
     let mut spans = vec![
         Span::styled(format!("item {value}"), FOLLOWED),
@@ -95,20 +96,20 @@ fn way_lines(scene: &Scene<'_>, way: Way) -> Vec<Line<'static>> {
 fn crash_lines(crash: &Crash) -> Vec<Line<'static>> {
     let turn = crash.turn.map_or(String::new(), |turn| format!(", turn {turn}"));
     let mut lines = vec![Line::styled(format!("VM {}, {}{turn}:", crash.vm, clean(&crash.name)), BAD)];
-    match crash.states() {
+    match &crash.states {
         Some(States { old, claimed }) => {
             lines.push(Line::raw(clean(crash.headline())));
-            lines.push(pointers("stays", &old, None));
+            lines.push(pointers("stays", old, None));
             let capacity = (claimed.capacity != old.capacity).then_some(claimed.capacity);
-            lines.push(pointers("claim", &claimed, capacity));
-            lines.extend(changed_slots(&old, &claimed));
+            lines.push(pointers("claim", claimed, capacity));
+            lines.extend(changed_slots(old, claimed));
         }
         None => lines.extend(crash.message.lines().map(|line| Line::raw(clean(line)))),
     }
     lines
 }
 
-/// A ring's pointers, as short as the narrowest frame wants them, with a capacity where it has to be said.
+/// A ring's pointers, short enough for the narrowest frame, and the capacity if it is given.
 fn pointers(whose: &'static str, ring: &RingState, capacity: Option<u32>) -> Line<'static> {
     let RingState { prod_p, cons_p, count, .. } = ring;
     let capacity = capacity.map_or(String::new(), |capacity| format!(" of {capacity}"));
@@ -116,7 +117,7 @@ fn pointers(whose: &'static str, ring: &RingState, capacity: Option<u32>) -> Lin
     Line::from(vec![Span::styled(whose, FAINT), Span::raw(numbers)])
 }
 
-/// The slots that the guest changed, where it did.
+/// The slots that the guest changed, if any.
 fn changed_slots(old: &RingState, claimed: &RingState) -> Option<Line<'static>> {
     let slots = (0..).zip(old.slots.iter().zip(&claimed.slots));
     let changed: Vec<String> = slots

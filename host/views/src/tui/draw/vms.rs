@@ -1,4 +1,4 @@
-//! The VMs: who they are, what state they are in, and what they did so far.
+//! The VMs: their guests, their state, and their counters.
 
 use std::fmt::Display;
 
@@ -11,45 +11,49 @@ use ratatui::{
     widgets::Widget,
 };
 
-use guestlab_runlog::story::{Counts, Crash, ExitCounts, Guest, Story};
+use guestlab_runlog::{
+    counters::Counts,
+    event::{Crash, ExitCounts, Guest},
+    run_log::RunLog,
+};
 
 use crate::tui::{
     draw::scene::Scene,
     theme::{self, BAD, FAINT, GOOD, STRONG, clean},
 };
 
-/// The most characters of a guest's name, and of a crash's reason, that there is room for.
+/// The largest number of characters of a guest's name and of a crash's reason.
 const LONGEST: usize = 22;
 
-/// A VM as the table has it.
+/// A VM, for the table.
 struct Vm {
     number: u32,
     name: String,
     role: Option<Role>,
 }
 
-/// The VMs of a run; a guest that runs alone is one.
-fn vms(story: &Story) -> Vec<Vm> {
+/// The VMs of a run. A guest that runs alone is one VM.
+fn vms(log: &RunLog) -> Vec<Vm> {
     let name = |name: &str| clean(name).chars().take(LONGEST).collect();
-    let vm = |guest: &Guest| Vm { number: guest.vm, name: name(&guest.name), role: guest.role() };
-    match story.beginning() {
+    let vm = |guest: &Guest| Vm { number: guest.vm, name: name(&guest.name), role: guest.role };
+    match log.beginning() {
         Some(run) => run.guests.iter().map(vm).collect(),
-        None => vec![Vm { number: 1, name: name(story.soloist().unwrap_or_default()), role: None }],
+        None => vec![Vm { number: 1, name: name(log.only_guest().unwrap_or_default()), role: None }],
     }
 }
 
-/// How many rows the table wants.
-pub(super) fn rows(story: &Story) -> u16 {
-    let vms = story.beginning().map_or(1, |run| run.guests.len());
+/// The number of rows of the table.
+pub(super) fn rows(log: &RunLog) -> u16 {
+    let vms = log.beginning().map_or(1, |run| run.guests.len());
     u16::try_from(vms + 1).unwrap_or(u16::MAX)
 }
 
 /// Draws the table into the inside of its frame.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>) {
-    let vms = vms(scene.story);
+    let vms = vms(scene.log);
     let table = Table::new(scene, &vms, usize::from(area.width));
     let shown = usize::from(area.height.saturating_sub(1));
-    // Where they are more than there is room for, the one whose turn it is must be among them.
+    // If there are more VMs than rows, the VM of the turn must be visible.
     let current = scene.actor().and_then(|vm| vms.iter().position(|it| it.number == vm)).unwrap_or(0);
     let first = (current + 1).saturating_sub(shown).min(vms.len());
     let lines = vms[first..].iter().map(|vm| table.row(vm));
@@ -58,7 +62,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>) {
     }
 }
 
-/// The columns. They do not depend on the step, so that nothing moves from step to step.
+/// The columns. They are the same in all steps, so that nothing moves.
 struct Table<'a> {
     scene: &'a Scene<'a>,
     name: usize,
@@ -66,23 +70,23 @@ struct Table<'a> {
     state: usize,
     has_turns: bool,
     number: usize,
-    /// What is left for the exits' kinds.
+    /// The columns that are left for the kinds of exits.
     rest: usize,
 }
 
 impl<'a> Table<'a> {
     fn new(scene: &'a Scene<'a>, vms: &[Vm], width: usize) -> Self {
-        let story = scene.story;
+        let log = scene.log;
         let name = vms.iter().map(|vm| vm.name.chars().count()).max().unwrap_or(0).max(6);
-        let role = if story.pointers(0).is_some() { 10 } else { 0 };
-        let turns = story.beginning().and_then(|run| run.turns).unwrap_or(story.turns().len() as u64);
-        let ended = ended(turns.max(story.turns().len() as u64)).len();
-        let reason = story.crash().map_or(0, |crash| state_of(crash).chars().count().min(LONGEST));
-        let (has_turns, number) = (story.beginning().is_some(), 7);
+        let role = if log.pointers(0).is_some() { 10 } else { 0 };
+        let turns = log.beginning().and_then(|run| run.turns).unwrap_or(log.turns().len() as u64);
+        let ended = ended(turns.max(log.turns().len() as u64)).len();
+        let reason = log.crash().map_or(0, |crash| state_of(crash).chars().count().min(LONGEST));
+        let (has_turns, number) = (log.beginning().is_some(), 7);
         let numbers = 1 + usize::from(has_turns) + usize::from(role > 0);
-        // Arrow and number take five columns, the spaces before state and kinds two each.
+        // The arrow and the number take five columns, the spaces before state and kinds two each.
         let others = 5 + name + role + 2 + number * numbers + 2;
-        // The numbers have room before a long name of a rule has.
+        // Numbers are more important than a long name of a rule.
         let state = reason.min(width.saturating_sub(others)).max(ended);
         Self { scene, name, role, state, has_turns, number, rest: width.saturating_sub(others + state) }
     }
@@ -94,7 +98,7 @@ impl<'a> Table<'a> {
         Line::styled(format!("  VM {:<name$}{role_name:role$}  {:<state$}{numbers}", "guest", "state"), FAINT)
     }
 
-    /// The columns of numbers that there are.
+    /// The columns with numbers.
     fn numbers(&self, turns: impl Display, items: impl Display, exits: impl Display) -> String {
         let number = self.number;
         let column = |exists: bool, value: &dyn Display| match exists {
@@ -106,7 +110,7 @@ impl<'a> Table<'a> {
 
     fn row(&self, vm: &Vm) -> Line<'static> {
         let Self { scene, name, role, state, rest, .. } = *self;
-        let Counts { turns, items, exits } = scene.story.counts(vm.number, scene.turn());
+        let Counts { turns, items, exits } = scene.log.counts(vm.number, scene.turn());
         let total = scene.exits(vm.number);
         let exits = total.and_then(|exits| exits.get("total").copied()).or(self.has_turns.then_some(exits));
         let exits = exits.map_or("-".into(), |exits| exits.to_string());
@@ -132,17 +136,17 @@ fn ended(turn: u64) -> String {
 
 /// The state of the VM that a crash ended: the reason, or the rule of the ring that was broken.
 fn state_of(crash: &Crash) -> String {
-    clean(&crash.broken_rule().map_or_else(|| crash.reason.clone(), |rule| format!("broke {rule}")))
+    clean(&crash.broken_rule().map_or_else(|| crash.reason.to_string(), |rule| format!("broke {rule}")))
 }
 
-/// The state that a VM is in after the step.
+/// The state of a VM after the step.
 fn now(scene: &Scene<'_>, vm: u32) -> (String, Style) {
-    let crash = scene.story.crash_at(scene.view.step());
-    let is_over = scene.is_at_end() && (scene.story.ending().is_some() || !scene.story.exits().is_empty());
+    let crash = scene.log.crash_at(scene.view.step());
+    let is_over = scene.is_at_end() && (scene.log.ending().is_some() || !scene.log.exits().is_empty());
     match crash {
         Some(crash) if crash.vm == vm => return (state_of(crash), BAD),
         None if is_over => {
-            return match scene.story.leaver() {
+            return match scene.log.leaver() {
                 Some(leaver) if leaver == vm => ("left".into(), GOOD),
                 Some(_) => ("waits".into(), FAINT),
                 None => ("done".into(), GOOD),
@@ -150,11 +154,11 @@ fn now(scene: &Scene<'_>, vm: u32) -> (String, Style) {
         }
         _ => {}
     }
-    let is_next = || scene.story.turns().get(scene.turn()).is_some_and(|turn| turn.vm == vm);
+    let is_next = || scene.log.turns().get(scene.turn()).is_some_and(|turn| turn.vm == vm);
     match scene.this_turn() {
-        _ if scene.story.beginning().is_none() => ("runs".into(), Style::new()),
+        _ if scene.log.beginning().is_none() => ("runs".into(), Style::new()),
         Some(turn) if turn.vm == vm => (ended(scene.turn() as u64), STRONG),
-        None if scene.story.turns().is_empty() && crash.is_none() => ("boots".into(), Style::new()),
+        None if scene.log.turns().is_empty() && crash.is_none() => ("boots".into(), Style::new()),
         _ if crash.is_none() && is_next() => ("is next".into(), Style::new()),
         _ => ("waits".into(), FAINT),
     }
@@ -162,7 +166,7 @@ fn now(scene: &Scene<'_>, vm: u32) -> (String, Style) {
 
 /// The kinds of a VM's exits, for example `22 io_out`.
 fn kinds(exits: &ExitCounts) -> String {
-    let kind = |(kind, count): (&String, &u64)| format!("{count} {}", clean(kind));
-    let kinds = exits.iter().filter(|&(kind, &count)| kind != "total" && count > 0).map(kind);
+    let happened = exits.iter().filter(|&(kind, &count)| kind != "total" && count > 0);
+    let kinds = happened.map(|(kind, count)| format!("{count} {}", clean(kind)));
     kinds.collect::<Vec<_>>().join(", ")
 }

@@ -1,8 +1,7 @@
-//! A run as a whole, to be looked at forwards and backwards: what its JSON lines tell, kept.
+//! The log of a run, indexed, so that views can show the run at any turn.
 //!
-//! There is one way in: lines, be they those of `--format jsonl`, of a recording, or of a run that is
-//! watched while it goes on (see [`live`](crate::live)). Each line is checked against those before it, so that
-//! whatever is shown of a story agrees with itself.
+//! All data comes from events: lines of `--format jsonl` or of a recording, or the events of a run that goes on (see
+//! [`live`](crate::live)). Each event is checked against those before it, so that all views of a log agree.
 
 #[cfg(test)]
 mod tests;
@@ -14,36 +13,33 @@ use guest_abi::{
     transition::Role,
 };
 
-pub use crate::error::Problem;
-pub use crate::event::{StatsRow, VmStats};
-pub use crate::items::{Item, Items};
-pub use crate::line::{Crash, Dropped, End, ExitCounts, Exited, Guest, Output, Run};
-pub use crate::tally::Counts;
-
 use crate::{
     command_line::CommandLine,
-    event::Audit,
-    line::{self, Line},
+    counters::{Counters, Counts},
+    error::Problem,
+    event::{
+        self, Audit, Console, Crash, Dropped, End, Event, ExitCounts, Exited, Log, Run, Screen, VmStats,
+    },
+    header::Options,
+    items::Items,
     lines::lines,
-    recording::Options,
     status::Status,
-    tally::Tally,
     text::screen_text,
 };
 
-/// The most VMs whose exits are kept, and the most kinds of exits of each: more than there can be.
+/// The largest number of VMs, and of kinds of exits of each, that are kept: more than there can be.
 const MOST_EXITS: usize = 1000;
 
-/// A run, as far as it has been told.
+/// The log of a run, as far as the run has come.
 #[derive(Clone, Debug, Default)]
-pub struct Story {
+pub struct RunLog {
     options: Option<Options>,
     run: Option<Run>,
-    /// The first guest that was named other than by the run.
-    soloist: Option<String>,
+    /// The name of the first guest that an event other than `run` names.
+    only_guest: Option<String>,
     turns: Vec<Turn>,
     items: Items,
-    tallies: BTreeMap<u32, Tally>,
+    counters: BTreeMap<u32, Counters>,
     outputs: Vec<Output>,
     crash: Option<Crash>,
     end: Option<End>,
@@ -59,30 +55,30 @@ pub struct Story {
 pub struct Turn {
     /// The VM's number.
     pub vm: u32,
-    /// The number of VM exits that it cost.
+    /// The number of VM exits in the turn.
     pub exits: u64,
-    /// What it did.
-    pub deed: Deed,
+    /// The action of the VM's guest.
+    pub action: Action,
 }
 
-/// What a turn did.
+/// The action of a guest in a turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Deed {
+pub enum Action {
     /// It moved items through the ring.
     Moved {
-        /// Which side the VM is on.
+        /// The side of the VM.
         role: Role,
-        /// How many items.
+        /// The number of items.
         items: usize,
         /// The ring's pointers after it.
         pointers: Pointers,
     },
-    /// It left these words in the mailbox.
+    /// It left this message in the mailbox, as words.
     Left(Vec<u32>),
 }
 
-impl Deed {
-    /// Which side of a ring the turn's VM is on.
+impl Action {
+    /// Returns the side of the turn's VM, in an exchange.
     pub fn role(&self) -> Option<Role> {
         match self {
             Self::Moved { role, .. } => Some(*role),
@@ -91,13 +87,24 @@ impl Deed {
     }
 }
 
-impl Story {
-    /// A story that begins as a recording does, with the options of an exchange.
+/// Text that a guest printed, or a record of its log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// The number of turns that were over by then.
+    pub turns: usize,
+    /// The VM's number.
+    pub vm: u32,
+    /// The text, with all its control characters.
+    pub text: String,
+}
+
+impl RunLog {
+    /// Creates the log of an exchange with these options, as a recording begins.
     pub fn recorded(options: Options) -> Self {
         Self { options: Some(options), ..Self::default() }
     }
 
-    /// A story of which it is known which command repeats it.
+    /// Creates the log of a run that this command repeats.
     pub fn repeated_by(command: &CommandLine) -> Self {
         Self { command: Some(command.to_string()), ..Self::default() }
     }
@@ -109,60 +116,62 @@ impl Story {
     /// The input cannot be read; a line is not one of a run, or contradicts those before it. The error has the line's
     /// number, from 1.
     pub fn read(from: impl BufRead) -> Result<Self, (usize, Problem)> {
-        let mut story = Self::default();
+        let mut log = Self::default();
         for (number, line) in lines(from) {
             line.map_err(Problem::Read)
-                .and_then(|line| story.tell(&line))
+                .and_then(|line| log.add_line(&line))
                 .map_err(|problem| (number, problem))?;
         }
-        Ok(story)
+        Ok(log)
     }
 
-    /// Takes one more line.
+    /// Adds an event that was read from a line.
     ///
     /// # Errors
     ///
-    /// It is none of a run's, or contradicts what is known; the story is as before.
-    pub fn tell(&mut self, line: &[u8]) -> Result<(), Problem> {
-        match serde_json::from_slice(line).map_err(|source| Problem::json(&source))? {
-            Line::Recording { options } if self.begins() => self.options = Some(options),
-            Line::Run(run) if self.run.is_none() => self.run(run)?,
-            Line::Recording { .. } | Line::Run(_) => {
-                return Err(Problem::Contradiction("a second beginning"));
+    /// The line is not one of a run, or contradicts those before it. The log is as before.
+    pub fn add_line(&mut self, line: &[u8]) -> Result<(), Problem> {
+        self.add(&serde_json::from_slice(line).map_err(|source| Problem::json(&source))?)
+    }
+
+    /// Adds an event.
+    ///
+    /// # Errors
+    ///
+    /// The event contradicts those before it. The log is as before.
+    pub fn add(&mut self, event: &Event<'_>) -> Result<(), Problem> {
+        match event {
+            Event::Recording(header) if self.begins() => self.options = Some(header.options.clone()),
+            Event::Run(run) if self.run.is_none() => self.run(run)?,
+            Event::Recording(_) | Event::Run(_) => return Err(Problem::Contradiction("a second beginning")),
+            Event::Turn(turn) => self.turn(turn)?,
+            Event::Console(Console { vm, name, text }) => {
+                self.output(*vm, name, &String::from_utf8_lossy(text));
             }
-            Line::Turn(turn) => self.turn(turn)?,
-            Line::Console { vm, name, text } => {
-                self.soloist.get_or_insert(name);
-                self.output(vm, &text);
+            // A record is one line, as in the transcript.
+            Event::Log(Log { vm, name, level, target, message }) => {
+                let line = format!("{:<5} {target}: {message}", level.as_str()).replace('\n', "\\n");
+                self.output(*vm, name, &(line + "\n"));
             }
-            // A record is one line, as the transcript has it.
-            Line::Log { vm, name, level, target, message } => {
-                self.soloist.get_or_insert(name);
-                let line = format!("{:<5} {target}: {message}", level.to_uppercase()).replace('\n', "\\n");
-                self.output(vm, &(line + "\n"));
+            Event::Screen(Screen { vm, name, lines, .. }) => self.output(*vm, name, &screen_text(lines)),
+            Event::Crash(crash) => {
+                self.only_guest.get_or_insert_with(|| crash.name.clone());
+                self.crash = Some((**crash).clone());
             }
-            Line::Screen { vm, name, lines } => {
-                self.soloist.get_or_insert(name);
-                self.output(vm, &screen_text(&lines));
-            }
-            Line::Crash(crash) => {
-                self.soloist.get_or_insert_with(|| crash.name.clone());
-                self.crash = Some(crash);
-            }
-            Line::End(end) => self.end(end)?,
-            Line::Exit(exited) => {
-                self.soloist.get_or_insert_with(|| exited.name.clone());
+            Event::End(end) => self.end(end)?,
+            Event::Exit(exited) => {
+                self.only_guest.get_or_insert_with(|| exited.name.clone());
                 self.exits_of(&BTreeMap::from([(exited.vm, exited.exits.clone())]))?;
-                self.exited = Some(exited);
+                self.exited = Some(exited.clone());
             }
-            Line::Dropped(dropped) => self.dropped.push(dropped),
-            Line::Stats { vms } => self.stats = vms,
-            Line::Other => {}
+            Event::Dropped(dropped) => self.dropped.push(dropped.clone()),
+            Event::Stats(stats) => self.stats.clone_from(&stats.vms),
+            Event::Profile(_) | Event::Other => {}
         }
         Ok(())
     }
 
-    /// Whether nothing of a run was told yet.
+    /// Returns true if there is no event of a run yet.
     pub fn is_empty(&self) -> bool {
         self.run.is_none() && self.exits.is_empty() && self.crash.is_none() && self.outputs.is_empty()
     }
@@ -171,43 +180,40 @@ impl Story {
         self.options.is_none() && self.run.is_none()
     }
 
-    fn run(&mut self, run: Run) -> Result<(), Problem> {
+    fn run(&mut self, run: &Run) -> Result<(), Problem> {
         if run.capacity.is_some_and(|items| Capacity::new(items).is_none()) {
             return Err(Problem::Contradiction("the ring's capacity"));
         }
         if !(1..).zip(&run.guests).all(|(vm, guest)| guest.vm == vm) {
             return Err(Problem::Contradiction("the numbers of the VMs"));
         }
-        self.run = Some(run);
+        self.run = Some(run.clone());
         Ok(())
     }
 
-    fn turn(&mut self, told: line::Turn) -> Result<(), Problem> {
-        let (number, vm, exits) = (told.turn, told.vm, told.exits);
+    fn turn(&mut self, turn: &event::Turn<'_>) -> Result<(), Problem> {
+        let &event::Turn { turn: number, vm, ref action, exits, .. } = turn;
         if number != self.turns.len() as u64 + 1 {
             return Err(Problem::Contradiction("the number of the turn"));
         }
         let run = self.run.as_ref().ok_or(Problem::Contradiction("a turn before the run"))?;
         let guest = run.guest(vm).ok_or(Problem::Contradiction("the number of the turn's VM"))?;
-        let deed = match (run.ring(), guest.role(), told.deed) {
-            (Some(capacity), Some(role), line::Deed::Moved(moved)) => {
-                let pointers = self.items.turn(vm, role, &moved, capacity)?;
-                Deed::Moved { role, items: moved.items.len(), pointers }
+        let (action, items) = match (run.ring(), guest.role, action) {
+            (Some(capacity), Some(role), event::Action::Moved(moved)) => {
+                let (items, pointers) = (moved.items.len(), self.items.turn(vm, role, moved, capacity)?);
+                (Action::Moved { role, items, pointers }, items)
             }
-            (None, None, line::Deed::Left { mailbox }) => Deed::Left(mailbox),
+            (None, None, event::Action::Left { mailbox, .. }) => (Action::Left(mailbox.to_vec()), 0),
             _ => return Err(Problem::Contradiction("a turn of another experiment")),
         };
-        let items = match deed {
-            Deed::Moved { items, .. } => items,
-            Deed::Left(_) => 0,
-        };
-        self.turns.push(Turn { vm, exits, deed });
-        self.tallies.entry(vm).or_default().enter(self.turns.len(), items, exits);
+        self.turns.push(Turn { vm, exits, action });
+        self.counters.entry(vm).or_default().enter(self.turns.len(), items, exits);
         Ok(())
     }
 
-    /// Guests that print character by character are no reason to keep as many texts.
-    fn output(&mut self, vm: u32, text: &str) {
+    /// Adds text to the last output if nothing came between: a guest may print character by character.
+    fn output(&mut self, vm: u32, name: &str, text: &str) {
+        self.only_guest.get_or_insert_with(|| name.into());
         let turns = self.turns.len();
         match self.outputs.last_mut() {
             Some(last) if (last.turns, last.vm) == (turns, vm) => last.text.push_str(text),
@@ -215,7 +221,7 @@ impl Story {
         }
     }
 
-    fn end(&mut self, end: End) -> Result<(), Problem> {
+    fn end(&mut self, end: &End) -> Result<(), Problem> {
         let account = end.account.is_none_or(|account| {
             let (produced, consumed) = (self.items.produced(), self.items.consumed());
             (account.produced, account.consumed) == (produced as u64, consumed as u64)
@@ -225,11 +231,11 @@ impl Story {
             return Err(Problem::Contradiction("the end's numbers"));
         }
         self.exits_of(&end.exits)?;
-        self.end = Some(end);
+        self.end = Some(end.clone());
         Ok(())
     }
 
-    /// Takes the exits of VMs that have ended.
+    /// Adds the exits of VMs that have ended.
     fn exits_of(&mut self, exits: &BTreeMap<u32, ExitCounts>) -> Result<(), Problem> {
         let vms = self.exits.len() + exits.len();
         if vms > MOST_EXITS || exits.values().any(|kinds| kinds.len() > MOST_EXITS) {
@@ -239,19 +245,19 @@ impl Story {
         Ok(())
     }
 
-    /// The options of the run, where it is a recording's.
+    /// The options of the run, in a recording.
     pub fn options(&self) -> Option<&Options> {
         self.options.as_ref()
     }
 
-    /// How the run began; `None` for a guest that runs alone.
+    /// The beginning of the run; `None` for a guest that runs alone.
     pub fn beginning(&self) -> Option<&Run> {
         self.run.as_ref()
     }
 
     /// The name of a guest that runs alone, once it is known.
-    pub fn soloist(&self) -> Option<&str> {
-        self.soloist.as_deref().filter(|name| self.run.is_none() && !name.is_empty())
+    pub fn only_guest(&self) -> Option<&str> {
+        self.only_guest.as_deref().filter(|name| self.run.is_none() && !name.is_empty())
     }
 
     /// The turns that are over, in order.
@@ -259,22 +265,22 @@ impl Story {
         &self.turns
     }
 
-    /// How many steps the run has taken: its turns, and the crash that ended it.
+    /// The number of steps of the run: its turns, and the crash that ended it.
     pub fn steps(&self) -> usize {
         self.turns.len() + usize::from(self.crash.is_some())
     }
 
-    /// The crash, if step number `step`, from 1, is that.
+    /// Returns the crash if it is step number `step`, from 1.
     pub fn crash_at(&self, step: usize) -> Option<&Crash> {
         self.crash.as_ref().filter(|_| step > self.turns.len())
     }
 
-    /// All items that were made, and what became of them.
+    /// All items of the run.
     pub fn items(&self) -> &Items {
         &self.items
     }
 
-    /// What guests printed, in order.
+    /// The text that guests printed, in order.
     pub fn outputs(&self) -> &[Output] {
         &self.outputs
     }
@@ -284,12 +290,12 @@ impl Story {
         self.crash.as_ref()
     }
 
-    /// The end, where the run came to one.
+    /// The end, if the run came to it.
     pub fn ending(&self) -> Option<&End> {
         self.end.as_ref()
     }
 
-    /// The VM whose guest left an experiment without a ring, which ended the run before all its turns.
+    /// Returns the VM whose guest left an experiment without a ring and so ended the run early.
     pub fn leaver(&self) -> Option<u32> {
         let (run, end) = (self.run.as_ref()?, self.end.as_ref()?);
         let is_early = end.account.is_none() && end.turns < run.turns?;
@@ -301,22 +307,22 @@ impl Story {
         &self.exits
     }
 
-    /// Exits and times of each VM, where the run was asked for statistics.
+    /// Exits and times of each VM, if the run wrote statistics.
     pub fn stats(&self) -> &[VmStats] {
         &self.stats
     }
 
-    /// How the guest ended, where it ran alone.
+    /// The end of a guest that ran alone.
     pub fn exited(&self) -> Option<&Exited> {
         self.exited.as_ref()
     }
 
-    /// What of guests' text is missing.
+    /// The parts of guests' text that were dropped.
     pub fn dropped(&self) -> &[Dropped] {
         &self.dropped
     }
 
-    /// The exit status of the run; `None` where it did not come to an end.
+    /// The exit status of the run; `None` if it did not come to its end.
     pub fn status(&self) -> Option<Status> {
         let audit = |end: &End| match end.account.map(|account| account.audit) {
             None | Some(Audit::Ok) => Status::Success,
@@ -330,37 +336,36 @@ impl Story {
         crash.or(exited).or(self.end.as_ref().map(audit))
     }
 
-    /// The command that repeats the run, where that is known: said by whoever ran it, or made of the
-    /// options of an exchange.
+    /// Returns the command that repeats the run, if it is known: as given, or made of the options of an exchange.
     pub fn command(&self) -> Option<String> {
         let of_options =
             || Some(CommandLine::exchange(self.options.as_ref()?, self.run.as_ref()?).to_string());
         self.command.clone().or_else(of_options)
     }
 
-    /// How many items turn `turn`, from 1, could have moved: as many as there was room for, or as there
-    /// were.
+    /// Returns the number of items that turn `turn`, from 1, could have moved: the free slots, or the items in the
+    /// ring.
     pub fn possible(&self, turn: usize) -> Option<u32> {
-        let role = self.turns.get(turn.checked_sub(1)?)?.deed.role()?;
+        let role = self.turns.get(turn.checked_sub(1)?)?.action.role()?;
         let Pointers { capacity, count, .. } = self.pointers(turn - 1)?;
         Some(if role == Role::Producer { capacity - count } else { count })
     }
 
-    /// What a VM had done after `turns` turns.
+    /// The counters of a VM after `turns` turns.
     pub fn counts(&self, vm: u32, turns: usize) -> Counts {
-        self.tallies.get(&vm).map_or(Counts::default(), |tally| tally.after(turns))
+        self.counters.get(&vm).map_or(Counts::default(), |counters| counters.after(turns))
     }
 
-    /// The VM's exits up to and with turn `turns`, its boot left out.
+    /// The VM's exits in the first `turns` turns. Its boot is not counted.
     pub fn exits_in_turns(&self, vm: u32, turns: usize) -> u64 {
         self.counts(vm, turns).exits
     }
 
-    /// The ring's pointers after `turns` turns; `None` where there is no ring.
+    /// The ring's pointers after `turns` turns; `None` without a ring.
     pub fn pointers(&self, turns: usize) -> Option<Pointers> {
         let capacity = self.run.as_ref()?.ring()?;
         match turns.checked_sub(1).and_then(|last| self.turns.get(last)) {
-            Some(Turn { deed: Deed::Moved { pointers, .. }, .. }) => Some(*pointers),
+            Some(Turn { action: Action::Moved { pointers, .. }, .. }) => Some(*pointers),
             _ => Some(Pointers::empty(capacity)),
         }
     }
@@ -375,11 +380,11 @@ impl Story {
 
     /// The numbers of the items that turn `turn`, from 1, moved.
     pub fn moved(&self, turn: usize) -> std::ops::Range<usize> {
-        match turn.checked_sub(1).and_then(|last| self.turns.get(last)).map(|turn| &turn.deed) {
-            Some(Deed::Moved { role: Role::Producer, .. }) => {
+        match turn.checked_sub(1).and_then(|last| self.turns.get(last)).map(|turn| &turn.action) {
+            Some(Action::Moved { role: Role::Producer, .. }) => {
                 self.items.produced_after(turn - 1)..self.items.produced_after(turn)
             }
-            Some(Deed::Moved { role: Role::Consumer, .. }) => {
+            Some(Action::Moved { role: Role::Consumer, .. }) => {
                 self.items.consumed_after(turn - 1)..self.items.consumed_after(turn)
             }
             _ => 0..0,

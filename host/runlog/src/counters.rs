@@ -1,9 +1,9 @@
-//! What each VM did, counted: known for any time of a run without going through its turns.
+//! Counters of each VM, known for any turn of a run without a pass over all turns.
 
-/// What a VM did up to some time, its boot left out.
+/// The counters of a VM after a turn. Its boot is not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// The number of turns that it had.
+    /// The number of its turns.
     pub turns: usize,
     /// The number of items that it moved.
     pub items: usize,
@@ -11,13 +11,13 @@ pub struct Counts {
     pub exits: u64,
 }
 
-/// One VM's counts over time.
+/// The counters of one VM over time.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct Counters {
     turns: Vec<Entry>,
 }
 
-/// A turn of the VM's, with the counts after it; the number of its turns is the entry's place.
+/// The counters after a turn of the VM. The number of its turns is the entry's index.
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry {
     /// The turn's number, from 1.
@@ -26,20 +26,20 @@ struct Entry {
     exits: u64,
 }
 
-impl Tally {
-    /// Enters the VM's next turn.
+impl Counters {
+    /// Adds the VM's next turn.
     pub(crate) fn enter(&mut self, turn: usize, items: usize, exits: u64) {
         let before = self.turns.last().copied().unwrap_or_default();
         let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         self.turns.push(Entry {
             turn: number(turn),
             items: before.items.saturating_add(number(items)),
-            // Where the numbers are a file's, their sum may be anything.
+            // Numbers of a file may have any sum.
             exits: before.exits.saturating_add(exits),
         });
     }
 
-    /// What it had done after the run's first `turns` turns.
+    /// The counters after the run's first `turns` turns.
     pub(crate) fn after(&self, turns: usize) -> Counts {
         let own = self.turns.partition_point(|entry| entry.turn as usize <= turns);
         let last = own.checked_sub(1).map(|last| self.turns[last]);
