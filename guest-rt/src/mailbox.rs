@@ -76,7 +76,7 @@ pub struct Mailbox<T: Message> {
     message = "`{Self}` cannot be the message of a mailbox: it is not plain data",
     label = "not plain data",
     note = "a message is a number, an array of messages, or a `#[repr(C)]` struct of messages without padding that derives `Clone, Copy, FromBytes, Immutable, IntoBytes` (see `guest_rt::mailbox`)",
-    note = "references, `bool`, `char` and enums are none: another VM may leave any bytes"
+    note = "references, `bool`, `char` and enums are not plain data: another VM may leave any bytes"
 )]
 pub trait Message: Copy + FromBytes + IntoBytes + Immutable {}
 
@@ -89,7 +89,7 @@ impl<T: Message> Mailbox<T> {
         assert!(size_of::<T>() > 0, "a mailbox's message cannot be empty");
         assert!(
             size_of::<T>().is_multiple_of(WORD),
-            "a mailbox's message has a size that is no multiple of 4 bytes"
+            "the size of a mailbox's message must be a multiple of 4 bytes"
         );
         assert!(
             size_of::<T>() <= MAX_MESSAGE_SIZE as usize,

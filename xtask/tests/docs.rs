@@ -43,6 +43,7 @@ documents! {
     debugging: "docs/guide/debugging.md", 5;
     kernels: "docs/guide/kernels.md", 3;
     porting: "docs/guide/porting.md", 4;
+    reading: "docs/guide/reading.md", 1;
     commands: "docs/guide/commands.md", 0;
 }
 

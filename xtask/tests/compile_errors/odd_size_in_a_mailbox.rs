@@ -1,5 +1,5 @@
 //! The message of a mailbox is not made of words.
-//~ a mailbox's message has a size that is no multiple of 4 bytes
+//~ the size of a mailbox's message must be a multiple of 4 bytes
 
 #![no_std]
 #![no_main]

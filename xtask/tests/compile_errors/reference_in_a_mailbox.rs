@@ -3,7 +3,7 @@
 //~ Mailbox::<&str>::attach();
 //~ not plain data
 //~ = note: a message is a number, an array of messages, or a `#[repr(C)]` struct of messages without padding that derives `Clone, Copy, FromBytes, Immutable, IntoBytes` (see `guest_rt::mailbox`)
-//~ = note: references, `bool`, `char` and enums are none: another VM may leave any bytes
+//~ = note: references, `bool`, `char` and enums are not plain data: another VM may leave any bytes
 
 #![no_std]
 #![no_main]
