@@ -11,7 +11,7 @@ mod targets;
 use std::{
     collections::BTreeMap,
     env, fs,
-    path::Path,
+    ops::Range,
     ptr,
     time::{Duration, Instant},
 };
@@ -24,22 +24,24 @@ use guest_abi::{
     note::Note,
 };
 use guestlab::{
-    debug::explain::Explain,
-    kvm::System,
+    cpu::GuestMemory,
+    engines,
+    kvm::Kvm,
     lab::{
         error::{Error, Status},
         limits::Limits,
         needs::Needs,
+        open::read_image,
         session::Session,
+        vm::{Platform, Vm},
     },
     output::Silence,
     process::jail::Jail,
     vmm::{
-        boot::Parameters,
+        HvaPolicy, Parameters,
         hypercall::Stop,
         image::{Image, ImageFormat, Request},
-        machine::{Machine, Secrets},
-        memory::{GuestMemory, Region},
+        memory::MemoryLayout,
         random::SplitMix64,
     },
 };
@@ -150,8 +152,7 @@ fn mutate(file: &mut Vec<u8>, numbers: &mut SplitMix64) {
 #[test]
 fn mutated_images_are_refused_or_loaded_and_run_to_a_defined_end() {
     let (mut numbers, originals) = (numbers(1), originals());
-    let system = can_run_guests().then(|| System::open(Path::new("/dev/kvm"), Explain::new(false)));
-    let system = system.map(|system| system.expect("KVM"));
+    let platform = can_run_guests().then(platform);
     let (mut images, mut ends, mut spent) = (Tally::default(), Tally::default(), Duration::ZERO);
     for _ in 0..times(100_000) {
         let (mut file, request) = originals[numbers.below(originals.len())].clone();
@@ -165,32 +166,37 @@ fn mutated_images_are_refused_or_loaded_and_run_to_a_defined_end() {
         let Some(loaded) = targets::image::loaded(&image, size) else { continue };
         drop(loaded);
         images.count("loaded");
-        let system = system.as_ref().filter(|_| spent < BOOT_BUDGET && images.of("loaded") % BOOTED == 0);
-        if let Some(system) = system {
+        let is_booted = spent < BOOT_BUDGET && images.of("loaded") % BOOTED == 0;
+        if let Some(platform) = platform.as_ref().filter(|_| is_booted) {
             let begun = Instant::now();
-            ends.count(&boot(system, &image, size));
+            ends.count(&boot(platform, &image, size));
             spent += begun.elapsed();
         }
     }
     println!("images: {:?}\nbooted: {:?}, in {spent:.1?}", images.0, ends.0);
     assert_eq!(images.of("accepted") + images.of("refused"), times(100_000));
     assert!(images.of("loaded") > times(100_000) / 10, "the mutations leave too little to load");
-    assert!(system.is_none() || ends.0.values().sum::<u64>() > 0, "nothing was booted");
+    assert!(platform.is_none() || ends.0.values().sum::<u64>() > 0, "nothing was booted");
 }
 
-/// Boots an image on KVM for a short time; the name of how it ended.
-fn boot(system: &System, image: &Image, memory: u32) -> String {
+/// Opens KVM.
+fn platform() -> Platform {
+    engines::kvm(Kvm::DEVICE.as_ref(), false, None).expect("KVM")
+}
+
+/// Boots an image on KVM for a short time. Returns the name of its end.
+fn boot(platform: &Platform, image: &Image, memory: u32) -> String {
     let parameters = Parameters { vm: 1, seed: 1, memory, arguments: &[] };
-    let mut machine = Machine::new(system, image, parameters, Secrets::Unspoken).expect("a machine");
+    let mut vm = Vm::new(platform, image, parameters, HvaPolicy::DenySilently).expect("a VM");
     let limits = Limits { max_output: 1 << 16, ..Limits::deadline(BOOT_TIME) };
-    end(&mut machine, &limits)
+    end(&mut vm, &limits)
 }
 
-/// Runs a machine to its end, which must be one of those that there are, with a report that fits on a screen.
-fn end(machine: &mut Machine, limits: &Limits) -> String {
+/// Runs a VM to its end, which must be one of the known ends, with a report that fits on a screen.
+fn end(vm: &mut Vm, limits: &Limits) -> String {
     let mut silence = Silence;
     let session = Session::start(limits, &Jail::Open, Needs::default(), &mut silence).expect("a session");
-    match session.run(machine, None) {
+    match session.run(vm, None) {
         Ok(Stop::Exited(_)) => "exit".into(),
         Ok(Stop::Halted) => "hlt".into(),
         Ok(Stop::Attached | Stop::TurnEnded) => "exchange".into(),
@@ -209,13 +215,12 @@ fn end(machine: &mut Machine, limits: &Limits) -> String {
 struct Guards(Vec<u64>);
 
 impl Guards {
-    /// Adds pages beside a guest's memory where there are none; whether there are then.
-    fn surround(&mut self, memory: &GuestMemory) -> bool {
-        let regions = memory.regions().expect("regions");
+    /// Adds pages beside a guest's memory where there are none. Returns true if there is one on each side then.
+    fn surround(&mut self, ranges: &[Range<u64>]) -> bool {
         let page = u64::from(PAGE_SIZE);
-        let edges = |it: &Region| [it.host_address - page, it.host_address + it.len];
-        regions.iter().flat_map(edges).all(|edge| {
-            let own = regions.iter().any(|it| (it.host_address..it.host_address + it.len).contains(&edge));
+        let edges = |range: &Range<u64>| [range.start - page, range.end];
+        ranges.iter().flat_map(edges).all(|edge| {
+            let own = ranges.iter().any(|range| range.contains(&edge));
             own || self.0.contains(&edge) || self.add(edge)
         })
     }
@@ -245,15 +250,30 @@ impl Drop for Guards {
     }
 }
 
-/// A guest whose memory has guards on all sides.
+/// Returns the addresses of a guest's memory in this process, range by range. `None` if it has no such addresses.
+fn host_ranges(layout: MemoryLayout, memory: &dyn GuestMemory) -> Option<Vec<Range<u64>>> {
+    let of = |range: &Range<u64>| {
+        let start = memory.host_address(range.start)?;
+        Some(start..start + (range.end - range.start))
+    };
+    layout.plan().ranges.iter().map(of).collect()
+}
+
+/// Returns a guest whose memory has guards on all sides. Only KVM's memory consists of mappings: on a machine without
+/// KVM the interpreter has the guest, and there are no guards.
 fn guarded_guest() -> (Guest, Guards) {
     let (mut guards, mut others) = (Guards(Vec::new()), Vec::new());
+    let Some(kvm) = targets::engines::kvm() else {
+        eprintln!("skipped: guards around the guest's memory, which need KVM");
+        return (Guest::new(&*targets::engines::soft()), guards);
+    };
     for _ in 0..100 {
-        // The system puts mappings below each other: the guest's memory comes below this one, and what is
+        // The system puts mappings below each other: the guest's memory comes below this one, and the address space
         // below that is free. A guest with something else beside it is kept, so that the next one is not there.
         guards.add(0);
-        let guest = Guest::new();
-        match guards.surround(guest.memory()) {
+        let guest = Guest::new(&*kvm);
+        let ranges = host_ranges(guest.layout(), guest.cpu().memory()).expect("mappings of this process");
+        match guards.surround(&ranges) {
             true => return (guest, guards),
             false => others.push(guest),
         }
@@ -303,18 +323,17 @@ fn guests_that_make_hostile_hypercalls_end_in_a_defined_way() {
     if !can_run_guests() {
         return;
     }
-    let system = System::open(Path::new("/dev/kvm"), Explain::new(false)).expect("KVM");
+    let platform = platform();
     let (mut calls, mut ends) = (0, Tally::default());
     for mode in ["", ".long"] {
         let image = image(&format!("calls-at-random{mode}"));
-        let image = Image::open(&image, Request::default()).expect("a guest");
+        let image = read_image(&image, Request::default()).expect("a guest");
         for seed in 1..=times(3000).min(30) {
             let parameters = Parameters { vm: 1, seed, memory: DEFAULT_MEMORY, arguments: &[] };
-            let mut machine =
-                Machine::new(&system, &image, parameters, Secrets::Unspoken).expect("a machine");
+            let mut vm = Vm::new(&platform, &image, parameters, HvaPolicy::DenySilently).expect("a VM");
             let limits = Limits { max_exits: Some(1000), ..Limits::deadline(Duration::from_secs(30)) };
-            ends.count(&end(&mut machine, &limits));
-            calls += machine.stats().total();
+            ends.count(&end(&mut vm, &limits));
+            calls += vm.stats().total();
         }
     }
     println!("{calls} hypercalls of guests: {:?}", ends.0);

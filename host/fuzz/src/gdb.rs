@@ -1,30 +1,34 @@
-//! A conversation with gdb about a guest of a few instructions. Nothing is done where there is no KVM.
+//! A conversation with gdb about a guest of a few instructions, on the interpreter or on KVM.
 //!
-//! The first byte chooses the guest. The others are lines: each is the body of a packet, or bytes to be sent as
-//! they are if it begins with `!`.
+//! The first byte chooses the guest and the engine. The others are lines: each is the body of a packet, or bytes to be
+//! sent as they are if it begins with `!`.
 
 use std::{
-    io::{Read, Write},
+    cell::Cell,
+    io::{self, ErrorKind, Read, Write},
     net::Shutdown,
     os::unix::net::UnixStream,
     thread,
     time::{Duration, Instant},
 };
 
-use guest_abi::mode::CpuMode;
+use guest_abi::{layout::PAGE_SIZE, mode::CpuMode};
 use guestlab::{
+    cpu::DebugFeatures,
     debug::{
-        driver::{Driver, Order},
         gdb,
+        runner::{Pause, Runner, Watch},
     },
-    kvm::Exit,
-    process::watchdog::{Registration, Watchdog},
-    vmm::{boot, hypercall::Stop, machine::Halt},
+    vmm::{
+        Expiry, Machine, Parameters, Setup, Stop,
+        image::{Image, ImageFormat, Request},
+        pc::{Pc, Settings},
+    },
 };
 
-use super::kvm::system;
+use super::engines::{self, Kicks};
 
-/// `mov cl, 3; push ax; pop ax; in al, 0x60; out 0xE9, al; loop -8; hlt`, in every mode.
+/// `mov cl, 3; push ax; pop ax; in al, 0x60; out 0xE9, al; loop -8; hlt`, in every mode. 0x60 is the keyboard's port.
 const CODE: &[u8] = b"\xB1\x03\x50\x58\xE4\x60\xE6\xE9\xE2\xF8\xF4";
 
 /// The most bytes that are sent. A socket has room for them.
@@ -33,71 +37,148 @@ const MOST: usize = 16 << 10;
 /// The most entries of the guest.
 const ENTRIES: usize = 100;
 
+/// The longest time of one entry. The guest can be changed into one that never ends.
+const ENTRY_TIME: Duration = Duration::from_millis(1);
+
+/// The time that gdb waits for an answer, and the number of times that it waits in vain.
+const ANSWER_TIME: Duration = Duration::from_millis(2);
+const PATIENCE: u32 = 20;
+
 /// The most bytes of one answer: memory of 2048 bytes in hexadecimal, and a frame.
 const MOST_ANSWERED: usize = 5000;
 
-/// Says this to the debugger, and reads what it answers.
+/// Sends these bytes to the debugger, and checks its answers.
 pub fn run(data: &[u8]) {
-    let (Some(system), Some((&choice, words))) = (system(), data.split_first()) else { return };
+    let Some((&choice, words)) = data.split_first() else { return };
     let mode = CpuMode::ALL[usize::from(choice) % CpuMode::ALL.len()];
-    let Ok(vcpu) = boot::tiny(system, mode, CODE, 0x800) else { return };
-    let (ours, mut theirs) = UnixStream::pair().expect("sockets");
-    theirs.write_all(&sent(words)).expect("room");
-    theirs.shutdown(Shutdown::Write).expect("a connection");
-    let reader = thread::spawn(move || {
-        let mut answers = Vec::new();
+    let kvm = engines::kvm().filter(|_| choice & 8 != 0);
+    let features = match (choice & 4 != 0, &kvm) {
+        (false, _) => DebugFeatures::default(),
+        (true, None) => DebugFeatures { steps: true, breakpoints: usize::MAX, watchpoints: 0 },
+        (true, Some(_)) => DebugFeatures { steps: true, breakpoints: 4, watchpoints: 4 },
+    };
+    let Some(machine) = machine(Setup::new(kvm.unwrap_or_else(engines::soft)), mode) else { return };
+    let (ours, theirs) = UnixStream::pair().expect("sockets");
+    let packets = packets(words);
+    let gdb = thread::spawn(move || {
+        let mut gdb = Gdb { line: theirs, answers: Vec::new(), patience: PATIENCE };
         // A connection that ends with bytes unread is reset.
-        let _ = theirs.read_to_end(&mut answers);
-        answers
+        let _ = gdb.speak(&packets);
+        gdb.answers
     });
-    let has_points = choice & 4 != 0;
-    converse(gdb::connected(vcpu, mode, ours, has_points));
-    check(&reader.join().expect("the reader ends"));
+    converse(machine, gdb::connected(mode, ours, features));
+    check(&gdb.join().expect("gdb's side ends"));
 }
 
-fn sent(words: &[u8]) -> Vec<u8> {
-    let mut sent = Vec::new();
-    for line in words.split(|&byte| byte == b'\n') {
-        match line.strip_prefix(b"!") {
-            Some(raw) => sent.extend(raw),
+/// Returns a machine with [`CODE`] at 0 in its one page. `None` if the engine refused it.
+fn machine(setup: Setup, mode: CpuMode) -> Option<Machine> {
+    let request = Request { format: Some(ImageFormat::Flat), load: Some(0), mode: Some(mode), entry: None };
+    let image = Image::parse("guest", CODE.into(), request).expect("an image");
+    let parameters = Parameters { vm: 1, seed: 1, memory: PAGE_SIZE, arguments: &[] };
+    let machine = Machine::new(&setup, &image, parameters).ok()?;
+    Some(machine.with_pc(Some(Pc::new(Settings::default(), PAGE_SIZE))))
+}
+
+/// Returns the bytes to be sent for each line, up to [`MOST`] in all.
+fn packets(words: &[u8]) -> Vec<Vec<u8>> {
+    let mut room = MOST;
+    let packet = |line: &[u8]| {
+        let mut bytes = match line.strip_prefix(b"!") {
+            Some(raw) => raw.to_vec(),
             None => {
                 let sum = line.iter().fold(0_u8, |sum, &byte| sum.wrapping_add(byte));
-                sent.extend([b"$", line, format!("#{sum:02x}").as_bytes()].concat());
+                [b"$", line, format!("#{sum:02x}").as_bytes()].concat()
+            }
+        };
+        bytes.truncate(room);
+        room -= bytes.len();
+        bytes
+    };
+    words.split(|&byte| byte == b'\n').map(packet).collect()
+}
+
+/// gdb's side of the conversation.
+struct Gdb {
+    line: UnixStream,
+    answers: Vec<u8>,
+    /// The number of times that it still waits in vain for an answer.
+    patience: u32,
+}
+
+impl Gdb {
+    /// Sends packets, and reads all answers. It waits for the answer to each packet for a short time, so that the guest
+    /// runs between two packets; then it goes on, as a user does who interrupts the guest.
+    fn speak(&mut self, packets: &[Vec<u8>]) -> io::Result<()> {
+        self.line.set_read_timeout(Some(ANSWER_TIME))?;
+        for packet in packets {
+            self.line.write_all(packet)?;
+            if packet.first() == Some(&b'$') && self.patience > 0 && !self.is_answered()? {
+                self.patience -= 1;
+            }
+        }
+        self.line.shutdown(Shutdown::Write)?;
+        self.line.set_read_timeout(None)?;
+        self.line.read_to_end(&mut self.answers)?;
+        Ok(())
+    }
+
+    /// Reads up to the end of an answer. Returns false if there is none in time.
+    fn is_answered(&mut self) -> io::Result<bool> {
+        let mut bytes = [0; 4096];
+        loop {
+            let len = match self.line.read(&mut bytes) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                len => len?,
+            };
+            self.answers.extend(&bytes[..len]);
+            if len == 0 || bytes[..len].contains(&b'#') {
+                return Ok(len > 0);
             }
         }
     }
-    sent.truncate(MOST);
-    sent
 }
 
-/// Lets the guest run as gdb wants it, until gdb has gone or the guest has ended.
-fn converse(mut driver: Box<dyn Driver>) {
-    let watchdog = Watchdog::start(Duration::from_secs(10)).expect("a thread");
-    let registration = watchdog.watch_this_thread(None);
-    for _ in 0..ENTRIES {
-        if !goes_on(&mut *driver, &registration) {
-            return;
-        }
+/// Runs the guest until it ends, gdb is gone, or it has had its entries.
+fn converse(mut machine: Machine, mut runner: Box<dyn Runner>) {
+    let _kicks = Kicks::every(ENTRY_TIME, machine.cpu().kick());
+    let limits = Limits { entries: Cell::new(ENTRIES), has_alarm: Cell::new(true) };
+    // An engine may refuse a state that gdb asks for.
+    let _ = runner.run(&mut machine, &limits, &mut |_| {
+        limits.has_alarm.set(true);
+        true
+    });
+}
+
+/// A watch that ends the run after some entries, or when gdb is gone.
+struct Limits {
+    entries: Cell<usize>,
+    /// There is an alarm for the entry, so that gdb is there. The machine also removes the alarm before output.
+    has_alarm: Cell<bool>,
+}
+
+impl Stop for Limits {
+    fn expiry(&self) -> Option<Expiry> {
+        (self.entries.get() == 0 || !self.has_alarm.get()).then_some(Expiry::Run)
+    }
+
+    fn set_alarm(&self, alarm: Option<Instant>) {
+        self.entries.update(|left| left.saturating_sub(alarm.iter().len()));
+        self.has_alarm.set(alarm.is_some());
+    }
+
+    fn sleep_until(&self, _: Instant) {}
+}
+
+impl Watch for Limits {
+    fn pause(&self) -> Box<dyn Pause + '_> {
+        Box::new(NoClock)
     }
 }
 
-fn goes_on(driver: &mut dyn Driver, registration: &Registration<'_>) -> bool {
-    let Ok(Order::Run) = driver.enter(registration) else { return false };
-    // Without gdb it would run as it likes.
-    let Some(wakes) = driver.wakes() else { return false };
-    registration.set_alarm(Some(wakes.max(Instant::now())));
-    let Ok(exit) = driver.vcpu_mut().run() else { return false };
-    match driver.left(exit) {
-        Ok(Exit::In { .. }) => driver.vcpu_mut().answer(u32::from(b'?')),
-        Ok(Exit::Out { .. } | Exit::Debug { .. } | Exit::Interrupted) => {}
-        Ok(_) => {
-            let _ = driver.halted(&Halt::Stop(Stop::Halted), registration);
-            return false;
-        }
-        Err(_) => return false,
-    }
-    true
-}
+/// The pause of a watch without a clock.
+struct NoClock;
+
+impl Pause for NoClock {}
 
 /// The answers are packets with right checksums, none of them too long. The last may be cut off.
 fn check(answers: &[u8]) {

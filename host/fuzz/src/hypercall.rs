@@ -6,20 +6,20 @@ use arbitrary::{Arbitrary, Unstructured};
 use guest_abi::{
     block::{self, MailboxAttach, Text},
     layout::{BOOT_INFO, EXIT_TEXT, IMAGE_BASE, PAGE_SIZE, STACK_BOTTOM, STACK_GUARD},
+    mode::CpuMode,
     port,
 };
 use guestlab::{
-    kvm::{Exit, Values, Width},
+    cpu::{Cpu, CpuState, Engine, Exit, Values, Width},
     vmm::{
-        clock::Clock,
-        fault::Crash,
-        hypercall::{Reply, Said, Services, Stop},
-        machine::serve,
-        memory::GuestMemory,
+        Clock, ConsoleOutput, Crash, HvaPolicy, Timer,
+        hypercall::{Reply, Services, Stop, serve},
+        memory::MemoryLayout,
         stats::{ExitStats, Reason},
-        timer::Timer,
     },
 };
+
+use super::engines;
 
 /// The size of the guest's memory: room for a text that is longer than the host takes, and little more.
 const SIZE: u32 = IMAGE_BASE + Text::MAX_LEN + 2 * PAGE_SIZE;
@@ -106,39 +106,47 @@ impl Word {
     }
 }
 
-/// A guest, its memory, and what the host knows of it.
+/// A guest, and the services that the host has for it.
 pub struct Guest {
-    memory: GuestMemory,
-    mailbox: Option<MailboxAttach>,
-    stats: ExitStats,
-    translation: u32,
-    timer: Timer,
-    /// What its memory should hold.
+    cpu: Box<dyn Cpu>,
+    services: Services,
+    /// The bytes that its memory should hold.
     model: Vec<u8>,
 }
 
 impl Guest {
-    /// A guest whose memory is all zero.
+    /// Returns a guest whose memory is all zero.
     ///
     /// # Panics
     ///
-    /// If the system gives no memory.
-    pub fn new() -> Self {
-        let memory = GuestMemory::guarded(SIZE).expect("100 KiB");
-        let model = vec![0; SIZE as usize];
-        Self {
+    /// The engine gives no memory.
+    pub fn new(engine: &dyn Engine) -> Self {
+        let memory = MemoryLayout::guarded(SIZE).expect("100 KiB");
+        let mut cpu = engine.create(&memory.plan()).expect("100 KiB");
+        // Addresses of all 32 bits are translated as they are.
+        cpu.set_state(&CpuState::flat(CpuMode::Protected, 0, 0, 0)).expect("a CPU's state");
+        let services = Services {
             memory,
             mailbox: None,
             stats: ExitStats::default(),
+            text: EXIT_TEXT,
             translation: 0,
+            hva: HvaPolicy::Allow,
             timer: Timer::default(),
-            model,
-        }
+            clock: Clock::start(),
+            foreign: false,
+        };
+        Self { cpu, services, model: vec![0; SIZE as usize] }
     }
 
-    /// Its memory.
-    pub fn memory(&self) -> &GuestMemory {
-        &self.memory
+    /// Returns the guest's vCPU, with its memory.
+    pub fn cpu(&self) -> &dyn Cpu {
+        &*self.cpu
+    }
+
+    /// Returns the layout of the guest's memory.
+    pub fn layout(&self) -> MemoryLayout {
+        self.services.memory
     }
 
     /// Does what the guest does; returns how that ends the guest, if it does.
@@ -152,7 +160,8 @@ impl Guest {
                 let bytes: Vec<u8> = words.iter().flat_map(|word| word.number().to_le_bytes()).collect();
                 let start = address.number() as usize;
                 // The guest writes a page at a time, and nothing where there is no memory.
-                if !bytes.is_empty() && self.memory.write(address.number(), &bytes).is_ok() {
+                let memory = self.cpu.memory_mut();
+                if !bytes.is_empty() && memory.write(address.number().into(), &bytes).is_ok() {
                     self.model[start..start + bytes.len()].copy_from_slice(&bytes);
                 }
                 None
@@ -160,7 +169,7 @@ impl Guest {
             Action::Access { port, width, out, values } => {
                 let exit = exit(*port, *width, *out, values);
                 let reason = Reason::of(&exit).expect("an exit of the guest's");
-                self.stats.enter(reason, Duration::ZERO);
+                self.services.stats.enter(reason, Duration::ZERO);
                 self.serve(&exit, values.len().max(1))
             }
         }
@@ -169,39 +178,29 @@ impl Guest {
     /// Serves an exit that stands for so many accesses.
     fn serve(&mut self, exit: &Exit, accesses: usize) -> Option<Result<Stop, Crash>> {
         let mut printed = 0;
-        let mut services = Services {
-            memory: &self.memory,
-            mailbox: &mut self.mailbox,
-            stats: &self.stats,
-            text: EXIT_TEXT,
-            translation: &mut self.translation,
-            translate: &mut |address| address,
-            timer: &mut self.timer,
-            clock: Clock::start(),
-            foreign: false,
-            console: &mut |said| {
-                printed += match said {
-                    Said::Text(text) => text.len(),
-                    Said::Record(record) => record.target.len() + record.message.len(),
-                };
-                true
-            },
-        };
-        let reply = serve(exit, &mut services);
+        let reply = serve(exit, &mut self.services, &mut *self.cpu, &mut |output| {
+            printed += match output {
+                ConsoleOutput::Text(text) => text.len(),
+                ConsoleOutput::Record(record) => record.target.len() + record.message.len(),
+                ConsoleOutput::InvalidAddress | ConsoleOutput::HvaDenied => 0,
+            };
+            true
+        });
         assert!(printed <= accesses * MOST_SAID, "{printed} bytes of output");
         self.accept_times(exit);
         match reply {
             Ok(Reply::Resume | Reply::Answer(_) | Reply::Wait) => None,
             Ok(Reply::Stop(stop)) => {
-                if let (Stop::Attached, Some(mailbox)) = (&stop, self.mailbox) {
-                    assert!(self.memory.contains(mailbox.address, mailbox.size));
+                if let (Stop::Attached, Some(mailbox)) = (&stop, self.services.mailbox) {
+                    let MailboxAttach { address, size } = mailbox;
+                    assert!(self.cpu.memory().contains(address.into(), size as usize));
                 }
                 Some(Ok(stop))
             }
             Err(crash) => {
                 assert!(!crash.to_string().is_empty() && !crash.hint().is_empty());
                 // The next one finds its memory.
-                (self.mailbox, self.stats) = (None, ExitStats::default());
+                (self.services.mailbox, self.services.stats) = (None, ExitStats::default());
                 Some(Err(crash))
             }
         }
@@ -214,7 +213,7 @@ impl Guest {
             // Up to the first that has no room.
             let mut time = [0; size_of::<block::Clock>()];
             for &address in values.as_slice() {
-                let Ok(()) = self.memory.read(address, &mut time) else { return };
+                let Ok(()) = self.cpu.memory().read(address.into(), &mut time) else { return };
                 self.model[address as usize..][..time.len()].copy_from_slice(&time);
             }
         }
@@ -227,7 +226,7 @@ impl Guest {
     /// If there is none.
     pub fn fill(&mut self, start: u32, byte: u8) {
         let bytes = vec![byte; (SIZE - start) as usize];
-        self.memory.write(start, &bytes).expect("memory");
+        self.cpu.memory_mut().write(start.into(), &bytes).expect("memory");
         self.model[start as usize..].copy_from_slice(&bytes);
     }
 
@@ -239,7 +238,7 @@ impl Guest {
     pub fn check_memory(&mut self) {
         for (start, end) in [(BOOT_INFO, STACK_GUARD), (STACK_BOTTOM, SIZE)] {
             let mut bytes = vec![0; (end - start) as usize];
-            self.memory.read(start, &mut bytes).expect("memory");
+            self.cpu.memory().read(start.into(), &mut bytes).expect("memory");
             let mut expected = self.model[start as usize..end as usize].to_vec();
             if start == BOOT_INFO {
                 let text =
@@ -248,12 +247,6 @@ impl Guest {
             }
             assert!(bytes == expected, "the host wrote into the guest's memory from {start:#x} on");
         }
-    }
-}
-
-impl Default for Guest {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -276,7 +269,7 @@ fn exit(port: Port, width: u8, out: bool, values: &[Word]) -> Exit {
 /// Lets a guest act until it ends, and a little longer.
 pub fn run(data: &[u8]) {
     let mut data = Unstructured::new(data);
-    let mut guest = Guest::new();
+    let mut guest = Guest::new(&*engines::soft());
     while let (false, Ok(action)) = (data.is_empty(), Action::arbitrary(&mut data)) {
         guest.act(&action);
     }

@@ -7,11 +7,11 @@
 //! names are hashes were found by the fuzzer and are of the least that reaches as much: `cargo xtask fuzz --keep`.
 
 pub mod elf;
+pub mod engines;
 pub mod experiment;
 pub mod gdb;
 pub mod hypercall;
 pub mod image;
-pub mod kvm;
 pub mod note;
 pub mod post_mortem;
 pub mod recording;

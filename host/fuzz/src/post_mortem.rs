@@ -4,9 +4,12 @@
 use arbitrary::{Arbitrary, Unstructured};
 use guest_abi::mode::CpuMode;
 use guestlab::{
-    debug::crash_report::{Evidence, History, Origin, Report, Wanted},
-    kvm::{Direction, Exit, Registers, Values, Width},
-    vmm::image::{Image, Request},
+    cpu::{CpuState, Direction, Exit, Values, Width},
+    debug::crash_report::{Evidence, Origin, Report, Wanted},
+    vmm::{
+        History,
+        image::{Image, Request},
+    },
 };
 
 use super::elf::{self, Section, Segment};
@@ -138,7 +141,7 @@ impl State {
         CpuMode::ALL[usize::from(self.mode) % CpuMode::ALL.len()]
     }
 
-    fn registers(&self) -> Registers {
+    fn registers(&self) -> CpuState {
         let mut general = [0; 16];
         for (register, value) in general.iter_mut().zip(self.general) {
             *register = value.into();
@@ -150,9 +153,8 @@ impl State {
         };
         let [code_base, stack_base] = self.bases.map(|base| u64::from(base & 0xF0));
         let bits = [16, 32, 64][usize::from(self.bits % 3)];
-        let mut registers = Registers::default();
-        (registers.general, registers.ip, registers.flags) = (general, ip, 2);
-        registers.in_segments(self.mode(), bits, code_base, stack_base)
+        let state = CpuState { general, ip, ..CpuState::real(0) };
+        state.in_segments(self.mode(), bits, code_base, stack_base)
     }
 
     fn exit(&self) -> Exit {
