@@ -1,11 +1,17 @@
 //! The traits of an engine: a way of executing guest code.
 
-use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc};
 use core::fmt;
 
 use guest_abi::mode::CpuMode;
 
-use crate::{exit::Exit, state::CpuState};
+use crate::{
+    error::EngineError,
+    exit::Exit,
+    memory::{GuestMemory, MemoryPlan},
+    state::CpuState,
+    step::Stepped,
+};
 
 /// A way of executing guest code: KVM, or an interpreter.
 pub trait Engine: Send + Sync {
@@ -38,20 +44,6 @@ pub trait Engine: Send + Sync {
 pub trait Calls: Send + Sync {
     /// Takes note of a call that is about to be made, and of its purpose.
     fn call(&self, name: &str, purpose: fmt::Arguments<'_>);
-}
-
-/// The memory of a VM: ranges of guest-physical addresses, page-aligned, in order and without overlap.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MemoryPlan {
-    /// The ranges. An access outside of them is an [`Exit::Mmio`].
-    pub ranges: Vec<core::ops::Range<u64>>,
-}
-
-impl MemoryPlan {
-    /// Returns memory from address 0 to `end`, without holes.
-    pub fn below(end: u64) -> Self {
-        Self { ranges: core::iter::once(0..end).collect() }
-    }
 }
 
 /// The abilities of an engine that a debugger uses.
@@ -156,82 +148,11 @@ pub trait Cpu: Send {
     }
 }
 
-/// The events of one [`Until::Step`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stepped {
-    /// None: another thread or a signal stopped the vCPU first.
-    Nothing,
-    /// The guest is at the first instruction of a handler.
-    Delivery(Delivery),
-    /// Instructions were executed: one, or two where the CPU has no end of a step between them. Of a repeated string
-    /// instruction it can be one repetition.
-    Instructions(Vec<Executed>),
-}
-
-/// The cause of a handler's call between two instructions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delivery {
-    /// An interrupt.
-    Interrupt,
-    /// A debug exception that the guest set up itself, by the trap flag or its debug registers.
-    DebugException,
-}
-
-/// An instruction that was executed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Executed {
-    /// The CPU just before it, as [`Cpu::registers`] returns it.
-    pub before: CpuState,
-    /// The bytes from the instruction on, as far as there is memory; the others are 0.
-    pub code: [u8; MAX_INSTRUCTION],
-}
-
-/// The longest instruction in bytes (Intel SDM volume 2A, 2.3.11).
-pub const MAX_INSTRUCTION: usize = 15;
-
 /// A handle that stops a running vCPU.
 pub trait Kick: Send + Sync {
     /// Makes the vCPU's [`run`](Cpu::run) return [`Exit::Interrupted`]: the current one or the next.
     fn kick(&self);
 }
-
-/// Copying access to guest memory. There is no reference into it.
-pub trait GuestMemory {
-    /// Copies bytes from a guest-physical address.
-    ///
-    /// # Errors
-    ///
-    /// The bytes are not all in memory. Then `buffer` holds nothing of use.
-    fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), OutOfMemory>;
-
-    /// Copies bytes to a guest-physical address, all or none.
-    ///
-    /// # Errors
-    ///
-    /// The bytes would not all be in memory.
-    fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), OutOfMemory>;
-
-    /// Returns true if all of a range is memory.
-    fn contains(&self, address: u64, len: usize) -> bool;
-
-    /// Sets all memory to zero, as it was when it was new.
-    ///
-    /// # Errors
-    ///
-    /// The system refused the call.
-    fn clear(&mut self) -> Result<(), EngineError>;
-
-    /// Returns the address at which the host process has a byte of guest memory, if it has one.
-    fn host_address(&self, address: u64) -> Option<u64> {
-        let _ = address;
-        None
-    }
-}
-
-/// An access that is not entirely inside guest memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the access is not entirely inside guest memory")]
-pub struct OutOfMemory;
 
 /// The farthest point that a run may reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -267,34 +188,5 @@ pub enum BreakpointKind {
     Access {
         /// The number of bytes.
         len: u8,
-    },
-}
-
-/// A failure of the engine. It is not the guest's fault.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// A call of the engine's interface failed.
-    #[error("{call} failed: {source}")]
-    Call {
-        /// The call's name.
-        call: &'static str,
-        /// The system's own error.
-        source: Box<dyn core::error::Error + Send + Sync>,
-    },
-    /// The system has no memory for the guest.
-    #[error("the system gave no {size:#x} bytes of guest memory: {source}")]
-    Memory {
-        /// The size in bytes.
-        size: u64,
-        /// The system's own error.
-        source: Box<dyn core::error::Error + Send + Sync>,
-    },
-    /// The engine cannot do what was asked.
-    #[error("{engine} cannot {what}")]
-    Unsupported {
-        /// The engine's name.
-        engine: String,
-        /// The thing that it cannot do, as a verb with its object.
-        what: &'static str,
     },
 }

@@ -63,7 +63,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        engine::{EngineError, GuestMemory, OutOfMemory},
+        error::EngineError,
+        memory::{GuestMemory, OutOfMemory},
         state::CpuState,
         walk,
     };

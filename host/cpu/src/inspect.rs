@@ -5,7 +5,10 @@ use core::fmt;
 
 use guest_abi::{block::Trap, layout::REAL_MODE_END, mode::CpuMode};
 
-use crate::state::{CpuState, Rights, Segment, control, reg, seg};
+use crate::{
+    segment::{Rights, Segment},
+    state::{CpuState, control, reg, seg},
+};
 
 impl CpuState {
     /// Returns this state in another mode, with code and stack segments of `bits` bits that begin at these addresses.

@@ -17,17 +17,24 @@
 extern crate alloc;
 
 pub mod engine;
+mod error;
 pub mod exit;
+mod fpu;
 pub mod identity;
 mod inspect;
 #[cfg(feature = "instructions")]
 pub mod instruction;
+mod memory;
+mod segment;
 pub mod state;
+mod step;
 pub mod walk;
 
-pub use engine::{
-    Breakpoint, BreakpointKind, Calls, Cpu, DebugFeatures, Delivery, Engine, EngineError, Executed,
-    GuestMemory, Kick, MemoryPlan, OutOfMemory, Stepped, Until,
-};
+pub use engine::{Breakpoint, BreakpointKind, Calls, Cpu, DebugFeatures, Engine, Kick, Until};
+pub use error::EngineError;
 pub use exit::{Direction, Exit, Values, Width};
-pub use state::{CpuState, FpuState, Msrs, Rights, Segment, Table};
+pub use fpu::{FpuState, Msrs};
+pub use memory::{GuestMemory, MemoryPlan, OutOfMemory};
+pub use segment::{Rights, Segment, Table};
+pub use state::CpuState;
+pub use step::{Delivery, Executed, MAX_INSTRUCTION, Stepped};

@@ -1,13 +1,15 @@
 //! The state of one x86 CPU, as plain data (Intel SDM volume 3A, 2.1 and 3.4).
 
-use core::fmt;
-
 use guest_abi::mode::CpuMode;
 use x86_64::registers::{
     control::{Cr0Flags, Cr4Flags, EferFlags},
     rflags::RFlags,
 };
-use x86_64::structures::gdt::DescriptorFlags;
+
+use crate::{
+    fpu::{FpuState, Msrs},
+    segment::{Rights, Segment, Table},
+};
 
 /// The whole state of one CPU between two instructions.
 ///
@@ -51,30 +53,6 @@ pub struct CpuState {
     pub shadow: bool,
     /// The CPU waits in `hlt` for an interrupt.
     pub halted: bool,
-}
-
-/// Model-specific registers (Intel SDM volume 4, 2.1). Those that are registers elsewhere are not here: IA32_EFER, and
-/// the bases of FS and GS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Msrs {
-    /// IA32_STAR: selectors of SYSCALL and SYSRET.
-    pub star: u64,
-    /// IA32_LSTAR: the entry of SYSCALL from 64-bit code.
-    pub lstar: u64,
-    /// IA32_CSTAR: the entry of SYSCALL from compatibility mode, on AMD's CPUs.
-    pub cstar: u64,
-    /// IA32_FMASK: the flags that SYSCALL clears.
-    pub fmask: u64,
-    /// IA32_KERNEL_GS_BASE: the value that SWAPGS exchanges.
-    pub kernel_gs_base: u64,
-    /// IA32_SYSENTER_CS.
-    pub sysenter_cs: u64,
-    /// IA32_SYSENTER_ESP.
-    pub sysenter_esp: u64,
-    /// IA32_SYSENTER_EIP.
-    pub sysenter_eip: u64,
-    /// IA32_TSC_AUX: the value that RDTSCP returns in ECX.
-    pub tsc_aux: u64,
 }
 
 /// Indexes into [`CpuState::general`].
@@ -265,146 +243,6 @@ pub(crate) fn control(mode: CpuMode) -> (Cr0Flags, Cr4Flags, EferFlags) {
             Cr4Flags::PHYSICAL_ADDRESS_EXTENSION,
             EferFlags::LONG_MODE_ENABLE.union(EferFlags::LONG_MODE_ACTIVE),
         ),
-    }
-}
-
-/// A segment register with its hidden part (Intel SDM volume 3A, 3.4.3).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Segment {
-    /// The selector.
-    pub selector: u16,
-    /// The linear address of the segment's first byte.
-    pub base: u64,
-    /// The highest offset, in bytes, whatever the granularity. For expand-down segments it is the lowest offset minus 1.
-    pub limit: u32,
-    /// The type and the flags of the descriptor.
-    pub rights: Rights,
-}
-
-/// The access rights of a segment: bits 40 to 47 and 52 to 55 of its descriptor at bits 0 to 7 and 12 to 15, and an
-/// "unusable" flag at bit 16 (the layout of Intel SDM volume 3C, 25.4.1 "Guest Register State").
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Rights(pub u32);
-
-impl Rights {
-    /// The four bits of the type.
-    pub const TYPE: Self = Self(0xF);
-    /// Type bit 0: the segment was accessed.
-    pub const ACCESSED: Self = Self::of(DescriptorFlags::ACCESSED);
-    /// Type bit 1: data can be written, or code can be read.
-    pub const WRITABLE: Self = Self::of(DescriptorFlags::WRITABLE);
-    /// Type bit 2: data expands down, or code is conforming.
-    pub const CONFORMING: Self = Self::of(DescriptorFlags::CONFORMING);
-    /// Type bit 3: the segment is code.
-    pub const EXECUTABLE: Self = Self::of(DescriptorFlags::EXECUTABLE);
-    /// S: the segment is code or data, and not a system segment.
-    pub const CODE_OR_DATA: Self = Self::of(DescriptorFlags::USER_SEGMENT);
-    /// P: the segment is present.
-    pub const PRESENT: Self = Self::of(DescriptorFlags::PRESENT);
-    /// L: 64-bit code.
-    pub const LONG: Self = Self::of(DescriptorFlags::LONG_MODE);
-    /// D/B: 32-bit code, or a stack whose pointer is ESP.
-    pub const BIG: Self = Self::of(DescriptorFlags::DEFAULT_SIZE);
-    /// G: the limit counts pages of 4 KiB.
-    pub const GRANULAR: Self = Self::of(DescriptorFlags::GRANULARITY);
-    /// The segment must not be used: a null selector was loaded.
-    pub const UNUSABLE: Self = Self(1 << 16);
-
-    const DATA: Self = Self::PRESENT.with(Self::CODE_OR_DATA).with(Self::WRITABLE).with(Self::ACCESSED);
-    const REAL_DATA: Self = Self::DATA;
-    const REAL_CODE: Self = Self::DATA.with(Self::EXECUTABLE);
-    const FLAT_DATA: Self = Self::DATA.with(Self::BIG).with(Self::GRANULAR);
-    const FLAT_CODE: Self = Self::FLAT_DATA.with(Self::EXECUTABLE);
-    const FLAT_CODE_64: Self = Self::REAL_CODE.with(Self::LONG).with(Self::GRANULAR);
-    /// A busy 32-bit task state segment (Intel SDM volume 3A, table 3-2).
-    pub const BUSY_TSS: Self = Self::PRESENT.with(Self(0xB));
-    /// A local descriptor table.
-    const LDT: Self = Self::PRESENT.with(Self(0x2));
-
-    const fn of(flags: DescriptorFlags) -> Self {
-        Self::from_descriptor(flags.bits())
-    }
-
-    /// Returns the rights of an 8-byte segment descriptor (Intel SDM volume 3A, figure 3-8).
-    pub const fn from_descriptor(descriptor: u64) -> Self {
-        Self(((descriptor >> 40) & 0xF0FF) as u32)
-    }
-
-    /// Returns these rights and those of `other`.
-    #[must_use]
-    pub const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Returns true if all bits of `other` are set.
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// Returns the descriptor privilege level, 0 to 3.
-    pub const fn privilege(self) -> u8 {
-        (self.0 >> 5 & 3) as u8
-    }
-}
-
-impl fmt::Debug for Rights {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#x}", self.0)
-    }
-}
-
-/// A descriptor table's register: GDTR or IDTR.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Table {
-    /// The linear address of the table.
-    pub base: u64,
-    /// The offset of its last byte.
-    pub limit: u16,
-}
-
-/// The x87 and SSE registers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FpuState {
-    /// ST0 to ST7: ten bytes each, the others are 0.
-    pub st: [[u8; 16]; 8],
-    /// XMM0 to XMM15.
-    pub xmm: [[u8; 16]; 16],
-    /// The x87 control word.
-    pub control: u16,
-    /// The x87 status word.
-    pub status: u16,
-    /// The abridged tag word: one bit for each x87 register that is in use (Intel SDM volume 1, 10.5.1).
-    pub tags: u8,
-    /// The opcode of the last x87 instruction.
-    pub opcode: u16,
-    /// The address of the last x87 instruction.
-    pub instruction: u64,
-    /// The address of the last x87 operand.
-    pub operand: u64,
-    /// MXCSR: control and status of SSE.
-    pub mxcsr: u32,
-}
-
-impl FpuState {
-    /// Returns the state after reset (Intel SDM volume 3A, table 10-1).
-    pub const fn reset() -> Self {
-        Self {
-            st: [[0; 16]; 8],
-            xmm: [[0; 16]; 16],
-            control: 0x40,
-            status: 0,
-            tags: 0,
-            opcode: 0,
-            instruction: 0,
-            operand: 0,
-            mxcsr: 0x1F80,
-        }
-    }
-}
-
-impl Default for FpuState {
-    fn default() -> Self {
-        Self::reset()
     }
 }
 

@@ -9,7 +9,7 @@ use guest_abi::mode::CpuMode;
 use x86_64::registers::control::{Cr0Flags, Cr4Flags, EferFlags};
 use x86_64::structures::paging::PageTableFlags as Flags;
 
-use crate::{engine::GuestMemory, state::CpuState};
+use crate::{memory::GuestMemory, state::CpuState};
 
 /// A translated address, with the rights of its page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -288,7 +288,7 @@ mod tests {
     use alloc::vec;
 
     use super::*;
-    use crate::engine::{EngineError, OutOfMemory};
+    use crate::{error::EngineError, memory::OutOfMemory};
 
     struct Ram(Vec<u8>);
 

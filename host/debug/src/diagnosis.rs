@@ -2,8 +2,7 @@
 
 use guest_abi::{block::Trap, mode::CpuMode};
 use guestlab_cpu::{
-    CpuState, Direction,
-    engine::MAX_INSTRUCTION,
+    CpuState, Direction, MAX_INSTRUCTION,
     instruction::{self, Access, Code, CpuidFeature, Instruction, Mnemonic, Register},
 };
 use guestlab_vmm::{

@@ -1,8 +1,7 @@
 //! An instruction that a step executed.
 
 use guestlab_cpu::{
-    CpuState, Executed,
-    engine::MAX_INSTRUCTION,
+    CpuState, Executed, MAX_INSTRUCTION,
     instruction::{self, Instruction},
 };
 

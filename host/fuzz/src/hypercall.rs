@@ -12,8 +12,8 @@ use guest_abi::{
 use guestlab::{
     cpu::{Cpu, CpuState, Engine, Exit, Values, Width},
     vmm::{
-        Clock, ConsoleOutput, Crash, HvaPolicy, Timer,
-        hypercall::{Reply, Services, Stop, serve},
+        Clock, ConsoleOutput, Crash, HvaPolicy, Services, Timer,
+        hypercall::{Reply, Stop, serve},
         memory::MemoryLayout,
         stats::{ExitStats, Reason},
     },

@@ -20,9 +20,12 @@
 
 mod access;
 mod cpu;
+mod cpuid;
 mod debug;
 mod exit;
 mod memory;
+mod module;
+mod open_error;
 mod probe;
 mod regs;
 pub mod request;
@@ -34,23 +37,23 @@ mod step;
 mod vcpu;
 
 use std::{
-    ffi::{CString, OsStr},
+    ffi::CString,
     fmt, io,
     os::unix::ffi::OsStrExt,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, OnceLock},
 };
 
 use guest_abi::mode::CpuMode;
 use guestlab_cpu::{Calls, Cpu, DebugFeatures, Engine, EngineError, MemoryPlan};
-use kvm_bindings::{CpuId, KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2, kvm_sregs};
+use kvm_bindings::{CpuId, KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES, kvm_sregs};
 use kvm_ioctls::VcpuFd;
 
-pub use access::Access;
+use open_error::open_error;
 
-/// The CPUID leaves by which KVM offers services of its own to guests, a clock among them. They are hidden, so that runs
-/// are the same everywhere.
-const PARAVIRTUAL_LEAVES: std::ops::RangeInclusive<u32> = 0x4000_0000..=0x4000_00FF;
+pub use access::Access;
+pub use module::module_name;
+pub use open_error::OpenError;
 
 /// The open KVM device (KVM API, 4. "API description", system ioctls).
 pub struct Kvm {
@@ -102,8 +105,7 @@ impl Kvm {
         let mut cpuid = kvm
             .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
             .map_err(|error| OpenError::Call { call: "KVM_GET_SUPPORTED_CPUID", source: error.into() })?;
-        cpuid.retain(|entry| !PARAVIRTUAL_LEAVES.contains(&entry.function));
-        cpuid.as_mut_slice().iter_mut().for_each(hide_interrupt_controller);
+        cpuid::trim(&mut cpuid);
         vcpu::install_kick_handler().map_err(|source| OpenError::Call { call: "sigaction", source })?;
         Ok(Self { kvm, cpuid, calls, after_reset: OnceLock::new() })
     }
@@ -140,101 +142,6 @@ impl Kvm {
     }
 }
 
-fn open_error(device: &Path, source: io::Error) -> OpenError {
-    let device = PathBuf::from(device);
-    match source.kind() {
-        io::ErrorKind::NotFound => OpenError::NotThere { device },
-        io::ErrorKind::PermissionDenied => OpenError::Permission { access: Access::of(&device), device },
-        _ => OpenError::Open { device, source },
-    }
-}
-
-/// The kernel module that stands behind KVM here: `kvm_intel`, `kvm_amd`, `kvm_pvm`, ...; `None`
-/// where none of that form is loaded or they are built into the kernel.
-pub fn module_name() -> Option<String> {
-    let modules = std::fs::read_dir("/sys/module").ok()?;
-    let mut names: Vec<String> = modules
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| is_vendor_module(OsStr::new(name)))
-        .collect();
-    names.sort();
-    (!names.is_empty()).then(|| names.join(", "))
-}
-
-fn is_vendor_module(name: &OsStr) -> bool {
-    ["kvm_intel", "kvm_amd", "kvm_pvm"].iter().any(|module| name == *module)
-}
-
-/// This machine cannot run guests.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// There is no device.
-    #[error(
-        "{} is not there: load KVM's module (`modprobe kvm_intel` or `modprobe kvm_amd`), switch virtualization on in the firmware, or, inside a VM or container, ask for nested virtualization or for the device to be passed in",
-        device.display()
-    )]
-    NotThere {
-        /// The device's path.
-        device: PathBuf,
-    },
-    /// The device may not be opened.
-    #[error("no permission on {}: {}", device.display(), access.remedy(device))]
-    Permission {
-        /// The device's path.
-        device: PathBuf,
-        /// Who may open it.
-        access: Access,
-    },
-    /// The device could not be opened for another reason.
-    #[error("cannot open {}: {source}", device.display())]
-    Open {
-        /// The device's path.
-        device: PathBuf,
-        /// The system's own error.
-        source: io::Error,
-    },
-    /// What was opened is something else.
-    #[error("{} is not KVM's device: it does not answer KVM_GET_API_VERSION", device.display())]
-    NotKvm {
-        /// The device's path.
-        device: PathBuf,
-    },
-    /// KVM's interface has not been any other than 12 since 2007.
-    #[error("KVM here has API version {version}; 12 is the stable one: a newer Linux is needed")]
-    ApiVersion {
-        /// The version found.
-        version: i32,
-    },
-    /// KVM refused a call that every KVM takes.
-    #[error("{call} failed: {source}")]
-    Call {
-        /// The call's name.
-        call: &'static str,
-        /// The system's own error.
-        source: io::Error,
-    },
-}
-
-/// Clears what a leaf of CPUID says of a local APIC, which guests do not have (SDM volume 2A, "CPUID"; APM volume 3,
-/// E.4.2).
-fn hide_interrupt_controller(entry: &mut kvm_cpuid_entry2) {
-    const APIC: u32 = 1 << 9;
-    const X2APIC: u32 = 1 << 21;
-    const DEADLINE_TIMER: u32 = 1 << 24;
-    const EXTENDED_SPACE: u32 = 1 << 3;
-    match entry.function {
-        1 => {
-            entry.edx &= !APIC;
-            entry.ecx &= !(X2APIC | DEADLINE_TIMER);
-        }
-        0x8000_0001 => {
-            entry.edx &= !APIC;
-            entry.ecx &= !EXTENDED_SPACE;
-        }
-        _ => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,24 +151,5 @@ mod tests {
         let open = |path: &str| Kvm::open(Path::new(path), None).map(|_| ()).expect_err("no KVM device");
         assert!(matches!(open("/dev/no-such-kvm"), OpenError::NotThere { .. }));
         assert!(matches!(open("/dev/null"), OpenError::NotKvm { .. }));
-    }
-
-    #[test]
-    fn no_permission_is_told_apart() {
-        let error = open_error(Path::new("/dev/kvm"), io::ErrorKind::PermissionDenied.into());
-        assert!(matches!(error, OpenError::Permission { .. }));
-        assert!(error.to_string().starts_with("no permission on /dev/kvm: "));
-    }
-
-    #[test]
-    fn guests_are_told_of_no_local_apic() {
-        let of = |function| {
-            let mut entry = kvm_cpuid_entry2 { function, ecx: u32::MAX, edx: u32::MAX, ..Default::default() };
-            hide_interrupt_controller(&mut entry);
-            (entry.ecx, entry.edx)
-        };
-        assert_eq!(of(1), (!(1 << 21 | 1 << 24), !(1 << 9)));
-        assert_eq!(of(0x8000_0001), (!(1 << 3), !(1 << 9)));
-        assert_eq!(of(7), (u32::MAX, u32::MAX));
     }
 }

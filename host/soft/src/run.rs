@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering;
 
 use guestlab_cpu::{
     Breakpoint, BreakpointKind, Cpu, CpuState, Delivery, EngineError, Executed, Exit, GuestMemory, Kick,
-    Stepped, Until, engine::MAX_INSTRUCTION, state::seg, walk,
+    MAX_INSTRUCTION, Stepped, Until, state::seg, walk,
 };
 
 use crate::{

@@ -7,14 +7,14 @@ use crate::{
     lab::{failure::GuestError, guest_end::GuestEnd},
     runlog::event::{Crash, Event, ExitCounts, Location, Log, Stats, StatsRow, VmStats},
     vmm::{
-        hypercall,
+        Record,
         stats::{ExitStats, Reason, Row, microseconds},
     },
 };
 
 /// The event of a guest's log record.
-pub fn log_event<'a>(vm: u32, name: &'a str, record: hypercall::Record<'a>) -> Log<'a> {
-    let hypercall::Record { level, target, message } = record;
+pub fn log_event<'a>(vm: u32, name: &'a str, record: Record<'a>) -> Log<'a> {
+    let Record { level, target, message } = record;
     Log { vm, name: name.into(), level, target: target.into(), message: message.into() }
 }
 

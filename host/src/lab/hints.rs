@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::{
-    debug::crash_report::{Evidence, is_a_librarys},
+    debug::crash_report::{Evidence, is_of_a_library},
     lab::guest_end::GuestEnd,
     vmm::{
         foreign,
@@ -52,7 +52,7 @@ fn of_end(end: &GuestEnd) -> Cow<'static, str> {
             "look at what the guest printed; 0 and 0x10 mean success at port 0xF4, and --pc-exit-ok names another value"
         }
         GuestEnd::Exited(_) => "look at what the guest printed; its status is its own",
-        GuestEnd::Panicked(report) if is_a_librarys(&String::from_utf8_lossy(&report.file)) => {
+        GuestEnd::Panicked(report) if is_of_a_library(&String::from_utf8_lossy(&report.file)) => {
             "look at the first of the calls that is the guest's own"
         }
         GuestEnd::Panicked(_) => "look at that line of the guest",

@@ -12,62 +12,18 @@ use guest_abi::{
 };
 
 use guestlab_cpu::{
-    CpuState, EngineError, GuestMemory, OutOfMemory, Rights, Segment,
+    CpuState, GuestMemory,
     identity::{FOUR_LEVELS_SIZE, LARGE_PAGE_32, four_levels, one_large_page},
-    state::reg,
 };
 
 use crate::{
+    boot_error::BootError,
     image::{Image, Start},
     memory::{MemoryLayout, MemorySizeError, write_record},
+    multiboot::multiboot,
     random,
-    vectors::{Tables, Vectors},
+    vectors::Vectors,
 };
-
-/// A guest could not be started.
-#[derive(Debug, thiserror::Error)]
-pub enum BootError {
-    /// No guest can have this much memory.
-    #[error(transparent)]
-    Size(#[from] MemorySizeError),
-    /// An image lies where its mode does not reach.
-    #[error(
-        "the image ends at {end:#x}, and in paged mode, with its one page of 4 MiB, it may end at {limit:#x}: load it lower"
-    )]
-    OutOfReach {
-        /// One past the image's last address.
-        end: u64,
-        /// One past the highest address that it may end at.
-        limit: u64,
-    },
-    /// There are more arguments than there is room for.
-    #[error(
-        "the arguments have {len} bytes, the end of each included; a guest can be told {}",
-        layout::MAX_ARGUMENTS_SIZE
-    )]
-    Arguments {
-        /// Their length in bytes.
-        len: usize,
-    },
-    /// A part of the image is not entirely inside guest memory.
-    #[error("{address:#x}, {len} bytes, is not all in guest memory")]
-    Range {
-        /// The first address.
-        address: u64,
-        /// The number of bytes.
-        len: u64,
-    },
-    /// The engine failed.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-}
-
-/// The host's own pages are part of the memory that was asked for, so that this is a bug.
-impl From<OutOfMemory> for BootError {
-    fn from(_: OutOfMemory) -> Self {
-        Self::Range { address: 0, len: 0 }
-    }
-}
 
 /// The parameters that a guest starts with.
 #[derive(Clone, Copy, Debug)]
@@ -125,7 +81,11 @@ impl Boot {
         match image.start() {
             Start::Boot { entry, .. } => boot_image(memory, entry, parameters),
             Start::Direct { mode, entry } => direct(memory, image, mode, entry, parameters.memory),
-            Start::Multiboot { entry } => multiboot(memory, image, entry, parameters),
+            Start::Multiboot { entry } => {
+                let size = parameters.memory;
+                let (cpu, vectors) = multiboot(memory, image, entry, size, parameters.arguments)?;
+                Ok(Self { cpu, text: size, foreign: true, vectors: Some(vectors) })
+            }
         }
     }
 }
@@ -185,7 +145,8 @@ fn direct(
             (Some(vectors), Some(Some(tables)))
         }
     };
-    let cpu = with_tables(CpuState::flat(mode, entry, stack, page_table), tables.flatten());
+    let cpu = CpuState::flat(mode, entry, stack, page_table);
+    let cpu = tables.flatten().map_or(cpu.clone(), |tables| tables.loaded_by(cpu));
     Ok(Boot { cpu, text, foreign: true, vectors })
 }
 
@@ -206,97 +167,9 @@ fn text_page(image: &Image, mode: CpuMode, size: u32) -> u32 {
     }
 }
 
-/// What a Multiboot kernel finds in EAX (Multiboot Specification 0.6.96, 3.2 "Machine state").
-const MULTIBOOT_MAGIC: u32 = 0x2BAD_B002;
-
-/// A Multiboot kernel: protected mode, and in EBX where the boot information is.
-fn multiboot(
-    memory: &mut dyn GuestMemory,
-    image: &Image,
-    entry: u32,
-    parameters: Parameters<'_>,
-) -> Result<Boot, BootError> {
-    let size = parameters.memory;
-    let command_line = parameters.arguments.join(" ");
-    let len = command_line.len() + 1;
-    if len > layout::MAX_ARGUMENTS_SIZE as usize {
-        return Err(BootError::Arguments { len });
-    }
-    let info = info_page(image, size);
-    memory.write(info.into(), &multiboot_info(info, size, &command_line))?;
-    let mode = CpuMode::Protected;
-    // What the tables of segments and vectors are is left open to us (3.2 again).
-    let (vectors, tables) = Vectors::in_page(memory, mode, size)?;
-    let mut cpu = with_tables(CpuState::flat(mode, entry, size, 0), Some(tables));
-    (cpu.general[reg::RAX], cpu.general[reg::RBX]) = (MULTIBOOT_MAGIC.into(), info.into());
-    Ok(Boot { cpu, text: size, foreign: true, vectors: Some(vectors) })
-}
-
-/// The end of the low memory of a PC.
-const LOW_MEMORY_END: u32 = 640 << 10;
-
-/// The page for the boot information: in low memory, which kernels keep mapped, where the image is not. QEMU
-/// has it at 0x9000. Behind the guest's memory if the image takes all of that.
-fn info_page(image: &Image, size: u32) -> u32 {
-    // The stack begins at the end of memory.
-    let pages = (1..(size.min(LOW_MEMORY_END) / PAGE_SIZE).saturating_sub(1)).map(|page| page * PAGE_SIZE);
-    let free = pages.filter(|&page| !image.takes(page));
-    free.min_by_key(|page| page.abs_diff(0x9000)).unwrap_or(size + PAGE_SIZE)
-}
-
-/// The boot information (Multiboot Specification 0.6.96, 3.3 "Boot information format") at `address`:
-/// the amount of memory, the command line, a memory map of one piece, and our name.
-fn multiboot_info(address: u32, size: u32, command_line: &str) -> Vec<u8> {
-    const MEMORY: u32 = 1 << 0;
-    const COMMAND_LINE: u32 = 1 << 2;
-    const MEMORY_MAP: u32 = 1 << 6;
-    const LOADER_NAME: u32 = 1 << 9;
-    /// The structure's words, up to and with the loader's name.
-    const WORDS: usize = 17;
-    /// Behind the structure: the map's one piece (its size, address, length and kind), our name, and the
-    /// command line.
-    const MAP_AT: u32 = 68;
-    const _: () = assert!(MAP_AT as usize == 4 * WORDS);
-    const MAP_SIZE: u32 = 24;
-    const NAME_SIZE: u32 = 9;
-    const NAME: &[u8; NAME_SIZE as usize] = b"guestlab\0";
-    let name = address + MAP_AT + MAP_SIZE;
-    let kib = |bytes: u32| bytes >> 10;
-    let mut words = [0; WORDS];
-    words[0] = MEMORY | COMMAND_LINE | MEMORY_MAP | LOADER_NAME;
-    words[1] = kib(size).min(kib(LOW_MEMORY_END));
-    words[2] = kib(size).saturating_sub(1024);
-    words[4] = name + NAME_SIZE;
-    words[11] = MAP_SIZE;
-    words[12] = address + MAP_AT;
-    words[16] = name;
-    let map = [20, 0, 0, size, 0, 1];
-    let mut bytes: Vec<u8> = words.iter().chain(&map).flat_map(|word| word.to_le_bytes()).collect();
-    bytes.extend(NAME);
-    bytes.extend(command_line.as_bytes());
-    bytes.push(0);
-    bytes
-}
-
-/// Returns a CPU's state with the host's tables. Without any, the first exception outside of real mode shuts the CPU
-/// down.
-fn with_tables(mut state: CpuState, tables: Option<Tables>) -> CpuState {
-    let Some(Tables { segments, vectors, task }) = tables else { return state };
-    state.gdt = segments.unwrap_or(state.gdt);
-    state.idt = vectors;
-    state.tr = task.map_or(state.tr, |(selector, start)| task_segment(selector, start));
-    state
-}
-
-/// Returns the task-state segment of 64-bit mode (SDM volume 3A, 7.7), in use.
-fn task_segment(selector: u16, start: u32) -> Segment {
-    const SIZE: u32 = 104;
-    Segment { selector, base: start.into(), limit: SIZE - 1, rights: Rights::BUSY_TSS }
-}
-
 #[cfg(test)]
 mod tests {
-    use guestlab_cpu::{Cpu, Engine};
+    use guestlab_cpu::{Cpu, Engine, state::reg};
     use guestlab_soft::Soft;
 
     use super::*;
@@ -382,51 +255,5 @@ mod tests {
         assert!(image.end() > 0x20_0000);
         assert!(matches!(boot(&image, 0x20_0000), Err(BootError::Range { .. })));
         assert!(boot(&flat(0x2000, 0x1F_E000, CpuMode::Protected), 0x20_0000).is_ok());
-    }
-
-    #[test]
-    fn multiboot_information_names_memory_map_and_command_line() {
-        let info = multiboot_info(0x9000, 0x20_0000, "one two");
-        let word = |at: usize| u32::from_le_bytes(info[at..at + 4].try_into().expect("four bytes"));
-        assert_eq!((word(4), word(8)), (640, 1024));
-        assert_eq!((word(44), word(48)), (24, 0x9000 + 68));
-        assert_eq!([word(68), word(72), word(80), word(88)], [20, 0, 0x20_0000, 1]);
-        assert!(info[(word(64) - 0x9000) as usize..].starts_with(b"guestlab\0"));
-        assert_eq!(&info[(word(16) - 0x9000) as usize..], b"one two\0");
-    }
-
-    /// A Multiboot kernel of `len` bytes at `load`.
-    fn kernel(load: u32, len: usize) -> Image {
-        const FLAGS: u32 = 1 << 16;
-        let words = [0x1BAD_B002, FLAGS, 0_u32.wrapping_sub(0x1BAD_B002 + FLAGS), load, load, 0, 0, load];
-        let mut file: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        file.resize(len, 0xF4);
-        Image::parse("x", file, Request::default()).expect("an image")
-    }
-
-    #[test]
-    fn multiboot_information_lies_where_neither_image_nor_stack_is() {
-        for (load, len, size, info) in [
-            (0x10_0000, 0x1000, 0x20_0000, 0x9000),
-            (0x8000, 0x2000, 0x20_0000, 0xA000),
-            (0x1000, 0xF_F000, 0x20_0000, 0x20_1000),
-            (0x1000, 0x9000, 0xC000, 0xA000),
-            (0x1000, 0x9000, 0xB000, 0xC000),
-        ] {
-            let (image, arguments) = (kernel(load, len), ["a".to_owned(), "b".to_owned()]);
-            let mut guest = guest(&image, size);
-            let parameters = Parameters { vm: 1, seed: 1, memory: size, arguments: &arguments };
-            let Boot { cpu, .. } = Boot::new(guest.memory_mut(), &image, parameters).expect("it fits");
-            let (eax, ebx, stack) = (cpu.general[reg::RAX], cpu.general[reg::RBX], cpu.general[reg::RSP]);
-            assert_eq!((eax, ebx), (MULTIBOOT_MAGIC.into(), u64::from(info)), "{load:#x}");
-            assert!(!image.takes(info) && guest.memory().contains(info.into(), PAGE_SIZE as usize));
-            assert!(ebx > stack || ebx + u64::from(PAGE_SIZE) < stack, "{load:#x}");
-        }
-        let arguments = ["x".repeat(layout::MAX_ARGUMENTS_SIZE as usize)];
-        let image = kernel(0x10_0000, 0x1000);
-        let mut guest = guest(&image, 0x20_0000);
-        let parameters = Parameters { vm: 1, seed: 1, memory: 0x20_0000, arguments: &arguments };
-        let refused = Boot::new(guest.memory_mut(), &image, parameters);
-        assert!(matches!(refused, Err(BootError::Arguments { .. })));
     }
 }

@@ -10,18 +10,17 @@ use guest_abi::{
 use log::Level;
 use zerocopy::{FromBytes, IntoBytes};
 
-use guestlab_cpu::{Cpu, Direction, Exit, Width, walk};
+use guestlab_cpu::{Cpu, Direction, Exit, Width};
 
 use crate::{
-    clock::Clock,
     exception::TrapReport,
     fault::Crash,
     foreign,
-    memory::{MemoryKind, MemoryLayout, read_c_string, read_record, write_record},
+    memory::{MemoryKind, read_c_string, read_record, write_record},
     pc,
     random::split,
-    stats::ExitStats,
-    timer::Timer,
+    services::{Console, ConsoleOutput, Record, Services},
+    translate::host_address,
 };
 
 /// A hypercall, decoded.
@@ -106,76 +105,6 @@ pub fn decode(
         (Port::Log, _) => Hypercall::Log(value),
         (Port::Clock, _) => Hypercall::Clock(value),
     })
-}
-
-/// The services of a machine: all that hypercalls read and change, except the guest's memory.
-pub struct Services {
-    /// The layout of the guest's memory.
-    pub memory: MemoryLayout,
-    /// The guest's mailbox, once it has attached one.
-    pub mailbox: Option<MailboxAttach>,
-    /// The VM's exits so far.
-    pub stats: ExitStats,
-    /// The address of the text of the exit counts.
-    pub text: u32,
-    /// The result of the last translation.
-    pub translation: u32,
-    /// The policy for host virtual addresses.
-    pub hva: HvaPolicy,
-    /// The time at which the guest wants to be interrupted.
-    pub timer: Timer,
-    /// The guest's clock.
-    pub clock: Clock,
-    /// The image was not built with guest-rt: it has the course's hypercalls only, and ends with `hlt`.
-    pub foreign: bool,
-}
-
-/// The policy for the hypercall that returns host virtual addresses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HvaPolicy {
-    /// The guest gets the address.
-    Allow,
-    /// The guest gets 0. The first such call prints [`ConsoleOutput::HvaDenied`].
-    #[default]
-    Deny,
-    /// The guest gets 0, and a notice was printed already.
-    DenyWarned,
-    /// The guest gets 0. Such calls print nothing, not even for an address that is not mapped.
-    DenySilently,
-}
-
-/// The receiver of a guest's output. It returns false if the output can no longer be written.
-pub type Console<'a> = dyn FnMut(ConsoleOutput<'_>) -> bool + 'a;
-
-/// Output of a guest, or of the host on behalf of a guest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConsoleOutput<'a> {
-    /// Text that the guest prints.
-    Text(&'a [u8]),
-    /// A record of the guest's log.
-    Record(Record<'a>),
-    /// The guest asked for the host virtual address behind an address that is not mapped.
-    InvalidAddress,
-    /// The guest asked for a host virtual address, and [`HvaPolicy::Deny`] holds.
-    HvaDenied,
-}
-
-/// A record of a guest's log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Record<'a> {
-    /// How grave it is.
-    pub level: Level,
-    /// What it is about; what is no UTF-8 is replaced.
-    pub target: &'a str,
-    /// What the guest wrote; what is no UTF-8 is replaced.
-    pub message: &'a str,
-}
-
-impl Record<'_> {
-    /// What its line takes of the output, in bytes.
-    pub fn size(&self) -> u64 {
-        (self.level.as_str().len() + self.target.len() + self.message.len()) as u64
-    }
 }
 
 /// What the host does next.
@@ -380,26 +309,6 @@ fn read_text(cpu: &dyn Cpu, call: Port, Text { address, len }: Text) -> Result<V
         len,
     })?;
     Ok(text)
-}
-
-/// Returns the low half of the host virtual address behind a guest-virtual one, as far as the policy allows.
-fn host_address(services: &mut Services, cpu: &mut dyn Cpu, console: &mut Console<'_>, address: u32) -> u32 {
-    let registers = cpu.registers().ok();
-    let physical = registers.and_then(|registers| walk::physical(&registers, cpu.memory(), address.into()));
-    let host_address = physical.and_then(|physical| cpu.memory().host_address(physical));
-    match (host_address, services.hva) {
-        (Some(address), HvaPolicy::Allow) => split(address).0,
-        (None, HvaPolicy::Allow | HvaPolicy::Deny | HvaPolicy::DenyWarned) => {
-            console(ConsoleOutput::InvalidAddress);
-            0
-        }
-        (Some(_), HvaPolicy::Deny) => {
-            services.hva = HvaPolicy::DenyWarned;
-            console(ConsoleOutput::HvaDenied);
-            0
-        }
-        _ => 0,
-    }
 }
 
 /// Serves one exit: decodes it, and handles the hypercalls that it stands for.

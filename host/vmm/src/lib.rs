@@ -39,6 +39,7 @@
 #![forbid(unsafe_code)]
 
 pub mod boot;
+mod boot_error;
 mod clock;
 pub mod exception;
 pub mod fault;
@@ -49,24 +50,28 @@ pub mod image;
 mod lent;
 pub mod machine;
 pub mod memory;
+mod multiboot;
 mod observer;
 pub mod pc;
 pub mod random;
+mod services;
 pub mod spot;
 pub mod stats;
 mod stop;
 mod timer;
+mod translate;
 pub mod unhandled;
 pub mod vectors;
 
-pub use boot::{BootError, Parameters};
+pub use boot::Parameters;
+pub use boot_error::BootError;
 pub use clock::Clock;
 pub use fault::Crash;
 pub use history::History;
-pub use hypercall::{Console, ConsoleOutput, HvaPolicy};
 pub use image::{Image, Request};
 pub use lent::Lent;
 pub use machine::{Halt, Machine, Setup};
 pub use observer::{GuestSpan, Observer};
+pub use services::{Console, ConsoleOutput, HvaPolicy, Record, Services};
 pub use stop::{Expiry, Never, Stop};
 pub use timer::Timer;

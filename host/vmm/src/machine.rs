@@ -1,21 +1,24 @@
 //! A machine: one guest in its VM, run from stop to stop on any engine.
 
+mod access;
+mod interruption;
+
 use std::{ops::ControlFlow, sync::Arc, time::Instant};
 
-use guest_abi::{block::MailboxAttach, block::Trap, mode::CpuMode, trap::TIMER};
-use guestlab_cpu::{Cpu, CpuState, Engine, EngineError, Exit, OutOfMemory, Until, state::seg, walk};
+use guest_abi::{mode::CpuMode, trap::TIMER};
+use guestlab_cpu::{Cpu, Engine, EngineError, Exit, Until};
 
 use crate::{
-    boot::{Boot, BootError, Parameters, memory_layout},
-    clock::Clock,
+    boot::{Boot, Parameters, memory_layout},
+    boot_error::BootError,
     fault::Crash,
     history::History,
-    hypercall::{self, Console, HvaPolicy, Reply, Services, Stop},
+    hypercall::{self, Reply, Stop},
     image::{Image, Start},
-    memory::{MemoryKind, MemoryLayout},
     observer::{GuestSpan, Observer},
     pc::Pc,
-    stats::{ExitStats, Reason},
+    services::{Console, ConsoleOutput, HvaPolicy, Services},
+    stats::Reason,
     stop::{Expiry, Stop as StopWatch},
     timer::Timer,
     vectors::{Interruption, Vectors},
@@ -104,7 +107,7 @@ impl Machine {
             vm: parameters.vm,
             mode: image.start().mode(),
             cpu,
-            services: services(setup.hva, memory, &boot),
+            services: Services::new(setup.hva, memory, boot.text, boot.foreign),
             pc: None,
             vectors: boot.vectors,
             history: History::default(),
@@ -144,102 +147,12 @@ impl Machine {
         self.cpu.memory_mut().clear()?;
         let boot = Boot::new(self.cpu.memory_mut(), image, parameters)?;
         self.cpu.set_state(&boot.cpu)?;
-        self.services = services(self.services.hva, self.services.memory, &boot);
+        let Services { hva, memory, .. } = self.services;
+        self.services = Services::new(hva, memory, boot.text, boot.foreign);
         self.vectors = boot.vectors;
         self.history.clear();
         (self.serving, self.is_waiting) = (None, false);
         Ok(())
-    }
-
-    /// Returns this machine with the devices of a PC, or without.
-    #[must_use]
-    pub fn with_pc(self, pc: Option<Pc>) -> Self {
-        Self { pc, ..self }
-    }
-
-    /// Sets the number of exits after which the machine stops; `None` is no limit.
-    pub fn set_max_exits(&mut self, max: Option<u64>) {
-        self.max_exits = max;
-    }
-
-    /// Sets the time at which [`enter`](Self::enter) returns even if the guest has not left; `None` is never.
-    pub fn set_wake(&mut self, wake: Option<Instant>) {
-        self.wake = wake;
-    }
-
-    /// Holds interrupts back, as for a single step that a debugger's user asked for, or lets them come.
-    pub fn hold_interrupts(&mut self, holds: bool) {
-        self.holds_interrupts = holds;
-    }
-
-    /// Returns the guest's name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Returns the guest's name, to be kept.
-    pub fn shared_name(&self) -> Arc<str> {
-        Arc::clone(&self.name)
-    }
-
-    /// Returns the VM's number, from 1.
-    pub fn vm(&self) -> u32 {
-        self.vm
-    }
-
-    /// Returns the mode that the guest runs in, once it has booted.
-    pub fn mode(&self) -> CpuMode {
-        self.mode
-    }
-
-    /// Returns the devices of a PC, if the machine has them.
-    pub fn pc(&self) -> Option<&Pc> {
-        self.pc.as_ref()
-    }
-
-    /// Returns true if the image was not built with guest-rt.
-    pub fn is_foreign(&self) -> bool {
-        self.services.foreign
-    }
-
-    /// Returns the exits so far.
-    pub fn stats(&self) -> &ExitStats {
-        &self.services.stats
-    }
-
-    /// Returns the last exits.
-    pub fn history(&self) -> &History {
-        &self.history
-    }
-
-    /// Returns the host's handlers of exceptions, if the guest started with them.
-    pub fn vectors(&self) -> Option<&Vectors> {
-        self.vectors.as_ref()
-    }
-
-    /// Returns true if the timer's interrupt is due.
-    pub fn is_timer_due(&self) -> bool {
-        self.services.timer.has_expired()
-    }
-
-    /// Returns the layout of the guest's memory.
-    pub fn layout(&self) -> MemoryLayout {
-        self.services.memory
-    }
-
-    /// Returns the vCPU with the guest's memory.
-    pub fn cpu(&self) -> &dyn Cpu {
-        &*self.cpu
-    }
-
-    /// Returns the vCPU with the guest's memory, to be driven or changed.
-    pub fn cpu_mut(&mut self) -> &mut dyn Cpu {
-        &mut *self.cpu
-    }
-
-    /// Exchanges the vCPU with another, such as [`Lent`](crate::Lent) while a debugger has it.
-    pub fn swap_cpu(&mut self, cpu: &mut Box<dyn Cpu>) {
-        std::mem::swap(&mut self.cpu, cpu);
     }
 
     /// Runs the guest until it stops, or must stop. `console` takes its output.
@@ -411,7 +324,7 @@ impl Machine {
         stop: &dyn StopWatch,
         console: &mut Console<'_>,
     ) -> Result<Reply, Crash> {
-        let mut console = |output: hypercall::ConsoleOutput<'_>| {
+        let mut console = |output: ConsoleOutput<'_>| {
             // The alarm for the guest must not interrupt a write.
             stop.set_alarm(None);
             console(output)
@@ -421,101 +334,10 @@ impl Machine {
         }
         hypercall::serve(exit, &mut self.services, &mut *self.cpu, &mut console)
     }
-
-    /// Looks whether the guest has left at a handler of the host's, where an exception or a software interrupt led it. A
-    /// guest with a handler of its own goes on there: `Break` means that the exit needs no service.
-    fn interruption(&mut self, exit: &Exit) -> Result<ControlFlow<(), Option<Interruption>>, EngineError> {
-        if self.vectors.is_none() || !matches!(exit, Exit::Halt { .. }) {
-            return Ok(ControlFlow::Continue(None));
-        }
-        let now = self.cpu.registers()?;
-        let Some(vectors) = &self.vectors else { return Ok(ControlFlow::Continue(None)) };
-        if vectors.are_run_into(&now) {
-            return Ok(ControlFlow::Break(()));
-        }
-        let Some(vector) = vectors.reached(&now) else { return Ok(ControlFlow::Continue(None)) };
-        if let Some((selector, offset)) = vectors.own_handler(self.cpu.memory(), vector) {
-            self.announce(
-                "KVM_SET_REGS",
-                format_args!("on to the guest's own handler of vector {vector:#x}"),
-            );
-            let mut handler = now.at(offset.into());
-            let code = &mut handler.segments[seg::CS];
-            (code.selector, code.base) = (selector, u64::from(selector) << 4);
-            self.cpu.set_registers(&handler)?;
-            return Ok(ControlFlow::Break(()));
-        }
-        let Some(interruption) = Interruption::of(self.cpu.memory(), &now, vector) else {
-            return Ok(ControlFlow::Continue(None));
-        };
-        self.announce(
-            "hlt",
-            format_args!("a handler of the host's, which stands for vector {vector:#x}: the guest has none"),
-        );
-        // A debugger is to see the instruction, and not the handler.
-        self.cpu.set_registers(&interruption.registers)?;
-        Ok(ControlFlow::Continue(Some(interruption)))
-    }
-
-    /// Copies memory from a linear address. Returns the number of bytes before the first one that is not there.
-    pub fn read_linear(&self, registers: &CpuState, address: u64, buffer: &mut [u8]) -> usize {
-        walk::read_linear(registers, self.cpu.memory(), address, buffer)
-    }
-
-    /// Returns the kind of memory at a linear address, and its guest-physical address; `None` if it is not mapped.
-    pub fn kind_at(&self, registers: &CpuState, address: u64) -> Option<(u64, MemoryKind)> {
-        let physical = walk::physical(registers, self.cpu.memory(), address)?;
-        Some((physical, self.services.memory.kind(physical)))
-    }
-
-    /// Returns the size of the mailbox that the guest attached, if it has one.
-    pub fn mailbox_size(&self) -> Option<u32> {
-        self.services.mailbox.map(|mailbox| mailbox.size)
-    }
-
-    /// Writes the guest's mailbox.
-    ///
-    /// # Errors
-    ///
-    /// The guest has none. (Its place was checked when it was attached.)
-    pub fn write_mailbox(&mut self, mailbox: &[u8]) -> Result<(), OutOfMemory> {
-        let MailboxAttach { address, .. } = self.services.mailbox.ok_or(OutOfMemory)?;
-        self.cpu.memory_mut().write(address.into(), mailbox)
-    }
-
-    /// Copies the guest's mailbox, once.
-    ///
-    /// # Errors
-    ///
-    /// As [`write_mailbox`](Self::write_mailbox).
-    pub fn read_mailbox(&self, mailbox: &mut [u8]) -> Result<(), OutOfMemory> {
-        let MailboxAttach { address, .. } = self.services.mailbox.ok_or(OutOfMemory)?;
-        self.cpu.memory().read(address.into(), mailbox)
-    }
-
-    /// Returns the registers in which a trap left the guest's CPU, if the engine tells them.
-    pub fn registers_at(&mut self, trap: &Trap) -> Option<CpuState> {
-        Some(self.cpu.registers().ok()?.interrupted(trap))
-    }
 }
 
 /// The vector of the timer's interrupt.
 const TIMER_VECTOR: u8 = TIMER.to_le_bytes()[0];
-
-/// Returns the services of a guest that is about to start.
-fn services(hva: HvaPolicy, memory: MemoryLayout, boot: &Boot) -> Services {
-    Services {
-        memory,
-        mailbox: None,
-        stats: ExitStats::default(),
-        text: boot.text,
-        translation: 0,
-        hva,
-        timer: Timer::default(),
-        clock: Clock::start(),
-        foreign: boot.foreign,
-    }
-}
 
 /// Returns a description of the pages that the host fills for an image, if it does so.
 fn host_pages(image: &Image) -> Option<&'static str> {

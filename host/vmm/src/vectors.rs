@@ -14,7 +14,7 @@ use guest_abi::{
 };
 use x86_64::structures::gdt::DescriptorFlags;
 
-use guestlab_cpu::{CpuState, GuestMemory, OutOfMemory, Rights, Table, walk};
+use guestlab_cpu::{CpuState, GuestMemory, OutOfMemory, Rights, Segment, Table, walk};
 
 use crate::{image::Image, memory::read_record};
 
@@ -27,6 +27,26 @@ pub struct Tables {
     pub vectors: Table,
     /// In long mode: the selector and the linear address of the task-state segment.
     pub task: Option<(u16, u32)>,
+}
+
+impl Tables {
+    /// Returns the state of a CPU that has loaded these tables. Without any, the first exception outside of real mode
+    /// shuts the CPU down.
+    pub(crate) fn loaded_by(self, state: CpuState) -> CpuState {
+        let Self { segments, vectors, task } = self;
+        CpuState {
+            gdt: segments.unwrap_or(state.gdt),
+            idt: vectors,
+            tr: task.map_or(state.tr, |(selector, start)| task_segment(selector, start)),
+            ..state
+        }
+    }
+}
+
+/// Returns the task-state segment of 64-bit mode (SDM volume 3A, 7.7), in use.
+fn task_segment(selector: u16, start: u32) -> Segment {
+    const SIZE: u32 = 104;
+    Segment { selector, base: start.into(), limit: SIZE - 1, rights: Rights::BUSY_TSS }
 }
 
 /// Where things lie in the page. The text of the exit counts is at its beginning.

@@ -1,8 +1,7 @@
 //! The instruction at which a guest left, and those around it.
 
 use guestlab_cpu::{
-    CpuState, Exit,
-    engine::MAX_INSTRUCTION,
+    CpuState, Exit, MAX_INSTRUCTION,
     instruction::{self, Instruction, Mnemonic, OpKind, Register},
     state::reg,
 };

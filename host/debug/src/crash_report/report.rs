@@ -5,9 +5,10 @@ use std::fmt;
 use guest_abi::port::Port;
 
 use super::{
-    Evidence,
     code::{Code, Line},
+    evidence::Evidence,
     limited_reader::Budget,
+    source_paths::{is_of_runtime, is_of_rust},
     symbols::{Place, Symbols},
 };
 use guestlab_cpu::{CpuState, Direction, Exit};
@@ -16,13 +17,6 @@ use guestlab_runlog::{
     text::escape_line,
 };
 use guestlab_vmm::{foreign, pc::device_at};
-
-/// What the paths of Rust's library begin with in images: the name that xtask gives to the toolchain's
-/// folder when it builds them.
-const LIBRARY: &str = "/rust/";
-
-/// What the paths of guest-rt's own source have in them, wherever a guest takes it from.
-const RUNTIME: &str = "guest-rt/src/";
 
 /// The most calls that are shown.
 const MOST_FRAMES: usize = 12;
@@ -89,9 +83,9 @@ impl Report {
             let first = backtrace.iter().position(is_there).unwrap_or(0);
             backtrace.drain(..first);
         }
-        leave_out(&mut backtrace, |file| file.starts_with(LIBRARY));
+        leave_out(&mut backtrace, is_of_rust);
         if matches!(wanted, Wanted::Calls) {
-            leave_out(&mut backtrace, |file| file.contains(RUNTIME));
+            leave_out(&mut backtrace, is_of_runtime);
         }
         let named = |frame: &Frame| place(frame) != Place::default();
         // Below the first function with a name is the boot code.
@@ -163,16 +157,6 @@ fn leave_out(backtrace: &mut Vec<Frame>, is_others: impl Fn(&str) -> bool) {
     let is_own = |frame: &Frame| frame.file.as_deref().is_some_and(|file| !is_others(file));
     let own = backtrace.iter().position(is_own).unwrap_or(0);
     backtrace.drain(..own);
-}
-
-/// Whether a file is of Rust's library or of the runtime, rather than a guest's own.
-pub fn is_a_librarys(file: &str) -> bool {
-    is_rusts(file) || file.contains(RUNTIME)
-}
-
-/// Whether a file is of Rust's library.
-pub(super) fn is_rusts(file: &str) -> bool {
-    file.starts_with(LIBRARY)
 }
 
 /// Whether two names mean one file: folders may have been cut off.

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     limited_reader::{Budget, File, Section},
-    report::is_rusts,
+    source_paths::is_of_rust,
 };
 use addr2line::{
     Context, FunctionName,
@@ -105,7 +105,7 @@ impl<'a> Symbols<'a> {
             let Ok(Some(frame)) = frames.next() else { break };
             let Some(function) = frame.function else { continue };
             let file = frame.location.and_then(|location| location.file);
-            if !file.is_some_and(is_rusts) {
+            if !file.is_some_and(is_of_rust) {
                 return Some(function);
             }
             outermost = Some(function);

@@ -11,8 +11,7 @@ mod flags;
 mod handlers;
 
 use guestlab_cpu::{
-    CpuState, Delivery, EngineError, Executed, Exit, Stepped,
-    engine::MAX_INSTRUCTION,
+    CpuState, Delivery, EngineError, Executed, Exit, MAX_INSTRUCTION, Stepped,
     instruction::{self, FlowControl, Instruction, Mnemonic, Register},
     walk,
 };

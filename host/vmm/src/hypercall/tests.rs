@@ -9,7 +9,13 @@ use guest_abi::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::stats::Reason;
+use crate::{
+    clock::Clock,
+    memory::MemoryLayout,
+    services::HvaPolicy,
+    stats::{ExitStats, Reason},
+    timer::Timer,
+};
 use guestlab_cpu::Engine;
 use guestlab_soft::Soft;
 

@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 
 use guestlab_cpu::GuestMemory;
 
-use crate::boot::BootError;
+use crate::boot_error::BootError;
 
 /// The largest image file that is read, in bytes. Debug information is most of a file; none comes
 /// near this.

@@ -28,7 +28,10 @@ use vga::Vga;
 
 use guestlab_cpu::{Exit, GuestMemory, Width};
 
-use crate::hypercall::{Console, ConsoleOutput, Reply, Stop};
+use crate::{
+    hypercall::{Reply, Stop},
+    services::{Console, ConsoleOutput},
+};
 
 /// What was asked for of the platform.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,0 +1,184 @@
+//! The state of a machine whose guest has ended, captured for a report.
+
+use std::{rc::Rc, sync::Arc};
+
+use guest_abi::mode::CpuMode;
+use guestlab_cpu::{CpuState, Exit};
+use guestlab_vmm::{History, Image};
+use x86_64::registers::rflags::RFlags;
+
+use super::{
+    backtrace,
+    symbols::{self, Piece},
+};
+
+/// The bytes of code before and behind the instruction pointer that are kept.
+const CODE_BEFORE: u64 = 4096;
+const CODE_AFTER: usize = 64;
+
+/// What of an image is wanted after its guest's end.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    pub(super) mode: CpuMode,
+    pub(super) foreign: bool,
+    pub(super) file: Arc<Vec<u8>>,
+    pub(super) code: Vec<(u64, u64)>,
+}
+
+impl Origin {
+    /// What is wanted of this image.
+    pub fn of(image: &Image) -> Self {
+        let (start, file) = (image.start(), Arc::clone(image.file()));
+        Self { mode: start.mode(), foreign: start.is_foreign(), file, code: image.ranges().collect() }
+    }
+
+    /// Whether others built it.
+    pub fn is_foreign(&self) -> bool {
+        self.foreign
+    }
+
+    /// Whether its file is an ELF file, and not a flat binary.
+    pub fn is_elf(&self) -> bool {
+        self.file.starts_with(&object::elf::ELFMAG)
+    }
+
+    /// The pieces of its code that have a name.
+    pub fn pieces(&self) -> Vec<Piece> {
+        symbols::pieces(&self.file)
+    }
+
+    /// The functions that the instructions at these addresses were written in, as far as the image says: inlined
+    /// ones by their own names.
+    pub fn functions(&self, addresses: impl IntoIterator<Item = u64>) -> Vec<Option<Rc<str>>> {
+        symbols::written_in(&self.file, addresses)
+    }
+
+    fn is_code(&self, address: u64) -> bool {
+        self.code.iter().any(|&(start, end)| (start..end).contains(&address))
+    }
+}
+
+/// What was taken from a machine when its guest ended.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    pub(super) origin: Origin,
+    /// The registers, unless they are those of a CPU that was reset.
+    pub(super) registers: Option<CpuState>,
+    /// Where the kept code begins, and its bytes.
+    pub(super) code: (u64, Vec<u8>),
+    /// Where callers go on, the innermost first.
+    pub(super) callers: Vec<u64>,
+    /// The last exits, the newest last.
+    pub(super) exits: Vec<Exit>,
+    /// Whether the timer's interrupt was due, and the guest did not let it in.
+    pub(super) is_deaf: bool,
+    /// Whether the registers are those just before the instruction in question.
+    pub(super) is_exact: bool,
+}
+
+impl Evidence {
+    /// Takes evidence. `read` copies a piece of the guest's memory from a linear address, all of it or
+    /// none; `registers` are left out where they say nothing.
+    pub fn take(
+        origin: &Origin,
+        registers: Option<CpuState>,
+        history: &History,
+        read: impl Fn(u64, &mut [u8]) -> bool,
+    ) -> Self {
+        let (code, callers) = match &registers {
+            None => ((0, Vec::new()), Vec::new()),
+            Some(registers) => {
+                (code_around(registers.instruction(), &read), callers(origin, registers, &read))
+            }
+        };
+        let exits = history.iter().cloned().collect();
+        Self { origin: origin.clone(), registers, code, callers, exits, is_deaf: false, is_exact: false }
+    }
+
+    /// The same evidence, of which the registers are those just before the instruction in question, whatever the
+    /// last exit was.
+    #[must_use]
+    pub fn of_this_instruction(self) -> Self {
+        Self { is_exact: true, ..self }
+    }
+
+    /// Whether the guest runs through empty memory.
+    pub fn is_in_zeros(&self) -> bool {
+        /// The bytes that are looked at.
+        const SOME: usize = 16;
+        let registers = self.registers.as_ref();
+        let code = registers.map_or(Vec::new(), |registers| self.code_at(registers.instruction(), SOME));
+        code.len() == SOME && code.iter().all(|&byte| byte == 0)
+    }
+
+    /// Whether the guest is at an instruction that some KVM modules repeat and never carry out: `vmcall`, and in
+    /// real mode an `int` of a vector from 0x80 on.
+    pub fn may_be_repeated(&self) -> bool {
+        let Some(registers) = &self.registers else { return false };
+        match *self.code_at(registers.instruction(), 3) {
+            [0x0F, 0x01, 0xC1] => true,
+            [0xCD, 0x80..=0xFF, ..] => registers.mode() == CpuMode::Real,
+            _ => false,
+        }
+    }
+
+    /// The same evidence of a guest whose timer's interrupt is due, if it is.
+    #[must_use]
+    pub fn with_timer(self, is_due: bool) -> Self {
+        let is_deaf = is_due && self.registers.is_some() && !self.takes_interrupts();
+        Self { is_deaf, ..self }
+    }
+
+    /// What is known of the image.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The port that the guest read, if that was the last exit that it caused.
+    pub fn last_read(&self) -> Option<u16> {
+        match self.exits.iter().rfind(|exit| !matches!(exit, Exit::Interrupted)) {
+            Some(Exit::In { port, .. }) => Some(*port),
+            _ => None,
+        }
+    }
+
+    /// Whether interrupts were on, as far as the registers are known.
+    pub fn takes_interrupts(&self) -> bool {
+        let flags = self.registers.as_ref().map_or(0, |registers| registers.flags);
+        flags & RFlags::INTERRUPT_FLAG.bits() != 0
+    }
+
+    /// Whether the timer's interrupt was due, and the guest did not let it in.
+    pub fn is_deaf(&self) -> bool {
+        self.is_deaf
+    }
+}
+
+/// As much code around an address as is memory: where it begins, and its bytes.
+fn code_around(address: u64, read: &impl Fn(u64, &mut [u8]) -> bool) -> (u64, Vec<u8>) {
+    let mut behind = [0; CODE_AFTER];
+    let len = (1..=CODE_AFTER).rev().find(|&len| read(address, &mut behind[..len])).unwrap_or(0);
+    let mut before = vec![0; usize::try_from(address.min(CODE_BEFORE)).unwrap_or(0)];
+    // In halves, since memory may begin anywhere.
+    while !before.is_empty() && !read(address - before.len() as u64, &mut before) {
+        before.truncate(before.len() / 2);
+    }
+    let start = address - before.len() as u64;
+    before.extend_from_slice(&behind[..len]);
+    (start, before)
+}
+
+fn callers(origin: &Origin, registers: &CpuState, read: &impl Fn(u64, &mut [u8]) -> bool) -> Vec<u64> {
+    let word = if registers.mode() == CpuMode::Long { 8 } else { 4 };
+    let start = backtrace::Start {
+        instruction: registers.instruction(),
+        stack: registers.stack(),
+        frame: registers.frame(),
+        word,
+    };
+    let read = |address: u64| {
+        let mut bytes = [0; 8];
+        read(address, &mut bytes[..usize::try_from(word).ok()?]).then(|| u64::from_le_bytes(bytes))
+    };
+    backtrace::callers(start, read, |address| origin.is_code(address))
+}
