@@ -78,7 +78,7 @@ pub fn run(system: Platform, jail: &Jail, config: &PipelineConfig, sink: &mut dy
     let exits: BTreeMap<_, _> = machines.iter().map(|m| (m.vm(), events::exits(m.stats()))).collect();
     session.conclude(
         outcome,
-        Some(End { turns, account: None, rule: None, findings: Vec::new(), exits }),
+        Some(End { turns, totals: None, rule: None, findings: Vec::new(), exits }),
         &machines,
         config.stats,
     )
