@@ -8,21 +8,22 @@ pub use crate::lab::experiment_file::{Experiment, FileError, Place, VmGuest, VmS
 use guest_abi::mailbox::MAX_MESSAGE_SIZE;
 
 use crate::{
-    lab::refused::Refused,
-    lab::vm::Platform,
-    lab::vm::Vm,
     lab::{
         error::Error,
         events,
         instrumentation::Instrumentation,
         limits::Limits,
         open,
+        refused::Refused,
         schedule::Schedule,
         session::{self, Session, TurnEnd},
+        vm::{Platform, Vm},
     },
-    output::Sink,
     process::jail::Jail,
-    runlog::event::{Action, End, Event, Guest, Run, Turn},
+    runlog::{
+        event::{Action, End, Event, Guest, Run, Turn},
+        sink::Sink,
+    },
     vmm::{HvaPolicy, boot::Parameters, image::Image},
 };
 

@@ -9,11 +9,12 @@ use guestlab::{
         instrumentation::Instrumentation,
         schedule::ScheduleSpec,
     },
-    output::{self, Form, Silence, Sink},
+    output,
     process::jail::Jail,
     runlog::{
         event::{End, Event},
         ring_check::Orders,
+        sink::{Form, Silence, Sink},
     },
     vmm::HvaPolicy,
 };

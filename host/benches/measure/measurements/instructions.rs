@@ -10,9 +10,11 @@ use guestlab::{
         instrumentation::Instrumentation,
         schedule::ScheduleSpec,
     },
-    output::Sink,
     process::jail::Jail,
-    runlog::event::{Event, Totals, VmProfile},
+    runlog::{
+        event::{Event, Totals, VmProfile},
+        sink::Sink,
+    },
 };
 
 use super::{Outcome, Values, as_f64, exchange, platform};
