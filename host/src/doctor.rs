@@ -9,8 +9,9 @@ use guestlab_cpu::{CpuState, Engine, Exit, Until, Values, Width};
 use crate::{
     kvm::{Kvm, module_name},
     lab::{error::Error, needs::Needs},
-    output::{self, escape_line},
+    output,
     process::{jail::Jail, watchdog::Watchdog},
+    runlog::text::escape_line,
     vmm::memory::MemoryLayout,
 };
 

@@ -19,12 +19,18 @@ use guestlab::{
         replay, single,
         vm::Platform,
     },
-    output::{self, Sink},
+    output,
     process::{
         jail::{self, Jail},
         signals,
     },
-    runlog::{command_line::CommandLine, live::RunLogSink, run_log::RunLog},
+    runlog::{
+        command_line::CommandLine,
+        live::RunLogSink,
+        run_log::RunLog,
+        sink::Sink,
+        text::{escape_control, escape_line},
+    },
 };
 
 fn main() -> ExitCode {
@@ -49,7 +55,7 @@ fn main() -> ExitCode {
 /// What the command line says. What is wrong with it is told as of the same words with nothing hidden in them.
 fn understand() -> Cli {
     Cli::try_parse().unwrap_or_else(|error| {
-        let words = env::args_os().map(|word| output::escape_line(&word.to_string_lossy()));
+        let words = env::args_os().map(|word| escape_line(&word.to_string_lossy()));
         Cli::try_parse_from(words).err().unwrap_or(error).exit()
     })
 }
@@ -207,8 +213,8 @@ fn complain(error: &Error) {
     if !error.is_closed_output() {
         let text = error.to_string();
         let text = match error.has_lines() {
-            true => output::escape_control(&text).to_string(),
-            false => output::escape_line(&text),
+            true => escape_control(&text).to_string(),
+            false => escape_line(&text),
         };
         output::complain_styled(&format!("{}: {text}", output::label("guestlab")));
     }

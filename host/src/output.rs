@@ -8,13 +8,14 @@ use std::{
 
 use anstream::AutoStream;
 
-pub use crate::runlog::sink::{Form, Silence, Sink};
-pub use crate::runlog::text::{LineEnds, Utf8Stream, escape_control, escape_line};
-
 use crate::{
     lab::error::Error,
     process::{deadline_writer::DeadlineWriter, stderr},
-    runlog::jsonl::JsonLines,
+    runlog::{
+        jsonl::JsonLines,
+        sink::{Form, Sink},
+        text::{escape_control, escape_line},
+    },
     views::transcript::Transcript,
 };
 

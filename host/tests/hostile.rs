@@ -35,8 +35,8 @@ use guestlab::{
         session::Session,
         vm::{Platform, Vm},
     },
-    output::Silence,
     process::jail::Jail,
+    runlog::sink::Silence,
     vmm::{
         HvaPolicy, Parameters,
         hypercall::Stop,

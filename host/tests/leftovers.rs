@@ -10,8 +10,8 @@ use guestlab::{
     cli::{Cli, Command, RunConfig, report, status},
     engines,
     lab::{error::Error, exchange, explore, pipeline, recorder::Recorder, replay, single},
-    output::Silence,
     process::jail::Jail,
+    runlog::sink::Silence,
 };
 
 /// What a process has: threads, open files, and temporary files.

@@ -18,7 +18,10 @@ use std::{
 };
 
 use common::can_run_guests;
-use guestlab::{cli::terminal, output::Sink, runlog::event};
+use guestlab::{
+    cli::terminal,
+    runlog::{event, sink::Sink},
+};
 use tempfile::TempDir;
 
 /// How long something may take to stand on the screen: this machine may be busy.

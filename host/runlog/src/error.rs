@@ -5,17 +5,17 @@ use std::{fmt, io, path::PathBuf};
 /// A file does not hold a run, or not the recording of one.
 #[derive(Debug)]
 pub struct Error {
-    /// What was expected in the file.
+    /// The expected content of the file.
     pub kind: Kind,
     /// The file.
     pub path: PathBuf,
     /// The line, from 1.
     pub line: Option<usize>,
-    /// What is wrong.
+    /// The problem.
     pub problem: Problem,
 }
 
-/// What a file is expected to hold.
+/// The expected content of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The events of a run, in a recording or in the output of `--format jsonl`.
@@ -124,7 +124,7 @@ fn json_problem(source: &serde_json::Error) -> String {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write the {what} {}: {source}", path.display())]
 pub struct WriteError {
-    /// What the file is, for example a recording.
+    /// The kind of file, for example a recording.
     pub what: &'static str,
     /// The file.
     pub path: PathBuf,

@@ -344,7 +344,7 @@ pub struct End {
     pub turns: u64,
     /// The items that moved, in an experiment with a ring.
     #[serde(flatten)]
-    pub account: Option<Account>,
+    pub totals: Option<Totals>,
     /// The ring's rule that was broken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<Cow<'static, str>>,
@@ -361,7 +361,7 @@ pub type ExitCounts = BTreeMap<Cow<'static, str>, u64>;
 
 /// The items that moved through a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Account {
+pub struct Totals {
     /// The number of items that were produced.
     pub produced: u64,
     /// The number of items that were consumed.
@@ -369,7 +369,7 @@ pub struct Account {
     /// The number of items in the ring.
     pub left: u32,
     /// The verdict: whether the consumed items are the produced ones.
-    pub audit: Audit,
+    pub audit: CheckResult,
 }
 
 /// A habit of a guest that should choose at random. No rule forbids it in a single turn.
@@ -410,10 +410,10 @@ impl fmt::Display for Finding {
 /// The audit's verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Audit {
+pub enum CheckResult {
     /// All consumed items are the produced ones, in order; the rest is in the ring.
     Ok,
-    /// A guest broke the ring's rules, or the accounts differ.
+    /// A guest broke the ring's rules, or the totals differ.
     Failed,
 }
 

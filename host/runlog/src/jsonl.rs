@@ -47,7 +47,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::event::{Account, Action, Audit, Console, End, Moved, Turn};
+    use crate::event::{Action, CheckResult, Console, End, Moved, Totals, Turn};
 
     fn lines(quiet: bool, events: &[Event<'_>]) -> String {
         let mut bytes = Vec::new();
@@ -74,7 +74,7 @@ mod tests {
         let exits = [("io_in", 0), ("io_out", 22), ("total", 22)].map(|(kind, count)| (kind.into(), count));
         let end = End {
             turns: 40,
-            account: Some(Account { produced: 61, consumed: 57, left: 4, audit: Audit::Ok }),
+            totals: Some(Totals { produced: 61, consumed: 57, left: 4, audit: CheckResult::Ok }),
             rule: None,
             findings: Vec::new(),
             exits: BTreeMap::from([(1, exits.into())]),

@@ -18,7 +18,7 @@ use crate::{
     counters::{Counters, Counts},
     error::Problem,
     event::{
-        self, Audit, Console, Crash, Dropped, End, Event, ExitCounts, Exited, Log, Run, Screen, VmStats,
+        self, CheckResult, Console, Crash, Dropped, End, Event, ExitCounts, Exited, Log, Run, Screen, VmStats,
     },
     header::Options,
     items::Items,
@@ -222,12 +222,12 @@ impl RunLog {
     }
 
     fn end(&mut self, end: &End) -> Result<(), Problem> {
-        let account = end.account.is_none_or(|account| {
+        let totals = end.totals.is_none_or(|totals| {
             let (produced, consumed) = (self.items.produced(), self.items.consumed());
-            (account.produced, account.consumed) == (produced as u64, consumed as u64)
-                && account.left as usize == produced - consumed
+            (totals.produced, totals.consumed) == (produced as u64, consumed as u64)
+                && totals.left as usize == produced - consumed
         });
-        if end.turns != self.turns.len() as u64 || !account {
+        if end.turns != self.turns.len() as u64 || !totals {
             return Err(Problem::Contradiction("the end's numbers"));
         }
         self.exits_of(&end.exits)?;
@@ -298,7 +298,7 @@ impl RunLog {
     /// Returns the VM whose guest left an experiment without a ring and so ended the run early.
     pub fn leaver(&self) -> Option<u32> {
         let (run, end) = (self.run.as_ref()?, self.end.as_ref()?);
-        let is_early = end.account.is_none() && end.turns < run.turns?;
+        let is_early = end.totals.is_none() && end.turns < run.turns?;
         self.turns.last().filter(|_| is_early).map(|turn| turn.vm)
     }
 
@@ -324,9 +324,9 @@ impl RunLog {
 
     /// The exit status of the run; `None` if it did not come to its end.
     pub fn status(&self) -> Option<Status> {
-        let audit = |end: &End| match end.account.map(|account| account.audit) {
-            None | Some(Audit::Ok) => Status::Success,
-            Some(Audit::Failed) => Status::Bug,
+        let audit = |end: &End| match end.totals.map(|totals| totals.audit) {
+            None | Some(CheckResult::Ok) => Status::Success,
+            Some(CheckResult::Failed) => Status::Bug,
         };
         let crash = self.crash.as_ref().map(|crash| Status::of_end(&crash.reason));
         let exited = self.exited.as_ref().map(|exited| match exited.status {

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use guest_abi::{mailbox::Quota, mode::CpuMode};
 
-use crate::{lab::schedule::ScheduleSpec, output::Form};
+use crate::{lab::schedule::ScheduleSpec, runlog::sink::Form};
 
 /// A form of output, or of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use crate::{
     lab::{error::Error, run_files::open_run},
-    output::{self, Form, escape_control},
-    runlog::json,
+    output,
+    runlog::{json, sink::Form, text::escape_control},
     views::compare::Comparison,
 };
 

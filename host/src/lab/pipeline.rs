@@ -8,21 +8,22 @@ pub use crate::lab::experiment_file::{Experiment, FileError, Place, VmGuest, VmS
 use guest_abi::mailbox::MAX_MESSAGE_SIZE;
 
 use crate::{
-    lab::refused::Refused,
-    lab::vm::Platform,
-    lab::vm::Vm,
     lab::{
         error::Error,
         events,
         instrumentation::Instrumentation,
         limits::Limits,
         open,
+        refused::Refused,
         schedule::Schedule,
         session::{self, Session, TurnEnd},
+        vm::{Platform, Vm},
     },
-    output::Sink,
     process::jail::Jail,
-    runlog::event::{Action, End, Event, Guest, Run, Turn},
+    runlog::{
+        event::{Action, End, Event, Guest, Run, Turn},
+        sink::Sink,
+    },
     vmm::{HvaPolicy, boot::Parameters, image::Image},
 };
 
@@ -78,7 +79,7 @@ pub fn run(system: Platform, jail: &Jail, config: &PipelineConfig, sink: &mut dy
     let exits: BTreeMap<_, _> = machines.iter().map(|m| (m.vm(), events::exits(m.stats()))).collect();
     session.conclude(
         outcome,
-        Some(End { turns, account: None, rule: None, findings: Vec::new(), exits }),
+        Some(End { turns, totals: None, rule: None, findings: Vec::new(), exits }),
         &machines,
         config.stats,
     )

@@ -3,9 +3,6 @@
 use std::path::PathBuf;
 
 use crate::{
-    lab::refused::Refused,
-    lab::vm::Platform,
-    lab::vm::Vm,
     lab::{
         error::Error,
         events,
@@ -13,11 +10,16 @@ use crate::{
         limits::Limits,
         needs::Needs,
         open,
+        refused::Refused,
         session::{self, Session},
+        vm::{Platform, Vm},
     },
-    output::{self, Sink},
+    output,
     process::jail::Jail,
-    runlog::event::{self, Event, Exited},
+    runlog::{
+        event::{self, Event, Exited},
+        sink::Sink,
+    },
     vmm::{
         HvaPolicy,
         boot::Parameters,

@@ -177,7 +177,7 @@ fn figures(logs: &[RunLog; 2]) -> Vec<Figure> {
         let counts = (1..=log.turns().len()).filter_map(|turns| log.pointers(turns));
         per_turn(log, counts.map(|pointers| pointers.count as usize).sum())
     });
-    add("audit", &|log| Some(format!("{:?}", log.ending()?.account?.audit).to_lowercase()));
+    add("audit", &|log| Some(format!("{:?}", log.ending()?.totals?.audit).to_lowercase()));
     add("findings", &|log| findings(&log.ending()?.findings));
     add("crash", &|log| log.crash().map(crash));
     add("broken rule", &|log| log.crash()?.broken_rule().map(str::to_owned));

@@ -11,8 +11,8 @@ use log::Level;
 
 use guestlab_runlog::{
     event::{
-        Account, Action, Audit, Console, Dropped, End, Event, ExitCounts, FunctionProfile, Guest, Log, Moved,
-        Profile, Run, Screen, Stats, StatsRow, Turn, TurnsProfile, VmProfile, VmStats,
+        Action, CheckResult, Console, Dropped, End, Event, ExitCounts, FunctionProfile, Guest, Log, Moved,
+        Profile, Run, Screen, Stats, StatsRow, Totals, Turn, TurnsProfile, VmProfile, VmStats,
     },
     sink::Sink,
     text::{LineEnds, Utf8Stream, escape_control, escape_line, screen_text},
@@ -166,13 +166,13 @@ impl<W: Write + Send> Transcript<W> {
 
     /// Totals, exits, and the audit's verdict.
     fn end(&mut self, end: &End) -> io::Result<()> {
-        let End { turns, account, rule, findings, exits } = end;
+        let End { turns, totals, rule, findings, exits } = end;
         if !self.quiet {
             writeln!(self.writer)?;
         }
         write!(self.writer, "{}", number_of_turns(*turns))?;
-        match account {
-            Some(Account { produced, consumed, left, .. }) => {
+        match totals {
+            Some(Totals { produced, consumed, left, .. }) => {
                 writeln!(self.writer, ": {produced} produced, {consumed} consumed, {left} left in the ring")?
             }
             None => writeln!(self.writer)?,
@@ -181,10 +181,10 @@ impl<W: Write + Send> Transcript<W> {
             let name = self.names.get(vm).map_or("", String::as_str);
             writeln!(self.writer, "exits of VM {vm}, {}: {}", escape_line(name), list_exits(exits))?;
         }
-        let verdict = match account.map(|account| account.audit) {
+        let verdict = match totals.map(|totals| totals.audit) {
             None => return Ok(()),
-            Some(Audit::Ok) => self.paint(GOOD, "ok") + ", what came out is what went in, in order",
-            Some(Audit::Failed) => {
+            Some(CheckResult::Ok) => self.paint(GOOD, "ok") + ", what came out is what went in, in order",
+            Some(CheckResult::Failed) => {
                 let rule = rule.as_ref().map_or(String::new(), |rule| format!(": `{rule}`"));
                 self.paint(BAD, "failed") + ", a guest broke the ring's rules" + &rule
             }

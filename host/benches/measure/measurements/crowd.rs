@@ -11,9 +11,8 @@ use guestlab::{
         session::Session,
         vm::{Platform, Vm},
     },
-    output::Silence,
     process::jail::Jail,
-    runlog::ring_check::Orders,
+    runlog::{ring_check::Orders, sink::Silence},
 };
 
 use super::{Outcome, as_f64, clock::cpu_time, exchange, limits, platform, rate, values};

@@ -9,11 +9,12 @@ use guestlab::{
         instrumentation::Instrumentation,
         schedule::ScheduleSpec,
     },
-    output::{self, Form, Silence, Sink},
+    output,
     process::jail::Jail,
     runlog::{
         event::{End, Event},
         ring_check::Orders,
+        sink::{Form, Silence, Sink},
     },
     vmm::HvaPolicy,
 };
@@ -121,8 +122,8 @@ struct Totaling {
 impl Sink for Totaling {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         if let Event::End(end) = event {
-            let End { account, exits, .. } = &**end;
-            let items = account.map_or(0, |account| account.produced + account.consumed);
+            let End { totals, exits, .. } = &**end;
+            let items = totals.map_or(0, |totals| totals.produced + totals.consumed);
             self.totals =
                 Totals { items, exits: exits.values().filter_map(|exits| exits.get("total")).sum() };
         }

@@ -10,9 +10,11 @@ use guestlab::{
         instrumentation::Instrumentation,
         schedule::ScheduleSpec,
     },
-    output::Sink,
     process::jail::Jail,
-    runlog::event::{Account, Event, VmProfile},
+    runlog::{
+        event::{Event, Totals, VmProfile},
+        sink::Sink,
+    },
 };
 
 use super::{Outcome, Values, as_f64, exchange, platform};
@@ -28,9 +30,9 @@ pub(super) fn count(guests: Guests, capacity: u32, turns: u64, seed: u64) -> Out
     };
     let mut found = Found::default();
     experiment::run(platform()?, &Jail::Open, &config, &mut found)?;
-    let account = found.account.ok_or("an exchange without an account")?;
+    let totals = found.totals.ok_or("an exchange without totals")?;
     let mut values = Values::new();
-    let roles = [(Role::Producer, account.produced), (Role::Consumer, account.consumed)];
+    let roles = [(Role::Producer, totals.produced), (Role::Consumer, totals.consumed)];
     for ((role, items), profile) in roles.into_iter().zip(found.profiles) {
         let turns = profile.turns.ok_or("a guest without turns")?;
         let instructions = as_f64(turns.instructions);
@@ -43,14 +45,14 @@ pub(super) fn count(guests: Guests, capacity: u32, turns: u64, seed: u64) -> Out
 /// What a run's events say of it.
 #[derive(Default)]
 struct Found {
-    account: Option<Account>,
+    totals: Option<Totals>,
     profiles: Vec<VmProfile>,
 }
 
 impl Sink for Found {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
-            Event::End(end) => self.account = end.account,
+            Event::End(end) => self.totals = end.totals,
             Event::Profile(profile) => self.profiles = profile.vms.clone(),
             _ => {}
         }

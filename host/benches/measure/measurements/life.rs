@@ -16,8 +16,8 @@ use guestlab::{
         session::Session,
         vm::{Platform, Vm},
     },
-    output::Silence,
     process::jail::Jail,
+    runlog::sink::Silence,
     vmm::{
         HvaPolicy,
         boot::{Boot, Parameters, memory_layout},

@@ -27,8 +27,8 @@ use crate::{
         instrumentation::Instrumentation,
         schedule::{DEFAULT_TURNS, ScheduleSpec},
     },
-    output::Form,
     process::{jail::Jail, output_file::Named},
+    runlog::sink::Form,
     vmm::{
         HvaPolicy,
         image::{ImageFormat, Request},

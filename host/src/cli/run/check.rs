@@ -6,8 +6,8 @@ use super::args::RunArgs;
 use crate::{
     cli::{choices::Format, values::is_guest_name},
     lab::error::Error,
-    output::Form,
     process::output_file::check_distinct,
+    runlog::sink::Form,
     vmm::image::ImageFormat,
 };
 

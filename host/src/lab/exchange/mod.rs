@@ -12,16 +12,17 @@ pub use turns::{TurnRunner, boot};
 pub use vms::Vms;
 
 use crate::{
-    lab::vm::Platform,
-    lab::vm::Vm,
     lab::{
         error::Error,
         schedule::{DEFAULT_TURNS, Schedule, ScheduleSpec},
         session::Session,
+        vm::{Platform, Vm},
     },
-    output::Sink,
     process::jail::Jail,
-    runlog::event::{Event, Run},
+    runlog::{
+        event::{Event, Run},
+        sink::Sink,
+    },
 };
 
 /// The order of turns.

@@ -21,7 +21,7 @@ use crate::{
     },
     runlog::{
         conduct::Record,
-        event::{self, Account, Action, Audit, End, Event, Finding, Turn},
+        event::{self, Action, CheckResult, End, Event, Finding, Totals, Turn},
         ring_check::{Exchange, Moved, OpenTurn, Orders},
     },
 };
@@ -131,11 +131,15 @@ impl TurnRunner {
         let ledger = self.exchange.ledger();
         End {
             turns: self.turns,
-            account: Some(Account {
+            totals: Some(Totals {
                 produced: ledger.produced(),
                 consumed: ledger.consumed(),
                 left: self.exchange.ring().pointers().count,
-                audit: if refusal.is_some() || !self.exchange.audit() { Audit::Failed } else { Audit::Ok },
+                audit: if refusal.is_some() || !self.exchange.audit() {
+                    CheckResult::Failed
+                } else {
+                    CheckResult::Ok
+                },
             }),
             rule: refusal.map(|refusal| refusal.violation.rule().into()),
             findings: self.findings(machines),

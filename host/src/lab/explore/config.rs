@@ -10,7 +10,7 @@ use crate::{
         limits::Limits,
         schedule,
     },
-    output::Form,
+    runlog::sink::Form,
 };
 
 /// The configuration of `explore`.

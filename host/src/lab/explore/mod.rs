@@ -25,13 +25,13 @@ pub use search::Capacities;
 pub use trial::Trial;
 
 use crate::{
-    lab::vm::Platform,
-    lab::{error::Error, exchange::Vms, needs::Needs, recorder::Recorder, session::Session},
-    output::{self, Silence},
+    lab::{error::Error, exchange::Vms, needs::Needs, recorder::Recorder, session::Session, vm::Platform},
+    output,
     process::{
         jail::Jail,
         output_file::{Named, OutputFile, check_distinct},
     },
+    runlog::sink::Silence,
 };
 use outcome::{Failure, Moved, Searched};
 use progress::Progress;

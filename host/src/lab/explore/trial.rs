@@ -5,16 +5,14 @@ use std::time::Duration;
 use guest_abi::ring::Capacity;
 
 use crate::{
-    lab::vm::Platform,
-    lab::vm::Vm,
     lab::{
         error::Error,
         exchange::{self, TurnRunner, Vms},
         failure::GuestError,
         session::Session,
+        vm::{Platform, Vm},
     },
-    output::Sink,
-    runlog::{conduct::Record, recording::vm_name, ring_check::Orders},
+    runlog::{conduct::Record, recording::vm_name, ring_check::Orders, sink::Sink},
 };
 
 /// A run to try: everything that its outcome depends on, except the guests.

@@ -14,10 +14,12 @@ use super::{
 use crate::runlog::json;
 use crate::{
     lab::{error::Error, events::crash_event, exchange::Vms, guest_end::GuestEnd},
-    output::{self, Form},
+    output,
     runlog::{
         command_line::CommandLine,
         event::{Crash, Finding, Guest},
+        sink::Form,
+        text::escape_line,
     },
 };
 
@@ -46,7 +48,7 @@ pub(super) fn report_search(config: &ExploreConfig, vms: &Vms, runs: u64, ordere
         let role = role.map_or("", guest_abi::transition::Role::name);
         output::line(&format!(
             "  VM {vm}  {}, {role}, sha256 {}",
-            output::escape_line(&name),
+            escape_line(&name),
             &sha256[..16.min(sha256.len())]
         ))?;
     }
@@ -136,12 +138,12 @@ impl Verdict<'_> {
             (false, true) => "no shorter schedule fails with this capacity and seed",
             (false, false) => "no turn can be left out",
         };
-        let recording = output::escape_line(&shown_path(&self.config.recording));
+        let recording = escape_line(&shown_path(&self.config.recording));
         let recording = if *recorded { recording } else { format!("{recording} could not be written") };
         format!(
             "{first}shrunk in {in_runs} more: {}; {shortest}\nthis repeats it:\n  {}\nrecording: {recording}\n",
             shown(&shrunk.trial),
-            output::escape_line(&self.command(found)),
+            escape_line(&self.command(found)),
         )
     }
 

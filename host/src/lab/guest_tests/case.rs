@@ -2,14 +2,17 @@
 
 use super::config::TestConfig;
 use crate::{
-    lab::vm::Platform,
-    lab::vm::Vm,
-    lab::{error::Error, guest_end::GuestEnd, session::Session},
-    output::{complain, escape_control, escape_line},
+    lab::{
+        error::Error,
+        guest_end::GuestEnd,
+        session::Session,
+        vm::{Platform, Vm},
+    },
+    output::complain,
+    runlog::text::{escape_control, escape_line},
     views::transcript::Transcript,
-    vmm::BootError,
     vmm::{
-        HvaPolicy,
+        BootError, HvaPolicy,
         boot::Parameters,
         hypercall::Stop,
         image::{Image, Test},

@@ -17,11 +17,9 @@ use select::Case;
 
 use crate::{
     kvm::module_name,
-    lab::ram::check_size,
-    lab::vm::Platform,
-    lab::{error::Error, needs::Needs, open, session::Session},
-    output::Silence,
+    lab::{error::Error, needs::Needs, open, ram::check_size, session::Session, vm::Platform},
     process::jail::Jail,
+    runlog::sink::Silence,
     vmm::image::{Image, Request},
 };
 

@@ -5,10 +5,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 
 use super::{case::Verdict, select::Case};
-use crate::{
-    lab::error::Error,
-    output::{self, escape_line},
-};
+use crate::{lab::error::Error, output, runlog::text::escape_line};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::number::{counted, grouped};
 use guestlab_runlog::{
     counters::Counts,
-    event::{Audit, Guest, Run},
+    event::{CheckResult, Guest, Run},
     run_log::RunLog,
     status::Status,
     text::escape_line,
@@ -73,9 +73,9 @@ fn ending(log: &RunLog) -> String {
             let after = log.beginning().map_or(String::new(), |_| format!(" after {turns}"));
             format!("The run did not come to its end: it was interrupted or killed{after}.")
         }
-        (None, Some(_)) => match log.ending().and_then(|end| end.account).map(|account| account.audit) {
-            Some(Audit::Ok) => format!("{turns}; what came out is what went in, in order."),
-            Some(Audit::Failed) => format!("{turns}; what came out is not what went in."),
+        (None, Some(_)) => match log.ending().and_then(|end| end.totals).map(|totals| totals.audit) {
+            Some(CheckResult::Ok) => format!("{turns}; what came out is what went in, in order."),
+            Some(CheckResult::Failed) => format!("{turns}; what came out is not what went in."),
             None if log.beginning().is_some() => format!("{turns}, and all guests did as they should."),
             None => "The guest ended by itself.".into(),
         },
@@ -125,8 +125,8 @@ fn facts(log: &RunLog) -> Vec<Fact> {
         let totals = log.exits().values().filter_map(|kinds| kinds.get("total"));
         facts.push(Fact::number("exits", totals.fold(0, |sum, total| sum.saturating_add(*total))));
     }
-    if let Some(account) = log.ending().and_then(|end| end.account) {
-        facts.push(Fact::text("audit", if account.audit == Audit::Ok { "ok" } else { "failed" }));
+    if let Some(totals) = log.ending().and_then(|end| end.totals) {
+        facts.push(Fact::text("audit", if totals.audit == CheckResult::Ok { "ok" } else { "failed" }));
     }
     let status = log.status().map(|status| (status as u8).to_string());
     facts.push(Fact::text("exit status", status.as_deref().unwrap_or("none")));

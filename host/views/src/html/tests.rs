@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use super::*;
 use guestlab_runlog::run_log::RunLog;
 
-/// What a hostile guest calls itself and prints.
+/// The name and the text of a hostile guest.
 const HOSTILE: &str = "</script></style><img src=x onerror=alert(1)>\"'&\u{1b}[2J\u{0}\u{202e}";
 
 const RUN: &str = r#"{"event":"run","experiment":"prodcons","abi":"1.0","seed":7,"capacity":2,"schedule":"alternate","turns":4,"guests":[{"vm":1,"name":"p","role":"producer","sha256":"aa"},{"vm":2,"name":"c","role":"consumer","sha256":"bb"}]}"#;
@@ -16,7 +16,7 @@ const TURNS: [&str; 4] = [
 const END: &str = r#"{"event":"end","turns":4,"produced":3,"consumed":1,"left":2,"audit":"ok","exits":{"1":{"io_in":0,"io_out":4,"total":4},"2":{"io_in":0,"io_out":6,"total":6}}}"#;
 const OPTIONS: &str = r#"{"event":"recording","version":1,"options":{"producer":"guest-producer","consumer":"it's mine","producers":1,"consumers":1,"produce":null,"consume":1,"mode":"long","memory":2097152}}"#;
 
-fn tell(lines: &[&str]) -> RunLog {
+fn log_of(lines: &[&str]) -> RunLog {
     let mut log = RunLog::default();
     lines.iter().for_each(|line| log.add_line(line.as_bytes()).expect("a line of a run"));
     log
@@ -24,12 +24,12 @@ fn tell(lines: &[&str]) -> RunLog {
 
 fn whole() -> RunLog {
     let [one, two, three, four] = TURNS;
-    tell(&[RUN, one, two, three, four, END])
+    log_of(&[RUN, one, two, three, four, END])
 }
 
 /// A run of many turns: a producer that fills the ring, a consumer that empties it.
 fn long(turns: usize, capacity: usize, item: u32) -> RunLog {
-    let mut log = tell(&[&RUN.replace(r#""capacity":2"#, &format!(r#""capacity":{capacity}"#))]);
+    let mut log = log_of(&[&RUN.replace(r#""capacity":2"#, &format!(r#""capacity":{capacity}"#))]);
     let items = vec![item.to_string(); capacity].join(",");
     for turn in 1..=turns {
         let (vm, role, count) = if turn % 2 == 1 { (1, "producer", capacity) } else { (2, "consumer", 0) };
@@ -41,13 +41,13 @@ fn long(turns: usize, capacity: usize, item: u32) -> RunLog {
     log
 }
 
-/// The values of an attribute, wherever it is.
+/// The values of an attribute in all elements.
 fn values<'a>(page: &'a str, attribute: &str) -> Vec<&'a str> {
     let begin = format!(" {attribute}=\"");
     page.split(&begin).skip(1).filter_map(|rest| rest.split('"').next()).collect()
 }
 
-/// The page without its style and its script, which are ours.
+/// The page without its own style and script.
 fn markup(page: &str) -> String {
     let mut text = page.to_owned();
     for (begin, end) in [("<style>", "</style>"), ("<script>", "</script>")] {
@@ -80,7 +80,7 @@ fn a_guest_cannot_write_our_page() {
     let stats = format!(
         r#"{{"event":"stats","vms":[{{"vm":1,"name":{text},"exits":[{{"reason":{text},"count":1,"guest_us":1,"host_us":2}}]}}]}}"#
     );
-    let page = page(&tell(&[OPTIONS, &run, TURNS[0], TURNS[1], &console, &crash, &stats]));
+    let page = page(&log_of(&[OPTIONS, &run, TURNS[0], TURNS[1], &console, &crash, &stats]));
     let text = markup(&page);
     assert!(!text.contains("<img") && !text.contains("</script>"), "{text}");
     assert!(page.chars().all(|character| character == '\n' || !character.is_control()));
@@ -150,7 +150,7 @@ fn turns_that_share_columns_are_all_counted() {
 fn text_without_end_is_cut_off() {
     let console = format!(r#"{{"event":"console","vm":1,"name":"p","text":"{}"}}"#, "x".repeat(1_000_000));
     let alone = r#"{"event":"exit","vm":1,"name":"p","status":0,"exits":{"total":1}}"#;
-    for log in [tell(&[RUN, &console, TURNS[0]]), tell(&[&console, alone])] {
+    for log in [log_of(&[RUN, &console, TURNS[0]]), log_of(&[&console, alone])] {
         let page = page(&log);
         assert!(page.len() < 100_000 && page.contains("[984,000 more bytes left out]"));
     }
@@ -158,14 +158,14 @@ fn text_without_end_is_cut_off() {
 
 #[test]
 fn the_command_has_every_option_that_matters() {
-    let log = tell(&[OPTIONS, RUN]);
+    let log = log_of(&[OPTIONS, RUN]);
     let command = "cargo xtask run prodcons --consumer &quot;it's mine&quot; --consume 1 --mode long --capacity 2 --seed 7 --schedule alternate --turns 4";
     assert!(page(&log).contains(command), "{:?}", log.command());
     let written =
         RUN.replace("alternate", "string:1212").replace(r#""seed":7"#, r#""repeatable":false,"seed":7"#);
-    let page = page(&tell(&[OPTIONS, &written]));
+    let page = page(&log_of(&[OPTIONS, &written]));
     assert!(page.contains("--schedule string:1212</code>") && page.contains("this run cannot be repeated"));
-    assert!(super::page(&tell(&[RUN])).contains("there is no command to repeat it"));
+    assert!(super::page(&log_of(&[RUN])).contains("there is no command to repeat it"));
 }
 
 #[test]
@@ -173,10 +173,10 @@ fn every_way_to_end_is_said() {
     let crash = r#"{"event":"crash","vm":2,"name":"c","turn":5,"reason":"deadline","message":"still running","hint":"h"}"#;
     let [one, two, three, four] = TURNS;
     let ends = [
-        (tell(&[RUN, one]), "not finished", "none"),
+        (log_of(&[RUN, one]), "not finished", "none"),
         (whole(), "ok", "0"),
-        (tell(&[RUN, one, two, three, four, crash]), "deadline", "4"),
-        (tell(&[&crash.replace("deadline", "panic")]), "panic", "1"),
+        (log_of(&[RUN, one, two, three, four, crash]), "deadline", "4"),
+        (log_of(&[&crash.replace("deadline", "panic")]), "panic", "1"),
     ];
     for (log, word, status) in ends {
         let page = page(&log);
@@ -191,7 +191,7 @@ fn half_a_crash_report_is_shown_as_far_as_it_goes() {
         let crash = format!(
             r#"{{"event":"crash","vm":1,"name":"g","turn":null,"reason":"trap","message":"it went wrong"{rest}}}"#
         );
-        assert!(page(&tell(&[&crash])).contains("it went wrong"), "{rest}");
+        assert!(page(&log_of(&[&crash])).contains("it went wrong"), "{rest}");
     }
 }
 
@@ -204,7 +204,7 @@ fn a_guest_with_exits_of_every_kind_does_not_fill_the_page() {
             .expect("a String takes all text");
     }
     let stats = format!(r#"{{"event":"stats","vms":[{{"vm":1,"name":"g","exits":[{rows}]}}]}}"#);
-    let page = page(&tell(&[RUN, &stats]));
+    let page = page(&log_of(&[RUN, &stats]));
     assert!(page.len() < 60_000 && page.contains("59985 other kinds"));
     assert_eq!(
         values(&page, "data-count").iter().filter_map(|count| count.parse::<u64>().ok()).sum::<u64>(),

@@ -120,7 +120,7 @@ impl View {
         SPEEDS[self.speed]
     }
 
-    /// What is asked for.
+    /// The question to the user.
     pub fn prompt(&self) -> Option<&Prompt> {
         self.prompt.as_ref()
     }

@@ -1,11 +1,11 @@
-//! Stories for tests, told as runs tell them.
+//! Logs for tests, made from lines as runs write them.
 
 use guestlab_runlog::run_log::RunLog;
 
 const RUN: &str = r#"{"event":"run","experiment":"prodcons","abi":"1.0","seed":7,"capacity":6,"schedule":"string:121","turns":3,"guests":[{"vm":1,"name":"p","role":"producer","sha256":"aa"},{"vm":2,"name":"c","role":"consumer","sha256":"bb"}]}"#;
 const FIRST: &str = r#"{"event":"turn","turn":1,"vm":1,"role":"producer","items":[41,7,93,5],"prod_p":4,"cons_p":0,"count":4,"exits":1}"#;
 
-fn tell(lines: &[&str]) -> RunLog {
+fn log_of(lines: &[&str]) -> RunLog {
     let mut log = RunLog::default();
     lines.iter().for_each(|line| log.add_line(line.as_bytes()).expect(line));
     log
@@ -13,7 +13,7 @@ fn tell(lines: &[&str]) -> RunLog {
 
 /// Three turns of an exchange.
 pub(super) fn exchange() -> RunLog {
-    tell(&[
+    log_of(&[
         RUN,
         r#"{"event":"console","vm":1,"name":"p","text":"one\n"}"#,
         FIRST,
@@ -26,16 +26,16 @@ pub(super) fn exchange() -> RunLog {
 
 /// An exchange whose consumer breaks a rule in turn 2.
 pub(super) fn crash() -> RunLog {
-    tell(&[
+    log_of(&[
         RUN,
         FIRST,
         r#"{"event":"crash","vm":2,"name":"c","turn":2,"reason":"violation","message":"broke a rule\u001b[2J","address":4096,"hint":"look","mode":"protected","instructions":[{"address":4096,"text":"ud2","here":true}],"registers":{"eax":42},"backtrace":[{"address":4096,"function":"c::main","file":"src/main.rs","line":7}],"exits":["out 0xf4 (EndTurn)"]}"#,
     ])
 }
 
-/// An exchange whose consumer takes more than it is told in turn 2.
+/// An exchange whose consumer takes more than its quota in turn 2.
 pub(super) fn refusal() -> RunLog {
-    tell(&[
+    log_of(&[
         RUN,
         FIRST,
         r#"{"event":"crash","vm":2,"name":"c","turn":2,"reason":"violation","message":"broke the ring's rule `quota`: the turn was told to take 1 and the ring held 4: 1 had to move, 4 moved\n  the ring stays:  x\n  it claimed:      y","rule":"quota","states":{"old":{"capacity":6,"prod_p":4,"cons_p":0,"count":4,"slots":[41,7,93,5,0,0]},"claimed":{"capacity":6,"prod_p":4,"cons_p":4,"count":0,"slots":[41,9,93,5,0,0]}}}"#,
@@ -44,7 +44,7 @@ pub(super) fn refusal() -> RunLog {
 
 /// An exchange whose consumer has a habit.
 pub(super) fn finding() -> RunLog {
-    tell(&[
+    log_of(&[
         RUN,
         FIRST,
         r#"{"event":"end","turns":1,"produced":4,"consumed":0,"left":4,"audit":"ok","findings":[{"vm":2,"name":"c","finding":"never-moved","message":"it never took an item"}],"exits":{}}"#,
@@ -53,7 +53,7 @@ pub(super) fn finding() -> RunLog {
 
 /// Two turns of an experiment without a ring.
 pub(super) fn relay() -> RunLog {
-    tell(&[
+    log_of(&[
         r#"{"event":"run","experiment":"pingpong","abi":"1.0","seed":7,"schedule":"alternate","turns":2,"guests":[{"vm":1,"name":"ping","sha256":"aa"},{"vm":2,"name":"pong","sha256":"bb"}]}"#,
         r#"{"event":"turn","turn":1,"vm":1,"name":"ping","mailbox":[3,4],"exits":5}"#,
         r#"{"event":"turn","turn":2,"vm":2,"name":"pong","mailbox":[3,9],"exits":5}"#,
@@ -61,9 +61,9 @@ pub(super) fn relay() -> RunLog {
     ])
 }
 
-/// Of three turns the second was the last: its guest left.
+/// An experiment of three turns that ends after the second: its guest left.
 pub(super) fn left() -> RunLog {
-    tell(&[
+    log_of(&[
         r#"{"event":"run","experiment":"pingpong","abi":"1.0","seed":7,"schedule":"alternate","turns":3,"guests":[{"vm":1,"name":"ping","sha256":"aa"},{"vm":2,"name":"pong","sha256":"bb"}]}"#,
         r#"{"event":"turn","turn":1,"vm":1,"name":"ping","mailbox":[3,4],"exits":5}"#,
         r#"{"event":"turn","turn":2,"vm":2,"name":"pong","mailbox":[3,9],"exits":5}"#,
@@ -73,7 +73,7 @@ pub(super) fn left() -> RunLog {
 
 /// A guest alone.
 pub(super) fn alone() -> RunLog {
-    tell(&[
+    log_of(&[
         r#"{"event":"console","vm":1,"name":"hello","text":"hi there\n\u001b[31mred"}"#,
         r#"{"event":"exit","vm":1,"name":"hello","status":0,"exits":{"io_out":3,"total":3}}"#,
     ])
@@ -81,12 +81,12 @@ pub(super) fn alone() -> RunLog {
 
 /// A guest that crashes alone.
 pub(super) fn alone_and_crashed() -> RunLog {
-    tell(&[
+    log_of(&[
         r#"{"event":"crash","vm":1,"name":"deep","turn":null,"reason":"stack-overflow","message":"too deep"}"#,
     ])
 }
 
-/// An exchange that came to its end.
+/// The exchange with its end.
 pub(super) fn ended(mut log: RunLog) -> RunLog {
     let (turns, made, taken) = (log.turns().len(), log.items().produced(), log.items().consumed());
     let line = format!(
@@ -97,17 +97,17 @@ pub(super) fn ended(mut log: RunLog) -> RunLog {
     log
 }
 
-/// An exchange in whose only turn a guest printed a line.
+/// An exchange with one turn, in which a guest printed a line.
 pub(super) fn talk(text: &str) -> RunLog {
     let line = format!(r#"{{"event":"console","vm":1,"name":"p","text":"{text}\n"}}"#);
-    tell(&[RUN, &line, FIRST])
+    log_of(&[RUN, &line, FIRST])
 }
 
-/// A log whose every text tries to drive the terminal.
+/// A log in which every text tries to control the terminal.
 pub(super) fn hostile() -> RunLog {
     let evil = r"\u001b[2J\u009b\r\n\t\u202e\u0007";
     let text = |line: &str| line.replace("EVIL", evil);
-    tell(&[
+    log_of(&[
         &text(&RUN.replace("string:121", "EVIL").replace("prodcons", "EVIL").replace(r#""p""#, r#""EVIL""#)),
         &text(r#"{"event":"console","vm":1,"name":"EVIL","text":"EVIL and EVIL\n"}"#),
         FIRST,
@@ -118,10 +118,10 @@ pub(super) fn hostile() -> RunLog {
     ])
 }
 
-/// An exchange in which so many turns produce as much as there is room for, less one, and consume a half.
+/// An exchange with this number of turns. Producers fill the ring except for one slot, and consumers take half.
 pub(super) fn long(capacity: u32, turns: u64) -> RunLog {
     let run = RUN.replace(r#""capacity":6"#, &format!(r#""capacity":{capacity}"#));
-    let mut log = tell(&[&run]);
+    let mut log = log_of(&[&run]);
     let (mut made, mut taken) = (0, 0);
     for turn in 1..=turns {
         let (vm, role, items) = match turn % 2 {
@@ -144,12 +144,13 @@ pub(super) fn long(capacity: u32, turns: u64) -> RunLog {
     log
 }
 
-/// So many guests without a ring, the first few of which have a turn each; then the first one crashes.
+/// An experiment without a ring, with this number of guests. The first guests have a turn each, then the first one
+/// crashes.
 pub(super) fn crowd(guests: u32) -> RunLog {
     let guest = |vm| format!(r#"{{"vm":{vm},"name":"g{vm}","sha256":""}}"#);
     let list: Vec<String> = (1..=guests).map(guest).collect();
     let run = r#"{"event":"run","experiment":"crowd","abi":"1.0","seed":7,"schedule":"alternate","turns":40,"guests":[GUESTS]}"#;
-    let mut log = tell(&[&run.replace("GUESTS", &list.join(","))]);
+    let mut log = log_of(&[&run.replace("GUESTS", &list.join(","))]);
     for turn in 1..=guests.min(40) {
         let line = format!(r#"{{"event":"turn","turn":{turn},"vm":{turn},"mailbox":[{turn}],"exits":1}}"#);
         log.add_line(line.as_bytes()).expect("a turn");

@@ -1,4 +1,4 @@
-//! What stands on the screen, by what is shown of which log.
+//! Screens of views of several logs.
 
 use ratatui::{
     buffer::Cell,
@@ -106,7 +106,7 @@ fn an_item_that_is_followed_is_marked_everywhere() {
     assert_shown(&screen, " turn    ●━●");
     let buffer = drawn(&log, &view, 80, 24);
     let marked = buffer.content().iter().filter(|cell| cell.bg == Color::LightYellow).count();
-    // The item's name and itself beside it, its slot, and both ends of its way, each in its lane and below.
+    // The item's name, its value beside it, its slot, and both ends of its trace, each in its lane and below.
     assert_eq!(marked, "item 7".len() + 1 + "[ 7]".len() + 4);
 }
 
@@ -129,7 +129,7 @@ fn the_ruler_has_the_number_of_the_step_beside_the_way_of_an_item() {
     view.go(40, &log);
     assert!(ruler(&view).contains("▲40 "), "{}", ruler(&view));
     for row in [ruler(&view), ruler(&at(&log, 30))] {
-        // The marks of tens that are shown are whole.
+        // The marks of tens are complete.
         let marks: Vec<&str> =
             row.split('╵').skip(1).map(|mark| mark.split(' ').next().unwrap_or("")).collect();
         assert!(
@@ -149,7 +149,7 @@ fn a_run_that_is_shown_whole_has_no_row_for_the_whole_run() {
         (0..40).any(|number| row(number).contains("│ all "))
     };
     assert!(!has_row(&short, Origin::File) && has_row(&long, Origin::File));
-    // A run that goes on has the rows that it will need.
+    // A run that goes on has all the rows that it will need.
     assert!(!has_row(&testing::exchange(), Origin::Running));
 }
 
@@ -283,7 +283,7 @@ fn a_run_without_guests_and_one_with_many_have_their_place() {
                 match step {
                     0 => assert_shown(&screen, "turn 0 of"),
                     _ if step == log.steps() => assert_shown(&screen, "crash after turn"),
-                    // The VM whose turn it is can always be seen.
+                    // The VM of the turn is always visible.
                     _ => assert_shown(&screen, &format!("▶{step:>3} g{step}")),
                 }
             }

@@ -9,7 +9,7 @@ use ratatui::{
 };
 
 use guestlab_runlog::{
-    event::{Account, Audit, Crash, End},
+    event::{CheckResult, Crash, End, Totals},
     items::Item,
     ring_check::{RingState, States},
     run_log::{Action, Turn},
@@ -129,10 +129,10 @@ fn changed_slots(old: &RingState, claimed: &RingState) -> Option<Line<'static>> 
 }
 
 fn end_lines(end: &End) -> Vec<Line<'static>> {
-    let Some(Account { produced, consumed, left, audit }) = end.account else { return Vec::new() };
+    let Some(Totals { produced, consumed, left, audit }) = end.totals else { return Vec::new() };
     let verdict = match audit {
-        Audit::Ok => Span::styled("ok", GOOD),
-        Audit::Failed => Span::styled("failed", BAD),
+        CheckResult::Ok => Span::styled("ok", GOOD),
+        CheckResult::Failed => Span::styled("failed", BAD),
     };
     // The verdict first: there may be little room.
     let mut lines = vec![Line::from(vec![Span::raw("audit: "), verdict])];

@@ -124,7 +124,7 @@ fn an_item_is_followed_from_its_producer_to_its_consumer() {
     assert_eq!((trace.place(&log), trace.item(&log).taken), ((1, 2), Some((2, 2))));
     press(&mut view, &log, "x");
     assert_eq!(view.trace(), None);
-    // From where one looks, what is gone is not found first.
+    // Items that have left the ring by this step are found last.
     assert_eq!(pressed(&log, "3\n/7\n").step(), 3);
     assert_eq!(pressed(&log, "3\n/93\n").step(), 1);
 }
