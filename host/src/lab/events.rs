@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// The event of a guest's log record.
+/// Returns the event of a guest's log record.
 pub fn log_event<'a>(vm: u32, name: &'a str, record: hypercall::Record<'a>) -> Log<'a> {
     let hypercall::Record { level, target, message } = record;
     Log { vm, name: name.into(), level, target: target.into(), message: message.into() }
@@ -55,7 +55,7 @@ pub fn exits(stats: &ExitStats) -> ExitCounts {
     kinds.chain([("total".into(), stats.total())]).collect()
 }
 
-/// The event with the statistics of all machines.
+/// Returns the event with the statistics of all machines.
 pub fn stats_event(machines: &[Vm]) -> Event<'static> {
     let vms = machines.iter().map(|machine| VmStats {
         vm: machine.vm(),
