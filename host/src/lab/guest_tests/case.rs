@@ -5,7 +5,7 @@ use crate::{
     lab::vm::Platform,
     lab::vm::Vm,
     lab::{error::Error, guest_end::GuestEnd, session::Session},
-    output::{complain, escape_control, escape_line},
+    output::{escape_control, escape_line, warn},
     views::transcript::Transcript,
     vmm::BootError,
     vmm::{
