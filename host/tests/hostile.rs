@@ -39,10 +39,10 @@ use guestlab::{
     runlog::sink::Silence,
     vmm::{
         HvaPolicy, Parameters,
-        hypercall::Stop,
         image::{Image, ImageFormat, Request},
         memory::MemoryLayout,
         random::SplitMix64,
+        reply::Stop,
     },
 };
 use targets::{

@@ -13,8 +13,9 @@ use guestlab::{
     cpu::{Cpu, CpuState, Engine, Exit, Values, Width},
     vmm::{
         Clock, ConsoleOutput, Crash, HvaPolicy, Services, Timer,
-        hypercall::{Reply, Stop, serve},
+        hypercall::serve,
         memory::MemoryLayout,
+        reply::{Reply, Stop},
         stats::{ExitStats, Reason},
     },
 };

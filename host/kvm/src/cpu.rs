@@ -7,8 +7,8 @@ use guestlab_cpu::{
 };
 
 use crate::{
-    Announcer, Kvm,
-    debug::{MAX_POINTS, Pace, SINGLE_STEP},
+    debug_registers::{MAX_POINTS, Pace, SINGLE_STEP},
+    device::{Announcer, Kvm},
     step::Stepper,
     vcpu::Vcpu,
 };

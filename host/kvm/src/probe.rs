@@ -6,7 +6,7 @@ use guestlab_cpu::{
     identity::{FOUR_LEVELS_SIZE, four_levels, one_large_page},
 };
 
-use crate::{Kvm, cpu::KvmCpu, debug::MAX_POINTS};
+use crate::{cpu::KvmCpu, debug_registers::MAX_POINTS, device::Kvm};
 
 /// `hlt`.
 const HLT: [u8; 1] = [0xF4];

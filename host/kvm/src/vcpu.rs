@@ -1,22 +1,16 @@
 //! One VM with its memory and its one vCPU: the calls of KVM's interface.
 
-use std::{
-    io,
-    os::fd::AsRawFd,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU8, Ordering},
-    },
-};
+use std::{io, os::fd::AsRawFd, sync::Arc};
 
-use guestlab_cpu::{CpuState, EngineError, Exit, FpuState, GuestMemory, Kick, MemoryPlan, state::seg};
+use guestlab_cpu::{CpuState, EngineError, Exit, FpuState, GuestMemory, MemoryPlan, state::seg};
 use kvm_bindings::{Msrs, kvm_interrupt, kvm_sregs, kvm_userspace_memory_region, kvm_vcpu_events};
 use kvm_ioctls::{VcpuFd, VmFd};
 
 use crate::{
-    Kvm,
-    debug::{Pace, TRAP_FLAG},
+    debug_registers::{Pace, TRAP_FLAG},
+    device::{Kvm, failed},
     exit::{self, RawExit},
+    kick::Kicker,
     memory::Memory,
     regs, request,
 };
@@ -62,13 +56,13 @@ impl Vcpu {
         let vm = create_vm(device)?;
         let purpose = format_args!("three pages that KVM needs for itself on some Intel processors");
         calls.call("KVM_SET_TSS_ADDR", purpose);
-        vm.set_tss_address(TSS_ADDRESS).map_err(call("KVM_SET_TSS_ADDR"))?;
+        vm.set_tss_address(TSS_ADDRESS).map_err(failed("KVM_SET_TSS_ADDR"))?;
         register_memory(device, &vm, &memory)?;
         let purpose = format_args!("the VM's one CPU, in its state after reset, and its run structure");
         calls.call("KVM_CREATE_VCPU", purpose);
-        let mut fd = vm.create_vcpu(0).map_err(call("KVM_CREATE_VCPU"))?;
+        let mut fd = vm.create_vcpu(0).map_err(failed("KVM_CREATE_VCPU"))?;
         calls.call("KVM_SET_CPUID2", format_args!("the guest sees the features that this CPU and KVM have"));
-        fd.set_cpuid2(&device.cpuid).map_err(call("KVM_SET_CPUID2"))?;
+        fd.set_cpuid2(&device.cpuid).map_err(failed("KVM_SET_CPUID2"))?;
         let template = device.after_reset(&fd)?;
         let kicker = Arc::new(Kicker::new(&mut fd));
         Ok(Self {
@@ -124,7 +118,7 @@ impl Vcpu {
                 }
                 return Ok(Exit::Interrupted);
             }
-            Err(error) => return Err(call("KVM_RUN")(error)),
+            Err(error) => return Err(failed("KVM_RUN")(error)),
         };
         Ok(raw.complete(self.fd.get_kvm_run()))
     }
@@ -137,7 +131,7 @@ impl Vcpu {
         let outcome = self.fd.run().map(drop);
         self.fd.set_kvm_immediate_exit(u8::from(self.kicker.is_set()));
         match outcome {
-            Err(error) if error.errno() != libc::EINTR => Err(call("KVM_RUN")(error)),
+            Err(error) if error.errno() != libc::EINTR => Err(failed("KVM_RUN")(error)),
             _ => Ok(()),
         }
     }
@@ -173,8 +167,8 @@ impl Vcpu {
         if let Some(known) = &self.known {
             return Ok(known.clone());
         }
-        let general = self.fd.get_regs().map_err(call("KVM_GET_REGS"))?;
-        let system = self.fd.get_sregs().map_err(call("KVM_GET_SREGS"))?;
+        let general = self.fd.get_regs().map_err(failed("KVM_GET_REGS"))?;
+        let system = self.fd.get_sregs().map_err(failed("KVM_GET_SREGS"))?;
         let mut state = regs::state(&general, &system);
         if let Some(own) = self.hidden_trap_flag {
             state.flags = state.flags & !TRAP_FLAG | if own { TRAP_FLAG } else { 0 };
@@ -189,26 +183,26 @@ impl Vcpu {
         self.known = None;
         let code = registers.segments[seg::CS];
         if before.segments[seg::CS] != code {
-            let mut system = self.fd.get_sregs().map_err(call("KVM_GET_SREGS"))?;
+            let mut system = self.fd.get_sregs().map_err(failed("KVM_GET_SREGS"))?;
             system.cs = regs::write_segment(code);
-            self.fd.set_sregs(&system).map_err(call("KVM_SET_SREGS"))?;
+            self.fd.set_sregs(&system).map_err(failed("KVM_SET_SREGS"))?;
         }
         let mut general = regs::general(registers);
         if let Some(own) = &mut self.hidden_trap_flag {
             *own = general.rflags & TRAP_FLAG != 0;
             general.rflags &= !TRAP_FLAG;
         }
-        self.fd.set_regs(&general).map_err(call("KVM_SET_REGS"))
+        self.fd.set_regs(&general).map_err(failed("KVM_SET_REGS"))
     }
 
     /// Returns the whole state.
     pub(crate) fn state(&mut self) -> Result<CpuState, EngineError> {
         let registers = self.registers()?;
-        let fpu = self.fd.get_fpu().map_err(call("KVM_GET_FPU"))?;
-        let debug = self.fd.get_debug_regs().map_err(call("KVM_GET_DEBUGREGS"))?;
-        let events = self.fd.get_vcpu_events().map_err(call("KVM_GET_VCPU_EVENTS"))?;
+        let fpu = self.fd.get_fpu().map_err(failed("KVM_GET_FPU"))?;
+        let debug = self.fd.get_debug_regs().map_err(failed("KVM_GET_DEBUGREGS"))?;
+        let events = self.fd.get_vcpu_events().map_err(failed("KVM_GET_VCPU_EVENTS"))?;
         let mut msrs = entries(&regs::msrs(&guestlab_cpu::Msrs::default()));
-        let count = self.fd.get_msrs(&mut msrs).map_err(call("KVM_GET_MSRS"))?;
+        let count = self.fd.get_msrs(&mut msrs).map_err(failed("KVM_GET_MSRS"))?;
         Ok(CpuState {
             fpu: regs::read_fpu(&fpu),
             debug: regs::read_debug(&debug),
@@ -227,20 +221,20 @@ impl Vcpu {
         self.known = None;
         self.hidden_trap_flag = self.hidden_trap_flag.map(|_| state.flags & TRAP_FLAG != 0);
         let system = regs::system(state, &self.template);
-        self.fd.set_sregs(&system).map_err(call("KVM_SET_SREGS"))?;
-        self.fd.set_regs(&regs::general(state)).map_err(call("KVM_SET_REGS"))?;
+        self.fd.set_sregs(&system).map_err(failed("KVM_SET_SREGS"))?;
+        self.fd.set_regs(&regs::general(state)).map_err(failed("KVM_SET_REGS"))?;
         let reset = CpuState::reset();
         if !self.is_new || state.fpu != reset.fpu {
             self.set_fpu(&state.fpu)?;
         }
         if !self.is_new || state.debug != reset.debug {
             let debug = regs::write_debug(&state.debug);
-            self.fd.set_debug_regs(&debug).map_err(call("KVM_SET_DEBUGREGS"))?;
+            self.fd.set_debug_regs(&debug).map_err(failed("KVM_SET_DEBUGREGS"))?;
         }
         if !self.is_new || state.shadow {
             let mut events = kvm_vcpu_events { flags: VALID_SHADOW, ..Default::default() };
             events.interrupt.shadow = u8::from(state.shadow);
-            self.fd.set_vcpu_events(&events).map_err(call("KVM_SET_VCPU_EVENTS"))?;
+            self.fd.set_vcpu_events(&events).map_err(failed("KVM_SET_VCPU_EVENTS"))?;
         }
         if !self.is_new || state.msrs != reset.msrs {
             self.set_msrs(&state.msrs)?;
@@ -249,13 +243,13 @@ impl Vcpu {
     }
 
     pub(crate) fn set_fpu(&self, fpu: &FpuState) -> Result<(), EngineError> {
-        self.fd.set_fpu(&regs::write_fpu(fpu)).map_err(call("KVM_SET_FPU"))
+        self.fd.set_fpu(&regs::write_fpu(fpu)).map_err(failed("KVM_SET_FPU"))
     }
 
     /// Sets model-specific registers. One that KVM does not have is 0.
     fn set_msrs(&self, msrs: &guestlab_cpu::Msrs) -> Result<(), EngineError> {
         let all = regs::msrs(msrs);
-        let count = self.fd.set_msrs(&entries(&all)).map_err(call("KVM_SET_MSRS"))?;
+        let count = self.fd.set_msrs(&entries(&all)).map_err(failed("KVM_SET_MSRS"))?;
         match all[count..].iter().all(|entry| entry.data == 0) {
             true => Ok(()),
             false => Err(EngineError::Unsupported {
@@ -266,86 +260,9 @@ impl Vcpu {
     }
 }
 
-/// A handle that makes [`Vcpu::run`] return.
-///
-/// A signal interrupts `KVM_RUN`, but one that arrives just before the call would be lost. So the run structure's
-/// `immediate_exit` is set first, which KVM looks at as it enters the guest.
-pub(crate) struct Kicker {
-    is_set: AtomicBool,
-    target: Mutex<Target>,
-}
-
-struct Target {
-    /// The run structure's `immediate_exit`; null once the vCPU is gone.
-    immediate_exit: *const AtomicU8,
-    /// The thread that runs the vCPU, as the kernel numbers it; 0 before the first run.
-    thread: libc::pid_t,
-}
-
-// SAFETY: the pointer is used under the mutex only, and `Vcpu` clears it before the run structure is unmapped.
-unsafe impl Send for Target {}
-
-impl Kicker {
-    fn new(vcpu: &mut VcpuFd) -> Self {
-        let immediate_exit = (&raw mut vcpu.get_kvm_run().immediate_exit).cast_const().cast();
-        Self { is_set: AtomicBool::new(false), target: Mutex::new(Target { immediate_exit, thread: 0 }) }
-    }
-
-    fn is_set(&self) -> bool {
-        self.is_set.load(Ordering::SeqCst)
-    }
-
-    /// Returns true if there was a kick, and forgets it.
-    fn take(&self) -> bool {
-        self.is_set() && self.is_set.swap(false, Ordering::SeqCst)
-    }
-
-    fn target(&self) -> std::sync::MutexGuard<'_, Target> {
-        self.target.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_run_by_this_thread(&self) {
-        // SAFETY: gettid has no preconditions.
-        self.target().thread = unsafe { libc::gettid() };
-    }
-}
-
-impl Kick for Kicker {
-    fn kick(&self) {
-        self.is_set.store(true, Ordering::SeqCst);
-        let target = self.target();
-        // SAFETY: the pointer is null, or to a byte of the run structure's mapping, which lives as long as the pointer is
-        // set. The kernel reads the byte, too, so that it is written atomically.
-        let Some(immediate_exit) = (unsafe { target.immediate_exit.as_ref() }) else { return };
-        immediate_exit.store(1, Ordering::SeqCst);
-        if let (1.., Ok(process)) = (target.thread, libc::pid_t::try_from(std::process::id())) {
-            // SAFETY: a signal to a thread of this process; where the thread is gone, the call fails.
-            unsafe { libc::syscall(libc::SYS_tgkill, process, target.thread, kick_signal()) };
-        }
-    }
-}
-
 impl Drop for Vcpu {
     fn drop(&mut self) {
-        self.kicker.target().immediate_exit = std::ptr::null();
-    }
-}
-
-/// The signal that interrupts `KVM_RUN`.
-fn kick_signal() -> libc::c_int {
-    libc::SIGRTMIN()
-}
-
-/// Gives the kick's signal a handler that does nothing, if it has none. System calls are not restarted after it.
-pub(crate) fn install_kick_handler() -> io::Result<()> {
-    extern "C" fn kicked(_signal: libc::c_int) {}
-    // SAFETY: sigaction is a plain C structure, for which all-zero is valid: no flags (so no SA_RESTART), an empty mask.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    action.sa_sigaction = kicked as extern "C" fn(libc::c_int) as libc::sighandler_t;
-    // SAFETY: the action is initialised, and its handler does nothing, which is safe at any point of the program.
-    match unsafe { libc::sigaction(kick_signal(), &raw const action, std::ptr::null_mut()) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
+        self.kicker.forget_vcpu();
     }
 }
 
@@ -364,7 +281,7 @@ fn register_memory(device: &Kvm, vm: &VmFd, memory: &Memory) -> Result<(), Engin
         };
         // SAFETY: the range is one mapping of `memory`, which nothing else uses and which outlives the VM: `Vcpu` owns both
         // and drops the VM first.
-        unsafe { vm.set_user_memory_region(region) }.map_err(call("KVM_SET_USER_MEMORY_REGION"))?;
+        unsafe { vm.set_user_memory_region(region) }.map_err(failed("KVM_SET_USER_MEMORY_REGION"))?;
     }
     Ok(())
 }
@@ -374,16 +291,11 @@ fn create_vm(device: &Kvm) -> Result<VmFd, EngineError> {
     loop {
         match device.kvm.create_vm() {
             Err(error) if error.errno() == libc::EINTR => {}
-            outcome => return outcome.map_err(call("KVM_CREATE_VM")),
+            outcome => return outcome.map_err(failed("KVM_CREATE_VM")),
         }
     }
 }
 
 pub(crate) fn entries(entries: &[kvm_bindings::kvm_msr_entry]) -> Msrs {
     Msrs::from_entries(entries).expect("fewer entries than there may be")
-}
-
-/// Names the call that an error comes from.
-pub(crate) fn call(name: &'static str) -> impl Fn(kvm_ioctls::Error) -> EngineError {
-    move |error| EngineError::Call { call: name, source: io::Error::from(error).into() }
 }

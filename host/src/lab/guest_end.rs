@@ -8,7 +8,7 @@ use crate::{
         ring_check::Refusal,
         text::{escape_control, escape_line},
     },
-    vmm::{fault::Crash, hypercall::PanicReport},
+    vmm::{PanicReport, fault::Crash},
 };
 
 /// The way in which a guest failed.

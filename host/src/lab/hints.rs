@@ -68,7 +68,7 @@ fn of_end(end: &GuestEnd) -> Cow<'static, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vmm::hypercall::PanicReport;
+    use crate::vmm::PanicReport;
 
     #[test]
     fn a_panic_in_a_library_sends_to_the_guests_own_line() {

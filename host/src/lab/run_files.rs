@@ -1,23 +1,24 @@
-//! Files that hold a run: opened, read and checked.
+//! Opens, reads and checks files of runs.
 
 use std::path::Path;
 
 use crate::{
     lab::{
+        error::Error,
         input_files,
         schedule::{Schedule, ScheduleError, ScheduleSpec},
     },
     runlog::{
-        error::{Error, Kind, Problem},
+        error::{self as log_error, Kind, Problem},
         recording::{Recording, vm_name},
         run_log::RunLog,
     },
 };
 
-/// The largest file that is read for a view, in bytes. The run takes no more memory than its file.
+/// The size limit of a file for a view, in bytes. The run in memory is not larger than its file.
 const MAX_RUN_SIZE: u64 = 1 << 30;
 
-/// The largest recording that is read for a replay, in bytes.
+/// The size limit of a recording for a replay, in bytes.
 const MAX_RECORDING_SIZE: u64 = 4 << 30;
 
 /// Reads a recording, or the output of `--format jsonl`.
@@ -26,7 +27,7 @@ const MAX_RECORDING_SIZE: u64 = 4 << 30;
 ///
 /// The file cannot be read, has nothing of a run, or has a line that does not fit.
 pub fn open_run(path: &Path) -> Result<RunLog, Error> {
-    let error = |line, problem| Error { kind: Kind::Run, path: path.into(), line, problem };
+    let error = |line, problem| refuse(Kind::Run, path, line, problem);
     let file =
         input_files::open_run(path, MAX_RUN_SIZE).map_err(|source| error(None, Problem::Read(source)))?;
     let log = RunLog::read(file).map_err(|(line, problem)| error(Some(line), problem))?;
@@ -42,7 +43,7 @@ pub fn open_run(path: &Path) -> Result<RunLog, Error> {
 ///
 /// The file cannot be read, is no recording, or was edited.
 pub fn open_recording(path: &Path) -> Result<Recording, Error> {
-    let error = |line, problem| Error { kind: Kind::Recording, path: path.into(), line, problem };
+    let error = |line, problem| refuse(Kind::Recording, path, line, problem);
     let file = input_files::open_run(path, MAX_RECORDING_SIZE)
         .map_err(|source| error(None, Problem::Read(source)))?;
     let recording = Recording::read(file).map_err(|(line, problem)| error(Some(line), problem))?;
@@ -50,11 +51,16 @@ pub fn open_recording(path: &Path) -> Result<Recording, Error> {
     Ok(recording)
 }
 
-/// Checks that a recording's turns are those of its schedule. The content of a schedule's file is not known any more.
+fn refuse(kind: Kind, path: &Path, line: Option<usize>, problem: Problem) -> Error {
+    log_error::Error { kind, path: path.into(), line, problem }.into()
+}
+
+/// Checks that a recording's turns are those of its schedule. A schedule from a file is not checked, since the file
+/// may have changed.
 ///
 /// # Errors
 ///
-/// The schedule cannot be used, or the turns are others.
+/// The schedule cannot be used, or the turns differ.
 pub fn check_schedule(recording: &Recording) -> Result<(), Problem> {
     let run = &recording.run;
     let spec =

@@ -10,7 +10,7 @@ use guestlab_cpu::{Direction, Width};
 use crate::{
     exception::TrapReport,
     memory::MemoryKind,
-    pc::{Device, MemoryDevice, device_in_memory_at},
+    pc::device::{Device, MemoryDevice, device_in_memory_at},
     unhandled::{TripleFault, Unemulated, Unhandled},
 };
 

@@ -34,7 +34,7 @@ use gdbstub_arch::x86::{X86_64_SSE, X86_SSE};
 use guest_abi::mode::CpuMode;
 use guestlab_cpu::{DebugFeatures, EngineError, Exit, Stepped, Until};
 use guestlab_process::{signals, stderr::warn};
-use guestlab_vmm::{Console, Expiry, Halt, Machine, hypercall::Stop};
+use guestlab_vmm::{Console, Expiry, Halt, Machine, reply::Stop};
 
 use crate::gdb::{
     address::Listener,

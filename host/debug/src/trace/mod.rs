@@ -9,21 +9,22 @@ mod profile;
 
 use std::{
     ops::ControlFlow,
-    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
 use guestlab_cpu::{CpuState, EngineError, Exit, Stepped, Until};
 use guestlab_runlog::{error::WriteError, event::VmProfile};
-use guestlab_vmm::{Console, Halt, Machine, hypercall::Stop};
+use guestlab_vmm::{Console, Halt, Machine, reply::Stop};
 
 use crate::trace::{format::Line, output::Lines, profile::Count};
+
 use crate::{
     crash_report::{Origin, Piece},
     runner::{Runner, Watch},
     step::Before,
 };
+pub use output::Shown;
 
 /// What is to be traced.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,15 +33,6 @@ pub struct Plan {
     pub shown: Option<Shown>,
     /// Whether instructions are counted.
     pub profile: bool,
-}
-
-/// Which instructions are shown, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown {
-    /// The number of instructions after which no more are shown; `None` is no limit.
-    pub limit: Option<u64>,
-    /// The file that they go to; `None` is standard error.
-    pub file: Option<PathBuf>,
 }
 
 /// The lines of a trace, which the machines of a run share.

@@ -6,9 +6,17 @@ use std::{
     path::PathBuf,
 };
 
-use super::Shown;
 use guestlab_process::{deadline_writer::DeadlineWriter, output_file::OutputFile, stderr::warn};
 use guestlab_runlog::{error::WriteError, text::escape_line};
+
+/// The instructions that are shown, and their destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The number of instructions after which no more are shown; `None` is no limit.
+    pub limit: Option<u64>,
+    /// The file that they go to; `None` is standard error.
+    pub file: Option<PathBuf>,
+}
 
 /// The most bytes that are written where no number of instructions was asked for.
 const MOST: u64 = 256 << 20;

@@ -7,165 +7,24 @@
 //!
 //! A guest does not see the step's trap flag, and its own works as if it ran freely (`flags.rs`).
 
+mod before;
+mod calls;
 mod flags;
 mod handlers;
+mod stack;
 
 use guestlab_cpu::{
-    CpuState, Delivery, EngineError, Executed, Exit, MAX_INSTRUCTION, Stepped,
-    instruction::{self, FlowControl, Instruction, Mnemonic, Register},
-    walk,
+    CpuState, Delivery, EngineError, Executed, Exit, Stepped,
+    instruction::{self, Mnemonic},
 };
 use x86_64::registers::rflags::RFlags;
 
 use crate::{
-    debug::{MAX_POINTS, Pace, SINGLE_STEP},
-    regs,
-    vcpu::{Vcpu, call, entries},
+    debug_registers::{Pace, SINGLE_STEP},
+    vcpu::Vcpu,
 };
+use before::Before;
 use handlers::{Handlers, Stops};
-
-/// The calls that only single steps make.
-impl Vcpu {
-    /// Returns, as bits, those of some points that the guest itself has set in its debug registers.
-    pub(crate) fn own_points(&self, points: u8) -> Result<u64, EngineError> {
-        let dr7 = self.fd.get_debug_regs().map_err(call("KVM_GET_DEBUGREGS"))?.dr7;
-        let enabled = (0..MAX_POINTS).filter(|index| dr7 >> (2 * index) & 0b11 != 0);
-        Ok(enabled.fold(0, |all, index| all | 1 << index) & u64::from(points))
-    }
-
-    /// Returns the flags that `syscall` clears (the register SFMASK), or 0 without such a register.
-    pub(crate) fn syscall_mask(&self) -> Result<u64, EngineError> {
-        const SFMASK: usize = 3;
-        let mut msrs = entries(&regs::msrs(&guestlab_cpu::Msrs::default())[SFMASK..=SFMASK]);
-        let read = self.fd.get_msrs(&mut msrs).map_err(call("KVM_GET_MSRS"))?;
-        Ok(msrs.as_slice().first().filter(|_| read == 1).map_or(0, |entry| entry.data))
-    }
-
-    /// Copies memory from a linear address of a CPU with these registers. Returns the number of bytes before the first
-    /// one that is not there.
-    pub(crate) fn read_linear(&self, registers: &CpuState, address: u64, buffer: &mut [u8]) -> usize {
-        walk::read_linear(registers, self.memory(), address, buffer)
-    }
-
-    /// Returns the guest-physical address of a linear one.
-    pub(crate) fn physical(&self, registers: &CpuState, address: u64) -> Option<u64> {
-        walk::physical(registers, self.memory(), address)
-    }
-}
-
-/// An instruction, and the CPU just before it.
-#[derive(Clone, Debug)]
-struct Before {
-    /// The registers, without x87 and SSE.
-    registers: CpuState,
-    /// The instruction, decoded.
-    instruction: Instruction,
-    code: [u8; MAX_INSTRUCTION],
-    /// The flags that it takes from the stack, if it does.
-    popped: Option<u64>,
-}
-
-impl Before {
-    fn look(vcpu: &Vcpu, registers: CpuState) -> Self {
-        let mut code = [0; MAX_INSTRUCTION];
-        let there = vcpu.read_linear(&registers, registers.instruction(), &mut code);
-        let instruction = instruction::decode(registers.bits(), &code[..there], registers.ip);
-        let popped = flags::popped(vcpu, &registers, &instruction);
-        Self { registers, instruction, code, popped }
-    }
-
-    /// The instruction's linear address.
-    fn address(&self) -> u64 {
-        self.registers.instruction()
-    }
-
-    /// The linear address behind it.
-    fn end(&self) -> u64 {
-        self.registers.at(self.instruction.next_ip()).instruction()
-    }
-
-    /// Whether a step may execute only a part of it: it is a string instruction that is repeated.
-    fn is_repeated(&self) -> bool {
-        let instruction = &self.instruction;
-        instruction.is_string_instruction()
-            && (instruction.has_rep_prefix() || instruction.has_repne_prefix())
-    }
-
-    /// The linear addresses that it is read from, reads or writes.
-    fn touched(&self) -> impl Fn(u64) -> bool {
-        let accesses = instruction::accesses(&self.instruction, &self.registers);
-        let (start, len) = (self.address(), self.instruction.len() as u64);
-        move |address| {
-            let within = |start: u64, len: u64| address.wrapping_sub(start) < len;
-            within(start, len) || accesses.iter().any(|access| within(access.address, access.len))
-        }
-    }
-
-    fn has(&self, flag: RFlags) -> bool {
-        self.registers.flags & flag.bits() != 0
-    }
-
-    fn takes_interrupts(&self) -> bool {
-        self.has(RFlags::INTERRUPT_FLAG)
-    }
-
-    /// Whether it leaves the guest for a write to a port of its own accord.
-    fn is_output(&self) -> bool {
-        let mnemonic = self.instruction.mnemonic();
-        matches!(mnemonic, Mnemonic::Out | Mnemonic::Outsb | Mnemonic::Outsw | Mnemonic::Outsd)
-    }
-
-    /// Whether it may have gone anywhere of its own accord.
-    fn branches(&self) -> bool {
-        !matches!(
-            self.instruction.flow_control(),
-            FlowControl::Next | FlowControl::Interrupt | FlowControl::Exception
-        )
-    }
-
-    /// Whether it loads SS, so that not even a step ends there (SDM volume 3A, 6.8.3 "Masking Exceptions and
-    /// Interrupts When Switching Stacks").
-    fn loads_stack(&self) -> bool {
-        let loads = matches!(self.instruction.mnemonic(), Mnemonic::Mov | Mnemonic::Pop);
-        loads && self.instruction.op0_register() == Register::SS
-    }
-
-    /// Whether no interrupt comes between it and the next instruction (SDM volume 2B, "STI").
-    fn shadows_next(&self) -> bool {
-        let sti = self.instruction.mnemonic() == Mnemonic::Sti && !self.takes_interrupts();
-        sti || self.loads_stack()
-    }
-
-    /// Whether it returns from an interrupt or exception.
-    fn returns_from_handler(&self) -> bool {
-        matches!(self.instruction.mnemonic(), Mnemonic::Iret | Mnemonic::Iretd | Mnemonic::Iretq)
-    }
-
-    /// Whether a step over it may end one instruction later: one over `sti` does so under QEMU's emulation,
-    /// and one over `iretq` on kvm_pvm.
-    fn may_end_late(&self) -> bool {
-        self.shadows_next() || self.returns_from_handler()
-    }
-
-    /// The instruction behind one whose step may end late, as if that had changed no other register.
-    fn follower(&self, vcpu: &Vcpu) -> Option<Self> {
-        let next = self.goes_on_with(vcpu).filter(|_| self.may_end_late())?;
-        Some(Self::look(vcpu, next))
-    }
-
-    /// The registers behind it, as far as instruction pointer and code segment can be told of one that does not
-    /// branch. A return from an interrupt goes where the stack says.
-    fn goes_on_with(&self, vcpu: &Vcpu) -> Option<CpuState> {
-        match flags::size_of_return(&self.instruction) {
-            Some(size) => {
-                let [ip, selector] = flags::pop(vcpu, &self.registers, size)?;
-                self.registers.in_code(u16::try_from(selector & 0xFFFF).ok()?, ip)
-            }
-            None if self.branches() => None,
-            None => Some(self.registers.at(self.instruction.next_ip())),
-        }
-    }
-}
 
 /// Where a guest is between two instructions.
 #[derive(Default)]

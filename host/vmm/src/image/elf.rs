@@ -10,7 +10,9 @@ use object::{
 };
 
 use super::{
-    Contents, Problem, Request, Segment, Start, kind,
+    contents::{Contents, Request, Segment, Start},
+    error::Problem,
+    kind,
     multiboot::{self, Found},
     note,
 };

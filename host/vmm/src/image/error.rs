@@ -4,7 +4,9 @@ use std::{io, path::PathBuf};
 
 use guest_abi::{Version, layout, mode::CpuMode};
 
-use super::MAX_FILE_SIZE;
+/// The largest image file that is read, in bytes. Most of a file is debug information, and no real file comes
+/// near this size.
+pub const MAX_FILE_SIZE: u64 = 256 << 20;
 
 /// An image cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,11 @@
 
 use guest_abi::{layout, mode::CpuMode};
 
-use super::{Contents, Problem, Request, Segment, Start, multiboot};
+use super::{
+    contents::{Contents, Request, Segment, Start},
+    error::Problem,
+    multiboot,
+};
 
 /// Makes an image of the file's bytes: loaded to `--load`, or 0; started at `--entry`, or where it
 /// is loaded; in `--mode`, or protected mode. A Multiboot kernel says all that itself.

@@ -2,7 +2,7 @@
 
 use object::elf::{self, Machine};
 
-use super::Problem;
+use super::error::Problem;
 
 /// The first bytes of a recording, and of a run as JSON lines.
 const RUN_START: &[u8] = br#"{"event":"#;

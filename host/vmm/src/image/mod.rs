@@ -1,6 +1,7 @@
 //! Guest images, checked before anything is loaded: ELF files with an ABI note, and what others
 //! built, which is ELF files without one, Multiboot 1 kernels, and flat binaries.
 
+mod contents;
 mod elf;
 mod error;
 mod flat;
@@ -10,45 +11,20 @@ mod note;
 
 use std::{
     fmt::Write,
-    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-pub use error::{ImageError, Problem};
-use guest_abi::{layout, mode::CpuMode};
+pub use contents::{ImageFormat, Request, Start};
+pub use error::{ImageError, MAX_FILE_SIZE, Problem};
+use guest_abi::layout;
 pub use note::Test;
 use sha2::{Digest, Sha256};
 
 use guestlab_cpu::GuestMemory;
 
 use crate::boot_error::BootError;
-
-/// The largest image file that is read, in bytes. Debug information is most of a file; none comes
-/// near this.
-pub const MAX_FILE_SIZE: u64 = 256 << 20;
-
-/// What was asked for of an image. What is `None` is the image's to say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Request {
-    /// The form of the file.
-    pub format: Option<ImageFormat>,
-    /// The mode that the guest is to run in.
-    pub mode: Option<CpuMode>,
-    /// The address that a flat binary is loaded to.
-    pub load: Option<u32>,
-    /// The address that the guest starts at.
-    pub entry: Option<u32>,
-}
-
-/// The form of an image's file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ImageFormat {
-    /// An ELF file.
-    Elf,
-    /// Bytes, to be loaded as they are.
-    Flat,
-}
+use contents::{Contents, Segment};
 
 /// A checked image.
 #[derive(Clone, Debug)]
@@ -58,70 +34,6 @@ pub struct Image {
     sha256: String,
     file: Arc<Vec<u8>>,
     contents: Contents,
-}
-
-/// What an image's file says of how it is loaded and started.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Contents {
-    start: Start,
-    segments: Vec<Segment>,
-    tests: Vec<Test>,
-}
-
-/// How an image is started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// By its own boot code, in real mode: an image that was built with `guest-rt`.
-    Boot {
-        /// The mode that the boot code switches to.
-        mode: CpuMode,
-        /// Where the boot code begins.
-        entry: u16,
-    },
-    /// Directly in a mode.
-    Direct {
-        /// The mode.
-        mode: CpuMode,
-        /// The first instruction.
-        entry: u32,
-    },
-    /// As a boot loader of Multiboot 1 does: in protected mode.
-    Multiboot {
-        /// The first instruction.
-        entry: u32,
-    },
-}
-
-impl Start {
-    /// Whether others built the image: it was not built with `guest-rt`.
-    pub fn is_foreign(self) -> bool {
-        !matches!(self, Self::Boot { .. })
-    }
-
-    /// The mode that the guest runs in.
-    pub fn mode(self) -> CpuMode {
-        match self {
-            Self::Boot { mode, .. } | Self::Direct { mode, .. } => mode,
-            Self::Multiboot { .. } => CpuMode::Protected,
-        }
-    }
-}
-
-/// A piece of the image in guest memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Segment {
-    address: u32,
-    /// Its bytes in the file; zeros follow them up to `size`. They are not copied before they are loaded:
-    /// many segments may name the same bytes.
-    bytes: Range<usize>,
-    size: u32,
-}
-
-impl Segment {
-    /// One past the last address.
-    fn end(&self) -> u64 {
-        u64::from(self.address) + u64::from(self.size)
-    }
 }
 
 impl Image {

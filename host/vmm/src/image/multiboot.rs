@@ -4,7 +4,10 @@
 use guest_abi::{layout, mode::CpuMode};
 use memchr::memmem;
 
-use super::{Contents, Problem, Request, Segment, Start};
+use super::{
+    contents::{Contents, Request, Segment, Start},
+    error::Problem,
+};
 
 /// The header lies within the first 8192 bytes of the file, aligned to 4.
 const SEARCH: usize = 8192;

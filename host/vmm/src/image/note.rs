@@ -16,7 +16,7 @@ use object::{
 };
 use zerocopy::FromBytes;
 
-use super::Problem;
+use super::error::Problem;
 
 /// The most bytes of notes that are read. Ours are a few hundred; an image may name the same bytes again and
 /// again.

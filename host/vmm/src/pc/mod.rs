@@ -5,7 +5,8 @@
 //! which device; docs/guide/kernels.md says for each what works and what does not.
 
 mod cmos;
-mod device;
+pub(crate) mod device;
+pub(crate) mod end;
 mod keyboard;
 mod pic;
 mod pit;
@@ -16,6 +17,7 @@ mod tests;
 mod vga;
 
 pub use device::{Device, MemoryDevice, device_at, device_in_memory_at};
+pub use end::End;
 pub use screen::{Base, Screen};
 
 use cmos::Cmos;
@@ -29,7 +31,7 @@ use vga::Vga;
 use guestlab_cpu::{Exit, GuestMemory, Width};
 
 use crate::{
-    hypercall::{Reply, Stop},
+    reply::{Reply, Stop},
     services::{Console, ConsoleOutput},
 };
 
@@ -47,46 +49,6 @@ pub const SUCCESSES: [u32; 2] = [0, 0x10];
 impl Settings {
     fn is_success(self, value: u32) -> bool {
         self.exit_ok.map_or(SUCCESSES.contains(&value), |ok| ok == value)
-    }
-}
-
-/// How a guest ended by a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// It wrote a value to the exit port.
-    Exit {
-        /// The value.
-        value: u32,
-        /// Whether that means success.
-        is_success: bool,
-    },
-    /// It switched the power off.
-    PowerOff,
-    /// It asked for a reset.
-    Reset,
-}
-
-impl End {
-    /// The end's name for machines.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Exit { .. } => "exit-port",
-            Self::PowerOff => "power-off",
-            Self::Reset => "reset",
-        }
-    }
-
-    /// Whether it is no failure.
-    pub fn is_success(self) -> bool {
-        !matches!(self, Self::Exit { is_success: false, .. })
-    }
-
-    /// The value that was written to the exit port, if it was that.
-    pub fn value(self) -> Option<u32> {
-        match self {
-            Self::Exit { value, .. } => Some(value),
-            Self::PowerOff | Self::Reset => None,
-        }
     }
 }
 

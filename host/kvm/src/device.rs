@@ -1,0 +1,104 @@
+//! The KVM device (KVM API, 4. "API description", system ioctls).
+
+use std::{
+    ffi::CString,
+    fmt, io,
+    os::unix::ffi::OsStrExt,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
+
+use guestlab_cpu::{Calls, EngineError};
+use kvm_bindings::{CpuId, KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES, kvm_sregs};
+use kvm_ioctls::VcpuFd;
+
+use crate::{
+    cpuid, kick,
+    open_error::{OpenError, open_error},
+};
+
+/// The open KVM device (KVM API, 4. "API description", system ioctls).
+pub struct Kvm {
+    pub(crate) kvm: kvm_ioctls::Kvm,
+    pub(crate) cpuid: CpuId,
+    pub(crate) calls: Announcer,
+    /// The system registers of a new vCPU, once one was created.
+    after_reset: OnceLock<kvm_sregs>,
+}
+
+/// The observer of KVM's calls, if there is one.
+#[derive(Clone)]
+pub(crate) struct Announcer(Option<Arc<dyn Calls>>);
+
+impl Announcer {
+    pub(crate) fn call(&self, name: &str, purpose: fmt::Arguments<'_>) {
+        if let Some(calls) = &self.0 {
+            calls.call(name, purpose);
+        }
+    }
+}
+
+impl Kvm {
+    /// The device's path.
+    pub const DEVICE: &str = "/dev/kvm";
+
+    /// Opens the device. `calls` observes the calls to KVM that create VMs.
+    ///
+    /// # Errors
+    ///
+    /// An [`OpenError`] that says why this machine cannot run guests.
+    pub fn open(device: &Path, calls: Option<Arc<dyn Calls>>) -> Result<Self, OpenError> {
+        let calls = Announcer(calls);
+        let path = CString::new(device.as_os_str().as_bytes()).map_err(|_| OpenError::Open {
+            device: device.into(),
+            source: io::ErrorKind::InvalidInput.into(),
+        })?;
+        calls.call("open", format_args!("{}: KVM's device, one file for all VMs", device.display()));
+        let kvm = kvm_ioctls::Kvm::new_with_path(path).map_err(|error| open_error(device, error.into()))?;
+        calls.call("KVM_GET_API_VERSION", format_args!("always 12; any other version is unknown here"));
+        match kvm.get_api_version() {
+            -1 => return Err(OpenError::NotKvm { device: device.into() }),
+            version if version != KVM_API_VERSION.cast_signed() => {
+                return Err(OpenError::ApiVersion { version });
+            }
+            _ => {}
+        }
+        calls.call("KVM_GET_SUPPORTED_CPUID", format_args!("the features that guests' CPUs can have here"));
+        let mut cpuid = kvm
+            .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
+            .map_err(|error| OpenError::Call { call: "KVM_GET_SUPPORTED_CPUID", source: error.into() })?;
+        cpuid::trim(&mut cpuid);
+        kick::install_handler().map_err(|source| OpenError::Call { call: "sigaction", source })?;
+        Ok(Self { kvm, cpuid, calls, after_reset: OnceLock::new() })
+    }
+}
+
+impl Kvm {
+    /// Returns the system registers that all vCPUs have when they are new. `new` is one of them.
+    pub(crate) fn after_reset(&self, new: &VcpuFd) -> Result<kvm_sregs, EngineError> {
+        if let Some(registers) = self.after_reset.get() {
+            return Ok(*registers);
+        }
+        let purpose = format_args!("the system registers after reset; read once, of the first VM");
+        self.calls.call("KVM_GET_SREGS", purpose);
+        let registers = new.get_sregs().map_err(failed("KVM_GET_SREGS"))?;
+        Ok(*self.after_reset.get_or_init(|| registers))
+    }
+}
+
+/// Names the call that an error comes from.
+pub(crate) fn failed(call: &'static str) -> impl Fn(kvm_ioctls::Error) -> EngineError {
+    move |error| EngineError::Call { call, source: io::Error::from(error).into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_is_missing_or_something_else_is_told_apart() {
+        let open = |path: &str| Kvm::open(Path::new(path), None).map(|_| ()).expect_err("no KVM device");
+        assert!(matches!(open("/dev/no-such-kvm"), OpenError::NotThere { .. }));
+        assert!(matches!(open("/dev/null"), OpenError::NotKvm { .. }));
+    }
+}

@@ -1,0 +1,94 @@
+//! Kicks: another thread makes a vCPU leave its guest.
+
+use std::{
+    io,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
+};
+
+use guestlab_cpu::Kick;
+use kvm_ioctls::VcpuFd;
+
+/// A handle that makes the run of a vCPU return.
+///
+/// A signal interrupts `KVM_RUN`, but one that arrives just before the call would be lost. So the run structure's
+/// `immediate_exit` is set first, which KVM looks at as it enters the guest.
+pub(crate) struct Kicker {
+    is_set: AtomicBool,
+    target: Mutex<Target>,
+}
+
+struct Target {
+    /// The run structure's `immediate_exit`; null once the vCPU is gone.
+    immediate_exit: *const AtomicU8,
+    /// The thread that runs the vCPU, as the kernel numbers it; 0 before the first run.
+    thread: libc::pid_t,
+}
+
+// SAFETY: the pointer is used under the mutex only, and `Vcpu` clears it before the run structure is unmapped.
+unsafe impl Send for Target {}
+
+impl Kicker {
+    pub(crate) fn new(vcpu: &mut VcpuFd) -> Self {
+        let immediate_exit = (&raw mut vcpu.get_kvm_run().immediate_exit).cast_const().cast();
+        Self { is_set: AtomicBool::new(false), target: Mutex::new(Target { immediate_exit, thread: 0 }) }
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.is_set.load(Ordering::SeqCst)
+    }
+
+    /// Returns true if there was a kick, and forgets it.
+    pub(crate) fn take(&self) -> bool {
+        self.is_set() && self.is_set.swap(false, Ordering::SeqCst)
+    }
+
+    fn target(&self) -> std::sync::MutexGuard<'_, Target> {
+        self.target.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets the vCPU, whose run structure is about to go.
+    pub(crate) fn forget_vcpu(&self) {
+        self.target().immediate_exit = std::ptr::null();
+    }
+
+    pub(crate) fn is_run_by_this_thread(&self) {
+        // SAFETY: gettid has no preconditions.
+        self.target().thread = unsafe { libc::gettid() };
+    }
+}
+
+impl Kick for Kicker {
+    fn kick(&self) {
+        self.is_set.store(true, Ordering::SeqCst);
+        let target = self.target();
+        // SAFETY: the pointer is null, or to a byte of the run structure's mapping, which lives as long as the pointer is
+        // set. The kernel reads the byte, too, so that it is written atomically.
+        let Some(immediate_exit) = (unsafe { target.immediate_exit.as_ref() }) else { return };
+        immediate_exit.store(1, Ordering::SeqCst);
+        if let (1.., Ok(process)) = (target.thread, libc::pid_t::try_from(std::process::id())) {
+            // SAFETY: a signal to a thread of this process; where the thread is gone, the call fails.
+            unsafe { libc::syscall(libc::SYS_tgkill, process, target.thread, kick_signal()) };
+        }
+    }
+}
+
+/// The signal that interrupts `KVM_RUN`.
+fn kick_signal() -> libc::c_int {
+    libc::SIGRTMIN()
+}
+
+/// Gives the kick's signal a handler that does nothing, if it has none. System calls are not restarted after it.
+pub(crate) fn install_handler() -> io::Result<()> {
+    extern "C" fn kicked(_signal: libc::c_int) {}
+    // SAFETY: sigaction is a plain C structure, for which all-zero is valid: no flags (so no SA_RESTART), an empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = kicked as extern "C" fn(libc::c_int) as libc::sighandler_t;
+    // SAFETY: the action is initialised, and its handler does nothing, which is safe at any point of the program.
+    match unsafe { libc::sigaction(kick_signal(), &raw const action, std::ptr::null_mut()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
