@@ -1,4 +1,4 @@
-//! `guestlab doctor`: whether this machine can run guests, shown by doing it.
+//! `guestlab doctor`: shows that this machine can run guests, by running one.
 
 use std::{fs, os::unix::fs::FileTypeExt, path::Path, time::Duration};
 
@@ -18,14 +18,14 @@ use crate::{
 /// A guest of two instructions: `out $0x80, %al` and `hlt`.
 const TWO_INSTRUCTIONS: [u8; 3] = [0xE6, 0x80, 0xF4];
 
-/// How long two instructions may take.
+/// The time limit of two instructions.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Prints a line for each thing that must work.
+/// Prints a line for each check.
 ///
 /// # Errors
 ///
-/// [`Error::Doctor`] if one does not.
+/// [`Error::Doctor`] if a check failed.
 pub fn run(device: &Path) -> Result<(), Error> {
     let mut outcome = Ok(());
     for (what, finding) in findings(device) {
@@ -37,10 +37,10 @@ pub fn run(device: &Path) -> Result<(), Error> {
     outcome
 }
 
-/// What a check found, or what is wrong and how to mend it.
+/// The result of a check, or the problem and the way to mend it.
 type Finding = Result<String, String>;
 
-/// The checks in order; each stands on those before it, so that the first failure is the last.
+/// Runs the checks in order. Each needs those before it, so nothing follows a failure.
 fn findings(device: &Path) -> Vec<(&'static str, Finding)> {
     let mut findings = vec![("device", find_device(device)), ("module", Ok(find_module()))];
     if findings[0].1.is_err() {
@@ -82,20 +82,20 @@ fn find_module() -> String {
     }
 }
 
-/// Runs the same guest in a thread that is in the jail: with it that thread ends.
+/// Runs the same guest in a thread in the jail. The thread ends with the guest.
 fn try_jail(kvm: &Kvm) -> Finding {
     let jail = Jail::new(true);
     if jail == Jail::Rights {
         return Ok("this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER): guests run without".into());
     }
-    jail.prepare(output::complain_lines).map_err(|error| error.to_string())?;
+    jail.prepare(output::warn_lines).map_err(|error| error.to_string())?;
     let thread = || run_two_instructions(kvm, &jail);
     let outcome = std::thread::scope(|scope| scope.spawn(thread).join());
     outcome.unwrap_or_else(|_| Err("its thread panicked; please report it".into()))?;
     Ok("guests run with the system calls that they need".into())
 }
 
-/// Makes a VM and a vCPU and runs a guest in it.
+/// Creates a VM and a vCPU, and runs a guest in it.
 fn run_two_instructions(kvm: &Kvm, jail: &Jail) -> Finding {
     let error = |error: &dyn std::fmt::Display| format!("{error}; look into the kernel's log (dmesg)");
     let memory = MemoryLayout::guarded(DEFAULT_MEMORY).map_err(|e| error(&e))?;
@@ -125,7 +125,7 @@ fn run_two_instructions(kvm: &Kvm, jail: &Jail) -> Finding {
     }
 }
 
-/// For example `ok    device: /dev/kvm is there`.
+/// Returns a line such as `ok    device: /dev/kvm is there`.
 fn line(what: &str, finding: &Finding) -> String {
     match finding {
         Ok(detail) => format!("ok    {what}: {}", escape_line(detail)),

@@ -1,4 +1,4 @@
-//! The engines of this program: the one place that knows which there are.
+//! The engines of this program. No other file knows which there are.
 
 use std::{path::Path, sync::Arc};
 

@@ -36,13 +36,13 @@ use guestlab::{
 fn main() -> ExitCode {
     jail::share_one_arena();
     jail::note_inherited_files();
-    let command = understand().command;
+    let command = parse_command_line().command;
     let outcome = panic::catch_unwind(|| run_command(command))
         .unwrap_or_else(|_| Err(Error::Bug("it panicked, with the message above".into())));
     let status = match outcome {
         Ok(()) => Status::Success,
         Err(error) => {
-            complain(&error);
+            report_error(&error);
             if let Error::Interrupted { signal, .. } = error {
                 signals::die(signal);
             }
@@ -52,8 +52,8 @@ fn main() -> ExitCode {
     ExitCode::from(status as u8)
 }
 
-/// What the command line says. What is wrong with it is told as of the same words with nothing hidden in them.
-fn understand() -> Cli {
+/// Parses the command line. A message about it shows control characters of the words as escapes.
+fn parse_command_line() -> Cli {
     Cli::try_parse().unwrap_or_else(|error| {
         let words = env::args_os().map(|word| escape_line(&word.to_string_lossy()));
         Cli::try_parse_from(words).err().unwrap_or(error).exit()
@@ -82,33 +82,33 @@ fn run_command(command: Command) -> Result<(), Error> {
     }
 }
 
-/// Has signals end what runs, and the jail ready.
+/// Prepares signals and the jail.
 fn prepare(jail: Jail) -> Result<Jail, Error> {
     let failed = |source| Error::Os { what: "listen for signals", source };
-    jail.prepare(output::complain_lines).and_then(|()| signals::listen(&jail)).map_err(failed)?;
+    jail.prepare(output::warn_lines).and_then(|()| signals::listen(&jail)).map_err(failed)?;
     Ok(jail)
 }
 
 fn run(args: &RunArgs) -> Result<(), Error> {
-    // A view draws, reads keys and gives the terminal back whatever happens: the lists are without that.
+    // The lists of system calls do not have those of a view, which draws and reads keys.
     let jail = prepare(if args.has_view() { Jail::Rights } else { args.jail() })?;
     let config = args.config()?;
     let timeline = args.timeline();
     let platform = engines::kvm(&args.device().kvm, args.explain(), timeline.as_ref())?;
     let (form, quiet) = args.output();
-    let perform = |sink: &mut dyn Sink| {
-        let Some(timeline) = &timeline else { return tell(platform, &jail, &config, args, sink) };
-        let outcome = tell(platform, &jail, &config, args, &mut Teller::new(timeline, sink));
+    let run_into = |sink: &mut dyn Sink| {
+        let Some(timeline) = &timeline else { return run_with_report(platform, &jail, &config, args, sink) };
+        let outcome = run_with_report(platform, &jail, &config, args, &mut Teller::new(timeline, sink));
         output::both(outcome, timeline.end().map_err(Error::from))
     };
     match args.has_view() {
-        true => terminal::live(perform),
-        false => perform(&mut *output::stdout(form, quiet)),
+        true => terminal::live(run_into),
+        false => run_into(&mut *output::stdout(form, quiet)),
     }
 }
 
-/// Runs what is planned, and makes the page about it, if one is wanted.
-fn tell(
+/// Runs a configuration, and writes the page about the run if there is an option for it.
+fn run_with_report(
     platform: Platform,
     jail: &Jail,
     config: &RunConfig,
@@ -123,8 +123,8 @@ fn tell(
     report.conclude(outcome)
 }
 
-/// Runs what is planned.
-fn play(
+/// Runs a configuration.
+fn run_config(
     platform: Platform,
     jail: &Jail,
     config: &RunConfig,
@@ -152,12 +152,12 @@ fn beginning(config: &RunConfig) -> RunLog {
         RunConfig::Pipeline(config) => config.seed,
         RunConfig::Single(config) => config.seed,
     };
-    // What follows the program's name and `run`.
+    // The words after the name of the program and `run`.
     let given = env::args_os().skip(2).map(|word| word.to_string_lossy().into_owned());
     RunLog::repeated_by(&CommandLine::again(given, seed))
 }
 
-/// A view runs no guest, but a signal ends it in good order, too.
+/// Shows a run. A signal ends the view in good order, though it runs no guest.
 fn show(args: &ViewArgs) -> Result<(), Error> {
     prepare(Jail::Open)?;
     view::open(&args.config())
@@ -189,8 +189,8 @@ fn replay_needs(file: &Path) -> Result<(), Error> {
     print_needs(replay::needs(file)?)
 }
 
-/// Says which images a run needs, unless this machine cannot run them: nobody likes to wait for a build before
-/// that.
+/// Prints the images that a run needs, if this machine can run them. Otherwise the user would wait for a useless
+/// build.
 fn needs(args: &RunArgs) -> Result<(), Error> {
     let needs = args.needs()?;
     if needs.iter().any(|(_, mode)| *mode == CpuMode::Paged) {
@@ -207,15 +207,14 @@ fn print_needs(needs: Vec<(String, CpuMode)>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Says what went wrong, in which nothing of a guest's or of a file's can drive the terminal. A reader
-/// of the output that has gone is nothing to speak of.
-fn complain(error: &Error) {
+/// Reports an error, with control characters as escapes. Reports nothing if the reader of the output has closed it.
+fn report_error(error: &Error) {
     if !error.is_closed_output() {
         let text = error.to_string();
         let text = match error.has_lines() {
             true => escape_control(&text).to_string(),
             false => escape_line(&text),
         };
-        output::complain_styled(&format!("{}: {text}", output::label("guestlab")));
+        output::warn_styled(&format!("{}: {text}", output::label("guestlab")));
     }
 }

@@ -44,7 +44,7 @@ pub fn file(file: File, form: Form, quiet: bool) -> Box<dyn Sink> {
 
 fn sink(writer: Box<dyn Write + Send>, form: Form, color: bool, quiet: bool) -> Box<dyn Sink> {
     match form {
-        Form::Text => Box::new(Transcript::new(writer, color, quiet, complain)),
+        Form::Text => Box::new(Transcript::new(writer, color, quiet, warn)),
         Form::JsonLines => Box::new(JsonLines::new(writer, quiet)),
     }
 }
@@ -62,11 +62,11 @@ pub fn line(text: &str) -> Result<(), Error> {
 ///
 /// # Errors
 ///
-/// The run's, or that of its file.
+/// The run or its file failed.
 pub fn both(run: Result<(), Error>, file: Result<(), Error>) -> Result<(), Error> {
     match (run, file) {
         (Err(error), Err(other)) => {
-            complain(&other.to_string());
+            warn(&other.to_string());
             Err(error)
         }
         (run, file) => run.and(file),
@@ -94,14 +94,14 @@ pub fn complain_lines(text: &str) {
 }
 
 /// Writes a line that may have colours to standard error, without them if standard error does not show colours.
-pub fn complain_styled(text: &str) {
+pub fn warn_styled(text: &str) {
     match AutoStream::choice(&io::stderr()) {
         anstream::ColorChoice::Never => stderr::warn(&anstream::adapter::strip_str(text).to_string()),
         _ => stderr::warn(text),
     }
 }
 
-/// The label in front of an error, with its colour.
+/// Returns the coloured label in front of an error.
 pub fn label(text: &str) -> String {
     let style = anstyle::AnsiColor::Red.on_default().bold();
     format!("{style}{text}{style:#}")

@@ -18,7 +18,7 @@ impl JailArgs {
     pub fn jail(&self) -> Jail {
         let jail = Jail::new(!self.no_seccomp);
         if jail == Jail::Rights && !self.no_seccomp {
-            output::complain(
+            output::warn(
                 "this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER): guests run without the jail",
             );
         }

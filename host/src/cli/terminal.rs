@@ -15,7 +15,7 @@ use anstream::{AutoStream, ColorChoice};
 
 use crate::{
     lab::error::Error,
-    output::complain,
+    output::warn,
     process::{
         deadline_writer::DeadlineWriter,
         jail,

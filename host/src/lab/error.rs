@@ -37,7 +37,7 @@ pub enum Error {
     /// An image cannot be used.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// An image does not fit into the memory that was asked for.
+    /// An image does not fit into the guest's memory.
     #[error(
         "guest {name} does not fit into its memory of {memory:#x} bytes: it ends at {end:#x}; {}",
         more_memory(*end)
@@ -50,7 +50,7 @@ pub enum Error {
         /// One past the image's last address.
         end: u64,
     },
-    /// This machine's KVM does not have the guest's mode.
+    /// KVM on this machine does not have the guest's mode.
     #[error(
         "KVM here is {module}, which cannot run guests in {mode} mode: that needs hardware KVM (kvm_intel, kvm_amd); the other modes work"
     )]
@@ -60,7 +60,7 @@ pub enum Error {
         /// The module behind KVM.
         module: String,
     },
-    /// This machine has no KVM for us.
+    /// This machine has no usable KVM.
     #[error(transparent)]
     Platform(#[from] OpenError),
     /// A guest could not be started.
@@ -72,10 +72,10 @@ pub enum Error {
     /// This machine does not have the memory that a guest is to have.
     #[error(transparent)]
     Ram(#[from] RamError),
-    /// The operating system failed us.
+    /// The operating system refused a request.
     #[error("cannot {what}: {source}")]
     Os {
-        /// What was wanted.
+        /// The request, after "cannot".
         what: &'static str,
         /// The system's own error.
         source: io::Error,
@@ -83,24 +83,24 @@ pub enum Error {
     /// The output cannot be written.
     #[error("cannot write the output: {0}")]
     Output(#[source] io::Error),
-    /// The output was not read, and the run could not wait any longer.
+    /// The output was not read in time.
     #[error(
         "the output is not read: after {} s, the time that there is, it could not be written on\n  try: look at what the output goes to, or give the run more time with --timeout",
         limit.as_secs_f64()
     )]
     OutputHeld {
-        /// The time that there was.
+        /// The time limit.
         limit: Duration,
     },
-    /// A signal asked the program to end.
+    /// A signal interrupted the program.
     #[error("interrupted by {signal}{}", at.as_ref().map_or(String::new(), |at| format!(": {at}")))]
     Interrupted {
         /// The signal.
         signal: Signal,
-        /// What ran at that time, if a guest did.
+        /// The guest that was running, if any.
         at: Option<GuestPosition>,
     },
-    /// Guests broke no rule, and left nothing to chance where the task asks for it.
+    /// Guests broke no rule, but were not random where they must be.
     #[error(
         "{}\n  try: draw numbers of items with guest_rt::ring::Turn::share, and items with guest_rt::entropy",
         .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
@@ -112,25 +112,25 @@ pub enum Error {
     /// A file does not hold a run, or not the recording of one.
     #[error(transparent)]
     Log(#[from] runlog::error::Error),
-    /// A file that the run was to leave cannot be written.
+    /// An output file cannot be written.
     #[error("cannot write the {what} {}: {source}", path.display())]
     Write {
-        /// What the file is.
+        /// The kind of file.
         what: &'static str,
         /// The file.
         path: PathBuf,
         /// The system's own error.
         source: io::Error,
     },
-    /// A replay went another way than its recording.
+    /// A replay differs from its recording.
     #[error("the replay differs from the recording: {0}")]
     Differs(Difference),
-    /// A guest failed in one run and not in the same run again.
+    /// A guest failed in one run but not in its repetition.
     #[error(
         "{0}\n  but the same run again, with the same schedule, capacity and seed, goes well: the guest depends on something else, a clock perhaps"
     )]
     Unrepeatable(Box<GuestError>),
-    /// gdb cannot be awaited.
+    /// gdb's address is not available.
     #[error(transparent)]
     Gdb(#[from] GdbError),
     /// gdb's user ended the run.
@@ -139,10 +139,10 @@ pub enum Error {
     /// The view of a run was closed, and the run ended with it.
     #[error("the view was closed, and the run ended{}", at.as_ref().map_or(String::new(), |at| format!(": {at}")))]
     ViewClosed {
-        /// What ran at that time, if a guest did.
+        /// The guest that was running, if any.
         at: Option<GuestPosition>,
     },
-    /// This machine's KVM does not step guests.
+    /// KVM on this machine does not step guests.
     #[error(
         "KVM here is {module}, which does not step guests in {mode} mode (KVM_SET_GUEST_DEBUG): there is no debugger and no trace without that"
     )]
@@ -152,21 +152,21 @@ pub enum Error {
         /// The module behind KVM.
         module: String,
     },
-    /// Tests of a guest failed; their report has said how.
+    /// Tests of a guest failed. Their report has the details.
     #[error("{0} of the tests failed: see above")]
     Tests(usize),
-    /// `doctor` found something that does not work; it has said what.
+    /// `doctor` found a problem. Its output has the details.
     #[error("this machine cannot run guests: see the lines above that say FAIL")]
     Doctor,
-    /// The system does not let us confine ourselves.
+    /// The system refused the jail.
     #[error("cannot enter the jail, in which guests run: {0}; --no-seccomp runs them without it")]
     Jail(#[source] io::Error),
-    /// What must not happen.
+    /// A bug of the host.
     #[error("a bug of guestlab's, please report it: {0}")]
     Bug(String),
 }
 
-/// What to do about an image that ends at `end`, beyond its memory.
+/// Returns advice about an image that ends at `end`, beyond its memory.
 fn more_memory(end: u64) -> String {
     const MIB: u64 = 1 << 20;
     match check_size(end.next_multiple_of(MIB)) {

@@ -55,7 +55,7 @@ pub fn exits(stats: &ExitStats) -> ExitCounts {
     kinds.chain([("total".into(), stats.total())]).collect()
 }
 
-/// The event with the statistics of all machines.
+/// Returns the event with the statistics of all machines.
 pub fn stats_event(machines: &[Vm]) -> Event<'static> {
     let vms = machines.iter().map(|machine| VmStats {
         vm: machine.vm(),

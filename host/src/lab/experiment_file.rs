@@ -1,4 +1,4 @@
-//! Experiment files: which VMs there are, and who has which turn, in TOML.
+//! Experiment files in TOML: the VMs and the order of turns.
 //!
 //! ```toml
 //! name = "pingpong"
@@ -14,8 +14,8 @@
 //! arguments = ["pong"]
 //! ```
 //!
-//! Also known: `seed`, `timeout` (seconds); `memory` and `mode`, for all VMs or for one; `image`, a file
-//! in place of a guest. Paths are relative to the file's folder.
+//! Other keys: `seed`, `timeout` (seconds); `memory` and `mode`, for all VMs or for one; `image`, a file instead of a
+//! guest. Paths are relative to the file's folder.
 
 use std::{
     fmt,
@@ -37,24 +37,24 @@ use crate::{
     lab::schedule::{Schedule, ScheduleError, ScheduleSpec},
 };
 
-/// The largest experiment file that is read, in bytes.
+/// The size limit of an experiment's file, in bytes.
 const MAX_FILE_SIZE: u64 = 1 << 20;
 
-/// The most VMs that an experiment can have: those that schedules have names for.
+/// The largest number of VMs of an experiment. Schedules have no names for more.
 const MAX_VMS: usize = 32;
 
-/// An experiment, as its file has it.
+/// The content of an experiment's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Experiment {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Who has which turn.
+    /// The order of turns.
     pub schedule: ScheduleSpec,
-    /// The number of turns, where the file says one.
+    /// The number of turns, if it is in the file.
     pub turns: Option<u64>,
-    /// The seed of all chance, where the file says one.
+    /// The seed of all random numbers, if it is in the file.
     pub seed: Option<u64>,
-    /// The time after which the run ends, where the file says one.
+    /// The deadline of the run, if it is in the file.
     pub timeout: Option<Duration>,
     /// The VMs in order.
     pub vms: Vec<VmSpec>,
@@ -63,13 +63,13 @@ pub struct Experiment {
 /// A VM of an experiment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VmSpec {
-    /// Its guest.
+    /// The guest.
     pub guest: VmGuest,
-    /// The mode that it is to run in, where the file says one.
+    /// The CPU mode, if it is in the file.
     pub mode: Option<CpuMode>,
-    /// Its memory in bytes.
+    /// The size of the memory in bytes.
     pub memory: u32,
-    /// What the guest is told.
+    /// The guest's arguments.
     pub arguments: Vec<String>,
 }
 
@@ -87,7 +87,7 @@ impl Experiment {
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or what is wrong with it, and where.
+    /// The file cannot be read, or has an error; the error has its position.
     pub fn open(path: &Path) -> Result<Self, FileError> {
         let error = |(place, problem)| FileError { path: path.into(), place, problem };
         let text = input_files::read_text(path, MAX_FILE_SIZE)
@@ -95,17 +95,17 @@ impl Experiment {
         Self::parse(&text, path.parent().unwrap_or(Path::new(""))).map_err(error)
     }
 
-    /// Parses an experiment's text; `folder` is where its paths begin.
+    /// Parses an experiment's text. Its paths are relative to `folder`.
     ///
     /// # Errors
     ///
-    /// What is wrong with it, and where.
+    /// The text has an error; the error has its position.
     pub fn parse(text: &str, folder: &Path) -> Result<Self, (Option<Place>, String)> {
         parse(text, folder).map_err(|Wrong(span, problem)| (span.map(|span| Place::of(text, span)), problem))
     }
 }
 
-/// What is wrong with a file's text, and which bytes of it.
+/// An error in a file's text, and its bytes.
 struct Wrong(Option<Range<usize>>, String);
 
 /// The file's table.
@@ -134,7 +134,7 @@ struct VmTable {
     arguments: Vec<Spanned<String>>,
 }
 
-/// A value that may be written as a number or as text.
+/// A value that may be a number or a text.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "expected a number, or one as text")]
 enum Plain {
@@ -189,7 +189,7 @@ impl TryFrom<String> for Mode {
     }
 }
 
-/// Parses a file's text; `folder` is where its paths begin.
+/// Parses a file's text. Its paths are relative to `folder`.
 fn parse(text: &str, folder: &Path) -> Result<Experiment, Wrong> {
     let table: Table =
         toml::from_str(text).map_err(|error| Wrong(error.span(), error.message().to_owned()))?;
@@ -216,7 +216,7 @@ fn parse(text: &str, folder: &Path) -> Result<Experiment, Wrong> {
     })
 }
 
-/// The schedule with its path, if it has one, and such that these VMs can be run along it.
+/// Returns the schedule with its full path, after a check that it fits these VMs.
 fn check_schedule(spec: &ScheduleSpec, vms: usize, folder: &Path) -> Result<ScheduleSpec, ScheduleError> {
     let spec = match spec {
         ScheduleSpec::File(path) => ScheduleSpec::File(folder.join(path)),
@@ -258,7 +258,7 @@ fn vm(vm: &Spanned<VmTable>, table: &Table, folder: &Path) -> Result<VmSpec, Wro
     })
 }
 
-/// The arguments, if a guest can be told them: each ends with a NUL, and there is only so much room.
+/// Checks arguments: each ends with a NUL, and the space for them is limited.
 fn arguments(arguments: &[Spanned<String>]) -> Result<Vec<String>, Wrong> {
     let mut len = 0;
     for argument in arguments {
@@ -284,13 +284,13 @@ fn arguments(arguments: &[Spanned<String>]) -> Result<Vec<String>, Wrong> {
 pub struct FileError {
     /// The file.
     pub path: PathBuf,
-    /// Where in it.
+    /// The position of the error.
     pub place: Option<Place>,
-    /// What is wrong, in words.
+    /// The error as text.
     pub problem: String,
 }
 
-/// A place in a text.
+/// A position in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The line, from 1.
@@ -300,7 +300,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// Where a span of bytes begins.
+    /// Returns the position of the first byte of a span.
     fn of(text: &str, span: Range<usize>) -> Self {
         let before = text.get(..span.start).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |end| end + 1);

@@ -1,35 +1,34 @@
-//! What a run may take of the host: time, exits, output.
+//! Limits of a run: time, exits, output.
 
 use std::time::Duration;
 
 use crate::lab::log_filter::LogFilter;
 
-/// The limits of one run. Guests' memory is a limit, too, but of each guest: it is made with it.
+/// The limits of one run. The size of a guest's memory is not here, but with each guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The time after which the run ends: its deadline.
+    /// The deadline of the run.
     pub timeout: Duration,
-    /// The time that a guest may run at a stretch: in a turn, up to its first turn, or, where it runs
-    /// alone, at all. What is longer ends the run.
+    /// The time limit of a turn, of a guest's start, and of a guest that runs alone. A longer one ends the run.
     pub turn_timeout: Option<Duration>,
-    /// The number of exits that a VM may cause. The next one ends the run.
+    /// The number of exits that a VM may cause. One more ends the run.
     pub max_exits: Option<u64>,
-    /// The number of bytes that a guest may print. What is more is dropped, and the run goes on.
+    /// The number of bytes that a guest may print. More are dropped, and the run goes on.
     pub max_output: u64,
-    /// The records of guests' logs that are output at all.
+    /// The records of guests' logs that are shown.
     pub log: LogFilter,
-    /// Whether nothing is told on standard error of calls that fail and do not end the guest.
+    /// True if failed hypercalls that do not end the guest are not reported on standard error.
     pub quiet: bool,
 }
 
 impl Limits {
-    /// The deadline where nothing else was asked for.
+    /// The default deadline.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
-    /// The most that a guest prints where nothing else was asked for: 16 MiB.
+    /// The default limit of a guest's output: 16 MiB.
     pub const DEFAULT_MAX_OUTPUT: u64 = 16 << 20;
 
-    /// A deadline, and the defaults of everything else.
+    /// Returns limits with this deadline, and defaults otherwise.
     pub fn deadline(timeout: Duration) -> Self {
         Self {
             timeout,
@@ -42,7 +41,7 @@ impl Limits {
     }
 }
 
-/// How much a guest has printed.
+/// The amount of a guest's output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Printed {
     bytes: u64,
@@ -50,7 +49,7 @@ pub struct Printed {
 }
 
 impl Printed {
-    /// Counts a text; returns what of it is within the limit.
+    /// Counts a text, and returns its part within the limit.
     pub fn admit<'a>(&mut self, text: &'a [u8], limit: u64) -> &'a [u8] {
         let room = usize::try_from(limit.saturating_sub(self.bytes)).unwrap_or(usize::MAX);
         let (admitted, rest) = text.split_at(room.min(text.len()));
@@ -59,14 +58,14 @@ impl Printed {
         admitted
     }
 
-    /// Counts something of `len` bytes that is output whole or not at all; returns whether it is.
+    /// Counts an item of `len` bytes that is output whole or not at all. Returns true if it fits.
     pub fn admit_whole(&mut self, len: u64, limit: u64) -> bool {
         let admitted = len <= limit.saturating_sub(self.bytes);
         *(if admitted { &mut self.bytes } else { &mut self.dropped }) += len;
         admitted
     }
 
-    /// The number of bytes that were beyond the limit.
+    /// Returns the number of bytes beyond the limit.
     pub fn dropped(self) -> u64 {
         self.dropped
     }
@@ -89,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_output_whole_leaves_its_room_to_others_where_there_is_too_little() {
+    fn whole_items_yield_space_to_others_when_output_is_limited() {
         let mut printed = Printed::default();
         assert!(printed.admit_whole(3, 5));
         assert!(!printed.admit_whole(3, 5));

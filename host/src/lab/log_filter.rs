@@ -1,13 +1,13 @@
-//! `--log`: which records of the guests' logs are shown.
+//! The filter of guests' log records (`--log`).
 
 use std::{fmt, str::FromStr};
 
 use env_filter::{Builder, Filter};
 use log::{Level, Metadata};
 
-/// Lets records through by their level and target; written as in `RUST_LOG`: a level, `TARGET=LEVEL`,
-/// or `TARGET` for all of its records, several of them with commas between. A target stands for all that
-/// begin with it, and where only targets are named, the others' records are not shown.
+/// A filter of log records by level and target, written as in `RUST_LOG`: a level, `TARGET=LEVEL`, or `TARGET` for
+/// all of its records; several with commas between them. A target includes all targets that begin with it. If only
+/// targets are named, records of others are not shown.
 #[derive(Clone)]
 pub struct LogFilter {
     text: String,
@@ -15,10 +15,10 @@ pub struct LogFilter {
 }
 
 impl LogFilter {
-    /// The filter where nothing else was asked for.
+    /// The default filter.
     const DEFAULT: &str = "info";
 
-    /// Whether a record is to be shown.
+    /// Returns true if a record is shown.
     pub fn lets_through(&self, level: Level, target: &str) -> bool {
         self.filter.enabled(&Metadata::builder().level(level).target(target).build())
     }

@@ -1,4 +1,4 @@
-//! Which images may be run: they fit into their memory, and this machine has their mode.
+//! Opens images, and checks that they fit into their memory and that the engine has their mode.
 
 use std::path::Path;
 
@@ -24,7 +24,7 @@ pub fn read_image(path: &Path, request: Request) -> Result<Image, ImageError> {
     Image::of_file(path, bytes, request)
 }
 
-/// Opens an image that is to run in a memory.
+/// Opens an image for a guest with this memory.
 ///
 /// # Errors
 ///
@@ -32,7 +32,7 @@ pub fn read_image(path: &Path, request: Request) -> Result<Image, ImageError> {
 pub fn open(system: &Platform, path: &Path, request: Request, memory: u32) -> Result<Image, Error> {
     let image = read_image(path, request)?;
     let end = image.end();
-    // Of what paged mode does not reach, its launch says how low it must be.
+    // For an image that paged mode does not reach, the error of boot has better advice.
     let reached = image.start().mode() != CpuMode::Paged || end <= LARGE_PAGE_32.into();
     if end > memory.into() && reached {
         return Err(Error::ImageTooLarge { name: image.name().into(), memory, end });
@@ -41,11 +41,11 @@ pub fn open(system: &Platform, path: &Path, request: Request, memory: u32) -> Re
     Ok(image)
 }
 
-/// Opens the image of a guest of guest-rt, which alone can take part in an exchange.
+/// Opens an image that is built with guest-rt. No other image can take part in an exchange.
 ///
 /// # Errors
 ///
-/// As [`open`]; or others built it.
+/// As [`open`], or the image is not built with guest-rt.
 pub fn open_guest(
     system: &Platform,
     path: &Path,
@@ -59,12 +59,11 @@ pub fn open_guest(
     }
 }
 
-/// Refuses a mode that this machine's KVM does not have. 32-bit paging is the one that is missing in
-/// places, so that the others are not tried out at every run.
+/// Checks that the engine has a mode. Only 32-bit paging is missing on some machines, so other modes are not tried.
 ///
 /// # Errors
 ///
-/// KVM does not have the mode, or refused to try it.
+/// The engine does not have the mode, or failed.
 pub fn check_mode(system: &Platform, mode: CpuMode) -> Result<(), Error> {
     if mode == CpuMode::Paged && !system.runs(mode)? {
         let module = module_name().unwrap_or_else(|| "of unknown kind".into());

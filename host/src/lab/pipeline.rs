@@ -1,5 +1,5 @@
-//! Experiments of any kind: the host relays the mailbox from the VM whose turn it was to the one whose
-//! turn is next. What it holds is the guests' own affair.
+//! Experiments of any kind: the host copies the mailbox from each VM to the one with the next turn. The content of
+//! the mailbox has no meaning for the host.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -27,22 +27,22 @@ use crate::{
     vmm::{HvaPolicy, boot::Parameters, image::Image},
 };
 
-/// What to run.
+/// The configuration of an experiment.
 #[derive(Clone, Debug)]
 pub struct PipelineConfig {
     /// The experiment.
     pub experiment: Experiment,
     /// The image of each of its VMs.
     pub images: Vec<PathBuf>,
-    /// The seed of all chance.
+    /// The seed of all random numbers.
     pub seed: u64,
-    /// What the run may take.
+    /// The limits of the run.
     pub limits: Limits,
-    /// Whether guests are told where the host has their memory.
+    /// The policy for the hypercall that returns host virtual addresses.
     pub secrets: HvaPolicy,
-    /// Whether the run ends with statistics.
+    /// True if the run ends with statistics.
     pub stats: bool,
-    /// Who looks on.
+    /// The debugger or tracer of the VMs.
     pub instrumentation: Instrumentation,
 }
 
@@ -69,7 +69,7 @@ pub fn run(system: Platform, jail: &Jail, config: &PipelineConfig, sink: &mut dy
         .collect::<Result<Vec<_>, _>>()?;
     let mut machines = config.instrumentation.attach(&system, machines)?;
 
-    // No VM is to be made any more: KVM's device is closed.
+    // This closes KVM's device, so that no VM can be created any more.
     drop(system);
     let session = Session::start(&config.limits, jail, config.instrumentation.needs(), sink)?;
     session.confine()?;
@@ -105,7 +105,7 @@ fn run_event(config: &PipelineConfig, schedule: &Schedule, images: &[Image]) -> 
     }
 }
 
-/// Boots the guests and gives each turn to its VM; `turns` counts those that are over.
+/// Boots the guests, and runs the turns. Counts them in `turns`.
 fn run_turns(
     session: &Session<'_>,
     machines: &mut [Vm],
@@ -127,7 +127,7 @@ fn run_turns(
     Ok(())
 }
 
-/// Boots the guests: the mailbox, all zero, of the size that they all have.
+/// Boots the guests. Returns a mailbox of zeros, with the size that all guests' mailboxes have.
 fn attach(session: &Session<'_>, machines: &mut [Vm]) -> Result<Vec<u8>, Error> {
     let mut common = None;
     for machine in machines {
@@ -144,7 +144,7 @@ fn attach(session: &Session<'_>, machines: &mut [Vm]) -> Result<Vec<u8>, Error> 
     Ok(vec![0; common.unwrap_or(0) as usize])
 }
 
-/// A mailbox as the words that it is made of.
+/// Returns the words of a mailbox.
 fn words(mailbox: &[u8]) -> Vec<u32> {
     let words = mailbox.chunks_exact(4).filter_map(|word| word.try_into().ok());
     words.map(u32::from_le_bytes).collect()

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// The options of a run that its `run` event does not have.
+/// Returns the options of a run that its `run` event does not have.
 pub fn options(Plan { guests, limits, .. }: &Plan) -> Options {
     let items = |quota| match quota {
         Quota::Random => None,
@@ -71,7 +71,7 @@ impl<'a> Recorder<'a> {
     ///
     /// # Errors
     ///
-    /// The run's; or the recording could not be written.
+    /// The run failed, or the recording could not be written.
     pub fn conclude(self, outcome: Result<(), Error>) -> Result<(), Error> {
         // A recording that cannot be written ends the run.
         let has_failed = self.failure.is_some();
@@ -83,7 +83,7 @@ impl<'a> Recorder<'a> {
     ///
     /// # Errors
     ///
-    /// It could not be written.
+    /// The recording could not be written.
     pub fn finish(self) -> Result<(), Error> {
         let placed = match (self.failure, self.file) {
             (Some(failure), _) => Err(failure),

@@ -1,5 +1,4 @@
-//! Replays: the guests of a recording run again, in real VMs, along its turns; the first difference
-//! is reported with both sides.
+//! Replays: run the guests of a recording again in VMs, with the same turns, and report the first difference.
 
 use std::{
     io,
@@ -34,7 +33,7 @@ use crate::{
     vmm::HvaPolicy,
 };
 
-/// Runs a recording again; `own` says where the image of a guest is that has a name.
+/// Runs a recording again. `own` returns the path of the image of a guest with a name.
 ///
 /// # Errors
 ///
@@ -66,7 +65,7 @@ fn refused(path: &Path, line: Option<usize>, problem: Problem) -> error::Error {
     error::Error { kind: Kind::Recording, path: path.into(), line, problem }
 }
 
-/// The images that a replay needs: those of guests that have a name.
+/// Returns the guests with a name, whose images a replay needs.
 ///
 /// # Errors
 ///
@@ -78,12 +77,12 @@ pub fn needs(path: &Path) -> Result<Vec<(String, CpuMode)>, Error> {
     Ok(names.map(|name| (name, image_mode(&options))).collect())
 }
 
-/// The mode that guests with a name are built for.
+/// Returns the mode for which guests with a name are built.
 fn image_mode(options: &Options) -> CpuMode {
     options.mode().unwrap_or(CpuMode::Protected)
 }
 
-/// The guests of a recorded run.
+/// Returns the guests of a recorded run.
 fn guests(options: &Options, own: impl Fn(&str, CpuMode) -> PathBuf) -> Guests {
     let quota = |items: Option<u32>| items.map_or(Quota::Random, Quota::Items);
     let source = |text: &str| Source::read(text, |name| own(name, image_mode(options)));
@@ -106,7 +105,7 @@ fn check_abi(recording: &Recording) -> Result<(), Problem> {
     }
 }
 
-/// The run that the recording is of, along its turns.
+/// Returns the configuration of the recorded run, with its turns as the schedule.
 fn config(recording: &Recording, guests: Guests, turns: String, timeout: Duration) -> ExchangeConfig {
     let (schedule, turns) = schedule::of_turns(turns);
     ExchangeConfig {
@@ -122,8 +121,8 @@ fn config(recording: &Recording, guests: Guests, turns: String, timeout: Duratio
     }
 }
 
-/// The limit of the recorded run that may be what ended it, and is no clock's. Nobody sees what guests
-/// print, so that there is nothing to be cut off.
+/// Returns the limits of the recorded run that may have ended it, except time. Guests' output is not shown, so it needs
+/// no limit.
 fn limits(options: &Options, timeout: Duration) -> Limits {
     Limits { max_exits: options.max_exits, max_output: u64::MAX, ..Limits::deadline(timeout) }
 }
@@ -132,16 +131,16 @@ fn limits(options: &Options, timeout: Duration) -> Limits {
 struct Checker<'a> {
     recording: &'a Recording,
     next: usize,
-    /// Whether the replay's own deadline passed.
+    /// True if the replay's own deadline passed.
     timed_out: bool,
     stopped: Option<Stopped>,
 }
 
-/// Why a replay was stopped.
+/// The reason why a replay was stopped.
 enum Stopped {
-    /// An image is not the one that was recorded.
+    /// An image differs from the recorded one.
     OtherImage(Problem),
-    /// A turn went another way.
+    /// A turn differs.
     Difference(Difference),
 }
 
@@ -159,7 +158,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Has the run end, by an error that nobody sees.
+    /// Stops the run with an error that is not shown.
     fn stop(&mut self, why: Stopped) -> io::Result<()> {
         self.stopped = Some(why);
         Err(io::Error::other("the replay is stopped"))
@@ -176,7 +175,7 @@ impl Checker<'_> {
         self.stop(Stopped::Difference(Difference { turn, recorded, replayed: recording::compared(step) }))
     }
 
-    /// What is to be said of a replay that ended so, of a run that a deadline ended or not.
+    /// Returns the result of a replay with this outcome. `deadline` is true if a deadline ended the recorded run.
     fn verdict(self, outcome: Result<(), Error>, deadline: bool) -> Result<(), Error> {
         let steps = &self.recording.steps;
         let turns = steps.iter().filter(|step| matches!(step, Event::Turn(_))).count();

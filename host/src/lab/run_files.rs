@@ -1,4 +1,4 @@
-//! Files that hold a run: opened, read and checked.
+//! Opens, reads and checks files of runs.
 
 use std::path::Path;
 
@@ -14,10 +14,10 @@ use crate::{
     },
 };
 
-/// The largest file that is read for a view, in bytes. The run takes no more memory than its file.
+/// The size limit of a file for a view, in bytes. The run in memory is not larger than its file.
 const MAX_RUN_SIZE: u64 = 1 << 30;
 
-/// The largest recording that is read for a replay, in bytes.
+/// The size limit of a recording for a replay, in bytes.
 const MAX_RECORDING_SIZE: u64 = 4 << 30;
 
 /// Reads a recording, or the output of `--format jsonl`.
@@ -50,11 +50,12 @@ pub fn open_recording(path: &Path) -> Result<Recording, Error> {
     Ok(recording)
 }
 
-/// Checks that a recording's turns are those of its schedule. The content of a schedule's file is not known any more.
+/// Checks that a recording's turns are those of its schedule. A schedule from a file is not checked, since the file
+/// may have changed.
 ///
 /// # Errors
 ///
-/// The schedule cannot be used, or the turns are others.
+/// The schedule cannot be used, or the turns differ.
 pub fn check_schedule(recording: &Recording) -> Result<(), Problem> {
     let run = &recording.run;
     let spec =

@@ -1,4 +1,4 @@
-//! Schedules: which VM has each turn.
+//! Schedules: the VM of each turn.
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{lab::input_files, runlog::recording::vm_names, vmm::random::SplitMix64};
 
-/// A schedule as a person writes it.
+/// A schedule as a user writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum ScheduleSpec {
@@ -14,13 +14,13 @@ pub enum ScheduleSpec {
     Alternate,
     /// `burst:K`: K turns of each VM, the producer first.
     Burst(usize),
-    /// `random`: each turn any of the VMs, as likely as the others.
+    /// `random`: a random VM for each turn, all with the same probability.
     Random,
     /// `string:1212`: the turns as written.
     String(String),
     /// `file:PATH`: the turns as written in a file.
     File(PathBuf),
-    /// `free`: every VM on a thread of its own, each taking its next turn as soon as it can.
+    /// `free`: every VM has a thread, and takes its next turn as soon as it can.
     Free,
 }
 
@@ -64,8 +64,8 @@ impl fmt::Display for ScheduleSpec {
     }
 }
 
-/// The schedule of these turns, written as a [`ScheduleSpec::String`], and the number of turns that it
-/// takes to have none if there are none: a list is never empty.
+/// Returns the schedule of these turns as a [`ScheduleSpec::String`], and the number of turns. The number is given only
+/// for zero turns, because a list is never empty.
 pub fn of_turns(turns: String) -> (ScheduleSpec, Option<u64>) {
     match turns.is_empty() {
         true => (ScheduleSpec::Alternate, Some(0)),
@@ -73,10 +73,10 @@ pub fn of_turns(turns: String) -> (ScheduleSpec, Option<u64>) {
     }
 }
 
-/// The number of turns where nothing else was asked for.
+/// The default number of turns.
 pub const DEFAULT_TURNS: u64 = 40;
 
-/// A schedule that can be run: for each turn, the index of its VM.
+/// A schedule that can be run: the index of the VM of each turn.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     order: Order,
@@ -92,13 +92,12 @@ enum Order {
 }
 
 impl Schedule {
-    /// Makes the schedule of a run of `vms` VMs. `turns` is what was asked for; without it a
-    /// list ends by itself, and the others after [`DEFAULT_TURNS`]. Reads the file of a
-    /// [`ScheduleSpec::File`].
+    /// Returns the schedule of a run of `vms` VMs. Without `turns`, a list has its own length, and the others have
+    /// [`DEFAULT_TURNS`]. Reads the file of a [`ScheduleSpec::File`].
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or the list has a character that is no VM, or no turns.
+    /// The file cannot be read, or the list has no turns or a character that does not name a VM.
     pub fn new(
         spec: &ScheduleSpec,
         vms: usize,
@@ -124,12 +123,12 @@ impl Schedule {
         Ok(Self { order, vms, turns: turns.unwrap_or(own_turns) })
     }
 
-    /// The number of turns.
+    /// Returns the number of turns.
     pub fn turns(&self) -> u64 {
         self.turns
     }
 
-    /// The VM of each turn, in order.
+    /// Returns the VM of each turn, in order.
     pub fn into_turns(mut self) -> impl Iterator<Item = usize> {
         (0..self.turns).map(move |turn| match &mut self.order {
             Order::Burst(length) => place(turn / *length as u64, self.vms),
@@ -139,16 +138,16 @@ impl Schedule {
     }
 }
 
-/// The place of turn number `turn` in something of length `len` that repeats.
+/// Returns the index of turn number `turn` in a sequence of length `len` that repeats.
 fn place(turn: u64, len: usize) -> usize {
     usize::try_from(turn % len as u64).expect("less than `len`, which is a usize")
 }
 
-/// The largest schedule file that is read, in bytes.
+/// The size limit of a schedule's file, in bytes.
 const MAX_FILE_SIZE: u64 = 64 << 20;
 
-/// Parses a written schedule: a [name](vm_of) a turn; white space (Windows line ends included) and
-/// what follows a `#` are skipped, and so is a byte order mark.
+/// Parses a written schedule: one [name](vm_of) for each turn. Skips white space, a byte order mark, and text after a `#`
+/// up to the end of the line.
 fn parse_list(source: &str, text: &str, vms: usize) -> Result<Vec<usize>, ScheduleError> {
     let mut list = Vec::new();
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
@@ -168,7 +167,7 @@ fn parse_list(source: &str, text: &str, vms: usize) -> Result<Vec<usize>, Schedu
     if list.is_empty() { Err(ScheduleError::Empty { source_name: source.into() }) } else { Ok(list) }
 }
 
-/// The index of the VM that a character names.
+/// Returns the index of the VM that a character names.
 fn vm_of(character: char) -> Option<usize> {
     vm_names().position(|name| name == character)
 }
@@ -176,13 +175,13 @@ fn vm_of(character: char) -> Option<usize> {
 /// A schedule cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ScheduleError {
-    /// Not one of the forms.
+    /// The text is not a schedule.
     #[error("`{0}` is no schedule: it is one of alternate, burst:K, random, string:1212, file:PATH, free")]
     Form(String),
-    /// Free running where turns must be known beforehand.
+    /// The run needs turns in advance, so it cannot be free.
     #[error("free running is no order of turns: it is for `run prodcons`")]
     Free,
-    /// Not a length of a burst.
+    /// The length of a burst is not a positive number.
     #[error("burst:{0}: a burst has 1 or more turns, as in burst:3")]
     Burst(String),
     /// The file cannot be read.
@@ -193,7 +192,7 @@ pub enum ScheduleError {
         /// The system's own error.
         source: std::io::Error,
     },
-    /// A character that is no VM.
+    /// A character does not name a VM.
     #[error(
         "{source_name}, line {line}, column {column}: {character:?} is no VM; {}",
         match vms {
@@ -213,7 +212,7 @@ pub enum ScheduleError {
         /// The number of VMs.
         vms: usize,
     },
-    /// Nothing to run.
+    /// The schedule has no turns.
     #[error("{source_name}: the schedule has no turns; write 1 for the first VM and 2 for the second")]
     Empty {
         /// The file, or the schedule itself.

@@ -1,5 +1,5 @@
-//! A session: what all machines of one run share, and how a machine's stop becomes an event, an
-//! error, or the next step.
+//! A session: the limits and the output that all machines of one run share. It turns the stop of a machine into an
+//! event, an error, or the next step.
 
 use std::{
     io,
@@ -32,7 +32,7 @@ use crate::{
     vmm::{ConsoleOutput, Expiry as Expired, Halt, Stop as StopWatch, fault::Crash, hypercall::Stop, pc},
 };
 
-/// The limits and the output of one run. Threads that run machines share it.
+/// The limits and the output of one run. The threads that run machines share it.
 pub struct Session<'a> {
     limits: Limits,
     jail: Jail,
@@ -42,12 +42,12 @@ pub struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Starts the run's clock, and has the output open what it needs: the threads that run guests are to be
-    /// [confined](Self::confine) next.
+    /// Starts the run's clock, and opens the files of the output. The threads that run guests enter the jail
+    /// ([`confine`](Self::confine)) after that.
     ///
     /// # Errors
     ///
-    /// The system gave no thread, or a file cannot be written.
+    /// The system did not start a thread, or a file cannot be written.
     pub fn start(limits: &Limits, jail: &Jail, needs: Needs, sink: &'a mut dyn Sink) -> Result<Self, Error> {
         sink.prepare()?;
         let watchdog = Watchdog::start_in(jail, limits.timeout)
@@ -56,7 +56,7 @@ impl<'a> Session<'a> {
         Ok(Self { limits, jail, needs, watchdog, sink: Mutex::new(sink) })
     }
 
-    /// Puts the calling thread into the jail, which it does not leave again. No guest may have run yet.
+    /// Moves the calling thread into the jail forever. No guest may have run before.
     ///
     /// # Errors
     ///
@@ -65,36 +65,36 @@ impl<'a> Session<'a> {
         self.jail.enter(&self.needs.thread()).map_err(Error::Jail)
     }
 
-    /// A session with the same limits and another output, for one more run of the same threads. Its clock
-    /// begins anew, and is also this one's.
+    /// Returns a session with the same limits and another output, for another run of the same threads. It starts this
+    /// session's clock again, and shares it.
     pub fn once_more<'b>(&self, sink: &'b mut dyn Sink) -> Session<'b> {
         self.restart_clock();
         let (limits, watchdog) = (self.limits.clone(), Arc::clone(&self.watchdog));
-        // Its threads are in the jail already.
+        // The threads are in the jail already.
         Session { limits, jail: Jail::Open, needs: self.needs, watchdog, sink: Mutex::new(sink) }
     }
 
-    /// Starts the clock anew, for the next run of a session that has many.
+    /// Starts the clock again, for the next run of the session.
     pub fn restart_clock(&self) {
         self.watchdog.set(self.limits.timeout);
     }
 
-    /// Gets all machines to stop, as if the deadline had passed.
+    /// Stops all machines, as if the deadline had passed.
     pub fn stop(&self) {
         self.watchdog.stop(true);
     }
 
-    /// Undoes [`stop`](Self::stop), once all machines have: what is still to be written has its time.
+    /// Undoes [`stop`](Self::stop) after all machines have stopped, so that there is time to write the rest of the output.
     pub fn resume(&self) {
         self.watchdog.stop(false);
     }
 
     fn sink(&self) -> MutexGuard<'_, &'a mut dyn Sink> {
-        // A sink that panicked has said so, and takes what it still can.
+        // A sink that panicked has reported it, and may still work.
         self.sink.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands an event to the output.
+    /// Writes an event to the output.
     ///
     /// # Errors
     ///
@@ -103,7 +103,7 @@ impl<'a> Session<'a> {
         self.write(|sink| sink.event(event))
     }
 
-    /// Brings the output to its reader.
+    /// Flushes the output.
     ///
     /// # Errors
     ///
@@ -112,13 +112,13 @@ impl<'a> Session<'a> {
         self.write(|sink| sink.flush())
     }
 
-    /// Writes under watch: a reader that does not read must not hold the run beyond its end.
+    /// Writes under watch, so that a reader that does not read cannot hold the run beyond its deadline.
     fn write(&self, write: impl FnOnce(&mut dyn Sink) -> io::Result<()>) -> Result<(), Error> {
         let registration = self.watchdog.watch_this_thread(None);
         write(&mut **self.sink()).map_err(|error| self.output_error(error, registration.expiry()))
     }
 
-    /// What is to be said of output that could not be written when a time was up.
+    /// Returns the error for output that could not be written, after this expiry.
     fn output_error(&self, error: io::Error, expiry: Option<Expiry>) -> Error {
         let held = |limit| Error::OutputHeld { limit };
         match (expiry, self.limits.turn_timeout) {
@@ -130,12 +130,12 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Tells how a run ended: its crash, its `end`, if it came to one, what was dropped of guests' text,
-    /// what a tracer counted, and statistics, where they are wanted.
+    /// Writes the events of the end of a run: the crash, `end`, the amount of dropped output, a tracer's counts, and
+    /// statistics if `stats` is true.
     ///
     /// # Errors
     ///
-    /// The outcome's; or the output cannot be written, which is no reason to forget that a guest failed.
+    /// The error of the outcome. If there is none, the output cannot be written.
     pub fn conclude(
         &self,
         outcome: Result<(), Error>,
@@ -143,7 +143,7 @@ impl<'a> Session<'a> {
         machines: &[Vm],
         stats: bool,
     ) -> Result<(), Error> {
-        let tell = || {
+        let report = || {
             if let Err(Error::Guest(error)) = &outcome {
                 self.event(&Event::Crash(Box::new(crash_event(error))))?;
                 mention_steps(error, machines);
@@ -153,8 +153,8 @@ impl<'a> Session<'a> {
             }
             self.write_rest(machines, stats)
         };
-        let told = tell();
-        outcome.and(told)
+        let reported = report();
+        outcome.and(reported)
     }
 
     fn write_rest(&self, machines: &[Vm], stats: bool) -> Result<(), Error> {
@@ -175,11 +175,11 @@ impl<'a> Session<'a> {
         self.flush()
     }
 
-    /// Runs a machine until its guest has attached its mailbox, and says how many bytes that has.
+    /// Runs a machine until its guest has attached its mailbox. Returns the size of the mailbox in bytes.
     ///
     /// # Errors
     ///
-    /// As [`run`](Self::run); or the guest exited.
+    /// As [`run`](Self::run), or the guest exited.
     pub fn attach(&self, machine: &mut Vm) -> Result<u32, Error> {
         match (self.run(machine, None)?, machine.mailbox_size()) {
             (Stop::Attached, Some(size)) => Ok(size),
@@ -187,12 +187,12 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Gives a machine turn number `turn`: the guest finds `mailbox` in its own, which must be attached
-    /// and of that size, and what it leaves there is `mailbox` then.
+    /// Runs turn number `turn` of a machine: copies `mailbox` into the guest's mailbox, which must be attached and of that
+    /// size, runs the guest, and copies the mailbox back.
     ///
     /// # Errors
     ///
-    /// As [`run`](Self::run); or the guest attached another mailbox.
+    /// As [`run`](Self::run), or the guest attached another mailbox.
     pub fn turn(&self, machine: &mut Vm, turn: u64, mailbox: &mut [u8]) -> Result<TurnEnd, Error> {
         let bug = |error| Error::Bug(format!("a mailbox that was checked when it was attached: {error}"));
         let before = machine.stats().total();
@@ -208,12 +208,12 @@ impl<'a> Session<'a> {
         Ok(TurnEnd { exits: machine.stats().total() - before, left })
     }
 
-    /// Runs a machine until its guest stops of its own will; `turn` is for the report otherwise.
+    /// Runs a machine until its guest stops by itself. An error has the number of the turn.
     ///
     /// # Errors
     ///
-    /// The guest crashed, panicked, exited with a status that is not 0, or ran into a limit; the
-    /// process was interrupted; or KVM or the output failed.
+    /// The guest crashed, panicked, exited with a status that is not 0, or reached a limit; the process was interrupted;
+    /// or the engine or the output failed.
     pub fn run(&self, machine: &mut Vm, turn: Option<u64>) -> Result<Stop, Error> {
         let (vm, name) = (machine.vm(), machine.shared_name());
         let mut written = Ok(());
@@ -253,7 +253,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// A thread under the run's watch, as its machine sees it.
+/// The watchdog's registration of a thread, for the machine that it runs.
 pub struct Watched<'a>(pub &'a Registration<'a>);
 
 impl StopWatch for Watched<'_> {
@@ -274,7 +274,7 @@ impl StopWatch for Watched<'_> {
     }
 }
 
-/// The clock of a run and of a turn, stopped.
+/// The stopped clock of a run and of a turn.
 struct Stopped<'a>(#[expect(dead_code, reason = "it stands still until it is dropped")] Pause<'a>);
 
 impl runner::Pause for Stopped<'_> {}
@@ -285,16 +285,16 @@ impl runner::Watch for Watched<'_> {
     }
 }
 
-/// How a turn ended.
+/// The end of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TurnEnd {
-    /// The number of exits that it cost.
+    /// The number of exits during the turn.
     pub exits: u64,
-    /// Whether the guest exited, with status 0; otherwise it waits for its next turn.
+    /// True if the guest exited with status 0. Otherwise it waits for its next turn.
     pub left: bool,
 }
 
-/// The error that a machine's guest ended this way.
+/// Returns the error for a guest that failed in this way.
 pub fn guest_error(machine: &mut Vm, turn: Option<u64>, end: GuestEnd) -> Error {
     let trap = match &end {
         GuestEnd::Crashed(Crash::Trap(report)) => Some(&report.record),
@@ -313,12 +313,12 @@ pub fn refuse(machine: &mut Vm, turn: Option<u64>, refused: Refused) -> Error {
     guest_error(machine, turn, GuestEnd::Refused(refused))
 }
 
-/// Says of a guest whose time was up that it was stepped, if it was: it may be slow, and not wrong.
+/// Prints a note if a guest whose time was up was stepped, because it may only have been slow.
 fn mention_steps(error: &GuestError, machines: &[Vm]) {
     let machine = machines.iter().find(|machine| machine.vm() == error.at.vm);
     if let Some(stepped) = machine.filter(|_| error.end.is_time_dependent()).and_then(Vm::stepped) {
         let GuestPosition { vm, name, .. } = &error.at;
-        output::complain(&format!(
+        output::warn(&format!(
             "VM {vm}, {name} was stepped, which is slow, and came to {stepped} instructions; --timeout SECONDS gives it longer"
         ));
     }

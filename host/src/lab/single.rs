@@ -1,4 +1,4 @@
-//! One guest that runs alone.
+//! The experiment with one guest.
 
 use std::path::PathBuf;
 
@@ -29,30 +29,30 @@ use crate::{
     },
 };
 
-/// What to run.
+/// The configuration of a run of one guest.
 #[derive(Clone, Debug)]
 pub struct SingleConfig {
     /// The image.
     pub image: PathBuf,
-    /// What was asked for of it.
+    /// The requested format, mode and addresses.
     pub request: Request,
-    /// What the guest is started with.
+    /// The guest's arguments.
     pub arguments: Vec<String>,
-    /// The seed of all chance.
+    /// The seed of all random numbers.
     pub seed: u64,
     /// The guest's memory in bytes.
     pub memory: u32,
-    /// What the run may take.
+    /// The limits of the run.
     pub limits: Limits,
-    /// Whether the guest is told where the host has its memory.
+    /// The policy for the hypercall that returns host virtual addresses.
     pub secrets: HvaPolicy,
-    /// Whether the run ends with statistics.
+    /// True if the run ends with statistics.
     pub stats: bool,
-    /// Who looks on.
+    /// The debugger or tracer of the VM.
     pub instrumentation: Instrumentation,
-    /// Whether the run ends with the registers.
+    /// True if the run ends with the registers.
     pub dump_regs: bool,
-    /// What was asked for of a PC's devices, if the guest is to have them.
+    /// The settings of a PC's devices, if the guest has them.
     pub pc: Option<pc::Settings>,
 }
 
@@ -60,7 +60,7 @@ pub struct SingleConfig {
 ///
 /// # Errors
 ///
-/// The image or the machine cannot be used, or the guest did not end well.
+/// The image or the machine cannot be used, or the guest failed.
 pub fn run(system: Platform, jail: &Jail, config: &SingleConfig, sink: &mut dyn Sink) -> Result<(), Error> {
     let image = open::open(&system, &config.image, config.request, config.memory)?;
     if !config.arguments.is_empty() && matches!(image.start(), Start::Direct { .. }) {
@@ -83,7 +83,7 @@ pub fn run(system: Platform, jail: &Jail, config: &SingleConfig, sink: &mut dyn 
     }
     let machine = machine.with_pc(config.pc.map(|settings| Pc::new(settings, config.memory)));
     let mut machines = config.instrumentation.attach(&system, vec![machine])?;
-    // No VM is to be made any more: KVM's device is closed.
+    // This closes KVM's device, so that no VM can be created any more.
     drop(system);
     let needs = Needs { foreign: image.start().is_foreign(), ..config.instrumentation.needs() };
     let session = Session::start(&config.limits, jail, needs, sink)?;
@@ -91,14 +91,14 @@ pub fn run(system: Platform, jail: &Jail, config: &SingleConfig, sink: &mut dyn 
     let outcome = run_to_exit(&mut machines[0], &session, has_screen);
     let outcome = session.conclude(outcome, None, &machines, config.stats);
     if config.dump_regs {
-        output::complain_lines(&machines[0].cpu_mut().registers()?.to_string());
+        output::warn_lines(&machines[0].cpu_mut().registers()?.to_string());
     }
     outcome
 }
 
 fn run_to_exit(machine: &mut Vm, session: &Session<'_>, has_screen: bool) -> Result<(), Error> {
     let stop = session.run(machine, None);
-    // However the guest ended, unless nobody reads.
+    // The registers are shown after any end, except that of the output.
     if has_screen && !matches!(stop, Err(Error::Output(_) | Error::OutputHeld { .. })) {
         tell_screens(machine, session)?;
     }
@@ -110,7 +110,7 @@ fn run_to_exit(machine: &mut Vm, session: &Session<'_>, has_screen: bool) -> Res
     };
     if end == Some(pc::End::Reset) {
         let (vm, name) = (machine.vm(), machine.name());
-        output::complain(&format!("VM {vm}, {name}: asked for a reset of the PC; its run ends there"));
+        output::warn(&format!("VM {vm}, {name}: asked for a reset of the PC; its run ends there"));
     }
     session.event(&Event::Exit(Exited {
         vm: machine.vm(),
@@ -122,12 +122,12 @@ fn run_to_exit(machine: &mut Vm, session: &Session<'_>, has_screen: bool) -> Res
     }))
 }
 
-/// Shows what is on the guest's screens, or mentions that it is there.
+/// Writes the text of the guest's screens, or a note that there is text.
 fn tell_screens(machine: &Vm, session: &Session<'_>) -> Result<(), Error> {
     let (vm, name) = (machine.vm(), machine.name());
     let Some(pc) = machine.pc() else {
         if Screen::read_likely(machine.cpu().memory(), Base::Color).is_some() {
-            output::complain(&format!(
+            output::warn(&format!(
                 "VM {vm}, {name}: wrote text to the screen at {:#x}; --pc shows it",
                 Base::Color as u32
             ));

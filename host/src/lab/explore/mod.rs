@@ -191,7 +191,7 @@ fn shrink_and_record(
         Err(Error::Output(_)) => {}
         Err(error) => return Err(error),
     }
-    found.recorded = recorder.finish().inspect_err(|error| output::complain(&error.to_string())).is_ok();
+    found.recorded = recorder.finish().inspect_err(|error| output::warn(&error.to_string())).is_ok();
     Ok(found)
 }
 

@@ -1,8 +1,7 @@
-//! The trials that are made: first every short schedule, then random ones. Both are the same for the
-//! same seed.
+//! The trials: first every short schedule, then random ones. The same seed gives the same trials.
 //!
-//! A side that may move any number of items is also told fixed numbers: in a second pass over the short schedules,
-//! and in every other random one. A guest that does not obey is found only so.
+//! A side that may move any number of items also gets fixed quotas: in a second pass over the short schedules, and in
+//! every other random one. Only these trials find a guest that ignores its quota.
 
 use std::ops::RangeInclusive;
 
@@ -14,13 +13,13 @@ use guest_abi::{
 use super::trial::Trial;
 use crate::{runlog::ring_check::Orders, vmm::random::SplitMix64};
 
-/// The longest schedule that is made at random.
+/// The length limit of a random schedule.
 const LONGEST: usize = 64;
 
-/// The number of the random numbers' stream; those of VMs are below it (see [`SplitMix64::new`]).
+/// The stream of the random numbers. The streams of VMs have lower numbers (see [`SplitMix64::new`]).
 const STREAM: u64 = 1 << 32;
 
-/// The first of two streams of the random numbers that orders are made of.
+/// The first of two streams of the random numbers for quotas.
 const ORDERS: u64 = STREAM + 1;
 
 /// Capacities, from the smallest to the largest.
@@ -31,29 +30,29 @@ pub struct Capacities {
 }
 
 impl Capacities {
-    /// The capacities in a range of items, if it is one.
+    /// Returns the capacities in a range of items, or `None` if the range is not valid.
     pub fn new(items: &RangeInclusive<u32>) -> Option<Self> {
         let (smallest, largest) = (Capacity::new(*items.start())?, Capacity::new(*items.end())?);
         (!items.is_empty()).then_some(Self { smallest, largest })
     }
 
-    /// The number of capacities.
+    /// Returns the number of capacities.
     fn len(self) -> u32 {
         self.largest.items() - self.smallest.items() + 1
     }
 
-    /// Number `index`, which must be below their number.
+    /// Returns capacity number `index`, which must be below their number.
     fn get(self, index: u32) -> Capacity {
         Capacity::new(self.smallest.items() + index % self.len()).expect("between two capacities")
     }
 
-    /// The smallest and the largest, in items.
+    /// Returns the smallest and the largest capacity in items.
     pub fn items(self) -> (u32, u32) {
         (self.smallest.items(), self.largest.items())
     }
 }
 
-/// What there is to try.
+/// The space of trials.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Space {
     /// The ring's capacities.
@@ -62,20 +61,20 @@ pub(super) struct Space {
     pub(super) vms: usize,
     /// The first seed.
     pub(super) seed: u64,
-    /// The orders that were asked for. A side whose quota is random is tried with fixed ones, too.
+    /// The requested quotas. A side with a random quota also gets fixed ones.
     pub(super) orders: Orders,
 }
 
 impl Space {
-    /// Every schedule of `depth` turns, at every capacity, each with a seed of its own. Every shorter
-    /// schedule is the beginning of some of them. `None` if that is beyond counting.
+    /// Returns every schedule of `depth` turns at every capacity, each with its own seed. They begin with every shorter
+    /// schedule. Returns `None` if their number is too large.
     pub(super) fn short(self, depth: u32) -> Option<Short> {
         let schedules = u64::try_from(self.vms).ok()?.checked_pow(depth)?;
         let len = schedules.checked_mul(self.capacities.len().into())?;
         Some(Short { space: self, depth, indices: 0..len })
     }
 
-    /// The same schedules once more, with fixed orders at random; none if no side's quota is random.
+    /// Returns the same schedules with fixed random quotas, or none if no side's quota is random.
     pub(super) fn ordered(self, depth: u32) -> Option<impl ExactSizeIterator<Item = Trial>> {
         let mut short = self.short(depth)?;
         let len = usize::try_from(short.len()).ok()?;
@@ -88,13 +87,13 @@ impl Space {
         Some(trials)
     }
 
-    /// Whether a side may move any number of items.
+    /// Returns true if a side may move any number of items.
     fn is_free(self) -> bool {
         [self.orders.produce, self.orders.consume].contains(&Quota::Random)
     }
 
-    /// Orders with a fixed number for each side whose quota is random. The numbers around the ring's capacity are
-    /// where guests go wrong, and one is what most are tried with.
+    /// Returns fixed quotas for the sides with random ones. Numbers around the ring's capacity are frequent, because guests
+    /// fail there, and so is 1, the usual quota.
     fn draw_orders(self, capacity: Capacity, numbers: &mut SplitMix64) -> Orders {
         let items = capacity.items();
         let mut draw = |asked| match asked {
@@ -110,7 +109,7 @@ impl Space {
         Orders { produce: draw(self.orders.produce), consume: draw(self.orders.consume) }
     }
 
-    /// Random schedules, capacities and seeds, without end.
+    /// Returns an endless sequence of random schedules, capacities and seeds.
     pub(super) fn random(self) -> impl Iterator<Item = Trial> {
         let mut numbers = SplitMix64::new(self.seed, STREAM);
         let mut for_orders = SplitMix64::new(self.seed, ORDERS + 1);
@@ -127,7 +126,7 @@ impl Space {
         let mut below = |bound: u32| u32::try_from(numbers.below(bound as usize)).unwrap_or(0);
         let capacity = self.capacities.get(below(self.capacities.len()));
         let seed = self.seed.wrapping_add(below(u32::MAX).into());
-        // Fair turns hardly ever fill a large ring, long bursts hardly ever turn it: so both.
+        // Fair turns rarely fill a large ring, and long bursts rarely turn it, so there are both.
         let stays = [0, 50, 80][numbers.below(3)];
         let len = 1 + numbers.below(LONGEST);
         let mut turns = vec![numbers.below(self.vms)];
@@ -140,16 +139,16 @@ impl Space {
     }
 }
 
-/// See [`Space::short`].
+/// The trials of [`Space::short`].
 pub(super) struct Short {
     space: Space,
     depth: u32,
-    /// The trials that are still to come, of all.
+    /// The numbers of the remaining trials.
     indices: std::ops::Range<u64>,
 }
 
 impl Short {
-    /// The number of trials that are still to come.
+    /// Returns the number of remaining trials.
     pub(super) fn len(&self) -> u64 {
         self.indices.end - self.indices.start
     }
@@ -160,7 +159,7 @@ impl Iterator for Short {
 
     fn next(&mut self) -> Option<Trial> {
         let index = self.indices.next()?;
-        // Every capacity before the next schedule: none has to wait for the others.
+        // All capacities come before the next schedule, so that none is late.
         let capacities = u64::from(self.space.capacities.len());
         let capacity = u32::try_from(index % capacities).unwrap_or(0);
         Some(Trial {
@@ -172,7 +171,7 @@ impl Iterator for Short {
     }
 }
 
-/// Schedule number `index` of all with `len` turns, in the order of a dictionary.
+/// Returns schedule number `index` of all with `len` turns, in lexicographic order.
 pub(super) fn schedule_number(index: u64, len: u32, vms: usize) -> Vec<usize> {
     let vms = vms as u64;
     let digit = |place: u32| usize::try_from(index / vms.pow(place) % vms).expect("less than `vms`, a usize");

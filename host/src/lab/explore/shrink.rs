@@ -1,32 +1,32 @@
-//! Shrinking: from a trial that fails to the smallest that still does.
+//! Shrinking: from a failed trial to the smallest one that still fails.
 
 use guest_abi::{mailbox::Quota, ring::Capacity, transition::Role};
 
 use super::{search::schedule_number, trial::Trial};
 use crate::runlog::ring_check::Orders;
 
-/// The largest number of schedules that are tried to show that none is shorter.
+/// The largest number of schedules that are tried to prove that none is shorter.
 const MOST_SCHEDULES: u64 = 4096;
 
-/// The seeds from 0 on that are tried with shorter schedules, and the largest number of such trials.
+/// The number of seeds, from 0, that are tried with shorter schedules, and the largest number of such trials.
 const SEEDS: u64 = 16;
 const MOST_TRIALS: usize = 8192;
 
-/// A trial that was shrunk.
+/// A trial after shrinking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Shrunk {
-    /// The trial, of which no turn can be left out.
+    /// The trial. It fails only with all of its turns.
     pub(super) trial: Trial,
-    /// Whether every shorter schedule was tried with its capacity and seed, and passed.
+    /// True if every shorter schedule passed with this capacity and seed.
     pub(super) shortest: bool,
 }
 
-/// Shrinks a trial that fails, of `vms` VMs: first its turns, then its capacity, then the numbers of items that
-/// it orders where `asked` leaves them open, then its turns with another seed, until none gives. A trial may fail in another way than the first did: it fails.
+/// Shrinks a failed trial of `vms` VMs until nothing more can be removed: its turns, its capacity, its quotas if `asked`
+/// has random ones, and its turns with another seed. Any failure counts, even if it differs from the first.
 ///
 /// # Errors
 ///
-/// Those of `fails`.
+/// `fails` returned an error.
 pub(super) fn shrink<E>(
     mut trial: Trial,
     vms: usize,
@@ -45,7 +45,7 @@ pub(super) fn shrink<E>(
     }
 }
 
-/// Leaves out turns, many at once and then one by one, until each is needed (Zeller and Hildebrandt,
+/// Removes turns, many at once and then one by one, until each is needed (Zeller and Hildebrandt,
 /// "Simplifying and Isolating Failure-Inducing Input", 2002, without its tests of subsets).
 fn leave_out<E>(trial: &mut Trial, fails: &mut impl FnMut(&Trial) -> Result<bool, E>) -> Result<(), E> {
     let mut chunk = trial.turns.len().div_ceil(2);
@@ -61,7 +61,7 @@ fn leave_out<E>(trial: &mut Trial, fails: &mut impl FnMut(&Trial) -> Result<bool
                 start += chunk;
             }
         }
-        // What could not be left out may be so now that others are gone.
+        // A turn may become unnecessary when others are removed.
         if chunk > 1 || trial.turns.len() == before {
             chunk /= 2;
         }
@@ -69,8 +69,8 @@ fn leave_out<E>(trial: &mut Trial, fails: &mut impl FnMut(&Trial) -> Result<bool
     Ok(())
 }
 
-/// Looks for a shorter schedule among all that there are, the shortest first; whether the trial now
-/// has the shortest, or it is not known because there are too many.
+/// Searches all shorter schedules, the shortest first. Returns true if the trial now has the shortest one, and false if
+/// there are too many to know.
 fn find_shorter<E>(
     trial: &mut Trial,
     vms: usize,
@@ -91,7 +91,7 @@ fn find_shorter<E>(
     Ok(true)
 }
 
-/// Takes the smallest capacity at which the same turns fail; whether that is another.
+/// Takes the smallest capacity at which the same turns fail. Returns true if it changed.
 fn lower_capacity<E>(
     trial: &mut Trial,
     fails: &mut impl FnMut(&Trial) -> Result<bool, E>,
@@ -106,7 +106,7 @@ fn lower_capacity<E>(
     Ok(false)
 }
 
-/// Takes the smallest numbers of items that fail when ordered, one side after the other; whether one is another.
+/// Takes the smallest fixed quotas that fail, one side after the other. Returns true if one changed.
 fn lower_orders<E>(
     trial: &mut Trial,
     asked: Orders,
@@ -128,8 +128,8 @@ fn lower_orders<E>(
     Ok(lowered)
 }
 
-/// Looks for a shorter schedule that fails with another seed, at this capacity or a smaller one, the
-/// shortest first; whether there was one. What came of much chance is often to be had with less.
+/// Searches a shorter schedule that fails with another seed, at this capacity or a smaller one, the shortest first.
+/// Returns true if there is one.
 fn change_seed<E>(
     trial: &mut Trial,
     vms: usize,
@@ -173,7 +173,7 @@ mod tests {
         shrunk
     }
 
-    /// Whether `needle` stands in `turns` in this order, with whatever between.
+    /// Returns true if `turns` has the elements of `needle` in this order, perhaps with others between them.
     fn has(turns: &[usize], needle: &[usize]) -> bool {
         let mut turns = turns.iter();
         needle.iter().all(|wanted| turns.any(|turn| turn == wanted))
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_shorter_schedule_is_found_where_leaving_out_does_not_lead() {
-        // No turn of 1100 can be left out; 01 is no part of it.
+        // No turn of 1100 can be removed, and 01 is not a part of it.
         let fails = |trial: &Trial| trial.turns == [1, 1, 0, 0] || trial.turns == [0, 1];
         assert_eq!(shrunk(trial(&[1, 1, 0, 0], 1), fails).trial.turns, [0, 1]);
     }
@@ -233,7 +233,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is left is the pattern that it takes to fail, and no turn of it can be left out.
+        /// Shrinking leaves exactly the pattern that fails.
         #[test]
         fn what_is_left_is_minimal(
             turns in proptest::collection::vec(0_usize..2, 0..60),

@@ -20,7 +20,7 @@ use crate::{
 pub struct Trial {
     /// The ring's capacity.
     pub capacity: Capacity,
-    /// The seed of all chance.
+    /// The seed of all random numbers.
     pub seed: u64,
     /// The number of items that each side must move in a turn.
     pub orders: Orders,
@@ -131,7 +131,7 @@ impl<'a> TrialRunner<'a> {
     }
 }
 
-/// Plays the turns, and looks at every invariant after each.
+/// Runs the turns, and checks all invariants after each.
 fn run_turns(
     session: &Session<'_>,
     runner: &mut TurnRunner,

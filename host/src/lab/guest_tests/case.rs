@@ -1,4 +1,4 @@
-//! One test, in a VM of its own.
+//! Runs one test in its own VM.
 
 use super::config::TestConfig;
 use crate::{
@@ -19,14 +19,14 @@ use crate::{
     },
 };
 
-/// How a test went.
+/// The result of a test.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// As it should.
+    /// It passed.
     Passed,
-    /// Not as it should: what the guest said, and what is to be said of it.
+    /// It failed, with the guest's output and the reason.
     Failed(String),
-    /// Not at all: why, if something is said.
+    /// It was not run, with the reason, which may be empty.
     Ignored(String),
 }
 
@@ -34,7 +34,7 @@ pub(super) enum Verdict {
 ///
 /// # Errors
 ///
-/// It is not the test that failed.
+/// Something other than the test failed.
 pub(super) fn run(
     system: &Platform,
     config: &TestConfig,
@@ -45,7 +45,7 @@ pub(super) fn run(
     let arguments = [test.name.clone()];
     let parameters = Parameters { vm: 1, seed: config.seed, memory: config.memory, arguments: &arguments };
     let machine = match Vm::new(system, image, parameters, HvaPolicy::DenySilently) {
-        // The name is the image's, and longer than a guest can be told.
+        // The name in the image is longer than the space for arguments.
         Err(error @ BootError::Arguments { .. }) => {
             return Ok(Verdict::Failed(format!(
                 "note: the test cannot be run: its name is too long: {error}\n"
@@ -53,7 +53,7 @@ pub(super) fn run(
         }
         machine => machine?,
     };
-    let mut transcript = Transcript::new(Vec::new(), false, false, complain);
+    let mut transcript = Transcript::new(Vec::new(), false, false, warn);
     let session = session.once_more(&mut transcript);
     let outcome = run_to_end(&session, machine);
     drop(session);
@@ -66,7 +66,7 @@ pub(super) fn run(
     }
 }
 
-/// The guest takes turns as it likes: it is alone in a ring of one.
+/// Runs the turns of a test that is alone in a ring.
 fn run_to_end(session: &Session<'_>, mut machine: Vm) -> Result<(), Error> {
     let outcome = loop {
         match session.run(&mut machine, None) {
@@ -77,7 +77,7 @@ fn run_to_end(session: &Session<'_>, mut machine: Vm) -> Result<(), Error> {
     session.conclude(outcome, None, &[machine], false)
 }
 
-/// What is wrong with how a test ended.
+/// Returns the reason why a test failed, or `None` if it passed.
 fn complaint(outcome: Result<(), Error>, should_panic: Option<&str>) -> Result<Option<String>, Error> {
     let error = match outcome {
         Ok(()) => {

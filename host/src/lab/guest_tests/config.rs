@@ -10,12 +10,12 @@ use crate::lab::limits::Limits;
 pub struct TestConfig {
     /// The images with the tests.
     pub images: Vec<PathBuf>,
-    /// Which of their tests.
+    /// The selection of their tests.
     pub selection: Selection,
     /// The memory of each VM in bytes.
     pub memory: u32,
-    /// The seed of all chance.
+    /// The seed of all random numbers.
     pub seed: u64,
-    /// What each test may take.
+    /// The limits of each test.
     pub limits: Limits,
 }

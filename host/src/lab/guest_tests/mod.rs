@@ -1,5 +1,5 @@
-//! Tests that run inside VMs: an image names its tests, and each is run in a VM of its own. The report has
-//! the form that cargo's users know.
+//! Tests that run inside VMs: an image names its tests, and each runs in its own VM. The report has the form of
+//! cargo's.
 
 mod case;
 mod config;
@@ -37,16 +37,16 @@ pub fn list(config: &TestConfig) -> Result<(), Error> {
 ///
 /// # Errors
 ///
-/// A test failed; or an image or the machine cannot be used.
+/// A test failed, or an image or the machine cannot be used.
 pub fn run(system: &Platform, jail: &Jail, config: &TestConfig) -> Result<(), Error> {
     let started = Instant::now();
-    // Reads how much memory this machine has, too, which the jail would not let the tests' VMs do.
+    // This reads the size of this machine's memory, which a thread in the jail could not.
     check_size(config.memory.into())?;
     let images = open(config)?;
     let missing = missing_modes(system, config, &images)?;
     let (cases, filtered_out) = select::cases(&images, &config.selection);
     let mut silence = Silence;
-    // Each test has a new VM, as the explorer's trials have where they must.
+    // Each test has a new VM, as some of the explorer's trials have.
     let needs = Needs { explores: true, ..Needs::default() };
     let session = Session::start(&config.limits, jail, needs, &mut silence)?;
     session.confine()?;
@@ -77,7 +77,7 @@ fn open(config: &TestConfig) -> Result<Vec<Image>, Error> {
     config.images.iter().map(open).collect()
 }
 
-/// For each image, why its tests cannot be run here, if its mode is missing.
+/// Returns for each image the reason why its tests cannot run here, if its mode is missing.
 fn missing_modes(
     system: &Platform,
     config: &TestConfig,
@@ -98,7 +98,7 @@ fn missing_modes(
 }
 
 impl<'a> Case<'a> {
-    /// Why the test is left out, if it is marked so and the others were asked for.
+    /// Returns the reason of an `#[ignore]` mark, if marked tests are not selected.
     fn ignored(&self, selection: &Selection) -> Option<&'a str> {
         self.test.ignored.as_deref().filter(|_| !selection.marked)
     }

@@ -1,4 +1,4 @@
-//! The report of tests, in the form of cargo's own.
+//! The report of tests, in the form of cargo's.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
 const LEFT_OUT: Style = AnsiColor::Yellow.on_default();
 
-/// The most bytes that are kept of what failed tests said. Each of them may print as much as `--max-output` allows.
+/// The size limit of the kept output of failed tests, in bytes. Each may print as much as `--max-output` allows.
 const MOST_KEPT: usize = 64 << 20;
 
 /// Prints the names of tests.
@@ -20,14 +20,14 @@ pub(super) fn list(cases: &[Case<'_>]) -> Result<(), Error> {
     output::line(&format!("\n{}, 0 benchmarks", count(cases.len())))
 }
 
-/// A report that is being made.
+/// A report in progress.
 pub(super) struct Report {
     passed: usize,
     ignored: usize,
     filtered_out: usize,
-    /// The names of the tests that failed, and what is to be said of each.
+    /// The names of the failed tests, with their output.
     failed: Vec<(String, String)>,
-    /// The bytes of what is to be said.
+    /// The size of that output in bytes.
     kept: usize,
 }
 
@@ -37,7 +37,7 @@ impl Report {
         Ok(Self { passed: 0, ignored: 0, filtered_out, failed: Vec::new(), kept: 0 })
     }
 
-    /// The test's name, for as long as it runs.
+    /// Writes the test's name while it runs.
     pub(super) fn begin_case(&self, case: &Case<'_>) -> Result<(), Error> {
         let should_panic = if case.test.should_panic.is_some() { " - should panic" } else { "" };
         output::begin_line(&format!("test {}{should_panic} ... ", escape_line(&case.name)))
@@ -69,7 +69,7 @@ impl Report {
         self.failed.push((escape_line(name), why));
     }
 
-    /// The failures, and the line that counts all tests.
+    /// Writes the failures, and the line that counts all tests.
     pub(super) fn end(self, took: Duration) -> Result<(), Error> {
         let Self { passed, ignored, filtered_out, failed, .. } = self;
         if !failed.is_empty() {

@@ -1,33 +1,33 @@
-//! Which tests are run, and what they are called.
+//! The selection of tests, and their names.
 
 use crate::vmm::image::{Image, Test};
 
-/// Which tests are asked for, as cargo's users ask.
+/// A selection of tests, with cargo's options.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// A name contains one of these; any name will do where there is none.
+    /// A name contains one of these. If there is none, all names match.
     pub filters: Vec<String>,
     /// A name contains none of these.
     pub skip: Vec<String>,
-    /// A name is one of these, and does not only contain it.
+    /// True if a name must equal a filter, not only contain it.
     pub exact: bool,
-    /// Those that are marked `#[ignore]` are run.
+    /// True if tests that are marked `#[ignore]` are selected.
     pub marked: bool,
-    /// Those that are not marked are asked for.
+    /// True if the other tests are selected.
     pub unmarked: bool,
 }
 
 /// A test of an image.
 pub(super) struct Case<'a> {
-    /// What it is called here.
+    /// The name in the report.
     pub(super) name: String,
-    /// Its image's place in the list.
+    /// The index of its image.
     pub(super) image: usize,
-    /// What its image says of it.
+    /// The test in the image.
     pub(super) test: &'a Test,
 }
 
-/// The tests that are asked for, and the number of the others.
+/// Returns the selected tests, and the number of the others.
 pub(super) fn cases<'a>(images: &'a [Image], selection: &Selection) -> (Vec<Case<'a>>, usize) {
     let mut all = Vec::new();
     for (image, at) in images.iter().zip(0..) {
@@ -37,7 +37,7 @@ pub(super) fn cases<'a>(images: &'a [Image], selection: &Selection) -> (Vec<Case
             .iter()
             .map(|test| Case { name: prefix.clone() + &test.name, image: at, test })
             .collect();
-        // As cargo has them; the linker puts them in any order.
+        // cargo sorts tests, too. The linker puts them in any order.
         cases.sort_by(|a, b| a.name.cmp(&b.name));
         all.extend(cases);
     }
@@ -47,7 +47,7 @@ pub(super) fn cases<'a>(images: &'a [Image], selection: &Selection) -> (Vec<Case
     (all, filtered_out)
 }
 
-/// What names begin with: nothing where there is one image, for example `long::guest-rt-heap::` otherwise.
+/// Returns the beginning of names: empty for one image, otherwise for example `long::guest-rt-heap::`.
 fn prefix(images: &[Image], image: &Image) -> String {
     match images {
         [_] => String::new(),
