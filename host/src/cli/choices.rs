@@ -1,4 +1,4 @@
-//! The options that are a choice of names.
+//! Options with a choice of names.
 
 use clap::ValueEnum;
 use guest_abi::{mailbox::Quota, mode::CpuMode};
@@ -74,7 +74,7 @@ pub(super) enum Preset {
 }
 
 impl Preset {
-    /// The preset's schedule, and the items a turn.
+    /// Returns the preset's schedule and quota.
     pub(super) fn orders(self) -> (ScheduleSpec, Quota) {
         match self {
             Self::Basic => (ScheduleSpec::Alternate, Quota::Items(1)),

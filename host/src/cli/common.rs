@@ -7,10 +7,10 @@ use guest_abi::mode::CpuMode;
 
 use crate::kvm::Kvm;
 
-/// The end of the short help, which leaves out the lesser options.
+/// The end of the short help, which does not have all options.
 pub(super) const SHORT_HELP: &str = "--help has all options, and the exit statuses.";
 
-/// Where KVM is.
+/// The option for KVM's device.
 #[derive(Debug, Args)]
 pub struct DeviceArgs {
     /// The KVM device.
@@ -18,7 +18,7 @@ pub struct DeviceArgs {
     pub kvm: PathBuf,
 }
 
-/// Where a guest's image is: in the images' folder.
+/// Returns the path of a guest's image in the folder of images.
 pub fn image_path(name: &str, mode: CpuMode) -> PathBuf {
     images_folder().join(match mode {
         CpuMode::Protected => format!("{name}.elf"),
@@ -26,14 +26,14 @@ pub fn image_path(name: &str, mode: CpuMode) -> PathBuf {
     })
 }
 
-/// The folder of images: the one that GUESTLAB_IMAGES names, or `guests` beside the folder of this
-/// program, as cargo's target folder has it.
+/// Returns the folder of images: that of the variable `GUESTLAB_IMAGES`, or `guests` in cargo's target folder, in which
+/// this program is.
 fn images_folder() -> PathBuf {
     let beside = || Some(env::current_exe().ok()?.parent()?.parent()?.join("guests"));
     env::var_os("GUESTLAB_IMAGES").map(PathBuf::from).or_else(beside).unwrap_or_default()
 }
 
-/// The folder of recordings that were not asked for by name: beside that of images.
+/// Returns the folder of recordings without a path of the user's. It is next to the folder of images.
 pub(super) fn recordings_folder() -> PathBuf {
     images_folder().with_file_name("recordings")
 }

@@ -1,4 +1,4 @@
-//! `compare`: two runs side by side.
+//! `compare`: compares two runs.
 
 use std::path::PathBuf;
 
@@ -12,13 +12,13 @@ use crate::{
 /// The configuration of a comparison.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The two files: recordings, or what `--format jsonl` wrote.
+    /// The two files: recordings, or output of `--format jsonl`.
     pub files: [PathBuf; 2],
     /// The form of the output.
     pub form: Form,
 }
 
-/// Compares two runs and prints how they differ.
+/// Compares two runs, and prints the differences.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! `explore`: a search for what breaks a guest.
+//! `explore`: searches for a failure of a guest.
 
 use std::{
     ops::RangeInclusive,
@@ -27,43 +27,43 @@ use crate::{
     vmm::HvaPolicy,
 };
 
-/// Look for a schedule, a capacity and a seed at which a guest of the exchange fails.
+/// Search for a schedule, a capacity and a seed at which a guest of the exchange fails.
 ///
-/// First every schedule of up to --depth turns is tried at every capacity, then random ones. A side that may move
-/// any number of items is also told fixed numbers. A failure is shrunk to the shortest schedule that still
-/// fails, shown as a `run` command, and recorded. A guest that fails in no run, and moves the same number of items
-/// or makes the same item each time, is a finding.
+/// The search tries every schedule of up to --depth turns at every capacity, and then random ones. A side that may move
+/// any number of items also gets fixed quotas. A failure is shrunk to the shortest schedule that still fails, shown as
+/// a `run` command, and recorded. If a guest never fails, but always moves the same number of items or makes the same
+/// item, that is a finding.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXIT_STATUSES, after_help = SHORT_HELP)]
 pub struct ExploreArgs {
-    /// What to explore: prodcons, the producer-consumer exchange.
+    /// The experiment: prodcons, the producer-consumer exchange.
     #[arg(value_name = "EXPERIMENT", value_parser = parse_experiment)]
     experiment: Experiment,
-    /// The length of the schedules that are all tried [default: 6, or less with more than two VMs].
+    /// The length up to which all schedules are tried [default: 6, or less with more than two VMs].
     #[arg(long, value_name = "TURNS", value_parser = clap::value_parser!(u32).range(0..=32), allow_negative_numbers = true)]
     depth: Option<u32>,
-    /// How long to try random schedules [default: 20, unless --runs is given].
+    /// The time for random schedules [default: 20, unless --runs is given].
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
     time: Option<Duration>,
-    /// How many random schedules to try.
+    /// The number of random schedules.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     runs: Option<u64>,
-    /// The ring's capacities in items: one, or from the smallest to the largest.
+    /// The ring's capacity in items, or a range of capacities.
     #[arg(long, value_name = "N|N-N", value_parser = parse_capacities, allow_negative_numbers = true, default_value = "1-64")]
     capacity: Capacities,
-    /// The seed of all chance: the same seed gives the same search.
+    /// The seed of all random numbers. The same seed gives the same search.
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "1")]
     seed: u64,
-    /// The CPU mode that guests run in.
+    /// The CPU mode of the guests.
     #[arg(long, value_name = "MODE")]
     mode: Option<Mode>,
     /// Each guest's memory, in bytes or with K, M, G.
     #[arg(long, value_name = "SIZE", value_parser = parse_memory, allow_negative_numbers = true, default_value = "2M")]
     memory: u32,
-    /// The time after which one run counts as hung.
+    /// The deadline of one run.
     #[arg(long, value_name = "SECONDS", value_parser = parse_timeout, allow_negative_numbers = true, default_value = "2")]
     timeout: Duration,
-    /// Where to record a failure [default: in target/recordings].
+    /// The file for the recording of a failure [default: in target/recordings].
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     /// The form of the verdict.
@@ -87,24 +87,24 @@ const EXIT_STATUSES: &str = "\
 Exit status: 0 no guest failed; 1, 3 or 4 that of the `run` command that shows the failure; 3 also for \
 a finding; 2 bad usage or bad input; 5 this machine cannot run it; 70 a bug of guestlab's.";
 
-/// How long random schedules are tried where nothing else was asked for.
+/// The default time for random schedules.
 const DEFAULT_TIME: Duration = Duration::from_secs(20);
 
-/// The largest number of schedules that are all tried where nothing else was asked for.
+/// The largest number of short schedules with the default depth.
 const DEFAULT_SCHEDULES: usize = 64;
 
-/// As many turns as it takes to have no more schedules than that: 6 with two VMs, 1 with more than 8.
+/// Returns the largest depth with no more schedules than that: 6 with two VMs, 1 with more than 8.
 fn default_depth(vms: usize) -> u32 {
     (1..).take_while(|&depth| vms.saturating_pow(depth) <= DEFAULT_SCHEDULES).last().unwrap_or(1)
 }
 
-/// The file name of a recording, by its guests.
+/// Returns the file name of a recording, from the names of its guests.
 fn recording_name(guests: &Guests) -> String {
     let name = |source: &Source| source.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     format!("explore-{}-{}.jsonl", name(&guests.producer), name(&guests.consumer))
 }
 
-/// What can be explored.
+/// An experiment that can be explored.
 #[derive(Clone, Copy, Debug)]
 enum Experiment {
     /// The producer-consumer exchange.
@@ -128,28 +128,28 @@ fn is_recording(name: &str) -> bool {
 }
 
 impl ExploreArgs {
-    /// Whether only the needed images are asked for.
+    /// Returns true if only the list of needed images is requested.
     pub fn asks_for_needs(&self) -> bool {
         self.needs
     }
 
-    /// Where KVM is.
+    /// Returns the option for KVM's device.
     pub fn device(&self) -> &DeviceArgs {
         &self.device
     }
 
-    /// How the search is confined.
+    /// Returns the jail of the search.
     pub fn jail(&self) -> Jail {
         self.jail.jail()
     }
 
-    /// The images that the search takes from the images' folder: each a name and a mode.
+    /// Returns the names and modes of the images that the search takes from the folder of images.
     pub fn needs(&self) -> Vec<(String, CpuMode)> {
         let mode = self.mode.map_or(CpuMode::Protected, CpuMode::from);
         self.guests.needs(mode).into_iter().map(|name| (name, mode)).collect()
     }
 
-    /// What to explore.
+    /// Returns the configuration of the search.
     pub fn config(&self) -> ExploreConfig {
         let Experiment::Prodcons = self.experiment;
         let mode = self.mode.map(CpuMode::from);
@@ -173,7 +173,7 @@ impl ExploreArgs {
         }
     }
 
-    /// The options that `run` needs to have the same guests. The items that they move are the trial's to say.
+    /// Returns the options of `run` for the same guests. The quotas are not among them, since each trial has its own.
     fn options(&self) -> Vec<String> {
         let mode = self.mode.map(|mode| CpuMode::from(mode).name().to_owned());
         let memory = (self.memory != DEFAULT_MEMORY).then(|| self.memory.to_string());
@@ -183,7 +183,7 @@ impl ExploreArgs {
     }
 }
 
-/// Capacities as `6` or `1-64`.
+/// Parses capacities such as `6` or `1-64`.
 fn parse_capacities(text: &str) -> Result<Capacities, String> {
     let (smallest, largest) = text.split_once('-').unwrap_or((text, text));
     let range = smallest.parse().ok().zip(largest.parse().ok());

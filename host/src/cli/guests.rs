@@ -1,4 +1,4 @@
-//! The guests of an exchange, as `run` and `explore` name them.
+//! The options of `run` and `explore` for the guests of an exchange.
 
 use std::path::{Path, PathBuf};
 
@@ -16,28 +16,28 @@ use crate::{
     vmm::HvaPolicy,
 };
 
-/// Who takes part in an exchange, and how much each moves.
+/// The guests of an exchange, and their quotas.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of prodcons")]
 pub(super) struct GuestsArgs {
-    /// The items that the producer adds in a turn: random, or exactly this number as far as there is room
+    /// The number of items that the producer adds in a turn: random, or this number if there is room for it
     /// [default: random].
     #[arg(long, value_name = "random|N", value_parser = parse_quota, allow_negative_numbers = true)]
     produce: Option<Quota>,
-    /// The items that the consumer takes in a turn: random, or exactly this number as far as there are so many
+    /// The number of items that the consumer takes in a turn: random, or this number if there are as many
     /// [default: random].
     #[arg(long, value_name = "random|N", value_parser = parse_quota, allow_negative_numbers = true)]
     consume: Option<Quota>,
-    /// The number of producers, 1 to 16: the first VMs.
+    /// The number of producers, 1 to 16. They are the first VMs.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16), allow_negative_numbers = true)]
     producers: Option<u8>,
-    /// The number of consumers, 1 to 16: the VMs after the producers.
+    /// The number of consumers, 1 to 16. They are the VMs after the producers.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16), allow_negative_numbers = true)]
     consumers: Option<u8>,
-    /// Another producer: an image, or the name of a guest [default: guest-producer].
+    /// The producer: an image, or the name of a guest [default: guest-producer].
     #[arg(long, value_name = "IMAGE|GUEST")]
     producer: Option<PathBuf>,
-    /// Another consumer: an image, or the name of a guest [default: guest-consumer].
+    /// The consumer: an image, or the name of a guest [default: guest-consumer].
     #[arg(long, value_name = "IMAGE|GUEST")]
     consumer: Option<PathBuf>,
 }
@@ -51,13 +51,12 @@ impl GuestsArgs {
         source(self.consumer.as_deref(), exchange::CONSUMER, mode)
     }
 
-    /// The guests whose images are taken from the images' folder.
+    /// Returns the names of the guests whose images are in the folder of images.
     pub(super) fn needs(&self, mode: CpuMode) -> Vec<String> {
         [self.producer(mode), self.consumer(mode)].into_iter().filter_map(|source| source.guest).collect()
     }
 
-    /// The guests, in this mode where one was asked for; those without a number of items of their own
-    /// move `quota`.
+    /// Returns the guests, in this mode if there is one. Sides without an option for their quota get `quota`.
     pub(super) fn guests(
         &self,
         mode: Option<CpuMode>,
@@ -78,22 +77,22 @@ impl GuestsArgs {
         }
     }
 
-    /// The number of VMs.
+    /// Returns the number of VMs.
     pub(super) fn vms(&self) -> usize {
         usize::from(self.producers.unwrap_or(1)) + usize::from(self.consumers.unwrap_or(1))
     }
 
-    /// Whether one side is told to move nothing.
+    /// Returns true if the quota of one side is 0.
     pub(super) fn move_nothing(&self) -> bool {
         [self.produce, self.consume].contains(&Some(Quota::Items(0)))
     }
 
-    /// Which of these options were given.
+    /// Returns the names of the given options.
     pub(super) fn given(&self) -> impl Iterator<Item = String> {
         self.options().into_iter().filter_map(|word| word.strip_prefix("--").map(str::to_owned))
     }
 
-    /// The options that were given, as they would be given again.
+    /// Returns the given options with their values.
     fn options(&self) -> Vec<String> {
         let quota = |quota: Quota| match quota {
             Quota::Random => "random".into(),
@@ -103,7 +102,7 @@ impl GuestsArgs {
         self.who().into_iter().chain(words(items)).collect()
     }
 
-    /// Those of them that say which guests take part.
+    /// Returns those of them that choose the guests.
     pub(super) fn who(&self) -> Vec<String> {
         let Self { produce: _, consume: _, producers, consumers, producer, consumer } = self;
         let path = |path: &PathBuf| path.to_string_lossy().into_owned();
@@ -117,13 +116,13 @@ impl GuestsArgs {
     }
 }
 
-/// The words of those options that have a value.
+/// Returns the words of the options that have a value.
 fn words<const N: usize>(options: [(&str, Option<String>); N]) -> impl Iterator<Item = String> {
     let given = options.into_iter().filter_map(|(option, value)| Some([option.to_owned(), value?]));
     given.flatten()
 }
 
-/// What an option names: a guest, unless there is such a file or it can be no guest's name.
+/// Returns the image that an option names: a guest's, or a file if there is one or the text cannot be a guest's name.
 fn source(given: Option<&Path>, default: &str, mode: CpuMode) -> Source {
     let guest = |name: &str| Source::guest(name, image_path(name, mode));
     match given {

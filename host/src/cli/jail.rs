@@ -1,20 +1,20 @@
-//! The options of the jail that guests run in.
+//! The options of the jail.
 
 use clap::Args;
 
 use crate::{output, process::jail::Jail};
 
-/// How the process is confined while guests run.
+/// The confinement of the process while guests run.
 #[derive(Clone, Debug, Default, Args)]
 pub struct JailArgs {
-    /// Do not limit the system calls that this program may make while guests run. It is for a system
-    /// whose C library makes others than those that are known.
+    /// Do not limit the system calls of this program while guests run. Use this on a system whose C library makes calls
+    /// that Guestlab does not know.
     #[arg(long, hide_short_help = true)]
     no_seccomp: bool,
 }
 
 impl JailArgs {
-    /// The jail, as far as this kernel has it; what it does not have is told.
+    /// Returns the jail that this kernel has. Warns if it has no filters.
     pub fn jail(&self) -> Jail {
         let jail = Jail::new(!self.no_seccomp);
         if jail == Jail::Rights && !self.no_seccomp {

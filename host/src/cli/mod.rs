@@ -1,4 +1,4 @@
-//! The command line: what can be said, and what is to be done then.
+//! The command line: commands and their options.
 
 mod choices;
 mod common;
@@ -43,38 +43,38 @@ pub struct Cli {
 pub enum Command {
     /// Run an experiment or a guest.
     Run(Box<RunArgs>),
-    /// Look for a schedule, a capacity and a seed at which a guest of the exchange fails.
+    /// Search for a schedule, a capacity and a seed at which a guest of the exchange fails.
     Explore(Box<ExploreArgs>),
-    /// Run the tests that images hold, each in a VM of its own.
+    /// Run the tests in images, each in its own VM.
     Test(Box<TestArgs>),
-    /// Run a recording again, in real VMs, and report the first difference.
+    /// Run a recording again in VMs, and report the first difference.
     Replay(ReplayArgs),
-    /// Compare two runs, recorded or printed as JSON lines: where they part, and how their figures differ.
+    /// Compare two runs (recordings or JSON lines): the first difference and the statistics.
     Compare(CompareArgs),
-    /// Write a page about a run that is in a file; nothing is run again.
+    /// Write a page about a run in a file, without running it again.
     Report(ReportArgs),
-    /// Show a run in the terminal, forwards and backwards: a recording, or what `--format jsonl` wrote.
+    /// Show a run in the terminal, forwards and backwards: a recording or the output of `--format jsonl`.
     View(ViewArgs),
-    /// Say whether this machine can run guests and, if not, what to do.
+    /// Check whether this machine can run guests, and suggest what to do if not.
     Doctor(DeviceArgs),
 }
 
 /// Run a recording again.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
-    /// What `run prodcons --record FILE` wrote.
+    /// A file from `run prodcons --record FILE`.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The time after which the replay ends with status 4.
+    /// The deadline of the replay; after it the status is 4.
     #[arg(long, value_name = "SECONDS", value_parser = parse_timeout, allow_negative_numbers = true, default_value = "60")]
     pub timeout: Duration,
     /// As for `run`.
     #[arg(long, hide = true)]
     pub needs: bool,
-    /// How it is confined.
+    /// The options of the jail.
     #[command(flatten)]
     pub jail: JailArgs,
-    /// Where KVM is.
+    /// The option for KVM's device.
     #[command(flatten)]
     pub device: DeviceArgs,
 }
@@ -82,7 +82,7 @@ pub struct ReplayArgs {
 /// Compare two runs.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// What `run --record FILE` or `run --format jsonl` wrote.
+    /// A file from `run --record FILE`, or the output of `run --format jsonl`.
     #[arg(value_name = "A")]
     one: PathBuf,
     /// Another such file.
@@ -96,13 +96,13 @@ pub struct CompareArgs {
     pub needs: bool,
 }
 
-/// Write a page about a run that is in a file.
+/// Write a page about a run in a file.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// What `run ... --record FILE` or `run ... --format jsonl` wrote.
+    /// A file from `run ... --record FILE`, or the output of `run ... --format jsonl`.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The page: one HTML file that needs nothing else.
+    /// The page: one HTML file that needs no other files.
     #[arg(value_name = "OUT.html")]
     pub page: PathBuf,
     /// As for `run`.
@@ -111,7 +111,7 @@ pub struct ReportArgs {
 }
 
 impl CompareArgs {
-    /// What to compare.
+    /// Returns the configuration of the comparison.
     pub fn config(&self) -> compare::Plan {
         compare::Plan { files: [self.one.clone(), self.other.clone()], form: self.format.into() }
     }

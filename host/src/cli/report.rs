@@ -1,4 +1,4 @@
-//! Pages about runs: of a file, or of a run that goes on.
+//! Pages about runs: from a file, or during a run.
 
 use std::{
     io,
@@ -35,7 +35,7 @@ impl<'a> Report<'a> {
     ///
     /// # Errors
     ///
-    /// The run's; or the page cannot be written.
+    /// The run failed, or the page cannot be written.
     pub fn conclude(self, outcome: Result<(), Error>) -> Result<(), Error> {
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         // Without events, an error explains why there was no run, unless the guest was ended before its first event.

@@ -62,7 +62,7 @@ pub(super) fn show(stage: &Stage<'_>, view: View) -> io::Result<(Closed, Option<
 ///
 /// # Errors
 ///
-/// The run's; or there is no terminal.
+/// The run failed, or there is no terminal.
 pub fn live(run: impl FnOnce(&mut dyn Sink) -> Result<(), Error> + Send) -> Result<(), Error> {
     let (log, is_over) = (Mutex::default(), AtomicBool::new(false));
     let color = AutoStream::choice(&io::stdout()) != ColorChoice::Never;
@@ -124,7 +124,7 @@ fn has_begun(stage: &Stage<'_>) -> bool {
     }
 }
 
-/// The error of a terminal in which a view cannot be shown.
+/// Returns the error for a terminal that cannot show a view.
 pub(super) fn terminal_error(source: io::Error) -> Error {
     Error::Os { what: "show the view in the terminal", source }
 }

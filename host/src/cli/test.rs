@@ -1,4 +1,4 @@
-//! `test`: the tests that images hold.
+//! `test`: runs the tests in images.
 
 use std::path::{Path, PathBuf};
 
@@ -14,23 +14,23 @@ use crate::{
     process::jail::Jail,
 };
 
-/// Run the tests that images hold, each in a VM of its own.
+/// Run the tests in images, each in its own VM.
 ///
-/// `guest_rt::tests!` makes such images, and `cargo xtask test --guests` builds them. What a guest prints is
-/// shown where its test fails, with the report that any guest gets.
+/// `guest_rt::tests!` makes such images, and `cargo xtask test --guests` builds them. If a test fails, its output is
+/// shown, with the usual report about a guest.
 #[derive(Debug, Args)]
 #[command(after_help = "Exit status: 0 all tests passed; 1 one failed; otherwise as for `run`.")]
 pub struct TestArgs {
     /// Run only tests whose names contain one of these.
     #[arg(value_name = "FILTER")]
     filters: Vec<String>,
-    /// An image with tests; may be given several times. The names of tests begin with mode and image then.
+    /// An image with tests; may be given several times. Then the names of tests begin with mode and image.
     #[arg(long = "image", value_name = "FILE")]
     images: Vec<PathBuf>,
-    /// Names must be one of the filters, not only contain it.
+    /// Run only tests whose names equal a filter.
     #[arg(long)]
     exact: bool,
-    /// Leave out tests whose names contain this; may be given several times.
+    /// Skip tests whose names contain this; may be given several times.
     #[arg(long, value_name = "FILTER")]
     skip: Vec<String>,
     /// Run only tests that are marked `#[ignore]`.
@@ -39,13 +39,13 @@ pub struct TestArgs {
     /// Run tests that are marked `#[ignore]`, too.
     #[arg(long)]
     include_ignored: bool,
-    /// Print the names of the tests, and run none.
+    /// Print the names of the tests instead of running them.
     #[arg(long)]
     list: bool,
     /// The memory of each test's VM, in bytes or with K, M, G [default: 2M].
     #[arg(long, value_name = "SIZE", value_parser = parse_memory, allow_negative_numbers = true)]
     memory: Option<u32>,
-    /// The seed of all chance: the same for each test, so that one that fails fails again.
+    /// The seed of all random numbers. It is the same for each test, so that a failure repeats.
     #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true)]
     seed: u64,
     #[command(flatten)]
@@ -57,22 +57,22 @@ pub struct TestArgs {
 }
 
 impl TestArgs {
-    /// Whether only the names are asked for.
+    /// Returns true if only the names are requested.
     pub fn list(&self) -> bool {
         self.list
     }
 
-    /// Where KVM is.
+    /// Returns the option for KVM's device.
     pub fn device(&self) -> &DeviceArgs {
         &self.device
     }
 
-    /// How the tests are confined.
+    /// Returns the jail of the tests.
     pub fn jail(&self) -> Jail {
         self.jail.jail()
     }
 
-    /// What to run. The limits are those of each test.
+    /// Returns the configuration. The limits are those of each test.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl TestArgs {
         })
     }
 
-    /// Says how an image is named.
+    /// Returns the message about a missing image.
     fn no_image(&self) -> String {
         match self.filters.iter().find(|filter| Path::new(filter).is_file()) {
             Some(file) => format!(

@@ -1,4 +1,4 @@
-//! Values that people write, in options and in files, from text.
+//! Parsers of values in options and in files.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use guest_abi::{
 pub use crate::runlog::header::is_guest_name;
 use crate::{lab::ram::check_size, views::tui::Size};
 
-/// A ring's capacity in items.
+/// Parses a ring's capacity in items.
 ///
 /// # Errors
 ///
@@ -21,7 +21,7 @@ pub fn parse_capacity(text: &str) -> Result<Capacity, String> {
     text.parse().ok().and_then(Capacity::new).ok_or_else(|| format!("a ring holds 1 to {MAX_CAPACITY} items"))
 }
 
-/// The number of items a turn, or `random`.
+/// Parses a quota: the number of items in a turn, or `random`.
 ///
 /// # Errors
 ///
@@ -34,7 +34,7 @@ pub fn parse_quota(text: &str) -> Result<Quota, String> {
     }
 }
 
-/// A size that a guest's memory can have.
+/// Parses the size of a guest's memory.
 ///
 /// # Errors
 ///
@@ -44,7 +44,7 @@ pub fn parse_memory(text: &str) -> Result<u32, String> {
     check_size(size).map_err(|error| error.to_string())
 }
 
-/// A size in bytes, with K, M or G for powers of 1024.
+/// Parses a size in bytes, with K, M or G for powers of 1024.
 ///
 /// # Errors
 ///
@@ -61,7 +61,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     })
 }
 
-/// The size of a screen, in columns and rows.
+/// Parses the size of a screen, in columns and rows.
 ///
 /// # Errors
 ///
@@ -75,7 +75,7 @@ pub fn parse_screen(text: &str) -> Result<Size, String> {
         .ok_or_else(|| "a screen's size is COLUMNSxROWS, each 1 to 1000, as in 100x30".into())
 }
 
-/// A guest-physical address, in decimal or with 0x.
+/// Parses a guest-physical address, in decimal or with 0x.
 ///
 /// # Errors
 ///
@@ -88,7 +88,7 @@ pub fn parse_address(text: &str) -> Result<u32, String> {
     address.map_err(|_| "an address is a number below 4 GiB, as in 0x8000".into())
 }
 
-/// A CPU mode, by its name.
+/// Parses the name of a CPU mode.
 ///
 /// # Errors
 ///
@@ -97,7 +97,7 @@ pub fn parse_mode(text: &str) -> Result<CpuMode, String> {
     text.parse().map_err(|_| format!("a CPU mode is one of {}", CpuMode::ALL.map(CpuMode::name).join(", ")))
 }
 
-/// A time in seconds.
+/// Parses a time in seconds.
 ///
 /// # Errors
 ///
@@ -109,7 +109,7 @@ pub fn parse_seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "a time is a number of seconds, as in 2.5".into())
 }
 
-/// A time in seconds that is none too short for anything.
+/// Parses a positive time in seconds.
 ///
 /// # Errors
 ///

@@ -14,21 +14,21 @@ use crate::{
     views::tui::{self, Size, Stage, View},
 };
 
-/// Show a run in the terminal, forwards and backwards: a recording, or what `--format jsonl` wrote.
+/// Show a run in the terminal, forwards and backwards: a recording or the output of `--format jsonl`.
 ///
-/// Needs no KVM and no images. `?` shows the keys.
+/// The view needs neither KVM nor images. `?` shows the keys.
 #[derive(Debug, Args)]
 pub struct ViewArgs {
-    /// What `run prodcons --record FILE` or `run ... --format jsonl` wrote.
+    /// A file from `run prodcons --record FILE`, or the output of `run ... --format jsonl`.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The turn to begin at [default: before the first].
+    /// The first turn to show [default: before the first].
     #[arg(long, value_name = "TURN")]
     at: Option<usize>,
     /// The value of an item to follow from its producer to its consumer.
     #[arg(long, value_name = "VALUE")]
     item: Option<u32>,
-    /// Make a picture (SVG) of what would be shown, and show nothing.
+    /// Write a picture (SVG) of the view instead of showing it.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
     /// The size of the picture in columns and rows.
@@ -62,7 +62,7 @@ impl ViewArgs {
 pub struct Plan {
     /// The file.
     pub file: PathBuf,
-    /// The turn at which to begin.
+    /// The first turn to show.
     pub at: Option<usize>,
     /// The value of an item to follow.
     pub item: Option<u32>,
@@ -70,7 +70,7 @@ pub struct Plan {
     pub picture: Option<Picture>,
 }
 
-/// A picture to make.
+/// A picture to write.
 #[derive(Clone, Debug)]
 pub struct Picture {
     /// The file.
@@ -79,7 +79,7 @@ pub struct Picture {
     pub size: Size,
 }
 
-/// Shows a file, or makes a picture of it.
+/// Shows a run from a file, or writes a picture of it.
 ///
 /// # Errors
 ///

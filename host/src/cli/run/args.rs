@@ -39,35 +39,34 @@ use crate::{
 ///
 /// `run prodcons` runs a producer and a consumer on one ring. `run GUEST` runs one guest: a guest
 /// crate, or an example of guest-rt. `run --image FILE` runs an image from elsewhere. `run --experiment FILE`
-/// runs the VMs that a TOML file names, and relays their mailbox from one to the next.
+/// runs the VMs of a TOML file, and copies the mailbox from each VM to the next.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXIT_STATUSES, after_help = SHORT_HELP, verbatim_doc_comment)]
 pub struct RunArgs {
     /// `prodcons`, or a guest's name.
     #[arg(value_name = "EXPERIMENT|GUEST", conflicts_with = "image")]
     pub(super) guest: Option<String>,
-    /// The guest to run where no other is named: for xtask, which knows whose workspace has only one.
+    /// The guest to run if no other is named. xtask gives it for a workspace with only one guest.
     #[arg(long, hide = true, value_name = "GUEST")]
     pub(super) default_guest: Option<String>,
-    /// The image of one guest to run: guest-rt's or anybody's.
+    /// The image of one guest, built with guest-rt or not.
     #[arg(long, value_name = "FILE")]
     pub(super) image: Option<PathBuf>,
     /// An experiment of your own: VMs, guests, arguments and schedule, in TOML.
     ///
-    /// Its options can be given
-    /// here, too, and then win: --schedule, --turns, --seed, --timeout, --memory, --mode.
+    /// These options override those of the file: --schedule, --turns, --seed, --timeout, --memory, --mode.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["guest", "image"])]
     pub(super) experiment: Option<PathBuf>,
-    /// What a guest that runs alone is started with, after a `--`: `guest_rt::arguments` has it.
+    /// The arguments of a guest that runs alone, after a `--`. The guest finds them in `guest_rt::arguments`.
     #[arg(last = true, value_name = "ARG")]
     pub(super) arguments: Vec<String>,
-    /// Where a flat binary is loaded to [default: 0].
+    /// The load address of a flat binary [default: 0].
     #[arg(long, hide_short_help = true, value_name = "ADDRESS", value_parser = parse_address)]
     pub(super) load: Option<u32>,
-    /// Where an image that others built starts [default: where it is loaded, or an ELF file's entry].
+    /// The entry of an image that is not built with guest-rt [default: its load address, or an ELF file's entry].
     #[arg(long, hide_short_help = true, value_name = "ADDRESS", value_parser = parse_address)]
     pub(super) entry: Option<u32>,
-    /// Give an image that others built the devices of a PC, and show its text screen at the end.
+    /// Give an image that is not built with guest-rt the devices of a PC, and show its text screen at the end.
     ///
     /// Among the devices are the serial port COM1, debug consoles, the exit port 0xF4, a timer and a keyboard
     /// controller. No device sends interrupts. docs/guide/kernels.md has the list.
@@ -76,71 +75,69 @@ pub struct RunArgs {
     /// The one value at exit port 0xF4 that means success; all others mean failure [default: 0 and 0x10].
     #[arg(long, hide_short_help = true, value_name = "VALUE", value_parser = parse_address, requires = "pc")]
     pub(super) pc_exit_ok: Option<u32>,
-    /// The CPU mode that guests run in.
+    /// The CPU mode of the guests.
     #[arg(long, value_name = "MODE")]
     pub(super) mode: Option<Mode>,
     /// The guest's memory, in bytes or with K, M, G [default: 2M].
     #[arg(long, value_name = "SIZE", value_parser = parse_memory, allow_negative_numbers = true)]
     pub(super) memory: Option<u32>,
-    /// The seed of all chance; without it one is drawn and printed.
+    /// The seed of all random numbers [default: a random one, which is printed].
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(super) seed: Option<u64>,
-    /// The form of the output, or that of the image; may be given for each.
+    /// The form of the output, or the format of the image; may be given for both.
     #[arg(long, value_name = "FORM")]
     pub(super) format: Vec<Format>,
-    /// End with a table of exits: how often, why, and where the time went.
+    /// Print a table of exits at the end: number, reason and time.
     #[arg(long)]
     pub(super) stats: bool,
-    /// Write a page about the run when it is over, however it ended: one HTML file that needs nothing else.
+    /// Write a page about the run at its end, even if it failed: one HTML file that needs no other files.
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
-    /// Say on standard error, as it happens, what each KVM call and each exit is for, in 64 MiB at most.
+    /// Explain each KVM call and each exit on standard error while the guest runs, in 64 MiB at most.
     #[arg(long, hide_short_help = true)]
     pub(super) explain: bool,
     /// Wait for gdb before the first instruction.
     ///
-    /// It is at a PORT or HOST:PORT of this machine (port 0: any that
-    /// is free) or at a Unix socket (a path with a /), and print the command that connects. While gdb has
-    /// the guest stopped the deadline stands still. Detaching lets the run go on; `kill` ends it, with
-    /// status 0.
+    /// The address is PORT or HOST:PORT of this machine (port 0: any free port), or a Unix socket (a path with
+    /// a /). The command for gdb is printed. While gdb has stopped the guest, the deadline does not come
+    /// closer. After `detach` the run goes on; `kill` ends it with status 0.
     #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["profile", "trace_instructions"])]
     pub(super) gdb: Option<gdb::Address>,
-    /// The VM that gdb debugs, where there are several; the others wait for their turns [default: 1].
+    /// The VM that gdb debugs, if there are several. The others wait for their turns [default: 1].
     #[arg(long, hide_short_help = true, value_name = "N", requires = "gdb", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     pub(super) gdb_vm: Option<u32>,
-    /// Write what happens when to a file that Perfetto and chrome://tracing open: a track a VM, turns and
-    /// exits as slices, the ring's occupancy as a counter (Trace Event Format). It has 256 MiB at most.
+    /// Write a timeline for Perfetto and chrome://tracing (Trace Event Format): a track for each VM, turns and
+    /// exits as slices, the number of items in the ring as a counter. The file has 256 MiB at most.
     #[arg(long, hide_short_help = true, value_name = "FILE")]
     pub(super) trace: Option<PathBuf>,
-    /// Show each instruction that guests execute, up to N of the run, on standard error: address, function,
-    /// bytes, instruction, and the registers that it changed, x87 and SSE left out. Guests are stepped, which is
-    /// slow; after N instructions they go on at full speed. Without N at most 256 MiB are written.
+    /// Show the first N instructions that guests execute, on standard error: address, function, bytes,
+    /// instruction, and the changed registers except x87 and SSE. Guests are stepped, which is slow; after N
+    /// instructions they run at full speed. Without N at most 256 MiB are written.
     #[arg(long, hide_short_help = true, value_name = "N", num_args = 0..=1, value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     pub(super) trace_instructions: Option<Option<u64>>,
-    /// Show them in a file instead.
+    /// Write them to a file instead.
     #[arg(long, hide_short_help = true, value_name = "FILE", requires = "trace_instructions")]
     pub(super) trace_instructions_to: Option<PathBuf>,
-    /// End with a table of the instructions that guests executed, by function, at boot and by turn. Guests are
-    /// stepped, which is slow. A string instruction counts once, however often it is repeated.
+    /// Print a table of the executed instructions at the end, by function, at boot and by turn. Guests are
+    /// stepped, which is slow. A repeated string instruction counts once.
     #[arg(long)]
     pub(super) profile: bool,
     /// Print the registers at the end, on standard error.
     #[arg(long, hide_short_help = true)]
     pub(super) dump_regs: bool,
-    /// Tell guests that ask where the host has their memory: a secret worth keeping.
+    /// Let guests ask for the host virtual address of their memory. The address is a secret worth keeping.
     #[arg(long, hide_short_help = true)]
     pub(super) allow_hva: bool,
     /// Show the run in the terminal while it goes on, forwards and backwards; `?` shows the keys.
     ///
-    /// The view
-    /// stays when the run is over; closing it before ends the run.
+    /// The view stays open after the end of the run. Closing it before ends the run.
     #[arg(long, conflicts_with_all = ["gdb", "explain", "dump_regs", "quiet"])]
     pub(super) tui: bool,
-    /// Print guests' own text and the end of the run only.
+    /// Print only guests' own text and the end of the run.
     #[arg(long)]
     pub(super) quiet: bool,
-    /// Print the images that the run takes from the images' folder, a name and a mode a line, and
-    /// do nothing else: for xtask, which builds them.
+    /// Print the name and the mode of each image that the run takes from the folder of images, and do nothing
+    /// else. xtask builds them.
     #[arg(long, hide = true)]
     pub(super) needs: bool,
     #[command(flatten)]
@@ -157,22 +154,22 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of prodcons")]
 pub(super) struct ExchangeArgs {
-    /// One of the course's problems: a set of the options below, which still win.
+    /// A problem of the course: a set of options below, which can still be overridden.
     #[arg(long)]
     pub(super) preset: Option<Preset>,
-    /// Who has which turn: alternate, burst:K, random, string:1212, or file:PATH, where 1 is the
-    /// producer and 2 the consumer (1 to 9, then a to w, where there are more); or free, every VM on
-    /// a thread of its own [default: random].
+    /// The order of turns: alternate, burst:K, random, string:1212 or file:PATH, where 1 is the producer
+    /// and 2 the consumer (1 to 9, then a to w, if there are more); or free, with a thread for every
+    /// VM [default: random].
     #[arg(long, value_name = "SCHEDULE")]
     pub(super) schedule: Option<ScheduleSpec>,
     #[arg(long, value_name = "N", allow_negative_numbers = true, help = format!("The number of turns [default: {DEFAULT_TURNS}, or as many as a string or file has]"))]
     pub(super) turns: Option<u64>,
-    /// End a run with --schedule free when so many items are consumed.
+    /// End a run with --schedule free after this number of consumed items.
     #[arg(long, hide_short_help = true, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     pub(super) items: Option<u64>,
     #[arg(long, value_name = "N", value_parser = parse_capacity, allow_negative_numbers = true, help = format!("The ring's capacity in items, 1 to {MAX_CAPACITY} [default: {}]", Capacity::DEFAULT.items()))]
     pub(super) capacity: Option<Capacity>,
-    /// Write the run to a file, for `replay`.
+    /// Record the run in a file for `replay`.
     #[arg(long, value_name = "FILE")]
     pub(super) record: Option<PathBuf>,
     #[command(flatten)]
@@ -188,47 +185,47 @@ impl RunArgs {
     /// The name of the producer-consumer experiment.
     pub(super) const PRODCONS: &str = "prodcons";
 
-    /// Whether only the needed images are asked for.
+    /// Returns true if only the list of needed images is requested.
     pub fn asks_for_needs(&self) -> bool {
         self.needs
     }
 
-    /// Whether the run is to be shown in the terminal.
+    /// Returns true if the run is shown in the terminal.
     pub fn has_view(&self) -> bool {
         self.tui
     }
 
-    /// Where KVM is.
+    /// Returns the option for KVM's device.
     pub fn device(&self) -> &DeviceArgs {
         &self.device
     }
 
-    /// How the run is confined.
+    /// Returns the jail of the run.
     pub fn jail(&self) -> Jail {
         self.jail.jail()
     }
 
-    /// The file to record to.
+    /// Returns the file for the recording.
     pub fn record(&self) -> Option<&Path> {
         self.exchange.record.as_deref()
     }
 
-    /// Where what happens when is told.
+    /// Returns the timeline, if there is a file for it.
     pub fn timeline(&self) -> Option<Timeline> {
         self.trace.as_deref().map(Timeline::to)
     }
 
-    /// The file of the page about the run.
+    /// Returns the file for the page about the run.
     pub fn report(&self) -> Option<&Path> {
         self.report.as_deref()
     }
 
-    /// Whether statistics are asked for.
+    /// Returns true if the run ends with statistics.
     pub fn stats(&self) -> bool {
         self.stats
     }
 
-    /// The form of the output, and whether there is to be little of it.
+    /// Returns the form of the output, and true if it is only guests' text and the end.
     pub fn output(&self) -> (Form, bool) {
         let form = if self.last_format(Format::Text, Format::Jsonl) == Some(Format::Jsonl) {
             Form::JsonLines
@@ -243,12 +240,12 @@ impl RunArgs {
         self.explain
     }
 
-    /// Which of two forms was given last, if any was.
+    /// Returns the last of two forms that was given, if any.
     pub(super) fn last_format(&self, one: Format, other: Format) -> Option<Format> {
         self.format.iter().rev().copied().find(|&format| format == one || format == other)
     }
 
-    /// What is asked for of an image.
+    /// Returns the requested format, mode and addresses of an image.
     pub(super) fn request(&self) -> Request {
         let format = self.last_format(Format::Elf, Format::Flat).map(|format| match format {
             Format::Flat => ImageFormat::Flat,
@@ -261,7 +258,7 @@ impl RunArgs {
         if self.allow_hva { HvaPolicy::Allow } else { HvaPolicy::Deny }
     }
 
-    /// Who is to look on.
+    /// Returns the debugger or tracer of the VMs.
     pub(super) fn instrumentation(&self) -> Instrumentation {
         let shown =
             self.trace_instructions.map(|limit| Shown { limit, file: self.trace_instructions_to.clone() });
@@ -290,7 +287,7 @@ impl RunArgs {
         self.guest() == Some(Self::PRODCONS)
     }
 
-    /// The guest or experiment that is named, or goes without saying.
+    /// Returns the named guest or experiment, or the default one.
     pub(super) fn guest(&self) -> Option<&str> {
         let is_open = self.image.is_none() && self.experiment.is_none();
         self.guest.as_deref().or(self.default_guest.as_deref().filter(|_| is_open))
@@ -304,7 +301,7 @@ impl RunArgs {
         self.mode.map_or(CpuMode::Protected, CpuMode::from)
     }
 
-    /// The files that are named to be read, images by a guest's name apart: those are the config's.
+    /// Returns the input files that options name. The configuration has the images of guests with a name.
     pub(super) fn inputs(&self) -> Vec<Named> {
         let schedule = match &self.exchange.schedule {
             Some(ScheduleSpec::File(path)) => Some(path),
@@ -318,7 +315,7 @@ impl RunArgs {
         named.into_iter().filter_map(|(what, path)| Some(Named::new(what, path?))).collect()
     }
 
-    /// The files that the run is to leave.
+    /// Returns the output files.
     pub(super) fn outputs(&self) -> Vec<Named> {
         let named = [
             ("--report", &self.report),
@@ -331,7 +328,7 @@ impl RunArgs {
 }
 
 impl ExchangeArgs {
-    /// Which of these options were given.
+    /// Returns the names of the given options.
     pub(super) fn given(&self) -> Vec<String> {
         let Self { preset, schedule, turns, items, capacity, record, guests } = self;
         let own = [

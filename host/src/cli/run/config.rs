@@ -22,19 +22,19 @@ use crate::{
     vmm::{pc, random},
 };
 
-/// What `run` is to run.
+/// The configuration of a run.
 #[derive(Debug)]
 pub enum RunConfig {
     /// The exchange.
     Exchange(exchange::ExchangeConfig),
-    /// An experiment of the user's.
+    /// An experiment from a file.
     Pipeline(pipeline::PipelineConfig),
     /// One guest.
     Single(single::SingleConfig),
 }
 
 impl RunConfig {
-    /// The files that are read once it is run.
+    /// Returns the files that the run reads.
     fn inputs(&self) -> Vec<Named> {
         match self {
             Self::Exchange(config) => config.guests.images(),
@@ -53,11 +53,11 @@ impl RunConfig {
 }
 
 impl RunArgs {
-    /// The images that the run takes from the images' folder: each a name and a mode.
+    /// Returns the names and modes of the images that the run takes from the folder of images.
     ///
     /// # Errors
     ///
-    /// Options that do not go together.
+    /// The options do not go together.
     pub fn needs(&self) -> Result<Vec<(String, CpuMode)>, Error> {
         check(self)?;
         let mode = self.mode();
@@ -76,11 +76,11 @@ impl RunArgs {
         Ok(names.into_iter().map(|name| (name, mode)).collect())
     }
 
-    /// What to run.
+    /// Returns the configuration of the run.
     ///
     /// # Errors
     ///
-    /// Options that do not go together, or no seed could be drawn.
+    /// The options do not go together, or the system has no random seed.
     pub fn config(&self) -> Result<RunConfig, Error> {
         check(self)?;
         if let Some(why) = tui::missing_terminal().filter(|_| self.tui) {
@@ -129,7 +129,7 @@ impl RunArgs {
         }
     }
 
-    /// The experiment's file, if one was named, with what the options say in its place.
+    /// Returns the experiment's file, if one is named, after the options that override it.
     fn experiment(&self) -> Result<Option<Experiment>, Error> {
         let Some(path) = &self.experiment else { return Ok(None) };
         let mut experiment = Experiment::open(path)?;
@@ -176,7 +176,7 @@ impl RunArgs {
         }
     }
 
-    /// The image of a guest; where there is none, a file of that name may be what the user means.
+    /// Returns the path of a guest's image. If there is no image but a file of that name, the error has advice.
     fn guests_image(&self, name: &str) -> Result<PathBuf, Error> {
         let path = self.image_path(name);
         if !path.exists() && Path::new(name).is_file() {
