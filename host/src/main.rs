@@ -115,11 +115,11 @@ fn run_with_report(
     args: &RunArgs,
     sink: &mut dyn Sink,
 ) -> Result<(), Error> {
-    let Some(path) = args.report() else { return play(platform, jail, config, args.record(), sink) };
+    let Some(path) = args.report() else { return run_config(platform, jail, config, args.record(), sink) };
     let log = Mutex::new(beginning(config));
     let sink = RunLogSink::new(&log, sink).keeping_stats(!args.stats());
     let mut report = Report::new(path, &log, sink);
-    let outcome = play(platform, jail, config, args.record(), &mut report);
+    let outcome = run_config(platform, jail, config, args.record(), &mut report);
     report.conclude(outcome)
 }
 
@@ -145,7 +145,7 @@ fn run_config(
     }
 }
 
-/// A log that begins with the command that repeats the run, which no event has.
+/// Returns a log that begins with the command that repeats the run, which no event has.
 fn beginning(config: &RunConfig) -> RunLog {
     let seed = match config {
         RunConfig::Exchange(config) => return RunLog::recorded(recorder::options(config)),

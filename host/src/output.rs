@@ -83,14 +83,14 @@ pub fn begin_line(text: &str) -> Result<(), Error> {
     write!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(Error::Output)
 }
 
-/// Writes a line to standard error, in which nothing of a guest's or of a file's looks like another line.
-pub fn complain(text: &str) {
-    complain_styled(&escape_line(text));
+/// Writes one line to standard error, with control characters and line ends as escapes.
+pub fn warn(text: &str) {
+    warn_styled(&escape_line(text));
 }
 
-/// Writes lines to standard error.
-pub fn complain_lines(text: &str) {
-    complain_styled(&escape_control(text).to_string());
+/// Writes lines to standard error, with control characters as escapes.
+pub fn warn_lines(text: &str) {
+    warn_styled(&escape_control(text).to_string());
 }
 
 /// Writes a line that may have colours to standard error, without them if standard error does not show colours.

@@ -134,7 +134,7 @@ struct ErrorsOnly(Transcript<Vec<u8>>);
 
 impl ErrorsOnly {
     fn new(color: bool) -> Self {
-        Self(Transcript::new(Vec::new(), color, true, complain))
+        Self(Transcript::new(Vec::new(), color, true, warn))
     }
 }
 

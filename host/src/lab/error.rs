@@ -111,7 +111,7 @@ pub enum Error {
     Guest(Box<GuestError>),
     /// A file does not hold a run, or not the recording of one.
     #[error(transparent)]
-    Log(#[from] runlog::error::Error),
+    Log(Box<runlog::error::Error>),
     /// An output file cannot be written.
     #[error("cannot write the {what} {}: {source}", path.display())]
     Write {
@@ -178,6 +178,12 @@ fn more_memory(end: u64) -> String {
 impl From<WriteError> for Error {
     fn from(WriteError { what, path, source }: WriteError) -> Self {
         Self::Write { what, path, source }
+    }
+}
+
+impl From<runlog::error::Error> for Error {
+    fn from(error: runlog::error::Error) -> Self {
+        Self::Log(Box::new(error))
     }
 }
 

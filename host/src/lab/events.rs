@@ -18,7 +18,7 @@ pub fn log_event<'a>(vm: u32, name: &'a str, record: Record<'a>) -> Log<'a> {
     Log { vm, name: name.into(), level, target: target.into(), message: message.into() }
 }
 
-/// The event of a guest's end.
+/// Returns the event of a guest's failure.
 pub fn crash_event(error: &GuestError) -> Crash {
     let report = error.report();
     let place = report.as_ref().and_then(Report::first_frame);
@@ -49,7 +49,7 @@ pub fn crash_event(error: &GuestError) -> Crash {
     }
 }
 
-/// A machine's exits: by kind, and `total`.
+/// Returns a machine's exits by kind, and as `total`.
 pub fn exits(stats: &ExitStats) -> ExitCounts {
     let kinds = stats.by_kind().into_iter().map(|(kind, count)| (kind.into(), count));
     kinds.chain([("total".into(), stats.total())]).collect()

@@ -208,7 +208,7 @@ impl Sink for Checker<'_> {
                 Ok(())
             }
             Event::Turn(_) | Event::Crash(_) => self.compare(event),
-            // A run that was stopped has another end than its replay, which has one.
+            // A run that was stopped has no end, but its replay has.
             Event::End(_) if !self.timed_out && self.next < self.recording.steps.len() => self.compare(event),
             _ => Ok(()),
         }

@@ -8,7 +8,7 @@ use crate::{
         session::Session,
         vm::{Platform, Vm},
     },
-    output::complain,
+
     runlog::text::{escape_control, escape_line},
     views::transcript::Transcript,
     vmm::{
