@@ -4,11 +4,12 @@ use std::path::Path;
 
 use crate::{
     lab::{
+        error::Error,
         input_files,
         schedule::{Schedule, ScheduleError, ScheduleSpec},
     },
     runlog::{
-        error::{Error, Kind, Problem},
+        error::{self as log_error, Kind, Problem},
         recording::{Recording, vm_name},
         run_log::RunLog,
     },
@@ -26,7 +27,7 @@ const MAX_RECORDING_SIZE: u64 = 4 << 30;
 ///
 /// The file cannot be read, has nothing of a run, or has a line that does not fit.
 pub fn open_run(path: &Path) -> Result<RunLog, Error> {
-    let error = |line, problem| Error { kind: Kind::Run, path: path.into(), line, problem };
+    let error = |line, problem| refuse(Kind::Run, path, line, problem);
     let file =
         input_files::open_run(path, MAX_RUN_SIZE).map_err(|source| error(None, Problem::Read(source)))?;
     let log = RunLog::read(file).map_err(|(line, problem)| error(Some(line), problem))?;
@@ -42,12 +43,16 @@ pub fn open_run(path: &Path) -> Result<RunLog, Error> {
 ///
 /// The file cannot be read, is no recording, or was edited.
 pub fn open_recording(path: &Path) -> Result<Recording, Error> {
-    let error = |line, problem| Error { kind: Kind::Recording, path: path.into(), line, problem };
+    let error = |line, problem| refuse(Kind::Recording, path, line, problem);
     let file = input_files::open_run(path, MAX_RECORDING_SIZE)
         .map_err(|source| error(None, Problem::Read(source)))?;
     let recording = Recording::read(file).map_err(|(line, problem)| error(Some(line), problem))?;
     check_schedule(&recording).map_err(|problem| error(Some(2), problem))?;
     Ok(recording)
+}
+
+fn refuse(kind: Kind, path: &Path, line: Option<usize>, problem: Problem) -> Error {
+    log_error::Error { kind, path: path.into(), line, problem }.into()
 }
 
 /// Checks that a recording's turns are those of its schedule. A schedule from a file is not checked, since the file

@@ -49,7 +49,8 @@ fn foreign_option(args: &RunArgs) -> Option<String> {
     let is_experiment = args.experiment.is_some();
     let is_scheduling = |option: &str| matches!(option, "schedule" | "turns");
     let mut given = args.exchange.given().into_iter();
-    let option = given.find(|option| !args.is_exchange() && !(is_experiment && is_scheduling(option)))?;
+    let is_allowed = |option: &str| args.is_exchange() || is_experiment && is_scheduling(option);
+    let option = given.find(|option| !is_allowed(option))?;
     let takers = match is_scheduling(&option) {
         true => "`run prodcons` and `run --experiment`",
         false => "`run prodcons`",
