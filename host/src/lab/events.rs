@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// The event of a guest's log record.
+/// Returns the event of a guest's log record.
 pub fn log_event<'a>(vm: u32, name: &'a str, record: Record<'a>) -> Log<'a> {
     let Record { level, target, message } = record;
     Log { vm, name: name.into(), level, target: target.into(), message: message.into() }

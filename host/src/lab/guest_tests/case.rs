@@ -8,7 +8,7 @@ use crate::{
         session::Session,
         vm::{Platform, Vm},
     },
-
+    output::warn,
     runlog::text::{escape_control, escape_line},
     views::transcript::Transcript,
     vmm::{
