@@ -156,7 +156,7 @@ fn bad_options_are_refused() {
     for capacity in ["0", "65", "-1", "abc"] {
         refused(&["run", "prodcons", "--capacity", capacity], 2, "a ring holds 1 to 64 items");
     }
-    refused(&["run", "prodcons", "--schedule", "sometimes"], 2, "is no schedule: it is one of alternate");
+    refused(&["run", "prodcons", "--schedule", "sometimes"], 2, "is not a schedule: it is one of alternate");
     refused(
         &["run", "hello", "--turns", "3"],
         2,
@@ -179,7 +179,7 @@ fn a_file_that_another_command_takes_is_told_which() {
         &format!("explore takes `prodcons`; name the guest with `explore prodcons --producer {image}`"),
     );
     refused(&["explore", "x.jsonl"], 2, "run again by `cargo xtask replay x.jsonl`");
-    refused(&["test", image], 2, &format!("an image with tests is given with --image {image}"));
+    refused(&["test", image], 2, &format!("use --image {image} for an image with tests"));
     refused(&["test", "some"], 2, "name an image with tests: --image FILE");
     let small = tempfile::NamedTempFile::new().expect("a file");
     fs::write(small.path(), "\x7FELF").expect("written");
@@ -202,8 +202,12 @@ fn bad_memory_is_refused() {
     for size in ["0", "1", "2097153", "3145732K", "4G"] {
         refused(&["run", "hello", "--memory", size], 2, "it takes a multiple of 4096");
     }
-    refused(&["run", "hello", "--memory", "lots"], 2, "a size is a number of bytes, or one with K, M or G");
-    refused(&["run", "he llo"], 2, "\"he llo\" is no guest's name");
+    refused(
+        &["run", "hello", "--memory", "lots"],
+        2,
+        "a size is a number of bytes, or a number with K, M or G",
+    );
+    refused(&["run", "he llo"], 2, "\"he llo\" is not a guest's name");
     refused(&["run", "Cargo.toml/kernel.bin"], 2, "there is no such file; `cargo xtask build-guests` lists");
     let image = common::image("hello");
     let image = image.to_str().expect("a plain path");
@@ -240,7 +244,7 @@ fn bad_schedule_files_are_refused() {
         };
         refuse(b"", "the schedule has no turns");
         refuse(b"# nothing\n", "the schedule has no turns");
-        refuse(b"12\n 1x\n", &format!("{path}, line 2, column 3: 'x' is no VM"));
+        refuse(b"12\n 1x\n", &format!("{path}, line 2, column 3: 'x' does not name a VM"));
         refuse(b"\xff\xfe1\n", "cannot read the schedule");
         refused(&["run", "prodcons", "--schedule", "file:/dev/zero"], 2, "it is not a regular file");
         refused(&["run", "prodcons", "--schedule", "file:/no/such/file"], 2, "No such file");

@@ -260,15 +260,12 @@ fn an_output_does_not_take_the_place_of_an_input_or_of_another() {
             (&["report", "in", out], "the page", "the run"),
         ] {
             let err = expect_in(folder.path(), args, 2);
-            assert!(
-                err.contains(&format!("{one} would take the place of {other}; name another")),
-                "{args:?}: {err}"
-            );
+            assert!(err.contains(&format!("{one} would replace {other}; name another")), "{args:?}: {err}");
         }
     }
     let program = env!("CARGO_BIN_EXE_guestlab");
     let err = expect_in(folder.path(), &["run", "prodcons", "--report", program], 2);
-    assert!(err.contains("would take the place of this program"), "{err}");
+    assert!(err.contains("would replace this program"), "{err}");
     assert_eq!(names(folder.path()), before);
     assert_eq!(fs::read_to_string(at("in")).expect("text"), OLD);
 }
@@ -281,7 +278,7 @@ fn a_recording_does_not_take_the_place_of_what_is_printed() {
     let output = command.stdout(out).output().expect("guestlab runs");
     assert_eq!(output.status.code(), Some(2));
     let err = text(&output.stderr);
-    assert!(err.contains("--record would take the place of standard output"), "{err}");
+    assert!(err.contains("--record would replace standard output"), "{err}");
 }
 
 /// Two searches record under one name, which nobody asked for: the guests' names are the same.

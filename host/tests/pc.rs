@@ -361,7 +361,7 @@ fn it_is_for_images_that_others_built() {
     if can_run_guests() {
         let hello = common::image("hello");
         let (_, err) = run(hello.to_str().expect("text"), &["--pc"], 2);
-        assert!(err.contains("--pc is for images that others built"), "{err}");
+        assert!(err.contains("--pc is for images that are not built with guest-rt"), "{err}");
     }
 }
 

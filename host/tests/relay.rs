@@ -139,7 +139,7 @@ fn bad_files_and_options_are_refused() {
     assert!(run(Path::new("/no/such.toml"), &[], 2).1.contains("experiment /no/such.toml: cannot read it"));
     let option = |options: &[&str]| run(&pingpong(), options, 2).1;
     assert!(option(&["--capacity", "3"]).contains("--capacity is an option of `run prodcons` only"));
-    assert!(option(&["--schedule", "string:3"]).contains("'3' is no VM"));
+    assert!(option(&["--schedule", "string:3"]).contains("'3' does not name a VM"));
     assert!(option(&["--schedule", "free"]).contains("`run prodcons`"));
     assert!(option(&["prodcons"]).contains("cannot be used with"));
     assert!(option(&["--dump-regs"]).contains("runs alone"));

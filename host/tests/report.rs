@@ -279,7 +279,7 @@ fn a_file_that_tells_no_run_makes_no_page() {
     assert!(err.contains("no run is told in it") && !Path::new(&page).exists(), "{err}");
     fs::write(&file, "{\"event\":\"console\",\"vm\":1,\"text\":\"x\"}\n").expect("written");
     let (_, err) = expect(&["report", &file, &file], 2);
-    assert!(err.contains("the page would take the place of the run"), "{err}");
+    assert!(err.contains("the page would replace the run"), "{err}");
 }
 
 /// The browser, if there is one here. Where not, says that the test was skipped, and why.

@@ -214,7 +214,7 @@ fn limits_hold_and_steps_are_no_exits() {
     }
     let (_, err) = expect(&["run", "spins", "--timeout", "0.5", "--profile"], 4);
     assert!(err.contains("still running after 0.5 s, the deadline"), "{err}");
-    assert!(err.contains("VM 1, spins was stepped, which is slow, and came to "), "{err}");
+    assert!(err.contains("VM 1, spins was stepped, which is slow: it executed "), "{err}");
     let limited = ["run", "hello", "--max-exits", "10"];
     let (_, plain) = expect(&limited, 4);
     let (_, status, _, err) = traced(&[&limited[..], &["--trace-instructions"]].concat());

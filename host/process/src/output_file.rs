@@ -111,7 +111,7 @@ impl OutputFile {
     pub fn place(self) -> io::Result<()> {
         let Self { clerk, part, .. } = self;
         clerk.place().map_err(|source| {
-            io::Error::new(source.kind(), format!("{source}; what was to be there is in {}", part.display()))
+            io::Error::new(source.kind(), format!("{source}; the content is in {}", part.display()))
         })
     }
 }
@@ -211,7 +211,7 @@ impl Named {
 
 /// Two files of a command are one file.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {what} would take the place of {other}; name another file for {what}", path.display())]
+#[error("{}: {what} would replace {other}; name another file for {what}", path.display())]
 pub struct SameFile {
     /// The path of the output.
     path: PathBuf,

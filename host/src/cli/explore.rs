@@ -190,7 +190,9 @@ fn parse_capacities(text: &str) -> Result<Capacities, String> {
     range
         .and_then(|(smallest, largest): (u32, u32)| Capacities::new(&RangeInclusive::new(smallest, largest)))
         .ok_or_else(|| {
-            format!("a capacity is 1 to {MAX_CAPACITY} items, as in 6, and some of them 1-{MAX_CAPACITY}")
+            format!(
+                "a capacity is 1 to {MAX_CAPACITY} items, as in 6; a range is written as in 1-{MAX_CAPACITY}"
+            )
         })
 }
 

@@ -100,9 +100,9 @@ impl TestArgs {
     fn no_image(&self) -> String {
         match self.filters.iter().find(|filter| Path::new(filter).is_file()) {
             Some(file) => format!(
-                "{file} stands where the names of tests go; an image with tests is given with --image {file}"
+                "{file} is not a filter of test names; use --image {file} for an image with tests"
             ),
-            None => "name an image with tests: --image FILE; `cargo xtask test --guests` builds and runs all that there are".into(),
+            None => "name an image with tests: --image FILE; `cargo xtask test --guests` builds and runs all of them".into(),
         }
     }
 }

@@ -57,7 +57,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         _ => (text, 0),
     };
     digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift)).ok_or_else(|| {
-        format!("a size is a number of bytes, or one with K, M or G, as in {}K", DEFAULT_MEMORY >> 10)
+        format!("a size is a number of bytes, or a number with K, M or G, as in {}K", DEFAULT_MEMORY >> 10)
     })
 }
 

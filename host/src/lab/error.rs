@@ -85,7 +85,7 @@ pub enum Error {
     Output(#[source] io::Error),
     /// The output was not read in time.
     #[error(
-        "the output is not read: after {} s, the time that there is, it could not be written on\n  try: look at what the output goes to, or give the run more time with --timeout",
+        "the output is not read: it could not be written within {} s, the time limit\n  try: check the program that reads the output, or give the run more time with --timeout",
         limit.as_secs_f64()
     )]
     OutputHeld {
@@ -127,7 +127,7 @@ pub enum Error {
     Differs(Difference),
     /// A guest failed in one run but not in its repetition.
     #[error(
-        "{0}\n  but the same run again, with the same schedule, capacity and seed, goes well: the guest depends on something else, a clock perhaps"
+        "{0}\n  but the same run succeeds when it is repeated with the same schedule, capacity and seed: the guest depends on something else, perhaps a clock"
     )]
     Unrepeatable(Box<GuestError>),
     /// gdb's address is not available.
@@ -144,7 +144,7 @@ pub enum Error {
     },
     /// KVM on this machine does not step guests.
     #[error(
-        "KVM here is {module}, which does not step guests in {mode} mode (KVM_SET_GUEST_DEBUG): there is no debugger and no trace without that"
+        "KVM here is {module}, which does not step guests in {mode} mode (KVM_SET_GUEST_DEBUG); the debugger and the tracer need that"
     )]
     NoSteps {
         /// The mode.

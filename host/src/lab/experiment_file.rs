@@ -231,7 +231,7 @@ fn vms(table: &Table, folder: &Path) -> Result<Vec<VmSpec>, Wrong> {
         let count = tables.len();
         return Err(Wrong(
             Some(table.vm.span()),
-            format!("an experiment has 1 to {MAX_VMS} VMs, and this one {count}"),
+            format!("an experiment has 1 to {MAX_VMS} VMs, but this one has {count}"),
         ));
     }
     tables.iter().map(|vm| self::vm(vm, table, folder)).collect()
@@ -244,11 +244,11 @@ fn vm(vm: &Spanned<VmTable>, table: &Table, folder: &Path) -> Result<VmSpec, Wro
         (Some(name), None) => {
             return Err(Wrong(
                 Some(name.span()),
-                "this is no guest's name; a file is named with `image`".into(),
+                "this is not a guest's name; a file is named with `image`".into(),
             ));
         }
         (None, Some(image)) => VmGuest::Image(folder.join(image)),
-        _ => return Err(Wrong(Some(vm.span()), "a VM has a `guest` or an `image`, and one of them".into())),
+        _ => return Err(Wrong(Some(vm.span()), "a VM has either a `guest` or an `image`".into())),
     };
     Ok(VmSpec {
         guest,
@@ -270,7 +270,7 @@ fn arguments(arguments: &[Spanned<String>]) -> Result<Vec<String>, Wrong> {
             return Err(Wrong(
                 Some(argument.span()),
                 format!(
-                    "a guest's arguments take {MAX_ARGUMENTS_SIZE} bytes at most, one for each one's end included"
+                    "a guest's arguments take at most {MAX_ARGUMENTS_SIZE} bytes, with one more for the end of each"
                 ),
             ));
         }
@@ -378,14 +378,14 @@ mode = "long"
             ("turns = 10", "turns = -1", (4, 9), "invalid value"),
             ("turns = 10", "turns = \"ten\"", (4, 9), "invalid type"),
             ("turns = 10", "turns = ", (4, 9), ""),
-            ("string:1122", "string:1132", (3, 12), "'3' is no VM"),
-            ("string:1122", "sometimes", (3, 12), "`sometimes` is no schedule"),
+            ("string:1122", "string:1132", (3, 12), "'3' does not name a VM"),
+            ("string:1122", "sometimes", (3, 12), "`sometimes` is not a schedule"),
             ("string:1122", "free", (3, 12), "free"),
             ("string:1122", "file:/no/such", (3, 12), "cannot read the schedule /no/such"),
             ("\"4M\"", "\"4X\"", (5, 10), "a size is a number of bytes"),
             ("0x100000", "17", (13, 10), "a multiple of 4096"),
             ("\"long\"", "\"short\"", (14, 8), "a CPU mode is one of real, protected, paged, long"),
-            ("guest = \"pingpong\"", "guest = \"./x.elf\"", (8, 9), "this is no guest's name"),
+            ("guest = \"pingpong\"", "guest = \"./x.elf\"", (8, 9), "this is not a guest's name"),
             ("image = \"pong.elf\"", "", (11, 1), "a `guest` or an `image`"),
             ("image = ", "guest = \"x\"\nimage = ", (11, 1), "a `guest` or an `image`"),
             ("\"ping\"", "\"\\u0000\"", (9, 14), "an argument cannot hold a NUL"),
@@ -401,7 +401,7 @@ mode = "long"
         assert!(wrong("name = \"x\"").1.contains("missing field `vm`"));
         assert!(wrong("name = \"x\"\nvm = []").1.contains("1 to 32 VMs"));
         let many = "name = \"x\"\n".to_owned() + &"[[vm]]\nguest = \"x\"\n".repeat(33);
-        assert!(wrong(&many).1.contains("and this one 33"));
+        assert!(wrong(&many).1.contains("but this one has 33"));
     }
 
     proptest! {

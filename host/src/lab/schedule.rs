@@ -176,10 +176,10 @@ fn vm_of(character: char) -> Option<usize> {
 #[derive(Debug, thiserror::Error)]
 pub enum ScheduleError {
     /// The text is not a schedule.
-    #[error("`{0}` is no schedule: it is one of alternate, burst:K, random, string:1212, file:PATH, free")]
+    #[error("`{0}` is not a schedule: it is one of alternate, burst:K, random, string:1212, file:PATH, free")]
     Form(String),
     /// The run needs turns in advance, so it cannot be free.
-    #[error("free running is no order of turns: it is for `run prodcons`")]
+    #[error("`free` has no order of turns: it is only for `run prodcons`")]
     Free,
     /// The length of a burst is not a positive number.
     #[error("burst:{0}: a burst has 1 or more turns, as in burst:3")]
@@ -194,10 +194,10 @@ pub enum ScheduleError {
     },
     /// A character does not name a VM.
     #[error(
-        "{source_name}, line {line}, column {column}: {character:?} is no VM; {}",
+        "{source_name}, line {line}, column {column}: {character:?} does not name a VM; {}",
         match vms {
             2 => "write 1 for the first (the producer) and 2 for the second (the consumer)".into(),
-            _ => format!("write 1 to 9, then a to w for the VMs in order, of which there are {vms}"),
+            _ => format!("write 1 to 9, then a to w, for the VMs in order; their number is {vms}"),
         }
     )]
     Character {
@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn a_bad_character_is_named_with_its_place() {
         let error = parse_list("turns.txt", "12\r\n 1é3", 2).expect_err("invalid").to_string();
-        assert!(error.starts_with("turns.txt, line 2, column 3: 'é' is no VM"), "{error}");
+        assert!(error.starts_with("turns.txt, line 2, column 3: 'é' does not name a VM"), "{error}");
         assert!(parse_list("x", "3", 2).is_err());
         assert!(parse_list("x", "0", 2).is_err());
         assert!(parse_list("x", "3", 3).is_ok());
@@ -277,7 +277,7 @@ mod tests {
         assert_eq!([0, 33].map(vm_name), [None, None]);
         let error = parse_list("x", "a", 9).expect_err("nine VMs").to_string();
         assert!(
-            error.ends_with("write 1 to 9, then a to w for the VMs in order, of which there are 9"),
+            error.ends_with("write 1 to 9, then a to w, for the VMs in order; their number is 9"),
             "{error}"
         );
     }

@@ -319,7 +319,7 @@ fn mention_steps(error: &GuestError, machines: &[Vm]) {
     if let Some(stepped) = machine.filter(|_| error.end.is_time_dependent()).and_then(Vm::stepped) {
         let GuestPosition { vm, name, .. } = &error.at;
         output::warn(&format!(
-            "VM {vm}, {name} was stepped, which is slow, and came to {stepped} instructions; --timeout SECONDS gives it longer"
+            "VM {vm}, {name} was stepped, which is slow: it executed {stepped} instructions; --timeout SECONDS gives it more time"
         ));
     }
 }

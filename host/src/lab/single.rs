@@ -70,7 +70,7 @@ pub fn run(system: Platform, jail: &Jail, config: &SingleConfig, sink: &mut dyn 
     }
     if config.pc.is_some() && matches!(image.start(), Start::Boot { .. }) {
         return Err(Error::Usage(
-            "--pc is for images that others built; a guest of guest-rt has hypercalls instead of devices"
+            "--pc is for images that are not built with guest-rt; a guest of guest-rt has hypercalls instead of devices"
                 .into(),
         ));
     }

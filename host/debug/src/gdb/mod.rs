@@ -62,7 +62,9 @@ pub struct Plan {
 
 /// gdb cannot be awaited.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot wait for gdb at {address}: {source}; is another there, or a socket's file left over?")]
+#[error(
+    "cannot wait for gdb at {address}: {source}; another program may use the address, or a socket's file may be left over"
+)]
 pub struct GdbError {
     /// The address.
     pub address: String,

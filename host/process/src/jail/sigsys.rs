@@ -10,7 +10,7 @@ use std::{ffi::c_int, io, mem::MaybeUninit, panic, ptr};
 pub const VIOLATION: &str = "guestlab: killed by its own jail: system call ";
 
 /// The end of that message.
-const ADVICE: &str = " is not among those that it may make while guests run\n  \
+const ADVICE: &str = " is not allowed while guests run\n  \
     try: please report this, with the version of the C library; --no-seccomp runs without the jail\n";
 
 /// The end of a message about a fault.
@@ -92,7 +92,7 @@ extern "C" fn faulted(signal: c_int, information: *mut libc::siginfo_t, context:
     // A signal that a process sent does not have a positive code (sigaction(2), `si_code`).
     let is_sent = information.si_code <= 0;
     let mut message = Message::new();
-    message.push("guestlab: it ends with ").push(name);
+    message.push("guestlab: killed by ").push(name);
     if is_sent {
         message.push(", which another process sent\n");
     } else if address.abs_diff(stack) < PROBE {
@@ -176,7 +176,7 @@ mod tests {
         message.push(VIOLATION).push_number(u64::from(u32::MAX), 10).push(ADVICE);
         assert!(message.len < ROOM);
         let mut message = Message::new();
-        message.push("guestlab: it ends with SIGSEGV: a bad access to memory at 0x");
+        message.push("guestlab: killed by SIGSEGV: a bad access to memory at 0x");
         message.push_number(u64::MAX, 16).push(FAULT_ADVICE);
         assert!(message.len < ROOM);
         assert_eq!(message.push(&"x".repeat(2 * ROOM)).len, ROOM);

@@ -135,7 +135,7 @@ fn one_file_of_two_names_is_found() {
     assert!(!same("x", "y") && !same("x", "new") && !same("new", "y/new"));
     let error = check_distinct(vec![Named::new("--image", &path)], vec![Named::new("--report", &at("hard"))]);
     let error = error.expect_err("one file").to_string();
-    assert!(error.contains("/hard: --report would take the place of --image; name another file"), "{error}");
+    assert!(error.contains("/hard: --report would replace --image; name another file"), "{error}");
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn wrong_guest(args: &RunArgs) -> Option<String> {
                 .into(),
         ),
         Some(name) if !is_guest_name(name) => {
-            Some(format!("{name:?} is no guest's name; {}", instead_of(name)))
+            Some(format!("{name:?} is not a guest's name; {}", instead_of(name)))
         }
         _ => None,
     }
@@ -69,16 +69,16 @@ const RULES: &[Rule] = &[
     ),
     (
         |args| args.image.is_none() && args.pc,
-        "--pc goes with --image FILE: it is for images that others built, and guests that are built with guest-rt have hypercalls",
+        "--pc goes with --image FILE: it is for images that are not built with guest-rt",
     ),
     (|args| args.image.is_none() && args.entry.is_some(), "--entry goes with --image FILE"),
     (
         |args| args.load.is_some() && args.request().format != Some(ImageFormat::Flat),
-        "--load goes with --format flat: an ELF file says itself where it goes",
+        "--load goes with --format flat: an ELF file has its own load addresses",
     ),
     (
         |args| args.tui && args.output().0 == Form::JsonLines,
-        "--tui has the terminal, and --format jsonl wants it, too; --record FILE keeps the run beside a view",
+        "--tui and --format jsonl both need the terminal; --record FILE records a run with a view",
     ),
     (|args| !args.is_single() && args.dump_regs, "--dump-regs is for a guest that runs alone"),
     (
@@ -91,7 +91,7 @@ const RULES: &[Rule] = &[
 const EXCHANGE_RULES: &[Rule] = &[
     (
         |args| args.gdb.is_some() && args.is_free(),
-        "--gdb debugs VMs that take turns, and with --schedule free they run at once; name another schedule",
+        "--gdb debugs VMs that take turns, but with --schedule free they run in parallel; choose another schedule",
     ),
     (
         |args| args.exchange.items.is_some() && !args.is_free(),
@@ -99,11 +99,11 @@ const EXCHANGE_RULES: &[Rule] = &[
     ),
     (
         |args| args.exchange.items.is_some() && args.exchange.guests.move_nothing(),
-        "--items is never reached where nothing is produced or consumed",
+        "--items is never reached if nothing is produced or consumed",
     ),
     (
         |args| args.exchange.record.is_some() && args.is_free(),
-        "--record is for runs that can be repeated, and one with --schedule free cannot",
+        "--record is for runs that can be repeated; a run with --schedule free cannot",
     ),
 ];
 

@@ -131,7 +131,7 @@ impl Verdict<'_> {
         let Failure { first, after, shrunk, gave_up, in_runs, repeats, recorded, .. } = found;
         let first = format!("found in run {after}: {}\n", shown(first));
         if !repeats {
-            return first + "the same run again goes well, so that it cannot be shrunk\n";
+            return first + "the same run succeeds when it is repeated, so it cannot be shrunk\n";
         }
         let shortest = match (gave_up, shrunk.shortest) {
             (true, _) => "there was no time to try everything",

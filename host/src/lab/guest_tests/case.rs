@@ -48,7 +48,7 @@ pub(super) fn run(
         // The name in the image is longer than the space for arguments.
         Err(error @ BootError::Arguments { .. }) => {
             return Ok(Verdict::Failed(format!(
-                "note: the test cannot be run: its name is too long: {error}\n"
+                "note: the test cannot run because its name is too long: {error}\n"
             )));
         }
         machine => machine?,
