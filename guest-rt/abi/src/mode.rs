@@ -1,7 +1,5 @@
 //! The CPU modes that a guest can run in after its boot.
 
-use core::str::FromStr;
-
 /// A CPU mode (Intel SDM volume 3A, 2.2 "Modes of Operation").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -44,18 +42,6 @@ impl TryFrom<u32> for CpuMode {
         }
     }
 }
-
-impl FromStr for CpuMode {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, UnknownName> {
-        Self::ALL.into_iter().find(|mode| mode.name() == text).ok_or(UnknownName)
-    }
-}
-
-/// The error for a text that is not the name of a CPU mode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownName;
 
 /// The error for a number without a CPU mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

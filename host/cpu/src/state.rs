@@ -80,15 +80,17 @@ pub mod seg {
 }
 
 impl CpuState {
-    /// Returns the state after reset (Intel SDM volume 3A, table 10-1), except for EDX, which is 0: it names a model.
+    /// Returns the state after reset (Intel SDM volume 3A, table 10-1). EDX names a CPU of family 6, as with KVM.
     pub fn reset() -> Self {
         let data = Segment { selector: 0, base: 0, limit: 0xFFFF, rights: Rights::REAL_DATA };
         let code = Segment { selector: 0xF000, base: 0xFFFF_0000, rights: Rights::REAL_CODE, ..data };
         let table = Table { base: 0, limit: 0xFFFF };
         let mut debug = [0; 8];
         (debug[6], debug[7]) = (0xFFFF_0FF0, 0x400);
+        let mut general = [0; 16];
+        general[reg::RDX] = 0x600;
         Self {
-            general: [0; 16],
+            general,
             ip: 0xFFF0,
             flags: FIXED_FLAG,
             segments: [data, code, data, data, data, data],

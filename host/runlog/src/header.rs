@@ -41,10 +41,15 @@ pub struct Options {
     pub max_exits: Option<u64>,
 }
 
+/// Returns the CPU mode of this name. It is not in guest-abi, because guests' images would change with it.
+pub fn mode_of(name: &str) -> Option<CpuMode> {
+    CpuMode::ALL.into_iter().find(|mode| mode.name() == name)
+}
+
 impl Options {
     /// The mode that was asked for.
     pub fn mode(&self) -> Option<CpuMode> {
-        self.mode.as_deref()?.parse().ok()
+        mode_of(self.mode.as_deref()?)
     }
 
     /// Returns true if a run can have these numbers and names.

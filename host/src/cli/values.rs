@@ -10,7 +10,7 @@ use guest_abi::{
 };
 
 pub use crate::runlog::header::is_guest_name;
-use crate::{lab::ram::check_size, views::tui::Size};
+use crate::{lab::ram::check_size, runlog::header::mode_of, views::tui::Size};
 
 /// Parses a ring's capacity in items.
 ///
@@ -94,7 +94,8 @@ pub fn parse_address(text: &str) -> Result<u32, String> {
 ///
 /// What the text should be, in words.
 pub fn parse_mode(text: &str) -> Result<CpuMode, String> {
-    text.parse().map_err(|_| format!("a CPU mode is one of {}", CpuMode::ALL.map(CpuMode::name).join(", ")))
+    mode_of(text)
+        .ok_or_else(|| format!("a CPU mode is one of {}", CpuMode::ALL.map(CpuMode::name).join(", ")))
 }
 
 /// Parses a time in seconds.
