@@ -37,7 +37,7 @@ pub(crate) enum Command {
     #[command(disable_help_flag = true)]
     Run(Passed),
 
-    /// Look for a schedule, a capacity and a seed at which a guest of the exchange fails.
+    /// Search for a schedule, a capacity and a seed at which a guest of the exchange fails.
     ///
     /// `guestlab explore` gets all arguments but the options of xtask, which are those of `run`.
     #[command(disable_help_flag = true)]

@@ -17,10 +17,10 @@ pub struct CommandLine {
 }
 
 /// Options of `run` that name an output file, each with a value. They do not change the run.
-const TOLD_TO: [&str; 3] = ["--report", "--trace", "--record"];
+const OUTPUT_OPTIONS: [&str; 3] = ["--report", "--trace", "--record"];
 
 /// Options of `run` that change the amount of output, each without a value.
-const TOLD: [&str; 3] = ["--tui", "--quiet", "--stats"];
+const OUTPUT_FLAGS: [&str; 3] = ["--tui", "--quiet", "--stats"];
 
 impl CommandLine {
     /// `cargo xtask run` with these words.
@@ -84,7 +84,7 @@ impl CommandLine {
         // The words after `--` are for the guest.
         let end = given.iter().position(|word| word == "--").unwrap_or(given.len());
         let guests = given.split_off(end);
-        let mut kept = untold(given);
+        let mut kept = without_output_options(given);
         if !kept.iter().any(|word| is(word, "--seed")) {
             kept.extend(["--seed".into(), seed.to_string()]);
         }
@@ -93,17 +93,17 @@ impl CommandLine {
 }
 
 /// Removes the options that only change where and in which form the output goes.
-fn untold(given: Vec<String>) -> Vec<String> {
+fn without_output_options(given: Vec<String>) -> Vec<String> {
     let mut kept = Vec::new();
     let mut words = given.into_iter().peekable();
     while let Some(word) = words.next() {
         let value = word.split_once('=').map(|(_, value)| value).or(words.peek().map(String::as_str));
         // `--format` may also name the format of an image.
         let is_form = is(&word, "--format") && matches!(value, Some("text" | "jsonl"));
-        match is_form || TOLD_TO.iter().any(|option| is(&word, option)) {
+        match is_form || OUTPUT_OPTIONS.iter().any(|option| is(&word, option)) {
             true if !word.contains('=') => drop(words.next()),
             true => {}
-            false if TOLD.contains(&word.as_str()) => {}
+            false if OUTPUT_FLAGS.contains(&word.as_str()) => {}
             false => kept.push(word),
         }
     }

@@ -33,12 +33,12 @@ use values::parse_timeout;
 #[derive(Debug, Parser)]
 #[command(name = "guestlab", version, max_term_width = 100)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// A command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run an experiment or a guest.

@@ -16,7 +16,7 @@ use crate::{lab::ram::check_size, runlog::header::mode_of, views::tui::Size};
 ///
 /// # Errors
 ///
-/// What the text should be, in words.
+/// The text is not valid; the error says what is.
 pub fn parse_capacity(text: &str) -> Result<Capacity, String> {
     text.parse().ok().and_then(Capacity::new).ok_or_else(|| format!("a ring holds 1 to {MAX_CAPACITY} items"))
 }
@@ -25,7 +25,7 @@ pub fn parse_capacity(text: &str) -> Result<Capacity, String> {
 ///
 /// # Errors
 ///
-/// What the text should be, in words.
+/// The text is not valid; the error says what is.
 pub fn parse_quota(text: &str) -> Result<Quota, String> {
     match text.parse() {
         _ if text == "random" => Ok(Quota::Random),
@@ -38,7 +38,7 @@ pub fn parse_quota(text: &str) -> Result<Quota, String> {
 ///
 /// # Errors
 ///
-/// What the text should be, in words.
+/// The text is not valid; the error says what is.
 pub fn parse_memory(text: &str) -> Result<u32, String> {
     let size = parse_size(text)?;
     check_size(size).map_err(|error| error.to_string())
@@ -48,7 +48,7 @@ pub fn parse_memory(text: &str) -> Result<u32, String> {
 ///
 /// # Errors
 ///
-/// What the text should be, in words.
+/// The text is not valid; the error says what is.
 pub fn parse_size(text: &str) -> Result<u64, String> {
     let (digits, shift) = match text.char_indices().last() {
         Some((at, 'K' | 'k')) => (&text[..at], 10),
@@ -65,7 +65,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
 ///
 /// # Errors
 ///
-/// What the text should be, in words.
+/// The text is not valid; the error says what is.
 pub fn parse_screen(text: &str) -> Result<Size, String> {
     let size = text
         .split_once('x')
@@ -79,7 +79,7 @@ pub fn parse_screen(text: &str) -> Result<Size, String> {
 ///
 /// # Errors
 ///
-/// What the text should be, in words.
+/// The text is not valid; the error says what is.
 pub fn parse_address(text: &str) -> Result<u32, String> {
     let address = match text.strip_prefix("0x") {
         Some(digits) => u32::from_str_radix(digits, 16),
@@ -92,7 +92,7 @@ pub fn parse_address(text: &str) -> Result<u32, String> {
 ///
 /// # Errors
 ///
-/// What the text should be, in words.
+/// The text is not valid; the error says what is.
 pub fn parse_mode(text: &str) -> Result<CpuMode, String> {
     mode_of(text)
         .ok_or_else(|| format!("a CPU mode is one of {}", CpuMode::ALL.map(CpuMode::name).join(", ")))
@@ -102,7 +102,7 @@ pub fn parse_mode(text: &str) -> Result<CpuMode, String> {
 ///
 /// # Errors
 ///
-/// What the text should be, in words.
+/// The text is not valid; the error says what is.
 pub fn parse_seconds(text: &str) -> Result<Duration, String> {
     text.parse()
         .ok()
@@ -114,7 +114,7 @@ pub fn parse_seconds(text: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 ///
-/// What the text should be, in words.
+/// The text is not valid; the error says what is.
 pub fn parse_timeout(text: &str) -> Result<Duration, String> {
     parse_seconds(text)
         .ok()

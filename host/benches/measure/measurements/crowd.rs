@@ -35,7 +35,7 @@ pub(super) fn measure(producer: &str, consumer: &str, vms: usize, turns: usize) 
     ]))
 }
 
-/// What was found.
+/// The results.
 struct Crowd {
     moved_ms: f64,
     overhead_kib: f64,

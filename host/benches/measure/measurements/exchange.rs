@@ -105,7 +105,7 @@ fn run(config: &ExchangeConfig, jail: &Jail, inner: Box<dyn Sink>) -> Result<Tot
     Ok(sink.totals)
 }
 
-/// What a run comes to.
+/// The totals of a run.
 #[derive(Clone, Copy, Default)]
 struct Totals {
     /// The items that were produced, and those that were consumed.

@@ -42,7 +42,7 @@ pub(super) fn count(guests: Guests, capacity: u32, turns: u64, seed: u64) -> Out
     Ok(values)
 }
 
-/// What a run's events say of it.
+/// The counts in a run's events.
 #[derive(Default)]
 struct Found {
     totals: Option<Totals>,

@@ -41,7 +41,7 @@ impl Watch {
     }
 }
 
-/// What the stages took.
+/// The times of the stages.
 #[derive(Default)]
 struct Stages {
     create: Duration,
@@ -50,7 +50,7 @@ struct Stages {
     drop: Duration,
 }
 
-/// What the same took by way of a [`Vm`], as commands have it.
+/// The time of the same stages through a [`Vm`], as in commands.
 #[derive(Default)]
 struct Lives {
     started: Duration,

@@ -17,13 +17,13 @@ use guestlab::{
 };
 use serde_json::{Map, Value};
 
-/// What a measurement found: names and numbers.
+/// The results of a measurement: names and numbers.
 pub(crate) type Values = Map<String, Value>;
 
-/// Whatever keeps a measurement from being made.
+/// The error of a measurement.
 pub(crate) type Outcome = Result<Values, Box<dyn Error>>;
 
-/// What can be measured.
+/// The measurements.
 const USAGE: &str = "what is to be measured? (`cargo xtask bench` says it)
   exit MODE EXITS
   life MODE IMAGE VMS

@@ -1,4 +1,4 @@
-//! Where an image comes from.
+//! The source of an image: a file, or a guest with a name.
 
 use std::{
     ffi::OsStr,
@@ -7,31 +7,31 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What a path begins with that is written as a URL: JSON has no other way for one that is not UTF-8.
+/// The beginning of a path as a URL, which is the form in JSON of a path that is not UTF-8.
 const URL: &str = "file://";
 
-/// Where an image comes from: a file, which is perhaps that of a guest that is known by name.
+/// The source of an image: a file, perhaps of a guest with a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     /// The file.
     pub path: PathBuf,
-    /// The guest's name, where that was what the user said.
+    /// The guest's name, if the user gave one.
     pub guest: Option<String>,
 }
 
 impl Source {
-    /// The image of the guest of this name, which is at `path`.
+    /// Returns the source of the guest with this name, whose image is at `path`.
     pub fn guest(name: &str, path: PathBuf) -> Self {
         Self { path, guest: Some(name.into()) }
     }
 
-    /// A file of the user's.
+    /// Returns the source of a file.
     pub fn file(path: &Path) -> Self {
         Self { path: path.into(), guest: None }
     }
 
-    /// The source as a recording has it: the guest's name, or the absolute path, so that the recording
-    /// can be replayed from another folder. A path that is not UTF-8 is a URL.
+    /// Returns the text of the source in a recording: the guest's name, or the absolute path, so that the recording can be
+    /// replayed from another folder. A path that is not UTF-8 is a URL.
     pub fn written(&self) -> String {
         if let Some(name) = &self.guest {
             return name.clone();
@@ -40,7 +40,7 @@ impl Source {
         path.to_str().map_or_else(|| url(&path), str::to_owned)
     }
 
-    /// The source that was written so; `own` says where a guest's image is.
+    /// Reads such a text. `own` returns the path of a guest's image.
     pub fn read(text: &str, own: impl Fn(&str) -> PathBuf) -> Self {
         match (text.strip_prefix(URL), text.contains('/')) {
             (Some(escaped), _) => Self::file(&path(escaped)),
@@ -50,7 +50,7 @@ impl Source {
     }
 }
 
-/// A path as a URL, in which bytes are escaped that need it.
+/// Returns a path as a URL, with escapes where they are necessary.
 fn url(path: &Path) -> String {
     let mut url = String::from(URL);
     for &byte in path.as_os_str().as_bytes() {
@@ -62,7 +62,7 @@ fn url(path: &Path) -> String {
     url
 }
 
-/// The path that was escaped so. A `%` that escapes nothing is itself.
+/// Returns the path of a URL. A `%` without two hexadecimal digits after it stays.
 fn path(escaped: &str) -> PathBuf {
     let mut bytes = Vec::new();
     let mut rest = escaped.as_bytes();
