@@ -33,7 +33,8 @@ pub enum Exit {
         /// [`Direction::Out`] is a write.
         direction: Direction,
     },
-    /// `hlt`.
+    /// `hlt`. A CPU would wait here for an interrupt: the caller does so, or ends the guest. The next run continues behind
+    /// the instruction.
     Halt {
         /// The interrupt flag (RFLAGS.IF) after the instruction.
         interrupts: bool,

@@ -24,12 +24,13 @@ pub struct FpuState {
 }
 
 impl FpuState {
-    /// Returns the state after reset (Intel SDM volume 3A, table 10-1).
+    /// Returns the state after `fninit` (Intel SDM volume 3A, table 10-1), in which KVM creates a vCPU. The control word
+    /// after a reset of the hardware is 0x40.
     pub const fn reset() -> Self {
         Self {
             st: [[0; 16]; 8],
             xmm: [[0; 16]; 16],
-            control: 0x40,
+            control: 0x37F,
             status: 0,
             tags: 0,
             opcode: 0,

@@ -51,8 +51,6 @@ pub struct CpuState {
     /// Interrupts and debug exceptions are inhibited until the end of the next instruction, after `sti`, `mov ss` or
     /// `pop ss` (Intel SDM volume 3A, 6.8.3).
     pub shadow: bool,
-    /// The CPU waits in `hlt` for an interrupt.
-    pub halted: bool,
 }
 
 /// Indexes into [`CpuState::general`].
@@ -110,7 +108,6 @@ impl CpuState {
             msrs: Msrs::default(),
             fpu: FpuState::reset(),
             shadow: false,
-            halted: false,
         }
     }
 

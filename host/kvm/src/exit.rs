@@ -2,7 +2,7 @@
 //! exit union.
 
 use guestlab_cpu::{Direction, Exit, Values, Width};
-use kvm_bindings::{KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_IO, kvm_run};
+use kvm_bindings::{KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_IO, KVM_EXIT_MMIO, kvm_run};
 use kvm_ioctls::VcpuExit;
 
 fn little_endian(bytes: &[u8]) -> u32 {
@@ -33,7 +33,11 @@ impl RawExit {
             }
             VcpuExit::IoOut(port, data) => Self::Out(port, data.to_vec()),
             VcpuExit::IoIn(port, data) => Self::In(port, data.len()),
-            VcpuExit::MmioRead(address, data) => mmio(address, data, Direction::In),
+            VcpuExit::MmioRead(address, data) => {
+                // The bytes are those of an earlier exit.
+                data.fill(0);
+                mmio(address, data, Direction::In)
+            }
             VcpuExit::MmioWrite(address, data) => mmio(address, data, Direction::Out),
             VcpuExit::Hlt => Self::Halt,
             VcpuExit::IrqWindowOpen => Self::Whole(Exit::InterruptWindow),
@@ -73,11 +77,17 @@ impl RawExit {
     }
 }
 
-/// Writes the answer to an `in` exit into the run structure, once for every access.
+/// Writes the answer to the last exit into the run structure, if it was a read.
 pub(crate) fn answer(run: &mut kvm_run, value: u32) {
-    if run.exit_reason != KVM_EXIT_IO {
-        return;
+    match run.exit_reason {
+        KVM_EXIT_IO => answer_port(run, value),
+        KVM_EXIT_MMIO => run.__bindgen_anon_1.mmio.data = u64::from(value).to_le_bytes(),
+        _ => {}
     }
+}
+
+/// Writes the answer to an `in` exit, once for every access.
+fn answer_port(run: &mut kvm_run, value: u32) {
     // SAFETY: as in `io_width`.
     let io = unsafe { run.__bindgen_anon_1.io };
     let width = usize::from(io.size);

@@ -157,7 +157,7 @@ impl Vcpu {
         }
     }
 
-    /// Answers an `in` exit: each of its accesses reads `value`, cut to its width.
+    /// Answers a read: each of its accesses reads `value`, cut to its width.
     pub(crate) fn answer(&mut self, value: u32) {
         exit::answer(self.fd.get_kvm_run(), value);
     }

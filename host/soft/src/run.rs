@@ -63,7 +63,6 @@ impl SoftCpu {
     fn before_instruction(&mut self) -> Option<Exit> {
         let is_open = self.flags.has(flags::IF) && !self.state.shadow && self.answers.is_empty();
         if is_open && let Some(vector) = self.interrupt.take() {
-            self.state.halted = false;
             let exit = self.external_interrupt(vector);
             if self.single && exit.is_none() {
                 self.stepped = Stepped::Delivery(Delivery::Interrupt);
@@ -74,9 +73,6 @@ impl SoftCpu {
         if is_open && self.wants_window {
             self.wants_window = false;
             return Some(Exit::InterruptWindow);
-        }
-        if self.state.halted {
-            return Some(Exit::Halt { interrupts: self.flags.has(flags::IF) });
         }
         if self.breakpoints.is_empty() {
             return None;

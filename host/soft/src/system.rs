@@ -19,7 +19,6 @@ use crate::{
 impl SoftCpu {
     pub(crate) fn hlt(&mut self, _: &Op) -> Step {
         self.privileged()?;
-        self.state.halted = true;
         self.exit = Some(Exit::Halt { interrupts: self.flags.has(flags::IF) });
         Err(Event::Exit)
     }

@@ -3,9 +3,7 @@
 #![allow(clippy::cast_possible_truncation, reason = "random numbers are cut to size on purpose")]
 
 use guest_abi::mode::CpuMode;
-use guestlab_cpu::engine::{Cpu, MemoryPlan};
-use guestlab_cpu::state::{CpuState, Rights, Segment};
-use guestlab_cpu::{Exit, Until};
+use guestlab_cpu::{Cpu, CpuState, Exit, MemoryPlan, Rights, Segment, Until};
 use guestlab_soft::SoftCpu;
 
 /// SplitMix64: the same numbers on every machine.

@@ -11,8 +11,7 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 
 use flate2::read::GzDecoder;
-use guestlab_cpu::engine::{Cpu, MemoryPlan};
-use guestlab_cpu::{CpuState, Exit, Until};
+use guestlab_cpu::{Cpu, CpuState, Exit, MemoryPlan, Until};
 use guestlab_soft::SoftCpu;
 use serde::Deserialize;
 

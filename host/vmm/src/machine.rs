@@ -32,6 +32,7 @@ pub struct Machine {
     mode: CpuMode,
     cpu: Box<dyn Cpu>,
     services: Services,
+    own_hypercalls: Option<OwnHypercalls>,
     pc: Option<Pc>,
     /// The host's handlers of exceptions, for an image that was not built with guest-rt.
     vectors: Option<Vectors>,
@@ -49,6 +50,9 @@ pub struct Machine {
     /// The guest ended with a crash.
     has_crashed: bool,
 }
+
+/// A user's own hypercalls: each returns the reply to an exit, or `None` if the exit is not one of its own.
+type OwnHypercalls = Box<dyn FnMut(&Exit, &mut dyn Cpu) -> Option<Reply> + Send>;
 
 /// The reason why a machine stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +113,7 @@ impl Machine {
             mode: image.start().mode(),
             cpu,
             services: Services::new(setup.hva, memory, boot.text, boot.foreign),
+            own_hypercalls: None,
             pc: None,
             vectors: boot.vectors,
             history: History::default(),
@@ -140,8 +145,9 @@ impl Machine {
         let pc = self.pc.as_ref().map(|pc| Pc::new(pc.settings(), parameters.memory));
         let max_exits = self.max_exits;
         if self.has_crashed {
+            let own_hypercalls = self.own_hypercalls.take();
             *self = Self::new(setup, image, parameters)?.with_pc(pc);
-            self.max_exits = max_exits;
+            (self.own_hypercalls, self.max_exits) = (own_hypercalls, max_exits);
             return Ok(());
         }
         self.pc = pc;
@@ -325,6 +331,10 @@ impl Machine {
         stop: &dyn StopWatch,
         console: &mut Console<'_>,
     ) -> Result<Reply, Crash> {
+        let own = self.own_hypercalls.as_mut();
+        if let Some(reply) = own.and_then(|serve| serve(exit, &mut *self.cpu)) {
+            return Ok(reply);
+        }
         let mut console = |output: ConsoleOutput<'_>| {
             // The alarm for the guest must not interrupt a write.
             stop.set_alarm(None);

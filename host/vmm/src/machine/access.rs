@@ -3,13 +3,14 @@
 use std::{sync::Arc, time::Instant};
 
 use guest_abi::{block::MailboxAttach, mode::CpuMode};
-use guestlab_cpu::{Cpu, CpuState, OutOfMemory, walk};
+use guestlab_cpu::{Cpu, CpuState, Exit, OutOfMemory, walk};
 
 use super::Machine;
 use crate::{
     history::History,
     memory::{MemoryKind, MemoryLayout},
     pc::Pc,
+    reply::Reply,
     stats::ExitStats,
     vectors::Vectors,
 };
@@ -19,6 +20,16 @@ impl Machine {
     #[must_use]
     pub fn with_pc(self, pc: Option<Pc>) -> Self {
         Self { pc, ..self }
+    }
+
+    /// Returns this machine with hypercalls of the caller's own, in place of those before. `serve` gets each exit first, and
+    /// returns the reply to it. With `None` the machine serves the exit.
+    #[must_use]
+    pub fn with_hypercalls(
+        self,
+        serve: impl FnMut(&Exit, &mut dyn Cpu) -> Option<Reply> + Send + 'static,
+    ) -> Self {
+        Self { own_hypercalls: Some(Box::new(serve)), ..self }
     }
 
     /// Sets the number of exits after which the machine stops; `None` is no limit.
