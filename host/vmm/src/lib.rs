@@ -35,6 +35,9 @@
 //! ```
 //!
 //! With KVM it is `Arc::new(Kvm::open("/dev/kvm".as_ref(), None)?)` in place of `Arc::new(Soft)`.
+//!
+//! [`Machine::with_hypercalls`] adds hypercalls of the caller's own, and [`Machine::enter`] runs a guest to its next exit
+//! only. `host/examples` has five programs that use this crate; the guide's page "A hypervisor of your own" explains them.
 
 #![forbid(unsafe_code)]
 

@@ -359,7 +359,9 @@ mod tests {
         Image::parse("x", vec![0x90; len], request).expect("an image")
     }
 
-    fn in_real_mode(len: usize, load: u32, size: u32) -> (Box<dyn Cpu>, Option<(Vectors, Option<Tables>)>) {
+    type Loaded = (Vectors, Option<Tables>);
+
+    fn in_real_mode(len: usize, load: u32, size: u32) -> (Box<dyn Cpu>, Option<Loaded>) {
         let image = image(len, load);
         let mut guest = guest(size);
         image.load(guest.memory_mut(), size).expect("it fits");
