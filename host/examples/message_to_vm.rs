@@ -29,12 +29,11 @@ const RECEIVER: &[u8] = &[0xE5, 0x22, 0x85, 0xC0, 0x74, 0xFA, 0xE7, 0xEA, 0xF4];
 type Words = Arc<Mutex<HashMap<u32, VecDeque<u32>>>>;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (engine, words) = (common::engine()?, Words::default());
+    let (setup, words) = (Setup::new(common::engine()?), Words::default());
     let mut machines = Vec::new();
     for (vm, code) in [(1, SENDER), (2, RECEIVER), (3, RECEIVER)] {
         let parameters = Parameters { vm, seed: 1, memory: 1 << 20, arguments: &[] };
-        let machine =
-            Machine::new(&Setup::new(engine.clone()), &common::image_or("mail", code)?, parameters)?;
+        let machine = Machine::new(&setup, &common::image_or("mail", code)?, parameters)?;
         machines.push(with_mail(machine, words.clone()));
     }
     // One thread runs all VMs, each from one exit to the next. VM 2 never gets a word, so the rounds are limited.

@@ -25,11 +25,11 @@ const COUNTER: u64 = 0x2000;
 const CODE: &[u8] = &[0xFF, 0x05, 0x00, 0x20, 0, 0, 0xEB, 0xF8];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let engine = common::engine()?;
+    let setup = Setup::new(common::engine()?);
     let image = common::image_or("counter", CODE)?;
     let machine = |vm| {
         let parameters = Parameters { vm, seed: 1, memory: 1 << 20, arguments: &[] };
-        Machine::new(&Setup::new(engine.clone()), &image, parameters)
+        Machine::new(&setup, &image, parameters)
     };
     let mut machines = [machine(1)?, machine(2)?];
     let (running, clock) = mpsc::channel::<Arc<dyn Kick>>();

@@ -2,7 +2,10 @@
 
 mod common;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Command,
+};
 
 use common::{elements, field};
 use serde_json::Value;
@@ -48,6 +51,13 @@ const PURE: [&str; 2] = ["guestlab-cpu", "guestlab-vmm"];
 const IMPURE: [&str; 8] =
     ["guestlab-kvm", "guestlab-soft", "kvm-ioctls", "kvm-bindings", "libc", "clap", "seccompiler", "ratatui"];
 
+/// Members for other people's programs, built without optional features: packages that must not be built with them.
+const LIBRARIES: [(&str, &[&str]); 3] = [
+    ("guestlab-vmm", &["ratatui", "clap", "maud", "gdbstub", "iced-x86", "libc"]),
+    ("guestlab-kvm", &["ratatui", "clap", "maud", "gdbstub", "iced-x86"]),
+    ("guestlab-soft", &["ratatui", "clap", "maud", "gdbstub", "libc"]),
+];
+
 /// The names of the packages that each member depends on, tests and build scripts apart.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let metadata = common::metadata(&["--no-deps"]);
@@ -91,6 +101,20 @@ fn pure_members_reach_no_engine_and_no_operating_system() {
         let impure = reached.iter().map(|id| names[id]).find(|name| IMPURE.contains(name));
         assert_eq!(impure, None, "reached from {member}");
         assert!(reached.len() > 3, "{member} has dependencies: {reached:?}");
+    }
+}
+
+#[test]
+fn libraries_are_built_without_the_programs_dependencies() {
+    for (member, excluded) in LIBRARIES {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["tree", "--package", member, "--edges", "normal", "--prefix", "none", "--format", "{p}"]);
+        let output = cargo.current_dir(common::root()).output().expect("cargo runs");
+        let tree = common::text(&output.stdout);
+        let packages: Vec<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+        assert!(packages.contains(&"guestlab-cpu"), "{member}: {packages:?}");
+        let found = packages.iter().find(|name| excluded.contains(name));
+        assert_eq!(found, None, "{member} is built with it");
     }
 }
 

@@ -45,9 +45,19 @@ documents! {
     porting: "docs/guide/porting.md", 4;
     reading: "docs/guide/reading.md", 1;
     commands: "docs/guide/commands.md", 0;
+    own_hypervisor: "docs/guide/own-hypervisor.md", 7;
 }
 
 const NOT_RUN: &str = "not run: ";
+
+/// The shell's `cargo`. It runs programs that are built already: of `cargo xtask ...`, and of
+/// `cargo run --example NAME [-- ...]`.
+const CARGO: &str = r#"cargo() {
+    [ "$1" = xtask ] && { shift; "$XTASK" "$@"; return; }
+    example="$EXAMPLES/$3"; shift 3
+    [ "$1" = -- ] && shift
+    "$example" "$@"
+}"#;
 
 /// A block of a document: what stands behind its fence, and its lines.
 struct Block {
@@ -71,6 +81,8 @@ static CHECKOUTS: Mutex<()> = Mutex::new(());
 struct Checkout {
     folder: PathBuf,
     guestlab: PathBuf,
+    /// The folder of the host's examples, which `cargo run --example` runs.
+    examples: PathBuf,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -119,6 +131,14 @@ fn unescaped(text: &str) -> String {
 }
 
 #[test]
+fn the_whole_program_of_the_guide_is_the_example() {
+    let document = read(&root().join("docs/guide/own-hypervisor.md"));
+    let program = read(&root().join("host/examples/count_exits.rs"));
+    let block = blocks(&document).into_iter().find(|block| block.info == "rust").expect("a program");
+    assert_eq!(block.lines.join("\n"), program.trim_end());
+}
+
+#[test]
 fn commands_in_running_text_are_ours() {
     let help = |command: &str| common::xtask(root(), &["help", command]).status.success();
     let mut seen = Vec::new();
@@ -154,12 +174,14 @@ fn read(path: &Path) -> String {
 /// A `guestlab` that is up to date, if this machine can run guests.
 fn guestlab() -> Option<PathBuf> {
     let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--package", "guestlab", "--bin", "guestlab", "--message-format", "json"]);
+    build.args(["build", "--package", "guestlab", "--bin", "guestlab", "--examples"]);
+    build.args(["--message-format", "json"]);
     let built = build.current_dir(root()).stderr(Stdio::inherit()).output().expect("cargo runs");
     let messages = text(&built.stdout);
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let mut executables = messages.filter_map(|message| Some(message["executable"].as_str()?.to_owned()));
-    let guestlab = PathBuf::from(executables.next_back().expect("guestlab is built"));
+    let executables = messages.filter_map(|message| Some(PathBuf::from(message["executable"].as_str()?)));
+    let guestlab =
+        executables.into_iter().find(|path| path.ends_with("guestlab")).expect("guestlab is built");
     let doctor = Command::new(&guestlab).arg("doctor").output().expect("guestlab runs");
     if !doctor.status.success() {
         eprintln!("skipped: this machine cannot run guests:\n{}", text(&doctor.stdout));
@@ -218,7 +240,9 @@ impl Checkout {
         // A test that failed leaves nothing that the next one would mind.
         let _alone = CHECKOUTS.lock().unwrap_or_else(PoisonError::into_inner);
         let reader = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reader");
-        let checkout = Checkout { folder: reader.join("guestlab"), guestlab: guestlab()?, _alone };
+        let guestlab = guestlab()?;
+        let examples = guestlab.with_file_name("examples");
+        let checkout = Checkout { folder: reader.join("guestlab"), guestlab, examples, _alone };
         let _ = fs::remove_dir_all(reader.join("elsewhere"));
         checkout.lay_anew();
         Some(checkout)
@@ -261,8 +285,9 @@ impl Checkout {
     fn follow(&self, document: &str, step: &Step) {
         let (mut reader, writer) = std::io::pipe().expect("a pipe");
         let mut shell = Command::new("sh");
-        shell.args(["-c", &format!("cargo() {{ shift; \"$XTASK\" \"$@\"; }}\n{}", step.command)]);
+        shell.args(["-c", &format!("{CARGO}\n{}", step.command)]);
         shell.env("XTASK", env!("CARGO_BIN_EXE_xtask")).env("GUESTLAB_BINARY", &self.guestlab);
+        shell.env("EXAMPLES", &self.examples);
         shell
             .env("CARGO_MANIFEST_DIR", self.folder.join("xtask"))
             .env("CARGO_TARGET_DIR", self.folder.join("target"));

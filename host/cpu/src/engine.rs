@@ -127,7 +127,7 @@ pub trait Cpu: Send {
     ///
     /// # Errors
     ///
-    /// There are more than [`Features`] says, or of a kind that the engine does not have.
+    /// There are more than [`DebugFeatures`] says, or of a kind that the engine does not have.
     fn set_breakpoints(&mut self, breakpoints: &[Breakpoint]) -> Result<(), EngineError>;
 
     /// Returns a handle by which another thread makes [`run`](Self::run) return [`Exit::Interrupted`].

@@ -6,7 +6,7 @@ use guest_abi::mode::CpuMode;
 use guestlab_cpu::Engine;
 use guestlab_kvm::Kvm;
 use guestlab_soft::Soft;
-use guestlab_vmm::{ConsoleOutput, Image, Request, image::ImageFormat};
+use guestlab_vmm::{ConsoleOutput, Image, ImageFormat, Request};
 
 /// Returns the engine: the interpreter with `--soft`, and otherwise KVM.
 pub(crate) fn engine() -> Result<Arc<dyn Engine>, Box<dyn Error>> {

@@ -93,7 +93,7 @@ fn read_table(table: kvm_dtable) -> Table {
     Table { base: table.base, limit: table.limit }
 }
 
-/// Returns KVM's x87 and SSE registers.
+/// Returns KVM's x87 and SSE registers. MXCSR is 0: KVM_GET_FPU leaves it out, and KVM_SET_FPU ignores it.
 pub(crate) fn read_fpu(fpu: &kvm_fpu) -> FpuState {
     FpuState {
         st: fpu.fpr,

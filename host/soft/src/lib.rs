@@ -25,7 +25,7 @@
 //! - MMX, SSE and x87: such an instruction ends the run with [`Exit::InternalError`](guestlab_cpu::Exit::InternalError),
 //!   RIP is at the instruction, and CPUID does not offer it.
 //! - Watchpoints, and breakpoints that the guest sets in its own debug registers.
-//! - `guestlab` does not use this engine yet: it is driven by its tests only.
+//! - `guestlab` does not use this engine yet: tests and the examples of the library do.
 
 #![no_std]
 #![forbid(unsafe_code)]

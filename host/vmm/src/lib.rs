@@ -35,6 +35,9 @@
 //! ```
 //!
 //! With KVM it is `Arc::new(Kvm::open("/dev/kvm".as_ref(), None)?)` in place of `Arc::new(Soft)`.
+//!
+//! [`Machine::with_hypercalls`] adds hypercalls of the caller's own, and [`Machine::enter`] runs a guest to its next exit
+//! only. `host/examples` has five programs that use this crate; the guide's page "A hypervisor of your own" explains them.
 
 #![forbid(unsafe_code)]
 
@@ -48,7 +51,7 @@ mod history;
 pub mod hypercall;
 pub mod image;
 mod lent;
-pub mod machine;
+mod machine;
 pub mod memory;
 mod multiboot;
 mod observer;
@@ -69,7 +72,7 @@ pub use boot_error::BootError;
 pub use clock::Clock;
 pub use fault::Crash;
 pub use history::History;
-pub use image::{Image, Request};
+pub use image::{Image, ImageFormat, Request};
 pub use lent::Lent;
 pub use machine::{Halt, Machine, Setup};
 pub use observer::{GuestSpan, Observer};

@@ -353,16 +353,15 @@ mod tests {
     use super::*;
     use crate::image::{ImageFormat, Request};
 
-    /// What writing the table answers: none if there was no room for it.
-    type Written = Option<(Vectors, Option<Tables>)>;
-
     fn image(len: usize, load: u32) -> Image {
         let (format, mode) = (Some(ImageFormat::Flat), Some(CpuMode::Real));
         let request = Request { format, mode, load: Some(load), entry: None };
         Image::parse("x", vec![0x90; len], request).expect("an image")
     }
 
-    fn in_real_mode(len: usize, load: u32, size: u32) -> (Box<dyn Cpu>, Written) {
+    type Loaded = (Vectors, Option<Tables>);
+
+    fn in_real_mode(len: usize, load: u32, size: u32) -> (Box<dyn Cpu>, Option<Loaded>) {
         let image = image(len, load);
         let mut guest = guest(size);
         image.load(guest.memory_mut(), size).expect("it fits");

@@ -279,6 +279,28 @@ fn a_breakpoint_stops_the_guest_before_its_instruction() {
 }
 
 #[test]
+fn a_watchpoint_stops_the_guest_behind_its_access() {
+    let address = u64::from(STACK) - 8;
+    on_each_engine(|engine| {
+        for mode in CpuMode::ALL {
+            let name = format!("{}, {} mode", engine.name(), mode.name());
+            if !engine.runs(mode).expect("a VM") || engine.debug_features(mode).expect("a VM").watchpoints < 1
+            {
+                eprintln!("skipped: {name} has no watchpoints");
+                continue;
+            }
+            // `nop`, `stosb`, `nop`, `hlt`.
+            let cpu = &mut *cpu(engine, mode, &[0x90, 0xAA, 0x90, 0xF4]);
+            set(cpu, &[(reg::RDI, address)]);
+            cpu.set_breakpoints(&[Breakpoint { address, kind: BreakpointKind::Write { len: 1 } }])
+                .expect("a watchpoint");
+            assert_eq!((exit(cpu), offset(cpu)), (Exit::Debug { points: 0b1 }, 2), "{name}");
+            assert_eq!(exit(cpu), HALT, "{name}");
+        }
+    });
+}
+
+#[test]
 fn each_step_is_one_instruction() {
     on_each_engine(|engine| {
         for mode in CpuMode::ALL {
