@@ -8,7 +8,7 @@ use guestlab_cpu::{CpuState, GuestMemory, state::reg};
 
 use crate::{boot_error::BootError, image::Image, vectors::Vectors};
 
-/// What a Multiboot kernel finds in EAX (Multiboot Specification 0.6.96, 3.2 "Machine state").
+/// The value of EAX at the start of a Multiboot kernel (Multiboot Specification 0.6.96, 3.2 "Machine state").
 const MULTIBOOT_MAGIC: u32 = 0x2BAD_B002;
 
 /// A Multiboot kernel: protected mode, and in EBX where the boot information is.

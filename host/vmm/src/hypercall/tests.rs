@@ -180,7 +180,7 @@ fn a_panic_whose_message_cannot_be_read_is_still_a_panic() {
     let Ok(Reply::Stop(Stop::Panicked(report))) = guest.call(Hypercall::Panic(0x9000)) else {
         panic!("not a panic");
     };
-    assert!(String::from_utf8_lossy(&report.message).contains("not all in its memory"));
+    assert!(String::from_utf8_lossy(&report.message).contains("not entirely inside guest memory"));
     assert!(String::from_utf8_lossy(&report.file).contains("the most is 65536"));
     assert_eq!(report.line, 12);
 }

@@ -1,4 +1,4 @@
-//! What can be wrong with an image.
+//! Problems of images.
 
 use std::{io, path::PathBuf};
 
@@ -14,11 +14,11 @@ pub const MAX_FILE_SIZE: u64 = 256 << 20;
 pub struct ImageError {
     /// The file.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The problem.
     pub problem: Problem,
 }
 
-/// A guest's image that is not there was not built, most likely.
+/// Returns a hint for a missing file: most likely the guest was not built.
 fn not_built(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound => "; guests are built by `cargo xtask build-guests`",
@@ -26,7 +26,7 @@ fn not_built(error: &io::Error) -> &'static str {
     }
 }
 
-/// What is wrong with an image.
+/// A problem of an image.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     /// The file cannot be read.
@@ -46,9 +46,9 @@ pub enum Problem {
     /// A file of a kind that is no image.
     #[error("not an ELF file but {is}: {mend}")]
     Format {
-        /// What it is.
+        /// The kind of file.
         is: &'static str,
-        /// What to do about it.
+        /// Advice: how to get a file that runs.
         mend: &'static str,
     },
     /// The file ends too early, or its headers contradict each other.
@@ -57,9 +57,9 @@ pub enum Problem {
     /// An ELF file of another kind.
     #[error("{is}: {mend}")]
     Kind {
-        /// What it is.
+        /// The kind of file.
         is: String,
-        /// What to do about it.
+        /// Advice: how to get a file that runs.
         mend: &'static str,
     },
     /// An image without a note.
@@ -146,7 +146,7 @@ pub enum Problem {
         start: u64,
         /// One past its last address.
         end: u64,
-        /// What to do about it.
+        /// Advice: how to get a file that runs.
         mend: &'static str,
     },
     /// A segment that has only a virtual address.

@@ -5,7 +5,7 @@
 pub(super) struct Cmos {
     index: u8,
     registers: [u8; 128],
-    /// Whether the next reading of register A says that an update is going on.
+    /// The next reading of register A reports an update.
     updates: bool,
 }
 
@@ -15,7 +15,7 @@ const UPDATING: u8 = 1 << 7;
 /// The highest register that is the clock's own.
 const CLOCK_END: u8 = 0x0D;
 
-/// What the registers begin with: midnight of 1 January 2000, a Saturday, in BCD and 24 hours.
+/// The first values of the registers: midnight of 1 January 2000, a Saturday, in BCD and 24 hours.
 const BEGINNING: [(usize, u8); 9] = [
     (0x06, 7),
     (0x07, 1),
