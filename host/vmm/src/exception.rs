@@ -262,9 +262,9 @@ mod tests {
 
     #[test]
     fn every_exception_has_its_own_words() {
-        let mut names: Vec<_> = Exception::ALL.map(|it| Words::of(it).name).into();
+        let mut names: Vec<_> = Exception::ALL.map(|it| Description::of(it).name).into();
         for exception in Exception::ALL {
-            let Words { mnemonic, name, .. } = Words::of(exception);
+            let Description { mnemonic, name, .. } = Description::of(exception);
             assert_eq!(name, format!("trap-{}", mnemonic.trim_start_matches('#').to_lowercase()));
         }
         names.sort_unstable();

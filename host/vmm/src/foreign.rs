@@ -16,7 +16,7 @@ pub fn hypercall(port: u16, foreign: bool) -> Option<Port> {
 
 /// Returns true if a guest has this hypercall.
 pub fn is_known(port: Port, foreign: bool) -> bool {
-    !foreign || port.is_the_courses()
+    !foreign || port.is_standard_port()
 }
 
 /// Returns the hint for a crash, if it differs from the hint for guests of guest-rt.
@@ -35,7 +35,7 @@ pub fn hint(crash: &Crash) -> Option<Cow<'static, str>> {
 
 /// Returns the ports of the course, each with width, direction and purpose.
 fn ports() -> String {
-    let courses = Port::ALL.into_iter().filter(|port| port.is_the_courses());
+    let courses = Port::ALL.into_iter().filter(|port| port.is_standard_port());
     let ports = courses.filter_map(|port| {
         let (direction, deed) = match port {
             Port::PrintByte => ("out", "prints a byte"),
@@ -62,7 +62,7 @@ mod tests {
         let ports = ports();
         for port in Port::ALL {
             let number = format!("0x{:X}", port as u16);
-            assert_eq!(ports.contains(&number), port.is_the_courses(), "{port:?}: {ports}");
+            assert_eq!(ports.contains(&number), port.is_standard_port(), "{port:?}: {ports}");
         }
         assert!(ports.starts_with("0xE9 (8-bit out) prints a byte, 0xEA (32-bit out) prints"), "{ports}");
         assert!(ports.contains("0xEB (32-bit in) reads") && ports.contains("0xEE (32-bit out, then in)"));

@@ -181,8 +181,8 @@ mod tests {
     fn no_port_has_two_devices_and_none_is_a_course_port() {
         for port in 0..=u16::MAX {
             let all = DEVICES.iter().filter(|device| device.ports.iter().any(|ports| ports.contains(&port)));
-            let is_the_courses = Port::try_from(port).is_ok_and(Port::is_the_courses);
-            assert!(all.count() <= usize::from(!is_the_courses), "{port:#x}");
+            let is_standard_port = Port::try_from(port).is_ok_and(Port::is_standard_port);
+            assert!(all.count() <= usize::from(!is_standard_port), "{port:#x}");
         }
     }
 
