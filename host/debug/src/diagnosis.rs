@@ -23,7 +23,7 @@ use super::crash_report::{CrashDump, ImageInfo};
 pub struct Diagnosis {
     /// The end.
     pub halt: Halt,
-    /// The registers of the instruction that the crash is about, if the CPU has gone on since.
+    /// The registers of the instruction of the crash, if the CPU has executed more since then.
     pub culprit: Option<CpuState>,
 }
 

@@ -35,7 +35,7 @@ impl Access {
     }
 }
 
-/// A group's name, as /etc/group has it.
+/// Returns a group's name from /etc/group.
 fn group_name(id: u32) -> Option<String> {
     let groups = fs::read_to_string("/etc/group").ok()?;
     let mut fields = groups.lines().map(|line| line.split(':').collect::<Vec<_>>());

@@ -215,8 +215,8 @@ fn table(start: u32, size: usize) -> Table {
 /// A gate to a handler (SDM volume 3A, 6.11 and 6.14.1): 8 bytes, in long mode 16.
 fn gate(vector: u32, handler: u32, is_long: bool) -> Vec<u8> {
     const INTERRUPT_GATE: u8 = 0x8E;
-    // Where an image has segments of its own and its code is the second, the first exception fails, and a double
-    // fault can still be told.
+    // An image may have segments of its own, with code as the second. Then the first exception fails, and the handler of
+    // the double fault still works.
     let selector = if vector == Exception::DoubleFault as u32 && !is_long { DATA } else { CODE };
     let [a, b, c, d] = handler.to_le_bytes();
     let [low, high] = selector.to_le_bytes();
@@ -247,7 +247,7 @@ impl Vectors {
         None
     }
 
-    /// The vector of the handler that the instruction pointer names, in whatever segment.
+    /// Returns the vector of the handler at the instruction pointer, in any segment.
     fn called(&self, registers: &CpuState) -> Option<u8> {
         let offset = registers.ip.checked_sub(self.stubs)?;
         let vector = u8::try_from(offset / STUB.len() as u64).ok();
@@ -273,7 +273,7 @@ impl Interruption {
         let exception = Exception::try_from(u32::from(vector)).ok();
         let has_code = now.mode() != CpuMode::Real && exception.is_some_and(Exception::has_error_code);
         let code = |cs: u64| code_segment(now, memory, cs.to_le_bytes());
-        // An instruction that asks for a vector pushes no error code, whatever the vector.
+        // `int` pushes no error code, for any vector.
         let asked = asking(now, memory, code(word(1)?).0.wrapping_add(word(0)?), vector);
         let first = u64::from(has_code && asked.is_none());
         let (ip, cs, flags) = (word(first)?, word(first + 1)?, word(first + 2)?);
@@ -357,7 +357,9 @@ mod tests {
         Image::parse("x", vec![0x90; len], request).expect("an image")
     }
 
-    fn in_real_mode(len: usize, load: u32, size: u32) -> (Box<dyn Cpu>, Option<(Vectors, Option<Tables>)>) {
+    type InRealMode = (Vectors, Option<Tables>);
+
+    fn in_real_mode(len: usize, load: u32, size: u32) -> (Box<dyn Cpu>, Option<InRealMode>) {
         let image = image(len, load);
         let mut guest = guest(size);
         image.load(guest.memory_mut(), size).expect("it fits");

@@ -52,8 +52,8 @@ impl Code<'_> {
         ending.next().map_or(pointer, |instruction| instruction.ip())
     }
 
-    /// The instructions of a function that begins at `start`, up to one at an address: none where it is
-    /// not known where it begins, or where they do not lead there, as with data between them.
+    /// Returns the instructions of a function from its `start` up to an address. Returns none if the start is unknown, or if
+    /// decoding does not lead to the address, for example because of data between instructions.
     fn leading_to(&self, address: u64, start: Option<u64>) -> Vec<Instruction> {
         let mut instructions = Vec::new();
         let Some(mut next) = start.filter(|&start| start < address && address - start <= MOST_BYTES) else {

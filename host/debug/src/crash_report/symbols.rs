@@ -283,7 +283,7 @@ mod tests {
 
     /// The abbreviations of hostile debug information (DWARF version 4, 7.5.3), each with children: a unit
     /// (1) that says where its lines are, of addresses from 0x7000 up to 0x8000, a function (2) of the same
-    /// addresses, and a function (3) inlined there of which nothing is said.
+    /// addresses, and a function (3) inlined there without attributes.
     const ABBREVIATIONS: [u8; 32] = [
         1, 0x11, 1, 0x10, 0x17, 0x11, 0x01, 0x12, 0x06, 0, 0, // DW_AT_stmt_list, low_pc, high_pc
         2, 0x2E, 1, 0x11, 0x01, 0x12, 0x06, 0, 0, // DW_AT_low_pc, high_pc

@@ -145,8 +145,8 @@ fn from_float(st: &[[u8; 10]], fpu: &X87FpuInternalRegs, xmm: &[u128], mxcsr: u3
     registers.mxcsr = mxcsr;
 }
 
-/// The tag word: two bits a register, 3 for an empty one, of one bit a register, 1 for one in use (Intel
-/// SDM volume 1, 8.1.7 and 10.5.1.1).
+/// Converts the short tag word, with one bit for each register (1 is in use), to the full one, with two bits (3 is empty)
+/// (Intel SDM volume 1, 8.1.7 and 10.5.1.1).
 fn full_tags(short: u8) -> u32 {
     (0..8).filter(|i| short >> i & 1 == 0).map(|i| 3 << (2 * i)).sum()
 }

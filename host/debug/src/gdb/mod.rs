@@ -463,7 +463,7 @@ impl<A: GuestArch> Drop for Debugger<A> {
             std::mem::replace(&mut self.session, Session::Closed)
             && running.borrow_conn().part().is_ok()
         {
-            // gdb may have gone in the meantime.
+            // An error means that gdb has closed the connection: then no report is needed.
             let _ = running.report_stop(&mut self.guest, self.end);
         }
     }

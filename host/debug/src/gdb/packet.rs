@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 
-/// The most bytes of one packet, with its checksum. gdb is told that they may have 4096.
+/// The most bytes of one packet, with its checksum. gdbstub announces 4096 to gdb.
 const MAX_PACKET: usize = 8192;
 
 /// The most bytes of memory that gdb gets at once; gdbstub has room for them behind the longest request. For a longer
@@ -103,7 +103,7 @@ mod tests {
         for body in ["m1000,800", "m1000,10", "m", "m1000", "m,", "m0,-1", "m0,zzzz", "M0,fff:00", "g", ""] {
             assert_eq!(passed(&packet(body)), packet(body));
         }
-        // Wrong checksums, and what is no packet.
+        // Wrong checksums, and bytes outside of packets.
         for bytes in ["$m0,fff#00", "$m0,fff#zz", "$##x", "+-\u{3}nonsense#00"] {
             assert_eq!(passed(bytes), bytes);
         }

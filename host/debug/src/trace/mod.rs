@@ -40,7 +40,7 @@ pub struct TraceConfig {
 pub struct Shared(Option<Arc<Mutex<Lines>>>);
 
 impl Shared {
-    /// Opens the trace, if instructions are to be shown.
+    /// Opens the trace, if the configuration shows instructions.
     ///
     /// # Errors
     ///

@@ -22,7 +22,7 @@ pub(super) enum Part {
     Serial,
     /// A port that prints each byte.
     Console,
-    /// Four ports that keep what is written to them.
+    /// Four ports that keep written values.
     Store,
     /// A port for each interrupt line.
     Lines,

@@ -100,7 +100,7 @@ pub struct Pc {
 }
 
 impl Pc {
-    /// The platform of a PC with this much memory in bytes.
+    /// Returns the platform of a PC with this much memory in bytes.
     pub fn new(settings: Settings, memory: u32) -> Self {
         Self {
             settings,
@@ -121,7 +121,7 @@ impl Pc {
         self.settings
     }
 
-    /// Serves an exit, if it is an access to one of the devices; `console` takes what is printed.
+    /// Serves an exit, if it is an access to one of the devices. `console` takes the output.
     pub fn serve(&mut self, exit: &Exit, console: &mut Console<'_>) -> Option<Reply> {
         match exit {
             Exit::Out { port, width, values } => {
@@ -150,12 +150,12 @@ impl Pc {
         }
     }
 
-    /// The vector of the interrupt that waits for the CPU, if one does.
+    /// Returns the vector of the interrupt that waits for the CPU, if there is one.
     pub fn interrupt(&self) -> Option<u8> {
         self.pics.pending()
     }
 
-    /// The CPU takes the interrupt that waits.
+    /// Notes that the CPU takes the waiting interrupt.
     pub fn acknowledge(&mut self) {
         self.pics.acknowledge();
     }

@@ -59,7 +59,7 @@ impl Default for Pics {
 
 impl Controller {
     fn command(&mut self, value: u8) {
-        // Ends of interrupts, and which register is to be read, do nothing.
+        // An end of interrupt and the choice of a register to read have no effect.
         if value & INITIALIZE != 0 {
             self.mask = 0;
             self.requested = 0;

@@ -1,5 +1,5 @@
-//! The registers of the video card. They keep what is written to them, the cursor's place for example. The
-//! card stays in its text mode of 80 columns and 25 rows, whatever they say.
+//! The registers of the video card. They keep written values, for example the cursor's position. The card stays in its text
+//! mode of 80 columns and 25 rows for any values.
 
 /// A group of registers: an index, and the data behind it.
 #[derive(Clone, Debug)]
