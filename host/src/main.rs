@@ -10,7 +10,7 @@ use guestlab::{
         report::{self, Report},
         status, terminal, view,
     },
-    debug::timeline::Teller,
+    debug::timeline::TraceSink,
     doctor, engines,
     lab::{
         error::{Error, Status},
@@ -98,7 +98,7 @@ fn run(args: &RunArgs) -> Result<(), Error> {
     let (form, quiet) = args.output();
     let run_into = |sink: &mut dyn Sink| {
         let Some(timeline) = &timeline else { return run_with_report(platform, &jail, &config, args, sink) };
-        let outcome = run_with_report(platform, &jail, &config, args, &mut Teller::new(timeline, sink));
+        let outcome = run_with_report(platform, &jail, &config, args, &mut TraceSink::new(timeline, sink));
         output::both(outcome, timeline.end().map_err(Error::from))
     };
     match args.has_view() {

@@ -1,4 +1,4 @@
-//! The fuzz targets over their corpus, without the fuzzer: what was found once is not found again.
+//! The fuzz targets over their corpus, without the fuzzer: old findings stay fixed.
 
 #[path = "../fuzz/src/lib.rs"]
 #[expect(dead_code, unreachable_pub, reason = "these are the fuzz targets, of which this uses a part")]
@@ -6,7 +6,7 @@ mod targets;
 
 use std::{fs, path::Path};
 
-/// A target's name, and what it does with some bytes.
+/// A target's name and function.
 type Target = (&'static str, fn(&[u8]));
 
 const TARGETS: [Target; 11] = [
@@ -23,7 +23,7 @@ const TARGETS: [Target; 11] = [
     ("transition", targets::transition::run),
 ];
 
-/// The files of a target's corpus; `None` where the sources are missing, as in the nested machine.
+/// Returns the files of a target's corpus, or `None` without the sources, as in the nested machine.
 fn corpus(target: &str) -> Option<Vec<Vec<u8>>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let files = fs::read_dir(folder).ok()?;

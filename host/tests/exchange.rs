@@ -1,5 +1,5 @@
-//! The exchange on KVM, checked by an account of its own: what the JSON lines say must be a
-//! first-in first-out queue of bounded length.
+//! The exchange on KVM, checked by a second account: the JSON lines must describe a first-in first-out queue of bounded
+//! length.
 
 mod common;
 
@@ -16,8 +16,7 @@ fn number(value: &Value) -> usize {
     usize::try_from(value.as_u64().expect("a number")).expect("a small one")
 }
 
-/// Replays the turns on a queue: nothing lost or invented, in order, never over capacity, and
-/// the pointers where they must be.
+/// Replays the turns on a queue: no item lost or invented, in order, never over capacity, and with correct pointers.
 #[track_caller]
 fn check_account(out: &str) {
     let events = events(out);

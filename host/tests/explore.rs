@@ -1,4 +1,4 @@
-//! The explorer on KVM: it finds each of the wrong guests and shrinks what it found to the least.
+//! The explorer on KVM: it finds each wrong guest, and shrinks the failure to the smallest.
 
 mod common;
 
@@ -8,7 +8,7 @@ use common::{can_run_guests, expect};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The wrong guests of guest-rt's examples, which side each is, and the status of its failure.
+/// The wrong guests of guest-rt's examples, each with its side and the status of its failure.
 const WRONG: [(&str, &str, i32); 17] = [
     ("counts-its-own", "--producer", 3),
     ("drops-at-wrap", "--producer", 3),

@@ -79,7 +79,7 @@ impl Compiled {
     }
 }
 
-/// What `course.c` prints under a plain C hypervisor.
+/// The output of `course.c` under a plain C hypervisor.
 const COURSE: &str = "Hello, world!\n0\n2048\n4294967295\nexits: 17 17 19\nIO in: 4\nIO out: 25\n0\n";
 
 /// Runs an image; `None` where this machine's KVM does not have the mode.

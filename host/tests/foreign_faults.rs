@@ -1,4 +1,4 @@
-//! How images that others built go wrong, and what is said of it. The images are a few bytes of code.
+//! Failures of images that others built, and their messages. The images are a few bytes of code.
 
 mod common;
 
@@ -25,7 +25,7 @@ impl Flat {
         self.0.path().join("flat.bin").to_str().expect("text").to_owned()
     }
 
-    /// Runs it with options; the status, what was printed, and what was said.
+    /// Runs it with options. Returns the status and both outputs.
     fn run(&self, options: &[&str]) -> (i32, String, String) {
         let path = self.path();
         let image = ["run", "--format", "flat", "--image", &path];
@@ -108,10 +108,10 @@ fn linear_addresses_wrap_at_4_gib() {
     }
 }
 
-/// A case: what it is, its code, the options, the reason for machines, and the beginning of what is said.
+/// A case: its name, its code, the options, the reason for programs, and the beginning of the message.
 type Case<'a> = (&'a str, &'a [u8], &'a [&'a str], &'a str, &'a str);
 
-/// Runs cases, each of which crashes; what is said of it is the same with and without JSON.
+/// Runs cases that crash. The message must be the same with and without JSON.
 #[track_caller]
 fn crash(cases: &[Case<'_>]) {
     for (what, code, options, reason, sentence) in cases {

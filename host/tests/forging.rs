@@ -1,4 +1,4 @@
-//! Names and texts of others in what we print: none makes a line of its own, drives a terminal or turns its text around.
+//! Untrusted names and texts in output: they cannot make a line of their own, control a terminal or reverse its text.
 
 mod common;
 
@@ -6,10 +6,10 @@ use std::{fs, path::Path, process::Output};
 
 use common::{can_run_guests, command, image, text};
 
-/// What an image is called that forges a line, in part with characters of one byte, two and three.
+/// The name of an image that forges a line, in part with characters of one byte, two and three.
 const FORGER: &str = "x\nFORGED: all is well\r\x1b[2J\u{7f}\u{85}FORGED\u{9b}31m\u{2028}FORGED\u{202e}.elf";
 
-/// Nothing that is printed may be hidden, nor begin with the forged word.
+/// Checks that output has no hidden characters, and no line that begins with the forged word.
 #[track_caller]
 fn nothing_is_forged(what: &str, text: &str) {
     let hidden = |c: char| c.is_control() && c != '\n' && c != '\t' || ('\u{2028}'..='\u{202e}').contains(&c);

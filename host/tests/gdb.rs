@@ -1,4 +1,4 @@
-//! The debugger, with the real gdb in batch mode, and with packets of our own where the moment matters.
+//! The debugger, with the real gdb in batch mode, and with packets by the test if the moment matters.
 
 mod common;
 
@@ -14,7 +14,7 @@ use std::{
 
 use common::{can_run_guests, expect, image, text};
 
-/// Whether the real gdb can be used. Where not, says that the test was skipped.
+/// Returns true if the real gdb can be used. Otherwise prints that the test was skipped.
 fn has_gdb() -> bool {
     let has = Command::new("gdb").arg("--version").stdout(Stdio::null()).status().is_ok();
     if !has {
@@ -23,7 +23,7 @@ fn has_gdb() -> bool {
     has && can_run_guests()
 }
 
-/// A run that waits for gdb, and where.
+/// A run that waits for gdb, and its address.
 struct Run {
     child: Child,
     address: String,
@@ -46,7 +46,7 @@ impl Run {
         Self { child, address, err }
     }
 
-    /// Waits for the end: the status, and both outputs.
+    /// Waits for the end. Returns the status and both outputs.
     fn end(mut self) -> (Option<i32>, String, String) {
         let mut err = String::new();
         self.err.read_to_string(&mut err).expect("text");
@@ -54,12 +54,12 @@ impl Run {
         (output.status.code(), text(&output.stdout), err)
     }
 
-    /// Has gdb do these commands once it is connected, and returns what it prints.
+    /// Runs these commands in gdb after it has connected. Returns its output.
     fn gdb(&self, image: &Path, commands: &[&str]) -> String {
         self.gdb_with(Some(image), commands)
     }
 
-    /// As [`gdb`](Self::gdb), perhaps without symbols.
+    /// Runs [`gdb`](Self::gdb), perhaps without symbols.
     fn gdb_with(&self, image: Option<&Path>, commands: &[&str]) -> String {
         let connect = format!("target remote {}", self.address);
         let mut gdb = Command::new("gdb");
@@ -135,7 +135,7 @@ fn so_it_does_in_long_mode() {
     break_read_step_and_continue("long");
 }
 
-/// Has gdb do these commands to a guest of bare bytes, which is started in a mode at an address.
+/// Runs these commands in gdb on a guest of plain bytes, which starts in a mode at an address.
 fn in_bytes(
     bytes: &[u8],
     mode: &str,
@@ -357,7 +357,7 @@ fn send(stream: &mut impl Write, packet: &str) {
     stream.write_all(format!("${packet}#{sum:02x}").as_bytes()).expect("a connection");
 }
 
-/// Reads up to the end of a packet, and returns what it says.
+/// Reads up to the end of a packet. Returns its content.
 fn receive(stream: &mut impl Read) -> String {
     let mut packet = Vec::new();
     let mut byte = [0];
@@ -486,7 +486,7 @@ fn a_connection_that_breaks_lets_the_guest_run_on() {
     }
 }
 
-/// Writes until nothing more is taken for a while.
+/// Writes until the reader takes nothing for a while.
 fn write_until_full(stream: &mut UnixStream, text: &str) {
     stream.set_write_timeout(Some(Duration::from_millis(300))).expect("a connection");
     while stream.write_all(text.as_bytes()).is_ok() {}

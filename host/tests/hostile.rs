@@ -1,7 +1,6 @@
-//! What hostile images and guests can do to the host: a hundred thousand mutated images, a million hypercalls
-//! with hostile arguments, and guests on KVM that make such calls themselves. All chance comes from one seed,
-//! `GUESTLAB_TEST_SEED` or 1, which is printed; `GUESTLAB_TEST_BRIEF` makes it a hundredth of that, for
-//! machines that are emulated.
+//! Hostile images and guests: a hundred thousand mutated images, a million hypercalls with hostile arguments, and guests on
+//! KVM that make such calls themselves. All chance comes from one seed, `GUESTLAB_TEST_SEED` or 1, which is printed.
+//! `GUESTLAB_TEST_BRIEF` divides the numbers by a hundred, for emulated machines.
 
 mod common;
 #[path = "../fuzz/src/lib.rs"]
@@ -67,12 +66,12 @@ fn numbers(stream: u64) -> SplitMix64 {
     SplitMix64::new(seed, stream)
 }
 
-/// How often something is done: so often, or a hundredth of that.
+/// Returns a number of repetitions: this number, or a hundredth of it.
 fn times(times: u64) -> u64 {
     if env::var_os("GUESTLAB_TEST_BRIEF").is_some() { times / 100 } else { times }
 }
 
-/// How things ended, by name.
+/// The number of ends, by name.
 #[derive(Default)]
 struct Tally(BTreeMap<String, u64>);
 
@@ -86,8 +85,7 @@ impl Tally {
     }
 }
 
-/// Real guests, without what is not loaded (it would only take the mutations), and images made by hand of
-/// each kind; each with how it is started.
+/// Returns real guests, reduced to their loaded parts, and handmade images of each kind, each with the way to start it.
 fn originals() -> Vec<(Vec<u8>, Request)> {
     let mode = |mode| Request { mode: Some(mode), ..Request::default() };
     let code = [0xB0, b'!', 0xE6, 0xE9, 0xF4];
@@ -113,7 +111,7 @@ fn originals() -> Vec<(Vec<u8>, Request)> {
     all
 }
 
-/// A 32-bit ELF file without sections and what follows its segments.
+/// Returns a 32-bit ELF file without sections and without the bytes behind its segments.
 fn stripped(mut file: Vec<u8>) -> Vec<u8> {
     let word = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().expect("four bytes")) as usize;
     let headers = (0..usize::from(file[0x2C])).map(|header| word(0x1C) + 0x20 * header);
@@ -210,12 +208,12 @@ fn end(vm: &mut Vm, limits: &Limits) -> String {
     }
 }
 
-/// Pages without access, just before and just behind each piece of a guest's memory: whoever strays from it,
-/// reading or writing, ends the process.
+/// Pages without access, just before and just behind each piece of a guest's memory: an access outside of it ends the
+/// process.
 struct Guards(Vec<u64>);
 
 impl Guards {
-    /// Adds pages beside a guest's memory where there are none. Returns true if there is one on each side then.
+    /// Adds pages before and behind a guest's memory. Returns true if there is one on each side.
     fn surround(&mut self, ranges: &[Range<u64>]) -> bool {
         let page = u64::from(PAGE_SIZE);
         let edges = |range: &Range<u64>| [range.start - page, range.end];
@@ -225,7 +223,7 @@ impl Guards {
         })
     }
 
-    /// Adds a page at an address, or where the system likes it if that is 0; whether it was free.
+    /// Adds a page at an address, or anywhere if it is 0. Returns true if the address was free.
     fn add(&mut self, address: u64) -> bool {
         let wish = ptr::without_provenance_mut(usize::try_from(address).expect("an address"));
         let exact = if address == 0 { 0 } else { libc::MAP_FIXED_NOREPLACE };

@@ -1,4 +1,4 @@
-//! The jail: what is not listed cannot be called, what is listed is needed, and guests run in nothing else.
+//! The jail: unlisted system calls are refused, listed ones are needed, and guests run only in the jail.
 
 mod common;
 
@@ -31,7 +31,7 @@ fn kinds() -> [Thread; 4] {
 /// A system call: its number and its arguments.
 type Attempt = (i64, [u64; 6]);
 
-/// Has a process of its own do something, and returns what that writes to the pipe, and how it ends.
+/// Runs a function in a process of its own. Returns its output to the pipe, and its end.
 fn forked(act: impl FnOnce(i32)) -> (Vec<u8>, ExitStatus) {
     let (mut reader, writer) = io::pipe().expect("a pipe");
     // SAFETY: the child does what `act` does, which takes no lock that another thread could hold but the
@@ -70,7 +70,7 @@ extern "C" fn refused(_: libc::c_int, information: *mut libc::siginfo_t, _: *mut
     REFUSED.store(number.into(), Ordering::Relaxed);
 }
 
-/// Makes calls in a thread of this kind, one after another: those that are not refused.
+/// Makes calls in a thread of this kind, one after another. Returns those that are not refused.
 fn allowed(thread: &Thread, attempts: &[Attempt]) -> Vec<Attempt> {
     let (written, status) = forked(|pipe| {
         // SAFETY: all-zero is a valid sigaction.
@@ -104,7 +104,7 @@ fn allowed(thread: &Thread, attempts: &[Attempt]) -> Vec<Attempt> {
 
 #[test]
 fn every_call_that_is_not_listed_is_refused() {
-    /// What a number of the x32 ABI has on top of it (arch/x86/include/uapi/asm/unistd.h).
+    /// The bit of all numbers of the x32 ABI (arch/x86/include/uapi/asm/unistd.h).
     const X32: i64 = 0x4000_0000;
     /// `uretprobe` and `uprobe`: the kernel's own, which it takes from its trampolines only, and past all
     /// filters (kernel/seccomp.c).
@@ -236,7 +236,7 @@ fn a_panic_in_the_jail_is_told_and_caught() {
     }
 }
 
-/// Does something in the jail that kills it; returns what it says, and the signal.
+/// Runs a function in the jail that kills the process. Returns its message and the signal.
 fn last_words(act: impl FnOnce()) -> (String, Option<i32>) {
     let (written, status) = forked(|pipe| {
         enter(pipe);
@@ -307,8 +307,7 @@ fn an_abort_in_the_jail_is_an_abort() {
     }
 }
 
-/// The signals that a process can die of, and that nothing of the program's takes: they end it as they would
-/// outside the jail, whichever thread gets them.
+/// The signals that end a process and that the program does not handle. In the jail they do the same, in any thread.
 #[test]
 fn a_signal_to_any_thread_in_the_jail_kills_as_that_signal() {
     if !can_run_guests() || !jail::is_available() {
@@ -358,7 +357,7 @@ fn enter(pipe: i32) {
     jail.enter(&NO_NEEDS.thread()).expect("seccomp");
 }
 
-/// All threads are confined, with this kind of filter; there are so many of ours, and perhaps some of KVM's.
+/// Checks that all threads are confined with this kind of filter. KVM may add threads to this number.
 #[track_caller]
 fn assert_confined(child: &Child, count: usize, filter: &str) {
     for (line, expected) in [
@@ -452,7 +451,7 @@ fn guests_run_in_the_jail_and_in_nothing_else() {
 /// The number of a file that a process is started with in the tests below.
 const STARTED_WITH: i32 = 100;
 
-/// Has a process start with a file open.
+/// Makes a process start with an open file.
 fn start_with(command: &mut Command, file: &impl AsRawFd) {
     let file = file.as_raw_fd();
     let hand_over = move || {

@@ -1,4 +1,4 @@
-//! The lists of the jail have no more than runs need: each call in them is made by one of the runs here.
+//! The lists of the jail contain only calls that runs need: one of the runs here makes each of them.
 
 mod common;
 #[path = "common/tracer.rs"]

@@ -1,4 +1,4 @@
-//! What runs leave behind in their process: nothing. One test, for it counts what others would change.
+//! Runs leave nothing behind in their process. This file has one test, because other tests would change its counts.
 
 mod common;
 
@@ -14,13 +14,13 @@ use guestlab::{
     runlog::sink::Silence,
 };
 
-/// What a process has: threads, open files, and temporary files.
+/// The resources of a process: threads, open files, and temporary files.
 fn possessions(temporary: &str) -> (usize, usize, usize) {
     let count = |folder: &str| fs::read_dir(folder).expect("a folder").count();
     (count("/proc/self/task"), count("/proc/self/fd"), count(temporary))
 }
 
-/// Does what a command line says, through the library.
+/// Runs a command line through the library.
 fn run_command(args: &[&str]) -> Result<(), Error> {
     let words = ["guestlab"].iter().chain(args);
     match Cli::try_parse_from(words).expect("valid usage").command {

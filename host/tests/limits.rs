@@ -1,4 +1,4 @@
-//! What a run may take: the time of a turn, exits, output, and the patience of those who read it.
+//! The limits of a run: the time of a turn, exits, output, and readers that do not read.
 
 mod common;
 
@@ -148,7 +148,7 @@ fn what_is_dropped_is_counted_for_each_vm_and_the_run_goes_on() {
     }
 }
 
-/// Gives a run an output that nobody reads: it must end at its deadline.
+/// Runs with an output that is never read: the run must end at its deadline.
 #[track_caller]
 fn ends_though_nobody_reads(args: &[&str]) {
     let (reader, writer) = full_pipe();

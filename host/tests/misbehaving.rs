@@ -1,4 +1,4 @@
-//! Guests that do what they may not, each on KVM: the status, and what is said.
+//! Misbehaving guests on KVM: the status and the message of each.
 
 mod common;
 

@@ -4,8 +4,8 @@ mod common;
 
 use common::{MODES, can_run_guests, command, expect, text};
 
-/// Runs a guest in a mode, which must end with status 0; `None`, and a word about it, where this
-/// machine's KVM does not have the mode.
+/// Runs a guest in a mode. It must end with status 0. If this machine's KVM does not have the mode, prints that and returns
+/// `None`.
 fn run_in(mode: &str, guest: &str, options: &[&str]) -> Option<(String, String)> {
     let output = command(&["run", guest, "--mode", mode]).args(options).output().expect("guestlab runs");
     let (out, err) = (text(&output.stdout), text(&output.stderr));

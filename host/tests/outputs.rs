@@ -21,7 +21,7 @@ use common::{await_run, can_run_guests, command, expect, image, text};
 use libc::{SIGHUP, SIGINT, SIGKILL, SIGTERM};
 use tempfile::TempDir;
 
-/// What the user had.
+/// The user's old file.
 const OLD: &str = "the user's own\n";
 
 /// The options that name a file, each with one and what goes with it.

@@ -1,4 +1,4 @@
-//! The report of a guest that went wrong: the instruction, the calls, the exits.
+//! The report of a failed guest: the instruction, the calls, the exits.
 
 mod common;
 

@@ -32,7 +32,7 @@ fn events(path: &Path, options: &[&str]) -> Vec<Value> {
     out.lines().map(|line| serde_json::from_str(line).expect("one JSON object a line")).collect()
 }
 
-/// Which VM had each turn, and what it left.
+/// Returns the VM of each turn, and the mailbox after it.
 fn turns(events: &[Value]) -> Vec<(Value, Value)> {
     let turns = events.iter().filter(|event| event["event"] == "turn");
     turns.map(|turn| (turn["vm"].clone(), turn["mailbox"].clone())).collect()

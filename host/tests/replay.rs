@@ -7,7 +7,7 @@ use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, process::Stdio, thread, time:
 use common::{can_run_guests, command, expect, image};
 use tempfile::TempDir;
 
-/// Records a run, which must end with a status, and returns where the recording is.
+/// Records a run, which must end with a status. Returns the path of the recording.
 #[track_caller]
 fn record(folder: &TempDir, options: &[&str], status: i32) -> String {
     let path = folder.path().join("run.jsonl").to_str().expect("a path of text").to_owned();

@@ -1,5 +1,4 @@
-//! The page of a run: its figures are the run's, a browser has nothing to complain of, and there is one
-//! however the run ended.
+//! The page of a run: its figures are those of the run, a browser reports no error, and every end of a run has a page.
 
 mod common;
 
@@ -282,7 +281,7 @@ fn a_file_that_tells_no_run_makes_no_page() {
     assert!(err.contains("the page would replace the run"), "{err}");
 }
 
-/// The browser, if there is one here. Where not, says that the test was skipped, and why.
+/// Returns the browser, if there is one. Otherwise prints why the test was skipped.
 fn browser() -> Option<PathBuf> {
     let folders = env::var_os("PATH").unwrap_or_default();
     let names = ["chromium", "chromium-browser", "google-chrome"];
@@ -294,7 +293,7 @@ fn browser() -> Option<PathBuf> {
     found
 }
 
-/// What a browser makes of a page, its script included, and what it says on its console.
+/// Returns the document that a browser makes of a page with its script, and the browser's console.
 fn browse(browser: &Path, address: &str) -> (String, Vec<String>) {
     let profile = tempfile::tempdir().expect("a folder");
     let output = Command::new(browser)

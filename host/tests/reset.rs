@@ -1,4 +1,4 @@
-//! A machine that is reset is as good as a new one.
+//! A machine after a reset behaves as a new one.
 
 mod common;
 
@@ -22,7 +22,7 @@ fn platform() -> Platform {
     engines::kvm(Path::new(Kvm::DEVICE), false, None).expect("KVM")
 }
 
-/// Runs a machine to its next stop: what it printed, and how it stopped.
+/// Runs a machine to its next stop. Returns its output and the stop.
 fn run(machine: &mut Vm) -> (String, Halt) {
     let limits = Limits::deadline(Duration::from_secs(10));
     let watchdog = Watchdog::start(limits.timeout).expect("a watchdog");

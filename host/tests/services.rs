@@ -1,10 +1,10 @@
-//! The runtime's services, as the examples that show them have them, in every CPU mode that there is here.
+//! The runtime's services, by the examples that show them, in every CPU mode of this machine.
 
 mod common;
 
 use common::{MODES, can_run_guests, command, expect, text};
 
-/// Runs an example in a mode; `None`, and a word about it, where this machine's KVM does not have the mode.
+/// Runs an example in a mode. If this machine's KVM does not have the mode, prints that and returns `None`.
 fn run_in(mode: &str, args: &[&str]) -> Option<String> {
     let output = command(&[&["run", "--mode", mode], args].concat()).output().expect("guestlab runs");
     let (out, err) = (text(&output.stdout), text(&output.stderr));

@@ -1,4 +1,4 @@
-//! Signals: what runs ends in good order, and the program dies by them.
+//! Signals: a run ends in good order, and then the program dies by the signal.
 
 mod common;
 
@@ -23,7 +23,7 @@ fn send(child: &Child, signal: c_int) {
     unsafe { libc::kill(child.id().cast_signed(), signal) };
 }
 
-/// Starts a run, signals it so long after it has begun, and returns what it said on standard error.
+/// Starts a run, and signals it after this time. Returns its standard error.
 #[track_caller]
 fn interrupted(command: &mut Command, signal: c_int, wait: Duration) -> String {
     let mut child = command.stderr(Stdio::piped()).spawn().expect("guestlab runs");
@@ -203,8 +203,7 @@ fn a_signal_that_is_ignored_stays_so() {
     }
 }
 
-/// All processes of a shell's group that is signalled as a terminal does it have gone when the last of
-/// their common output has.
+/// Signals all processes of a shell's group, as a terminal does. The end of their common output means that all have ended.
 #[test]
 fn a_shell_that_is_signalled_leaves_no_process() {
     if can_run_guests() {

@@ -41,7 +41,7 @@ const VARIABLES: &[&[(&str, &str)]] = &[
     &[("LANG", "de_DE.UTF-8"), ("LC_ALL", "C"), ("TZ", "Asia/Tokyo"), ("CLICOLOR_FORCE", "1")],
 ];
 
-/// What is wrong with the place that a process starts in.
+/// The fault of the place that a process starts in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Usual,

@@ -21,7 +21,7 @@ impl Bytes {
         Self { file, mode, load }
     }
 
-    /// What it prints, in one line; it must end well.
+    /// Returns its output in one line. It must end with success.
     fn prints(&self, options: &[&str]) -> String {
         let path = self.file.path().to_str().expect("a plain path");
         let (mode, load) = (self.mode, self.load);
@@ -31,7 +31,7 @@ impl Bytes {
         text(&output.stdout).replace('\n', " ")
     }
 
-    /// What it prints when it is stepped: to its end, and up to some of these instructions.
+    /// Returns its output when it is stepped: to its end, and up to some of these instructions.
     fn prints_stepped(&self, instructions: std::ops::Range<u32>) -> Vec<String> {
         let mut all = Vec::new();
         let trace = NamedTempFile::new().expect("a file");

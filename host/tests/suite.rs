@@ -1,4 +1,4 @@
-//! Tests that run inside VMs: an image of tests, of which most fail, and its report.
+//! Tests inside VMs: an image of tests that mostly fail, and its report.
 
 mod common;
 
@@ -9,7 +9,7 @@ use guest_abi::{
     test::{TYPE, padded},
 };
 
-/// Runs the tests of `failing-tests` with some options: both outputs, without how long it took.
+/// Runs the tests of `failing-tests` with some options. Returns both outputs, without times.
 fn failing_tests(options: &[&str], status: i32) -> (String, String) {
     let image = image("failing-tests");
     let image = image.to_str().expect("a path of text");
@@ -152,7 +152,7 @@ fn an_image_of_tests_that_is_run_says_what_it_is() {
     }
 }
 
-/// An image's file with one test more, of this name: the notes are written once more behind all else.
+/// Returns an image with one more test of this name. Its notes are copied to the end of the file.
 fn with_a_test(file: &[u8], name: &str) -> Vec<u8> {
     const PROGRAM_HEADERS: usize = 52;
     const SIZE: usize = 32;

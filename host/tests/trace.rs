@@ -1,4 +1,4 @@
-//! The tracer: instructions shown and counted, of guests that behave as if nobody looked on.
+//! The tracer: it shows and counts instructions, and guests behave as without it.
 
 mod common;
 
@@ -8,7 +8,7 @@ use common::{can_run_guests, expect, guestlab, image, pingpong, text};
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
-/// The modes that every machine has.
+/// The modes of every machine.
 const MODES: [&str; 3] = ["real", "protected", "long"];
 
 const EXCHANGE: [&str; 6] =

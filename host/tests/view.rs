@@ -1,4 +1,4 @@
-//! The view in a real terminal, that of tmux: by what stands on the screen, and by how it is left.
+//! The view in a real terminal, that of tmux: the text on the screen, and the state of the terminal afterwards.
 
 mod common;
 
@@ -24,11 +24,11 @@ use guestlab::{
 };
 use tempfile::TempDir;
 
-/// How long something may take to stand on the screen: this machine may be busy.
+/// The most time until a text is on the screen. The machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A shell's script around a program: the terminal's modes before and after it, and its status. The first
-/// argument is the folder that keeps them.
+/// A shell script around a program. It saves the terminal's modes before and after the program, and the status, in the
+/// folder of the first argument.
 const SCRIPT: &str = r#"cd "$1"; shift; stty -a > before
 sh -c 'echo $$ > pid; exec "$@"' sh "$@"; echo "status=$?"; stty -a > after; echo all over; exec sleep 1000"#;
 
@@ -38,7 +38,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    /// A terminal of this size in which a program runs; `None`, said with its reason, if there is no tmux.
+    /// Returns a terminal of this size in which a program runs. Without tmux, prints that and returns `None`.
     fn open(width: u16, height: u16, program: &[&str]) -> Option<Self> {
         if Command::new("tmux").arg("-V").output().is_err() {
             eprintln!("skipped: there is no tmux here");
@@ -79,7 +79,7 @@ impl Terminal {
         self.ask(&["resize-window", "-x", &width.to_string(), "-y", &height.to_string()]);
     }
 
-    /// Waits until this stands on the screen.
+    /// Waits until this text is on the screen.
     #[track_caller]
     fn expect(&self, text: &str) {
         self.expect_that(text, |screen| screen.contains(text));
@@ -98,7 +98,7 @@ impl Terminal {
         }
     }
 
-    /// Presses keys, after which this stands on the screen.
+    /// Presses keys, and waits until this text is on the screen.
     #[track_caller]
     fn press_for(&self, keys: &[&str], text: &str) {
         self.press(keys);
@@ -114,7 +114,7 @@ impl Terminal {
         assert!(Command::new("kill").args([signal, &self.pid()]).status().expect("kill runs").success());
     }
 
-    /// The program has ended with a status, and the terminal is as it was.
+    /// Checks that the program has ended with a status, and that the terminal is as before.
     #[track_caller]
     fn expect_restored(&self, status: &str) {
         self.expect("all over");
@@ -135,7 +135,7 @@ impl Drop for Terminal {
 
 const GUESTLAB: &str = env!("CARGO_BIN_EXE_guestlab");
 
-/// A recording of eight turns, or of that many pairs of them: three items are made, then taken.
+/// Makes a recording of eight turns, or of this many pairs of turns: three items are made, then taken.
 fn recording(folder: &Path, pairs: u64) -> String {
     let mut lines = vec![
         r#"{"event":"run","experiment":"prodcons","abi":"1.0","seed":7,"capacity":6,"schedule":"alternate","turns":8,"guests":[{"vm":1,"name":"maker","role":"producer","sha256":"aa"},{"vm":2,"name":"taker","role":"consumer","sha256":"bb"}]}"#.to_owned(),
@@ -226,7 +226,7 @@ fn the_terminal_is_given_back_on_every_way_out() {
     }
 }
 
-/// A process without a terminal must not go on without end: there is nobody to end it.
+/// A process without a terminal must end by itself: no user can end it.
 #[test]
 fn the_view_ends_with_its_terminal() {
     for ignored in ["", "HUP"] {
@@ -351,7 +351,7 @@ fn a_run_that_is_over_stays_and_then_says_how_it_ended() {
     }
 }
 
-/// As much as a terminal takes is written to it, and then nothing can be.
+/// Fills a terminal until it takes no more.
 #[test]
 fn a_terminal_that_is_not_read_does_not_hold_an_interruption() {
     if can_run_guests() {
@@ -391,7 +391,7 @@ fn open_with_images(program: &[&str]) -> Option<Terminal> {
     Terminal::open(80, 24, &[&["env", &images][..], program].concat())
 }
 
-/// A file that is shown in a terminal of any size; `None` if there is none to be had.
+/// Shows a file in a terminal of any size. Returns `None` if the system has no terminal left.
 struct Raw {
     ours: File,
     child: Child,
@@ -414,7 +414,7 @@ impl Raw {
         Some(Self { ours, child, shown: String::new(), _folder: folder })
     }
 
-    /// Reads until this has come after all that was expected before.
+    /// Reads until this text has come, after all earlier expected texts.
     #[track_caller]
     fn expect(&mut self, text: &str) {
         let mut bytes = [0; 4096];
@@ -441,7 +441,7 @@ impl Raw {
         unsafe { libc::ioctl(self.ours.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
     }
 
-    /// Whether a key comes when it is pressed, and not with the line.
+    /// Returns true if keys arrive at once, and not with the line.
     fn is_raw(&self) -> bool {
         let mut modes = MaybeUninit::<libc::termios>::zeroed();
         // SAFETY: the pointer is to room for modes.
@@ -450,7 +450,7 @@ impl Raw {
         unsafe { modes.assume_init() }.c_lflag & libc::ICANON == 0
     }
 
-    /// Closes the view, which must end well.
+    /// Closes the view. It must end with status 0.
     #[track_caller]
     fn quit(mut self) {
         self.ours.write_all(b"q").expect("a key");

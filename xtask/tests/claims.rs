@@ -1,12 +1,13 @@
 //! The documents below `docs` name files and items of the source. The source must have them.
 //!
 //! A claim is `#src("host/src/main.rs", "main")` in a Typst document, and `data-file="..." data-item="..."` on an element
-//! of a drawing. A path below one of the source folders is a claim, too.
+//! of a drawing. A path below one of the source folders is a claim, too. In the code map of ARCHITECTURE.md, the last
+//! cell of a row names items or files; the files and folders of its first cell must have them.
 
 mod common;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use syn::visit::{self, Visit};
 
@@ -34,6 +35,23 @@ fn there_are_claims_to_check_in_text_and_drawing() {
     let of = |name: &str| claims(&documents.iter().find(|(document, _)| document == name).unwrap().1).len();
     assert!(of("docs/part1a.typ") > 30, "only {} claims in the text", of("docs/part1a.typ"));
     assert!(of("docs/flowchart.svg") > 10, "only {} claims in the drawing", of("docs/flowchart.svg"));
+}
+
+#[test]
+fn the_code_map_is_true_of_the_source() {
+    let text = fs::read_to_string(common::root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let rows = rows(&text);
+    assert!(rows.len() > 30, "the code map has only {} rows", rows.len());
+    let broken: Vec<String> = rows.iter().flat_map(|(places, names)| missing(places, names)).collect();
+    assert!(broken.is_empty(), "the code map names what the source does not have:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn a_row_of_the_code_map_has_places_and_names() {
+    let text = "| where | subject | start with |\n| `xtask/src`, `docs` | `x` | `main`, `gone` |\n| a step | b | `c` |";
+    let rows = rows(text);
+    assert_eq!(rows, [(vec!["xtask/src".into(), "docs".into()], vec!["main".into(), "gone".into()])]);
+    assert_eq!(missing(&rows[0].0, &rows[0].1), ["`gone` is not in xtask/src, docs"]);
 }
 
 #[test]
@@ -89,11 +107,42 @@ fn other_files_have_words() {
     assert!(!has_word(text, "start") && !has_word(text, "gdt"));
 }
 
+/// The rows of the code map: the paths of the first cell, and the names of the last.
+fn rows(text: &str) -> Vec<(Vec<String>, Vec<String>)> {
+    let quoted = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ").collect();
+        let [places, _, names] = cells[..] else { return None };
+        places.starts_with('`').then(|| (quoted(places), quoted(names)))
+    };
+    text.lines().filter_map(row).collect()
+}
+
+/// A message for each name that none of the places has, as an item or as a file.
+fn missing(places: &[String], names: &[String]) -> Vec<String> {
+    let files: Vec<PathBuf> = places.iter().flat_map(|place| files(&common::root().join(place))).collect();
+    let texts = files.iter().filter(|path| path.extension().is_some_and(|it| it == "rs"));
+    let items: Vec<String> =
+        texts.flat_map(|path| items(&fs::read_to_string(path).expect("a source"))).collect();
+    let has = |name: &String| items.contains(name) || files.iter().any(|path| path.ends_with(name));
+    let missing = names.iter().filter(|name| !has(name));
+    missing.map(|name| format!("`{name}` is not in {}", places.join(", "))).collect()
+}
+
+/// The file at a path, or all files of the folder there.
+fn files(path: &Path) -> Vec<PathBuf> {
+    match fs::read_dir(path) {
+        Ok(entries) => entries.flat_map(|entry| files(&entry.expect("an entry").path())).collect(),
+        Err(_) => vec![path.to_owned()],
+    }
+}
+
 /// All documents and drawings, with their names.
 fn documents() -> Vec<(String, String)> {
     let files =
         FOLDERS.iter().flat_map(|folder| fs::read_dir(common::root().join(folder)).expect("a folder"));
-    let paths = files.map(|entry| entry.expect("an entry").path());
+    let at_root = ["ARCHITECTURE.md", "README.md"].map(|name| common::root().join(name));
+    let paths = files.map(|entry| entry.expect("an entry").path()).chain(at_root);
     let kinds = ["md", "svg", "typ"];
     let has_claims = |path: &PathBuf| path.extension().is_some_and(|it| kinds.iter().any(|kind| it == *kind));
     let read = |path: PathBuf| {

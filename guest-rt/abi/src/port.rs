@@ -91,7 +91,7 @@ impl Port {
     }
 
     /// Returns true if the port is one of the course, which every guest may use.
-    pub const fn is_the_courses(self) -> bool {
+    pub const fn is_standard_port(self) -> bool {
         (self as u16) <= Self::Translate as u16
     }
 
@@ -151,6 +151,6 @@ mod tests {
         assert_eq!(Port::PrintString as u16, 0xEC);
         assert_eq!(Port::ExitText as u16, 0xED);
         assert_eq!(Port::Translate as u16, 0xEE);
-        assert_eq!(Port::ALL.into_iter().filter(|port| port.is_the_courses()).count(), 6);
+        assert_eq!(Port::ALL.into_iter().filter(|port| port.is_standard_port()).count(), 6);
     }
 }

@@ -1,5 +1,5 @@
-//! Measures one thing and prints one JSON object: names and numbers. `cargo xtask bench` runs it,
-//! again and again, beside the C baseline that takes the same words.
+//! Measures one thing and prints one JSON object of names and numbers. `cargo xtask bench` runs it repeatedly, alternating
+//! with the baseline in C, which takes the same arguments.
 
 mod measurements;
 

@@ -42,7 +42,7 @@ pub trait Engine: Send + Sync {
 
 /// An observer of an engine's calls to the operating system.
 pub trait Calls: Send + Sync {
-    /// Takes note of a call that is about to be made, and of its purpose.
+    /// Observes a call just before it is made. `purpose` says why it is made.
     fn call(&self, name: &str, purpose: fmt::Arguments<'_>);
 }
 
@@ -127,7 +127,7 @@ pub trait Cpu: Send {
     ///
     /// # Errors
     ///
-    /// There are more than [`DebugFeatures`] says, or of a kind that the engine does not have.
+    /// There are more than [`DebugFeatures`] says, or the engine does not have their kind.
     fn set_breakpoints(&mut self, breakpoints: &[Breakpoint]) -> Result<(), EngineError>;
 
     /// Returns a handle by which another thread makes [`run`](Self::run) return [`Exit::Interrupted`].

@@ -16,14 +16,14 @@ use guestlab_vmm::{
 };
 use x86_64::registers::control::Cr0Flags;
 
-use super::crash_report::{Evidence, Origin};
+use super::crash_report::{CrashDump, ImageInfo};
 
 /// A guest's end with a better name.
 #[derive(Debug)]
 pub struct Diagnosis {
     /// The end.
     pub halt: Halt,
-    /// The registers of the instruction that the crash is about, if the CPU has gone on since.
+    /// The registers of the instruction of the crash, if the CPU has executed more since then.
     pub culprit: Option<CpuState>,
 }
 
@@ -34,7 +34,7 @@ impl Diagnosis {
         let none = |halt| Self { halt, culprit: None };
         let crashed = |(crash, culprit)| Self { halt: Halt::Crash(crash), culprit };
         match halt {
-            // kvm-amd can try for ever to push an exception's frame onto the guard page.
+            // kvm-amd can loop forever, trying to push an exception's frame onto the guard page.
             Halt::Expired(expiry) if expiry != Expiry::Process => match stack_overflow(machine) {
                 Some(crash) => none(Halt::Crash(crash)),
                 None => none(halt),
@@ -49,13 +49,13 @@ impl Diagnosis {
 }
 
 /// Returns the state of a machine whose guest has ended, with a trap or not.
-pub fn evidence(
+pub fn crash_dump(
     machine: &mut Machine,
-    origin: &Origin,
+    image: &ImageInfo,
     trap: Option<&Trap>,
     culprit: Option<&CpuState>,
-) -> Evidence {
-    // After a shutdown the registers are perhaps those of a CPU after reset, and say nothing.
+) -> CrashDump {
+    // After a shutdown the registers may be those after reset, which do not help.
     let now = machine.cpu_mut().registers().ok();
     let is_lost = |registers: &CpuState| {
         registers.is_reset() || machine.vectors().is_some_and(|vectors| vectors.have(registers))
@@ -70,12 +70,12 @@ pub fn evidence(
     let foreign = registers.clone().filter(|_| machine.is_foreign());
     let translation = foreign.unwrap_or_else(CpuState::reset);
     let read = |address, bytes: &mut [u8]| machine.read_linear(&translation, address, bytes) == bytes.len();
-    let evidence = Evidence::take(origin, registers, machine.history(), read);
-    let evidence = if culprit.is_some() { evidence.of_this_instruction() } else { evidence };
-    evidence.with_timer(machine.is_timer_due())
+    let dump = CrashDump::take(image, registers, machine.history(), read);
+    let dump = if culprit.is_some() { dump.of_this_instruction() } else { dump };
+    dump.with_timer(machine.is_timer_due())
 }
 
-/// Returns the crash that the stack is used up, if there is no room for the CPU's push at an interrupt.
+/// Returns the crash for a stack overflow, if there is no room for the CPU's push at an interrupt.
 fn stack_overflow(machine: &mut Machine) -> Option<Crash> {
     /// Flags, CS, EIP and an error code.
     const PUSHED: u64 = 16;
@@ -87,7 +87,7 @@ fn stack_overflow(machine: &mut Machine) -> Option<Crash> {
     (kind == MemoryKind::StackGuard).then_some(Crash::PushOffStack { stack_pointer })
 }
 
-/// Returns the crash that nothing handles an exception or a software interrupt.
+/// Returns the crash for an exception or a software interrupt without a handler.
 fn of_interruption(
     machine: &Machine,
     interruption: Interruption,
@@ -170,7 +170,7 @@ fn unemulated(machine: &Machine, look: Look, registers: &CpuState) -> Crash {
     Crash::Unemulated(Unemulated { spot, reach }.into())
 }
 
-/// Returns the crash that nothing handles an exception or a software interrupt.
+/// Returns the crash for an exception or a software interrupt without a handler.
 fn unhandled(spot: Spot, trap: Trap, is_asked_for: bool, lacks_paging: bool) -> Crash {
     // A vector beyond the table is a protection fault whose code names it (SDM volume 3A, 6.13).
     const OF_THE_TABLE: u64 = 1 << 1;

@@ -1,4 +1,4 @@
-//! `--explain`: each KVM call and each exit, as it happens, with a sentence on why it is there.
+//! `--explain`: a line for each KVM call and each exit, with its purpose or reason.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use guestlab_process::stderr::warn;
 /// The most bytes of explanations that are written.
 const MOST: u64 = 64 << 20;
 
-/// The bytes that have been written. Like standard error, they are the process's.
+/// The bytes that have been written. Standard error belongs to the process, and so does its limit.
 static WRITTEN: AtomicU64 = AtomicU64::new(0);
 
 /// Explains each call and each exit on standard error.
@@ -22,18 +22,18 @@ pub struct Explain;
 
 impl Calls for Explain {
     fn call(&self, name: &str, purpose: fmt::Arguments<'_>) {
-        say(&format!("explain: {name:<28} {purpose}"));
+        print(&format!("explain: {name:<28} {purpose}"));
     }
 }
 
 impl Observer for Explain {
     fn exit(&self, vm: u32, exit: &Exit, is_foreign: bool) {
-        say(&format!("explain: KVM_RUN of VM {vm} returned    {}", sentence(exit, is_foreign)));
+        print(&format!("explain: KVM_RUN of VM {vm} returned    {}", sentence(exit, is_foreign)));
     }
 }
 
-/// Says something, up to the limit. At the limit it is said once that there is no more.
-fn say(text: &str) {
+/// Prints a line, up to the limit. At the limit, one line says that there are no more.
+fn print(text: &str) {
     let len = text.len() as u64 + 1;
     match admit(WRITTEN.fetch_add(len, Ordering::Relaxed), len) {
         Admitted::Whole => warn(text),
@@ -45,16 +45,16 @@ fn say(text: &str) {
     }
 }
 
-/// Whether something is written.
+/// The decision about a line.
 #[derive(Debug, PartialEq, Eq)]
 enum Admitted {
     Whole,
-    /// It is the first that is not.
+    /// The first line beyond the limit.
     Last,
     Not,
 }
 
-/// Whether a text of this length is written where so much has been.
+/// Decides about a line of this length after this many bytes.
 fn admit(written: u64, len: u64) -> Admitted {
     match written {
         _ if written.saturating_add(len) <= MOST => Admitted::Whole,
@@ -63,7 +63,7 @@ fn admit(written: u64, len: u64) -> Admitted {
     }
 }
 
-/// Why a guest left.
+/// Returns the reason of an exit in words.
 fn sentence(exit: &Exit, foreign: bool) -> String {
     match exit {
         Exit::Out { port, width, values } => format!(
@@ -112,7 +112,7 @@ fn values_in_words(values: &[u32], width: Width) -> String {
     }
 }
 
-/// The hypercall that a port is.
+/// Returns the hypercall of a port in words.
 fn purpose(port: u16, foreign: bool) -> String {
     match (foreign::hypercall(port, foreign), device_at(port).filter(|_| foreign)) {
         (Some(port), _) => format!(", the hypercall {port:?} ({})", meaning(port)),
@@ -121,7 +121,7 @@ fn purpose(port: u16, foreign: bool) -> String {
     }
 }
 
-/// The purpose of a hypercall, in a few words.
+/// Returns the purpose of a hypercall, in a few words.
 fn meaning(port: Port) -> &'static str {
     match port {
         Port::PrintByte => "print a byte",

@@ -8,7 +8,7 @@ pub struct Segment<'a> {
     pub address: u32,
     /// Executable is 1, writable 2, readable 4.
     pub flags: u32,
-    /// What is in the file.
+    /// The bytes in the file.
     pub bytes: &'a [u8],
 }
 
@@ -20,7 +20,7 @@ pub struct Section<'a> {
     pub kind: u32,
     /// The index of another section that it needs, from 1.
     pub link: u32,
-    /// What is in it.
+    /// Its content.
     pub bytes: &'a [u8],
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use guest_abi::layout::{MAX_ARGUMENTS_SIZE, MAX_MEMORY, PAGE_SIZE};
 use guestlab::lab::pipeline::Experiment;
 
-/// Reads an experiment's text. A schedule in a file is looked for where there is none.
+/// Reads an experiment's text. A schedule's file does not exist.
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     match Experiment::parse(text, Path::new("/nonexistent")) {

@@ -28,11 +28,10 @@ const SIZE: u32 = IMAGE_BASE + Text::MAX_LEN + 2 * PAGE_SIZE;
 /// The room that the host has in guest memory for the text of the exit counts.
 const EXIT_TEXT_SIZE: u32 = BOOT_INFO + PAGE_SIZE - EXIT_TEXT;
 
-/// The most bytes that one call says: a record's target and message, of which each byte may be replaced by
-/// a character of three.
+/// The most bytes of output of one call: a record's target and message, with each byte replaced by a character of three.
 const MOST_SAID: usize = 2 * 3 * Text::MAX_LEN as usize;
 
-/// What a guest does.
+/// An act of a guest.
 #[derive(Arbitrary, Clone, Debug)]
 pub enum Action {
     /// Words are written to its memory.
@@ -43,7 +42,7 @@ pub enum Action {
         port: Port,
         /// 8, 16 or 32 bits, by its remainder.
         width: u8,
-        /// Whether it is written.
+        /// True for a write.
         out: bool,
         /// The value, or the values of a string instruction.
         values: Vec<Word>,
@@ -64,7 +63,7 @@ pub enum Port {
 /// An address: at an edge or near one, or any.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub enum Address {
-    /// So far from an edge.
+    /// This far from an edge.
     Near(u8, i8),
     /// Any in the first 64 KiB.
     Within(u16),
@@ -150,7 +149,7 @@ impl Guest {
         self.services.memory
     }
 
-    /// Does what the guest does; returns how that ends the guest, if it does.
+    /// Performs an act of the guest. Returns the guest's end, if it ends.
     ///
     /// # Panics
     ///
@@ -176,7 +175,7 @@ impl Guest {
         }
     }
 
-    /// Serves an exit that stands for so many accesses.
+    /// Serves an exit for this many accesses.
     fn serve(&mut self, exit: &Exit, accesses: usize) -> Option<Result<Stop, Crash>> {
         let mut printed = 0;
         let reply = serve(exit, &mut self.services, &mut *self.cpu, &mut |output| {
@@ -207,7 +206,7 @@ impl Guest {
         }
     }
 
-    /// Takes the times that the guest asked for into the model: nothing else can know them.
+    /// Copies the times that the guest got into the model, which cannot compute them.
     fn accept_times(&mut self, exit: &Exit) {
         let Exit::Out { port, values, width: Width::Long } = exit else { return };
         if *port == port::Port::Clock as u16 {
@@ -231,7 +230,7 @@ impl Guest {
         self.model[start as usize..].copy_from_slice(&bytes);
     }
 
-    /// The host has written nothing but the text of the exit counts, where that belongs.
+    /// Checks that the host has only written the text of the exit counts, at its address.
     ///
     /// # Panics
     ///

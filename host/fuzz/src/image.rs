@@ -29,7 +29,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// What the head asks for of the file, and the size of the memory it is loaded into.
+/// Returns the head's request for the file, and the size of the memory that it is loaded into.
 fn asked(head: &[u8; HEAD]) -> (Request, u32) {
     let [flags, mode, load @ .., low, high, offset, size] = *head;
     let [a, b, c, d] = load;

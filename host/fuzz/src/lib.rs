@@ -1,10 +1,10 @@
-//! The bodies of the fuzz targets: each hands bytes, whatever they are, to a part of the host that reads
-//! what others wrote, and panics if that breaks one of its rules.
+//! The bodies of the fuzz targets. Each passes any bytes to a part of the host that reads untrusted input, and panics if
+//! that part breaks one of its rules.
 //!
-//! They know nothing of the fuzzer, so that tests can run them over the corpus. Of that the files whose names
-//! are words were made by hand: images of a few bytes, recordings of `run prodcons --record`, and for the
-//! post-mortem the code and debug information of a C program of four lines (`gcc -m32 -g -O1`). Those whose
-//! names are hashes were found by the fuzzer and are of the least that reaches as much: `cargo xtask fuzz --keep`.
+//! They do not depend on the fuzzer, so that tests can run them over the corpus. Files of the corpus whose names are words
+//! were made by hand: images of a few bytes, recordings of `run prodcons --record`, and for `post_mortem` the code and
+//! debug information of a C program of four lines (`gcc -m32 -g -O1`). Files whose names are hashes were found by the
+//! fuzzer, and reduced by `cargo xtask fuzz --keep`.
 
 pub mod elf;
 pub mod engines;

@@ -1,5 +1,4 @@
-//! The ABI note, in an image that is sound in all else: accepted is what a second, plain reading of the
-//! notes accepts.
+//! The ABI note, in an image that is otherwise valid. A second, simple reader of notes must accept the same images.
 
 use guest_abi::{VERSION, mode::CpuMode, note, test};
 use guestlab::vmm::image::{Image, Request, Start};
@@ -23,8 +22,8 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// The mode of the first note that is ours, if a 32-bit image of this ABI can be started by it, and all notes
-/// that are ours can be read, those of tests too. A note of ours begins at any word at which it can.
+/// Returns the mode of the first ABI note, if a 32-bit image of this ABI can start by it and all of Guestlab's notes are
+/// valid. A note may begin at any word.
 fn mode(notes: &[u8]) -> Option<CpuMode> {
     let word = |at: usize| Some(u32::from_le_bytes(*notes.get(at..)?.first_chunk()?));
     let half = |bytes: &[u8], at: usize| Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?));

@@ -1,11 +1,10 @@
-//! The report of a guest that ended, of an image whose debug information is hostile and a machine whose
-//! registers and stack are.
+//! The report of a guest's end, for an image with hostile debug information and a machine with hostile registers and stack.
 
 use arbitrary::{Arbitrary, Unstructured};
 use guest_abi::mode::CpuMode;
 use guestlab::{
     cpu::{CpuState, Direction, Exit, Values, Width},
-    debug::crash_report::{Evidence, Origin, Report, Wanted},
+    debug::crash_report::{CrashDump, ImageInfo, Report, ReportOptions},
     vmm::{
         History,
         image::{Image, Request},
@@ -14,10 +13,10 @@ use guestlab::{
 
 use super::elf::{self, Section, Segment};
 
-/// Where the image's code lies: where one of ours does, or, as one that others built may, at 0.
+/// The address of the image's code: that of guests of guest-rt, or 0, as images that others built may have it.
 const CODE: [u32; 2] = [0x7000, 0];
 
-/// Where the guest's stack lies.
+/// The address of the guest's stack.
 const STACK: u32 = 0x3000;
 
 /// The sections of debug information that are read, with the symbol table and its names at the end.
@@ -81,10 +80,11 @@ pub fn run(data: &[u8]) {
     history.push(&state.exit());
     let stack: Vec<u8> = state.stack.iter().flat_map(|word| word.to_le_bytes()).collect();
     let memory = [(state.start(), code), (STACK, &stack[..])];
-    let evidence = Evidence::take(&Origin::of(&image), Some(registers), &history, |address, bytes| {
+    let evidence = CrashDump::take(&ImageInfo::of(&image), Some(registers), &history, |address, bytes| {
         memory.iter().any(|(start, there)| copy(*start, there, address, bytes))
     });
-    let wanted = [Wanted::All, Wanted::Calls, Wanted::CallsTo("main.rs", 3)][usize::from(state.wanted % 3)];
+    let wanted = [ReportOptions::All, ReportOptions::Calls, ReportOptions::CallsTo("main.rs", 3)]
+        [usize::from(state.wanted % 3)];
     let report = Report::of(&evidence, wanted);
     check(&report.to_string(), long);
     serde_json::to_string(&report.into_details()).expect("JSON");
@@ -110,7 +110,7 @@ fn image(sections: &[&[u8]; SECTIONS.len()], start: u32, code: &[u8]) -> Image {
     Image::parse("hostile", elf::file(start, &segments, &sections), request).expect("a sound image")
 }
 
-/// So many of the bytes, or all.
+/// Returns at most this many of the bytes.
 fn take<'a>(bytes: &mut &'a [u8], len: usize) -> &'a [u8] {
     let (taken, rest) = bytes.split_at(len.min(bytes.len()));
     *bytes = rest;
@@ -124,7 +124,7 @@ fn copy(start: u32, memory: &[u8], address: u64, bytes: &mut [u8]) -> bool {
     piece.map(|piece| bytes.copy_from_slice(piece)).is_some()
 }
 
-/// A report fits on a screen, and none of it drives the terminal.
+/// Checks that a report fits on a screen and cannot control the terminal.
 fn check(report: &str, long: bool) {
     let lines: Vec<&str> = report.lines().collect();
     assert!(lines.len() <= 32, "{} lines (long mode: {long})", lines.len());

@@ -1,4 +1,4 @@
-//! Recordings, which `replay` believes once they are read.
+//! Recordings. `replay` trusts a recording after reading it.
 
 use guestlab::{
     lab::run_files::check_schedule,

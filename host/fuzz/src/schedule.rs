@@ -1,8 +1,8 @@
-//! Schedules as people write them.
+//! Schedules in the user's notation.
 
 use guestlab::lab::schedule::{Schedule, ScheduleSpec};
 
-/// Parses a schedule for as many VMs as the first byte says, and looks at its first turns.
+/// Parses a schedule, and checks its first turns. The first byte is the number of VMs.
 pub fn run(data: &[u8]) {
     let Some((&first, text)) = data.split_first() else { return };
     let Ok(text) = std::str::from_utf8(text) else { return };
@@ -34,7 +34,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// The VMs that a list names, if it names nothing else.
+/// Returns the VMs of a list, if it contains only VMs.
 fn written(list: &str, vms: usize) -> Option<Vec<usize>> {
     let list = list.strip_prefix('\u{FEFF}').unwrap_or(list);
     let without_comments = list.split('\n').map(|line| line.split('#').next().unwrap_or(""));

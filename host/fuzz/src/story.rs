@@ -1,11 +1,11 @@
-//! Logs of runs, which `view`, `report` and `compare` show once they are read.
+//! Logs of runs, as `view`, `report` and `compare` read and show them.
 
 use guestlab::{
     runlog::run_log::RunLog,
     views::{compare::Comparison, html::page},
 };
 
-/// Reads a run's lines, and shows what they tell.
+/// Reads a run's lines, and shows the run.
 pub fn run(data: &[u8]) {
     let Ok(log) = RunLog::read(data) else { return };
     let turns = log.turns().len();

@@ -1,5 +1,5 @@
-//! The check of a turn. What is accepted is what the rules in docs and ABI say, stated here a second time
-//! over the rings as sequences of items rather than as pointers.
+//! The check of a turn. The rules of the ABI are stated here a second time, for rings as sequences of items instead of
+//! pointers. The check must accept the same turns.
 
 use arbitrary::{Arbitrary, Unstructured};
 use guest_abi::{
@@ -10,7 +10,7 @@ use guest_abi::{
 };
 use zerocopy::{FromBytes, IntoBytes};
 
-/// A turn: the ring as it was, and what is done to the mailbox.
+/// A turn: the ring before it, and the changes to the mailbox.
 #[derive(Arbitrary, Debug)]
 struct Turn {
     capacity: u8,
@@ -21,9 +21,9 @@ struct Turn {
     moved: Vec<u32>,
     /// Words of the mailbox that are changed, and what to.
     edits: Vec<(u8, Edit)>,
-    /// Whether the account is what the moved items make of it.
+    /// True if the account is updated correctly for the moved items.
     honest_account: bool,
-    /// The number of items that the turn is told to move; without it any number.
+    /// The number of items that the turn must move; `None` is any number.
     ordered: Option<u8>,
 }
 
@@ -66,7 +66,7 @@ impl Turn {
         ring
     }
 
-    /// Whether this number of items is what the turn was told to move.
+    /// Returns true if the turn may move this number of items.
     fn is_met_by(&self, moved: usize, ring: &Ring) -> bool {
         let possible = if self.producer { ring.pointers().free() } else { ring.pointers().count };
         self.ordered.is_none_or(|ordered| moved == usize::from(ordered).min(possible as usize))
@@ -107,7 +107,7 @@ fn word(bytes: &[u8]) -> u32 {
     u32::from_le_bytes(bytes.try_into().expect("four bytes"))
 }
 
-/// The items that may be adopted of a claim, if the claim may be.
+/// Returns the items of a claim, if it follows the rules.
 fn judged(role: Role, ring: &Ring, claim: &Mailbox, account: Digest) -> Option<Vec<u32>> {
     let (old, new) = (ring.pointers(), claim.pointers);
     let sound = new.capacity == old.capacity
@@ -137,7 +137,7 @@ fn judged(role: Role, ring: &Ring, claim: &Mailbox, account: Digest) -> Option<V
     (same && claim.digest == account.with_all(&items)).then_some(items)
 }
 
-/// What was accepted can be adopted, and leaves the host's ring as the guest said.
+/// Checks that an accepted claim can be adopted, and that the host's ring is then as claimed.
 fn adopted(role: Role, mut ring: Ring, claim: &Mailbox, items: &Items) {
     adopt(role, &mut ring, items).expect("it was checked against this ring");
     assert_eq!(ring.pointers(), claim.pointers);

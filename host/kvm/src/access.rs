@@ -1,18 +1,18 @@
-//! Who may open KVM's device, for the message to a user who may not.
+//! Permissions on KVM's device, for the message to a user without them.
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
-/// Who may open a device.
+/// The users with access to a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// A group, by its number.
     Group(u32),
-    /// Its owner only, or nobody knows.
+    /// Its owner only, or the permissions are unknown.
     Owner,
 }
 
 impl Access {
-    /// Returns who may open this one.
+    /// Returns the users with access to this device.
     pub(crate) fn of(device: &Path) -> Self {
         const GROUP_READS_AND_WRITES: u32 = 0o060;
         let metadata = fs::metadata(device).ok();
@@ -20,7 +20,7 @@ impl Access {
         group.filter(|it| it.gid() != 0).map_or(Self::Owner, |it| Self::Group(it.gid()))
     }
 
-    /// What to do about it.
+    /// Returns advice for a user without access.
     pub(crate) fn remedy(self, device: &Path) -> String {
         let device = device.display();
         match self {
@@ -35,7 +35,7 @@ impl Access {
     }
 }
 
-/// A group's name, as /etc/group has it.
+/// Returns a group's name from /etc/group.
 fn group_name(id: u32) -> Option<String> {
     let groups = fs::read_to_string("/etc/group").ok()?;
     let mut fields = groups.lines().map(|line| line.split(':').collect::<Vec<_>>());

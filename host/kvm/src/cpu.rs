@@ -16,13 +16,13 @@ use crate::{
 /// One VM with its one vCPU.
 pub(crate) struct KvmCpu {
     vcpu: Vcpu,
-    /// Not the device: it must close when the engine goes, so that no VM can be created after that.
+    /// A copy instead of the device: the device must close with the engine, so that no VM can be created afterwards.
     calls: Announcer,
     points: Vec<Breakpoint>,
     stepper: Stepper,
     /// The last run was a single step.
     is_stepping: bool,
-    /// The guest is to be left when it can take an interrupt.
+    /// The guest must exit when it can take an interrupt.
     wants_window: bool,
     /// An interrupt is queued for the next entry.
     is_queued: bool,
@@ -50,7 +50,7 @@ impl KvmCpu {
             let pace = if self.points.is_empty() { Pace::Free } else { Pace::To(self.points.clone()) };
             self.vcpu.set_pace(&pace)?;
             match self.vcpu.run()? {
-                // None of the points was met: the guest has set its own trap flag.
+                // No point was met, so the guest has set its own trap flag: the exception is the guest's.
                 Exit::Debug { points: 0 } => self.vcpu.raise_debug_exception(SINGLE_STEP)?,
                 exit => return Ok(exit),
             }

@@ -12,8 +12,8 @@ pub(crate) fn trim(cpuid: &mut CpuId) {
     cpuid.as_mut_slice().iter_mut().for_each(hide_interrupt_controller);
 }
 
-/// Clears what a leaf of CPUID says of a local APIC, which guests do not have (SDM volume 2A, "CPUID"; APM volume 3,
-/// E.4.2).
+/// Clears the features of a local APIC in a leaf of CPUID, because guests do not have one (SDM volume 2A, "CPUID"; APM
+/// volume 3, E.4.2).
 fn hide_interrupt_controller(entry: &mut kvm_cpuid_entry2) {
     const APIC: u32 = 1 << 9;
     const X2APIC: u32 = 1 << 21;
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn guests_are_told_of_no_local_apic() {
+    fn the_local_apic_is_hidden_from_guests() {
         let of = |function| {
             let mut entry = kvm_cpuid_entry2 { function, ecx: u32::MAX, edx: u32::MAX, ..Default::default() };
             hide_interrupt_controller(&mut entry);

@@ -38,7 +38,7 @@ impl Vcpu {
         if *pace != Pace::Step && own.is_some() {
             let registers = self.registers()?;
             self.hidden_trap_flag = None;
-            // KVM has taken the step's flag away, and with it the guest's own.
+            // At the end of a step KVM clears the trap flag, and the guest's own with it.
             if own == Some(true) {
                 self.set_registers(&registers)?;
             }
@@ -46,7 +46,7 @@ impl Vcpu {
         Ok(())
     }
 
-    /// Raises a debug exception of the guest's own before its next instruction, and adds these bits to DR6.
+    /// Raises a debug exception in the guest before its next instruction, and adds these bits to DR6.
     pub(crate) fn raise_debug_exception(&mut self, dr6: u64) -> Result<(), EngineError> {
         self.set_pace(&Pace::Free)?;
         let mut registers = self.fd.get_debug_regs().map_err(failed("KVM_GET_DEBUGREGS"))?;

@@ -1,5 +1,4 @@
-//! Typed exits (KVM API, 5. "The kvm_run structure"). This is the one file that reads the raw
-//! exit union.
+//! Typed exits (KVM API, 5. "The kvm_run structure"). Only this file reads the raw union of exits.
 
 use guestlab_cpu::{Direction, Exit, Values, Width};
 use kvm_bindings::{KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_IO, KVM_EXIT_MMIO, kvm_run};
@@ -9,8 +8,8 @@ fn little_endian(bytes: &[u8]) -> u32 {
     bytes.iter().rev().fold(0, |value, &byte| value << 8 | u32::from(byte))
 }
 
-/// What can be known of an exit while kvm-ioctls lends out its data. It does not tell everything:
-/// the rest is in the run structure, which [`RawExit::complete`] reads then.
+/// An exit as kvm-ioctls decodes it, while it borrows the run structure. The width of port accesses, for example, is only
+/// in the run structure; [`RawExit::complete`] adds it after the borrow.
 pub(crate) enum RawExit {
     Whole(Exit),
     Out(u16, Vec<u8>),
@@ -51,7 +50,7 @@ impl RawExit {
         }
     }
 
-    /// Adds what only the run structure knows.
+    /// Adds the parts that are only in the run structure.
     pub(crate) fn complete(self, run: &kvm_run) -> Exit {
         match self {
             Self::Whole(exit) => exit,
@@ -105,21 +104,21 @@ fn answer_port(run: &mut kvm_run, value: u32) {
     }
 }
 
-/// The bits of DR6 that say which breakpoint's condition was met (Intel SDM volume 3B, 17.2.3).
+/// Returns the bits of DR6 for the breakpoints that were met (Intel SDM volume 3B, 17.2.3).
 fn point_bits(dr6: u64) -> u8 {
     dr6.to_le_bytes()[0] & 0xF
 }
 
-/// A length that KVM's page-sized buffers bound.
+/// Converts a length. KVM's buffers are pages, so every length fits.
 fn small(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
 
-/// The width of one access of a port exit.
+/// Returns the width of one access of a port exit.
 fn io_width(run: &kvm_run) -> Width {
     debug_assert_eq!(run.exit_reason, KVM_EXIT_IO);
-    // SAFETY: all of the union's variants are plain integers, valid whatever bytes they hold;
-    // the exit reason, which the kernel wrote, says that this variant is meant.
+    // SAFETY: all variants of the union are plain integers, valid for any bytes. The kernel wrote the exit reason, which
+    // selects this variant.
     match unsafe { run.__bindgen_anon_1.io.size } {
         1 => Width::Byte,
         2 => Width::Word,
@@ -127,7 +126,7 @@ fn io_width(run: &kvm_run) -> Width {
     }
 }
 
-/// KVM's reason for an internal error.
+/// Returns KVM's reason for an internal error.
 fn suberror(run: &kvm_run) -> u32 {
     debug_assert_eq!(run.exit_reason, KVM_EXIT_INTERNAL_ERROR);
     // SAFETY: as in `io_width`.
@@ -140,7 +139,7 @@ mod tests {
 
     use super::*;
 
-    /// A run structure as the kernel leaves it after a port exit of accesses of `size` bytes.
+    /// Returns a run structure after a port exit with accesses of `size` bytes.
     fn io_run(size: u8) -> kvm_run {
         let mut run = kvm_run { exit_reason: KVM_EXIT_IO, ..Default::default() };
         run.__bindgen_anon_1.io.size = size;

@@ -13,8 +13,8 @@ use kvm_ioctls::VcpuFd;
 
 /// A handle that makes the run of a vCPU return.
 ///
-/// A signal interrupts `KVM_RUN`, but one that arrives just before the call would be lost. So the run structure's
-/// `immediate_exit` is set first, which KVM looks at as it enters the guest.
+/// A signal interrupts `KVM_RUN`, but a signal just before the call would be lost. So the run structure's
+/// `immediate_exit` is set first: KVM reads it at the entry.
 pub(crate) struct Kicker {
     is_set: AtomicBool,
     target: Mutex<Target>,
@@ -49,7 +49,7 @@ impl Kicker {
         self.target.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets the vCPU, whose run structure is about to go.
+    /// Forgets the vCPU before its run structure is unmapped.
     pub(crate) fn forget_vcpu(&self) {
         self.target().immediate_exit = std::ptr::null();
     }
@@ -69,7 +69,7 @@ impl Kick for Kicker {
         let Some(immediate_exit) = (unsafe { target.immediate_exit.as_ref() }) else { return };
         immediate_exit.store(1, Ordering::SeqCst);
         if let (1.., Ok(process)) = (target.thread, libc::pid_t::try_from(std::process::id())) {
-            // SAFETY: a signal to a thread of this process; where the thread is gone, the call fails.
+            // SAFETY: a signal to a thread of this process. If the thread has ended, the call fails.
             unsafe { libc::syscall(libc::SYS_tgkill, process, target.thread, kick_signal()) };
         }
     }

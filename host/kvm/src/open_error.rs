@@ -24,7 +24,7 @@ pub enum OpenError {
     Permission {
         /// The device's path.
         device: PathBuf,
-        /// Who may open it.
+        /// The users with access to it.
         access: Access,
     },
     /// The device could not be opened for another reason.
@@ -35,13 +35,13 @@ pub enum OpenError {
         /// The system's own error.
         source: io::Error,
     },
-    /// What was opened is something else.
+    /// The path names a device other than KVM's.
     #[error("{} is not KVM's device: it does not answer KVM_GET_API_VERSION", device.display())]
     NotKvm {
         /// The device's path.
         device: PathBuf,
     },
-    /// KVM's interface has not been any other than 12 since 2007.
+    /// KVM's interface has another version than 12, the only one since 2007.
     #[error("KVM here has API version {version}; 12 is the stable one: a newer Linux is needed")]
     ApiVersion {
         /// The version found.

@@ -57,7 +57,7 @@ pub(crate) fn state(regs: &kvm_regs, sregs: &kvm_sregs) -> CpuState {
     }
 }
 
-/// Returns a segment as KVM has it.
+/// Returns a segment in KVM's form.
 pub(crate) fn write_segment(Segment { selector, base, limit, rights }: Segment) -> kvm_segment {
     let bit = |index: u32| (rights.0 >> index & 1) as u8;
     kvm_segment {
@@ -108,7 +108,7 @@ pub(crate) fn read_fpu(fpu: &kvm_fpu) -> FpuState {
     }
 }
 
-/// Returns x87 and SSE registers as KVM takes them.
+/// Returns x87 and SSE registers in KVM's form.
 pub(crate) fn write_fpu(state: &FpuState) -> kvm_fpu {
     kvm_fpu {
         fpr: state.st,
@@ -130,7 +130,7 @@ pub(crate) fn read_debug(registers: &kvm_debugregs) -> [u64; 8] {
     [a, b, c, d, 0, 0, registers.dr6, registers.dr7]
 }
 
-/// Returns the debug registers as KVM takes them.
+/// Returns the debug registers in KVM's form.
 pub(crate) fn write_debug(registers: &[u64; 8]) -> kvm_debugregs {
     let [a, b, c, d, _, _, dr6, dr7] = *registers;
     kvm_debugregs { db: [a, b, c, d], dr6, dr7, ..kvm_debugregs::default() }
@@ -152,7 +152,7 @@ pub(crate) fn msrs(msrs: &Msrs) -> [kvm_msr_entry; MSR_COUNT] {
         (0x174, sysenter_cs),
         (0x175, sysenter_esp),
         (0x176, sysenter_eip),
-        // The last one: not every machine has it.
+        // Not every machine has this register: KVM stops at the first unknown one, so it must be the last.
         (0xC000_0103, tsc_aux),
     ]
     .map(|(index, data)| kvm_msr_entry { index, data, ..Default::default() })

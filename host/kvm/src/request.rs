@@ -1,5 +1,4 @@
-//! The numbers of KVM's requests (linux/kvm.h), for whoever says which of them may still be made: the
-//! KVM crate keeps its own to itself.
+//! The numbers of KVM's requests (linux/kvm.h), for a filter of system calls. kvm-ioctls does not export them.
 
 use kvm_bindings::{
     KVMIO, kvm_cpuid2, kvm_debugregs, kvm_fpu, kvm_guest_debug, kvm_interrupt, kvm_msrs, kvm_regs, kvm_sregs,

@@ -15,8 +15,8 @@ use crate::{
     regs, request,
 };
 
-/// The place of the three pages that KVM uses on some Intel processors: just below the firmware's place at the end of 4
-/// GiB, above all guest memory (KVM API, 4.36 `KVM_SET_TSS_ADDR`).
+/// The address of the three pages that KVM uses on some Intel processors: below the firmware at the end of 4 GiB, above
+/// all guest memory (KVM API, 4.36 `KVM_SET_TSS_ADDR`).
 const TSS_ADDRESS: usize = 0xFFFB_D000;
 
 const _: () = assert!(TSS_ADDRESS >= guest_abi::layout::MAX_MEMORY as usize);
@@ -31,7 +31,7 @@ pub(crate) struct Vcpu {
     pub(crate) fd: VcpuFd,
     _vm: VmFd,
     memory: Memory,
-    /// The system registers after reset, for the fields that are KVM's own.
+    /// The system registers after reset: their other fields, such as the APIC's base, belong to KVM.
     template: kvm_sregs,
     kicker: Arc<Kicker>,
     /// The thread that ran the vCPU last.
@@ -123,7 +123,7 @@ impl Vcpu {
         Ok(raw.complete(self.fd.get_kvm_run()))
     }
 
-    /// Completes the instruction of the last exit: an entry that leaves at once (KVM API, 5. "The kvm_run structure",
+    /// Completes the instruction of the last exit, by an entry that exits at once (KVM API, 5. "The kvm_run structure",
     /// `immediate_exit`).
     pub(crate) fn complete(&mut self) -> Result<(), EngineError> {
         (self.is_new, self.known) = (false, None);
@@ -141,13 +141,13 @@ impl Vcpu {
         self.fd.get_kvm_run().ready_for_interrupt_injection != 0
     }
 
-    /// Asks KVM to leave the guest as soon as it can take an interrupt, or not to (KVM API, 5. "The kvm_run structure",
-    /// `request_interrupt_window`).
+    /// Requests an exit as soon as the guest can take an interrupt, or cancels the request (KVM API, 5. "The kvm_run
+    /// structure", `request_interrupt_window`).
     pub(crate) fn request_window(&mut self, wanted: bool) {
         self.fd.get_kvm_run().request_interrupt_window = u8::from(wanted);
     }
 
-    /// Queues an interrupt for the next entry (KVM API, 4.16 `KVM_INTERRUPT`). kvm-ioctls has no such call.
+    /// Queues an interrupt for the next entry (KVM API, 4.16 `KVM_INTERRUPT`). kvm-ioctls does not have this call.
     pub(crate) fn queue_interrupt(&mut self, vector: u8) -> Result<(), EngineError> {
         let interrupt = kvm_interrupt { irq: vector.into() };
         // SAFETY: the file is a vCPU's, and the call reads one structure of that type.
@@ -212,10 +212,10 @@ impl Vcpu {
         })
     }
 
-    /// Sets the whole state. A vCPU that is new gets only the registers that differ from those after reset.
+    /// Sets the whole state. For a new vCPU, registers that keep their value after reset need no call.
     pub(crate) fn set_state(&mut self, state: &CpuState) -> Result<(), EngineError> {
         if !self.is_new {
-            // An access that the last exit left incomplete would be completed on top of the new state.
+            // Otherwise KVM would complete the access of the last exit in the new state.
             self.complete()?;
         }
         self.known = None;
@@ -246,7 +246,7 @@ impl Vcpu {
         self.fd.set_fpu(&regs::write_fpu(fpu)).map_err(failed("KVM_SET_FPU"))
     }
 
-    /// Sets model-specific registers. One that KVM does not have is 0.
+    /// Sets model-specific registers. A register that KVM does not have must be 0.
     fn set_msrs(&self, msrs: &guestlab_cpu::Msrs) -> Result<(), EngineError> {
         let all = regs::msrs(msrs);
         let count = self.fd.set_msrs(&entries(&all)).map_err(failed("KVM_SET_MSRS"))?;
@@ -279,14 +279,14 @@ fn register_memory(device: &Kvm, vm: &VmFd, memory: &Memory) -> Result<(), Engin
             memory_size: region.len,
             userspace_addr: region.host_address,
         };
-        // SAFETY: the range is one mapping of `memory`, which nothing else uses and which outlives the VM: `Vcpu` owns both
-        // and drops the VM first.
+        // SAFETY: the range is one mapping of `memory`. Nothing else uses it, and it outlives the VM: `Vcpu` owns both and
+        // drops the VM first.
         unsafe { vm.set_user_memory_region(region) }.map_err(failed("KVM_SET_USER_MEMORY_REGION"))?;
     }
     Ok(())
 }
 
-/// Creates a VM. The call takes the kernel a while; a signal in between is not a reason to give up.
+/// Creates a VM. The call takes long enough that a signal can interrupt it: then it is repeated.
 fn create_vm(device: &Kvm) -> Result<VmFd, EngineError> {
     loop {
         match device.kvm.create_vm() {

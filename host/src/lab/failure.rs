@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt};
 
 use crate::{
-    debug::crash_report::{Evidence, Report, Wanted},
+    debug::crash_report::{CrashDump, Report, ReportOptions},
     lab::{guest_end::GuestEnd, hints},
     runlog::text::escape_line,
 };
@@ -16,7 +16,7 @@ pub struct GuestError {
     /// The way in which it ended.
     pub end: GuestEnd,
     /// The state of its machine.
-    pub evidence: Option<Evidence>,
+    pub evidence: Option<CrashDump>,
 }
 
 impl GuestError {
@@ -31,13 +31,13 @@ impl GuestError {
         let wanted = match &self.end {
             GuestEnd::Panicked(report) => {
                 file = String::from_utf8_lossy(&report.file);
-                Wanted::CallsTo(&file, report.line)
+                ReportOptions::CallsTo(&file, report.line)
             }
-            GuestEnd::Crashed(crash) if !crash.is_the_cpus() => Wanted::Calls,
+            GuestEnd::Crashed(crash) if !crash.is_the_cpus() => ReportOptions::Calls,
             GuestEnd::Refused(_) | GuestEnd::Exited(_) | GuestEnd::ExitPort(_) | GuestEnd::Exits(_) => {
-                Wanted::Calls
+                ReportOptions::Calls
             }
-            GuestEnd::Crashed(_) | GuestEnd::Deadline(_) | GuestEnd::TurnTimeout(_) => Wanted::All,
+            GuestEnd::Crashed(_) | GuestEnd::Deadline(_) | GuestEnd::TurnTimeout(_) => ReportOptions::All,
         };
         self.evidence.as_ref().map(|evidence| Report::of(evidence, wanted))
     }

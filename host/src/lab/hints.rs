@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::{
-    debug::crash_report::{Evidence, is_of_a_library},
+    debug::crash_report::{CrashDump, is_of_a_library},
     lab::guest_end::GuestEnd,
     vmm::{
         foreign,
@@ -19,25 +19,25 @@ const NO_INTERRUPT: &str =
     "look for an endless loop; if the guest waits for an interrupt, such as a timer's: none comes here";
 
 /// Returns the hint for a failed guest, from its end and its machine's state.
-pub fn hint(end: &GuestEnd, evidence: Option<&Evidence>) -> Cow<'static, str> {
+pub fn hint(end: &GuestEnd, evidence: Option<&CrashDump>) -> Cow<'static, str> {
     let timed_out = evidence.filter(|_| end.is_time_dependent());
-    if timed_out.is_some_and(Evidence::is_deaf) {
+    if timed_out.is_some_and(CrashDump::is_deaf) {
         return "let the timer's interrupt in, which waits: guest_rt::interrupts::enable, or wait".into();
     }
-    let awaited = timed_out.and_then(Evidence::last_read).and_then(device_at);
+    let awaited = timed_out.and_then(CrashDump::last_read).and_then(device_at);
     if let Some(advice) = awaited.and_then(Device::advice) {
         return advice.into();
     }
-    let foreign = evidence.filter(|evidence| evidence.origin().is_foreign());
+    let foreign = evidence.filter(|evidence| evidence.image().is_foreign());
     let other = match (end, foreign) {
         (GuestEnd::Crashed(crash), Some(_)) => foreign::hint(crash),
         (GuestEnd::Deadline(_) | GuestEnd::Exits(_), Some(evidence)) if evidence.is_in_zeros() => {
             Some(foreign::EMPTY_MEMORY.into())
         }
-        (GuestEnd::Deadline(_), _) if timed_out.is_some_and(Evidence::may_be_repeated) => {
+        (GuestEnd::Deadline(_), _) if timed_out.is_some_and(CrashDump::may_be_repeated) => {
             Some(REPEATED.into())
         }
-        (_, Some(_)) if timed_out.is_some_and(Evidence::takes_interrupts) => Some(NO_INTERRUPT.into()),
+        (_, Some(_)) if timed_out.is_some_and(CrashDump::takes_interrupts) => Some(NO_INTERRUPT.into()),
         _ => None,
     };
     other.unwrap_or_else(|| of_end(end))

@@ -19,9 +19,9 @@ pub enum Instrumentation {
     #[default]
     None,
     /// gdb, for one VM.
-    Gdb(gdb::Plan),
+    Gdb(gdb::GdbConfig),
     /// A tracer, for all VMs.
-    Trace(trace::Plan),
+    Trace(trace::TraceConfig),
 }
 
 impl Instrumentation {
@@ -67,7 +67,7 @@ impl Instrumentation {
 }
 
 /// Puts a VM under gdb.
-fn debugged(platform: &Platform, plan: &gdb::Plan, vm: Vm) -> Result<Vm, Error> {
+fn debugged(platform: &Platform, plan: &gdb::GdbConfig, vm: Vm) -> Result<Vm, Error> {
     let features = features(platform, &vm)?;
     // gdb refuses a flat binary, which has no symbols.
     let file = vm.origin().is_elf().then(|| vm.file());

@@ -9,7 +9,7 @@ use std::{
 use guest_abi::{block::Trap, mode::CpuMode};
 use guestlab_cpu::{CpuState, DebugFeatures, Engine, EngineError};
 use guestlab_debug::{
-    crash_report::{Evidence, Origin},
+    crash_report::{CrashDump, ImageInfo},
     diagnosis::{self, Diagnosis},
     runner::{Free, Runner, Watch},
 };
@@ -65,7 +65,7 @@ impl Platform {
 pub struct Vm {
     machine: Machine,
     runner: Box<dyn Runner>,
-    origin: Origin,
+    origin: ImageInfo,
     file: PathBuf,
     printed: Printed,
     hva: HvaPolicy,
@@ -104,7 +104,7 @@ impl Vm {
         Ok(Self {
             machine: Machine::new(&platform.setup(hva), image, parameters)?,
             runner: Box::new(Free),
-            origin: Origin::of(image),
+            origin: ImageInfo::of(image),
             file: image.path().into(),
             printed: Printed::default(),
             hva,
@@ -186,12 +186,12 @@ impl Vm {
     }
 
     /// Returns the evidence of a guest that has ended, with a trap or not.
-    pub fn evidence(&mut self, trap: Option<&Trap>) -> Evidence {
-        diagnosis::evidence(&mut self.machine, &self.origin, trap, self.culprit.as_ref())
+    pub fn evidence(&mut self, trap: Option<&Trap>) -> CrashDump {
+        diagnosis::crash_dump(&mut self.machine, &self.origin, trap, self.culprit.as_ref())
     }
 
     /// Returns the parts of the image that reports need.
-    pub fn origin(&self) -> &Origin {
+    pub fn origin(&self) -> &ImageInfo {
         &self.origin
     }
 

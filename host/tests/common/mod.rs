@@ -1,5 +1,4 @@
-//! What the integration tests share: the program, the guests' images, and whether this machine
-//! can run guests at all.
+//! Shared code of the integration tests: the program, the guests' images, and a check that this machine can run guests.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
@@ -20,8 +19,8 @@ use tempfile::{NamedTempFile, TempPath};
 /// The CPU modes that guests are built for.
 pub(crate) const MODES: [&str; 4] = ["real", "protected", "paged", "long"];
 
-/// The folder with the guests' images. `cargo xtask test` builds them and names it; a plain
-/// `cargo test` has them built here.
+/// Returns the folder with the guests' images. `cargo xtask test` builds them and names it; for a plain `cargo test` this
+/// builds them.
 pub(crate) fn images() -> &'static Path {
     static IMAGES: OnceLock<PathBuf> = OnceLock::new();
     IMAGES.get_or_init(|| env::var_os("GUESTLAB_IMAGES").map_or_else(build_images, PathBuf::from))
@@ -48,7 +47,7 @@ pub(crate) fn image(name: &str) -> PathBuf {
     images().join(format!("{name}.elf"))
 }
 
-/// Whether guests can be run here. Where not, says that the test was skipped, and why.
+/// Returns true if guests can run here. Otherwise prints why the test was skipped.
 pub(crate) fn can_run_guests() -> bool {
     let doctor = guestlab(&["doctor"]);
     if !doctor.status.success() {
@@ -73,8 +72,8 @@ pub(crate) fn command(args: &[&str]) -> Command {
     command
 }
 
-/// Has what this process starts take SIGINT, as in a terminal. A shell starts a job in the background with
-/// SIGINT ignored, programs leave it at that, and the tests that interrupt a run would wait for ever.
+/// Makes children of this process take SIGINT, as in a terminal. A shell starts background jobs with SIGINT ignored, and
+/// children inherit that: tests that interrupt a run would then wait forever.
 fn take_interrupts() {
     // SAFETY: there is no handler in this process that could be lost.
     unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
@@ -94,7 +93,7 @@ pub(crate) fn expect(args: &[&str], status: i32) -> (String, String) {
     (out, err)
 }
 
-/// Whether a process has a run: its watchdog runs.
+/// Returns true if a process has a run: its watchdog runs.
 pub(crate) fn is_running(child: &Child) -> bool {
     let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).expect("its threads");
     let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
@@ -127,7 +126,7 @@ fn experiment(text: &str) -> TempPath {
     file.into_temp_path()
 }
 
-/// A pipe that takes nothing more until somebody reads.
+/// Returns a full pipe: it takes no more until its reader reads.
 pub(crate) fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, mut writer) = io::pipe().expect("a pipe");
     // SAFETY: this command only asks for the size of the pipe's buffer.
@@ -136,7 +135,7 @@ pub(crate) fn full_pipe() -> (PipeReader, PipeWriter) {
     (reader, writer)
 }
 
-/// A terminal: our end, and the one that programs get. `None` where there is none to be had.
+/// Returns a terminal: the test's end and the program's end. Returns `None` if the system has none left.
 pub(crate) fn terminal(columns: u16, rows: u16) -> Option<(File, OwnedFd)> {
     let (mut ours, mut theirs) = (-1, -1);
     let (name, modes) = (ptr::null_mut(), ptr::null());
@@ -151,7 +150,7 @@ pub(crate) fn terminal(columns: u16, rows: u16) -> Option<(File, OwnedFd)> {
     Some((ours, unsafe { OwnedFd::from_raw_fd(theirs) }))
 }
 
-/// What `/proc` says of each thread of a process, by the name of the line.
+/// Returns a line of `/proc` for each thread of a process, by the name of the line.
 pub(crate) fn threads(child: &Child, line: &str) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).expect("its threads");
     let of = |text: String| {
@@ -160,7 +159,7 @@ pub(crate) fn threads(child: &Child, line: &str) -> Vec<String> {
     tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("status")).ok().and_then(of)).collect()
 }
 
-/// What `/proc` says of capabilities where there are none.
+/// The line of `/proc` for a thread without capabilities.
 pub(crate) const NO_CAPABILITIES: &str = "0000000000000000";
 
 /// The number of a process's threads that have given up their rights.

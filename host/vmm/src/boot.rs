@@ -1,9 +1,8 @@
-//! How each kind of image comes to its first instruction: memory, what the host puts there, and
-//! the CPU's state.
+//! Boot: the memory and the CPU state of a guest before its first instruction.
 //!
-//! A guest of guest-rt finds memory as [`guest_abi::layout`] draws it. One that others built finds
-//! memory without holes from 0 to its size, and behind it pages of the host's: the text of the
-//! exit counts with the host's [vectors](crate::vectors), then page tables, or the information of a boot loader.
+//! [`guest_abi::layout`] draws the memory of a guest of guest-rt. An image that others built gets memory without holes,
+//! from 0 to its size. Behind it are pages of the host: the text of the exit counts with the host's
+//! [vectors](crate::vectors), then page tables, or the information of a boot loader.
 
 use guest_abi::{
     boot::{self, BootInfo},
@@ -38,15 +37,15 @@ pub struct Parameters<'a> {
     pub arguments: &'a [String],
 }
 
-/// A guest that is ready to run: its memory holds the image and all that the host puts there.
+/// A guest that is ready to run. Its memory contains the image and the host's own data.
 pub struct Boot {
     /// The CPU's first state.
     pub cpu: CpuState,
     /// The address of the text of the exit counts.
     pub text: u32,
-    /// The image was not built with guest-rt: it has the course's ports only, and ends with `hlt`.
+    /// The image was not built with guest-rt: it has only the course's ports, and ends with `hlt`.
     pub foreign: bool,
-    /// The host's handlers of exceptions, which such images start with.
+    /// The host's handlers of exceptions, for such images.
     pub vectors: Option<Vectors>,
 }
 
@@ -90,7 +89,7 @@ impl Boot {
     }
 }
 
-/// A guest of guest-rt: its own boot code does the rest.
+/// Boots a guest of guest-rt in real mode. Its own boot code does the rest.
 fn boot_image(
     memory: &mut dyn GuestMemory,
     entry: u16,
@@ -112,7 +111,7 @@ fn boot_image(
     Ok(Boot { cpu: CpuState::real(entry), text: layout::EXIT_TEXT, foreign: false, vectors: None })
 }
 
-/// A guest that finds itself in its mode: flat segments, the stack at the top of its memory.
+/// Boots an image directly in its mode, with flat segments and the stack at the top of its memory.
 fn direct(
     memory: &mut dyn GuestMemory,
     image: &Image,
@@ -128,10 +127,10 @@ fn direct(
     }
     let text = text_page(image, mode, size);
     let stack = match mode {
-        // The stack pointer of 16-bit code is the low half of this: 0, so that the first push goes to
-        // the end of the first 64 KiB.
+        // 16-bit code uses the low half of this as stack pointer: 0, so that the first push goes to the end of the
+        // first 64 KiB.
         CpuMode::Real if size >= REAL_MODE_END => size - size % REAL_MODE_END,
-        // One large page is all that there is; what lies above it is out of reach.
+        // There is only one large page; addresses above it are not mapped.
         CpuMode::Paged => size.min(text),
         _ => size,
     };
@@ -150,13 +149,12 @@ fn direct(
     Ok(Boot { cpu, text, foreign: true, vectors })
 }
 
-/// The page for the text of the exit counts: where the mode reaches it, and neither image nor
-/// stack is. Behind the guest's memory, where that will do.
+/// Returns the page for the text of the exit counts. The mode must reach it, and image and stack must not use it. It is
+/// behind the guest's memory if the mode reaches that.
 fn text_page(image: &Image, mode: CpuMode, size: u32) -> u32 {
     match mode {
-        // Below the page in which the stack begins, and not at 0, which is the vector table's. An
-        // image that takes all of that finds the text behind its memory, where 16-bit code does not
-        // reach it but can still have it printed.
+        // Below the page of the stack, and not at 0, the page of the vector table. If the image fills all of that, the
+        // text is behind its memory: 16-bit code cannot read it there, but can still have it printed.
         CpuMode::Real => (1..(size.min(REAL_MODE_END) / PAGE_SIZE).saturating_sub(1))
             .map(|page| page * PAGE_SIZE)
             .filter(|&page| !image.takes(page))

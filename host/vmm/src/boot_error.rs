@@ -31,7 +31,7 @@ pub enum BootError {
         len: usize,
     },
     /// A part of the image is not entirely inside guest memory.
-    #[error("{address:#x}, {len} bytes, is not all in guest memory")]
+    #[error("{address:#x} ({len} bytes) is not entirely inside guest memory")]
     Range {
         /// The first address.
         address: u64,
@@ -43,7 +43,7 @@ pub enum BootError {
     Engine(#[from] EngineError),
 }
 
-/// The host's own pages are part of the memory that was asked for, so that this is a bug.
+/// The host's own pages are part of the guest's memory plan. So this conversion means a bug.
 impl From<OutOfMemory> for BootError {
     fn from(_: OutOfMemory) -> Self {
         Self::Range { address: 0, len: 0 }

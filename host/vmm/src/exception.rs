@@ -7,27 +7,27 @@ use guest_abi::{
     trap::{Exception, TIMER},
 };
 
-/// A trap, as a guest reported it. Nothing of it is known to be true.
+/// A trap, as a guest reported it. The guest is not trusted: the report may be false.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrapReport {
-    /// Why the guest was interrupted.
+    /// The cause.
     pub cause: Cause,
     /// The error code, if the CPU gave one.
     pub error_code: Option<u64>,
-    /// Whether the stack pointer was in the guard page below the stack.
+    /// The stack pointer was in the guard page below the stack.
     pub off_stack: bool,
-    /// The rest.
+    /// The guest's record.
     pub record: Trap,
 }
 
-/// Why a guest was interrupted.
+/// The cause of a trap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// An exception.
     Exception(Exception),
     /// The interrupt of its timer.
     Timer,
-    /// A vector that no exception and no interrupt of ours has.
+    /// A vector without an exception or an interrupt.
     Unknown(u32),
 }
 
@@ -43,20 +43,20 @@ impl TrapReport {
         Self { cause, error_code, off_stack, record }
     }
 
-    /// The trap's name for machines.
+    /// Returns the name for programs.
     pub fn name(&self) -> &'static str {
         match self.cause {
             _ if self.off_stack => "stack-overflow",
-            Cause::Exception(exception) => Words::of(exception).name,
+            Cause::Exception(exception) => Description::of(exception).name,
             Cause::Timer => "trap-timer",
             Cause::Unknown(_) => "trap-unknown",
         }
     }
 
-    /// What to try next.
+    /// Returns a hint: what the author of the guest can try next.
     pub fn hint(&self) -> &'static str {
         match self.cause {
-            Cause::Exception(exception) => Words::of(exception).hint,
+            Cause::Exception(exception) => Description::of(exception).hint,
             Cause::Timer => "set a handler with guest_rt::traps::set_handler before the timer is set",
             Cause::Unknown(_) => "use guest_rt::traps, which knows every vector",
         }
@@ -88,18 +88,18 @@ impl fmt::Display for TrapReport {
 }
 
 impl TrapReport {
-    /// What an exception is called, for example `divide error (#DE)`.
+    /// Returns the exception's title, for example `divide error (#DE)`.
     pub fn title(&self) -> String {
         match self.cause {
             Cause::Exception(exception) => {
-                let Words { mnemonic, title, .. } = Words::of(exception);
+                let Description { mnemonic, title, .. } = Description::of(exception);
                 format!("{title} ({mnemonic})")
             }
             Cause::Timer | Cause::Unknown(_) => format!("vector {:#x}", self.record.vector),
         }
     }
 
-    /// What an error code says (SDM 3A, 6.13 "Error Code", 4.7 "Page-Fault Exceptions").
+    /// Returns the error code in words (SDM 3A, 6.13 "Error Code", 4.7 "Page-Fault Exceptions").
     pub fn error_code_in_words(&self) -> String {
         match (self.cause, self.error_code) {
             (Cause::Exception(Exception::PageFault), Some(code)) => {
@@ -117,8 +117,8 @@ impl TrapReport {
     }
 }
 
-/// What to try next at an exception of an image that others built. `is_extended` says whether its instruction belongs
-/// to an extension such as SSE.
+/// Returns the hint for an exception of an image that others built. `is_extended` is true if the instruction belongs to
+/// an extension such as SSE.
 pub fn hint(exception: Exception, is_extended: bool) -> &'static str {
     match exception {
         Exception::InvalidOpcode if is_extended => {
@@ -132,12 +132,12 @@ pub fn hint(exception: Exception, is_extended: bool) -> &'static str {
         Exception::DoubleFault => {
             "look at the segments (GDT) and the stack that the image has set up: the CPU could not call the handler of a first exception"
         }
-        other => Words::of(other).hint,
+        other => Description::of(other).hint,
     }
 }
 
-/// What was tried, of a page fault's error code. It says of a jump that it is one only where pages can be closed to
-/// code, but then the address is the instruction's own.
+/// Returns the access that caused a page fault. The error code marks a jump only if pages can be closed to code; without
+/// that, the faulting address is the instruction's own.
 fn access(code: u64, is_instruction: bool) -> &'static str {
     const WRITE: u64 = 1 << 1;
     const FETCH: u64 = 1 << 4;
@@ -148,7 +148,7 @@ fn access(code: u64, is_instruction: bool) -> &'static str {
     }
 }
 
-/// Why it was not allowed.
+/// Returns the reason of a page fault.
 fn page_fault_reason(code: u64) -> &'static str {
     const PRESENT: u64 = 1 << 0;
     const RESERVED: u64 = 1 << 3;
@@ -159,7 +159,7 @@ fn page_fault_reason(code: u64) -> &'static str {
     }
 }
 
-/// What an error code that names a descriptor says.
+/// Returns an error code that names a descriptor, in words.
 fn selector(code: u64) -> String {
     const IDT: u64 = 1 << 1;
     const LDT: u64 = 1 << 2;
@@ -171,16 +171,16 @@ fn selector(code: u64) -> String {
     }
 }
 
-/// What there is to say of an exception.
-struct Words {
+/// The description of an exception.
+struct Description {
     mnemonic: &'static str,
     name: &'static str,
     title: &'static str,
     hint: &'static str,
 }
 
-impl Words {
-    /// The names are those of SDM 3A, 6.15 "Exception and Interrupt Reference".
+impl Description {
+    /// Returns the description. The names are those of SDM 3A, 6.15 "Exception and Interrupt Reference".
     const fn of(exception: Exception) -> Self {
         const TABLES: &str = "look for code that changes segment registers or descriptor tables";
         const RARE: &str = "look at the instruction, and for the exception in SDM 3A, 6.15";
@@ -262,9 +262,9 @@ mod tests {
 
     #[test]
     fn every_exception_has_its_own_words() {
-        let mut names: Vec<_> = Exception::ALL.map(|it| Words::of(it).name).into();
+        let mut names: Vec<_> = Exception::ALL.map(|it| Description::of(it).name).into();
         for exception in Exception::ALL {
-            let Words { mnemonic, name, .. } = Words::of(exception);
+            let Description { mnemonic, name, .. } = Description::of(exception);
             assert_eq!(name, format!("trap-{}", mnemonic.trim_start_matches('#').to_lowercase()));
         }
         names.sort_unstable();

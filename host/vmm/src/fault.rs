@@ -1,5 +1,4 @@
-//! How a guest can end other than by its own exit: every way has a name, a sentence, and what to
-//! try.
+//! Failures of guests: each has a name, a sentence and a hint.
 
 use std::borrow::Cow;
 
@@ -14,7 +13,7 @@ use crate::{
     unhandled::{TripleFault, Unemulated, Unhandled},
 };
 
-/// Why a guest was stopped.
+/// The reason why a guest was stopped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Crash {
     /// The CPU shut down.
@@ -23,7 +22,7 @@ pub enum Crash {
     /// An exception or an interrupt that the guest does not handle.
     #[error("{0}")]
     Trap(Box<TrapReport>),
-    /// The CPU had to push for a trap, and there was no memory for that below its stack pointer.
+    /// The CPU had to push for a trap, and there was no memory below its stack pointer.
     #[error(
         "stack overflow: the CPU had to push for an exception or an interrupt onto the guard page below the stack, the stack pointer being {stack_pointer:#x}"
     )]
@@ -31,13 +30,13 @@ pub enum Crash {
         /// The stack pointer.
         stack_pointer: u64,
     },
-    /// An exception or a software interrupt that an image of others does not handle.
+    /// An exception or a software interrupt that an image without guest-rt does not handle.
     #[error("{0}")]
     Unhandled(Box<Unhandled>),
-    /// A triple fault of an image of others.
+    /// A triple fault of an image without guest-rt.
     #[error("{0}")]
     ForeignTripleFault(Box<TripleFault>),
-    /// An instruction that KVM had to emulate and cannot.
+    /// An instruction that KVM cannot emulate.
     #[error("{0}")]
     Unemulated(Box<Unemulated>),
     /// A port that is no hypercall.
@@ -50,7 +49,7 @@ pub enum Crash {
         /// Its direction.
         direction: Direction,
     },
-    /// A port of a device that a PC has and this VM does not, by a guest that others built.
+    /// An access to a port of a device that a PC has and this VM does not have, by an image without guest-rt.
     #[error("{} port {port:#x}, {width}: {}, which this VM does not have", verb(*direction), device.description())]
     NoDevice {
         /// The port.
@@ -62,7 +61,7 @@ pub enum Crash {
         /// The device.
         device: &'static Device,
     },
-    /// A hypercall's port in a way that the hypercall does not have.
+    /// An access to a hypercall's port in the wrong direction or width.
     #[error("{} port {:#x} ({port:?}), {width}, which that hypercall does not take", verb(*direction), *port as u16)]
     WrongAccess {
         /// The hypercall.
@@ -77,12 +76,12 @@ pub enum Crash {
     NoMemory {
         /// The guest-physical address.
         address: u64,
-        /// Whether it was a read or a write.
+        /// Read or write.
         direction: Direction,
-        /// What lies there.
+        /// The kind of memory there.
         place: MemoryKind,
     },
-    /// An instruction to be fetched where there is no memory.
+    /// A fetch of an instruction from an address without memory.
     #[error("jumped to {address:#x}, {}", match place {
         MemoryKind::NullPage => "a null pointer",
         MemoryKind::StackGuard => "the guard page below the stack",
@@ -91,10 +90,10 @@ pub enum Crash {
     BadJump {
         /// The guest-physical address.
         address: u64,
-        /// What lies there.
+        /// The kind of memory there.
         place: MemoryKind,
     },
-    /// Code that went on behind the guest's memory, where only the host has something.
+    /// Code that continued behind the guest's memory, in the host's pages.
     #[error("ran or jumped past the end of its memory, to {address:#x}")]
     PastEnd {
         /// The guest-physical address.
@@ -103,7 +102,7 @@ pub enum Crash {
     /// `hlt`, with nothing to wait for.
     #[error("halted with nothing to wait for: no interrupt can wake this guest")]
     Halted,
-    /// KVM met an instruction that it had to emulate and could not.
+    /// An internal error of KVM; most likely, it could not emulate an instruction.
     #[error("KVM could not go on (internal error, suberror {suberror})")]
     Emulation {
         /// KVM's suberror.
@@ -116,11 +115,11 @@ pub enum Crash {
         reason: u64,
     },
     /// A hypercall named memory that is not the guest's.
-    #[error("{call:?} named {what} at {address:#x}, {len} bytes, which is not all in its memory")]
+    #[error("{call:?}: {what} at {address:#x} ({len} bytes) is not entirely inside guest memory")]
     BadAddress {
         /// The hypercall.
         call: Port,
-        /// What should lie there.
+        /// The object that the call needs there.
         what: &'static str,
         /// The guest-physical address.
         address: u32,
@@ -144,7 +143,7 @@ pub enum Crash {
     /// An end of turn without a mailbox.
     #[error("ended its turn without having attached a mailbox")]
     TurnWithoutMailbox,
-    /// An exit that no guest of this host can cause rightly.
+    /// An exit that this host does not serve.
     #[error("an exit of a kind that this host does not serve (KVM's exit reason {reason})")]
     Unexpected {
         /// KVM's number for it.
@@ -153,12 +152,13 @@ pub enum Crash {
 }
 
 impl Crash {
-    /// Whether it is what the CPU did that ended the guest, and not what was asked for or left.
+    /// Returns true if an instruction ended the guest, so that its registers help to explain the crash. Wrong use of the
+    /// mailbox does not count.
     pub fn is_the_cpus(&self) -> bool {
         !matches!(self, Self::MailboxTwice | Self::TurnWithoutMailbox)
     }
 
-    /// The crash's name for machines.
+    /// Returns the name for programs.
     pub fn name(&self) -> &'static str {
         match self {
             Self::TripleFault | Self::ForeignTripleFault(_) => "triple-fault",
@@ -182,7 +182,7 @@ impl Crash {
         }
     }
 
-    /// What to try next.
+    /// Returns a hint: what the author of the guest can try next.
     pub fn hint(&self) -> Cow<'static, str> {
         match self {
             Self::Unhandled(unhandled) => unhandled.hint().into(),
@@ -191,7 +191,7 @@ impl Crash {
         }
     }
 
-    /// What to try next, where that is the same for all of a kind.
+    /// Returns the hint, if it is the same for all crashes of a kind.
     fn fixed_hint(&self) -> &'static str {
         match self {
             Self::ForeignTripleFault(fault) => fault.hint(),

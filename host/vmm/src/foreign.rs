@@ -1,5 +1,4 @@
-//! What is different for images that others built: the hypercalls that they have, and what they are told to
-//! try next.
+//! Images that others built: their hypercalls, and hints that differ from those for guests of guest-rt.
 
 use std::borrow::Cow;
 
@@ -7,20 +6,20 @@ use guest_abi::port::Port;
 
 use crate::fault::Crash;
 
-/// What to try next, where an image ran through empty memory until its time was up.
+/// The hint for an image that ran through empty memory until its time was up.
 pub const EMPTY_MEMORY: &str = "it runs through empty memory, where two zeros are an `add`: look for a jump, a call or a return to where nothing was loaded";
 
-/// The hypercall that a port is to a guest; one that others built has the course's only.
+/// Returns the hypercall of a port. `foreign` guests have only the course's hypercalls.
 pub fn hypercall(port: u16, foreign: bool) -> Option<Port> {
     Port::try_from(port).ok().filter(|port| is_known(*port, foreign))
 }
 
-/// Whether a guest has this hypercall.
+/// Returns true if a guest has this hypercall.
 pub fn is_known(port: Port, foreign: bool) -> bool {
-    !foreign || port.is_the_courses()
+    !foreign || port.is_standard_port()
 }
 
-/// What to try next, where it is something else than for our own guests.
+/// Returns the hint for a crash, if it differs from the hint for guests of guest-rt.
 pub fn hint(crash: &Crash) -> Option<Cow<'static, str>> {
     match crash {
         Crash::UnknownPort { .. } | Crash::WrongAccess { .. } => {
@@ -34,9 +33,9 @@ pub fn hint(crash: &Crash) -> Option<Cow<'static, str>> {
     }
 }
 
-/// The ports of the course, each with its width, its direction and what it does.
+/// Returns the ports of the course, each with width, direction and purpose.
 fn ports() -> String {
-    let courses = Port::ALL.into_iter().filter(|port| port.is_the_courses());
+    let courses = Port::ALL.into_iter().filter(|port| port.is_standard_port());
     let ports = courses.filter_map(|port| {
         let (direction, deed) = match port {
             Port::PrintByte => ("out", "prints a byte"),
@@ -63,7 +62,7 @@ mod tests {
         let ports = ports();
         for port in Port::ALL {
             let number = format!("0x{:X}", port as u16);
-            assert_eq!(ports.contains(&number), port.is_the_courses(), "{port:?}: {ports}");
+            assert_eq!(ports.contains(&number), port.is_standard_port(), "{port:?}: {ports}");
         }
         assert!(ports.starts_with("0xE9 (8-bit out) prints a byte, 0xEA (32-bit out) prints"), "{ports}");
         assert!(ports.contains("0xEB (32-bit in) reads") && ports.contains("0xEE (32-bit out, then in)"));

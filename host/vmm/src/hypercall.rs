@@ -1,7 +1,7 @@
 //! Hypercalls: from a port exit to a typed call, and from a call to its reply.
 //!
-//! Both steps are free functions without KVM, so that a test can hand them any exit. The guest
-//! is not trusted: what it passes is copied once and checked.
+//! Both steps are free functions that depend on no engine, so that a test can call them with any exit. The guest is not
+//! trusted: its data is copied once, and the copy is checked.
 
 use guest_abi::{
     block::{Log, MailboxAttach, Panic, Text, Trap},
@@ -32,7 +32,7 @@ pub enum Hypercall {
     PrintDecimal(u32),
     /// Print the NUL-terminated string at this address.
     PrintString(u32),
-    /// Print the text that the block at this address names.
+    /// Print the text of the block at this address.
     Print(u32),
     /// Read the number of exits.
     ExitCount,
@@ -40,34 +40,34 @@ pub enum Hypercall {
     ExitText,
     /// Translate this guest-virtual address.
     Translate(u32),
-    /// Read what the last translation gave.
+    /// Read the result of the last translation.
     Translation,
-    /// Accepted, and nothing but an exit.
+    /// Do nothing. The course allows such accesses; they cost an exit.
     Nothing,
     /// End with this status.
     Exit(u32),
-    /// End with the panic that the block at this address reports.
+    /// End with the panic of the block at this address.
     Panic(u32),
-    /// Take the mailbox that the block at this address names.
+    /// Attach the mailbox of the block at this address.
     MailboxAttach(u32),
-    /// The turn is over.
+    /// End the turn.
     EndTurn,
-    /// End with the trap that the block at this address reports.
+    /// End with the trap of the block at this address.
     Trap(u32),
     /// Interrupt the guest after this many microseconds; 0 is never.
     TimerSet(u32),
-    /// Take the record that the block at this address is.
+    /// Log the record at this address.
     Log(u32),
     /// Write the time to this address.
     Clock(u32),
 }
 
-/// Decodes a port access; `value` is what was written, of no meaning for a read. `known` says which
-/// of the hypercalls this guest has.
+/// Decodes a port access. `value` is the written value; a read ignores it. `known` returns true for the hypercalls that
+/// this guest has.
 ///
 /// # Errors
 ///
-/// The port is no hypercall, or not in this direction and width.
+/// The port has no hypercall, or not in this direction and width.
 pub fn decode(
     port: u16,
     width: Width,
@@ -111,7 +111,7 @@ pub fn decode(
 ///
 /// # Errors
 ///
-/// The guest asked for what it may not have.
+/// The guest broke a rule of the call.
 pub fn handle(
     call: Hypercall,
     services: &mut Services,
@@ -194,7 +194,7 @@ fn clock(services: &Services, cpu: &mut dyn Cpu, address: u32) -> Result<Reply, 
     Ok(Reply::Resume)
 }
 
-/// The text lies in memory that the host keeps for it, wherever the guest is.
+/// Writes the text of the exit counts into the page that the host keeps for it, and answers with its address.
 fn exit_text(services: &Services, cpu: &mut dyn Cpu) -> Result<Reply, Crash> {
     let text = services.stats.text() + "\0";
     let (address, len) = (services.text, u32::try_from(text.len()).unwrap_or(u32::MAX));
@@ -204,7 +204,7 @@ fn exit_text(services: &Services, cpu: &mut dyn Cpu) -> Result<Reply, Crash> {
     Ok(Reply::Answer(address))
 }
 
-/// A panic is reported as one even where parts of its report cannot be read.
+/// Stops the guest with its panic, even if parts of the report cannot be read.
 fn panic_report(cpu: &dyn Cpu, address: u32) -> Result<Reply, Crash> {
     let panic: Panic = block(cpu, Port::Panic, address)?;
     let text =
@@ -217,7 +217,7 @@ fn panic_report(cpu: &dyn Cpu, address: u32) -> Result<Reply, Crash> {
     })))
 }
 
-/// A trap is a crash.
+/// Returns the crash for a trap that the guest reports.
 fn trap_report(services: &Services, cpu: &dyn Cpu, address: u32) -> Result<Crash, Crash> {
     let trap: Trap = block(cpu, Port::Trap, address)?;
     let off_stack = services.memory.kind(trap.general[Trap::STACK_POINTER]) == MemoryKind::StackGuard;
@@ -252,7 +252,7 @@ fn read_text(cpu: &dyn Cpu, call: Port, Text { address, len }: Text) -> Result<V
     if len > Text::MAX_LEN {
         return Err(Crash::TextTooLong { call, len });
     }
-    // An empty text is one wherever it is said to lie.
+    // Rust's empty slices have a dangling address: it must not be checked.
     if len == 0 {
         return Ok(Vec::new());
     }
@@ -266,7 +266,7 @@ fn read_text(cpu: &dyn Cpu, call: Port, Text { address, len }: Text) -> Result<V
     Ok(text)
 }
 
-/// Serves one exit: decodes it, and handles the hypercalls that it stands for.
+/// Serves one exit. A string instruction is one hypercall for each value.
 ///
 /// # Errors
 ///

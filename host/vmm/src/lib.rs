@@ -1,10 +1,10 @@
 //! A virtual machine monitor for one guest, on any engine.
 //!
-//! A [`Machine`] is one guest in its VM: an [`Image`] that was loaded and booted, the hypercalls that it makes, its devices
-//! and its statistics. It runs on any [`Engine`](guestlab_cpu::Engine): KVM (`guestlab-kvm`) or an interpreter
-//! (`guestlab-soft`). This crate knows no KVM, no command line and no experiment, and it prints nothing.
+//! A [`Machine`] is one guest in its VM: a loaded and booted [`Image`], its hypercalls, its devices and its statistics. It
+//! runs on any [`Engine`](guestlab_cpu::Engine): KVM (`guestlab-kvm`) or an interpreter (`guestlab-soft`). This crate does
+//! not depend on KVM, on a command line or on an experiment, and it prints nothing.
 //!
-//! One exit's journey:
+//! The path of one exit:
 //!
 //! ```text
 //! guest `out` -> Cpu::run -> Exit -> hypercall::decode -> hypercall::handle -> Reply -> next Cpu::run

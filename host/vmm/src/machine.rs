@@ -45,7 +45,7 @@ pub struct Machine {
     is_waiting: bool,
     /// The guest does not take interrupts, because a debugger steps it.
     holds_interrupts: bool,
-    /// The time at which [`enter`](Self::enter) is to return even if the guest has not left.
+    /// The time at which [`enter`](Self::enter) returns even without an exit.
     wake: Option<Instant>,
     /// The guest ended with a crash.
     has_crashed: bool,
@@ -57,15 +57,15 @@ type OwnHypercalls = Box<dyn FnMut(&Exit, &mut dyn Cpu) -> Option<Reply> + Send>
 /// The reason why a machine stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Halt {
-    /// The guest asked for it.
+    /// The guest requested it.
     Stop(Stop),
-    /// The guest did something that is not allowed.
+    /// The guest failed.
     Crash(Crash),
-    /// Nothing handles an exception or a software interrupt of an image that was not built with guest-rt.
+    /// An exception or a software interrupt reached the host's handlers: the image, built without guest-rt, has none.
     Interruption(Box<Interruption>),
-    /// Its time was up.
+    /// The time was up.
     Expired(Expiry),
-    /// The guest had caused the most exits that it may.
+    /// The guest had caused the largest allowed number of exits.
     Exits(u64),
     /// A debugger ended the run.
     Killed,
@@ -78,7 +78,7 @@ pub struct Setup {
     pub engine: Arc<dyn Engine>,
     /// The policy for host virtual addresses.
     pub hva: HvaPolicy,
-    /// The observer of all that happens, if there is one.
+    /// The observer of calls and exits, if there is one.
     pub observer: Option<Arc<dyn Observer>>,
 }
 
@@ -127,11 +127,11 @@ impl Machine {
         })
     }
 
-    /// Starts the guest again from its image, as in a new VM; the counts of its exits begin anew. Image and memory size must
-    /// be those of [`new`](Self::new).
+    /// Starts the guest again from its image, as in a new VM. The counts of its exits begin again. Image and memory size
+    /// must be those of [`new`](Self::new).
     ///
     /// After a crash the machine gets a new VM: kvm-amd does not run a vCPU again that has shut down, whatever its
-    /// registers are set to.
+    /// registers are.
     ///
     /// # Errors
     ///
@@ -162,7 +162,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Runs the guest until it stops, or must stop. `console` takes its output.
+    /// Runs the guest until it stops, or until `stop` says so. `console` takes its output.
     ///
     /// # Errors
     ///
@@ -183,8 +183,8 @@ impl Machine {
         }
     }
 
-    /// Enters the guest once, at most as far as `until`, and serves its exit. The guest goes on after the returned exit, or
-    /// has stopped.
+    /// Enters the guest once, at most as far as `until`, and serves its exit. Returns the exit if the guest can continue,
+    /// and otherwise the reason why it stopped.
     ///
     /// # Errors
     ///
@@ -239,7 +239,7 @@ impl Machine {
             self.has_crashed = true;
             return Ok(ControlFlow::Break(Halt::Interruption(interruption.into())));
         }
-        // A guest that is stepped would fill the history with steps.
+        // Single steps would push the exits before them out of the history.
         if !matches!(exit, Exit::Debug { .. }) {
             self.history.push(&exit);
         }
@@ -273,7 +273,7 @@ impl Machine {
         }
     }
 
-    /// Waits for the timer, at most until the machine is to wake. Returns true if the guest still has to wait.
+    /// Waits for the timer, at most until the wake time. Returns true if the guest still has to wait.
     fn waits(&mut self, stop: &dyn StopWatch) -> bool {
         let timer = self.services.timer;
         if let Some(due) = timer.due().filter(|_| !timer.has_expired()) {
@@ -283,7 +283,7 @@ impl Machine {
         self.is_waiting
     }
 
-    /// Queues the interrupt that is due, as soon as the guest takes one. Otherwise the guest is left when it is due.
+    /// Queues the interrupt that is due, as soon as the guest can take it, and sets the alarm for the next.
     fn interrupt(&mut self, stop: &dyn StopWatch) -> Result<(), EngineError> {
         let is_due = self.services.timer.has_expired();
         let vector = match &self.pc {
@@ -296,7 +296,7 @@ impl Machine {
                     self.is_interrupted();
                 }
             }
-            // A guest that cancels a timer that was due would be left at every instruction.
+            // The guest may have cancelled a timer that was due: without this, it would exit at every instruction.
             None => self.cpu.cancel_interrupt(),
         }
         let due = self.services.timer.due().filter(|_| !is_due);
@@ -304,7 +304,7 @@ impl Machine {
         Ok(())
     }
 
-    /// The guest takes its interrupt as it enters.
+    /// Notes that the guest takes its interrupt at the next entry.
     fn is_interrupted(&mut self) {
         let purpose = match &mut self.pc {
             Some(pc) => {
@@ -336,7 +336,7 @@ impl Machine {
             return Ok(reply);
         }
         let mut console = |output: ConsoleOutput<'_>| {
-            // The alarm for the guest must not interrupt a write.
+            // An alarm for the guest must not interrupt a write.
             stop.set_alarm(None);
             console(output)
         };

@@ -21,15 +21,15 @@ pub struct MemoryLayout {
 pub enum MemoryKind {
     /// Memory.
     Memory,
-    /// The page at 0. It has no memory, so that null pointers are noticed.
+    /// The page at 0. It has no memory, so that an access through a null pointer exits.
     NullPage,
-    /// The page below the stack. It has no memory, so that overflows are noticed.
+    /// The page below the stack. It has no memory, so that a stack overflow exits.
     StackGuard,
     /// Nothing: beyond the guest's memory.
     Beyond,
 }
 
-/// A guest cannot have this much memory.
+/// The error for a size of memory that no guest can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a guest cannot have {size} bytes of memory: it takes a multiple of {PAGE_SIZE}, up to {MAX_MEMORY} (3 GiB), and above {IMAGE_BASE} for a guest of guest-rt"
@@ -93,7 +93,7 @@ impl MemoryLayout {
     }
 }
 
-/// Checks that a guest can have this much memory: whole pages, below the addresses that are not for memory.
+/// Checks that a guest can have this much memory: whole pages, below the addresses of devices.
 ///
 /// # Errors
 ///
@@ -148,7 +148,7 @@ pub fn read_c_string(
     let mut chunk = [0; CHUNK];
     while string.len() <= limit as usize {
         let from = u64::from(address) + string.len() as u64;
-        // A chunk that memory ends in is read byte by byte.
+        // A chunk beyond the end of memory fails as a whole, and the string may end before: read byte by byte.
         let len = if memory.read(from, &mut chunk).is_ok() { CHUNK } else { 1 };
         memory.read(from, &mut chunk[..len])?;
         match chunk[..len].iter().position(|&byte| byte == 0) {

@@ -8,7 +8,7 @@ use guestlab_cpu::{CpuState, GuestMemory, state::reg};
 
 use crate::{boot_error::BootError, image::Image, vectors::Vectors};
 
-/// What a Multiboot kernel finds in EAX (Multiboot Specification 0.6.96, 3.2 "Machine state").
+/// The value of EAX at the start of a Multiboot kernel (Multiboot Specification 0.6.96, 3.2 "Machine state").
 const MULTIBOOT_MAGIC: u32 = 0x2BAD_B002;
 
 /// A Multiboot kernel: protected mode, and in EBX where the boot information is.
@@ -27,7 +27,7 @@ pub(crate) fn multiboot(
     let info = info_page(image, size);
     memory.write(info.into(), &multiboot_info(info, size, &command_line))?;
     let mode = CpuMode::Protected;
-    // What the tables of segments and vectors are is left open to us (3.2 again).
+    // The specification leaves the tables of segments and vectors to the boot loader (3.2 again).
     let (vectors, tables) = Vectors::in_page(memory, mode, size)?;
     let mut cpu = tables.loaded_by(CpuState::flat(mode, entry, size, 0));
     (cpu.general[reg::RAX], cpu.general[reg::RBX]) = (MULTIBOOT_MAGIC.into(), info.into());
@@ -37,8 +37,8 @@ pub(crate) fn multiboot(
 /// The end of the low memory of a PC.
 const LOW_MEMORY_END: u32 = 640 << 10;
 
-/// The page for the boot information: in low memory, which kernels keep mapped, where the image is not. QEMU
-/// has it at 0x9000. Behind the guest's memory if the image takes all of that.
+/// Returns the page for the boot information: a free page in low memory, which kernels keep mapped. QEMU uses 0x9000. The
+/// page is behind the guest's memory if the image fills low memory.
 fn info_page(image: &Image, size: u32) -> u32 {
     // The stack begins at the end of memory.
     let pages = (1..(size.min(LOW_MEMORY_END) / PAGE_SIZE).saturating_sub(1)).map(|page| page * PAGE_SIZE);

@@ -1,4 +1,4 @@
-//! Observers of a machine: an explanation of its exits, a timeline, a history.
+//! The trait of observers: `--explain` and the timeline observe a machine through it.
 
 use std::time::Instant;
 

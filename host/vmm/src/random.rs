@@ -1,8 +1,7 @@
 //! Seeds: all chance of a run comes from one number.
 //!
-//! The numbers that follow from a seed are part of what a run is, so that the generator is fixed
-//! here rather than taken from a crate that may change it: SplitMix64 (Steele, Lea, Flood,
-//! "Fast Splittable Pseudorandom Number Generators", 2014).
+//! A recorded run depends on the numbers that follow from its seed. So the generator is here, and not in a crate that may
+//! change it: SplitMix64 (Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", 2014).
 
 use std::{fs::File, io, io::Read};
 
@@ -11,14 +10,13 @@ use std::{fs::File, io, io::Read};
 pub struct SplitMix64(u64);
 
 impl SplitMix64 {
-    /// Stream number `stream` of a run with this seed. The host's own choices are stream 0;
-    /// each VM's are the stream of its number.
+    /// Returns stream number `stream` of a run with this seed. The host uses stream 0; each VM uses the stream of its number.
     pub fn new(seed: u64, stream: u64) -> Self {
         let mut streams = Self(stream);
         Self(seed ^ streams.next_u64())
     }
 
-    /// The next number.
+    /// Returns the next number.
     pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -27,21 +25,21 @@ impl SplitMix64 {
         z ^ (z >> 31)
     }
 
-    /// A number from 0 to `bound - 1`, each as likely as the others to within `bound`/2^64.
+    /// Returns a number from 0 to `bound - 1`, each as likely as the others to within `bound`/2^64.
     pub fn below(&mut self, bound: usize) -> usize {
         let scaled = (u128::from(self.next_u64()) * bound as u128) >> 64;
         usize::try_from(scaled).expect("less than `bound`, which is a usize")
     }
 }
 
-/// The seed that the host gives to a VM: never all zero, which would stall its generator.
+/// Returns the seed of a VM. It is never all zero, which would stall the generator.
 pub fn guest_seed(seed: u64, vm: u32) -> [u32; 4] {
     let mut stream = SplitMix64::new(seed, vm.into());
     let (first, second) = (split(stream.next_u64()), split(stream.next_u64() | 1));
     [first.0, first.1, second.0, second.1]
 }
 
-/// The low and the high half of a 64-bit number.
+/// Splits a 64-bit number into its low and high half.
 pub fn split(word: u64) -> (u32, u32) {
     let [a, b, c, d, e, f, g, h] = word.to_le_bytes();
     (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]))

@@ -77,16 +77,16 @@ pub enum ConsoleOutput<'a> {
 /// A record of a guest's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// How grave it is.
+    /// The severity.
     pub level: Level,
-    /// What it is about; what is no UTF-8 is replaced.
+    /// The subject. Bytes that are not UTF-8 were replaced.
     pub target: &'a str,
-    /// What the guest wrote; what is no UTF-8 is replaced.
+    /// The guest's text. Bytes that are not UTF-8 were replaced.
     pub message: &'a str,
 }
 
 impl Record<'_> {
-    /// What its line takes of the output, in bytes.
+    /// Returns the size of its line in the output, in bytes.
     pub fn size(&self) -> u64 {
         (self.level.as_str().len() + self.target.len() + self.message.len()) as u64
     }

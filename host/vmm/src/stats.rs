@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use guestlab_cpu::{Direction, Exit, Width};
 
-/// A kind of exit, as statistics tell them apart.
+/// A kind of exit in statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
     /// A write to a port.
@@ -26,9 +26,8 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The reason of an exit. An interruption by the host's own signal has none, and neither has a
-    /// guest's readiness for an interrupt: they depend on the clock, and the guest did not cause them. A change of
-    /// priority has none, since not every KVM module leaves the guest for it.
+    /// Returns the reason of an exit, or `None` if the guest did not cause it: such exits depend on the clock. A change
+    /// of priority has no reason, because not every KVM module exits for it.
     pub fn of(exit: &Exit) -> Option<Self> {
         let bytes = |width: Width| width as u8;
         Some(match exit {
@@ -44,7 +43,7 @@ impl Reason {
         })
     }
 
-    /// The name of the kind, without port and width.
+    /// Returns the name of the kind, without port and width.
     pub fn kind(self) -> &'static str {
         match self {
             Self::Out(..) => "io_out",
@@ -58,7 +57,7 @@ impl Reason {
         }
     }
 
-    /// For a port access: port, direction and width in bytes.
+    /// Returns port, direction and width in bytes of a port access.
     pub fn port(self) -> Option<(u16, Direction, u8)> {
         match self {
             Self::Out(port, width) => Some((port, Direction::Out, width)),
@@ -80,14 +79,14 @@ impl fmt::Display for Reason {
     }
 }
 
-/// What is known of one kind of exit.
+/// The count and the times of one kind of exit.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Row {
-    /// How often it happened.
+    /// The number of exits.
     pub count: u64,
-    /// The time in the guest that ended with such an exit.
+    /// The time in the guest before these exits.
     pub guest: Duration,
-    /// The time that the host took to serve them, up to the next entry or the machine's stop.
+    /// The time that the host needed to serve them, up to the next entry or the machine's stop.
     pub host: Duration,
 }
 
@@ -99,7 +98,7 @@ pub struct ExitStats {
 }
 
 impl ExitStats {
-    /// Counts an exit that ended this much time in the guest.
+    /// Counts an exit after this time in the guest.
     pub fn enter(&mut self, reason: Reason, guest: Duration) {
         let row = self.rows.entry(reason).or_default();
         row.count += 1;
@@ -112,23 +111,22 @@ impl ExitStats {
         self.rows.entry(reason).or_default().host += host;
     }
 
-    /// All exits.
+    /// Returns the number of all exits.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// The time in the guest: inside of `KVM_RUN`, but for entries that a signal ended.
+    /// Returns the time in the guest, without entries that a signal ended.
     pub fn guest(&self) -> Duration {
         self.rows.values().map(|row| row.guest).sum()
     }
 
-    /// The rows, in the order of their reasons.
+    /// Returns the rows, in the order of their reasons.
     pub fn rows(&self) -> impl Iterator<Item = (Reason, Row)> {
         self.rows.iter().map(|(reason, row)| (*reason, *row))
     }
 
-    /// The number of exits of each kind: `io_out` and `io_in` always, the others where there were
-    /// any.
+    /// Returns the number of exits of each kind. `io_out` and `io_in` are always there, the others only if they happened.
     pub fn by_kind(&self) -> BTreeMap<&'static str, u64> {
         let mut kinds = BTreeMap::from([("io_in", 0), ("io_out", 0)]);
         for (reason, row) in self.rows() {
@@ -137,14 +135,14 @@ impl ExitStats {
         kinds
     }
 
-    /// The text that the course's port 0xED names.
+    /// Returns the text for port 0xED.
     pub fn text(&self) -> String {
         let kinds = self.by_kind();
         format!("IO in: {}\nIO out: {}\n", kinds["io_in"], kinds["io_out"])
     }
 }
 
-/// A time in microseconds, to the nanosecond.
+/// Returns a time in microseconds, to the nanosecond.
 pub fn microseconds(time: Duration) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "it is exact for a hundred days")]
     let nanoseconds = time.as_nanos() as f64;

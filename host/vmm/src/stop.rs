@@ -1,4 +1,4 @@
-//! The limits that a machine's surroundings set for it: whether it must stop, and when it must be interrupted.
+//! The limits of a machine from outside: the reason to stop, and the time of the next interruption.
 
 use std::time::Instant;
 

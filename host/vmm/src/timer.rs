@@ -2,25 +2,25 @@
 
 use std::time::{Duration, Instant};
 
-/// When a guest wants to be interrupted.
+/// The time of a guest's next interrupt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timer {
     due: Option<Instant>,
 }
 
 impl Timer {
-    /// Sets it to this many microseconds from now; 0 is never.
+    /// Sets the time to this many microseconds from now; 0 is never.
     pub fn set(&mut self, microseconds: u32) {
         let after = Duration::from_micros(microseconds.into());
         self.due = if microseconds == 0 { None } else { Instant::now().checked_add(after) };
     }
 
-    /// When the interrupt is due, if it is to come at all.
+    /// Returns the time at which the interrupt is due, if one is set.
     pub fn due(self) -> Option<Instant> {
         self.due
     }
 
-    /// Whether the interrupt is due by now.
+    /// Returns true if the interrupt is due now.
     pub fn has_expired(self) -> bool {
         self.due.is_some_and(|due| due <= Instant::now())
     }

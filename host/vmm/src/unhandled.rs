@@ -1,5 +1,5 @@
-//! What an image that others built does not handle: exceptions and software interrupts that reached the host's
-//! own [handlers](crate::vectors), or that KVM stopped at.
+//! Exceptions and software interrupts that an image without guest-rt does not handle. They reached the host's own
+//! [handlers](crate::vectors), or KVM stopped at them.
 
 use std::fmt;
 
@@ -12,27 +12,27 @@ use crate::{
     spot::Spot,
 };
 
-/// An exception or a software interrupt that nothing handles.
+/// An exception or a software interrupt without a handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unhandled {
     /// The instruction.
     pub spot: Spot,
-    /// What was interrupted, and why.
+    /// The trap, made from the interrupted CPU.
     pub report: TrapReport,
-    /// Whether an instruction asked for it.
+    /// An instruction such as `int` raised it.
     pub is_asked_for: bool,
-    /// Whether it was raised by turning on 32-bit paging, which this machine's KVM does not have.
+    /// The guest turned on 32-bit paging, which this machine's KVM does not have.
     pub lacks_paging: bool,
 }
 
-/// What to try where there is no 32-bit paging.
+/// The hint for a KVM without 32-bit paging.
 const PAGING_HINT: &str = "run it on a machine with hardware KVM (kvm_intel, kvm_amd), or without 32-bit paging; long mode's paging works";
 
-/// What to try where 16-bit code came to the end of its segment.
+/// The hint for 16-bit code that reached the end of its segment.
 const SEGMENTS_END: &str = "it most likely ran past the end of its segment of 64 KiB, through empty memory, where two zeros are an `add`: look for code without a `hlt` or a loop at its end, and for a jump, a call or a return to where nothing was loaded";
 
 impl Unhandled {
-    /// Its name for machines.
+    /// Returns the name for programs.
     pub fn name(&self) -> &'static str {
         match self.is_asked_for {
             true => "software-interrupt",
@@ -40,7 +40,7 @@ impl Unhandled {
         }
     }
 
-    /// What to try next.
+    /// Returns a hint: what the author of the image can try next.
     pub fn hint(&self) -> String {
         if self.lacks_paging {
             return PAGING_HINT.into();
@@ -62,14 +62,14 @@ impl Unhandled {
         format!("{try_first}; {handler}")
     }
 
-    /// Whether the instruction is the last one of a segment of real mode, or behind it, where its offset is 0.
+    /// Returns true if the instruction is the last one of a segment in real mode, or behind it, at offset 0.
     fn is_at_segments_end(&self) -> bool {
         let len = self.spot.instruction.as_ref().map_or(1, |instruction| instruction.len as u64);
         self.spot.mode == CpuMode::Real
             && matches!(self.spot.pointer.1 + len, end if end > 0x1_0000 || end == len)
     }
 
-    /// Whether it is a call of a PC's firmware or of DOS, which are not here.
+    /// Returns true if it is a call of a PC's firmware or of DOS. A VM has neither.
     pub fn calls_firmware(&self) -> bool {
         self.is_asked_for && self.spot.mode == CpuMode::Real && service(self.report.record.vector).is_some()
     }
@@ -106,7 +106,7 @@ impl fmt::Display for Unhandled {
 }
 
 impl Unhandled {
-    /// For example `int 0x80`; `int3` is an instruction of its own.
+    /// Returns the instruction, for example `int 0x80`; `int3` is an instruction of its own.
     fn name_of_call(&self, vector: u32) -> String {
         match &self.spot.instruction {
             Some(instruction) => instruction.text.clone(),
@@ -115,7 +115,7 @@ impl Unhandled {
     }
 }
 
-/// Whose service a software interrupt of a PC is, and what there is instead.
+/// Returns the owner of a PC's software interrupt (BIOS or DOS), and the replacement for it.
 fn service(vector: u32) -> Option<(&'static str, &'static str)> {
     match vector {
         0x10 => Some(("BIOS", "print with out 0xE9")),
@@ -131,17 +131,17 @@ fn service(vector: u32) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// An instruction that KVM stopped at, since it had to emulate it and cannot.
+/// An instruction that KVM cannot emulate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unemulated {
     /// The instruction.
     pub spot: Spot,
-    /// What it reaches for where there is no memory: which way, and the address.
+    /// The direction and the address of its access to an address without memory, if it makes one.
     pub reach: Option<(Direction, u64)>,
 }
 
 impl Unemulated {
-    /// What to try next.
+    /// Returns a hint: what the author of the image can try next.
     pub fn hint(&self, foreign: bool) -> String {
         if self.reach.is_some() {
             return "look for a wrong pointer: KVM emulates accesses where there is no memory, and not by this instruction".into();
@@ -194,12 +194,12 @@ pub struct TripleFault {
     pub spot: Option<Spot>,
     /// The linear address of the stack, if the CPU could not push there.
     pub bad_stack: Option<u64>,
-    /// Whether the guest had turned on 32-bit paging on a machine whose KVM does not have that.
+    /// The guest had turned on 32-bit paging, which this machine's KVM does not have.
     pub lacks_paging: bool,
 }
 
 impl TripleFault {
-    /// What to try next.
+    /// Returns a hint: what the author of the image can try next.
     pub fn hint(&self) -> &'static str {
         match self {
             Self { lacks_paging: true, .. } => PAGING_HINT,

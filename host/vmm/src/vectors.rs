@@ -1,10 +1,10 @@
-//! The host's table of vectors, for images that others built. Without one, an exception of an image that has not
-//! loaded a table shuts the CPU down, and some KVM modules reset the registers then. So such an image starts with
-//! a table whose handlers stop the guest. As soon as it loads its own, that one is in force.
+//! The host's table of vectors, for images that others built. Without a table, an exception shuts the CPU down, and some
+//! KVM modules then reset the registers. So such an image starts with a table whose handlers stop the guest. When the
+//! image loads its own table, the CPU uses that one.
 //!
 //! Outside of real mode the table, and the segments that it needs, lie in the host's page behind the guest's memory.
-//! In real mode the table is the one at address 0. Where the image itself lies there, the CPU is told of
-//! another table, in the page of the handlers, and what the guest wrote at 0 meanwhile still counts.
+//! In real mode the table is at address 0. If the image itself lies there, the CPU uses another table, in the page of the
+//! handlers. Vectors that the guest has written at 0 are still used.
 
 use guest_abi::{
     block::Trap,
@@ -49,7 +49,7 @@ fn task_segment(selector: u16, start: u32) -> Segment {
     Segment { selector, base: start.into(), limit: SIZE - 1, rights: Rights::BUSY_TSS }
 }
 
-/// Where things lie in the page. The text of the exit counts is at its beginning.
+/// The offsets of the parts of the page. The text of the exit counts is at its beginning.
 const SEGMENTS: u32 = 0x100;
 const TASK: u32 = 0x140;
 const GATES: u32 = 0x200;
@@ -75,7 +75,7 @@ const CODE: u16 = 1 << 3;
 const DATA: u16 = 2 << 3;
 const TASK_SELECTOR: u16 = 3 << 3;
 
-/// Where the firmware of a PC is, which images do not use as memory: real mode's handlers go there.
+/// The addresses of a PC's firmware. Images do not use them as memory, so real mode's handlers are there.
 const FIRMWARE: std::ops::Range<u32> = 0xC_0000..0x10_0000;
 
 /// The host's handlers in the memory of a guest.
@@ -85,24 +85,23 @@ pub struct Vectors {
     stubs: u64,
     /// The linear address of the table that names them.
     table: u64,
-    /// What lay at real mode's table at first, if the CPU uses another.
+    /// The first content of real mode's table at 0, if the CPU uses another table.
     covered: Option<Box<[u8; REAL_TABLE_SIZE]>>,
 }
 
-/// What reached one of the host's handlers.
+/// An exception or a software interrupt that reached one of the host's handlers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interruption {
-    /// The vector, and what was pushed. The instruction pointer is that of the instruction itself, where an
-    /// instruction asked for it.
+    /// The vector, and the pushed frame. If an instruction raised it, the instruction pointer is that instruction's.
     pub trap: Trap,
-    /// Whether an instruction asked for it: `int`, `int3`, `into`.
+    /// An instruction raised it: `int`, `int3` or `into`.
     pub is_asked_for: bool,
     /// The registers of the code that was interrupted.
     pub registers: CpuState,
 }
 
 impl Vectors {
-    /// Writes a table for a mode other than real mode into the host's page, and tells what the CPU is to know.
+    /// Writes a table for a mode other than real mode into the host's page. Returns it with the CPU's tables.
     ///
     /// # Errors
     ///
@@ -134,11 +133,11 @@ impl Vectors {
         Ok((Self { stubs, table, covered: None }, tables))
     }
 
-    /// Writes real mode's table. There is none if there is no room for handlers.
+    /// Writes real mode's table. Returns `None` if there is no room for handlers.
     ///
     /// # Errors
     ///
-    /// None that can be caused: all of it was checked to be memory.
+    /// Never: all addresses were checked to be memory.
     pub fn in_real_mode(
         memory: &mut dyn GuestMemory,
         image: &Image,
@@ -158,7 +157,7 @@ impl Vectors {
             return Ok(Some((Self { stubs, table: 0, covered: None }, None)));
         }
         memory.write((page + REAL_TABLE).into(), &vectors)?;
-        // KVM's emulator takes the vector of `int` for a signed number: it finds those from 0x80 on here.
+        // KVM's emulator reads the vector of `int` as a signed number: it finds those from 0x80 on here.
         memory.write((page + REAL_TABLE - UPPER).into(), &vectors[REAL_TABLE_SIZE - UPPER as usize..])?;
         let covered = read_record::<[u8; REAL_TABLE_SIZE]>(memory, 0)?;
         let vectors = table(page + REAL_TABLE, vectors.len());
@@ -167,19 +166,19 @@ impl Vectors {
         Ok(Some((Self { stubs, table, covered: Some(covered.into()) }, Some(tables))))
     }
 
-    /// Whether a CPU with these registers still has the host's table, and the guest has loaded no other.
+    /// Returns true if a CPU with these registers still has the host's table.
     pub fn are_in_force(&self, registers: &CpuState) -> bool {
         registers.idt.base == self.table
     }
 
-    /// The vector whose handler a guest with these registers is at.
+    /// Returns the vector of the handler that the instruction pointer is at.
     pub fn reached(&self, registers: &CpuState) -> Option<u8> {
         let offset = registers.instruction().checked_sub(self.stubs)?;
         u8::try_from(offset / STUB.len() as u64).ok()
     }
 
-    /// Whether a guest with these registers came to the handlers of real mode through the empty memory before
-    /// them, and by no vector: those have a segment of their own.
+    /// Returns true if a guest came to the handlers of real mode through the empty memory before them. A vector leads to
+    /// them with a code segment of their own.
     pub fn are_run_into(&self, registers: &CpuState) -> bool {
         let offset = registers.instruction().wrapping_sub(self.stubs);
         registers.mode() == CpuMode::Real
@@ -187,8 +186,8 @@ impl Vectors {
             && registers.ip != u64::from(STUBS) + offset
     }
 
-    /// Where the guest's own handler of a vector is, by selector and offset, if it has set one at a table that the
-    /// CPU does not use.
+    /// Returns selector and offset of the guest's own handler, if the guest has set one in the table at 0 and the CPU
+    /// uses another table.
     pub fn own_handler(&self, memory: &dyn GuestMemory, vector: u8) -> Option<(u16, u16)> {
         let at = u32::from(vector) * REAL_VECTOR;
         let then = self.covered.as_ref()?.get(at as usize..)?.first_chunk::<4>()?;
@@ -199,8 +198,8 @@ impl Vectors {
     }
 }
 
-/// A page that 16-bit code reaches, for the handlers of real mode: behind a small memory, or where the firmware
-/// of a PC is.
+/// Returns a page that 16-bit code reaches, for the handlers of real mode: behind a small memory, or at the addresses of a
+/// PC's firmware.
 fn real_page(image: &Image, size: u32) -> Option<u32> {
     if size <= FIRMWARE.start {
         return Some(size);
@@ -216,8 +215,8 @@ fn table(start: u32, size: usize) -> Table {
 /// A gate to a handler (SDM volume 3A, 6.11 and 6.14.1): 8 bytes, in long mode 16.
 fn gate(vector: u32, handler: u32, is_long: bool) -> Vec<u8> {
     const INTERRUPT_GATE: u8 = 0x8E;
-    // Where an image has segments of its own and its code is the second, the first exception fails, and a double
-    // fault can still be told.
+    // An image may have segments of its own, with code as the second. Then the first exception fails, and the handler of
+    // the double fault still works.
     let selector = if vector == Exception::DoubleFault as u32 && !is_long { DATA } else { CODE };
     let [a, b, c, d] = handler.to_le_bytes();
     let [low, high] = selector.to_le_bytes();
@@ -235,8 +234,8 @@ fn task_descriptor(start: u32) -> u64 {
 }
 
 impl Vectors {
-    /// The registers of the instruction at which it all began, of a CPU that shut down while it was calling these
-    /// handlers: an image with segments of its own may have made them unusable. `None` if they are lost.
+    /// Returns the registers of the first exception, for a CPU that shut down while it was calling these handlers: an
+    /// image with segments of its own may have made them unusable. Returns `None` if they are lost.
     pub fn traced_back(&self, memory: &dyn GuestMemory, last: CpuState) -> Option<CpuState> {
         /// Each handler's call may have failed in turn.
         const MOST: usize = 4;
@@ -248,22 +247,21 @@ impl Vectors {
         None
     }
 
-    /// The vector of the handler that the instruction pointer names, in whatever segment.
+    /// Returns the vector of the handler at the instruction pointer, in any segment.
     fn called(&self, registers: &CpuState) -> Option<u8> {
         let offset = registers.ip.checked_sub(self.stubs)?;
         let vector = u8::try_from(offset / STUB.len() as u64).ok();
         vector.filter(|&vector| u32::from(vector) < EXCEPTIONS)
     }
 
-    /// Whether the CPU was calling one of these handlers when it shut down.
+    /// Returns true if the CPU was calling one of these handlers when it shut down.
     pub fn have(&self, registers: &CpuState) -> bool {
         self.called(registers).is_some()
     }
 }
 
 impl Interruption {
-    /// What was pushed on the way to the handler of a vector, at which the guest with these registers is.
-    /// `None` if it is not there.
+    /// Reads the frame that was pushed on the way to the handler of a vector. Returns `None` if the stack is not memory.
     pub fn of(memory: &dyn GuestMemory, now: &CpuState, vector: u8) -> Option<Self> {
         let size = now.word() as u64;
         let word = |index: u64| {
@@ -275,7 +273,7 @@ impl Interruption {
         let exception = Exception::try_from(u32::from(vector)).ok();
         let has_code = now.mode() != CpuMode::Real && exception.is_some_and(Exception::has_error_code);
         let code = |cs: u64| code_segment(now, memory, cs.to_le_bytes());
-        // An instruction that asks for a vector pushes no error code, whatever the vector.
+        // `int` pushes no error code, for any vector.
         let asked = asking(now, memory, code(word(1)?).0.wrapping_add(word(0)?), vector);
         let first = u64::from(has_code && asked.is_none());
         let (ip, cs, flags) = (word(first)?, word(first + 1)?, word(first + 2)?);

@@ -1,10 +1,9 @@
-//! The clock of what this process has had of the machine's CPUs.
+//! The clock of this process's CPU time.
 
 use std::{mem::MaybeUninit, time::Duration};
 
-/// The CPU time of this process, its guests' included (clock_gettime(2), `CLOCK_PROCESS_CPUTIME_ID`).
-/// On an idle machine it is the time that passes for a thread that does not wait; on a busy one it does
-/// not count the time that others had.
+/// Returns the CPU time of this process, guests included (clock_gettime(2), `CLOCK_PROCESS_CPUTIME_ID`). On a busy machine
+/// it does not contain the time of other processes.
 pub(super) fn cpu_time() -> Duration {
     let mut time = MaybeUninit::<libc::timespec>::zeroed();
     // SAFETY: the call writes one structure of that type.

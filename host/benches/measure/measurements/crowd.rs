@@ -1,5 +1,5 @@
-//! Many VMs in one process: how long until each has moved an item, what they take of the host's memory
-//! beside their own, and whether a turn costs more among many.
+//! Many VMs in one process: the time until each has moved an item, the host's memory that they use besides their own, and
+//! the cost of a turn among many VMs.
 
 use std::{collections::BTreeMap, error::Error, fs, ops::Range, time::Instant};
 
@@ -35,7 +35,7 @@ pub(super) fn measure(producer: &str, consumer: &str, vms: usize, turns: usize) 
     ]))
 }
 
-/// The results.
+/// The result.
 struct Crowd {
     moved_ms: f64,
     overhead_kib: f64,
@@ -92,8 +92,8 @@ impl Resident {
         self.0.iter().map(|(_, resident)| resident).sum()
     }
 
-    /// All but the mappings that are these machines' memory. Linux joins mappings that lie side by side,
-    /// but no memory of guests with anything else: nothing else is mapped with MAP_NORESERVE.
+    /// Returns the memory of all mappings except these machines' memory. Linux joins neighbouring mappings, but not guest
+    /// memory with others: only guest memory is mapped with MAP_NORESERVE.
     fn beside(&self, machines: &[Vm]) -> Result<u64, Box<dyn Error>> {
         let mut guests = BTreeMap::new();
         for machine in machines {
@@ -107,7 +107,7 @@ impl Resident {
     }
 }
 
-/// The range of a mapping, if the line begins one.
+/// Returns the range of a mapping, if the line begins one.
 fn address_range(line: &str) -> Option<Range<u64>> {
     let (start, end) = line.split_whitespace().next()?.split_once('-')?;
     Some(u64::from_str_radix(start, 16).ok()?..u64::from_str_radix(end, 16).ok()?)

@@ -21,7 +21,7 @@ use guestlab::{
 
 use super::{Outcome, as_f64, clock::cpu_time, limits, platform, rate, values};
 
-/// So many producers and as many consumers.
+/// An exchange with this many producers and as many consumers.
 pub(super) fn guests(producer: &str, consumer: &str, of_each: usize) -> Guests {
     Guests {
         producer: Source::file(Path::new(producer)),
@@ -35,7 +35,7 @@ pub(super) fn guests(producer: &str, consumer: &str, of_each: usize) -> Guests {
     }
 }
 
-/// An exchange that nobody looks at.
+/// An exchange without a debugger or a tracer.
 pub(super) fn config(
     guests: Guests,
     schedule: ScheduleSpec,
@@ -56,8 +56,8 @@ pub(super) fn config(
     }
 }
 
-/// A random schedule, the text to a file if there is one: turns and items a second from the opening of
-/// the images to the last byte of the text, and exits a turn.
+/// Measures a random schedule, with the text to a file if there is one: turns and items per second, from the opening of
+/// the images to the last byte of the text, and exits per turn.
 pub(super) fn measure(
     guests: Guests,
     capacity: u32,
@@ -82,8 +82,8 @@ pub(super) fn measure(
     ]))
 }
 
-/// Every VM on a thread of its own, against the same VMs one after another: turns a second of both, and
-/// how many cores the threads kept busy.
+/// Measures each VM on a thread of its own, against the same VMs one after another: turns per second of both, and the number
+/// of cores that the threads kept busy.
 pub(super) fn measure_free(guests: Guests, turns: u64) -> Outcome {
     let along = |schedule| config(guests.clone(), schedule, Capacity::DEFAULT, turns, 1);
     let began = Instant::now();
@@ -105,7 +105,7 @@ fn run(config: &ExchangeConfig, jail: &Jail, inner: Box<dyn Sink>) -> Result<Tot
     Ok(sink.totals)
 }
 
-/// The totals of a run.
+/// The result of a run.
 #[derive(Clone, Copy, Default)]
 struct Totals {
     /// The items that were produced, and those that were consumed.
@@ -113,7 +113,7 @@ struct Totals {
     exits: u64,
 }
 
-/// A sink that keeps what the run's end says.
+/// A sink that keeps the figures of the run's end.
 struct Totaling {
     inner: Box<dyn Sink>,
     totals: Totals,

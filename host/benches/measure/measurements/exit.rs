@@ -1,4 +1,4 @@
-//! The round trip of an exit: one port write, from the guest through our whole path and back.
+//! The round trip of an exit: one port write, from the guest through the whole host and back.
 
 use guest_abi::{layout::DEFAULT_MEMORY, mode::CpuMode};
 use guestlab::{
@@ -13,8 +13,8 @@ use guestlab::{
 
 use super::{Outcome, clock::cpu_time, limits, mean_us, platform, values};
 
-/// `again: out 0xEB, eax; jmp again`, the same bytes in both modes and in the baseline. The port takes
-/// it and does nothing (`guest_abi::port`).
+/// `again: out 0xEB, eax; jmp again`, the same bytes in both modes and in the baseline. A write to this port does nothing
+/// (`guest_abi::port`).
 const LOOP: [u8; 4] = [0xE7, 0xEB, 0xEB, 0xFC];
 
 pub(super) fn measure(mode: &str, exits: u64, jail: &Jail) -> Outcome {

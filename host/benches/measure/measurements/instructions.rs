@@ -1,4 +1,4 @@
-//! The instructions of guests: the exchange as `run prodcons --profile` has it, every instruction a step.
+//! The instructions of guests: the exchange under `run prodcons --profile`, where each instruction is a step.
 
 use std::io;
 
@@ -24,7 +24,7 @@ pub(super) fn count(guests: Guests, capacity: u32, turns: u64, seed: u64) -> Out
     let capacity = Capacity::new(capacity).ok_or("a capacity is 1 to 64")?;
     let config = exchange::config(guests, ScheduleSpec::Random, capacity, turns, seed);
     let config = ExchangeConfig {
-        instrumentation: Instrumentation::Trace(trace::Plan { shown: None, profile: true }),
+        instrumentation: Instrumentation::Trace(trace::TraceConfig { shown: None, profile: true }),
         stats: false,
         ..config
     };

@@ -1,5 +1,5 @@
-//! A VM's life: the stages of its making, up to the first exit from Rust code; the same again after a
-//! reset; and its end. Means of many, one after another.
+//! A VM's life: the stages of its creation up to the first exit from Rust code, the same after a reset, and its end. The
+//! figures are means of many VMs, one after another.
 
 use std::{
     error::Error,
@@ -29,7 +29,7 @@ use super::{Outcome, limits, mean_us, platform, values};
 
 const PARAMETERS: Parameters<'_> = Parameters { vm: 1, seed: 1, memory: DEFAULT_MEMORY, arguments: &[] };
 
-/// Times what is done between its calls.
+/// A stopwatch for the time between its calls.
 struct Watch(Instant);
 
 impl Watch {
@@ -50,7 +50,7 @@ struct Stages {
     drop: Duration,
 }
 
-/// The time of the same stages through a [`Vm`], as in commands.
+/// The times of the same stages with a [`Vm`], as commands use it.
 #[derive(Default)]
 struct Lives {
     started: Duration,

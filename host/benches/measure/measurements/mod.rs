@@ -1,4 +1,4 @@
-//! The measurements, one a file. They call the library's own paths, as the commands do.
+//! The measurements, one in each file. They use the library as the commands do.
 
 mod clock;
 mod crowd;
@@ -17,10 +17,10 @@ use guestlab::{
 };
 use serde_json::{Map, Value};
 
-/// The results of a measurement: names and numbers.
+/// The result of a measurement: names and numbers.
 pub(crate) type Values = Map<String, Value>;
 
-/// The error of a measurement.
+/// Any error of a measurement.
 pub(crate) type Outcome = Result<Values, Box<dyn Error>>;
 
 /// The measurements.
@@ -32,9 +32,8 @@ const USAGE: &str = "what is to be measured? (`cargo xtask bench` says it)
   free PRODUCER CONSUMER TURNS
   vms PRODUCER CONSUMER VMS TURNS";
 
-/// Makes the measurement that the words name. The baseline takes the same; that of our images' modes is
-/// for its sake, since ours say what they are. What is one run is made in this jail, which the calling thread
-/// does not leave again; the others are several.
+/// Makes the measurement that the arguments name. The baseline takes the same arguments, and only it needs the one for the
+/// mode of an image. A measurement of one run uses this jail, which the calling thread cannot leave.
 pub(crate) fn measure(words: &[String], jail: &Jail) -> Outcome {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
@@ -63,22 +62,22 @@ fn platform() -> Result<Platform, error::Error> {
     engines::kvm(Path::new(Kvm::DEVICE), false, None)
 }
 
-/// No measurement takes longer.
+/// The most time of a measurement.
 fn limits() -> Limits {
     Limits::deadline(Duration::from_secs(300))
 }
 
-/// A number of things, each of which took as long as this in the mean, in microseconds.
+/// Returns the mean time of one of several things, in microseconds.
 fn mean_us(spent: Duration, count: u64) -> f64 {
     spent.as_secs_f64() * 1e6 / as_f64(count)
 }
 
-/// So many things a second.
+/// Returns a number per second.
 fn rate(count: u64, spent: Duration) -> f64 {
     as_f64(count) / spent.as_secs_f64()
 }
 
-/// A number that is far from 2^53.
+/// Converts a number that is far below 2^53.
 #[expect(clippy::cast_precision_loss, reason = "measurements count to some millions")]
 fn as_f64(count: u64) -> f64 {
     count as f64

@@ -1,14 +1,13 @@
 //! The calls that led to an instruction, by frame pointers.
 //!
-//! A function begins with `push bp; mov bp, sp`: at the frame pointer lies the caller's frame pointer,
-//! and above it the address at which the caller goes on. All of it is guest memory, and so an
-//! allegation: frames must lie one above the other, and return addresses in the image, or the walk
-//! ends there.
+//! A function begins with `push bp; mov bp, sp`: the caller's frame pointer lies at the frame pointer, and the return
+//! address above it. All of this is guest memory, which is not trusted: each frame must lie above the last one, and return
+//! addresses must lie in the image. Otherwise the walk ends.
 
 /// The most calls that are walked.
 const MOST_CALLS: usize = 1024;
 
-/// Where a walk begins.
+/// The start of a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Start {
     /// The linear address of the instruction.
@@ -21,8 +20,8 @@ pub(super) struct Start {
     pub(super) word: u64,
 }
 
-/// The addresses at which the callers go on, the innermost first. `read` gives a word of the guest's
-/// memory, if there is one; `is_code` says whether an address lies in the image.
+/// Returns the return addresses, the innermost first. `read` returns a word of the guest's memory, if there is one;
+/// `is_code` returns true for addresses in the image.
 pub(super) fn callers(
     start: Start,
     read: impl Fn(u64) -> Option<u64>,
@@ -30,7 +29,7 @@ pub(super) fn callers(
 ) -> Vec<u64> {
     let mut callers = Vec::new();
     if !is_code(start.instruction) {
-        // A call to a wrong address: it has pushed where to go on, and there is no frame yet.
+        // A call to a wrong address: the return address is pushed, and there is no frame yet.
         callers.extend(read(start.stack).filter(|&address| is_code(address)));
     }
     let mut frame = start.frame;
@@ -42,7 +41,7 @@ pub(super) fn callers(
         };
         callers.push(address);
         let Some(next) = read(frame) else { break };
-        // The next frame lies above this one's two words: so a walk cannot go in circles.
+        // The next frame must lie above this one's two words, so that the walk cannot go in circles.
         above = frame + 2 * start.word;
         frame = next;
     }
@@ -92,7 +91,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever lies on the stack, the walk ends, and says nothing but addresses in the image.
+        /// For any stack, the walk ends, and returns only addresses in the image.
         #[test]
         fn every_walk_ends(
             words in proptest::collection::vec(prop_oneof![0_u64..0x400, 0x6F00_u64..0x8100, any::<u64>()], 256),

@@ -13,15 +13,15 @@ const AFTER: usize = 2;
 /// The most bytes of a function that are decoded to find the instructions before one.
 const MOST_BYTES: u64 = 4096;
 
-/// Guest code, as it lies in memory.
+/// Guest code in memory.
 pub(super) struct Code<'a> {
     /// 16, 32 or 64.
     pub(super) bits: u32,
-    /// Copies as many bytes as there are from a linear address on.
+    /// Copies bytes from a linear address on, as many as there are.
     pub(super) read: &'a dyn Fn(u64, usize) -> Vec<u8>,
 }
 
-/// An instruction, as a report shows it.
+/// An instruction in a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Line {
     pub(super) address: u64,
@@ -34,10 +34,11 @@ impl Code<'_> {
         Some(instruction::decode(self.bits, &bytes, address)).filter(|instruction| !instruction.is_invalid())
     }
 
-    /// The address of the instruction that caused an exit. After some exits the instruction pointer is
-    /// at it, after others behind it, and KVM modules differ: so the instruction at the pointer is
-    /// looked at, and the one that ends there. That is known where the function's `start` is;
-    /// otherwise it is one that can be the cause.
+    /// Returns the address of the instruction that caused an exit.
+    ///
+    /// After some exits the instruction pointer is at it, after others behind it, and KVM modules differ. So two
+    /// instructions are candidates: the one at the pointer, and the one that ends there. The latter is certain if the
+    /// function's `start` is known; otherwise it must be a possible cause.
     pub(super) fn culprit(&self, pointer: u64, start: Option<u64>, exit: &Exit, registers: &CpuState) -> u64 {
         let causes = |instruction: &Instruction| can_cause(instruction, exit, registers);
         if self.decode(pointer).as_ref().is_some_and(causes) {
@@ -51,8 +52,8 @@ impl Code<'_> {
         ending.next().map_or(pointer, |instruction| instruction.ip())
     }
 
-    /// The instructions of a function that begins at `start`, up to one at an address: none where it is
-    /// not known where it begins, or where they do not lead there, as with data between them.
+    /// Returns the instructions of a function from its `start` up to an address. Returns none if the start is unknown, or if
+    /// decoding does not lead to the address, for example because of data between instructions.
     fn leading_to(&self, address: u64, start: Option<u64>) -> Vec<Instruction> {
         let mut instructions = Vec::new();
         let Some(mut next) = start.filter(|&start| start < address && address - start <= MOST_BYTES) else {
@@ -65,8 +66,8 @@ impl Code<'_> {
         if next == address { instructions } else { Vec::new() }
     }
 
-    /// The instruction at an address and a few around it; those before it only where it is known
-    /// that the function begins at `start`.
+    /// Returns the instruction at an address and a few around it. Those before it are only known if `start`, the
+    /// function's address, is known.
     pub(super) fn around(&self, address: u64, start: Option<u64>) -> Vec<Line> {
         let mut before = self.leading_to(address, start);
         let mut lines: Vec<Instruction> = before.split_off(before.len().saturating_sub(BEFORE));
@@ -84,7 +85,7 @@ fn line(instruction: &Instruction) -> Line {
     Line { address: instruction.ip(), text: instruction::text(instruction) }
 }
 
-/// Whether an instruction can be the cause of an exit.
+/// Returns true if an instruction can be the cause of an exit.
 fn can_cause(instruction: &Instruction, exit: &Exit, registers: &CpuState) -> bool {
     match exit {
         Exit::Out { port, width, .. } | Exit::In { port, width, .. } => {
@@ -117,12 +118,11 @@ fn port_width(instruction: &Instruction) -> usize {
     accumulator.map_or_else(|| instruction.memory_size().size(), |register| register.size())
 }
 
-/// Whether an instruction reads or writes there, with these registers or, if it has moved the stack
-/// pointer, with those before it.
+/// Returns true if an instruction accesses an address, with these registers or with the stack pointer before it.
 fn touches(instruction: &Instruction, address: u64, len: u64, registers: &CpuState) -> bool {
     let near = |linear: u64| {
         let distance = linear.wrapping_sub(address);
-        // An access may be split in pieces, of which the exit is one.
+        // KVM may split an access into pieces, and report one of them.
         distance < len || distance.wrapping_neg() < 16
     };
     let moved = i64::from(instruction.stack_pointer_increment()).unsigned_abs();

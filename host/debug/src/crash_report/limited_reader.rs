@@ -1,6 +1,5 @@
-//! How much reading of an image's debug information may cost. A hostile image can have debug information
-//! that is read for ever, into all memory there is, or nested deeper than the stack: whoever reads it does so
-//! through this, and finds that it ends when it has cost too much.
+//! Readers with a budget of time, steps and stack. Debug information of a hostile image may be endless, need all memory, or
+//! be nested deeper than the stack. These readers report its end when the budget is spent.
 
 use std::{
     borrow::Cow,
@@ -14,24 +13,24 @@ use object::ReadRef;
 
 use guestlab_process::stack;
 
-/// The most steps, of which each reads something, or goes through a byte of a text. The report
-/// of one of our guests takes some ten thousand, that of a deep recursion some hundred thousand.
+/// The most steps. A step is a read, or one byte of a text. The report of a normal guest takes some ten thousand, that of a
+/// deep recursion some hundred thousand.
 const MOST_STEPS: u64 = 2 << 20;
 
 /// The most bytes of stack that the readers' recursion may take.
 const MOST_STACK: usize = 512 << 10;
 
-/// The bytes of stack that are always left, where a thread has less: the readers take some between two steps.
+/// The bytes of stack that always remain, for threads with a small stack: the readers need some between two steps.
 const LEAST_STACK: usize = 64 << 10;
 
-/// The most time that reading may take, some hundred times what it takes: there are steps that read nothing,
-/// such as going through attributes without a value, of which each abbreviation can have a million.
+/// The most time that reading may take, some hundred times the usual. Some work is not a step, for example attributes
+/// without a value, and an abbreviation can have a million of those.
 const MOST_TIME: Duration = Duration::from_secs(10);
 
-/// The steps from one look at the clock to the next.
+/// The number of steps between two readings of the clock.
 const STEPS_A_LOOK: u64 = 64;
 
-/// What may still be spent.
+/// The rest of the budget.
 #[derive(Debug)]
 pub(super) struct Budget {
     steps: Cell<u64>,
@@ -42,7 +41,7 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// All of it; the stack counts from the caller's frame on.
+    /// Returns a whole budget. The stack counts from the caller's frame on.
     pub(super) fn new() -> Self {
         let (steps, calls) = (Cell::new(MOST_STEPS), Cell::new(0));
         let end = stack::lowest().map_or(0, |lowest| lowest.saturating_add(LEAST_STACK));
@@ -50,14 +49,14 @@ impl Budget {
         Self { steps, calls, lowest, begun: Instant::now() }
     }
 
-    /// Takes so many steps, if that is possible.
+    /// Takes this many steps, if they are left.
     fn spend(&self, steps: usize) -> Option<()> {
         let calls = self.calls.get() + 1;
         self.calls.set(calls);
         let late = calls.is_multiple_of(STEPS_A_LOOK) && self.begun.elapsed() > MOST_TIME;
         let deep = stack::pointer() < self.lowest;
         let left = self.steps.get().checked_sub(steps as u64).filter(|_| !late);
-        // What is exhausted stays so: a short step does not fit in where a long one did not.
+        // An exhausted budget stays exhausted: after a long step that failed, a short one must not succeed.
         self.steps.set(left.unwrap_or(0));
         left.filter(|_| !deep).map(drop)
     }
@@ -102,7 +101,7 @@ impl<'a> Section<'a> {
     }
 
     fn spend(&self, steps: usize) -> Result<(), DwarfError> {
-        // To a reader it is a section that has ended.
+        // For a reader, this is the end of the section.
         self.budget.spend(steps).ok_or_else(|| DwarfError::UnexpectedEof(self.rest.offset_id()))
     }
 }

@@ -1,18 +1,17 @@
-//! Why a guest ended other than it should: what is taken from its machine when it stops, and what can be
-//! said of it then.
+//! Crash reports: the state of a machine whose guest failed, and the report about it.
 //!
-//! Taking [`Evidence`] copies a little of the guest's state and nothing more; names and instructions are
-//! looked up when somebody wants to read the [`Report`].
+//! [`CrashDump::take`] copies a little of the guest's state. Names and instructions are looked up later, for a
+//! [`Report`].
 
 mod backtrace;
 mod code;
-mod evidence;
+mod crash_dump;
 mod limited_reader;
 mod report;
 mod source_paths;
 mod symbols;
 
-pub use evidence::{Evidence, Origin};
-pub use report::{Report, Wanted};
+pub use crash_dump::{CrashDump, ImageInfo};
+pub use report::{Report, ReportOptions};
 pub use source_paths::is_of_a_library;
-pub use symbols::{Piece, Place};
+pub use symbols::{Piece, SourceLocation};

@@ -1,4 +1,4 @@
-//! The report of a guest's end, as people and programs read it.
+//! The report of a guest's end, for people and programs.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use guest_abi::port::Port;
 
 use super::{
     code::{Code, Line},
-    evidence::Evidence,
+    crash_dump::CrashDump,
     limited_reader::Budget,
     source_paths::{is_of_runtime, is_of_rust},
-    symbols::{Place, Symbols},
+    symbols::{SourceLocation, Symbols},
 };
 use guestlab_cpu::{CpuState, Direction, Exit};
 use guestlab_runlog::{
@@ -21,21 +21,21 @@ use guestlab_vmm::{foreign, pc::device_at};
 /// The most calls that are shown.
 const MOST_FRAMES: usize = 12;
 
-/// The most characters of a name that are shown: they are the image's to choose.
+/// The most characters of a name that are shown. The image chooses its names.
 const LONGEST_NAME: usize = 100;
 
-/// What a report is to say.
+/// The parts of a report.
 #[derive(Clone, Copy, Debug)]
-pub enum Wanted<'a> {
-    /// All: the CPU was at fault, or what it was told to do.
+pub enum ReportOptions<'a> {
+    /// All parts, for a guest that an instruction ended.
     All,
-    /// The calls: the guest itself asked for its end.
+    /// Only the calls, for a guest that ended itself.
     Calls,
-    /// The calls that led to a place in the source, by file and line: a panic's.
+    /// Only the calls that led to this file and line, for a panic.
     CallsTo(&'a str, u32),
 }
 
-/// What can be said of a guest's end.
+/// The report of a guest's end.
 #[derive(Clone, Debug)]
 pub struct Report {
     address: Option<u64>,
@@ -45,25 +45,25 @@ pub struct Report {
 }
 
 impl Report {
-    /// Says what is wanted of what is there.
-    pub fn of(evidence: &Evidence, wanted: Wanted<'_>) -> Self {
+    /// Makes a report from a dump.
+    pub fn of(dump: &CrashDump, wanted: ReportOptions<'_>) -> Self {
         let budget = Budget::new();
-        let symbols = Symbols::of(&evidence.origin.file, &budget);
+        let symbols = Symbols::of(&dump.image.file, &budget);
         let (mut instructions, mut registers) = (Vec::new(), Vec::new());
         let (mut address, mut backtrace) = (None, Vec::new());
-        let mode = evidence.registers.as_ref().map_or(evidence.origin.mode, CpuState::mode);
-        if let Some(state) = &evidence.registers {
-            let code = Code { bits: state.bits(), read: &|address, len| evidence.code_at(address, len) };
+        let mode = dump.registers.as_ref().map_or(dump.image.mode, CpuState::mode);
+        if let Some(state) = &dump.registers {
+            let code = Code { bits: state.bits(), read: &|address, len| dump.code_at(address, len) };
             let pointer = state.instruction();
             let start = symbols.function_start(pointer.saturating_sub(1));
             let culprit = |exit: &Exit| match exit {
-                // These are the registers of the instruction that was interrupted.
+                // The registers are those of the interrupted instruction.
                 Exit::Out { port, .. } if *port == Port::Trap as u16 => pointer,
                 exit => code.culprit(pointer, start, exit, state),
             };
-            let here = evidence.exits.last().filter(|_| !evidence.is_exact).map_or(pointer, culprit);
+            let here = dump.exits.last().filter(|_| !dump.is_exact).map_or(pointer, culprit);
             backtrace.extend(frames(here, symbols.places(here)));
-            if matches!(wanted, Wanted::All) {
+            if matches!(wanted, ReportOptions::All) {
                 let shown = |Line { address, text }| Instruction { address, text, here: address == here };
                 instructions.extend(code.around(here, symbols.function_start(here)).into_iter().map(shown));
                 registers.extend(state.named().into_iter().map(|(name, value)| (name.into(), value)));
@@ -71,12 +71,11 @@ impl Report {
             }
         }
         backtrace.extend(
-            evidence
-                .callers
+            dump.callers
                 .iter()
                 .flat_map(|&address| frames(address, symbols.places(address.saturating_sub(1)))),
         );
-        if let Wanted::CallsTo(file, line) = wanted {
+        if let ReportOptions::CallsTo(file, line) = wanted {
             let is_there = |frame: &Frame| {
                 frame.line == Some(line) && frame.file.as_deref().is_some_and(|it| same_file(it, file))
             };
@@ -84,43 +83,43 @@ impl Report {
             backtrace.drain(..first);
         }
         leave_out(&mut backtrace, is_of_rust);
-        if matches!(wanted, Wanted::Calls) {
+        if matches!(wanted, ReportOptions::Calls) {
             leave_out(&mut backtrace, is_of_runtime);
         }
-        let named = |frame: &Frame| place(frame) != Place::default();
-        // Below the first function with a name is the boot code.
+        let named = |frame: &Frame| place(frame) != SourceLocation::default();
+        // Calls below the last one with a name are boot code.
         backtrace.truncate(backtrace.iter().rposition(named).map_or(1, |last| last + 1));
         backtrace.dedup_by(|next, frame| {
-            let same = place(next) == place(frame) && place(next) != Place::default();
+            let same = place(next) == place(frame) && place(next) != SourceLocation::default();
             frame.times += usize::from(same);
             same
         });
         let more_calls = backtrace.len().saturating_sub(MOST_FRAMES);
         backtrace.truncate(MOST_FRAMES);
-        let digits = if state_is_wide(evidence) { 16 } else { 8 };
-        let exits = exits(&evidence.exits, evidence.origin.is_foreign());
+        let digits = if state_is_wide(dump) { 16 } else { 8 };
+        let exits = exits(&dump.exits, dump.image.is_foreign());
         let mode = mode.name().into();
         let details = CrashDetails { mode, instructions, registers, backtrace, more_calls, exits };
         Self { address, details, digits }
     }
 
-    /// The address of the instruction at which the guest left, where that is of interest.
+    /// Returns the address of the instruction of the crash, in a report with all parts.
     pub fn address(&self) -> Option<u64> {
         self.address
     }
 
-    /// The innermost call.
+    /// Returns the innermost call.
     pub fn first_frame(&self) -> Option<&Frame> {
         self.details.backtrace.first()
     }
 
-    /// The details for the run's log.
+    /// Returns the details for the run's log.
     pub fn into_details(self) -> CrashDetails {
         self.details
     }
 }
 
-impl Evidence {
+impl CrashDump {
     pub(super) fn code_at(&self, address: u64, len: usize) -> Vec<u8> {
         let (start, bytes) = &self.code;
         let from = address.checked_sub(*start).and_then(|from| usize::try_from(from).ok());
@@ -129,14 +128,14 @@ impl Evidence {
     }
 }
 
-fn state_is_wide(evidence: &Evidence) -> bool {
-    evidence.registers.as_ref().is_some_and(|state| state.bits() == 64)
+fn state_is_wide(dump: &CrashDump) -> bool {
+    dump.registers.as_ref().is_some_and(|state| state.bits() == 64)
 }
 
-/// The calls that an address stands for; one without a name, where nothing is known of it.
-fn frames(address: u64, places: Vec<Place>) -> impl Iterator<Item = Frame> {
-    let places = if places.is_empty() { vec![Place::default()] } else { places };
-    places.into_iter().map(move |Place { function, file, line, column }| Frame {
+/// Returns the calls of an address: one without a name, if nothing is known.
+fn frames(address: u64, places: Vec<SourceLocation>) -> impl Iterator<Item = Frame> {
+    let places = if places.is_empty() { vec![SourceLocation::default()] } else { places };
+    places.into_iter().map(move |SourceLocation { function, file, line, column }| Frame {
         address,
         function,
         file,
@@ -146,25 +145,25 @@ fn frames(address: u64, places: Vec<Place>) -> impl Iterator<Item = Frame> {
     })
 }
 
-/// The place in the source that a call stands at.
-fn place(frame: &Frame) -> Place {
+/// Returns the source location of a call.
+fn place(frame: &Frame) -> SourceLocation {
     let Frame { function, file, line, column, .. } = frame.clone();
-    Place { function, file, line, column }
+    SourceLocation { function, file, line, column }
 }
 
-/// Begins with the guest's own code, if there is any: what it called of others' is of no help.
+/// Removes the innermost calls up to the guest's own code, if there is any: calls inside of libraries do not help.
 fn leave_out(backtrace: &mut Vec<Frame>, is_others: impl Fn(&str) -> bool) {
     let is_own = |frame: &Frame| frame.file.as_deref().is_some_and(|file| !is_others(file));
     let own = backtrace.iter().position(is_own).unwrap_or(0);
     backtrace.drain(..own);
 }
 
-/// Whether two names mean one file: folders may have been cut off.
+/// Returns true if two names mean one file. Leading folders may be missing.
 fn same_file(one: &str, other: &str) -> bool {
     one.ends_with(other) || other.ends_with(one)
 }
 
-/// Exits in words; those that are alike and follow each other as one.
+/// Returns exits in words. Equal exits in a row are one, with their number.
 fn exits(exits: &[Exit], foreign: bool) -> Vec<String> {
     let mut counted: Vec<(usize, String)> = Vec::new();
     for exit in exits {

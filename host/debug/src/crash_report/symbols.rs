@@ -17,26 +17,26 @@ use addr2line::{
 };
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolIndex, SymbolKind, read};
 
-/// The most functions that are told to be inlined into one another at one address.
+/// The most functions that are shown as inlined into one another at one address.
 const MOST_INLINED: usize = 32;
 
-/// The most bytes of a name that are kept: a few bytes of an image can stand for a name without end.
+/// The most bytes of a name that are kept. A few bytes of a hostile image can stand for an endless name.
 const LONGEST_NAME: usize = 1000;
 
 /// An image's file, read within a budget.
 type Elf<'a> = read::File<'a, File<'a>>;
 
-/// What an image says of its addresses. An image that says nothing has no names.
+/// The names of an image's addresses. An image without debug information and symbol table has none.
 pub(super) struct Symbols<'a> {
     elf: Option<Elf<'a>>,
     debug: Option<Context<Section<'a>>>,
-    /// Functions of the symbol table: start, end and where in the table, by start.
+    /// Functions of the symbol table, sorted by start: start, end, and index in the table.
     functions: Vec<(u64, u64, SymbolIndex)>,
 }
 
 /// A place in a guest's source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct SourceLocation {
     /// The function.
     pub function: Option<String>,
     /// The source file.
@@ -48,7 +48,7 @@ pub struct Place {
 }
 
 impl<'a> Symbols<'a> {
-    /// The symbols of an image's file, whatever is in it, as far as the budget goes.
+    /// Reads the symbols of an image's file. The file may contain anything; reading ends with the budget.
     pub(super) fn of(bytes: &'a [u8], budget: &'a Budget) -> Self {
         let Ok(elf) = read::File::parse(File { bytes, budget }) else {
             return Self { elf: None, debug: None, functions: Vec::new() };
@@ -59,30 +59,33 @@ impl<'a> Symbols<'a> {
         Self { elf: Some(elf), debug, functions }
     }
 
-    /// The places that an address stands for: more than one where functions were inlined, the innermost
-    /// first. None is known: none.
-    pub(super) fn places(&self, address: u64) -> Vec<Place> {
+    /// Returns the source locations of an address, the innermost first. There are several if functions were inlined, and
+    /// none if nothing is known.
+    pub(super) fn places(&self, address: u64) -> Vec<SourceLocation> {
         let places = self.debug_places(address);
         match self.function(address) {
             Some((_, index)) if places.is_empty() => {
                 let symbol = self.elf.as_ref().and_then(|elf| elf.symbol_by_index(index).ok());
                 let name = symbol.and_then(|symbol| symbol.name().ok());
-                name.map(|name| Place { function: Some(demangled(name)), ..Place::default() })
-                    .into_iter()
-                    .collect()
+                name.map(|name| SourceLocation {
+                    function: Some(demangled(name)),
+                    ..SourceLocation::default()
+                })
+                .into_iter()
+                .collect()
             }
             _ => places,
         }
     }
 
-    fn debug_places(&self, address: u64) -> Vec<Place> {
+    fn debug_places(&self, address: u64) -> Vec<SourceLocation> {
         let Some(debug) = &self.debug else { return Vec::new() };
         let Ok(mut frames) = debug.find_frames(address).skip_all_loads() else { return Vec::new() };
         let mut places = Vec::new();
         while let (Ok(Some(frame)), true) = (frames.next(), places.len() < MOST_INLINED) {
             let location = frame.location.as_ref();
             let function = frame.function.as_ref().and_then(|function| function.raw_name().ok());
-            places.push(Place {
+            places.push(SourceLocation {
                 function: function.map(|name| demangled(&name)),
                 file: location
                     .and_then(|location| location.file)
@@ -91,13 +94,13 @@ impl<'a> Symbols<'a> {
                 column: location.and_then(|location| location.column),
             });
         }
-        places.retain(|place| *place != Place::default());
+        places.retain(|place| *place != SourceLocation::default());
         places
     }
 
-    /// The function that the instruction at an address was written in, where the image says. Of those that were
-    /// inlined into one another it is the innermost outside of Rust's library: what a guest's line costs in the
-    /// library is that line's. A function of the library that stands by itself is named as it is.
+    /// Returns the function in whose source the instruction at an address was written, if the image has its name. Of
+    /// functions that were inlined into one another it is the innermost outside of Rust's library, because a guest's line
+    /// pays for the library code inlined into it. A library function that was not inlined keeps its name.
     fn written_in(&self, address: u64) -> Option<FunctionName<Section<'a>>> {
         let mut frames = self.debug.as_ref()?.find_frames(address).skip_all_loads().ok()?;
         let mut outermost = None;
@@ -113,7 +116,7 @@ impl<'a> Symbols<'a> {
         outermost
     }
 
-    /// Where the function begins that an address is in.
+    /// Returns the start of the function at an address.
     pub(super) fn function_start(&self, address: u64) -> Option<u64> {
         self.function(address).map(|(start, _)| start)
     }
@@ -121,13 +124,13 @@ impl<'a> Symbols<'a> {
     fn function(&self, address: u64) -> Option<(u64, SymbolIndex)> {
         let after = self.functions.partition_point(|(start, _, _)| *start <= address);
         let mut candidates = self.functions[..after].iter().rev().take(8);
-        // One without a size has its first byte.
+        // A symbol without a size has its first byte.
         let found = candidates.find(|(start, end, _)| address < *end || address == *start);
         found.map(|&(start, _, index)| (start, index))
     }
 }
 
-/// The functions of an image's symbol table: start, end and where in the table, by start.
+/// Returns the functions of an image's symbol table, sorted by start: start, end, and index in the table.
 fn functions(elf: &Elf<'_>) -> Vec<(u64, u64, SymbolIndex)> {
     let mut functions: Vec<_> = elf
         .symbols()
@@ -140,7 +143,7 @@ fn functions(elf: &Elf<'_>) -> Vec<(u64, u64, SymbolIndex)> {
     functions
 }
 
-/// A piece of an image's code that has a name: a function, or in assembly what follows a label.
+/// A piece of an image's code that has a name: a function, or in assembly the code behind a label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
     /// The address that it begins at.
@@ -151,7 +154,7 @@ pub struct Piece {
     pub name: String,
 }
 
-/// All pieces of an image's code that have a name, by their addresses; they do not overlap.
+/// Returns all pieces of an image's code that have a name, by address. They do not overlap.
 pub(super) fn pieces(bytes: &[u8]) -> Vec<Piece> {
     let budget = Budget::new();
     let Ok(elf) = read::File::parse(File { bytes, budget: &budget }) else { return Vec::new() };
@@ -168,8 +171,8 @@ pub(super) fn pieces(bytes: &[u8]) -> Vec<Piece> {
         .collect()
 }
 
-/// The functions that the instructions at these addresses were written in, as [`Symbols::written_in`] says. A
-/// function has one text for all its instructions, because a budget would not last for one each.
+/// Returns the function of the instruction at each of these addresses, as [`Symbols::written_in`] does. All instructions
+/// of a function share one text, because a budget would not last for one each.
 pub(super) fn written_in(bytes: &[u8], addresses: impl IntoIterator<Item = u64>) -> Vec<Option<Rc<str>>> {
     let budget = Budget::new();
     let symbols = Symbols::of(bytes, &budget);
@@ -184,7 +187,7 @@ pub(super) fn written_in(bytes: &[u8], addresses: impl IntoIterator<Item = u64>)
     addresses.into_iter().map(&mut name).collect()
 }
 
-/// The labels of assembly, which have no size: each goes to the end of its section, or to the next symbol.
+/// Returns the labels of assembly. They have no size: each goes to the next symbol or to the end of its section.
 fn labels(elf: &Elf<'_>) -> Vec<(u64, u64, SymbolIndex)> {
     let label = |symbol: object::Symbol<'_, '_, File<'_>>| {
         let section = elf.section_by_index(symbol.section_index()?).ok()?;
@@ -196,33 +199,33 @@ fn labels(elf: &Elf<'_>) -> Vec<(u64, u64, SymbolIndex)> {
     elf.symbols().filter_map(label).collect()
 }
 
-/// The debug information of these sections.
+/// Returns the debug information of these sections.
 fn debug<'a>(section: impl Fn(&str) -> &'a [u8], budget: &'a Budget) -> Option<Context<Section<'a>>> {
     let dwarf = Dwarf::load(|id| Ok::<_, DwarfError>(Section::new(section(id.name()), budget)));
     Context::from_dwarf(dwarf.ok()?).ok()
 }
 
-/// A file's path from its workspace, which is `.` in images (xtask's `renamed_folders`). A function that was inlined
-/// into another crate's has it behind the folder of that crate.
+/// Returns a file's path from its workspace, which is `.` in images (xtask's `renamed_folders`). For a function that was
+/// inlined into another crate's, the path follows that crate's folder.
 fn below_workspace(file: &str) -> &str {
     let file = file.rsplit_once("/./").map_or(file, |(_, file)| file);
     file.trim_start_matches("./")
 }
 
-/// A name as it stands in the source, without the hash that the compiler adds.
+/// Returns a name as in the source, without the hash that the compiler adds.
 fn demangled(name: &str) -> String {
     let mut text = Short(String::new());
-    // What does not fit is left out.
+    // The rest of a name that is too long is dropped.
     let _ = write!(text, "{:#}", rustc_demangle::demangle(name));
     text.0
 }
 
-/// As much of a name as is kept.
+/// Returns the part of a name that is kept.
 fn cut(name: &str) -> &str {
     &name[..name.floor_char_boundary(LONGEST_NAME)]
 }
 
-/// A text that takes no more than is kept of a name.
+/// A text with the largest length of a name.
 struct Short(String);
 
 impl Write for Short {
@@ -280,7 +283,7 @@ mod tests {
 
     /// The abbreviations of hostile debug information (DWARF version 4, 7.5.3), each with children: a unit
     /// (1) that says where its lines are, of addresses from 0x7000 up to 0x8000, a function (2) of the same
-    /// addresses, and a function (3) inlined there of which nothing is said.
+    /// addresses, and a function (3) inlined there without attributes.
     const ABBREVIATIONS: [u8; 32] = [
         1, 0x11, 1, 0x10, 0x17, 0x11, 0x01, 0x12, 0x06, 0, 0, // DW_AT_stmt_list, low_pc, high_pc
         2, 0x2E, 1, 0x11, 0x01, 0x12, 0x06, 0, 0, // DW_AT_low_pc, high_pc
@@ -297,7 +300,7 @@ mod tests {
     }
 
     /// The places of an address in debug information of these units and lines, which names no function.
-    fn places(info: &[u8], lines: &[u8]) -> Vec<Place> {
+    fn places(info: &[u8], lines: &[u8]) -> Vec<SourceLocation> {
         let budget = Budget::new();
         let section = |name: &str| match name {
             ".debug_abbrev" => &ABBREVIATIONS,
@@ -330,7 +333,7 @@ mod tests {
         let nested = |depth: usize| unit(&[&root[..], &vec![3; depth], &vec![0; depth + 2]].concat());
         assert_eq!(places(&nested(2), &lines(20, &END)).len(), 1, "it is sound in all else");
         places(&nested(1_000_000), &lines(20, &END));
-        // A thread's stack may be smaller than what is allowed of it.
+        // A thread's stack may be smaller than the budget's limit.
         for size in [192 << 10, 512 << 10] {
             let info = nested(1_000_000);
             let thread = std::thread::Builder::new().stack_size(size);
@@ -343,7 +346,7 @@ mod tests {
     fn units_that_share_their_lines_are_given_up() {
         let info = |address: u8| unit(&[&[1][..], &[0; 4], &[0, address], &ADDRESSES[2..], &[0]].concat());
         assert_eq!(places(&info(0x70), &lines(20, &END)).len(), 1, "it is sound in all else");
-        // None of them has a line for the address, so that all are asked.
+        // None of them has a line for the address, so all are searched.
         places(&info(0x70).repeat(20_000), &lines(1_000_000, &[]));
     }
 

@@ -1,5 +1,5 @@
-//! Where gdb is awaited: TCP on this machine only, or a Unix socket. Whoever connects reads and writes the
-//! guest's memory, so that nobody else is let in.
+//! Addresses for gdb: TCP on this machine only, or a Unix socket. A connection can read and write the guest's memory, so
+//! other machines must not reach the address.
 
 use std::{
     fmt, io,
@@ -18,9 +18,9 @@ use guestlab_process::signals;
 /// An address for gdb.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// A port on the loopback interface; 0 is any that is free.
+    /// A port on the loopback interface; 0 is any free port.
     Tcp(SocketAddr),
-    /// A Unix socket, which is made, and removed at the end.
+    /// A Unix socket. It is created, and removed at the end.
     Unix(PathBuf),
 }
 
@@ -57,7 +57,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// Waits for gdb at an address.
+/// A socket that waits for gdb.
 pub(super) enum Listener {
     Tcp(TcpListener),
     Unix(UnixListener, SocketFile),
@@ -65,18 +65,18 @@ pub(super) enum Listener {
     Connected(UnixStream),
 }
 
-/// A Unix socket's file, which goes when this is dropped.
+/// A Unix socket's file. Dropping this removes it.
 pub(super) struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // If it is gone already, so much the better.
+        // The file may be gone already; then there is nothing to do.
         let _ = std::fs::remove_file(&self.0);
     }
 }
 
 impl Listener {
-    /// Takes the address. A Unix socket's file must not be there.
+    /// Binds to an address. A Unix socket's file must not exist.
     pub(super) fn bind(address: &Address) -> io::Result<Self> {
         match address {
             Address::Tcp(address) => TcpListener::bind(address).map(Self::Tcp),
@@ -86,7 +86,7 @@ impl Listener {
         }
     }
 
-    /// The address, with the port that a free one turned out to be.
+    /// Returns the address, with the port that the system chose for 0.
     pub(super) fn address(&self) -> io::Result<Address> {
         match self {
             Self::Tcp(listener) => listener.local_addr().map(Address::Tcp),
@@ -101,7 +101,7 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept()?;
-                // Packets are small, and each waits for its answer.
+                // Packets are small, and each waits for an answer: do not collect them.
                 stream.set_nodelay(true)?;
                 Ok(Line::new(stream))
             }
@@ -112,14 +112,14 @@ impl Listener {
 }
 
 impl Listener {
-    /// Waits until somebody connects, or says something. `accept` itself tries again whenever it is interrupted.
+    /// Waits until the socket is readable. `accept` cannot do that: it tries again when a signal interrupts it.
     fn wait(&self) -> io::Result<()> {
         let fd = match self {
             Self::Tcp(listener) => listener.as_raw_fd(),
             Self::Unix(listener, _) => listener.as_raw_fd(),
             Self::Connected(stream) => stream.as_raw_fd(),
         };
-        // A signal that came before this thread was under watch has kicked nobody.
+        // A signal that came before this thread was registered has not interrupted it.
         while signals::signal().is_none() {
             let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
             // SAFETY: it is one structure, and its file is open.

@@ -1,9 +1,8 @@
-//! The guest's registers as gdb knows them: those of i386 and of x86-64.
+//! The guest's registers in gdb's form: those of i386 and of x86-64.
 //!
-//! gdb has one flat space of addresses, and takes the instruction pointer to be an address in it. So gdb gets the
-//! linear address of the instruction as `$pc`. Only then its breakpoints, symbols and disassembly are at the
-//! places where a guest whose code segment begins elsewhere than at 0 has its code. All other registers are as
-//! the guest has them: a stack pointer is an offset in SS.
+//! gdb has one flat space of addresses, and uses the instruction pointer as an address in it. So `$pc` is the linear
+//! address of the instruction. Otherwise breakpoints, symbols and disassembly would be wrong for a guest whose code segment
+//! does not begin at 0. All other registers are unchanged: a stack pointer is an offset in SS.
 
 use gdbstub::arch::Arch;
 use gdbstub_arch::x86::{
@@ -13,25 +12,24 @@ use gdbstub_arch::x86::{
 
 use guestlab_cpu::{CpuState, FpuState};
 
-/// The places of gdb's general registers, RAX, RBX, RCX, RDX, RSI, RDI, RBP, RSP and R8 to R15, in the order
-/// in which instructions encode them.
+/// The encodings of gdb's general registers, in gdb's order: RAX, RBX, RCX, RDX, RSI, RDI, RBP, RSP and R8 to R15.
 const ORDER: [usize; 16] = [0, 3, 1, 2, 6, 7, 5, 4, 8, 9, 10, 11, 12, 13, 14, 15];
 
-/// An architecture of gdb's that a guest can have.
+/// A gdb architecture for guests.
 pub(super) trait GuestArch:
     Arch<Usize: Send, Registers: Send, BreakpointKind: Send> + Send + 'static
 {
-    /// The registers as gdb has them.
+    /// Returns the registers in gdb's form.
     fn to_gdb(registers: &CpuState) -> Self::Registers;
 
-    /// Takes over what gdb has of the registers; says whether the code segment has the instruction pointer.
+    /// Sets registers from gdb's. Returns false if the instruction pointer is outside of the code segment.
     #[must_use]
     fn from_gdb(gdb: &Self::Registers, registers: &mut CpuState) -> bool;
 
-    /// An address of gdb's.
+    /// Converts an address from gdb's form.
     fn address(address: Self::Usize) -> u64;
 
-    /// An address for gdb.
+    /// Converts an address to gdb's form.
     fn to_usize(address: u64) -> Self::Usize;
 }
 
@@ -147,8 +145,8 @@ fn from_float(st: &[[u8; 10]], fpu: &X87FpuInternalRegs, xmm: &[u128], mxcsr: u3
     registers.mxcsr = mxcsr;
 }
 
-/// The tag word: two bits a register, 3 for an empty one, of one bit a register, 1 for one in use (Intel
-/// SDM volume 1, 8.1.7 and 10.5.1.1).
+/// Converts the short tag word, with one bit for each register (1 is in use), to the full one, with two bits (3 is empty)
+/// (Intel SDM volume 1, 8.1.7 and 10.5.1.1).
 fn full_tags(short: u8) -> u32 {
     (0..8).filter(|i| short >> i & 1 == 0).map(|i| 3 << (2 * i)).sum()
 }

@@ -1,7 +1,6 @@
-//! Breakpoints and watchpoints. The debug registers have four; where these do not suffice, or this
-//! machine's KVM does not heed them, the guest is stepped and each instruction looked at instead, which is
-//! slower but has no limit. `INT3` in the guest's memory is no way: kvm_pvm does not interpret it, and nested
-//! kvm-amd gives no debug exit for it.
+//! Breakpoints and watchpoints. The debug registers hold four. If there are more, or if this machine's KVM ignores debug
+//! registers, the guest is stepped, and each instruction is compared: slower, but without a limit. `INT3` in the guest's
+//! memory does not work everywhere: kvm_pvm does not interpret it, and nested kvm-amd has no debug exit for it.
 
 use gdbstub::target::ext::breakpoints::WatchKind;
 
@@ -12,10 +11,10 @@ use guestlab_cpu::{
 
 use crate::step::Before;
 
-/// The way in which a guest is run, so that it stops at breakpoints and watchpoints.
+/// The way to run a guest so that it stops at breakpoints and watchpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Pace {
-    /// Freely: there are none.
+    /// Freely, without breakpoints and watchpoints.
     Free,
     /// With these points in the debug registers.
     To(Vec<Breakpoint>),
@@ -27,7 +26,7 @@ pub(super) enum Pace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Break {
     pub(super) address: u64,
-    /// Whether gdb asked for a hardware breakpoint; the answer must say so.
+    /// gdb requested a hardware breakpoint; the answer must say so.
     pub(super) hardware: bool,
 }
 
@@ -40,8 +39,8 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// The watchpoint as a debug register has it: aligned, and of a size that there is. There is none for
-    /// reads only.
+    /// Returns the watchpoint for a debug register. It must be aligned and have 1, 2, 4 or 8 bytes. Debug registers cannot
+    /// watch reads only.
     fn point(self) -> Option<Breakpoint> {
         let len = u8::try_from(self.len).ok().filter(|len| matches!(len, 1 | 2 | 4 | 8))?;
         let kind = match self.kind {
@@ -64,10 +63,10 @@ impl Watch {
     }
 }
 
-/// The most points that gdb may set. Each is looked at after every instruction that is stepped.
+/// The most points that gdb may set. After each step, all of them are compared.
 const MAX_POINTS: usize = 1024;
 
-/// All that is set.
+/// All breakpoints and watchpoints.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Points {
     pub(super) breaks: Vec<Break>,
@@ -75,12 +74,12 @@ pub(super) struct Points {
 }
 
 impl Points {
-    /// Whether one more may be set.
+    /// Returns true if one more may be set.
     pub(super) fn has_room(&self) -> bool {
         self.breaks.len() + self.watches.len() < MAX_POINTS
     }
 
-    /// How far a guest goes that is to run until it meets one of these.
+    /// Returns the way to run a guest until it meets one of these.
     pub(super) fn pace(&self, features: DebugFeatures) -> Pace {
         if self.breaks.is_empty() && self.watches.is_empty() {
             return Pace::Free;
@@ -99,18 +98,18 @@ impl Points {
         }
     }
 
-    /// The watchpoint behind a set of bits, of those that [`pace`](Self::pace) gave to the debug registers.
+    /// Returns the watchpoint for the bits of a debug exit, if [`pace`](Self::pace) put these points into debug registers.
     pub(super) fn watch_of(&self, bits: u8) -> Option<Watch> {
         let data = bits.checked_shr(u32::try_from(self.breaks.len()).unwrap_or(u32::MAX)).unwrap_or(0);
         self.watches.get(data.trailing_zeros() as usize).copied().filter(|_| data != 0)
     }
 
-    /// The breakpoint at an address.
+    /// Returns the breakpoint at an address.
     pub(super) fn break_at(&self, address: u64) -> Option<Break> {
         self.breaks.iter().copied().find(|b| b.address == address)
     }
 
-    /// The watchpoint that an instruction meets.
+    /// Returns the watchpoint that an instruction meets.
     pub(super) fn watch_met(&self, before: &Before) -> Option<Watch> {
         if self.watches.is_empty() {
             return None;

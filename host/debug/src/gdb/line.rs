@@ -1,4 +1,4 @@
-//! The connection to gdb, byte by byte, with bounds on what is kept of it.
+//! The connection to gdb, byte by byte, with bounded buffers.
 
 use std::{
     collections::VecDeque,
@@ -13,13 +13,13 @@ use gdbstub::conn::Connection;
 use super::packet::Packet;
 use guestlab_process::{deadline_writer::DeadlineWriter, signals};
 
-/// The most bytes of answers that are kept before they are sent.
+/// The most bytes of answers that are buffered.
 const MAX_WRITTEN: usize = 4096;
 
-/// How long the last word to gdb may take.
+/// The most time for the last message to gdb.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// A stream that can be asked without waiting.
+/// A stream that can be read without waiting.
 pub(super) trait Stream: Read + Write + Send {
     fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()>;
     fn set_write_timeout(&self, timeout: Duration) -> io::Result<()>;
@@ -48,24 +48,24 @@ impl Stream for UnixStream {
 /// A connection to gdb.
 pub(super) struct Line {
     stream: Box<dyn Stream>,
-    /// In a box, so that what has a line is not large.
+    /// In a box, so that types that contain a line stay small.
     input: Box<Input>,
     written: Vec<u8>,
 }
 
-/// What gdb has said.
+/// The input from gdb.
 #[derive(Default)]
 struct Input {
-    /// The bytes that nobody has looked at.
+    /// The bytes that are not processed yet.
     read: VecDeque<u8>,
     /// The packet that is being read.
     packet: Packet,
-    /// Bytes of packets that were read whole.
+    /// The bytes of complete packets.
     whole: VecDeque<u8>,
 }
 
 impl Input {
-    /// The next byte of what was read whole.
+    /// Returns the next byte of a complete packet.
     fn take(&mut self) -> io::Result<Option<u8>> {
         while self.whole.is_empty() {
             let Some(byte) = self.read.pop_front() else { return Ok(None) };
@@ -93,7 +93,7 @@ impl Line {
         }
     }
 
-    /// The next byte, if there is one.
+    /// Returns the next byte, if there is one.
     pub(super) fn next_if_there(&mut self) -> io::Result<Option<u8>> {
         loop {
             if let Some(byte) = self.input.take()? {
@@ -111,7 +111,7 @@ impl Line {
         }
     }
 
-    /// What is written from now on may take a second in all: nothing interrupts it any more.
+    /// Limits later writes to a second: no deadline of the run interrupts them any more.
     pub(super) fn part(&self) -> io::Result<()> {
         self.stream.set_write_timeout(FAREWELL)
     }
@@ -137,7 +137,7 @@ impl Connection for Line {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        // A gdb that does not read must not keep a run from its end.
+        // A gdb that does not read must not block the end of a run.
         let outcome = DeadlineWriter::new(&mut self.stream).write_all(&self.written);
         self.written.clear();
         outcome

@@ -1,12 +1,12 @@
 //! A debugger: gdb's remote protocol (gdb manual, appendix E "gdb Remote Serial Protocol") for one VM, over
 //! `KVM_SET_GUEST_DEBUG`.
 //!
-//! The guest's thread speaks with gdb itself: it waits for gdb's word whenever the guest is stopped, and
-//! looks for an interrupt every few milliseconds while it runs. Hypercalls are served as always, so that
-//! gdb sees a guest that simply runs on from turn to turn; the other VMs of an exchange wait as they do in
-//! any turn that is not theirs. While gdb has the guest stopped the run's deadline stands still.
+//! The guest's thread serves gdb: it waits for requests while the guest is stopped, and looks for an interrupt every few
+//! milliseconds while the guest runs. Hypercalls are served as always, so that gdb sees a guest that runs from turn to
+//! turn. The other VMs of an exchange wait, as in any turn that is not theirs. While gdb has stopped the guest, the run's
+//! deadline is paused.
 //!
-//! `detach`, or a connection that breaks, lets the guest run on alone; `kill` ends the run.
+//! After `detach` or a broken connection the guest continues without gdb; `kill` ends the run.
 
 mod address;
 mod arch;
@@ -48,19 +48,19 @@ use crate::{
     step::Before,
 };
 
-/// How often a guest that runs is interrupted to look for gdb's own interrupt.
-const LISTEN_INTERVAL: Duration = Duration::from_millis(20);
+/// The time between two looks for gdb's interrupt while the guest runs.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// What to debug, and from where.
+/// The VM to debug, and the address for gdb.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
-    /// Where gdb is awaited.
+pub struct GdbConfig {
+    /// The address that gdb connects to.
     pub address: Address,
     /// The VM's number.
     pub vm: u32,
 }
 
-/// gdb cannot be awaited.
+/// The error of an address that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "cannot wait for gdb at {address}: {source}; another program may use the address, or a socket's file may be left over"
@@ -79,13 +79,13 @@ pub struct GdbError {
 ///
 /// The address cannot be had.
 pub fn debugger(
-    plan: &Plan,
+    config: &GdbConfig,
     machine: &Machine,
     features: DebugFeatures,
     file: Option<&std::path::Path>,
 ) -> Result<Box<dyn Runner>, GdbError> {
-    let failed = |source| GdbError { address: plan.address.to_string(), source };
-    let listener = Listener::bind(&plan.address).map_err(failed)?;
+    let failed = |source| GdbError { address: config.address.to_string(), source };
+    let listener = Listener::bind(&config.address).map_err(failed)?;
     let address = listener.address().map_err(failed)?;
     let file = file.map_or(String::new(), |file| format!("{} ", file.display()));
     warn(&format!(
@@ -118,25 +118,25 @@ fn runner(mode: CpuMode, listener: Listener, features: DebugFeatures) -> Box<dyn
 struct Debugger<A: GuestArch> {
     guest: Guest<A>,
     features: DebugFeatures,
-    talk: Talk<A>,
-    /// The pace that the vCPU was given last.
+    session: Session<A>,
+    /// The last pace of the vCPU.
     pace: Pace,
-    /// What the last exit was, as far as it matters.
+    /// The kind of the last exit.
     last: Last,
-    /// When gdb is to be listened to again.
-    listens: Instant,
-    /// What gdb is told when the run is over.
+    /// The time of the next look for gdb's interrupt.
+    next_poll: Instant,
+    /// The stop reason for gdb when the run is over.
     end: Reason<A>,
 }
 
-/// How the conversation with gdb stands.
-enum Talk<A: GuestArch> {
-    /// gdb has not come yet.
-    Awaited(Listener),
-    /// It is there; the listener keeps the socket's file.
-    On(Stub<'static, Guest<A>, Line>, Listener),
-    /// It is gone.
-    Over,
+/// The state of the connection to gdb.
+enum Session<A: GuestArch> {
+    /// gdb has not connected yet.
+    Waiting(Listener),
+    /// gdb is connected. The listener keeps the socket's file.
+    Open(Stub<'static, Guest<A>, Line>, Listener),
+    /// gdb is gone.
+    Closed,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -148,22 +148,22 @@ enum Last {
 
 type Reason<A> = SingleThreadStopReason<<A as gdbstub::arch::Arch>::Usize>;
 
-/// Why a conversation could not go on.
+/// The reason why a session broke.
 #[derive(Debug, thiserror::Error)]
-enum Broken {
+enum SessionError {
     #[error(transparent)]
     Line(#[from] io::Error),
     #[error(transparent)]
     Stub(#[from] GdbStubError<EngineError, io::Error>),
 }
 
-/// What a conversation ended with.
-enum Word<A: GuestArch> {
-    /// gdb wants the guest to run.
+/// gdb's request that ends a stop.
+enum Request<A: GuestArch> {
+    /// Run the guest.
     Go(Stub<'static, Guest<A>, Line>),
-    /// gdb has gone and leaves the guest alone.
+    /// Continue without gdb.
     Left,
-    /// gdb wants the run to end.
+    /// End the run.
     Kill,
 }
 
@@ -172,16 +172,16 @@ impl<A: GuestArch> Debugger<A> {
         Self {
             guest: Guest::new(),
             features,
-            talk: Talk::Awaited(listener),
+            session: Session::Waiting(listener),
             pace: Pace::Free,
             last: Last::Nothing,
-            listens: Instant::now(),
+            next_poll: Instant::now(),
             end: SingleThreadStopReason::Exited(0),
         }
     }
 
-    /// Returns the event that gdb must hear of, if the guest's last entry ended with one.
-    fn happened(&mut self, machine: &mut Machine) -> Result<Option<Reason<A>>, EngineError> {
+    /// Returns the reason to stop for gdb, if the guest's last entry ended with one.
+    fn stop_reason(&mut self, machine: &mut Machine) -> Result<Option<Reason<A>>, EngineError> {
         let last = std::mem::replace(&mut self.last, Last::Nothing);
         let cpu = machine.cpu_mut();
         if self.pace != Pace::Step {
@@ -227,63 +227,63 @@ impl<A: GuestArch> Debugger<A> {
         Some(if hardware { SingleThreadStopReason::HwBreak(()) } else { SingleThreadStopReason::SwBreak(()) })
     }
 
-    /// Reports a stop to gdb, if there is one, and listens until gdb lets the guest run. The guest's vCPU is gdb's
+    /// Reports a stop to gdb, if there is one, and handles requests until gdb lets the guest run. The guest's vCPU is gdb's
     /// meanwhile. Returns false if gdb ends the run.
-    fn speak(
+    fn talk(
         &mut self,
         machine: &mut Machine,
         reason: Option<Reason<A>>,
         watch: &dyn Watch,
     ) -> Result<bool, EngineError> {
         machine.swap_cpu(&mut self.guest.cpu);
-        let outcome = self.speak_with_cpu(reason, watch);
+        let outcome = self.talk_with_cpu(reason, watch);
         machine.swap_cpu(&mut self.guest.cpu);
         match outcome? {
-            Spoken::Go => return Ok(true),
-            Spoken::Kill => return Ok(false),
-            Spoken::Left => {}
+            Outcome::Go => return Ok(true),
+            Outcome::Kill => return Ok(false),
+            Outcome::Left => {}
         }
-        self.talk = Talk::Over;
+        self.session = Session::Closed;
         self.pace = Pace::Free;
         machine.cpu_mut().set_breakpoints(&[])?;
         Ok(true)
     }
 
-    fn speak_with_cpu(
+    fn talk_with_cpu(
         &mut self,
         reason: Option<Reason<A>>,
         watch: &dyn Watch,
-    ) -> Result<Spoken, EngineError> {
-        let (stub, listener) = match std::mem::replace(&mut self.talk, Talk::Over) {
-            Talk::Over => return Ok(Spoken::Go),
-            Talk::On(stub, listener) => (Ok(stub), listener),
-            Talk::Awaited(listener) => {
+    ) -> Result<Outcome, EngineError> {
+        let (stub, listener) = match std::mem::replace(&mut self.session, Session::Closed) {
+            Session::Closed => return Ok(Outcome::Go),
+            Session::Open(stub, listener) => (Ok(stub), listener),
+            Session::Waiting(listener) => {
                 let _pause = watch.pause();
                 (self.begin(&listener), listener)
             }
         };
-        match stub.and_then(|stub| self.converse(stub, reason, watch)) {
-            Ok(Word::Go(stub)) => {
-                self.talk = Talk::On(stub, listener);
-                Ok(Spoken::Go)
+        match stub.and_then(|stub| self.run_stub(stub, reason, watch)) {
+            Ok(Request::Go(stub)) => {
+                self.session = Session::Open(stub, listener);
+                Ok(Outcome::Go)
             }
-            Ok(Word::Left) => Ok(Spoken::Left),
-            Ok(Word::Kill) => Ok(Spoken::Kill),
-            Err(broken) => broken_off(broken),
+            Ok(Request::Left) => Ok(Outcome::Left),
+            Ok(Request::Kill) => Ok(Outcome::Kill),
+            Err(broken) => broken_session(broken),
         }
     }
 
     /// Waits for gdb.
-    fn begin(&mut self, listener: &Listener) -> Result<Stub<'static, Guest<A>, Line>, Broken> {
+    fn begin(&mut self, listener: &Listener) -> Result<Stub<'static, Guest<A>, Line>, SessionError> {
         Ok(GdbStub::new(listener.accept()?).run_state_machine(&mut self.guest)?)
     }
 
-    fn converse(
+    fn run_stub(
         &mut self,
         mut stub: Stub<'static, Guest<A>, Line>,
         mut reason: Option<Reason<A>>,
         watch: &dyn Watch,
-    ) -> Result<Word<A>, Broken> {
+    ) -> Result<Request<A>, SessionError> {
         let guest = &mut self.guest;
         let mut pause = None;
         loop {
@@ -293,7 +293,7 @@ impl<A: GuestArch> Debugger<A> {
                     running.report_stop(guest, reason)?
                 }
                 Stub::Running(mut running) => match running.borrow_conn().next_if_there() {
-                    Ok(None) => return Ok(Word::Go(running.into())),
+                    Ok(None) => return Ok(Request::Go(running.into())),
                     Ok(Some(byte)) => running.incoming_data(guest, byte)?,
                     Err(error) => return Err(error.into()),
                 },
@@ -308,15 +308,15 @@ impl<A: GuestArch> Debugger<A> {
                 }
                 Stub::Disconnected(gone) => {
                     return Ok(match gone.get_reason() {
-                        DisconnectReason::Kill => Word::Kill,
-                        _ => Word::Left,
+                        DisconnectReason::Kill => Request::Kill,
+                        _ => Request::Left,
                     });
                 }
             };
         }
     }
 
-    /// A signal that ends the guest, which can still be looked at: whatever gdb says then, the run ends.
+    /// Returns the stop reason for a signal that ends the guest. gdb's user can still inspect it, but the run ends then.
     fn fatal(&mut self, signal: Signal) -> Reason<A> {
         self.end = SingleThreadStopReason::Terminated(signal);
         SingleThreadStopReason::Signal(signal)
@@ -329,7 +329,7 @@ impl<A: GuestArch> Debugger<A> {
             Resume::Step | Resume::Range(..) => Pace::Step,
             Resume::Continue => self.guest.points.pace(self.features),
         };
-        // A breakpoint at the guest's own instruction would stop it before it began.
+        // A breakpoint at the next instruction would stop the guest before it executes one.
         let stands_on = matches!(pace, Pace::To(_)) && fresh && {
             let at = machine.cpu_mut().registers()?.instruction();
             self.guest.points.break_at(at).is_some()
@@ -350,15 +350,15 @@ impl<A: GuestArch> Debugger<A> {
     fn holds_interrupts(&self) -> bool {
         let is_asked_for =
             self.guest.resume != Resume::Continue || self.guest.points.pace(self.features) != Pace::Step;
-        matches!(self.talk, Talk::On(..)) && self.pace == Pace::Step && is_asked_for
+        matches!(self.session, Session::Open(..)) && self.pace == Pace::Step && is_asked_for
     }
 
-    /// Whether it is time to listen for gdb's interrupt.
-    fn is_time_to_listen(&mut self) -> bool {
+    /// Returns true if it is time to look for gdb's interrupt.
+    fn is_time_to_poll(&mut self) -> bool {
         let now = Instant::now();
-        let is_time = now >= self.listens;
+        let is_time = now >= self.next_poll;
         if is_time {
-            self.listens = now + LISTEN_INTERVAL;
+            self.next_poll = now + POLL_INTERVAL;
         }
         is_time
     }
@@ -374,19 +374,19 @@ impl<A: GuestArch> Runner for Debugger<A> {
         machine.begin();
         let halt = loop {
             let mut until = Until::Exit;
-            if !matches!(self.talk, Talk::Over) && watch.expiry().is_none() {
-                // The guest is not charged for the time that gdb takes.
+            if !matches!(self.session, Session::Closed) && watch.expiry().is_none() {
+                // The statistics must not charge the guest for gdb's time.
                 machine.is_served(Instant::now());
-                let listens = self.is_time_to_listen() || matches!(self.talk, Talk::Awaited(_));
-                let reason = self.happened(machine)?;
-                if (listens || reason.is_some()) && !self.speak(machine, reason, watch)? {
+                let polls = self.is_time_to_poll() || matches!(self.session, Session::Waiting(_));
+                let reason = self.stop_reason(machine)?;
+                if (polls || reason.is_some()) && !self.talk(machine, reason, watch)? {
                     break Halt::Killed;
                 }
-                if matches!(self.talk, Talk::On(..)) {
+                if matches!(self.session, Session::Open(..)) {
                     until = self.until(machine)?;
                 }
             }
-            machine.set_wake(matches!(self.talk, Talk::On(..)).then_some(self.listens));
+            machine.set_wake(matches!(self.session, Session::Open(..)).then_some(self.next_poll));
             machine.hold_interrupts(self.holds_interrupts());
             match machine.enter(until, watch, console)? {
                 ControlFlow::Break(halt) => break halt,
@@ -406,7 +406,7 @@ impl<A: GuestArch> Runner for Debugger<A> {
 }
 
 impl<A: GuestArch> Debugger<A> {
-    /// Reports the guest's end to gdb, whose user can look at the guest until the run goes on.
+    /// Reports the guest's end to gdb. gdb's user can inspect the guest until the run continues.
     fn halted(&mut self, machine: &mut Machine, halt: Halt, watch: &dyn Watch) -> Result<Halt, EngineError> {
         let reason = match &halt {
             Halt::Stop(Stop::Exited(status)) => {
@@ -421,48 +421,49 @@ impl<A: GuestArch> Debugger<A> {
             Halt::Crash(_) | Halt::Interruption(_) => self.fatal(Signal::SIGSEGV),
             Halt::Stop(_) | Halt::Killed => return Ok(halt),
         };
-        if matches!(self.talk, Talk::Awaited(_)) {
+        if matches!(self.session, Session::Waiting(_)) {
             return Ok(halt);
         }
-        match self.speak(machine, Some(reason), watch)? {
+        match self.talk(machine, Some(reason), watch)? {
             true => Ok(halt),
             false => Ok(Halt::Killed),
         }
     }
 }
 
-/// The outcome of a talk with gdb.
-enum Spoken {
-    /// The guest runs on under gdb.
+/// The outcome of a session with gdb.
+enum Outcome {
+    /// The guest continues under gdb.
     Go,
-    /// gdb is gone, and the guest runs on alone.
+    /// gdb is gone, and the guest continues without it.
     Left,
     /// gdb ends the run.
     Kill,
 }
 
-/// The conversation broke off: the guest runs on alone, unless the engine failed.
-fn broken_off(broken: Broken) -> Result<Spoken, EngineError> {
+/// Handles a broken session: the guest continues without gdb, unless the engine failed.
+fn broken_session(broken: SessionError) -> Result<Outcome, EngineError> {
     if signals::signal().is_some() {
-        return Ok(Spoken::Left);
+        return Ok(Outcome::Left);
     }
     warn(&format!("the conversation with gdb broke off ({broken}); the guest runs on"));
     match broken {
-        Broken::Stub(error) if error.is_target_error() => match error.into_target_error() {
+        SessionError::Stub(error) if error.is_target_error() => match error.into_target_error() {
             Some(error) => Err(error),
-            None => Ok(Spoken::Left),
+            None => Ok(Outcome::Left),
         },
-        _ => Ok(Spoken::Left),
+        _ => Ok(Outcome::Left),
     }
 }
 
-/// The run is over while the guest still waits for its next turn.
+/// Reports the end of the run to gdb, if the guest was still waiting for its next turn.
 impl<A: GuestArch> Drop for Debugger<A> {
     fn drop(&mut self) {
-        if let Talk::On(Stub::Running(mut running), _) = std::mem::replace(&mut self.talk, Talk::Over)
+        if let Session::Open(Stub::Running(mut running), _) =
+            std::mem::replace(&mut self.session, Session::Closed)
             && running.borrow_conn().part().is_ok()
         {
-            // gdb may have gone in the meantime.
+            // An error means that gdb has closed the connection: then no report is needed.
             let _ = running.report_stop(&mut self.guest, self.end);
         }
     }

@@ -1,13 +1,13 @@
-//! gdb's packets. gdbstub gets each of them whole, and none that is too long for it.
+//! gdb's packets. gdbstub gets only complete packets, and none that is too long for it.
 
 use std::io::{self, ErrorKind};
 
-/// The most bytes of one packet, with its checksum. gdb is told that they may have 4096.
+/// The most bytes of one packet, with its checksum. gdbstub announces 4096 to gdb.
 const MAX_PACKET: usize = 8192;
 
-/// The most bytes of memory that gdb gets at once. gdbstub has room for them behind the longest request. It would
-/// read more in several pieces, add up their addresses without a look at the end of the address space, and go on
-/// behind a piece that is there in part only. gdb asks again for what it did not get.
+/// The most bytes of memory that gdb gets at once; gdbstub has room for them behind the longest request. For a longer
+/// request gdbstub would read several pieces, without a check of the end of the address space, and it would continue behind
+/// a piece that is only partly there. gdb asks again for the rest.
 const MAX_READ: usize = 2048;
 
 /// The packet that has begun; empty between packets.
@@ -40,7 +40,7 @@ impl Packet {
     }
 }
 
-/// A request for memory with a smaller length, if it asks for too much.
+/// Returns a request for memory with a smaller length, if it is for too much.
 fn shortened(packet: &[u8]) -> Option<Vec<u8>> {
     let end = packet.iter().position(|&byte| byte == b'#')?;
     let (body, checksum) = (&packet[1..end], &packet[end + 1..]);
@@ -58,7 +58,7 @@ fn sum(body: &[u8]) -> u8 {
     body.iter().fold(0, |sum, &byte| sum.wrapping_add(byte))
 }
 
-/// A number as gdbstub reads it: `x` is a digit that is not known, and counts as 0.
+/// Parses a number as gdbstub does: `x` is an unknown digit, and counts as 0.
 fn hex(digits: &[u8]) -> Option<usize> {
     digits.iter().try_fold(0_usize, |number, &digit| {
         let digit = match digit {
@@ -78,7 +78,7 @@ mod tests {
         format!("${body}#{:02x}", sum(body.as_bytes()))
     }
 
-    /// The bytes that gdbstub gets of these.
+    /// Returns the bytes that gdbstub gets of these.
     fn passed(bytes: &str) -> String {
         let mut packet = Packet::default();
         let pieces = bytes.bytes().filter_map(|byte| packet.push(byte).expect("not too long"));
@@ -103,7 +103,7 @@ mod tests {
         for body in ["m1000,800", "m1000,10", "m", "m1000", "m,", "m0,-1", "m0,zzzz", "M0,fff:00", "g", ""] {
             assert_eq!(passed(&packet(body)), packet(body));
         }
-        // Wrong checksums, and what is no packet.
+        // Wrong checksums, and bytes outside of packets.
         for bytes in ["$m0,fff#00", "$m0,fff#zz", "$##x", "+-\u{3}nonsense#00"] {
             assert_eq!(passed(bytes), bytes);
         }

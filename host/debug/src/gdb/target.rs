@@ -1,4 +1,4 @@
-//! The guest as gdb's target: what gdb asks for, asked of the vCPU.
+//! The guest as gdb's target: gdb's requests, served by the vCPU.
 
 use gdbstub::{
     common::Signal,
@@ -28,10 +28,10 @@ use super::{
 use guestlab_cpu::{Cpu, EngineError, walk};
 use guestlab_vmm::Lent;
 
-/// What gdb wants a guest that runs to do.
+/// gdb's request to a guest that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Resume {
-    /// Run until something happens.
+    /// Run until a breakpoint, a watchpoint or an interrupt by gdb.
     Continue,
     /// Execute one instruction.
     Step,
@@ -41,10 +41,10 @@ pub(super) enum Resume {
 
 /// The guest's vCPU, and gdb's breakpoints.
 pub(super) struct Guest<A> {
-    /// The machine's vCPU while gdb has the word; a placeholder otherwise.
+    /// The machine's vCPU while the guest is stopped for gdb; otherwise a placeholder.
     pub(super) cpu: Box<dyn Cpu>,
     pub(super) points: Points,
-    /// What gdb asked for last, and whether the guest has yet to begin with it.
+    /// gdb's last request. `fresh` is true until the guest begins with it.
     pub(super) resume: Resume,
     pub(super) fresh: bool,
     arch: std::marker::PhantomData<A>,
@@ -107,7 +107,7 @@ impl<A: GuestArch> SingleThreadBase for Guest<A> {
         if !A::from_gdb(gdb, &mut state) {
             return Err(TargetError::Errno(EFAULT));
         }
-        // The engine refuses values that no CPU can have. gdb's user must know.
+        // The engine refuses values that no CPU can have: report that to gdb's user.
         let outcome = match state.fpu == before.fpu {
             true => self.cpu.set_registers(&state),
             false => self.cpu.set_state(&state),

@@ -1,10 +1,10 @@
 //! `--trace FILE`: a run over time, in the Trace Event Format that Perfetto and chrome://tracing open.
 //!
-//! Each VM has a track. A slice is a turn (or the boot, or all of a guest that runs alone), and in it are
-//! the stays in the guest and what the host did after each exit; the ring's occupancy is a counter, what a
-//! guest prints an instant. Times are real ones, so that no two traces are alike.
+//! Each VM has a track. A slice is a turn, the boot, or a whole guest that runs alone. It contains slices for the time in
+//! the guest and for the service of each exit. The number of items in the ring is a counter; a guest's output is an
+//! instant. Times are real, so that no two traces are equal.
 //!
-//! A guest causes exits as fast as it can, so that the file has a limit. At the limit its last record says so.
+//! A guest can cause many exits, so the file has a limit. The last record of a file at its limit says so.
 
 mod record;
 
@@ -32,17 +32,17 @@ use record::Record;
 /// The most bytes of records in a file.
 const MOST: u64 = 256 << 20;
 
-/// The trace file of `--trace`: an observer of machines, which [`Teller`] completes with the run's events.
+/// The trace file of `--trace`: an observer of machines, which [`TraceSink`] completes with the run's events.
 #[derive(Clone)]
 pub struct Timeline(Arc<Mutex<TraceFile>>);
 
 impl Timeline {
-    /// A timeline that goes to a file, which is made when a [`Teller`] is prepared.
+    /// Returns a timeline for a file. [`TraceSink::prepare`](Sink::prepare) creates the file.
     pub fn to(path: &Path) -> Self {
         Self(Arc::new(Mutex::new(TraceFile::new(path))))
     }
 
-    /// Adds something to the file.
+    /// Adds records to the file.
     fn tell(&self, what: impl FnOnce(&mut TraceFile, Instant)) {
         let mut file = self.lock();
         let now = Instant::now();
@@ -60,7 +60,7 @@ impl Timeline {
     }
 
     fn lock(&self) -> MutexGuard<'_, TraceFile> {
-        // A thread that panicked has written whole records.
+        // A thread that panicked has written complete records.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -79,20 +79,20 @@ impl Observer for Timeline {
     }
 }
 
-/// A sink that tells a timeline of events, and hands them on.
-pub struct Teller<'a> {
+/// A sink that adds events to a timeline, and passes them on.
+pub struct TraceSink<'a> {
     timeline: Timeline,
     next: &'a mut dyn Sink,
 }
 
-impl<'a> Teller<'a> {
-    /// A teller in front of another sink.
+impl<'a> TraceSink<'a> {
+    /// Returns a sink in front of another one.
     pub fn new(timeline: &Timeline, next: &'a mut dyn Sink) -> Self {
         Self { timeline: timeline.clone(), next }
     }
 }
 
-impl Sink for Teller<'_> {
+impl Sink for TraceSink<'_> {
     fn prepare(&mut self) -> Result<(), WriteError> {
         self.timeline.lock().open()?;
         self.next.prepare()
@@ -113,25 +113,25 @@ struct TraceFile {
     path: PathBuf,
     /// `None` before the run begins and after it has ended.
     writer: Option<BufWriter<OutputFile>>,
-    /// What all times count from: when the first thing happened.
+    /// The time of the first record, from which all times count.
     start: Option<Instant>,
-    /// Whether there is a record already.
+    /// The file has a record.
     begun: bool,
-    /// Each VM's slice that is open.
+    /// The open slice of each VM.
     open: BTreeMap<u32, Slice>,
-    /// Why it could not be written.
+    /// The first error of a write.
     failure: Option<io::Error>,
     /// The bytes that may still be written.
     room: u64,
-    /// Whether the file had no room for more.
+    /// The file has reached its limit.
     is_full: bool,
 }
 
 /// A VM's slice.
 struct Slice {
-    /// When it began; `None` between two.
+    /// The time of its start; `None` between two slices.
     began: Option<Instant>,
-    /// When the last exit in it was served.
+    /// The time at which its last exit was served.
     last: Instant,
 }
 
@@ -159,7 +159,7 @@ impl TraceFile {
         WriteError { what: "trace", path: self.path.clone(), source }
     }
 
-    /// Ends the records where there is no room for more: what is open is closed, and it is said.
+    /// Ends the records at the limit: closes all slices, and adds a record that says so.
     fn fill(&mut self, now: Instant) {
         if self.room > 0 || self.is_full {
             return;
@@ -167,7 +167,7 @@ impl TraceFile {
         self.close_all();
         let text = format!("the trace has come to {} MiB: what happened later is not in it", MOST >> 20);
         let since = self.since(now);
-        // Of the whole, and of each VM's track.
+        // A record on each track, so that it is visible on any of them.
         let vms: Vec<u32> = self.open.keys().copied().collect();
         for vm in vms {
             self.write(&Record::instant(vm, "the trace is cut", since, json!({ "text": text })));
@@ -189,7 +189,7 @@ impl TraceFile {
             }
             Some(slice) if slice.began.is_none() => slice.began = Some(now),
             Some(_) => {
-                // A VM that has turns booted before its first one.
+                // The first slice of a VM with turns is its boot.
                 self.close(vm, "boot", json!({}), None);
                 self.begin(vm, name, now);
             }
@@ -206,7 +206,7 @@ impl TraceFile {
         }
     }
 
-    /// Closes a VM's slice, now or when its last exit was served.
+    /// Closes a VM's slice, now or at the time its last exit was served.
     fn close(&mut self, vm: u32, name: &str, args: Value, now: Option<Instant>) {
         let Some(slice) = self.open.get_mut(&vm) else { return };
         let (Some(began), end) = (slice.began.take(), now.unwrap_or(slice.last)) else { return };
@@ -248,7 +248,7 @@ impl TraceFile {
         }
     }
 
-    /// The number of items in the ring is another.
+    /// Sets the counter of items in the ring.
     fn count(&mut self, now: Instant, items: u32) {
         self.write(&Record::counter("items in the ring", self.since(now), json!({ "items": items })));
     }
@@ -259,7 +259,7 @@ impl TraceFile {
             let (path, most) = (self.path.display(), MOST >> 20);
             warn(&format!("the trace {path} ends at {most} MiB: what happened later is not in it"));
         }
-        // A run that did not get to its first guest has no trace.
+        // A run that ended before its first guest has no trace.
         let Some(mut writer) = self.writer.take().filter(|_| self.begun) else { return Ok(()) };
         let written = writer.write_all(b"\n]\n").and_then(|()| writer.flush());
         let (file, _) = writer.into_parts();
@@ -270,7 +270,7 @@ impl TraceFile {
             .map_err(|source| self.error(source))
     }
 
-    /// Writes a record, unless the file is full. Of a file whose end is missing readers take what is there.
+    /// Writes a record, unless the file is full. Readers accept a file without its end.
     fn write(&mut self, record: &Record<'_>) {
         let Some(writer) = self.writer.as_mut().filter(|_| !self.is_full) else { return };
         let mut line = if std::mem::replace(&mut self.begun, true) { *b",\n" } else { *b"[\n" }.to_vec();
@@ -281,12 +281,12 @@ impl TraceFile {
         }
     }
 
-    /// A time in microseconds.
+    /// Returns the microseconds since the start.
     fn since(&self, time: Instant) -> f64 {
         self.start.map_or(0.0, |start| microseconds(time.saturating_duration_since(start)))
     }
 
-    /// A beginning, and how long it took from there.
+    /// Returns the start and the duration of a slice.
     fn span(&self, from: Instant, to: Instant) -> (f64, f64) {
         (self.since(from), microseconds(to.saturating_duration_since(from)))
     }
@@ -309,7 +309,7 @@ mod tests {
             let now = Instant::now();
             timeline.span(1, GuestSpan { reason: None, entered: now, left: now });
         }
-        // Other turns begin and end while nothing is taken any more.
+        // Other turns begin and end after the limit.
         timeline.begins(2, "guest");
         timeline.end().expect("written");
         let text = std::fs::read_to_string(file.path()).expect("text");

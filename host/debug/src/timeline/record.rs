@@ -1,4 +1,4 @@
-//! The records of the Trace Event Format, as its description names them.
+//! The records of the Trace Event Format, by the names of its description.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ pub(super) struct Record<'a> {
     args: Value,
 }
 
-/// What a record is.
+/// The type of a record.
 #[derive(Clone, Copy, Serialize)]
 enum Phase {
     /// A slice with its duration: a complete event.
@@ -34,7 +34,7 @@ enum Phase {
     /// An instant.
     #[serde(rename = "i")]
     Instant,
-    /// What something is called.
+    /// A name of a track.
     #[serde(rename = "M")]
     Metadata,
 }
@@ -57,7 +57,7 @@ impl<'a> Record<'a> {
         Self::new(Phase::Counter, name, None, ts, args)
     }
 
-    /// What a VM's track is called, or the whole.
+    /// Returns the name of a VM's track, or of the process.
     pub(super) fn name(vm: Option<u32>, name: &str) -> Self {
         let what = if vm.is_some() { "thread_name" } else { "process_name" };
         Self::new(Phase::Metadata, what, vm, 0.0, json!({ "name": name }))

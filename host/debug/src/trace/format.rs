@@ -7,7 +7,7 @@ use guestlab_cpu::{CpuState, Delivery, instruction};
 
 use crate::{crash_report::Piece, step::Before};
 
-/// The text for what calls a handler between two instructions.
+/// Returns the text for a delivery between two instructions.
 pub(super) fn delivery(delivery: Delivery) -> &'static str {
     match delivery {
         Delivery::Interrupt => "an interrupt comes",
@@ -23,9 +23,9 @@ const TEXT: usize = 30;
 /// An instruction that was executed.
 pub(super) struct Line<'a> {
     pub(super) before: &'a Before,
-    /// The registers after it, unless the guest's run ended in its midst.
+    /// The registers after it, unless the run ended before it was complete.
     pub(super) after: Option<&'a CpuState>,
-    /// The piece of code that it is in.
+    /// The piece of code that contains it.
     pub(super) piece: Option<&'a Piece>,
 }
 
@@ -49,7 +49,7 @@ impl fmt::Display for Line<'_> {
     }
 }
 
-/// A function and an offset in it. Of a long name the end is shown, which says more than its beginning.
+/// Returns a function and an offset in it. A long name is shortened to its end, which says more than its beginning.
 fn symbol(name: &str, offset: u64) -> String {
     let offset = format!("+{offset:#x}");
     let room = SYMBOL.saturating_sub(offset.len());

@@ -1,7 +1,7 @@
-//! A tracer: the guest is stepped, each instruction shown, and counted by its function.
+//! The tracer: it steps the guest, shows each instruction, and counts instructions by function.
 //!
-//! A repeated string instruction is one instruction, however often it is repeated: modules differ in how many
-//! repetitions a step has. One that faults and is begun again is two.
+//! A repeated string instruction counts as one, because KVM modules differ in the number of repetitions of a step. One that
+//! faults and starts again counts as two.
 
 mod format;
 mod output;
@@ -20,18 +20,18 @@ use guestlab_vmm::{Console, Halt, Machine, reply::Stop};
 use crate::trace::{format::Line, output::Lines, profile::Count};
 
 use crate::{
-    crash_report::{Origin, Piece},
+    crash_report::{ImageInfo, Piece},
     runner::{Runner, Watch},
     step::Before,
 };
 pub use output::Shown;
 
-/// What is to be traced.
+/// The configuration of a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct TraceConfig {
     /// The instructions that are shown, if any are.
     pub shown: Option<Shown>,
-    /// Whether instructions are counted.
+    /// True if instructions are counted.
     pub profile: bool,
 }
 
@@ -40,25 +40,25 @@ pub struct Plan {
 pub struct Shared(Option<Arc<Mutex<Lines>>>);
 
 impl Shared {
-    /// Opens the trace, if instructions are to be shown.
+    /// Opens the trace, if the configuration shows instructions.
     ///
     /// # Errors
     ///
     /// The trace's file cannot be created.
-    pub fn open(plan: &Plan) -> Result<Self, WriteError> {
-        let lines = plan.shown.as_ref().map(Lines::open).transpose()?;
+    pub fn open(config: &TraceConfig) -> Result<Self, WriteError> {
+        let lines = config.shown.as_ref().map(Lines::open).transpose()?;
         Ok(Self(lines.map(|lines| Arc::new(Mutex::new(lines)))))
     }
 }
 
 /// Returns a runner that traces a machine. `label` begins its lines.
-pub fn tracer(plan: &Plan, shared: &Shared, origin: Origin, label: String) -> Box<dyn Runner> {
-    let pieces = origin.pieces();
+pub fn tracer(config: &TraceConfig, shared: &Shared, image: ImageInfo, label: String) -> Box<dyn Runner> {
+    let pieces = image.pieces();
     Box::new(Tracer {
-        origin,
+        image,
         label,
         lines: shared.0.clone(),
-        count: plan.profile.then(|| Count::new(&pieces)),
+        count: config.profile.then(|| Count::new(&pieces)),
         pieces,
         begun: None,
         stepped: 0,
@@ -69,24 +69,24 @@ pub fn tracer(plan: &Plan, shared: &Shared, origin: Origin, label: String) -> Bo
 
 struct Tracer {
     /// The image, for the names of functions.
-    origin: Origin,
-    /// What lines begin with.
+    image: ImageInfo,
+    /// The beginning of each line.
     label: String,
     lines: Option<Arc<Mutex<Lines>>>,
     count: Option<Count>,
     pieces: Vec<Piece>,
-    /// A repeated string instruction that has begun.
+    /// A repeated string instruction that is not complete.
     begun: Option<Before>,
     /// The number of instructions so far.
     stepped: u64,
-    /// Whether the guest is no longer stepped.
+    /// The guest is no longer stepped.
     is_over: bool,
-    /// Whether the guest left for the host to do something, before which lines are to be read.
+    /// The host is about to serve an exit: lines must be written before its output.
     flushes: bool,
 }
 
 impl Tracer {
-    /// Instructions were executed; `after` are the registers now, where the last is completed.
+    /// Takes executed instructions. `after` are the registers now, if the last one is complete.
     fn passed(&mut self, mut all: Vec<Before>, after: Option<&CpuState>) {
         let Some(before) = all.pop() else { return };
         all.iter().for_each(|before| self.executed(before, None));
@@ -117,7 +117,7 @@ impl Tracer {
     }
 
     fn lines(&self) -> Option<MutexGuard<'_, Lines>> {
-        // Lines are whole at any point at which a thread could panic.
+        // Lines are complete at any point at which a thread could panic.
         Some(self.lines.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -133,7 +133,7 @@ impl Tracer {
 }
 
 impl Tracer {
-    /// Takes note of the instructions since the last entry. Returns false if the guest is not stepped any more.
+    /// Shows and counts the instructions since the last entry. Returns false if the guest is not stepped any more.
     fn note(&mut self, machine: &mut Machine) -> Result<bool, EngineError> {
         let cpu = machine.cpu_mut();
         cpu.complete()?;
@@ -156,15 +156,15 @@ impl Tracer {
         Ok(!self.is_over)
     }
 
-    /// The guest's run is over, for now or for good.
+    /// Ends the trace of a run that has stopped.
     fn halted(&mut self, machine: &mut Machine, halt: &Halt) -> Result<(), EngineError> {
         let cpu = machine.cpu_mut();
-        // The last instruction stays incomplete, so that the guest can be looked at as it left.
+        // The last instruction stays incomplete, so that a crash report sees the guest as it exited.
         if let Stepped::Instructions(last) = cpu.stepped() {
             let after = matches!(halt, Halt::Stop(_)).then(|| cpu.registers()).transpose()?;
             self.passed(last.into_iter().map(Before::from).collect(), after.as_ref());
         }
-        // A repeated instruction that has begun does not go on, or not now.
+        // A repeated instruction that is not complete does not continue now.
         if let Some(begun) = self.begun.take() {
             self.executed(&begun, None);
         }
@@ -192,7 +192,7 @@ impl Runner for Tracer {
             let mut until = Until::Exit;
             if watch.expiry().is_none() && !self.is_over {
                 machine.is_served(Instant::now());
-                // The alarm for the guest must not interrupt the writing of lines.
+                // An alarm for the guest must not interrupt the writing of lines.
                 watch.set_alarm(None);
                 if self.note(machine)? {
                     until = Until::Step;
@@ -216,7 +216,7 @@ impl Runner for Tracer {
     }
 
     fn profile(&self) -> Option<VmProfile> {
-        let Self { count, pieces, origin, .. } = self;
-        Some(count.as_ref()?.profile(pieces, |addresses| origin.functions(addresses)))
+        let Self { count, pieces, image, .. } = self;
+        Some(count.as_ref()?.profile(pieces, |addresses| image.functions(addresses)))
     }
 }

@@ -1,5 +1,4 @@
-//! Where the lines of a trace go: to standard error or a file, up to a number of instructions. All VMs of a
-//! run share it.
+//! The output of a trace: lines to standard error or a file, up to a number of instructions. All VMs of a run share it.
 
 use std::{
     io::{self, BufWriter, Stderr, Write},
@@ -14,25 +13,25 @@ use guestlab_runlog::{error::WriteError, text::escape_line};
 pub struct Shown {
     /// The number of instructions after which no more are shown; `None` is no limit.
     pub limit: Option<u64>,
-    /// The file that they go to; `None` is standard error.
+    /// The output file; `None` is standard error.
     pub file: Option<PathBuf>,
 }
 
-/// The most bytes that are written where no number of instructions was asked for.
+/// The most bytes that are written without a number of instructions.
 const MOST: u64 = 256 << 20;
 
-/// The lines of a run's trace. Dropping them puts their file into place, if they have one.
+/// The lines of a run's trace. Dropping them puts their file into place, if there is one.
 pub(super) struct Lines {
-    /// `None` once they could not be written.
+    /// `None` after a failed write.
     writer: Option<BufWriter<Target>>,
-    /// Whether there was a line.
+    /// There was a line.
     is_begun: bool,
     /// The number of instructions that are still to be shown.
     left: u64,
     limit: Option<u64>,
     /// The bytes that may still be written.
     room: u64,
-    /// How to name the file in a message.
+    /// The name of the output in messages.
     place: String,
 }
 
@@ -58,7 +57,7 @@ impl Write for Target {
 }
 
 impl Lines {
-    /// Makes the trace's file, if it has one.
+    /// Creates the trace's file, if it has one.
     pub(super) fn open(shown: &Shown) -> Result<Self, WriteError> {
         let failed = |path: &PathBuf, source| WriteError { what: "trace", path: path.clone(), source };
         let target = match &shown.file {
@@ -74,12 +73,12 @@ impl Lines {
         Ok(Self { writer: Some(writer), is_begun: false, left, limit: shown.limit, room, place })
     }
 
-    /// Whether more lines are wanted, and can be written.
+    /// Returns true if more lines are requested and can be written.
     pub(super) fn takes_more(&self) -> bool {
         self.left > 0 && self.writer.is_some()
     }
 
-    /// Shows an instruction. Behind the last one it is said that there are no more.
+    /// Shows an instruction. After the last one, a line says that there are no more.
     pub(super) fn instruction(&mut self, line: &str) {
         self.left = self.left.saturating_sub(1);
         self.remark(line);
@@ -88,7 +87,7 @@ impl Lines {
         }
     }
 
-    /// Shows a line that is no instruction.
+    /// Shows a line other than an instruction.
     pub(super) fn remark(&mut self, line: &str) {
         self.is_begun = true;
         let line = format!("{}\n", escape_line(line));
@@ -103,19 +102,19 @@ impl Lines {
         }
     }
 
-    /// Brings the lines to their reader.
+    /// Flushes the lines.
     pub(super) fn flush(&mut self) {
         self.write(Write::flush);
     }
 
-    /// Writes; what cannot be written ends the trace, and not the run.
+    /// Writes. An error ends the trace, but not the run.
     fn write(&mut self, write: impl FnOnce(&mut BufWriter<Target>) -> io::Result<()>) {
         let Some(Err(error)) = self.writer.as_mut().map(write) else { return };
-        // What is in its buffer is not to be tried again when it is dropped.
+        // Dropping a `BufWriter` would try to write its buffer again.
         if let Some(writer) = self.writer.take() {
             drop(writer.into_parts());
         }
-        // A reader who has seen enough needs no message.
+        // A reader such as `head` has closed the pipe on purpose.
         if error.kind() != io::ErrorKind::BrokenPipe {
             let place = &self.place;
             warn(&format!("the trace cannot be written to {place}: {error}; the run goes on without it"));

@@ -6,24 +6,24 @@ use guestlab_runlog::event::{FunctionProfile, TurnsProfile, VmProfile};
 
 use crate::crash_report::Piece;
 
-/// The most addresses that are told apart, so that a guest cannot take the host's memory. Later ones count for
-/// their piece of code.
+/// The most addresses with counters of their own, so that a guest cannot exhaust the host's memory. Other addresses count
+/// for their piece of code.
 const MOST_ADDRESSES: usize = 1 << 18;
 
 /// The instructions of one VM's guest.
 pub(super) struct Count {
     all: u64,
-    /// By address, in pieces of code that have a name: times executed, and the piece.
+    /// Counters by address, in pieces of code that have a name: number of executions, and the piece.
     addresses: BTreeMap<u64, (u64, usize)>,
-    /// In each of the image's pieces of code, at addresses that are not told apart.
+    /// A counter for each piece of code, for addresses without one.
     pieces: Vec<u64>,
-    /// In code that has no name.
+    /// The counter for code without a name.
     elsewhere: u64,
-    /// All, when the guest attached its mailbox.
+    /// The number of all instructions when the guest attached its mailbox.
     boot: Option<u64>,
-    /// All, when the last turn ended or the guest had booted.
+    /// The number of all instructions at the end of the last turn or the boot.
     then: u64,
-    /// Those of each turn.
+    /// The number of instructions of each turn.
     turns: Vec<u64>,
 }
 
@@ -55,19 +55,19 @@ impl Count {
         }
     }
 
-    /// The guest has attached its mailbox.
+    /// Ends the boot: the guest has attached its mailbox.
     pub(super) fn booted(&mut self) {
         (self.boot, self.then) = (Some(self.all), self.all);
     }
 
-    /// The guest has ended a turn.
+    /// Ends a turn.
     pub(super) fn turn_ended(&mut self) {
         self.turns.push(self.all - self.then);
         self.then = self.all;
     }
 
-    /// What was counted so far, without VM and guest. `functions` names the functions that the instructions at
-    /// some addresses were written in; the others are their piece's.
+    /// Returns the counts so far, without VM and guest. `functions` returns the function of the instruction at an address,
+    /// if it is known; otherwise the instruction counts for its piece.
     pub(super) fn profile(
         &self,
         pieces: &[Piece],
@@ -78,7 +78,7 @@ impl Count {
         VmProfile { instructions: self.all, boot, turns, functions, ..VmProfile::default() }
     }
 
-    /// The instructions of each function, the greatest number first. Functions of one name are one.
+    /// Returns the instructions of each function, the largest number first. Functions with the same name are one.
     fn functions(&self, pieces: &[Piece], names: &[Option<Rc<str>>]) -> Vec<FunctionProfile> {
         let mut functions = BTreeMap::new();
         let mut add = |name, count| {

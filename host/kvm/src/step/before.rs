@@ -1,4 +1,4 @@
-//! An instruction that is about to be stepped over.
+//! The instruction of a step, before the step.
 
 use guestlab_cpu::{
     CpuState, MAX_INSTRUCTION,
@@ -17,7 +17,7 @@ pub(super) struct Before {
     /// The instruction, decoded.
     pub(super) instruction: Instruction,
     pub(super) code: [u8; MAX_INSTRUCTION],
-    /// The flags that it takes from the stack, if it does.
+    /// The flags that it pops from the stack, if it does so.
     pub(super) popped: Option<u64>,
 }
 
@@ -30,24 +30,24 @@ impl Before {
         Self { registers, instruction, code, popped }
     }
 
-    /// The instruction's linear address.
+    /// Returns the instruction's linear address.
     pub(super) fn address(&self) -> u64 {
         self.registers.instruction()
     }
 
-    /// The linear address behind it.
+    /// Returns the linear address behind it.
     pub(super) fn end(&self) -> u64 {
         self.registers.at(self.instruction.next_ip()).instruction()
     }
 
-    /// Whether a step may execute only a part of it: it is a string instruction that is repeated.
+    /// Returns true if a step may execute only a part of it: it is a repeated string instruction.
     pub(super) fn is_repeated(&self) -> bool {
         let instruction = &self.instruction;
         instruction.is_string_instruction()
             && (instruction.has_rep_prefix() || instruction.has_repne_prefix())
     }
 
-    /// The linear addresses that it is read from, reads or writes.
+    /// Returns a test for the linear addresses of its code and of its accesses.
     pub(super) fn touched(&self) -> impl Fn(u64) -> bool {
         let accesses = instruction::accesses(&self.instruction, &self.registers);
         let (start, len) = (self.address(), self.instruction.len() as u64);
@@ -65,13 +65,13 @@ impl Before {
         self.has(RFlags::INTERRUPT_FLAG)
     }
 
-    /// Whether it leaves the guest for a write to a port of its own accord.
+    /// Returns true if it writes to a port, so that it exits by itself.
     pub(super) fn is_output(&self) -> bool {
         let mnemonic = self.instruction.mnemonic();
         matches!(mnemonic, Mnemonic::Out | Mnemonic::Outsb | Mnemonic::Outsw | Mnemonic::Outsd)
     }
 
-    /// Whether it may have gone anywhere of its own accord.
+    /// Returns true if it branches, so that any address may follow.
     pub(super) fn branches(&self) -> bool {
         !matches!(
             self.instruction.flow_control(),
@@ -79,38 +79,39 @@ impl Before {
         )
     }
 
-    /// Whether it loads SS, so that not even a step ends there (SDM volume 3A, 6.8.3 "Masking Exceptions and
+    /// Returns true if it loads SS, so that not even a step ends behind it (SDM volume 3A, 6.8.3 "Masking Exceptions and
     /// Interrupts When Switching Stacks").
     pub(super) fn loads_stack(&self) -> bool {
         let loads = matches!(self.instruction.mnemonic(), Mnemonic::Mov | Mnemonic::Pop);
         loads && self.instruction.op0_register() == Register::SS
     }
 
-    /// Whether no interrupt comes between it and the next instruction (SDM volume 2B, "STI").
+    /// Returns true if no interrupt can come between it and the next instruction (SDM volume 2B, "STI").
     pub(super) fn shadows_next(&self) -> bool {
         let sti = self.instruction.mnemonic() == Mnemonic::Sti && !self.takes_interrupts();
         sti || self.loads_stack()
     }
 
-    /// Whether it returns from an interrupt or exception.
+    /// Returns true if it returns from an interrupt or exception.
     pub(super) fn returns_from_handler(&self) -> bool {
         matches!(self.instruction.mnemonic(), Mnemonic::Iret | Mnemonic::Iretd | Mnemonic::Iretq)
     }
 
-    /// Whether a step over it may end one instruction later: one over `sti` does so under QEMU's emulation,
-    /// and one over `iretq` on kvm_pvm.
+    /// Returns true if a step over it may end one instruction later: over `sti` under QEMU's emulation, and over `iretq` on
+    /// kvm_pvm.
     pub(super) fn may_end_late(&self) -> bool {
         self.shadows_next() || self.returns_from_handler()
     }
 
-    /// The instruction behind one whose step may end late, as if that had changed no other register.
+    /// Returns the next instruction, if the step may end late. Registers other than the instruction pointer are those
+    /// before.
     pub(super) fn follower(&self, vcpu: &Vcpu) -> Option<Self> {
         let next = self.goes_on_with(vcpu).filter(|_| self.may_end_late())?;
         Some(Self::look(vcpu, next))
     }
 
-    /// The registers behind it, as far as instruction pointer and code segment can be told of one that does not
-    /// branch. A return from an interrupt goes where the stack says.
+    /// Returns the registers behind it, if it does not branch: only instruction pointer and code segment change. A return
+    /// from an interrupt takes them from the stack.
     pub(super) fn goes_on_with(&self, vcpu: &Vcpu) -> Option<CpuState> {
         match stack::size_of_return(&self.instruction) {
             Some(size) => {

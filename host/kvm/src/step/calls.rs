@@ -1,4 +1,4 @@
-//! The calls that only single steps make.
+//! Calls to KVM that only single steps need.
 
 use guestlab_cpu::{CpuState, EngineError, walk};
 

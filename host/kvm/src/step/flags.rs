@@ -1,6 +1,6 @@
-//! The trap flag of a guest that is stepped. KVM steps by setting it, and hides it from the host; the guest
-//! could read it where an instruction or an exception saves the flags. So it is made the guest's own there, and
-//! the debug exceptions that the guest's own flag calls for are raised by the host.
+//! The trap flag of a guest during steps. KVM sets it for a step and hides it from the host, but a guest could read it
+//! from saved flags. So saved flags get the guest's own trap flag, and the host raises the debug exceptions that the
+//! guest's own flag causes.
 
 use guestlab_cpu::{
     CpuState, EngineError,
@@ -14,7 +14,7 @@ use crate::{
     vcpu::Vcpu,
 };
 
-/// The size in bytes of the flags that an instruction pushes.
+/// Returns the size in bytes of the flags that an instruction pushes.
 fn size_of_push(instruction: &Instruction) -> Option<usize> {
     match instruction.mnemonic() {
         Mnemonic::Pushf => Some(2),
@@ -27,14 +27,14 @@ fn size_of_push(instruction: &Instruction) -> Option<usize> {
 /// Makes the trap flag in saved flags the guest's own.
 fn correct(vcpu: &mut Vcpu, registers: &CpuState, address: u64, size: usize, own: u64) {
     if let Some(flags) = read(vcpu, registers, address, size).filter(|flags| flags & TRAP_FLAG != own) {
-        // Where the CPU has just pushed them there is memory.
+        // The CPU has just pushed them, so the address is memory.
         let flags = (flags & !TRAP_FLAG | own).to_le_bytes();
         walk::write_linear(registers, vcpu.memory_mut(), address, &flags[..size]);
     }
 }
 
-/// Has instructions that were executed leave the guest's own trap flag, where they save or load the flags. Returns
-/// the bits in DR6 of the debug exception that the guest gets then, of which `points` are known.
+/// Puts the guest's own trap flag into flags that executed instructions saved or loaded. Returns the DR6 bits of the debug
+/// exception that the guest gets now; `points` are those already known.
 pub(super) fn settle(vcpu: &mut Vcpu, executed: &[Before], points: u64) -> Result<Option<u64>, EngineError> {
     let [first, ..] = executed else { return Ok(None) };
     let own = first.registers.flags & TRAP_FLAG;
@@ -49,7 +49,7 @@ pub(super) fn settle(vcpu: &mut Vcpu, executed: &[Before], points: u64) -> Resul
                 traps &= after.flags & TRAP_FLAG != 0;
                 vcpu.set_registers(&after)?;
             }
-            // Unlike others that load the flag, it is followed by the exception at once.
+            // After other instructions that load the flag, the exception comes one instruction later.
             Mnemonic::Sysret | Mnemonic::Sysretq => {
                 let flags = before.registers.general[11] & TRAP_FLAG;
                 traps |= flags != 0;
@@ -72,10 +72,10 @@ pub(super) fn settle(vcpu: &mut Vcpu, executed: &[Before], points: u64) -> Resul
     Ok((bits != 0 || is_trap).then_some(bits))
 }
 
-/// Has a guest at the first instruction of a handler find its own trap flag among the flags that the CPU has
-/// pushed. Returns which of the instructions called the handler.
+/// Puts the guest's own trap flag into the flags that the CPU pushed on the way to a handler. Returns the index of the
+/// instruction that called the handler.
 ///
-/// The frame is known by code segment and instruction pointer in it; below it there may be an error code.
+/// Code segment and instruction pointer identify the frame; an error code may lie below it.
 pub(super) fn hand_over(vcpu: &mut Vcpu, executed: &[Before]) -> Result<usize, EngineError> {
     let mut registers = vcpu.registers()?;
     let size = registers.word();

@@ -6,8 +6,8 @@ use guestlab_cpu::{CpuState, GuestMemory, OutOfMemory};
 
 use crate::vcpu::Vcpu;
 
-/// The linear address of the handler of a vector, where the guest's table has one. `read` copies memory from a
-/// linear address, all or nothing.
+/// Returns the linear address of a vector's handler, if the guest's table has one. `read` copies memory from a linear
+/// address, all or nothing.
 fn handler(registers: &CpuState, vector: u32, read: impl Fn(u64, &mut [u8]) -> bool) -> Option<u64> {
     let size: u64 = match registers.mode() {
         CpuMode::Real => 4,
@@ -34,7 +34,7 @@ fn handler(registers: &CpuState, vector: u32, read: impl Fn(u64, &mut [u8]) -> b
     }
 }
 
-/// Whether a gate's sixth byte says that it is present, and an interrupt or trap gate (SDM volume 3A, 6.11).
+/// Returns true if a gate's sixth byte marks a present interrupt or trap gate (SDM volume 3A, 6.11).
 fn is_gate(access: u8) -> bool {
     const PRESENT: u8 = 1 << 7;
     access & PRESENT != 0 && matches!(access & 0b1_1111, 0b0_1110 | 0b0_1111)
@@ -47,15 +47,16 @@ fn word(bytes: &[u8; 16], at: usize) -> u16 {
 /// The most vectors that a table has.
 const MOST_VECTORS: u32 = 256;
 
-/// The handlers of a guest's vectors, looked up anew when its table has changed.
+/// The handlers of a guest's vectors. They are looked up again if the guest's tables have changed.
 #[derive(Default)]
 pub(super) struct Handlers {
-    /// What they were looked up for.
+    /// The state at the last look-up.
     key: Option<Key>,
-    places: Vec<Place>,
+    places: Vec<HandlerAddress>,
 }
 
-/// What says where handlers are: mode, page tables and code segment, and the tables of vectors and of segments.
+/// The state that determines the addresses of handlers: mode, page tables, code segment, and the tables of vectors and
+/// segments.
 #[derive(PartialEq, Eq)]
 struct Key {
     translation: Vec<u64>,
@@ -88,11 +89,11 @@ impl Table {
     }
 }
 
-/// Where a handler begins: its linear and its guest-physical address.
-type Place = (u64, u32);
+/// The linear and the guest-physical address of a handler.
+type HandlerAddress = (u64, u32);
 
 impl Handlers {
-    fn places(&mut self, vcpu: &Vcpu, registers: &CpuState) -> &[Place] {
+    fn places(&mut self, vcpu: &Vcpu, registers: &CpuState) -> &[HandlerAddress] {
         let tables = [(registers.idt.base, registers.idt.limit), (registers.gdt.base, registers.gdt.limit)]
             .map(|table| Table::copy(vcpu, registers, table));
         let key = Some(Key { translation: registers.translation(), tables });
@@ -103,21 +104,20 @@ impl Handlers {
         &self.places
     }
 
-    fn look(&self, vcpu: &Vcpu, registers: &CpuState) -> Vec<Place> {
+    fn look(&self, vcpu: &Vcpu, registers: &CpuState) -> Vec<HandlerAddress> {
         let Some(Key { tables, .. }) = &self.key else { return Vec::new() };
         let read = |address: u64, bytes: &mut [u8]| tables.iter().any(|table| table.read(address, bytes));
         let place = |vector| {
             let linear = handler(registers, vector, read)?;
             Some((linear, u32::try_from(vcpu.physical(registers, linear)?).ok()?))
         };
-        let mut places: Vec<Place> = (0..MOST_VECTORS).filter_map(place).collect();
+        let mut places: Vec<HandlerAddress> = (0..MOST_VECTORS).filter_map(place).collect();
         places.sort_unstable();
         places.dedup();
         places
     }
 
-    /// Stops a guest with these registers at the first instruction of every handler but those that the
-    /// caller wants to be left alone.
+    /// Sets stops at the first instruction of every handler, except those that the caller excludes.
     pub(super) fn stop(
         &mut self,
         vcpu: &mut Vcpu,
@@ -137,9 +137,8 @@ impl Handlers {
     }
 }
 
-/// Stops at instructions: `out dx, al`, which every KVM module leaves a guest for, in place of their first
-/// bytes. The guest does not see them: they stand there for one entry. (`hlt` would do, but kvm_pvm
-/// remembers one that it stepped over.)
+/// Stops at instructions: `out dx, al` replaces their first bytes, and every KVM module exits for it. A stop is there for
+/// one entry only, so that the guest does not see it. (`hlt` would do, but kvm_pvm remembers one that it stepped over.)
 #[derive(Default)]
 pub(super) struct Stops {
     linear: Vec<u64>,
@@ -148,19 +147,18 @@ pub(super) struct Stops {
 
 const OUT: u8 = 0xEE;
 
-/// A piece of memory with stops, which is written as a whole: where others translate the guest's code, each
-/// write there is dear.
+/// A piece of memory with stops. It is written as a whole, because under an emulator each write to code is slow.
 #[derive(Default)]
 struct StopPiece {
     /// The addresses of the stops, in order.
     physical: Vec<u32>,
-    /// What stood there, and what stands there now.
+    /// The original bytes, and the bytes with stops.
     bytes: Vec<u8>,
     stops: Vec<u8>,
 }
 
 impl StopPiece {
-    /// The size in bytes that it grows to.
+    /// The largest size in bytes.
     const MAX_SIZE: u32 = 512;
 
     fn start(&self) -> u32 {
@@ -182,7 +180,7 @@ impl StopPiece {
         memory.write(start.into(), &self.stops)
     }
 
-    /// Takes the stops away, but where something else stands now, such as what the CPU pushed.
+    /// Removes the stops, except where the guest or the CPU has written other bytes.
     fn lift(&self, memory: &mut dyn GuestMemory) -> Result<(), OutOfMemory> {
         let mut now = vec![0; self.bytes.len()];
         memory.read(self.start().into(), &mut now)?;
@@ -201,7 +199,7 @@ impl StopPiece {
 }
 
 impl Stops {
-    /// Takes the stops away.
+    /// Removes the stops.
     pub(super) fn lift(&mut self, vcpu: &mut Vcpu) {
         for piece in self.pieces.drain(..) {
             // It is memory, as it was when the stops were set.
@@ -209,7 +207,7 @@ impl Stops {
         }
     }
 
-    /// Whether there is a stop at a linear address, or was before it was taken away.
+    /// Returns true if a stop is or was at a linear address.
     pub(super) fn has(&self, address: u64) -> bool {
         self.linear.binary_search(&address).is_ok()
     }

@@ -1,11 +1,10 @@
-//! Single steps, the same on every KVM module. One instruction may end with a debug exit, or with an exit
-//! for the host to serve that is completed afterwards; kvm_pvm reports no debug exit for the latter.
+//! Single steps that are the same on every KVM module. A step ends with a debug exit, or with an exit that the host serves
+//! and completes afterwards. kvm_pvm reports no debug exit for the latter.
 //!
-//! Where an exception or an interrupt calls a handler, the step's own trap flag is among the flags that are
-//! pushed, and the handler would run unseen. So the guest is stopped at the first instruction of the handler
-//! (`handlers.rs`).
+//! When an exception or an interrupt calls a handler, the CPU pushes the step's own trap flag, and the handler would run
+//! without steps. So the guest is stopped at the first instruction of the handler (`handlers.rs`).
 //!
-//! A guest does not see the step's trap flag, and its own works as if it ran freely (`flags.rs`).
+//! A guest does not see the step's trap flag, and its own trap flag works as without steps (`flags.rs`).
 
 mod before;
 mod calls;
@@ -26,15 +25,15 @@ use crate::{
 use before::Before;
 use handlers::{Handlers, Stops};
 
-/// Where a guest is between two instructions.
+/// The state of single steps between two instructions.
 #[derive(Default)]
 pub(crate) struct Stepper {
     step: Step,
     handlers: Handlers,
     stops: Stops,
-    /// Whether the last instruction keeps interrupts from coming before the next one.
+    /// The last instruction inhibits interrupts before the next one.
     shadow: bool,
-    /// The guest's own debug exception that comes before the next instruction: its bits in DR6.
+    /// The DR6 bits of the guest's own debug exception that comes before the next instruction.
     trap: Option<u64>,
 }
 
@@ -42,25 +41,25 @@ pub(crate) struct Stepper {
 enum Step {
     #[default]
     None,
-    /// The entry that comes is one step.
+    /// The next entry is one step.
     Begun(Box<Before>),
-    /// The instructions were executed up to an exit, and the last is to be completed.
+    /// The instructions were executed up to an exit. The last one must still be completed.
     Left(Vec<Before>),
-    /// As [`Left`](Self::Left), but it has been told already.
+    /// As [`Left`](Self::Left), but the instructions were returned already.
     Told,
     /// The instructions were executed.
     Over(Vec<Before>),
-    /// The entry that comes delivers this.
+    /// The next entry delivers this.
     Delivery(Delivery),
-    /// It was to, but a signal came before.
+    /// A signal came before the delivery.
     Pending(Delivery),
-    /// It did.
+    /// The delivery is complete.
     Delivered(Delivery),
 }
 
 impl Stepper {
-    /// Prepares one step of a guest with these registers; or the delivery of what comes before the next instruction: the
-    /// interrupt that is queued, the guest's own debug exception, or a delivery that a signal prevented.
+    /// Prepares one step of a guest with these registers, or a delivery that comes before the next instruction: the queued
+    /// interrupt, the guest's own debug exception, or a delivery that a signal prevented.
     pub(crate) fn begin(
         &mut self,
         vcpu: &mut Vcpu,
@@ -86,7 +85,7 @@ impl Stepper {
             true => Stops::default(),
             false => self.handlers.stop(vcpu, &before.registers, before.touched()),
         };
-        // Every module leaves the guest for it; kvm_pvm remembers one that it stepped over.
+        // Every module exits for `hlt`, and kvm_pvm remembers a `hlt` that it stepped over.
         let pace = if before.instruction.mnemonic() == Mnemonic::Hlt { Pace::Free } else { Pace::Step };
         self.step = Step::Begun(Box::new(before));
         vcpu.set_pace(&pace)
@@ -98,7 +97,7 @@ impl Stepper {
         is_open && !self.shadow && self.trap.is_none() && !matches!(self.step, Step::Pending(_))
     }
 
-    /// Returns the exit of a step as the machine is to see it.
+    /// Returns the exit of a step in its form for the machine.
     pub(crate) fn left(&mut self, exit: Exit, vcpu: &mut Vcpu) -> Result<Exit, EngineError> {
         self.stops.lift(vcpu);
         match std::mem::take(&mut self.step) {
@@ -110,7 +109,7 @@ impl Stepper {
 
     fn left_step(&mut self, before: Box<Before>, exit: Exit, vcpu: &mut Vcpu) -> Result<Exit, EngineError> {
         let second = match exit {
-            // It came before the instruction.
+            // The exit came before the instruction.
             Exit::Interrupted | Exit::InterruptWindow => return Ok(exit),
             Exit::Debug { .. } | Exit::Out { .. } | Exit::In { .. } | Exit::Halt { .. } => {
                 before.follower(vcpu)
@@ -131,8 +130,8 @@ impl Stepper {
         if is_called {
             let executed: Vec<_> = [*before].into_iter().chain(second).collect();
             let raised = flags::hand_over(vcpu, &executed)?;
-            // Hardware has no step end there. kvm_pvm has one after `int n`, and then the exception of a guest
-            // that steps itself, too.
+            // On hardware the step does not end there. On kvm_pvm it does after `int n`, and then a guest that steps itself
+            // gets its exception, too.
             let ends = matches!(exit, Exit::Debug { .. }) && executed[raised].has(RFlags::TRAP_FLAG);
             self.trap = ends.then_some(SINGLE_STEP);
             self.step = Step::Over(executed.into_iter().take(raised + 1).collect());
@@ -158,14 +157,13 @@ impl Stepper {
         Ok(exit)
     }
 
-    /// Whether a guest that should have gone on at the linear address `next` is at a stop instead.
+    /// Returns true if the guest is at a stop instead of at the linear address `next`.
     fn arrive(&self, next: u64, vcpu: &mut Vcpu) -> Result<bool, EngineError> {
         let at = vcpu.registers()?.instruction();
         Ok(at != next && self.stops.has(at))
     }
 
-    /// Whether a guest that left for an output did so at a stop; then it is set back to the instruction
-    /// that is there.
+    /// Returns true if an `out` exit came from a stop. Then the guest is set back to the instruction there.
     fn arrive_by_output(&self, vcpu: &mut Vcpu) -> Result<bool, EngineError> {
         let registers = vcpu.registers()?;
         let (at, before) = (registers.instruction(), registers.at(registers.ip.wrapping_sub(1)));
@@ -199,7 +197,7 @@ impl Stepper {
         Ok(if is_delivered { Exit::Debug { points: 0 } } else { exit })
     }
 
-    /// Forgets all: the guest runs freely from now on.
+    /// Ends single steps: the guest runs freely from now on.
     pub(crate) fn stop(&mut self, vcpu: &mut Vcpu) -> Result<(), EngineError> {
         self.stops.lift(vcpu);
         let trap = std::mem::take(self).trap;
@@ -222,8 +220,8 @@ impl Stepper {
         }
     }
 
-    /// Takes the events of the last step. Its last instruction may not be complete, so that the guest can be looked at as
-    /// it left.
+    /// Takes the events of the last step. Its last instruction may be incomplete, so that a debugger sees the guest as it
+    /// exited.
     pub(crate) fn take(&mut self) -> Stepped {
         let instructions =
             |all: Vec<Before>| Stepped::Instructions(all.into_iter().map(Executed::from).collect());

@@ -7,7 +7,7 @@ use guestlab_cpu::{
 
 use crate::vcpu::Vcpu;
 
-/// The size in bytes of what a return from an interrupt takes from the stack: each of IP, CS and flags.
+/// Returns the size in bytes of each value that a return from an interrupt pops: IP, CS and flags.
 pub(super) fn size_of_return(instruction: &Instruction) -> Option<usize> {
     match instruction.mnemonic() {
         Mnemonic::Iret => Some(2),
@@ -17,7 +17,7 @@ pub(super) fn size_of_return(instruction: &Instruction) -> Option<usize> {
     }
 }
 
-/// The flags that an instruction is about to take from the stack.
+/// Returns the flags that an instruction will pop.
 pub(super) fn popped(vcpu: &Vcpu, registers: &CpuState, instruction: &Instruction) -> Option<u64> {
     let size = match instruction.mnemonic() {
         Mnemonic::Popf => 2,
@@ -31,7 +31,7 @@ pub(super) fn popped(vcpu: &Vcpu, registers: &CpuState, instruction: &Instructio
     pop(vcpu, registers, size).map(|[flags]| flags)
 }
 
-/// The words of `size` bytes at the top of the stack.
+/// Returns the words of `size` bytes at the top of the stack.
 pub(super) fn pop<const N: usize>(vcpu: &Vcpu, registers: &CpuState, size: usize) -> Option<[u64; N]> {
     let mut words = [0; N];
     for (word, index) in words.iter_mut().zip(0..) {

@@ -263,11 +263,12 @@ impl RunArgs {
         let shown =
             self.trace_instructions.map(|limit| Shown { limit, file: self.trace_instructions_to.clone() });
         match &self.gdb {
-            Some(address) => {
-                Instrumentation::Gdb(gdb::Plan { address: address.clone(), vm: self.gdb_vm.unwrap_or(1) })
-            }
+            Some(address) => Instrumentation::Gdb(gdb::GdbConfig {
+                address: address.clone(),
+                vm: self.gdb_vm.unwrap_or(1),
+            }),
             None if shown.is_some() || self.profile => {
-                Instrumentation::Trace(trace::Plan { shown, profile: self.profile })
+                Instrumentation::Trace(trace::TraceConfig { shown, profile: self.profile })
             }
             None => Instrumentation::None,
         }

@@ -6,12 +6,12 @@ use guest_abi::mode::CpuMode;
 
 use super::note::Test;
 
-/// The requests of a user for an image. The image decides what is `None`.
+/// The requests of a user for an image. For a field that is `None`, the image decides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Request {
     /// The form of the file.
     pub format: Option<ImageFormat>,
-    /// The mode that the guest is to run in.
+    /// The mode that the guest runs in.
     pub mode: Option<CpuMode>,
     /// The address that a flat binary is loaded to.
     pub load: Option<u32>,

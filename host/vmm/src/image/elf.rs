@@ -17,7 +17,7 @@ use super::{
     note,
 };
 
-/// Checks an ELF file and says what of it is to be loaded.
+/// Checks an ELF file. Returns the segments to load and the way to start.
 pub(super) fn parse(file: &[u8], request: Request) -> Result<Contents, Problem> {
     if request.load.is_some() {
         return Err(Problem::LoadOfElf);
@@ -29,7 +29,7 @@ pub(super) fn parse(file: &[u8], request: Request) -> Result<Contents, Problem> 
     }
 }
 
-/// Whether a file begins as an ELF file does.
+/// Returns true if a file begins with the magic number of ELF.
 pub(super) fn is_elf(file: &[u8]) -> bool {
     file.starts_with(&elf::ELFMAG)
 }
@@ -69,8 +69,8 @@ fn parse_class<Elf: FileHeader<Endian = Endianness>>(
     }
 }
 
-/// An image without our note: the Multiboot kernel that it is, or code that starts directly in the mode that
-/// was asked for. Boot loaders do not look at its sections, and nor does this.
+/// Returns the contents of an image without Guestlab's note: a Multiboot kernel, or code that starts directly in the
+/// requested mode. As in boot loaders, sections do not matter.
 fn foreign<Elf: FileHeader<Endian = Endianness>>(
     file: &[u8],
     request: Request,
@@ -95,7 +95,7 @@ fn foreign<Elf: FileHeader<Endian = Endianness>>(
     let start = match request.mode {
         _ if header.is_some() => Start::Multiboot { entry },
         Some(mode) => {
-            // The 32-bit code of a kernel may be in a 64-bit file.
+            // A kernel's 32-bit code may be in a 64-bit file.
             let kernel = mode == CpuMode::Protected && !matches!(found, Found::Nothing);
             check_class(mode, is_64 && !kernel)?;
             if mode == CpuMode::Real {
@@ -111,7 +111,7 @@ fn foreign<Elf: FileHeader<Endian = Endianness>>(
     Ok(Contents { start, segments, tests: Vec::new() })
 }
 
-/// What is asked for must be what a guest of guest-rt does.
+/// Checks that a user's request matches a guest of guest-rt.
 fn check_request(is: CpuMode, request: Request) -> Result<(), Problem> {
     match request {
         Request { entry: Some(_), .. } => Err(Problem::Superfluous { option: "--entry" }),
@@ -120,7 +120,8 @@ fn check_request(is: CpuMode, request: Request) -> Result<(), Problem> {
     }
 }
 
-/// Sections are not loaded, but they end a file of ours: one that was cut off lacks some of them.
+/// Checks that all sections are in the file. They are not loaded, but they are at the end of the file, so this detects
+/// truncation.
 fn check_sections<Elf: FileHeader<Endian = Endianness>>(
     header: &Elf,
     endian: Endianness,
@@ -132,7 +133,7 @@ fn check_sections<Elf: FileHeader<Endian = Endianness>>(
     Ok(())
 }
 
-/// 64-bit code is in 64-bit files and nothing else is.
+/// Checks that 64-bit code is in a 64-bit file, and other code is not.
 fn check_class(mode: CpuMode, is_64: bool) -> Result<(), Problem> {
     let name = mode.name();
     let (is, mend) = match (mode, is_64) {
@@ -153,8 +154,8 @@ fn check_class(mode: CpuMode, is_64: bool) -> Result<(), Problem> {
     Err(Problem::Kind { is, mend })
 }
 
-/// Refuses segments that have only virtual addresses. A kernel that is linked to run elsewhere than it is
-/// loaded may go to 0, but then its other segments are as far from where they run.
+/// Refuses segments that have only virtual addresses. A kernel may be loaded at 0 and linked to run elsewhere; then all
+/// its segments have the same distance between the two addresses.
 fn check_addresses<Elf: FileHeader<Endian = Endianness>>(
     loads: &[&Elf::ProgramHeader],
     endian: Endianness,
@@ -172,8 +173,7 @@ fn check_addresses<Elf: FileHeader<Endian = Endianness>>(
     }
 }
 
-/// The loadable segments, by physical address, each within what images may use, which begins at
-/// `from`, and none over another.
+/// Returns the loadable segments. Each lies in the addresses for images, which begin at `from`. No two overlap.
 fn segments<Elf: FileHeader<Endian = Endianness>>(
     headers: &[&Elf::ProgramHeader],
     endian: Endianness,
@@ -191,7 +191,7 @@ fn segments<Elf: FileHeader<Endian = Endianness>>(
     }
 }
 
-/// One loadable segment; `None` if it takes no memory.
+/// Returns one loadable segment, or `None` if it has no bytes in memory.
 fn segment<Elf: FileHeader<Endian = Endianness>>(
     index: usize,
     header: &Elf::ProgramHeader,
@@ -217,7 +217,7 @@ fn segment<Elf: FileHeader<Endian = Endianness>>(
     }
 }
 
-/// Where a segment's bytes are in the file, if they are all there.
+/// Returns the range of a segment's bytes in the file, if all of them are there.
 fn file_range<Elf: FileHeader<Endian = Endianness>>(
     header: &Elf::ProgramHeader,
     endian: Endianness,
@@ -240,9 +240,10 @@ fn check_overlaps(segments: &[Segment]) -> Result<(), Problem> {
     }
 }
 
-/// The physical address of the entry, which must lie in what the image has in its file. An entry is physical
-/// or, in kernels that are linked to run elsewhere than they are loaded, virtual. Segments of code are looked
-/// at first; but CPUs without paging, and boot loaders, know no other difference between segments.
+/// Returns the physical address of the entry. It must lie in a segment's bytes in the file.
+///
+/// The entry is a physical address, or a virtual one in kernels that are linked to run elsewhere. Segments of code have
+/// precedence, but the entry may lie in any segment: CPUs without paging and boot loaders do not distinguish them.
 fn physical_entry<Elf: FileHeader<Endian = Endianness>>(
     entry: u64,
     loads: &[&Elf::ProgramHeader],
@@ -264,7 +265,7 @@ fn physical_entry<Elf: FileHeader<Endian = Endianness>>(
     found.and_then(|entry| u32::try_from(entry).ok()).ok_or(Problem::EntryOutside { entry })
 }
 
-/// An entry that a real-mode start reaches.
+/// Checks that a real-mode start reaches the entry.
 fn low_entry(entry: u64) -> Result<u16, Problem> {
     u16::try_from(entry).map_err(|_| Problem::EntryTooHigh { entry })
 }

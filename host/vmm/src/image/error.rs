@@ -1,4 +1,4 @@
-//! What can be wrong with an image.
+//! Problems of images.
 
 use std::{io, path::PathBuf};
 
@@ -14,11 +14,11 @@ pub const MAX_FILE_SIZE: u64 = 256 << 20;
 pub struct ImageError {
     /// The file.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The problem.
     pub problem: Problem,
 }
 
-/// A guest's image that is not there was not built, most likely.
+/// Returns a hint for a missing file: most likely the guest was not built.
 fn not_built(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound => "; guests are built by `cargo xtask build-guests`",
@@ -26,29 +26,29 @@ fn not_built(error: &io::Error) -> &'static str {
     }
 }
 
-/// What is wrong with an image.
+/// A problem of an image.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     /// The file cannot be read.
     #[error("cannot read it: {0}{hint}", hint = not_built(.0))]
     Read(io::Error),
-    /// The file is beyond all measure.
+    /// The file is larger than [`MAX_FILE_SIZE`].
     #[error("it has more than {} MiB", MAX_FILE_SIZE >> 20)]
     TooLarge,
-    /// There is nothing in it.
+    /// The file is empty.
     #[error("it is empty")]
     Empty,
-    /// It does not begin as an ELF file does.
+    /// The file does not begin with the magic number of ELF.
     #[error(
         "not an ELF file; build guests with `cargo xtask build-guests`, or say --format flat if it is a flat binary"
     )]
     NotElf,
-    /// A file of a kind that is no image.
+    /// A file of another kind.
     #[error("not an ELF file but {is}: {mend}")]
     Format {
-        /// What it is.
+        /// The kind of file.
         is: &'static str,
-        /// What to do about it.
+        /// Advice: how to get a file that runs.
         mend: &'static str,
     },
     /// The file ends too early, or its headers contradict each other.
@@ -57,9 +57,9 @@ pub enum Problem {
     /// An ELF file of another kind.
     #[error("{is}: {mend}")]
     Kind {
-        /// What it is.
+        /// The kind of file.
         is: String,
-        /// What to do about it.
+        /// Advice: how to get a file that runs.
         mend: &'static str,
     },
     /// An image without a note.
@@ -70,7 +70,7 @@ pub enum Problem {
     /// An image that others built, in an exchange.
     #[error("no Guestlab note in it: only guests of guest-rt can take part in an exchange")]
     NoExchange,
-    /// An option that the image has no use for.
+    /// An option that this kind of image does not take.
     #[error(
         "{option} is for images that others built; this one is guest-rt's, and says itself where it starts"
     )]
@@ -78,29 +78,29 @@ pub enum Problem {
         /// The option.
         option: &'static str,
     },
-    /// An ELF file that is to be loaded elsewhere.
+    /// A load address for an ELF file, which has its own.
     #[error("--load is for flat binaries; an ELF file says itself where it goes")]
     LoadOfElf,
-    /// A Multiboot kernel that needs what this host has not.
+    /// A Multiboot kernel that requires an unknown feature.
     #[error(
         "a Multiboot kernel that requires feature bits {0} of its header's flags, which Multiboot 1 does not have"
     )]
     MultibootFeature(String),
-    /// A Multiboot kernel that boot loaders do not take for one.
+    /// A Multiboot kernel whose header boot loaders do not find.
     #[error(
         "a Multiboot kernel that boot loaders of Multiboot 1 cannot start: {0}; or start it without a boot loader's information, with --mode protected"
     )]
     Multiboot(String),
-    /// A Multiboot kernel whose header says otherwise where it goes than it can be.
+    /// A Multiboot kernel with impossible addresses in its header.
     #[error("the addresses in its Multiboot header are wrong: {0}")]
     MultibootAddresses(String),
-    /// A Multiboot kernel in a mode that its code is not for.
+    /// A request to start a Multiboot kernel in a mode that its code is not for.
     #[error(
         "a Multiboot kernel, which begins with 32-bit code, cannot start in {} mode: leave --mode out, or name where other code of it begins with --entry",
         .0.name()
     )]
     MultibootMode(CpuMode),
-    /// A guest that does not run in the mode that was asked for.
+    /// A request for another mode than the guest's.
     #[error("it runs in {} mode, not in {} mode", .is.name(), .wanted.name())]
     OtherMode {
         /// The mode it was built for.
@@ -123,10 +123,10 @@ pub enum Problem {
         /// The image's version.
         guest: Version,
     },
-    /// A note that asks for something that this host does not know.
+    /// A note with a mode that this host does not know.
     #[error("its Guestlab note names CPU mode {0}, which there is not")]
     UnknownMode(u32),
-    /// A way to start that this host does not have for images with a note.
+    /// A note with a start mode that this host does not have.
     #[error("its Guestlab note asks to be started in {} mode; this host starts images in real mode", .0.name())]
     StartMode(CpuMode),
     /// Nothing to load.
@@ -146,7 +146,7 @@ pub enum Problem {
         start: u64,
         /// One past its last address.
         end: u64,
-        /// What to do about it.
+        /// Advice: how to get a file that runs.
         mend: &'static str,
     },
     /// A segment that has only a virtual address.
@@ -173,7 +173,7 @@ pub enum Problem {
         /// The entry.
         entry: u64,
     },
-    /// An entry where the image has nothing.
+    /// An entry outside of the image.
     #[error(
         "its entry {entry:#x} is in none of its segments: name the first function with ENTRY(...) in the linker script, or its address with --entry"
     )]

@@ -1,4 +1,4 @@
-//! Files that are no images: each kind by its name, and what to do about it.
+//! Kinds of files that cannot run as an image: each with its name, and with advice.
 
 use object::elf::{self, Machine};
 
@@ -66,7 +66,7 @@ const KNOWN: [Known; 27] = [
     known(0, b"\xEF\xBB\xBF", "a text file", BUILD_TEXT),
 ];
 
-/// What is said of a file that is no ELF file.
+/// Returns the problem of a file that is not an ELF file.
 pub(super) fn no_elf(file: &[u8]) -> Problem {
     let is = |known: &&Known| file.get(known.at..).is_some_and(|rest| rest.starts_with(known.magic));
     match KNOWN.iter().find(is) {
@@ -78,7 +78,7 @@ pub(super) fn no_elf(file: &[u8]) -> Problem {
     }
 }
 
-/// The problem of an ELF file of a kind.
+/// Returns the problem of an ELF file of another kind.
 fn kind(is: impl Into<String>, mend: &'static str) -> Problem {
     Problem::Kind { is: is.into(), mend }
 }
@@ -108,7 +108,7 @@ fn machine_name(machine: Machine) -> &'static str {
     }
 }
 
-/// Whether an ELF file is a little-endian one for an x86 CPU.
+/// Checks that an ELF file is little-endian and for an x86 CPU.
 pub(super) fn check_machine(machine: Machine, is_64: bool, little_endian: bool) -> Result<(), Problem> {
     const X86: &str = "guests are for x86: build it for that";
     let name = machine_name(machine);
@@ -127,7 +127,7 @@ pub(super) fn check_machine(machine: Machine, is_64: bool, little_endian: bool) 
     }
 }
 
-/// Whether an ELF file is a program that runs where it was linked to.
+/// Checks that an ELF file is a program that runs at the addresses it was linked to.
 pub(super) fn check_type(kind_of_file: elf::FileType, entry: u64) -> Result<(), Problem> {
     match kind_of_file {
         elf::ET_EXEC => Ok(()),
@@ -149,7 +149,7 @@ pub(super) fn check_type(kind_of_file: elf::FileType, entry: u64) -> Result<(), 
     }
 }
 
-/// The problem of a program for an operating system.
+/// Returns the problem of a program for an operating system.
 pub(super) fn dynamic() -> Problem {
     kind(
         "a dynamically linked ELF file, which names a loader to run first (PT_INTERP)",

@@ -1,5 +1,5 @@
-//! Guest images, checked before anything is loaded: ELF files with an ABI note, and what others
-//! built, which is ELF files without one, Multiboot 1 kernels, and flat binaries.
+//! Guest images, checked before they are loaded: ELF files with an ABI note; and images that others built, which are ELF
+//! files without a note, Multiboot 1 kernels, and flat binaries.
 
 mod contents;
 mod elf;
@@ -37,7 +37,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// Checks an image whose bytes come from a file. The guest gets its name from the file's.
+    /// Checks an image that was read from a file. The guest's name comes from the file's name.
     ///
     /// # Errors
     ///
@@ -51,7 +51,7 @@ impl Image {
         Ok(image)
     }
 
-    /// Checks an image that is in memory.
+    /// Checks an image in memory.
     ///
     /// # Errors
     ///
@@ -68,42 +68,42 @@ impl Image {
         Ok(Self { name, path, sha256, file: Arc::new(bytes), contents })
     }
 
-    /// The guest's name: its file's, without the ending and the mode that xtask puts there.
+    /// Returns the guest's name: the file's, without the ending and the mode that xtask adds.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Where the file is.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The SHA-256 of the file, in hexadecimal.
+    /// Returns the SHA-256 of the file, in hexadecimal.
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
 
-    /// The file's bytes.
+    /// Returns the file's bytes.
     pub fn file(&self) -> &Arc<Vec<u8>> {
         &self.file
     }
 
-    /// The ranges of addresses that the image takes: start, and one past the end.
+    /// Returns the address ranges of the segments: start, and one past the end.
     pub fn ranges(&self) -> impl Iterator<Item = (u64, u64)> {
         self.contents.segments.iter().map(|segment| (segment.address.into(), segment.end()))
     }
 
-    /// The tests that the image has.
+    /// Returns the tests of the image.
     pub fn tests(&self) -> &[Test] {
         &self.contents.tests
     }
 
-    /// How the image is started.
+    /// Returns the way to start the image.
     pub fn start(&self) -> Start {
         self.contents.start
     }
 
-    /// Copies the image into a guest's memory of `size` bytes, which is all zero.
+    /// Copies the image into a guest's memory. The guest has `size` bytes, all zero.
     ///
     /// # Errors
     ///
@@ -111,7 +111,7 @@ impl Image {
     pub fn load(&self, memory: &mut dyn GuestMemory, size: u32) -> Result<(), BootError> {
         for segment in &self.contents.segments {
             let Segment { address, bytes, size: len } = segment;
-            // What lies behind a guest's memory may be there, but is the host's.
+            // The host's own pages may lie behind the guest's memory: an image must not reach them.
             if segment.end() > size.into() || !memory.contains((*address).into(), *len as usize) {
                 return Err(BootError::Range { address: (*address).into(), len: (*len).into() });
             }
@@ -120,19 +120,19 @@ impl Image {
         Ok(())
     }
 
-    /// One past the highest address that the image takes.
+    /// Returns one past the highest address of the image.
     pub fn end(&self) -> u64 {
         self.contents.segments.iter().map(Segment::end).max().unwrap_or(0)
     }
 
-    /// Whether the image takes any of a page.
+    /// Returns true if a segment overlaps the page.
     pub fn takes(&self, page: u32) -> bool {
         let (start, end) = (u64::from(page), u64::from(page) + u64::from(layout::PAGE_SIZE));
         self.contents.segments.iter().any(|segment| u64::from(segment.address) < end && segment.end() > start)
     }
 }
 
-/// For example `hello` of `hello.long.elf`.
+/// Returns a guest's name, for example `hello` for `hello.long.elf`.
 fn guest_name(file_name: &str, start: Start) -> &str {
     let name = file_name.strip_suffix(".elf").unwrap_or(file_name);
     match start {

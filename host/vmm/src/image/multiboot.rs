@@ -1,5 +1,5 @@
-//! Multiboot 1 kernels (Multiboot Specification version 0.6.96, 3.1 "OS image format"): the header
-//! by which a kernel says that it is one.
+//! Multiboot 1 kernels (Multiboot Specification version 0.6.96, 3.1 "OS image format"): the header that marks a file as
+//! such a kernel.
 
 use guest_abi::{layout, mode::CpuMode};
 use memchr::memmem;
@@ -17,19 +17,19 @@ const MAGIC: u32 = 0x1BAD_B002;
 /// The magic number of Multiboot 2.
 const MAGIC_2: u32 = 0xE852_50D6;
 
-/// The flags that this host satisfies. It loads no modules, so that none lies off a page's beginning; memory
-/// information is always there; and a video mode is a wish, since the information says which mode there is.
+/// The flags that this host satisfies. It loads no modules, so their alignment does not matter. Memory information is
+/// always there. A video mode is only a wish, because the information says which mode there is.
 const KNOWN: u32 = 0b111;
 /// The bits of the flags that a boot loader must know or refuse; the others are only wishes.
 const REQUIRED: u32 = 0xFFFF;
-/// Where the kernel goes stands in the header, whatever the form of the file.
+/// The header contains the kernel's addresses; they override those of an ELF file.
 const ADDRESSES: u32 = 1 << 16;
 
-/// A file's Multiboot header, or what is wrong with it.
+/// A file's Multiboot header, or its faults.
 pub(super) enum Found {
     /// A header that boot loaders find.
     Header(Header),
-    /// A header that they do not find: what is wrong with it; and whether it is a header for certain.
+    /// A header that they do not find: its faults, and true if it certainly is a header.
     Fault(String, bool),
     /// No header.
     Nothing,
@@ -37,7 +37,7 @@ pub(super) enum Found {
 
 /// A Multiboot header.
 pub(super) struct Header {
-    /// Where it is in the file.
+    /// The offset in the file.
     at: usize,
     flags: u32,
 }
@@ -45,7 +45,7 @@ pub(super) struct Header {
 /// A place where the magic number stands.
 struct Candidate {
     at: usize,
-    /// Whether its checksum is wrong, it lies too far behind in the file, and it is not aligned.
+    /// Three faults: the checksum is wrong; the header is too far behind in the file; it is not aligned.
     faults: [bool; 3],
 }
 
@@ -55,7 +55,7 @@ impl Candidate {
         Self { at, faults: [sum != 0, at + 12 > SEARCH, !at.is_multiple_of(4)] }
     }
 
-    /// The faults in words, and what mends them.
+    /// Returns the faults in words, with advice.
     fn faults(&self, file: &[u8]) -> String {
         let right = 0_u32.wrapping_sub(MAGIC).wrapping_sub(word(file, self.at + 4).unwrap_or(0));
         let checksum =
@@ -72,7 +72,7 @@ impl Candidate {
     }
 }
 
-/// Looks for a file's header. A magic number without the checksum that belongs to it is none.
+/// Looks for a file's header. A magic number without its checksum does not count.
 pub(super) fn find(file: &[u8]) -> Found {
     let magic = MAGIC.to_le_bytes();
     let candidates = memmem::find_iter(file, &magic).map(|at| Candidate::at(file, at));
@@ -99,13 +99,13 @@ pub(super) fn find(file: &[u8]) -> Found {
 }
 
 impl Found {
-    /// Whether the code that the file begins with is 32-bit code for certain, being a Multiboot kernel's.
+    /// Returns true if the file is certainly a Multiboot kernel, so that it begins with 32-bit code.
     pub(super) fn is_certain(&self) -> bool {
         matches!(self, Self::Header(_) | Self::Fault(_, true))
     }
 
-    /// Refuses to start a Multiboot kernel in a mode that its first instructions are not for. An entry that
-    /// was named may be other code of it.
+    /// Refuses to start a Multiboot kernel in a mode that its first instructions are not for. With `--entry`, the kernel
+    /// may start at other code.
     pub(super) fn check_mode(&self, request: Request) -> Result<(), Problem> {
         match (request.mode, request.entry) {
             (Some(mode @ (CpuMode::Real | CpuMode::Long)), None) if self.is_certain() => {
@@ -115,7 +115,7 @@ impl Found {
         }
     }
 
-    /// The header, if the kernel is to be started as one, which is so unless another start was asked for.
+    /// Returns the header, unless the user requested another start.
     pub(super) fn wanted(&self, request: Request) -> Option<&Header> {
         match self {
             Self::Header(header) if matches!(request.mode, None | Some(CpuMode::Protected)) => Some(header),
@@ -125,7 +125,7 @@ impl Found {
 }
 
 impl Header {
-    /// Whether this host has what the header requires.
+    /// Checks that this host has the features that the header requires.
     pub(super) fn check(&self) -> Result<(), Problem> {
         let unknown = self.flags & REQUIRED & !KNOWN;
         let bits: Vec<String> =
@@ -136,12 +136,12 @@ impl Header {
         }
     }
 
-    /// Whether the header says where the kernel goes.
+    /// Returns true if the header contains the kernel's addresses.
     pub(super) fn has_addresses(&self) -> bool {
         self.flags & ADDRESSES != 0
     }
 
-    /// A kernel that goes where its header says.
+    /// Returns the contents of a kernel at the addresses of its header.
     pub(super) fn contents(&self, file: &[u8], request: Request) -> Result<Contents, Problem> {
         let field = |index: usize| word(file, self.at + 4 * index).map(|field| field as usize);
         let fields = (field(3), field(4), field(5), field(6), field(7));
@@ -149,7 +149,7 @@ impl Header {
             return Err(Problem::MultibootAddresses("they are not all in the file".into()));
         };
         let wrong = |text: String| Err(Problem::MultibootAddresses(text));
-        // The header is in the file at `at` and in memory at `header`: so much of the file goes before it.
+        // The header is at `at` in the file and at `header` in memory. The bytes before it give the start.
         let Some(from) = header.checked_sub(load).and_then(|before| self.at.checked_sub(before)) else {
             return wrong(format!(
                 "load_addr {load:#x} and header_addr {header:#x} put the header elsewhere than at {:#x} in the file",
@@ -211,7 +211,7 @@ mod tests {
         matches!(find(file), Found::Header(_))
     }
 
-    /// What is wrong with the header.
+    /// Returns the faults of the header.
     fn fault(file: &[u8]) -> String {
         match find(file) {
             Found::Fault(text, _) => text,

@@ -1,7 +1,7 @@
 //! The image's notes: its ABI, and its tests.
 //!
-//! Only notes of our name and type count. What else lies in an image's notes is others' business, however it
-//! is aligned, padded or damaged: it is passed over.
+//! Only notes with Guestlab's name and type count. All other notes are skipped, however they are aligned, padded or
+//! damaged.
 
 use guest_abi::{
     VERSION, Version,
@@ -18,14 +18,14 @@ use zerocopy::FromBytes;
 
 use super::error::Problem;
 
-/// The most bytes of notes that are read. Ours are a few hundred; an image may name the same bytes again and
-/// again.
+/// The most bytes of notes that are read. Guestlab's have a few hundred. A hostile image may name the same bytes many
+/// times.
 pub(super) const MAX_SIZE: u64 = 16 << 20;
 
-/// The size of our name with its padding.
+/// The size of Guestlab's name with its padding.
 const NAME_SIZE: usize = NAME.len().next_multiple_of(4);
 
-/// Checks a note's descriptor: the mode that the image runs in.
+/// Checks a note's descriptor. Returns the mode that the image runs in.
 pub(super) fn check(descriptor: &[u8]) -> Result<CpuMode, Problem> {
     // The version comes first in every version's descriptor.
     let version = version(descriptor)?;
@@ -46,7 +46,7 @@ fn version(descriptor: &[u8]) -> Result<Version, Problem> {
     Ok(Version { major, minor })
 }
 
-/// The notes of an image that are ours.
+/// Guestlab's notes in an image.
 #[derive(Debug, Default)]
 pub(super) struct Notes<'a> {
     /// The descriptor of the first note about the ABI.
@@ -56,7 +56,7 @@ pub(super) struct Notes<'a> {
 }
 
 impl<'a> Notes<'a> {
-    /// Finds our notes in an image's program headers.
+    /// Finds Guestlab's notes by an image's program headers.
     pub(super) fn find<Elf: FileHeader<Endian = Endianness>>(
         headers: &[Elf::ProgramHeader],
         endian: Endianness,
@@ -76,8 +76,8 @@ impl<'a> Notes<'a> {
         Ok(notes)
     }
 
-    /// Takes our notes out of an area of notes. Others' notes are not followed from one to the next, since
-    /// there is no telling how they are aligned: a note of ours begins wherever our header and name stand.
+    /// Reads Guestlab's notes in an area of notes. The alignment of other notes is unknown, so the area is searched for
+    /// Guestlab's header and name.
     fn read(&mut self, mut area: &'a [u8]) -> Result<(), Problem> {
         while let Ok(([name_size, size, kind], rest)) = <[u32; 3]>::read_from_prefix(area) {
             let ours = name_size as usize == NAME.len() && rest.starts_with(&NAME);
@@ -108,9 +108,9 @@ impl<'a> Notes<'a> {
 pub struct Test {
     /// Its name.
     pub name: String,
-    /// Whether it is to panic, and what the message must contain then.
+    /// The text that its panic must contain; `None` if it must not panic.
     pub should_panic: Option<String>,
-    /// Whether it is to be left out, and why; perhaps nothing is said.
+    /// The reason why it is skipped, perhaps empty; `None` if it runs.
     pub ignored: Option<String>,
 }
 

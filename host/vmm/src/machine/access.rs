@@ -1,4 +1,4 @@
-//! The parts of a machine: their state, and settings.
+//! The state of a machine's parts, and settings.
 
 use std::{sync::Arc, time::Instant};
 

@@ -8,8 +8,8 @@ use super::Machine;
 use crate::vectors::Interruption;
 
 impl Machine {
-    /// Looks whether the guest has left at a handler of the host's, where an exception or a software interrupt led it. A
-    /// guest with a handler of its own goes on there: `Break` means that the exit needs no service.
+    /// Returns the interruption, if an exception or a software interrupt led the guest to one of the host's handlers. A
+    /// guest with a handler of its own continues there: `Break` means that the exit needs no service.
     pub(super) fn interruption(
         &mut self,
         exit: &Exit,
@@ -41,7 +41,7 @@ impl Machine {
             "hlt",
             format_args!("a handler of the host's, which stands for vector {vector:#x}: the guest has none"),
         );
-        // A debugger is to see the instruction, and not the handler.
+        // A debugger must see the instruction, and not the handler.
         self.cpu.set_registers(&interruption.registers)?;
         Ok(ControlFlow::Continue(Some(interruption)))
     }

@@ -5,7 +5,7 @@
 pub(super) struct Cmos {
     index: u8,
     registers: [u8; 128],
-    /// Whether the next reading of register A says that an update is going on.
+    /// The next reading of register A reports an update.
     updates: bool,
 }
 
@@ -15,7 +15,7 @@ const UPDATING: u8 = 1 << 7;
 /// The highest register that is the clock's own.
 const CLOCK_END: u8 = 0x0D;
 
-/// What the registers begin with: midnight of 1 January 2000, a Saturday, in BCD and 24 hours.
+/// The first values of the registers: midnight of 1 January 2000, a Saturday, in BCD and 24 hours.
 const BEGINNING: [(usize, u8); 9] = [
     (0x06, 7),
     (0x07, 1),
@@ -39,7 +39,7 @@ impl Cmos {
         for (register, value) in BEGINNING {
             registers[register] = value;
         }
-        // In KiB above 1 MiB, at most what 16 bits hold; and in 64 KiB above 16 MiB.
+        // In KiB above 1 MiB, limited to 16 bits; and in units of 64 KiB above 16 MiB.
         let extended = u16::try_from((memory >> 10).saturating_sub(1024)).unwrap_or(u16::MAX).to_le_bytes();
         let high = u16::try_from((memory >> 16).saturating_sub(256)).unwrap_or(u16::MAX).to_le_bytes();
         for (register, value) in [(0x17, extended), (0x30, extended), (0x34, high)] {
@@ -52,7 +52,7 @@ impl Cmos {
         match port & 1 {
             // The highest bit masks non-maskable interrupts, of which there are none.
             0 => self.index = value & 0x7F,
-            // The time is not to be set.
+            // Ignore writes to the time: the clock stands still.
             _ if self.index <= CLOCK_END && self.index != 0x0B => {}
             _ => self.registers[usize::from(self.index)] = value,
         }
@@ -66,7 +66,7 @@ impl Cmos {
         if self.index != STATUS_A {
             return value;
         }
-        // Some wait for an update to begin, and some for it to end.
+        // Some kernels wait for the start of an update, and some for its end.
         self.updates = !self.updates;
         if !self.updates { value | UPDATING } else { value & !UPDATING }
     }

@@ -1,4 +1,4 @@
-//! The table of a PC's devices: which port belongs to which, and how much of it `--pc` has.
+//! The table of a PC's devices: their ports, and the part of each that `--pc` has.
 
 use std::ops::RangeInclusive;
 
@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 pub struct Device {
     /// A short name, for lists.
     pub name: &'static str,
-    /// A few words on what it is, to go behind the name.
+    /// A few words that follow the name.
     what: &'static str,
     /// Its ports.
     ports: &'static [RangeInclusive<u16>],
@@ -22,7 +22,7 @@ pub(super) enum Part {
     Serial,
     /// A port that prints each byte.
     Console,
-    /// Four ports that keep what is written to them.
+    /// Four ports that keep written values.
     Store,
     /// A port for each interrupt line.
     Lines,
@@ -55,12 +55,12 @@ pub(super) enum Part {
 }
 
 impl Device {
-    /// Whether `--pc` has the device, rather than an empty place for it.
+    /// Returns true if `--pc` has the device, and not only an empty place for it.
     pub fn is_there(&self) -> bool {
         self.part != Part::Absent
     }
 
-    /// What is to be said to a guest that waits for the device for ever, where it would with `--pc`.
+    /// Returns the hint for a guest that waits for the device forever, even with `--pc`.
     pub fn advice(&self) -> Option<&'static str> {
         match self.part {
             Part::Keyboard => Some("do not wait for a key: nobody types on the keyboard of --pc"),
@@ -70,18 +70,18 @@ impl Device {
         }
     }
 
-    /// The name with what it is, for a sentence.
+    /// Returns the name and the words that follow it, for a sentence.
     pub fn description(&self) -> String {
         format!("{}, {}", self.name, self.what)
     }
 }
 
-/// The device that a port belongs to, if it is one of a PC's.
+/// Returns the device of a port, if a PC has one there.
 pub fn device_at(port: u16) -> Option<&'static Device> {
     DEVICES.iter().find(|device| device.ports.iter().any(|ports| ports.contains(&port)))
 }
 
-/// What a PC has at a guest-physical address where a VM has no memory, if anything.
+/// Returns the device that a PC has at a guest-physical address, if it has one there.
 pub fn device_in_memory_at(address: u64) -> Option<MemoryDevice> {
     match address {
         0xA_0000..0xC_0000 => Some(MemoryDevice::Screen),
@@ -181,8 +181,8 @@ mod tests {
     fn no_port_has_two_devices_and_none_is_a_course_port() {
         for port in 0..=u16::MAX {
             let all = DEVICES.iter().filter(|device| device.ports.iter().any(|ports| ports.contains(&port)));
-            let is_the_courses = Port::try_from(port).is_ok_and(Port::is_the_courses);
-            assert!(all.count() <= usize::from(!is_the_courses), "{port:#x}");
+            let is_standard_port = Port::try_from(port).is_ok_and(Port::is_standard_port);
+            assert!(all.count() <= usize::from(!is_standard_port), "{port:#x}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The keyboard controller (Intel 8042) with a keyboard on which nobody types.
+//! The keyboard controller (Intel 8042), with a keyboard without key presses.
 
 use std::collections::VecDeque;
 
@@ -16,7 +16,7 @@ const UNLOCKED: u8 = 1 << 4;
 
 /// The output port: not in reset, and the A20 line on.
 const OUTPUT_PORT: u8 = 0b11;
-/// What a keyboard answers to what it understands.
+/// The keyboard's answer to a command that it has.
 const ACKNOWLEDGE: u8 = 0xFA;
 
 /// The controller.
@@ -26,7 +26,7 @@ pub(super) struct Keyboard {
     configuration: u8,
     /// The command whose data byte is still to come.
     pending: Option<u8>,
-    /// Whether the keyboard waits for the argument of a command of its own.
+    /// The keyboard waits for the argument of a command.
     has_argument: bool,
     last_was_command: bool,
 }
@@ -50,7 +50,7 @@ impl Keyboard {
         self.waiting.extend(bytes.iter().take(room));
     }
 
-    /// Takes a write; says whether it asks for a reset.
+    /// Takes a write. Returns true if it resets the CPU.
     pub(super) fn write(&mut self, port: u16, value: u8) -> bool {
         self.last_was_command = port == 0x64;
         match self.last_was_command {

@@ -1,8 +1,8 @@
 //! `--pc`: the devices of a PC that kernels expect, for images that others built.
 //!
-//! The devices take what such kernels write on their way, and answer so that they go on. Nothing depends on a
-//! clock and no interrupt ever comes, so that a run can be repeated. [`device_at`] says which port belongs to
-//! which device; docs/guide/kernels.md says for each what works and what does not.
+//! The devices accept the writes of such kernels, and answer so that the kernels continue. Nothing depends on a clock, and
+//! only the test device raises interrupts, so that a run can be repeated. [`device_at`] returns the device of a port.
+//! docs/guide/kernels.md lists for each device what works.
 
 mod cmos;
 pub(crate) mod device;
@@ -35,10 +35,10 @@ use crate::{
     services::{Console, ConsoleOutput},
 };
 
-/// What was asked for of the platform.
+/// The settings of the platform.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// The one value at the exit port that means success; without it [`SUCCESSES`] do.
+    /// The only value at the exit port that means success. With `None`, [`SUCCESSES`] mean success.
     pub exit_ok: Option<u32>,
 }
 
@@ -52,7 +52,7 @@ impl Settings {
     }
 }
 
-/// What a write to a device does beyond the device.
+/// The effect of a write outside its device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effect {
     None,
@@ -60,7 +60,7 @@ enum Effect {
     End(End),
 }
 
-/// What Bochs' debug console reads as, at both of its ports.
+/// The value that reads of Bochs' debug console return, at both ports.
 const DEBUG_CONSOLE: u8 = 0xE9;
 /// The course's port for one byte, which Bochs has for the same purpose and lets be read.
 const PRINT_BYTE: u16 = guest_abi::port::Port::PrintByte as u16;
@@ -81,7 +81,7 @@ const A20: u8 = 1 << 1;
 const SLEEP: u32 = 1 << 13;
 /// ACPI's PM1 control register: ACPI is enabled.
 const ACPI_ENABLED: u32 = 1;
-/// What Bochs wants written to its power-off port, byte by byte.
+/// The text that switches Bochs off, written to its power-off port byte by byte.
 const SHUTDOWN: &[u8] = b"Shutdown";
 
 /// The platform.
@@ -95,12 +95,12 @@ pub struct Pc {
     vga: Vga,
     pci_address: u32,
     store: [u8; 4],
-    /// How many bytes of the power-off port's text have come.
+    /// The number of bytes of the power-off text that the guest has written.
     shutdown: usize,
 }
 
 impl Pc {
-    /// The platform of a PC with this much memory in bytes.
+    /// Returns the platform of a PC with this much memory in bytes.
     pub fn new(settings: Settings, memory: u32) -> Self {
         Self {
             settings,
@@ -116,12 +116,12 @@ impl Pc {
         }
     }
 
-    /// What was asked for of it.
+    /// Returns the settings.
     pub fn settings(&self) -> Settings {
         self.settings
     }
 
-    /// Serves an exit, if it is an access to one of the devices; `console` takes what is printed.
+    /// Serves an exit, if it is an access to one of the devices. `console` takes the output.
     pub fn serve(&mut self, exit: &Exit, console: &mut Console<'_>) -> Option<Reply> {
         match exit {
             Exit::Out { port, width, values } => {
@@ -150,17 +150,17 @@ impl Pc {
         }
     }
 
-    /// The vector of the interrupt that waits for the CPU, if one does.
+    /// Returns the vector of the interrupt that waits for the CPU, if there is one.
     pub fn interrupt(&self) -> Option<u8> {
         self.pics.pending()
     }
 
-    /// The CPU takes the interrupt that waits.
+    /// Notes that the CPU takes the waiting interrupt.
     pub fn acknowledge(&mut self) {
         self.pics.acknowledge();
     }
 
-    /// What the screens show.
+    /// Returns the text on the screens.
     pub fn screens(&self, memory: &dyn GuestMemory) -> Vec<Screen> {
         let color = Screen::read(memory, Base::Color, self.vga.start());
         color.into_iter().chain(Screen::read_likely(memory, Base::Mono)).collect()
@@ -223,7 +223,7 @@ impl Pc {
         Effect::None
     }
 
-    /// Takes a byte for Bochs' power-off port; says whether the text is whole.
+    /// Takes a byte for Bochs' power-off port. Returns true if the text is complete.
     fn is_shut_down_by(&mut self, byte: u8) -> bool {
         let is_next = SHUTDOWN.get(self.shutdown) == Some(&byte);
         self.shutdown =
@@ -242,7 +242,7 @@ impl Pc {
     }
 
     fn read_byte(&mut self, port: u16) -> u8 {
-        /// What a port without a device reads as.
+        /// The value that reads of a port without a device return.
         const NOTHING: u8 = 0xFF;
         let Some(device) = device_at(port) else { return NOTHING };
         match device.part {

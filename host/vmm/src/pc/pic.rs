@@ -2,7 +2,7 @@
 //! the test device raises lines; timer, keyboard and serial port are not connected. There are no priorities
 //! between an interrupt that is served and the next: an end of interrupt does nothing.
 
-/// One of the two.
+/// One of the two controllers.
 #[derive(Clone, Copy, Debug)]
 struct Controller {
     /// The vector of its first line.
@@ -18,18 +18,18 @@ struct Controller {
     words_after_base: u8,
 }
 
-/// What the data port takes next.
+/// The meaning of the next write to the data port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expected {
     /// The mask.
     Mask,
     /// ICW2, the vector of the first line.
     Base,
-    /// So many words of an initialization that mean nothing here.
+    /// This many words of an initialization, which have no effect here.
     Words(u8),
 }
 
-/// Both.
+/// Both controllers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pics([Controller; 2]);
 
@@ -59,7 +59,7 @@ impl Default for Pics {
 
 impl Controller {
     fn command(&mut self, value: u8) {
-        // Ends of interrupts, and which register is to be read, do nothing.
+        // An end of interrupt and the choice of a register to read have no effect.
         if value & INITIALIZE != 0 {
             self.mask = 0;
             self.requested = 0;

@@ -1,9 +1,9 @@
 //! The interval timer (Intel 8254), and the bits of it that the speaker's port shows.
 //!
-//! It has no clock, so that a run can be repeated: its counters go down by a fixed number whenever a count is
-//! taken. A loop that waits for a count comes to its end; how long that takes means nothing.
+//! It has no clock, so that a run can be repeated: its counters go down by a fixed number at each reading. A loop that
+//! waits for a count ends, after a time that means nothing.
 
-/// What a counter goes down by whenever its count is taken.
+/// The difference between two readings of a count.
 const STEP: u32 = 64;
 
 /// One counter.
@@ -13,15 +13,15 @@ struct Counter {
     /// 0 to 65536, of which the lower 16 bits are read.
     count: u32,
     access: Access,
-    /// Whether the next byte is the high one.
+    /// The next byte is the high one.
     high: bool,
     /// A count that was latched, to be read.
     latched: Option<u16>,
-    /// Whether the count went through 0 since it was set.
+    /// The count went through 0 since it was set.
     is_over: bool,
 }
 
-/// Which bytes of a count are read and written.
+/// The bytes of a count that are read and written.
 #[derive(Clone, Copy, Debug, Default)]
 enum Access {
     Low,
@@ -31,12 +31,12 @@ enum Access {
 }
 
 impl Counter {
-    /// What the count begins with: a reload value of 0 stands for 65536.
+    /// Returns the start of the count: a reload value of 0 stands for 65536.
     fn beginning(&self) -> u32 {
         if self.reload == 0 { 1 << 16 } else { self.reload.into() }
     }
 
-    /// Takes the count.
+    /// Reads the count, and lowers it.
     fn take(&mut self) -> u16 {
         self.count = self.count.checked_sub(STEP).unwrap_or_else(|| {
             self.is_over = true;
@@ -45,7 +45,7 @@ impl Counter {
         self.shown()
     }
 
-    /// What is read of the count.
+    /// Returns the low 16 bits of the count.
     fn shown(&self) -> u16 {
         let [low, high, ..] = self.count.to_le_bytes();
         u16::from_le_bytes([low, high])

@@ -8,9 +8,9 @@ use guestlab_cpu::GuestMemory;
 
 use crate::image::Image;
 
-/// A row has so many cells.
+/// The number of cells in a row.
 const COLUMNS: usize = 80;
-/// The screen has so many rows.
+/// The number of rows.
 const ROWS: usize = 25;
 /// The bytes of a cell: the character, then its colours.
 const CELL: usize = 2;
@@ -19,7 +19,7 @@ const SIZE: usize = COLUMNS * ROWS * CELL;
 /// A cell as the firmware leaves it: a blank, grey on black.
 const BLANK: [u8; CELL] = [b' ', 7];
 
-/// Where the screen's memory begins.
+/// The start of a screen's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Base {
     /// The colour screen's.
@@ -32,19 +32,19 @@ pub enum Base {
 const WINDOW: usize = 0x8000;
 const WINDOW_PAGES: usize = WINDOW / PAGE_SIZE as usize;
 
-/// What a screen shows.
+/// The text on a screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Screen {
     /// The address of its memory.
     pub address: u32,
-    /// Its rows, up to the last that shows something, without the blanks at their ends. A character is what
-    /// the card's own font shows (code page 437); none is a control character.
+    /// The rows up to the last that is not empty, without the blanks at their ends. The characters are those of the card's
+    /// own font (code page 437), without control characters.
     pub lines: Vec<String>,
 }
 
 impl Screen {
-    /// What is on the screen, with the picture beginning `start` cells into its memory; `None` where that
-    /// shows nothing.
+    /// Returns the text on the screen. The picture begins `start` cells into its memory. Returns `None` if the screen is
+    /// empty or is not memory.
     pub fn read(memory: &dyn GuestMemory, base: Base, start: u16) -> Option<Self> {
         let cells = cells(memory, base, start)?;
         let mut lines: Vec<String> = cells.chunks(COLUMNS * CELL).map(line).collect();
@@ -52,18 +52,18 @@ impl Screen {
         Some(Self { address: base as u32, lines })
     }
 
-    /// The same, unless it looks like something else in the screen's memory.
+    /// Returns the text on the screen, unless the screen's memory seems to contain other data.
     pub fn read_likely(memory: &dyn GuestMemory, base: Base) -> Option<Self> {
         let cells = cells(memory, base, 0)?;
         is_likely(&cells).then(|| Self::read(memory, base, 0)).flatten()
     }
 
-    /// Whether an image is loaded to where a screen's memory is.
+    /// Returns true if an image is loaded to a screen's memory.
     pub fn is_covered_by(image: &Image, base: Base) -> bool {
         (base as u32..).step_by(PAGE_SIZE as usize).take(WINDOW_PAGES).any(|page| image.takes(page))
     }
 
-    /// Makes a screen blank, as firmware leaves it, where it is memory.
+    /// Makes a screen blank, as firmware does, if the guest has that memory.
     pub fn clear(memory: &mut dyn GuestMemory, base: Base) {
         // A guest without that memory has no screen.
         let _ = memory.write(base as u64, &BLANK.repeat(COLUMNS * ROWS));
@@ -72,7 +72,7 @@ impl Screen {
 
 /// The cells of a screen's picture, if it is memory.
 fn cells(memory: &dyn GuestMemory, base: Base, start: u16) -> Option<Vec<u8>> {
-    // The card's memory is read around its end; what begins there is at its beginning.
+    // A picture that reaches the end of the card's memory continues at its beginning.
     let start = usize::from(start) * CELL % WINDOW;
     let mut window = vec![0; WINDOW];
     let end = if start + SIZE <= WINDOW { start + SIZE } else { WINDOW };
@@ -85,7 +85,7 @@ fn line(row: &[u8]) -> String {
     text.trim_end_matches(' ').to_owned()
 }
 
-/// Whether cells look like text that somebody wrote there: mostly letters and the like, in few colours.
+/// Returns true if cells look like text: mostly letters and the like, in few colours.
 fn is_likely(cells: &[u8]) -> bool {
     let cells = || cells.chunks_exact(CELL).map(|cell| (cell[0], cell[1])).filter(|&cell| cell != (0, 0));
     let (written, colors) = (cells().count(), cells().map(|(_, color)| color).collect::<BTreeSet<_>>().len());

@@ -1,4 +1,4 @@
-//! COM1: the registers are those of the crate `vm-superio`. Nobody types, and no interrupt comes.
+//! COM1: the registers are those of the crate `vm-superio`. It receives nothing and raises no interrupt.
 
 use std::convert::Infallible;
 
@@ -28,7 +28,7 @@ impl Default for Com1 {
 }
 
 impl Com1 {
-    /// Takes a write; returns the byte that went out by it, if one did.
+    /// Takes a write. Returns the byte that was sent, if there is one.
     pub(super) fn write(&mut self, port: u16, value: u8) -> Option<u8> {
         // Neither a `Vec` nor an unconnected line fails.
         self.0.write(register(port), value).ok()?;

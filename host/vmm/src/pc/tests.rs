@@ -8,7 +8,7 @@ fn pc() -> Pc {
     Pc::new(Settings::default(), DEFAULT_MEMORY)
 }
 
-/// Writes a value: what was printed, and the reply.
+/// Writes a value. Returns the output and the reply.
 fn write(pc: &mut Pc, port: u16, width: Width, value: u32) -> (Vec<u8>, Option<Reply>) {
     let mut printed = Vec::new();
     let exit = Exit::Out { port, width, values: Values::One(value) };

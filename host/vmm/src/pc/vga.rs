@@ -1,5 +1,5 @@
-//! The registers of the video card. They keep what is written to them, the cursor's place for example. The
-//! card stays in its text mode of 80 columns and 25 rows, whatever they say.
+//! The registers of the video card. They keep written values, for example the cursor's position. The card stays in its text
+//! mode of 80 columns and 25 rows for any values.
 
 /// A group of registers: an index, and the data behind it.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ pub(super) struct Vga {
 /// Input status: the display is between two lines or two pictures.
 const RETRACE: u8 = 0b1001;
 
-/// CRT controller: where in the video memory the picture begins, in cells.
+/// CRT controller: the start of the picture in the video memory, in cells.
 const START_HIGH: usize = 0x0C;
 const START_LOW: usize = 0x0D;
 
@@ -73,7 +73,7 @@ impl Vga {
         }
     }
 
-    /// Where in the video memory the picture begins, in cells.
+    /// Returns the start of the picture in the video memory, in cells.
     pub(super) fn start(&self) -> u16 {
         u16::from_be_bytes([self.crt.data[START_HIGH], self.crt.data[START_LOW]])
     }

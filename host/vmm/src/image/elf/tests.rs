@@ -24,7 +24,7 @@ struct Elf32 {
 const HEADER: u32 = 52;
 const PROGRAM_HEADER: u32 = 32;
 const PF_RX: u32 = 5;
-/// Where the note and the code lie in the file.
+/// The offsets of the note and the code in the file.
 const NOTE_AT: u32 = 0x200;
 const CODE_AT: u32 = 0x300;
 
@@ -83,7 +83,7 @@ impl Elf32 {
     }
 }
 
-/// What is said of the good image after `change`.
+/// Returns the problem of the good image after `change`.
 fn problem(change: impl FnOnce(&mut Elf32)) -> String {
     let mut elf = Elf32::good();
     change(&mut elf);

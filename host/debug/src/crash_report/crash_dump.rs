@@ -16,39 +16,39 @@ use super::{
 const CODE_BEFORE: u64 = 4096;
 const CODE_AFTER: usize = 64;
 
-/// What of an image is wanted after its guest's end.
+/// The parts of an image that a report needs.
 #[derive(Clone, Debug)]
-pub struct Origin {
+pub struct ImageInfo {
     pub(super) mode: CpuMode,
     pub(super) foreign: bool,
     pub(super) file: Arc<Vec<u8>>,
     pub(super) code: Vec<(u64, u64)>,
 }
 
-impl Origin {
-    /// What is wanted of this image.
+impl ImageInfo {
+    /// Returns the parts of this image.
     pub fn of(image: &Image) -> Self {
         let (start, file) = (image.start(), Arc::clone(image.file()));
         Self { mode: start.mode(), foreign: start.is_foreign(), file, code: image.ranges().collect() }
     }
 
-    /// Whether others built it.
+    /// Returns true if the image was not built with guest-rt.
     pub fn is_foreign(&self) -> bool {
         self.foreign
     }
 
-    /// Whether its file is an ELF file, and not a flat binary.
+    /// Returns true if the file is an ELF file, and not a flat binary.
     pub fn is_elf(&self) -> bool {
         self.file.starts_with(&object::elf::ELFMAG)
     }
 
-    /// The pieces of its code that have a name.
+    /// Returns the pieces of its code that have a name.
     pub fn pieces(&self) -> Vec<Piece> {
         symbols::pieces(&self.file)
     }
 
-    /// The functions that the instructions at these addresses were written in, as far as the image says: inlined
-    /// ones by their own names.
+    /// Returns the function of the instruction at each of these addresses, if the image has its name. Inlined functions
+    /// have their own names.
     pub fn functions(&self, addresses: impl IntoIterator<Item = u64>) -> Vec<Option<Rc<str>>> {
         symbols::written_in(&self.file, addresses)
     }
@@ -58,29 +58,29 @@ impl Origin {
     }
 }
 
-/// What was taken from a machine when its guest ended.
+/// The state of a machine after the end of its guest.
 #[derive(Clone, Debug)]
-pub struct Evidence {
-    pub(super) origin: Origin,
+pub struct CrashDump {
+    pub(super) image: ImageInfo,
     /// The registers, unless they are those of a CPU that was reset.
     pub(super) registers: Option<CpuState>,
-    /// Where the kept code begins, and its bytes.
+    /// The address of the copied code, and its bytes.
     pub(super) code: (u64, Vec<u8>),
-    /// Where callers go on, the innermost first.
+    /// The return addresses, the innermost first.
     pub(super) callers: Vec<u64>,
     /// The last exits, the newest last.
     pub(super) exits: Vec<Exit>,
-    /// Whether the timer's interrupt was due, and the guest did not let it in.
+    /// The timer's interrupt was due, and the guest had interrupts off.
     pub(super) is_deaf: bool,
-    /// Whether the registers are those just before the instruction in question.
+    /// The registers are those just before the instruction of the crash.
     pub(super) is_exact: bool,
 }
 
-impl Evidence {
-    /// Takes evidence. `read` copies a piece of the guest's memory from a linear address, all of it or
-    /// none; `registers` are left out where they say nothing.
+impl CrashDump {
+    /// Takes a dump. `read` copies a piece of the guest's memory from a linear address, all or nothing. `registers` are
+    /// `None` if they are lost.
     pub fn take(
-        origin: &Origin,
+        image: &ImageInfo,
         registers: Option<CpuState>,
         history: &History,
         read: impl Fn(u64, &mut [u8]) -> bool,
@@ -88,21 +88,20 @@ impl Evidence {
         let (code, callers) = match &registers {
             None => ((0, Vec::new()), Vec::new()),
             Some(registers) => {
-                (code_around(registers.instruction(), &read), callers(origin, registers, &read))
+                (code_around(registers.instruction(), &read), callers(image, registers, &read))
             }
         };
         let exits = history.iter().cloned().collect();
-        Self { origin: origin.clone(), registers, code, callers, exits, is_deaf: false, is_exact: false }
+        Self { image: image.clone(), registers, code, callers, exits, is_deaf: false, is_exact: false }
     }
 
-    /// The same evidence, of which the registers are those just before the instruction in question, whatever the
-    /// last exit was.
+    /// Returns this dump, marked: its registers are those just before the instruction of the crash.
     #[must_use]
     pub fn of_this_instruction(self) -> Self {
         Self { is_exact: true, ..self }
     }
 
-    /// Whether the guest runs through empty memory.
+    /// Returns true if the guest runs through empty memory.
     pub fn is_in_zeros(&self) -> bool {
         /// The bytes that are looked at.
         const SOME: usize = 16;
@@ -111,8 +110,8 @@ impl Evidence {
         code.len() == SOME && code.iter().all(|&byte| byte == 0)
     }
 
-    /// Whether the guest is at an instruction that some KVM modules repeat and never carry out: `vmcall`, and in
-    /// real mode an `int` of a vector from 0x80 on.
+    /// Returns true if the guest is at an instruction that some KVM modules repeat forever: `vmcall`, and in real mode an
+    /// `int` of a vector from 0x80 on.
     pub fn may_be_repeated(&self) -> bool {
         let Some(registers) = &self.registers else { return false };
         match *self.code_at(registers.instruction(), 3) {
@@ -122,19 +121,19 @@ impl Evidence {
         }
     }
 
-    /// The same evidence of a guest whose timer's interrupt is due, if it is.
+    /// Returns this dump, marked: the timer's interrupt is due, if `is_due`.
     #[must_use]
     pub fn with_timer(self, is_due: bool) -> Self {
         let is_deaf = is_due && self.registers.is_some() && !self.takes_interrupts();
         Self { is_deaf, ..self }
     }
 
-    /// What is known of the image.
-    pub fn origin(&self) -> &Origin {
-        &self.origin
+    /// Returns the image.
+    pub fn image(&self) -> &ImageInfo {
+        &self.image
     }
 
-    /// The port that the guest read, if that was the last exit that it caused.
+    /// Returns the port that the guest read, if that was the last exit that it caused.
     pub fn last_read(&self) -> Option<u16> {
         match self.exits.iter().rfind(|exit| !matches!(exit, Exit::Interrupted)) {
             Some(Exit::In { port, .. }) => Some(*port),
@@ -142,24 +141,24 @@ impl Evidence {
         }
     }
 
-    /// Whether interrupts were on, as far as the registers are known.
+    /// Returns true if interrupts were on. Unknown registers count as off.
     pub fn takes_interrupts(&self) -> bool {
         let flags = self.registers.as_ref().map_or(0, |registers| registers.flags);
         flags & RFlags::INTERRUPT_FLAG.bits() != 0
     }
 
-    /// Whether the timer's interrupt was due, and the guest did not let it in.
+    /// Returns true if the timer's interrupt was due, and the guest had interrupts off.
     pub fn is_deaf(&self) -> bool {
         self.is_deaf
     }
 }
 
-/// As much code around an address as is memory: where it begins, and its bytes.
+/// Copies the code around an address, as far as it is memory. Returns its address and its bytes.
 fn code_around(address: u64, read: &impl Fn(u64, &mut [u8]) -> bool) -> (u64, Vec<u8>) {
     let mut behind = [0; CODE_AFTER];
     let len = (1..=CODE_AFTER).rev().find(|&len| read(address, &mut behind[..len])).unwrap_or(0);
     let mut before = vec![0; usize::try_from(address.min(CODE_BEFORE)).unwrap_or(0)];
-    // In halves, since memory may begin anywhere.
+    // Memory may begin anywhere: try with half of the bytes.
     while !before.is_empty() && !read(address - before.len() as u64, &mut before) {
         before.truncate(before.len() / 2);
     }
@@ -168,7 +167,7 @@ fn code_around(address: u64, read: &impl Fn(u64, &mut [u8]) -> bool) -> (u64, Ve
     (start, before)
 }
 
-fn callers(origin: &Origin, registers: &CpuState, read: &impl Fn(u64, &mut [u8]) -> bool) -> Vec<u64> {
+fn callers(image: &ImageInfo, registers: &CpuState, read: &impl Fn(u64, &mut [u8]) -> bool) -> Vec<u64> {
     let word = if registers.mode() == CpuMode::Long { 8 } else { 4 };
     let start = backtrace::Start {
         instruction: registers.instruction(),
@@ -180,5 +179,5 @@ fn callers(origin: &Origin, registers: &CpuState, read: &impl Fn(u64, &mut [u8])
         let mut bytes = [0; 8];
         read(address, &mut bytes[..usize::try_from(word).ok()?]).then(|| u64::from_le_bytes(bytes))
     };
-    backtrace::callers(start, read, |address| origin.is_code(address))
+    backtrace::callers(start, read, |address| image.is_code(address))
 }
