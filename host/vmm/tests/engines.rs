@@ -109,6 +109,15 @@ fn a_port_is_read_written_and_the_guest_halts() {
 }
 
 #[test]
+fn a_run_after_a_halt_continues_behind_it() {
+    // `hlt`, `nop`, `hlt`.
+    in_each_mode(&[0xF4, 0x90, 0xF4], |name, _, cpu| {
+        assert_eq!((exit(cpu), offset(cpu)), (HALT, 1), "{name}");
+        assert_eq!((exit(cpu), offset(cpu)), (HALT, 3), "{name}");
+    });
+}
+
+#[test]
 fn a_read_without_an_answer_is_0() {
     in_each_mode(&[0xE4, 0x10, 0xF4], |name, _, cpu| {
         set(cpu, &[(reg::RAX, 0xFF)]);
