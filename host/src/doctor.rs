@@ -12,7 +12,7 @@ use crate::{
     output,
     process::{jail::Jail, watchdog::Watchdog},
     runlog::text::escape_line,
-    vmm::memory::MemoryLayout,
+    vmm::MemoryLayout,
 };
 
 /// A guest of two instructions: `out $0x80, %al` and `hlt`.

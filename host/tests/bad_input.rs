@@ -125,11 +125,7 @@ fn images_that_name_the_same_bytes_again_and_again_take_no_memory() {
 fn a_guests_image_cut_off_anywhere_is_refused() {
     let bytes = fs::read(image("guest-consumer")).expect("an image");
     let parse = |len: usize| {
-        guestlab::vmm::image::Image::parse(
-            "x",
-            bytes[..len].to_vec(),
-            guestlab::vmm::image::Request::default(),
-        )
+        guestlab::vmm::Image::parse("x", bytes[..len].to_vec(), guestlab::vmm::Request::default())
     };
     // Every length where headers, code and note are, and then many.
     for len in (0..16_384).chain((16_384..bytes.len()).step_by(1009)).chain(bytes.len() - 100..bytes.len()) {

@@ -36,13 +36,7 @@ use guestlab::{
     },
     process::jail::Jail,
     runlog::sink::Silence,
-    vmm::{
-        HvaPolicy, Parameters,
-        image::{Image, ImageFormat, Request},
-        memory::MemoryLayout,
-        random::SplitMix64,
-        reply::Stop,
-    },
+    vmm::{HvaPolicy, Image, ImageFormat, MemoryLayout, Parameters, Request, StopReason, random::SplitMix64},
 };
 use targets::{
     elf::{self, Segment},
@@ -195,9 +189,9 @@ fn end(vm: &mut Vm, limits: &Limits) -> String {
     let mut silence = Silence;
     let session = Session::start(limits, &Jail::Open, Needs::default(), &mut silence).expect("a session");
     match session.run(vm, None) {
-        Ok(Stop::Exited(_)) => "exit".into(),
-        Ok(Stop::Halted) => "hlt".into(),
-        Ok(Stop::Attached | Stop::TurnEnded) => "exchange".into(),
+        Ok(StopReason::Exited(_)) => "exit".into(),
+        Ok(StopReason::Halted) => "hlt".into(),
+        Ok(StopReason::Attached | StopReason::TurnEnded) => "exchange".into(),
         Err(Error::Guest(error)) => {
             let status = Status::of_end(error.end.name());
             assert!(matches!(status, Status::GuestFailed | Status::GuestCrashed | Status::Limit));

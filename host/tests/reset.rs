@@ -15,7 +15,7 @@ use guestlab::{
         vm::{Platform, Vm},
     },
     process::watchdog::Watchdog,
-    vmm::{ConsoleOutput, Halt, HvaPolicy, boot::Parameters, image::Request},
+    vmm::{ConsoleOutput, Halt, HvaPolicy, Parameters, Request},
 };
 
 fn platform() -> Platform {

@@ -6,13 +6,9 @@ use guestlab_cpu::{
     instruction::{self, Access, Code, CpuidFeature, Instruction, Mnemonic, Register},
 };
 use guestlab_vmm::{
-    Crash, Expiry, Halt, Machine,
-    exception::TrapReport,
-    memory::MemoryKind,
+    Crash, Expiry, Halt, Interruption, Machine, MemoryKind, TrapReport, TripleFault, Unemulated, Unhandled,
     pc::device_at,
     spot::{self, Spot},
-    unhandled::{TripleFault, Unemulated, Unhandled},
-    vectors::Interruption,
 };
 use x86_64::registers::control::Cr0Flags;
 

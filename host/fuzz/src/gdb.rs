@@ -20,8 +20,7 @@ use guestlab::{
         runner::{Pause, Runner, Watch},
     },
     vmm::{
-        Expiry, Machine, Parameters, Setup, Stop,
-        image::{Image, ImageFormat, Request},
+        Expiry, Image, ImageFormat, Machine, Parameters, Request, Setup, Stop,
         pc::{Pc, Settings},
     },
 };

@@ -12,10 +12,8 @@ use guest_abi::{
 use guestlab::{
     cpu::{Cpu, CpuState, Engine, Exit, Values, Width},
     vmm::{
-        Clock, ConsoleOutput, Crash, HvaPolicy, Services, Timer,
+        Clock, ConsoleOutput, Crash, HvaPolicy, MemoryLayout, Reply, Services, StopReason, Timer,
         hypercall::serve,
-        memory::MemoryLayout,
-        reply::{Reply, Stop},
         stats::{ExitStats, Reason},
     },
 };
@@ -154,7 +152,7 @@ impl Guest {
     /// # Panics
     ///
     /// If the host breaks a rule of its own.
-    pub fn act(&mut self, action: &Action) -> Option<Result<Stop, Crash>> {
+    pub fn act(&mut self, action: &Action) -> Option<Result<StopReason, Crash>> {
         match action {
             Action::Write(address, words) => {
                 let bytes: Vec<u8> = words.iter().flat_map(|word| word.number().to_le_bytes()).collect();
@@ -176,7 +174,7 @@ impl Guest {
     }
 
     /// Serves an exit for this many accesses.
-    fn serve(&mut self, exit: &Exit, accesses: usize) -> Option<Result<Stop, Crash>> {
+    fn serve(&mut self, exit: &Exit, accesses: usize) -> Option<Result<StopReason, Crash>> {
         let mut printed = 0;
         let reply = serve(exit, &mut self.services, &mut *self.cpu, &mut |output| {
             printed += match output {
@@ -191,7 +189,7 @@ impl Guest {
         match reply {
             Ok(Reply::Resume | Reply::Answer(_) | Reply::Wait) => None,
             Ok(Reply::Stop(stop)) => {
-                if let (Stop::Attached, Some(mailbox)) = (&stop, self.services.mailbox) {
+                if let (StopReason::Attached, Some(mailbox)) = (&stop, self.services.mailbox) {
                     let MailboxAttach { address, size } = mailbox;
                     assert!(self.cpu.memory().contains(address.into(), size as usize));
                 }

@@ -9,10 +9,7 @@ use guestlab::{
         Cpu, GuestMemory,
         state::reg::{RBX, RSP},
     },
-    vmm::{
-        boot::{Boot, Parameters, memory_layout},
-        image::{Image, ImageFormat, Request, Start},
-    },
+    vmm::{Boot, Image, ImageFormat, Parameters, Request, Start, memory_layout},
 };
 
 use super::engines;

@@ -1,7 +1,7 @@
 //! The ABI note, in an image that is otherwise valid. A second, simple reader of notes must accept the same images.
 
 use guest_abi::{VERSION, mode::CpuMode, note, test};
-use guestlab::vmm::image::{Image, Request, Start};
+use guestlab::vmm::{Image, Request, Start};
 
 use super::elf::{self, Segment};
 

@@ -5,10 +5,7 @@ use guest_abi::mode::CpuMode;
 use guestlab::{
     cpu::{CpuState, Direction, Exit, Values, Width},
     debug::crash_report::{CrashDump, ImageInfo, Report, ReportOptions},
-    vmm::{
-        History,
-        image::{Image, Request},
-    },
+    vmm::{History, Image, Request},
 };
 
 use super::elf::{self, Section, Segment};

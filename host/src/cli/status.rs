@@ -54,7 +54,7 @@ mod tests {
             failure::{GuestError, GuestPosition},
             guest_end::GuestEnd,
         },
-        vmm::fault::Crash,
+        vmm::Crash,
     };
 
     #[test]

@@ -14,7 +14,7 @@ use crate::{
     },
     process::{output_file::SameFile, signals::Signal},
     runlog::{self, error::WriteError, event::Finding},
-    vmm::{BootError, image::ImageError},
+    vmm::{BootError, ImageError},
 };
 
 pub use crate::runlog::status::Status;

@@ -8,7 +8,7 @@ use crate::{
         ring_check::Refusal,
         text::{escape_control, escape_line},
     },
-    vmm::{PanicReport, fault::Crash},
+    vmm::{Crash, PanicReport},
 };
 
 /// The way in which a guest failed.

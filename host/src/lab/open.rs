@@ -10,7 +10,10 @@ use crate::{
     kvm::module_name,
     lab::{error::Error, vm::Platform},
     process::files,
-    vmm::image::{Image, ImageError, MAX_FILE_SIZE, Problem, Request, Start},
+    vmm::{
+        Image, ImageError, Request, Start,
+        image::{MAX_FILE_SIZE, Problem},
+    },
 };
 
 /// Reads and checks an image.

@@ -24,7 +24,7 @@ use crate::{
         event::{Action, End, Event, Guest, Run, Turn},
         sink::Sink,
     },
-    vmm::{HvaPolicy, boot::Parameters, image::Image},
+    vmm::{HvaPolicy, Image, Parameters},
 };
 
 /// The configuration of an experiment.

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::vmm::memory::{self, MemorySizeError};
+use crate::vmm::{self, MemorySizeError};
 
 /// A guest cannot have this much memory here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +26,7 @@ pub enum RamError {
 ///
 /// No guest can have it, or this machine does not.
 pub fn check_size(size: u64) -> Result<u32, RamError> {
-    let checked = memory::check_size(size)?;
+    let checked = vmm::check_size(size)?;
     match *RAM {
         Some(ram) if size > ram => Err(RamError::Ram { size, ram }),
         _ => Ok(checked),

@@ -2,7 +2,7 @@
 
 use guest_abi::transition::Violation;
 
-use crate::{runlog::ring_check::Refusal, vmm::fault::MAILBOX_HINT};
+use crate::{runlog::ring_check::Refusal, vmm::MAILBOX_HINT};
 
 /// An act of a guest that its experiment refuses, and that ends the run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

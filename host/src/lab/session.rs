@@ -29,7 +29,7 @@ use crate::{
         event::{Console, Dropped, End, Event, Profile},
         sink::Sink,
     },
-    vmm::{ConsoleOutput, Expiry as Expired, Halt, Stop as StopWatch, fault::Crash, pc, reply::Stop},
+    vmm::{ConsoleOutput, Crash, Expiry as Expired, Halt, Stop, StopReason, pc},
 };
 
 /// The limits and the output of one run. The threads that run machines share it.
@@ -182,7 +182,7 @@ impl<'a> Session<'a> {
     /// As [`run`](Self::run), or the guest exited.
     pub fn attach(&self, machine: &mut Vm) -> Result<u32, Error> {
         match (self.run(machine, None)?, machine.mailbox_size()) {
-            (Stop::Attached, Some(size)) => Ok(size),
+            (StopReason::Attached, Some(size)) => Ok(size),
             _ => Err(refuse(machine, None, Refused::LeftExchange)),
         }
     }
@@ -198,11 +198,15 @@ impl<'a> Session<'a> {
         let before = machine.stats().total();
         machine.write_mailbox(mailbox).map_err(bug)?;
         let left = match self.run(machine, Some(turn))? {
-            Stop::TurnEnded => false,
-            Stop::Attached => {
+            StopReason::TurnEnded => false,
+            StopReason::Attached => {
                 return Err(guest_error(machine, Some(turn), GuestEnd::Crashed(Crash::MailboxTwice)));
             }
-            Stop::Exited(_) | Stop::Panicked(_) | Stop::Halted | Stop::Device(_) | Stop::OutputClosed => true,
+            StopReason::Exited(_)
+            | StopReason::Panicked(_)
+            | StopReason::Halted
+            | StopReason::Device(_)
+            | StopReason::OutputClosed => true,
         };
         machine.read_mailbox(mailbox).map_err(bug)?;
         Ok(TurnEnd { exits: machine.stats().total() - before, left })
@@ -214,7 +218,7 @@ impl<'a> Session<'a> {
     ///
     /// The guest crashed, panicked, exited with a status that is not 0, or reached a limit; the process was interrupted;
     /// or the engine or the output failed.
-    pub fn run(&self, machine: &mut Vm, turn: Option<u64>) -> Result<Stop, Error> {
+    pub fn run(&self, machine: &mut Vm, turn: Option<u64>) -> Result<StopReason, Error> {
         let (vm, name) = (machine.vm(), machine.shared_name());
         let mut written = Ok(());
         let registration = self.watchdog.watch_this_thread(self.limits.turn_timeout);
@@ -233,9 +237,11 @@ impl<'a> Session<'a> {
         written.map_err(|error| self.output_error(error, registration.expiry()))?;
         drop(registration);
         let end = match halt? {
-            Halt::Stop(Stop::Panicked(report)) => GuestEnd::Panicked(report),
-            Halt::Stop(Stop::Exited(status @ 1..)) => GuestEnd::Exited(status),
-            Halt::Stop(Stop::Device(pc::End::Exit { value, is_success: false })) => GuestEnd::ExitPort(value),
+            Halt::Stop(StopReason::Panicked(report)) => GuestEnd::Panicked(report),
+            Halt::Stop(StopReason::Exited(status @ 1..)) => GuestEnd::Exited(status),
+            Halt::Stop(StopReason::Device(pc::End::Exit { value, is_success: false })) => {
+                GuestEnd::ExitPort(value)
+            }
             Halt::Stop(stop) => return Ok(stop),
             Halt::Crash(crash) => GuestEnd::Crashed(crash),
             Halt::Interruption(_) => return Err(Error::Bug("an interruption without a diagnosis".into())),
@@ -256,7 +262,7 @@ impl<'a> Session<'a> {
 /// The watchdog's registration of a thread, for the machine that it runs.
 pub struct Watched<'a>(pub &'a Registration<'a>);
 
-impl StopWatch for Watched<'_> {
+impl Stop for Watched<'_> {
     fn expiry(&self) -> Option<Expired> {
         Some(match self.0.expiry()? {
             Expiry::Interrupted(_) => Expired::Process,

@@ -21,11 +21,8 @@ use crate::{
         sink::Sink,
     },
     vmm::{
-        HvaPolicy,
-        boot::Parameters,
-        image::{Request, Start},
+        HvaPolicy, Parameters, Request, Start, StopReason,
         pc::{self, Base, Pc, Screen},
-        reply::Stop,
     },
 };
 
@@ -103,9 +100,9 @@ fn run_to_exit(machine: &mut Vm, session: &Session<'_>, has_screen: bool) -> Res
         tell_screens(machine, session)?;
     }
     let (status, end) = match stop? {
-        Stop::Exited(status) => (status, None),
-        Stop::Halted => (0, None),
-        Stop::Device(end) => (0, Some(end)),
+        StopReason::Exited(status) => (status, None),
+        StopReason::Halted => (0, None),
+        StopReason::Device(end) => (0, Some(end)),
         _ => return Err(session::refuse(machine, None, Refused::Alone)),
     };
     if end == Some(pc::End::Reset) {

@@ -119,7 +119,7 @@ impl TrapReport {
 
 /// Returns the hint for an exception of an image that others built. `is_extended` is true if the instruction belongs to
 /// an extension such as SSE.
-pub fn hint(exception: Exception, is_extended: bool) -> &'static str {
+pub(crate) fn hint(exception: Exception, is_extended: bool) -> &'static str {
     match exception {
         Exception::InvalidOpcode if is_extended => {
             "SSE and its successors work once CR0.EM is clear and CR4.OSFXSR is set, on a CPU that has them; or compile without (-mno-sse)"

@@ -18,7 +18,7 @@ use crate::{
     foreign,
     memory::{MemoryKind, read_c_string, read_record, write_record},
     random::split,
-    reply::{PanicReport, Reply, Stop},
+    reply::{PanicReport, Reply, StopReason},
     services::{Console, ConsoleOutput, Record, Services},
     translate::host_address,
 };
@@ -131,11 +131,11 @@ pub fn handle(
         }
         Hypercall::Translation => Ok(Reply::Answer(services.translation)),
         Hypercall::Nothing => Ok(Reply::Resume),
-        Hypercall::Exit(status) => Ok(Reply::Stop(Stop::Exited(status))),
+        Hypercall::Exit(status) => Ok(Reply::Stop(StopReason::Exited(status))),
         Hypercall::Panic(address) => panic_report(cpu, address),
         Hypercall::MailboxAttach(address) => attach(services, cpu, address),
         Hypercall::EndTurn if services.mailbox.is_none() => Err(Crash::TurnWithoutMailbox),
-        Hypercall::EndTurn => Ok(Reply::Stop(Stop::TurnEnded)),
+        Hypercall::EndTurn => Ok(Reply::Stop(StopReason::TurnEnded)),
         Hypercall::Trap(address) => Err(trap_report(services, cpu, address)?),
         Hypercall::TimerSet(microseconds) => {
             services.timer.set(microseconds);
@@ -153,7 +153,7 @@ fn print(console: &mut Console<'_>, text: &[u8]) -> Result<Reply, Crash> {
 fn output(console: &mut Console<'_>, output: ConsoleOutput<'_>) -> Result<Reply, Crash> {
     match console(output) {
         true => Ok(Reply::Resume),
-        false => Ok(Reply::Stop(Stop::OutputClosed)),
+        false => Ok(Reply::Stop(StopReason::OutputClosed)),
     }
 }
 
@@ -209,7 +209,7 @@ fn panic_report(cpu: &dyn Cpu, address: u32) -> Result<Reply, Crash> {
     let panic: Panic = block(cpu, Port::Panic, address)?;
     let text =
         |text| read_text(cpu, Port::Panic, text).unwrap_or_else(|crash| format!("({crash})").into_bytes());
-    Ok(Reply::Stop(Stop::Panicked(PanicReport {
+    Ok(Reply::Stop(StopReason::Panicked(PanicReport {
         message: text(panic.message),
         file: text(panic.file),
         line: panic.line,
@@ -233,7 +233,7 @@ fn attach(services: &mut Services, cpu: &dyn Cpu, address: u32) -> Result<Reply,
     if services.mailbox.replace(mailbox).is_some() {
         return Err(Crash::MailboxTwice);
     }
-    Ok(Reply::Stop(Stop::Attached))
+    Ok(Reply::Stop(StopReason::Attached))
 }
 
 /// Copies a request block out of guest memory.
@@ -296,7 +296,7 @@ pub fn serve(
         Exit::Mmio { address, direction, .. } => {
             Err(Crash::NoMemory { address, direction, place: services.memory.kind(address) })
         }
-        Exit::Halt { .. } if foreign => Ok(Reply::Stop(Stop::Halted)),
+        Exit::Halt { .. } if foreign => Ok(Reply::Stop(StopReason::Halted)),
         Exit::Halt { interrupts: true } if services.timer.due().is_some() => Ok(Reply::Wait),
         Exit::Halt { .. } => Err(Crash::Halted),
         Exit::Shutdown => Err(Crash::TripleFault),

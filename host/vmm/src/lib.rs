@@ -41,42 +41,46 @@
 
 #![forbid(unsafe_code)]
 
-pub mod boot;
+mod boot;
 mod boot_error;
 mod clock;
-pub mod exception;
-pub mod fault;
+mod exception;
+mod fault;
 pub mod foreign;
 mod history;
 pub mod hypercall;
 pub mod image;
 mod lent;
 mod machine;
-pub mod memory;
+mod memory;
 mod multiboot;
 mod observer;
 pub mod pc;
 pub mod random;
-pub mod reply;
+mod reply;
 mod services;
 pub mod spot;
 pub mod stats;
 mod stop;
 mod timer;
 mod translate;
-pub mod unhandled;
-pub mod vectors;
+mod unhandled;
+mod vectors;
 
-pub use boot::Parameters;
+pub use boot::{Boot, Parameters, memory_layout};
 pub use boot_error::BootError;
 pub use clock::Clock;
-pub use fault::Crash;
+pub use exception::TrapReport;
+pub use fault::{Crash, MAILBOX_HINT};
 pub use history::History;
-pub use image::{Image, ImageFormat, Request};
+pub use image::{Image, ImageError, ImageFormat, Request, Start, Test};
 pub use lent::Lent;
 pub use machine::{Halt, Machine, Setup};
+pub use memory::{MemoryKind, MemoryLayout, MemorySizeError, check_size};
 pub use observer::{GuestSpan, Observer};
-pub use reply::{PanicReport, Reply};
+pub use reply::{PanicReport, Reply, StopReason};
 pub use services::{Console, ConsoleOutput, HvaPolicy, Record, Services};
 pub use stop::{Expiry, Never, Stop};
 pub use timer::Timer;
+pub use unhandled::{TripleFault, Unemulated, Unhandled};
+pub use vectors::Interruption;

@@ -17,10 +17,10 @@ use crate::{
     image::{Image, Start},
     observer::{GuestSpan, Observer},
     pc::Pc,
-    reply::{Reply, Stop},
+    reply::{Reply, StopReason},
     services::{Console, ConsoleOutput, HvaPolicy, Services},
     stats::Reason,
-    stop::{Expiry, Stop as StopWatch},
+    stop::{Expiry, Stop},
     timer::Timer,
     vectors::{Interruption, Vectors},
 };
@@ -58,7 +58,7 @@ type OwnHypercalls = Box<dyn FnMut(&Exit, &mut dyn Cpu) -> Option<Reply> + Send>
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Halt {
     /// The guest requested it.
-    Stop(Stop),
+    Stop(StopReason),
     /// The guest failed.
     Crash(Crash),
     /// An exception or a software interrupt reached the host's handlers: the image, built without guest-rt, has none.
@@ -167,7 +167,7 @@ impl Machine {
     /// # Errors
     ///
     /// The engine failed.
-    pub fn run(&mut self, stop: &dyn StopWatch, console: &mut Console<'_>) -> Result<Halt, EngineError> {
+    pub fn run(&mut self, stop: &dyn Stop, console: &mut Console<'_>) -> Result<Halt, EngineError> {
         self.begin();
         loop {
             if let ControlFlow::Break(halt) = self.enter(Until::Exit, stop, console)? {
@@ -192,7 +192,7 @@ impl Machine {
     pub fn enter(
         &mut self,
         until: Until,
-        stop: &dyn StopWatch,
+        stop: &dyn Stop,
         console: &mut Console<'_>,
     ) -> Result<ControlFlow<Halt, Exit>, EngineError> {
         let flow = self.enter_and_serve(until, stop, console);
@@ -205,7 +205,7 @@ impl Machine {
     fn enter_and_serve(
         &mut self,
         until: Until,
-        stop: &dyn StopWatch,
+        stop: &dyn Stop,
         console: &mut Console<'_>,
     ) -> Result<ControlFlow<Halt, Exit>, EngineError> {
         if let Some(expiry) = stop.expiry() {
@@ -274,7 +274,7 @@ impl Machine {
     }
 
     /// Waits for the timer, at most until the wake time. Returns true if the guest still has to wait.
-    fn waits(&mut self, stop: &dyn StopWatch) -> bool {
+    fn waits(&mut self, stop: &dyn Stop) -> bool {
         let timer = self.services.timer;
         if let Some(due) = timer.due().filter(|_| !timer.has_expired()) {
             stop.sleep_until(self.wake.map_or(due, |wake| wake.min(due)));
@@ -284,7 +284,7 @@ impl Machine {
     }
 
     /// Queues the interrupt that is due, as soon as the guest can take it, and sets the alarm for the next.
-    fn interrupt(&mut self, stop: &dyn StopWatch) -> Result<(), EngineError> {
+    fn interrupt(&mut self, stop: &dyn Stop) -> Result<(), EngineError> {
         let is_due = self.services.timer.has_expired();
         let vector = match &self.pc {
             Some(pc) => pc.interrupt(),
@@ -325,12 +325,7 @@ impl Machine {
         }
     }
 
-    fn serve(
-        &mut self,
-        exit: &Exit,
-        stop: &dyn StopWatch,
-        console: &mut Console<'_>,
-    ) -> Result<Reply, Crash> {
+    fn serve(&mut self, exit: &Exit, stop: &dyn Stop, console: &mut Console<'_>) -> Result<Reply, Crash> {
         let own = self.own_hypercalls.as_mut();
         if let Some(reply) = own.and_then(|serve| serve(exit, &mut *self.cpu)) {
             return Ok(reply);

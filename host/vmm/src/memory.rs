@@ -110,7 +110,7 @@ pub fn check_size(size: u64) -> Result<u32, MemorySizeError> {
 /// # Errors
 ///
 /// Not all of it is memory.
-pub fn read_record<T: FromBytes + IntoBytes>(
+pub(crate) fn read_record<T: FromBytes + IntoBytes>(
     memory: &dyn GuestMemory,
     address: u32,
 ) -> Result<T, OutOfMemory> {
@@ -124,7 +124,7 @@ pub fn read_record<T: FromBytes + IntoBytes>(
 /// # Errors
 ///
 /// Not all of it is memory.
-pub fn write_record<T: IntoBytes + Immutable>(
+pub(crate) fn write_record<T: IntoBytes + Immutable>(
     memory: &mut dyn GuestMemory,
     address: u32,
     record: &T,
@@ -138,7 +138,7 @@ pub fn write_record<T: IntoBytes + Immutable>(
 /// # Errors
 ///
 /// Memory ends before the string does.
-pub fn read_c_string(
+pub(crate) fn read_c_string(
     memory: &dyn GuestMemory,
     address: u32,
     limit: u32,

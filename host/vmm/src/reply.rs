@@ -12,12 +12,12 @@ pub enum Reply {
     /// Let it go on when its timer's interrupt is due.
     Wait,
     /// Leave it stopped.
-    Stop(Stop),
+    Stop(StopReason),
 }
 
 /// The reason why a guest stays stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stop {
+pub enum StopReason {
     /// It has attached its mailbox and waits for its first turn.
     Attached,
     /// It has ended its turn and waits for the next.

@@ -8,9 +8,7 @@ use std::sync::{
 use guest_abi::mode::CpuMode;
 use guestlab_cpu::Exit;
 use guestlab_soft::Soft;
-use guestlab_vmm::{
-    Halt, Image, ImageFormat, Machine, Never, Parameters, Reply, Request, Setup, reply::Stop,
-};
+use guestlab_vmm::{Halt, Image, ImageFormat, Machine, Never, Parameters, Reply, Request, Setup, StopReason};
 
 /// Returns an image of 32-bit code.
 fn image(code: &[u8]) -> Image {
@@ -45,7 +43,8 @@ fn they_stay_when_a_machine_is_reset_after_a_crash() {
 fn they_come_before_those_of_the_library_and_can_end_the_guest() {
     // `out 0xE9, al` (print a byte).
     let machine = Machine::new(&Setup::new(Arc::new(Soft)), &image(&[0xE6, 0xE9]), PARAMETERS);
-    let mut machine = machine.expect("it fits").with_hypercalls(|_, _| Some(Reply::Stop(Stop::Exited(7))));
+    let mut machine =
+        machine.expect("it fits").with_hypercalls(|_, _| Some(Reply::Stop(StopReason::Exited(7))));
     let halt = machine.run(&Never, &mut |_| panic!("the guest prints nothing")).expect("it runs");
-    assert_eq!(halt, Halt::Stop(Stop::Exited(7)));
+    assert_eq!(halt, Halt::Stop(StopReason::Exited(7)));
 }

@@ -4,11 +4,7 @@ use guest_abi::{layout::DEFAULT_MEMORY, mode::CpuMode};
 use guestlab::{
     lab::{limits::Limits, needs::Needs, session::Watched, vm::Vm},
     process::{jail::Jail, watchdog::Watchdog},
-    vmm::{
-        Halt, HvaPolicy,
-        boot::Parameters,
-        image::{Image, ImageFormat, Request},
-    },
+    vmm::{Halt, HvaPolicy, Image, ImageFormat, Parameters, Request},
 };
 
 use super::{Outcome, clock::cpu_time, limits, mean_us, platform, values};

@@ -18,11 +18,7 @@ use guestlab::{
     },
     process::jail::Jail,
     runlog::sink::Silence,
-    vmm::{
-        HvaPolicy,
-        boot::{Boot, Parameters, memory_layout},
-        image::{Image, Request},
-    },
+    vmm::{Boot, HvaPolicy, Image, Parameters, Request, memory_layout},
 };
 
 use super::{Outcome, limits, mean_us, platform, values};

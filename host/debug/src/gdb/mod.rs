@@ -34,7 +34,7 @@ use gdbstub_arch::x86::{X86_64_SSE, X86_SSE};
 use guest_abi::mode::CpuMode;
 use guestlab_cpu::{DebugFeatures, EngineError, Exit, Stepped, Until};
 use guestlab_process::{signals, stderr::warn};
-use guestlab_vmm::{Console, Expiry, Halt, Machine, reply::Stop};
+use guestlab_vmm::{Console, Expiry, Halt, Machine, StopReason};
 
 use crate::gdb::{
     address::Listener,
@@ -409,15 +409,17 @@ impl<A: GuestArch> Debugger<A> {
     /// Reports the guest's end to gdb. gdb's user can inspect the guest until the run continues.
     fn halted(&mut self, machine: &mut Machine, halt: Halt, watch: &dyn Watch) -> Result<Halt, EngineError> {
         let reason = match &halt {
-            Halt::Stop(Stop::Exited(status)) => {
+            Halt::Stop(StopReason::Exited(status)) => {
                 SingleThreadStopReason::Exited(u8::try_from(*status).unwrap_or(u8::MAX))
             }
-            Halt::Stop(Stop::Device(end)) => SingleThreadStopReason::Exited(u8::from(!end.is_success())),
-            Halt::Stop(Stop::Halted) => SingleThreadStopReason::Exited(0),
+            Halt::Stop(StopReason::Device(end)) => {
+                SingleThreadStopReason::Exited(u8::from(!end.is_success()))
+            }
+            Halt::Stop(StopReason::Halted) => SingleThreadStopReason::Exited(0),
             Halt::Expired(Expiry::Process) => SingleThreadStopReason::Terminated(Signal::SIGINT),
             Halt::Expired(_) => SingleThreadStopReason::Terminated(Signal::SIGALRM),
             Halt::Exits(_) => SingleThreadStopReason::Terminated(Signal::SIGXCPU),
-            Halt::Stop(Stop::Panicked(_)) => self.fatal(Signal::SIGABRT),
+            Halt::Stop(StopReason::Panicked(_)) => self.fatal(Signal::SIGABRT),
             Halt::Crash(_) | Halt::Interruption(_) => self.fatal(Signal::SIGSEGV),
             Halt::Stop(_) | Halt::Killed => return Ok(halt),
         };
@@ -481,7 +483,7 @@ mod tests {
     use std::sync::Arc;
 
     use guestlab_soft::Soft;
-    use guestlab_vmm::{Image, Never, Parameters, Request, Setup, image::ImageFormat};
+    use guestlab_vmm::{Image, ImageFormat, Never, Parameters, Request, Setup};
 
     use super::*;
     use crate::runner::Pause;

@@ -15,7 +15,7 @@ use std::{
 
 use guestlab_cpu::{CpuState, EngineError, Exit, Stepped, Until};
 use guestlab_runlog::{error::WriteError, event::VmProfile};
-use guestlab_vmm::{Console, Halt, Machine, reply::Stop};
+use guestlab_vmm::{Console, Halt, Machine, StopReason};
 
 use crate::trace::{format::Line, output::Lines, profile::Count};
 
@@ -171,8 +171,8 @@ impl Tracer {
         self.flush();
         if let Some(count) = &mut self.count {
             match halt {
-                Halt::Stop(Stop::Attached) => count.booted(),
-                Halt::Stop(Stop::TurnEnded) => count.turn_ended(),
+                Halt::Stop(StopReason::Attached) => count.booted(),
+                Halt::Stop(StopReason::TurnEnded) => count.turn_ended(),
                 _ => {}
             }
         }

@@ -29,10 +29,7 @@ use crate::{
     },
     process::{jail::Jail, output_file::Named},
     runlog::sink::Form,
-    vmm::{
-        HvaPolicy,
-        image::{ImageFormat, Request},
-    },
+    vmm::{HvaPolicy, ImageFormat, Request},
 };
 
 /// Run an experiment or a guest.

@@ -8,7 +8,7 @@ use crate::{
     lab::error::Error,
     process::output_file::check_distinct,
     runlog::sink::Form,
-    vmm::image::ImageFormat,
+    vmm::ImageFormat,
 };
 
 /// Checks that the options go together.

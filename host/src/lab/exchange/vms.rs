@@ -13,7 +13,7 @@ use crate::{
         ring_check::{Orders, Party},
     },
     vmm::BootError,
-    vmm::{HvaPolicy, boot::Parameters, image::Image},
+    vmm::{HvaPolicy, Image, Parameters},
 };
 
 /// The VMs of an exchange: the producers, then the consumers.

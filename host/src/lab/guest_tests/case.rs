@@ -11,12 +11,7 @@ use crate::{
     output::warn,
     runlog::text::{escape_control, escape_line},
     views::transcript::Transcript,
-    vmm::{
-        BootError, HvaPolicy,
-        boot::Parameters,
-        image::{Image, Test},
-        reply::Stop,
-    },
+    vmm::{BootError, HvaPolicy, Image, Parameters, StopReason, Test},
 };
 
 /// The result of a test.
@@ -70,7 +65,7 @@ pub(super) fn run(
 fn run_to_end(session: &Session<'_>, mut machine: Vm) -> Result<(), Error> {
     let outcome = loop {
         match session.run(&mut machine, None) {
-            Ok(Stop::Attached | Stop::TurnEnded) => {}
+            Ok(StopReason::Attached | StopReason::TurnEnded) => {}
             other => break other.map(|_| ()),
         }
     };
@@ -105,7 +100,7 @@ mod tests {
     use super::*;
     use crate::{
         lab::failure::{GuestError, GuestPosition},
-        vmm::{PanicReport, fault::Crash},
+        vmm::{Crash, PanicReport},
     };
 
     fn ended(end: GuestEnd) -> Result<(), Error> {

@@ -20,7 +20,7 @@ use crate::{
     lab::{error::Error, needs::Needs, open, ram::check_size, session::Session, vm::Platform},
     process::jail::Jail,
     runlog::sink::Silence,
-    vmm::image::{Image, Request},
+    vmm::{Image, Request},
 };
 
 /// Prints the names of the tests.

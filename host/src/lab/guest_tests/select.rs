@@ -1,6 +1,6 @@
 //! The selection of tests, and their names.
 
-use crate::vmm::image::{Image, Test};
+use crate::vmm::{Image, Test};
 
 /// A selection of tests, with cargo's options.
 #[derive(Clone, Debug, Default)]

@@ -120,7 +120,7 @@ fn printing_calls_print() {
 #[test]
 fn a_guest_that_nobody_hears_is_stopped() {
     let mut guest = Guest { printed: vec![0; 1 << 20], ..Guest::new() };
-    assert_eq!(guest.call(Hypercall::PrintByte(b'x')), Ok(Reply::Stop(Stop::OutputClosed)));
+    assert_eq!(guest.call(Hypercall::PrintByte(b'x')), Ok(Reply::Stop(StopReason::OutputClosed)));
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn a_translation_follows_the_policy_for_host_addresses() {
 
 #[test]
 fn an_exit_stops_with_its_status() {
-    assert_eq!(Guest::new().call(Hypercall::Exit(7)), Ok(Reply::Stop(Stop::Exited(7))));
+    assert_eq!(Guest::new().call(Hypercall::Exit(7)), Ok(Reply::Stop(StopReason::Exited(7))));
 }
 
 #[test]
@@ -171,13 +171,13 @@ fn a_panic_carries_its_message_and_place() {
     let mut guest =
         Guest::new().with(0x8000, b"went wrongmain.rs").with(0x9000, &words(&[0x8000, 10, 0x800A, 7, 12, 5]));
     let report = PanicReport { message: b"went wrong".into(), file: b"main.rs".into(), line: 12, column: 5 };
-    assert_eq!(guest.call(Hypercall::Panic(0x9000)), Ok(Reply::Stop(Stop::Panicked(report))));
+    assert_eq!(guest.call(Hypercall::Panic(0x9000)), Ok(Reply::Stop(StopReason::Panicked(report))));
 }
 
 #[test]
 fn a_panic_whose_message_cannot_be_read_is_still_a_panic() {
     let mut guest = Guest::new().with(0x9000, &words(&[0, 10, 0x8000, u32::MAX, 12, 5]));
-    let Ok(Reply::Stop(Stop::Panicked(report))) = guest.call(Hypercall::Panic(0x9000)) else {
+    let Ok(Reply::Stop(StopReason::Panicked(report))) = guest.call(Hypercall::Panic(0x9000)) else {
         panic!("not a panic");
     };
     assert!(String::from_utf8_lossy(&report.message).contains("not entirely inside guest memory"));
@@ -252,9 +252,9 @@ fn the_clock_counts_nanoseconds_and_never_goes_back() {
 fn a_mailbox_is_attached_once_and_before_a_turn_ends() {
     let mut guest = Guest::new().with(0x9000, &words(&[0xA000, 64]));
     assert_eq!(guest.call(Hypercall::EndTurn), Err(Crash::TurnWithoutMailbox));
-    assert_eq!(guest.call(Hypercall::MailboxAttach(0x9000)), Ok(Reply::Stop(Stop::Attached)));
+    assert_eq!(guest.call(Hypercall::MailboxAttach(0x9000)), Ok(Reply::Stop(StopReason::Attached)));
     assert_eq!(guest.services.mailbox, Some(MailboxAttach { address: 0xA000, size: 64 }));
-    assert_eq!(guest.call(Hypercall::EndTurn), Ok(Reply::Stop(Stop::TurnEnded)));
+    assert_eq!(guest.call(Hypercall::EndTurn), Ok(Reply::Stop(StopReason::TurnEnded)));
     assert_eq!(guest.call(Hypercall::MailboxAttach(0x9000)), Err(Crash::MailboxTwice));
 }
 

@@ -31,7 +31,7 @@ use vga::Vga;
 use guestlab_cpu::{Exit, GuestMemory, Width};
 
 use crate::{
-    reply::{Reply, Stop},
+    reply::{Reply, StopReason},
     services::{Console, ConsoleOutput},
 };
 
@@ -134,9 +134,9 @@ impl Pc {
                     }
                 }
                 if !text.is_empty() && !console(ConsoleOutput::Text(&text)) {
-                    return Some(Reply::Stop(Stop::OutputClosed));
+                    return Some(Reply::Stop(StopReason::OutputClosed));
                 }
-                Some(end.map_or(Reply::Resume, |end| Reply::Stop(Stop::Device(end))))
+                Some(end.map_or(Reply::Resume, |end| Reply::Stop(StopReason::Device(end))))
             }
             Exit::In { port: PRINT_BYTE, width: Width::Byte, .. } => {
                 Some(Reply::Answer(DEBUG_CONSOLE.into()))

@@ -26,7 +26,7 @@ fn read(pc: &mut Pc, port: u16, width: Width) -> Option<Reply> {
 }
 
 fn end(end: End) -> Option<Reply> {
-    Some(Reply::Stop(Stop::Device(end)))
+    Some(Reply::Stop(StopReason::Device(end)))
 }
 
 const ALL_WIDTHS: [Width; 3] = [Width::Byte, Width::Word, Width::Long];
@@ -44,7 +44,7 @@ fn serial_port_and_consoles_print() {
         printed.push(format!("{said:?}"));
         false
     });
-    assert_eq!(reply, Some(Reply::Stop(Stop::OutputClosed)));
+    assert_eq!(reply, Some(Reply::Stop(StopReason::OutputClosed)));
     assert_eq!(printed.len(), 1, "a string instruction's text is said at once");
     assert_eq!(read(&mut pc, 0xE9, Width::Byte), Some(Reply::Answer(0xE9)));
     assert_eq!(read(&mut pc, 0x402, Width::Byte), Some(Reply::Answer(0xE9)));
