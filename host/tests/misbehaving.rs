@@ -144,7 +144,7 @@ fn a_turn_without_a_mailbox_is_a_crash() {
 
 #[test]
 fn a_mailbox_outside_memory_is_a_crash() {
-    ends("bad-mailbox", 3, "MailboxAttach named a mailbox at 0x1ffffc, 284 bytes");
+    ends("bad-mailbox", 3, "MailboxAttach: a mailbox at 0x1ffffc (284 bytes)");
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_guest_that_fails_in_an_exchange_ends_it_with_its_own_status() {
             ("panics", 1, "VM 2, panics: panicked at"),
             ("exits-with-7", 1, "VM 2, exits-with-7: exited with status 7"),
             ("no-mailbox", 3, "VM 2, no-mailbox: ended its turn without"),
-            ("bad-mailbox", 3, "VM 2, bad-mailbox: MailboxAttach named"),
+            ("bad-mailbox", 3, "VM 2, bad-mailbox: MailboxAttach: a mailbox"),
             ("triple-faults", 3, "VM 2, triple-faults: triple fault"),
         ] {
             let (out, err) = spoils("--consumer", guest, status);

@@ -120,7 +120,7 @@ fn guests_that_fail_are_reported_with_their_turn() {
         );
         assert!(failure(&["pingpong", "panics"], 1).contains("VM 2, panics: panicked at"));
         assert!(failure(&["pingpong", "spins"], 4).contains("VM 2, spins: still running after 2 s"));
-        assert!(failure(&["bad-mailbox"], 3).contains("VM 1, bad-mailbox: MailboxAttach named"));
+        assert!(failure(&["bad-mailbox"], 3).contains("VM 1, bad-mailbox: MailboxAttach: a mailbox"));
         assert!(
             failure(&["pingpong", "leaves-exchange"], 3)
                 .contains("VM 2, leaves-exchange: attached a mailbox of 284 bytes")

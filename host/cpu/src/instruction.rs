@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn accesses_say_where_how_much_and_which_way() {
+    fn accesses_have_address_size_and_direction() {
         let mut registers = CpuState::reset();
         registers.general[5] = 0x1000;
         registers.general[4] = 0x2000;

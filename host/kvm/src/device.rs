@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_device_that_is_missing_or_something_else_is_told_apart() {
+    fn a_missing_device_and_a_wrong_one_have_their_own_errors() {
         let open = |path: &str| Kvm::open(Path::new(path), None).map(|_| ()).expect_err("no KVM device");
         assert!(matches!(open("/dev/no-such-kvm"), OpenError::NotThere { .. }));
         assert!(matches!(open("/dev/null"), OpenError::NotKvm { .. }));

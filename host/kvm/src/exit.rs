@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exit_that_has_no_name_keeps_its_number() {
+    fn an_unknown_exit_keeps_its_number() {
         let run = kvm_run { exit_reason: KVM_EXIT_NMI, ..Default::default() };
         assert_eq!(RawExit::of(VcpuExit::Nmi).complete(&run), Exit::Other { reason: KVM_EXIT_NMI });
     }

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_permission_is_told_apart() {
+    fn missing_permission_has_its_own_error() {
         let error = open_error(Path::new("/dev/kvm"), io::ErrorKind::PermissionDenied.into());
         assert!(matches!(error, OpenError::Permission { .. }));
         assert!(error.to_string().starts_with("no permission on /dev/kvm: "));

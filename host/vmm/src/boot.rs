@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_lies_where_neither_image_nor_stack_is_and_the_mode_reaches_it() {
+    fn the_exit_text_is_reachable_and_overlaps_neither_image_nor_stack() {
         for (len, load) in
             [(1, 0), (0x7000, 0), (0x7001, 0), (0x8000, 0x1000), (0xD000, 0x1000), (0x2000, 0x6000)]
         {

@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_exception_is_named() {
+    fn an_unknown_vector_is_named() {
         assert_eq!(TrapReport::new(record(TIMER), false).name(), "trap-timer");
         let unknown = TrapReport::new(record(77), false);
         assert_eq!(unknown.name(), "trap-unknown");

@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_six_ports_are_told_with_width_and_direction() {
+    fn the_hint_lists_the_six_ports_with_width_and_direction() {
         let ports = ports();
         for port in Port::ALL {
             let number = format!("0x{:X}", port as u16);
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn hypercalls_of_guest_rt_are_none_to_others() {
+    fn foreign_guests_lack_the_hypercalls_of_guest_rt() {
         assert_eq!(hypercall(0xF0, false), Some(Port::Exit));
         assert_eq!(hypercall(0xF0, true), None);
         assert_eq!(hypercall(0xE9, true), Some(Port::PrintByte));

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn multiboot_information_lies_where_neither_image_nor_stack_is() {
+    fn multiboot_information_overlaps_neither_image_nor_stack() {
         for (load, len, size, info) in [
             (0x10_0000, 0x1000, 0x20_0000, 0x9000),
             (0x8000, 0x2000, 0x20_0000, 0xA000),

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn exits_are_told_apart_by_port_direction_and_width() {
+    fn exits_are_counted_by_port_direction_and_width() {
         let rows: Vec<(String, u64, Duration)> =
             stats().rows().map(|(reason, row)| (reason.to_string(), row.count, row.guest)).collect();
         let us = Duration::from_micros;
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interruption_is_no_exit() {
+    fn an_interruption_is_not_counted() {
         assert_eq!(Reason::of(&Exit::Interrupted), None);
         assert_eq!(Reason::of(&Exit::InterruptWindow), None);
         assert_eq!(Reason::of(&Exit::Priority), None);

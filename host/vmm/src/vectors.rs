@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn handlers_of_real_mode_lie_where_the_image_does_not() {
+    fn handlers_of_real_mode_do_not_overlap_the_image() {
         let page = |len, load| real_page(&image(len, load), 0x20_0000);
         assert_eq!(page(1, 0), Some(0xF_F000));
         assert_eq!(page(0x10_0000, 0x8000), None);

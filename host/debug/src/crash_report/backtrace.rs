@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_to_nowhere_has_left_its_return_address_on_the_stack() {
+    fn a_call_to_a_wrong_address_has_pushed_its_return_address() {
         let words = [(0xFC, 0x7005), (0x100, 0), (0x104, 0x7010)];
         assert_eq!(walk(0, 0xFC, 0x100, &words), [0x7005, 0x7010]);
     }

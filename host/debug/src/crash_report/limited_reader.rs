@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_exhausted_stays_so() {
+    fn an_exhausted_budget_stays_exhausted() {
         let budget = Budget::new();
         let steps = usize::try_from(MOST_STEPS).expect("a usize");
         assert!(budget.spend(steps - 1).is_some() && budget.spend(2).is_none() && budget.spend(1).is_none());
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_search_costs_what_it_goes_through() {
+    fn a_search_costs_the_bytes_that_it_reads() {
         let budget = Budget::new();
         let text = vec![b'x'; 1 << 20];
         let section = Section::new(&text, &budget);

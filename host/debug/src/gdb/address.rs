@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn others_are_refused_with_a_reason() {
+    fn other_addresses_are_refused_with_a_reason() {
         for (text, reason) in [
             ("0.0.0.0:1234", "from other machines"),
             ("192.168.0.1:1234", "from other machines"),

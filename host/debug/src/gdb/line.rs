@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_comes_once_it_is_whole() {
+    fn a_packet_comes_when_it_is_complete() {
         let (mut line, mut gdb) = pair();
         Write::write_all(&mut gdb, b"+$g#6").expect("room");
         assert_eq!(read_all(&mut line).expect("a byte"), 1);

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn all_else_stays_as_it_is() {
+    fn other_packets_stay_unchanged() {
         for body in ["m1000,800", "m1000,10", "m", "m1000", "m,", "m0,-1", "m0,zzzz", "M0,fff:00", "g", ""] {
             assert_eq!(passed(&packet(body)), packet(body));
         }

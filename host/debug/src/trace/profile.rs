@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_without_end_take_no_memory_without_end() {
+    fn counting_many_addresses_needs_bounded_memory() {
         let pieces = [Piece { start: 0, end: u64::MAX, name: "all".into() }];
         let mut count = Count::new(&pieces);
         let many = MOST_ADDRESSES as u64 + 10;

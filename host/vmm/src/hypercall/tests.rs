@@ -94,7 +94,7 @@ fn every_port_decodes_in_its_own_width_and_direction_only() {
 }
 
 #[test]
-fn a_port_that_is_no_hypercall_is_named() {
+fn the_message_names_an_unknown_port() {
     let (width, direction) = (Width::Word, Direction::In);
     assert_eq!(
         decode(0x80, width, direction, 0, |_| true),
@@ -118,13 +118,13 @@ fn printing_calls_print() {
 }
 
 #[test]
-fn a_guest_that_nobody_hears_is_stopped() {
+fn a_guest_stops_if_its_output_is_closed() {
     let mut guest = Guest { printed: vec![0; 1 << 20], ..Guest::new() };
     assert_eq!(guest.call(Hypercall::PrintByte(b'x')), Ok(Reply::Stop(StopReason::OutputClosed)));
 }
 
 #[test]
-fn a_guest_that_others_built_has_the_courses_hypercalls_only() {
+fn foreign_guests_have_only_the_standard_ports() {
     for port in Port::ALL {
         let width = if port.width() == 1 { Width::Byte } else { Width::Long };
         let decoded = decode(port as u16, width, Direction::Out, 0, Port::is_standard_port);

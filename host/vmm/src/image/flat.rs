@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn the_entry_is_the_load_address_unless_it_is_said() {
+    fn the_default_entry_is_the_load_address() {
         let request = Request { load: Some(0x8000), mode: Some(CpuMode::Real), ..Request::default() };
         assert_eq!(contents(request).start, Start::Direct { mode: CpuMode::Real, entry: 0x8000 });
         let request = Request { entry: Some(0x8003), ..request };
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_outside_is_refused() {
+    fn addresses_outside_of_the_file_or_memory_are_refused() {
         let problem = |request| parse(b"code", request).expect_err("refused");
         let base = Request { load: Some(0x8000), ..Request::default() };
         for entry in [0x7FFF, 0x8004] {

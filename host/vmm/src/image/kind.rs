@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn boot_sectors_are_told_how_they_run() {
+    fn boot_sectors_are_refused_with_advice() {
         let sector = [&[0xFA; 510][..], b"\x55\xAA"].concat();
         assert!(text(&sector).contains("--format flat --mode real --load 0x7c00"), "{}", text(&sector));
     }

@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_no_boot_loader_finds_is_told_why() {
+    fn a_header_with_a_fault_is_refused_with_the_reason() {
         let (late, odd) = ("is not within the first 8192 bytes", "is not at a multiple of 4");
         for (at, checksum, sentences) in [
             (2, sum(3), &[odd][..]),
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_header_requires_must_be_there() {
+    fn unknown_required_features_are_refused() {
         let check = |flags| match find(&file(0, flags, sum(flags))) {
             Found::Header(header) => header.check(),
             _ => panic!("a header"),
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_say_what_is_loaded_and_where_it_starts() {
+    fn the_headers_addresses_choose_segment_and_entry() {
         let entry = BASE + 32;
         for (at, addresses, segment) in [
             (0, [BASE, BASE, 0, 0, entry], (BASE, 36, 0..36)),

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_that_nobody_reads_do_not_pile_up() {
+    fn unread_answers_do_not_accumulate() {
         let mut keyboard = Keyboard::default();
         for _ in 0..1000 {
             keyboard.write(0x60, 0xFF);

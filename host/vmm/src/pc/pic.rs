@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_an_initialization_are_no_masks() {
+    fn initialization_words_are_not_masks() {
         let mut pics = Pics::default();
         remap(&mut pics);
         assert_eq!((pics.read(0x21), pics.read(0xA1)), (0, 0));

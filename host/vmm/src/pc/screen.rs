@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_shown_without_what_is_blank_behind_them() {
+    fn rows_are_shown_without_trailing_blanks() {
         let mut guest = guest();
         assert_eq!(lines(guest.memory(), 0), None);
         Screen::clear(guest.memory_mut(), Base::Color);
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_picture_begins_where_the_card_was_told() {
+    fn the_picture_begins_at_the_cards_start_address() {
         let mut guest = guest();
         put(guest.memory_mut(), 160, b"scrolled", 7);
         assert_eq!(lines(guest.memory(), 160), Some(vec!["scrolled".into()]));
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_told_from_other_data() {
+    fn text_is_distinguished_from_other_data() {
         let likely = |bytes: &[u8]| {
             let mut guest = guest();
             guest.memory_mut().write(Base::Color as u64, bytes).expect("memory");

@@ -110,7 +110,7 @@ fn an_image_cut_off_anywhere_is_refused() {
 }
 
 #[test]
-fn what_is_no_elf_file_is_told_apart() {
+fn files_other_than_elf_are_named() {
     let parse = |bytes: &[u8]| Image::parse("x", bytes.to_vec(), Request::default()).expect_err("no image");
     assert!(matches!(parse(b""), Problem::Empty));
     assert!(matches!(parse(b"#!/bin/sh\n"), Problem::Format { is: "a script", .. }));
@@ -139,7 +139,7 @@ fn elf_files_of_other_kinds_are_named() {
 }
 
 #[test]
-fn headers_that_no_boot_loader_looks_at_change_nothing() {
+fn other_program_headers_are_ignored() {
     let good = Elf32::good().parse().expect("good");
     // PT_DYNAMIC, PT_SHLIB, PT_PHDR, PT_TLS, and GNU's for frames, stack, relocations and properties.
     for kind in [2, 5, 6, 7, 0x6474_E550, 0x6474_E551, 0x6474_E552, 0x6474_E553] {
@@ -214,7 +214,7 @@ fn linked(entry: u32, addresses: &[(u32, u32)]) -> Result<Contents, Problem> {
 }
 
 #[test]
-fn a_kernel_that_runs_elsewhere_than_it_is_loaded_begins_where_it_is_loaded() {
+fn a_relocated_kernel_begins_at_its_physical_entry() {
     let high = 0xC000_0000;
     for (entry, addresses) in [
         (0x10_0000, &[(0x10_0000, high + 0x10_0000)][..]),
@@ -228,7 +228,7 @@ fn a_kernel_that_runs_elsewhere_than_it_is_loaded_begins_where_it_is_loaded() {
 }
 
 #[test]
-fn segments_without_a_physical_address_are_told_how_they_get_one() {
+fn segments_without_a_physical_address_are_refused_with_advice() {
     for addresses in
         [&[(0, 0x10_0000)][..], &[(0, 0x10_0000), (0, 0x20_0000)], &[(0, 0x10_0000), (0x20_0000, 0x20_0000)]]
     {
@@ -254,7 +254,7 @@ fn the_note_must_be_there_and_whole() {
 }
 
 #[test]
-fn notes_of_others_are_passed_over_however_they_are() {
+fn other_notes_are_skipped() {
     let good = Elf32::good().parse().expect("good");
     let note = |size: u32, kind: u32, name: &[u8], rest: &[u8]| {
         let name_size = u32::try_from(name.len()).expect("short");
@@ -289,7 +289,7 @@ fn notes_of_others_are_passed_over_however_they_are() {
 }
 
 #[test]
-fn the_alignment_of_notes_is_no_matter() {
+fn notes_may_have_any_alignment() {
     for align in [0, 1, 3, 8, 64, 4096, u32::MAX] {
         let mut file = Elf32::good().bytes();
         let at = 52 + 32 + 28;
@@ -316,7 +316,7 @@ fn notes_are_not_read_without_end() {
 }
 
 #[test]
-fn sections_that_are_not_there_are_no_matter_to_what_others_built() {
+fn foreign_images_may_lack_sections() {
     let parse = |elf: &Elf32| {
         let mut file = elf.bytes();
         file[0x20..0x24].copy_from_slice(&0xFFFF_0000_u32.to_le_bytes());
@@ -346,7 +346,7 @@ fn an_image_of_another_abi_is_refused_with_both_versions() {
 }
 
 #[test]
-fn a_note_that_asks_for_what_there_is_not_is_refused() {
+fn a_note_with_unknown_requests_is_refused() {
     let good = Descriptor::new(CpuMode::Protected);
     let parse = |descriptor| Elf32::with_descriptor(descriptor).parse().expect_err("refused");
     assert!(matches!(parse(Descriptor { mode: 9, ..good }), Problem::UnknownMode(9)));
@@ -421,7 +421,7 @@ fn class_64(file: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn an_image_without_a_note_may_be_started_elsewhere_but_not_loaded_elsewhere() {
+fn an_image_without_a_note_takes_an_entry_but_not_a_load_address() {
     let request = Request { mode: Some(CpuMode::Protected), entry: Some(0x7002), ..Request::default() };
     assert_eq!(
         foreign(request).expect("good").start,
