@@ -1,4 +1,4 @@
-//! The engines of this program. No other file knows which there are.
+//! The engines of this program. Every run gets its engine here.
 
 use std::{path::Path, sync::Arc};
 
