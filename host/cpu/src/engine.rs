@@ -8,6 +8,7 @@ use guest_abi::mode::CpuMode;
 use crate::{
     error::EngineError,
     exit::Exit,
+    fpu::FpuState,
     memory::{GuestMemory, MemoryPlan},
     state::CpuState,
     step::Stepped,
@@ -118,6 +119,13 @@ pub trait Cpu: Send {
     ///
     /// As [`set_state`](Self::set_state).
     fn set_registers(&mut self, registers: &CpuState) -> Result<(), EngineError>;
+
+    /// Sets the registers of x87 and SSE.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_state`](Self::set_state).
+    fn set_fpu(&mut self, fpu: &FpuState) -> Result<(), EngineError>;
 
     /// Returns the instructions that the last [`Until::Step`] executed, once. The last of them may not be
     /// [complete](Self::complete).

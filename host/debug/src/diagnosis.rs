@@ -32,7 +32,10 @@ impl Diagnosis {
         match halt {
             // kvm-amd can loop forever, trying to push an exception's frame onto the guard page.
             Halt::Expired(expiry) if expiry != Expiry::Process => match stack_overflow(machine) {
-                Some(crash) => none(Halt::Crash(crash)),
+                Some(crash) => {
+                    machine.has_crashed();
+                    none(Halt::Crash(crash))
+                }
                 None => none(halt),
             },
             Halt::Interruption(interruption) => {
@@ -62,10 +65,12 @@ pub fn crash_dump(
         (None, Some(trap)) => now.map(|registers| registers.interrupted(trap)),
         (None, None) => now,
     };
-    // guest-rt maps each address to itself, and such a guest may have damaged its page tables.
     let foreign = registers.clone().filter(|_| machine.is_foreign());
-    let translation = foreign.unwrap_or_else(CpuState::reset);
-    let read = |address, bytes: &mut [u8]| machine.read_linear(&translation, address, bytes) == bytes.len();
+    let read = |address, bytes: &mut [u8]| match &foreign {
+        Some(registers) => machine.read_linear(registers, address, bytes) == bytes.len(),
+        // guest-rt maps each address to itself, and such a guest may have damaged its page tables.
+        None => machine.cpu().memory().read(address, bytes).is_ok(),
+    };
     let dump = CrashDump::take(image, registers, machine.history(), read);
     let dump = if culprit.is_some() { dump.of_this_instruction() } else { dump };
     dump.with_timer(machine.is_timer_due())

@@ -27,6 +27,16 @@ pub trait Runner: Send {
         console: &mut Console<'_>,
     ) -> Result<Halt, EngineError>;
 
+    /// Shows a guest's end, by its best name, to the runner's user. Returns the end, or [`Halt::Killed`].
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    fn halted(&mut self, machine: &mut Machine, halt: Halt, watch: &dyn Watch) -> Result<Halt, EngineError> {
+        let _ = (machine, watch);
+        Ok(halt)
+    }
+
     /// The run is over, and the machine does not run again.
     fn finish(&mut self, machine: &mut Machine) {
         let _ = machine;

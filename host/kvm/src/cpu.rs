@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use guestlab_cpu::{
-    Breakpoint, Cpu, CpuState, EngineError, Exit, GuestMemory, Kick, MemoryPlan, Stepped, Until,
+    Breakpoint, Cpu, CpuState, EngineError, Exit, FpuState, GuestMemory, Kick, MemoryPlan, Stepped, Until,
 };
 
 use crate::{
@@ -74,7 +74,7 @@ impl Cpu for KvmCpu {
             Until::Exit => self.run_to_exit(),
             Until::Step => self.step(),
             Until::Count(_) => {
-                Err(EngineError::Unsupported { engine: "KVM".into(), what: "count instructions" })
+                return Err(EngineError::Unsupported { engine: "KVM".into(), what: "count instructions" });
             }
         };
         self.is_queued = false;
@@ -134,6 +134,10 @@ impl Cpu for KvmCpu {
 
     fn set_registers(&mut self, registers: &CpuState) -> Result<(), EngineError> {
         self.vcpu.set_registers(registers)
+    }
+
+    fn set_fpu(&mut self, fpu: &FpuState) -> Result<(), EngineError> {
+        self.vcpu.set_fpu(fpu)
     }
 
     fn stepped(&mut self) -> Stepped {

@@ -10,7 +10,7 @@ use crate::{
     debug_registers::{Pace, TRAP_FLAG},
     device::{Kvm, failed},
     exit::{self, RawExit},
-    kick::Kicker,
+    kick::{Kicker, set_immediate_exit, this_thread},
     memory::Memory,
     regs, request,
 };
@@ -20,6 +20,9 @@ use crate::{
 const TSS_ADDRESS: usize = 0xFFFB_D000;
 
 const _: () = assert!(TSS_ADDRESS >= guest_abi::layout::MAX_MEMORY as usize);
+
+/// IF: the guest takes interrupts (Intel SDM volume 1, 3.4.3.3).
+const INTERRUPT_FLAG: u64 = 1 << 9;
 
 /// KVM_VCPUEVENT_VALID_SHADOW: the interrupt shadow in the events is to be set.
 const VALID_SHADOW: u32 = 4;
@@ -35,7 +38,9 @@ pub(crate) struct Vcpu {
     template: kvm_sregs,
     kicker: Arc<Kicker>,
     /// The thread that ran the vCPU last.
-    thread: Option<libc::pthread_t>,
+    thread: Option<libc::pid_t>,
+    /// The next part of an access to a device that was too wide for one exit, if [`complete`](Self::complete) met it.
+    pending: Option<Exit>,
     /// The vCPU has not run, and only its general and system registers were set.
     is_new: bool,
     /// The general and system registers, if they were read since the vCPU ran last.
@@ -72,6 +77,7 @@ impl Vcpu {
             template,
             kicker,
             thread: None,
+            pending: None,
             is_new: true,
             known: None,
             pace: Pace::Free,
@@ -99,23 +105,25 @@ impl Vcpu {
 
     /// Runs the guest until it exits.
     pub(crate) fn run(&mut self) -> Result<Exit, EngineError> {
-        // SAFETY: pthread_self has no preconditions.
-        let thread = unsafe { libc::pthread_self() };
-        if self.thread != Some(thread) {
-            self.thread = Some(thread);
-            self.kicker.is_run_by_this_thread();
+        if self.thread != Some(this_thread()) {
+            self.thread = Some(this_thread());
+            self.kicker.is_run_by(this_thread());
         }
         if self.kicker.take() {
-            self.fd.set_kvm_immediate_exit(0);
+            set_immediate_exit(&mut self.fd, false);
+            // An interrupt may be queued: until KVM has taken it, the guest cannot take another.
+            self.fd.get_kvm_run().ready_for_interrupt_injection = 0;
             return Ok(Exit::Interrupted);
+        }
+        if let Some(exit) = self.pending.take() {
+            return Ok(exit);
         }
         (self.is_new, self.known) = (false, None);
         let raw = match self.fd.run() {
             Ok(exit) => RawExit::of(exit),
             Err(error) if error.errno() == libc::EINTR => {
-                if self.kicker.take() {
-                    self.fd.set_kvm_immediate_exit(0);
-                }
+                set_immediate_exit(&mut self.fd, false);
+                self.kicker.take();
                 return Ok(Exit::Interrupted);
             }
             Err(error) => return Err(failed("KVM_RUN")(error)),
@@ -126,14 +134,20 @@ impl Vcpu {
     /// Completes the instruction of the last exit, by an entry that exits at once (KVM API, 5. "The kvm_run structure",
     /// `immediate_exit`).
     pub(crate) fn complete(&mut self) -> Result<(), EngineError> {
-        (self.is_new, self.known) = (false, None);
-        self.fd.set_kvm_immediate_exit(1);
-        let outcome = self.fd.run().map(drop);
-        self.fd.set_kvm_immediate_exit(u8::from(self.kicker.is_set()));
-        match outcome {
-            Err(error) if error.errno() != libc::EINTR => Err(failed("KVM_RUN")(error)),
-            _ => Ok(()),
+        if self.pending.is_some() {
+            return Ok(());
         }
+        (self.is_new, self.known) = (false, None);
+        set_immediate_exit(&mut self.fd, true);
+        let outcome = self.fd.run().map(RawExit::of);
+        set_immediate_exit(&mut self.fd, self.kicker.is_set());
+        match outcome {
+            // KVM splits an access of more than 8 bytes.
+            Ok(RawExit::Whole(exit @ Exit::Mmio { .. })) => self.pending = Some(exit),
+            Err(error) if error.errno() != libc::EINTR => return Err(failed("KVM_RUN")(error)),
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Returns true if the guest can take an interrupt now.
@@ -192,6 +206,9 @@ impl Vcpu {
             *own = general.rflags & TRAP_FLAG != 0;
             general.rflags &= !TRAP_FLAG;
         }
+        if general.rflags & INTERRUPT_FLAG == 0 {
+            self.fd.get_kvm_run().ready_for_interrupt_injection = 0;
+        }
         self.fd.set_regs(&general).map_err(failed("KVM_SET_REGS"))
     }
 
@@ -218,7 +235,9 @@ impl Vcpu {
             // Otherwise KVM would complete the access of the last exit in the new state.
             self.complete()?;
         }
-        self.known = None;
+        (self.known, self.pending) = (None, None);
+        // KVM told this of the state before.
+        self.fd.get_kvm_run().ready_for_interrupt_injection = 0;
         self.hidden_trap_flag = self.hidden_trap_flag.map(|_| state.flags & TRAP_FLAG != 0);
         let system = regs::system(state, &self.template);
         self.fd.set_sregs(&system).map_err(failed("KVM_SET_SREGS"))?;
@@ -242,6 +261,7 @@ impl Vcpu {
         Ok(())
     }
 
+    /// Sets the registers of x87 and SSE.
     pub(crate) fn set_fpu(&self, fpu: &FpuState) -> Result<(), EngineError> {
         self.fd.set_fpu(&regs::write_fpu(fpu)).map_err(failed("KVM_SET_FPU"))
     }

@@ -4,8 +4,8 @@ use alloc::{sync::Arc, vec};
 use core::sync::atomic::Ordering;
 
 use guestlab_cpu::{
-    Breakpoint, BreakpointKind, Cpu, CpuState, Delivery, EngineError, Executed, Exit, GuestMemory, Kick,
-    MAX_INSTRUCTION, Stepped, Until, state::seg, walk,
+    Breakpoint, BreakpointKind, Cpu, CpuState, Delivery, EngineError, Executed, Exit, FpuState, GuestMemory,
+    Kick, MAX_INSTRUCTION, Stepped, Until, state::seg, walk,
 };
 
 use crate::{
@@ -74,7 +74,8 @@ impl SoftCpu {
             self.wants_window = false;
             return Some(Exit::InterruptWindow);
         }
-        if self.breakpoints.is_empty() {
+        // A step executes its instruction, as on KVM: its user knows where the breakpoints are.
+        if self.breakpoints.is_empty() || self.single {
             return None;
         }
         let here = self.state.instruction();
@@ -224,7 +225,7 @@ fn points(breakpoints: &[Breakpoint], is_met: impl Fn(&Breakpoint) -> bool) -> O
 impl SoftCpu {
     /// Runs one instruction, or delivers the interrupt before it.
     fn step(&mut self) -> Option<Exit> {
-        self.stepped = Stepped::Nothing;
+        (self.stepped, self.passed) = (Stepped::Nothing, None);
         let before = self.snapshot();
         let mut code = [0; MAX_INSTRUCTION];
         walk::read_linear(&before, &self.ram, before.instruction(), &mut code);
@@ -285,6 +286,11 @@ impl Cpu for SoftCpu {
         (state.general, state.ip, state.flags) = (registers.general, registers.ip, registers.flags);
         state.segments[seg::CS] = registers.segments[seg::CS];
         self.set_state(&state)
+    }
+
+    fn set_fpu(&mut self, fpu: &FpuState) -> Result<(), EngineError> {
+        self.state.fpu.clone_from(fpu);
+        Ok(())
     }
 
     fn stepped(&mut self) -> Stepped {

@@ -91,14 +91,11 @@ const STEPS: &[Call] = &[
 const GDB: &[Call] = &[
     ioctl("ioctl KVM_GET_FPU", request::GET_FPU),
     ioctl("ioctl KVM_SET_FPU", request::SET_FPU),
-    // The rest of the CPU's state, which is read and set as a whole.
+    // The rest of the CPU's state, which is read as a whole.
     ioctl("ioctl KVM_GET_VCPU_EVENTS", request::GET_VCPU_EVENTS),
     ioctl("ioctl KVM_GET_DEBUGREGS", request::GET_DEBUGREGS),
     ioctl("ioctl KVM_GET_MSRS", request::GET_MSRS),
     ioctl("ioctl KVM_SET_SREGS", request::SET_SREGS),
-    spare(ioctl("ioctl KVM_SET_VCPU_EVENTS", request::SET_VCPU_EVENTS)),
-    spare(ioctl("ioctl KVM_SET_DEBUGREGS", request::SET_DEBUGREGS)),
-    spare(ioctl("ioctl KVM_SET_MSRS", request::SET_MSRS)),
     ioctl("ioctl FIONBIO", libc::FIONBIO),
     any("poll", libc::SYS_poll),
     any("accept4", libc::SYS_accept4),

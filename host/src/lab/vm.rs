@@ -182,7 +182,7 @@ impl Vm {
         })?;
         let Diagnosis { halt, culprit } = Diagnosis::of(machine, halt, self.lacks_paging);
         self.culprit = culprit;
-        Ok(halt)
+        runner.halted(machine, halt, watch)
     }
 
     /// Returns the evidence of a guest that has ended, with a trap or not.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use guestlab_cpu::{
-    Breakpoint, Cpu, CpuState, EngineError, Exit, GuestMemory, Kick, OutOfMemory, Stepped, Until,
+    Breakpoint, Cpu, CpuState, EngineError, Exit, FpuState, GuestMemory, Kick, OutOfMemory, Stepped, Until,
 };
 
 /// The placeholder of a vCPU that is elsewhere: it has no memory, and it does nothing.
@@ -42,6 +42,10 @@ impl Cpu for Lent {
     }
 
     fn set_registers(&mut self, _: &CpuState) -> Result<(), EngineError> {
+        Self::refused()
+    }
+
+    fn set_fpu(&mut self, _: &FpuState) -> Result<(), EngineError> {
         Self::refused()
     }
 

@@ -131,7 +131,7 @@ impl Machine {
     /// must be those of [`new`](Self::new).
     ///
     /// After a crash the machine gets a new VM: kvm-amd does not run a vCPU again that has shut down, whatever its
-    /// registers are.
+    /// registers are. Breakpoints and handles for kicks are gone with the old one.
     ///
     /// # Errors
     ///
@@ -145,9 +145,11 @@ impl Machine {
         let pc = self.pc.as_ref().map(|pc| Pc::new(pc.settings(), parameters.memory));
         let max_exits = self.max_exits;
         if self.has_crashed {
-            let own_hypercalls = self.own_hypercalls.take();
+            let (own_hypercalls, hva) = (self.own_hypercalls.take(), self.services.hva);
             *self = Self::new(setup, image, parameters)?.with_pc(pc);
             (self.own_hypercalls, self.max_exits) = (own_hypercalls, max_exits);
+            // The guest's user was told once already.
+            self.services.hva = hva;
             return Ok(());
         }
         self.pc = pc;
@@ -228,6 +230,7 @@ impl Machine {
             ControlFlow::Break(()) => return Ok(ControlFlow::Continue(exit)),
         };
         let reason = Reason::of(&exit);
+        let span = GuestSpan { reason, entered, left };
         if let Some(reason) = reason {
             self.services.stats.enter(reason, left - entered);
             self.serving = Some((reason, left));
@@ -236,6 +239,7 @@ impl Machine {
             observer.exit(self.vm, &exit, self.services.foreign);
         }
         if let Some(interruption) = interruption {
+            self.observe(span);
             self.has_crashed = true;
             return Ok(ControlFlow::Break(Halt::Interruption(interruption.into())));
         }
@@ -244,9 +248,7 @@ impl Machine {
             self.history.push(&exit);
         }
         let reply = self.serve(&exit, stop, console);
-        if let Some(observer) = &self.observer {
-            observer.span(self.vm, GuestSpan { reason, entered, left });
-        }
+        self.observe(span);
         Ok(match reply {
             Ok(Reply::Resume) => ControlFlow::Continue(exit),
             Ok(Reply::Answer(value)) => {
@@ -264,6 +266,17 @@ impl Machine {
                 ControlFlow::Break(Halt::Crash(crash))
             }
         })
+    }
+
+    fn observe(&self, span: GuestSpan) {
+        if let Some(observer) = &self.observer {
+            observer.span(self.vm, span);
+        }
+    }
+
+    /// Notes a crash that only a diagnosis found: the next [`reset`](Self::reset) makes a new VM.
+    pub fn has_crashed(&mut self) {
+        self.has_crashed = true;
     }
 
     /// Ends the time that is charged to the last exit. A debugger calls it before it waits for its user.

@@ -282,8 +282,8 @@ impl Interruption {
         let stack = &mut general[Trap::STACK_POINTER];
         let (top, ss) = match now.mode() {
             CpuMode::Long => (word(first + 3)?, word(first + 4)?),
-            CpuMode::Real => (*stack & !0xFFFF | (*stack + 3 * size) & 0xFFFF, 0),
-            _ => (*stack + (first + 3) * size, 0),
+            CpuMode::Real => (*stack & !0xFFFF | stack.wrapping_add(3 * size) & 0xFFFF, 0),
+            _ => (stack.wrapping_add((first + 3) * size), 0),
         };
         *stack = top;
         let trap = Trap {

@@ -1,6 +1,6 @@
 //! The contract of engines: each case runs on the interpreter, and on KVM where this machine has one.
 
-use std::{thread, time::Duration};
+use std::{sync::mpsc, thread, time::Duration};
 
 use guest_abi::mode::CpuMode;
 use guestlab_cpu::{
@@ -266,6 +266,46 @@ fn a_kick_before_a_run_counts_once_and_one_after_the_end_is_harmless() {
 }
 
 #[test]
+fn many_kicks_do_not_stop_a_guest_for_good() {
+    // `out 0x10, al`, again and again.
+    on_each_engine(|engine| {
+        let cpu = &mut *cpu(engine, CpuMode::Real, &[0xE6, 0x10, 0xEB, 0xFC]);
+        let kick = cpu.kick();
+        let thread = thread::spawn(move || (0..20_000).for_each(|_| kick.kick()));
+        while !thread.is_finished() {
+            cpu.run(Until::Exit).expect("it runs");
+        }
+        thread.join().expect("it ends");
+        let is_kicked = |_: &i32| cpu.run(Until::Exit).expect("it runs") == Exit::Interrupted;
+        // The last kick, and the entry that it still ends.
+        let kicked = (0..100).filter(is_kicked).count();
+        assert!(kicked <= 2, "{}: {kicked} of 100", engine.name());
+    });
+}
+
+#[test]
+fn a_kick_finds_the_thread_that_runs_the_cpu_now() {
+    on_each_engine(|engine| {
+        let mut cpu = cpu(engine, CpuMode::Real, &LOOP);
+        for _ in 0..3 {
+            let kick = cpu.kick();
+            let (sender, receiver) = mpsc::channel();
+            let thread = thread::spawn(move || {
+                let exit = cpu.run(Until::Exit).expect("it runs");
+                sender.send(()).expect("it waits");
+                (cpu, exit)
+            });
+            thread::sleep(Duration::from_millis(5));
+            kick.kick();
+            receiver.recv_timeout(Duration::from_secs(60)).expect("the kick ends the run");
+            let exit;
+            (cpu, exit) = thread.join().expect("it ends");
+            assert_eq!(exit, Exit::Interrupted, "{}", engine.name());
+        }
+    });
+}
+
+#[test]
 fn a_breakpoint_stops_the_guest_before_its_instruction() {
     on_each_engine(|engine| {
         for mode in CpuMode::ALL {
@@ -358,6 +398,51 @@ fn an_interrupt_comes_when_the_guest_takes_it() {
         assert!(cpu.interrupt(0x20).expect("a request"), "{}", engine.name());
         assert_eq!(exit(cpu), HALT, "{}", engine.name());
         assert_eq!(cpu.registers().expect("registers").ip, HANDLER + 1, "{}", engine.name());
+    });
+}
+
+#[test]
+fn a_queued_interrupt_outlives_a_kick_and_new_x87_registers() {
+    const HANDLER: u64 = CODE as u64 + 0x100;
+    on_each_engine(|engine| {
+        // `sti`, `nop`, `out 0x10, al`, `jmp` to itself; at vectors 0x20 and 0x21: `hlt`, 16 bytes apart.
+        let cpu = &mut *cpu(engine, CpuMode::Real, &[0xFB, 0x90, 0xE6, 0x10, 0xEB, 0xFE]);
+        for vector in [0x20, 0x21] {
+            let handler = HANDLER + 16 * (vector - 0x20);
+            cpu.memory_mut().write(4 * vector, &handler.to_le_bytes()[..4]).expect("memory");
+            cpu.memory_mut().write(handler, &[0xF4]).expect("memory");
+        }
+        assert!(matches!(exit(cpu), Exit::Out { .. }), "{}", engine.name());
+        cpu.complete().expect("the port access");
+        assert!(cpu.interrupt(0x20).expect("a request"), "{}", engine.name());
+        cpu.kick().kick();
+        assert_eq!(cpu.run(Until::Exit).expect("it runs"), Exit::Interrupted, "{}", engine.name());
+        assert!(!cpu.interrupt(0x21).expect("a request"), "{}: one is queued", engine.name());
+        let mut fpu = FpuState::reset();
+        fpu.control = 0x27F;
+        cpu.set_fpu(&fpu).expect("a state");
+        assert_eq!(exit(cpu), HALT, "{}", engine.name());
+        assert_eq!(cpu.registers().expect("registers").ip, HANDLER + 1, "{}", engine.name());
+        assert_eq!(state(cpu).fpu.control, 0x27F, "{}", engine.name());
+    });
+}
+
+#[test]
+fn a_step_ignores_breakpoints() {
+    on_each_engine(|engine| {
+        let features = engine.debug_features(CpuMode::Protected).expect("a VM");
+        if !features.steps || features.breakpoints < 2 {
+            return eprintln!("skipped: {} has no steps and breakpoints", engine.name());
+        }
+        let cpu = &mut *cpu(engine, CpuMode::Protected, &[0x90, 0x90, 0x90, 0xF4]);
+        let at = |offset| Breakpoint { address: u64::from(CODE) + offset, kind: BreakpointKind::Execute };
+        cpu.set_breakpoints(&[at(1), at(2)]).expect("two breakpoints");
+        for after in [1, 2] {
+            cpu.run(Until::Step).expect("a step");
+            assert!(matches!(cpu.stepped(), Stepped::Instructions(executed) if executed.len() == 1));
+            assert_eq!(offset(cpu), after, "{}", engine.name());
+        }
+        assert_eq!((exit(cpu), offset(cpu)), (Exit::Debug { points: 0b10 }, 2), "{}", engine.name());
     });
 }
 

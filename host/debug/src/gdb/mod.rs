@@ -401,11 +401,9 @@ impl<A: GuestArch> Runner for Debugger<A> {
         };
         machine.set_wake(None);
         machine.hold_interrupts(false);
-        self.halted(machine, halt, watch)
+        Ok(halt)
     }
-}
 
-impl<A: GuestArch> Debugger<A> {
     /// Reports the guest's end to gdb. gdb's user can inspect the guest until the run continues.
     fn halted(&mut self, machine: &mut Machine, halt: Halt, watch: &dyn Watch) -> Result<Halt, EngineError> {
         let reason = match &halt {

@@ -108,10 +108,10 @@ impl<A: GuestArch> SingleThreadBase for Guest<A> {
             return Err(TargetError::Errno(EFAULT));
         }
         // The engine refuses values that no CPU can have: report that to gdb's user.
-        let outcome = match state.fpu == before.fpu {
-            true => self.cpu.set_registers(&state),
-            false => self.cpu.set_state(&state),
-        };
+        let outcome = self.cpu.set_registers(&state).and_then(|()| match state.fpu == before.fpu {
+            true => Ok(()),
+            false => self.cpu.set_fpu(&state.fpu),
+        });
         outcome.map_err(|_| TargetError::NonFatal)
     }
 

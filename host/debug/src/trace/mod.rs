@@ -156,8 +156,8 @@ impl Tracer {
         Ok(!self.is_over)
     }
 
-    /// Ends the trace of a run that has stopped.
-    fn halted(&mut self, machine: &mut Machine, halt: &Halt) -> Result<(), EngineError> {
+    /// Traces the last instruction before a stop.
+    fn stopped(&mut self, machine: &mut Machine, halt: &Halt) -> Result<(), EngineError> {
         let cpu = machine.cpu_mut();
         // The last instruction stays incomplete, so that a crash report sees the guest as it exited.
         if let Stepped::Instructions(last) = cpu.stepped() {
@@ -204,7 +204,7 @@ impl Runner for Tracer {
                 }
                 ControlFlow::Break(halt) => {
                     watch.set_alarm(None);
-                    self.halted(machine, &halt)?;
+                    self.stopped(machine, &halt)?;
                     return Ok(halt);
                 }
             }
