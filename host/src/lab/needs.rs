@@ -95,7 +95,6 @@ const GDB: &[Call] = &[
     ioctl("ioctl KVM_GET_VCPU_EVENTS", request::GET_VCPU_EVENTS),
     ioctl("ioctl KVM_GET_DEBUGREGS", request::GET_DEBUGREGS),
     ioctl("ioctl KVM_GET_MSRS", request::GET_MSRS),
-    ioctl("ioctl KVM_SET_SREGS", request::SET_SREGS),
     ioctl("ioctl FIONBIO", libc::FIONBIO),
     any("poll", libc::SYS_poll),
     any("accept4", libc::SYS_accept4),
