@@ -1,9 +1,11 @@
 //! One VM with its memory and its one vCPU: the calls of KVM's interface.
 
+pub(crate) mod state;
+
 use std::{io, os::fd::AsRawFd, sync::Arc};
 
-use guestlab_cpu::{CpuState, EngineError, Exit, FpuState, GuestMemory, MemoryPlan, state::seg};
-use kvm_bindings::{Msrs, kvm_interrupt, kvm_sregs, kvm_userspace_memory_region, kvm_vcpu_events};
+use guestlab_cpu::{CpuState, EngineError, Exit, GuestMemory, MemoryPlan, state::seg};
+use kvm_bindings::{kvm_interrupt, kvm_sregs, kvm_userspace_memory_region};
 use kvm_ioctls::{VcpuFd, VmFd};
 
 use crate::{
@@ -23,9 +25,6 @@ const _: () = assert!(TSS_ADDRESS >= guest_abi::layout::MAX_MEMORY as usize);
 
 /// IF: the guest takes interrupts (Intel SDM volume 1, 3.4.3.3).
 const INTERRUPT_FLAG: u64 = 1 << 9;
-
-/// KVM_VCPUEVENT_VALID_SHADOW: the interrupt shadow in the events is to be set.
-const VALID_SHADOW: u32 = 4;
 
 /// A VM with one vCPU.
 ///
@@ -211,73 +210,6 @@ impl Vcpu {
         }
         self.fd.set_regs(&general).map_err(failed("KVM_SET_REGS"))
     }
-
-    /// Returns the whole state.
-    pub(crate) fn state(&mut self) -> Result<CpuState, EngineError> {
-        let registers = self.registers()?;
-        let fpu = self.fd.get_fpu().map_err(failed("KVM_GET_FPU"))?;
-        let debug = self.fd.get_debug_regs().map_err(failed("KVM_GET_DEBUGREGS"))?;
-        let events = self.fd.get_vcpu_events().map_err(failed("KVM_GET_VCPU_EVENTS"))?;
-        let mut msrs = entries(&regs::msrs(&guestlab_cpu::Msrs::default()));
-        let count = self.fd.get_msrs(&mut msrs).map_err(failed("KVM_GET_MSRS"))?;
-        Ok(CpuState {
-            fpu: regs::read_fpu(&fpu),
-            debug: regs::read_debug(&debug),
-            msrs: regs::read_msrs(&msrs.as_slice()[..count]),
-            shadow: events.interrupt.shadow != 0,
-            ..registers
-        })
-    }
-
-    /// Sets the whole state. For a new vCPU, registers that keep their value after reset need no call.
-    pub(crate) fn set_state(&mut self, state: &CpuState) -> Result<(), EngineError> {
-        if !self.is_new {
-            // Otherwise KVM would complete the access of the last exit in the new state.
-            self.complete()?;
-        }
-        (self.known, self.pending) = (None, None);
-        // KVM told this of the state before.
-        self.fd.get_kvm_run().ready_for_interrupt_injection = 0;
-        self.hidden_trap_flag = self.hidden_trap_flag.map(|_| state.flags & TRAP_FLAG != 0);
-        let system = regs::system(state, &self.template);
-        self.fd.set_sregs(&system).map_err(failed("KVM_SET_SREGS"))?;
-        self.fd.set_regs(&regs::general(state)).map_err(failed("KVM_SET_REGS"))?;
-        let reset = CpuState::reset();
-        if !self.is_new || state.fpu != reset.fpu {
-            self.set_fpu(&state.fpu)?;
-        }
-        if !self.is_new || state.debug != reset.debug {
-            let debug = regs::write_debug(&state.debug);
-            self.fd.set_debug_regs(&debug).map_err(failed("KVM_SET_DEBUGREGS"))?;
-        }
-        if !self.is_new || state.shadow {
-            let mut events = kvm_vcpu_events { flags: VALID_SHADOW, ..Default::default() };
-            events.interrupt.shadow = u8::from(state.shadow);
-            self.fd.set_vcpu_events(&events).map_err(failed("KVM_SET_VCPU_EVENTS"))?;
-        }
-        if !self.is_new || state.msrs != reset.msrs {
-            self.set_msrs(&state.msrs)?;
-        }
-        Ok(())
-    }
-
-    /// Sets the registers of x87 and SSE.
-    pub(crate) fn set_fpu(&self, fpu: &FpuState) -> Result<(), EngineError> {
-        self.fd.set_fpu(&regs::write_fpu(fpu)).map_err(failed("KVM_SET_FPU"))
-    }
-
-    /// Sets model-specific registers. A register that KVM does not have must be 0.
-    fn set_msrs(&self, msrs: &guestlab_cpu::Msrs) -> Result<(), EngineError> {
-        let all = regs::msrs(msrs);
-        let count = self.fd.set_msrs(&entries(&all)).map_err(failed("KVM_SET_MSRS"))?;
-        match all[count..].iter().all(|entry| entry.data == 0) {
-            true => Ok(()),
-            false => Err(EngineError::Unsupported {
-                engine: "KVM here".into(),
-                what: "set a model-specific register that the state has",
-            }),
-        }
-    }
 }
 
 impl Drop for Vcpu {
@@ -314,8 +246,4 @@ fn create_vm(device: &Kvm) -> Result<VmFd, EngineError> {
             outcome => return outcome.map_err(failed("KVM_CREATE_VM")),
         }
     }
-}
-
-pub(crate) fn entries(entries: &[kvm_bindings::kvm_msr_entry]) -> Msrs {
-    Msrs::from_entries(entries).expect("fewer entries than there may be")
 }

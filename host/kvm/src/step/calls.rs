@@ -6,7 +6,7 @@ use crate::{
     debug_registers::MAX_POINTS,
     device::failed,
     regs,
-    vcpu::{Vcpu, entries},
+    vcpu::{Vcpu, state::entries},
 };
 
 impl Vcpu {
