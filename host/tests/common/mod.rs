@@ -68,15 +68,17 @@ pub(crate) fn command(args: &[&str]) -> Command {
     if !args.starts_with(&["doctor"]) {
         command.env("GUESTLAB_IMAGES", images());
     }
-    take_interrupts();
+    take_signals();
     command
 }
 
-/// Makes children of this process take SIGINT, as in a terminal. A shell starts background jobs with SIGINT ignored, and
-/// children inherit that: tests that interrupt a run would then wait forever.
-fn take_interrupts() {
-    // SAFETY: there is no handler in this process that could be lost.
-    unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+/// Makes children of this process take SIGINT and SIGHUP, as in a terminal. A shell starts background jobs with SIGINT
+/// ignored, nohup ignores SIGHUP, and children inherit that: tests that send those signals would then wait forever.
+fn take_signals() {
+    for signal in [libc::SIGINT, libc::SIGHUP] {
+        // SAFETY: there is no handler in this process that could be lost.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
 }
 
 /// Output as text.

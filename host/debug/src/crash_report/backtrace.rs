@@ -40,10 +40,9 @@ pub(super) fn callers(
             break;
         };
         callers.push(address);
-        let Some(next) = read(frame) else { break };
         // The next frame must lie above this one's two words, so that the walk cannot go in circles.
-        above = frame + 2 * start.word;
-        frame = next;
+        let (Some(next), Some(end)) = (read(frame), frame.checked_add(2 * start.word)) else { break };
+        (frame, above) = (next, end);
     }
     callers
 }
@@ -88,6 +87,8 @@ mod tests {
         assert!(walk(0x7001, 0x100, 0x80, &[(0x80, 0x100), (0x84, 0x7010)]).is_empty());
         assert!(walk(0x7001, 0x100, 0x100, &[(0x100, 0x120), (0x104, 0x9000)]).is_empty());
         assert!(walk(0x7001, 0x100, u64::MAX, &[]).is_empty());
+        let last = u64::MAX - 7;
+        assert_eq!(walk(0x7001, 0x100, last, &[(last, 0), (last + 4, 0x7010)]), [0x7010]);
     }
 
     proptest! {
