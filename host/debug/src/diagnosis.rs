@@ -33,7 +33,7 @@ impl Diagnosis {
             // kvm-amd can loop forever, trying to push an exception's frame onto the guard page.
             Halt::Expired(expiry) if expiry != Expiry::Process => match stack_overflow(machine) {
                 Some(crash) => {
-                    machine.has_crashed();
+                    machine.mark_crashed();
                     none(Halt::Crash(crash))
                 }
                 None => none(halt),

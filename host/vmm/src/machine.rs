@@ -275,7 +275,7 @@ impl Machine {
     }
 
     /// Notes a crash that only a diagnosis found: the next [`reset`](Self::reset) makes a new VM.
-    pub fn has_crashed(&mut self) {
+    pub fn mark_crashed(&mut self) {
         self.has_crashed = true;
     }
 

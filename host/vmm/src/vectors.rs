@@ -421,6 +421,15 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_at_the_end_of_the_stack_segment_is_read() {
+        // A guest that was in 64-bit code can leave any high bits in RSP.
+        let mut now = CpuState::real(0).at(0x1000);
+        now.general[Trap::STACK_POINTER] = u64::MAX - 5;
+        let interruption = Interruption::of(guest(0x20_0000).memory(), &now, 6).expect("it is memory");
+        assert_eq!(interruption.registers.general[Trap::STACK_POINTER], u64::MAX - 0xFFFF);
+    }
+
+    #[test]
     fn a_gate_has_the_handlers_address_in_pieces() {
         assert_eq!(gate(6, 0x1234_5678, false), [0x78, 0x56, 8, 0, 0, 0x8E, 0x34, 0x12]);
         assert_eq!(gate(8, 0x1234_5678, false)[2..4], [0x10, 0], "a double fault");
