@@ -62,41 +62,13 @@ mod tests {
     use guest_abi::mode::CpuMode;
 
     use super::*;
-    use crate::{
-        error::EngineError,
-        memory::{GuestMemory, OutOfMemory},
-        state::CpuState,
-        walk,
-    };
-
-    /// Tables at an address, and no other memory.
-    struct Tables(u32, Vec<u8>);
-
-    impl GuestMemory for Tables {
-        fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), OutOfMemory> {
-            let start = usize::try_from(address - u64::from(self.0)).map_err(|_| OutOfMemory)?;
-            buffer.copy_from_slice(self.1.get(start..start + buffer.len()).ok_or(OutOfMemory)?);
-            Ok(())
-        }
-
-        fn write(&mut self, _: u64, _: &[u8]) -> Result<(), OutOfMemory> {
-            Err(OutOfMemory)
-        }
-
-        fn contains(&self, _: u64, _: usize) -> bool {
-            false
-        }
-
-        fn clear(&mut self) -> Result<(), EngineError> {
-            Ok(())
-        }
-    }
+    use crate::{memory::tests::Ram, state::CpuState, walk};
 
     #[test]
     fn four_levels_map_every_address_below_4_gib_to_itself() {
         for base in [0x1000, 0x20_1000, 0xC000_1000_u32] {
-            let tables = Tables(base, four_levels(base));
-            assert_eq!(tables.1.len(), FOUR_LEVELS_SIZE as usize);
+            let tables = Ram { start: base.into(), bytes: four_levels(base) };
+            assert_eq!(tables.bytes.len(), FOUR_LEVELS_SIZE as usize);
             let state = CpuState::flat(CpuMode::Long, 0, 0, base);
             for address in [0, 0x7000, 0x4000_1000, 0xFEE0_0020, (1 << 32) - 1] {
                 assert_eq!(walk::physical(&state, &tables, address), Some(address), "{base:#x} {address:#x}");
@@ -107,7 +79,7 @@ mod tests {
 
     #[test]
     fn one_large_page_maps_the_first_4_mib() {
-        let tables = Tables(0x1000, one_large_page());
+        let tables = Ram { start: 0x1000, bytes: one_large_page() };
         let state = CpuState::flat(CpuMode::Paged, 0, 0, 0x1000);
         let last = u64::from(LARGE_PAGE_32) - 1;
         assert_eq!(walk::physical(&state, &tables, last), Some(last));

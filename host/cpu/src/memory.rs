@@ -55,3 +55,36 @@ pub trait GuestMemory {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the access is not entirely inside guest memory")]
 pub struct OutOfMemory;
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// One range of memory, to be read.
+    pub(crate) struct Ram {
+        pub(crate) start: u64,
+        pub(crate) bytes: Vec<u8>,
+    }
+
+    impl GuestMemory for Ram {
+        fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), OutOfMemory> {
+            let start = address.checked_sub(self.start).and_then(|start| usize::try_from(start).ok());
+            let start = start.ok_or(OutOfMemory)?;
+            buffer.copy_from_slice(self.bytes.get(start..start + buffer.len()).ok_or(OutOfMemory)?);
+            Ok(())
+        }
+
+        fn write(&mut self, _: u64, _: &[u8]) -> Result<(), OutOfMemory> {
+            Err(OutOfMemory)
+        }
+
+        fn contains(&self, _: u64, _: usize) -> bool {
+            false
+        }
+
+        fn clear(&mut self) -> Result<(), EngineError> {
+            self.bytes.fill(0);
+            Ok(())
+        }
+    }
+}

@@ -288,39 +288,15 @@ mod tests {
     use alloc::vec;
 
     use super::*;
-    use crate::{error::EngineError, memory::OutOfMemory};
+    use crate::memory::tests::Ram;
 
-    struct Ram(Vec<u8>);
-
-    impl Ram {
-        fn with(entries: &[(usize, u64)]) -> Self {
-            let mut bytes = vec![0; 0x8000];
-            for &(address, value) in entries {
-                bytes[address..address + 8].copy_from_slice(&value.to_le_bytes());
-            }
-            Self(bytes)
+    /// Returns memory with these entries of tables.
+    fn with(entries: &[(usize, u64)]) -> Ram {
+        let mut bytes = vec![0; 0x8000];
+        for &(address, value) in entries {
+            bytes[address..address + 8].copy_from_slice(&value.to_le_bytes());
         }
-    }
-
-    impl GuestMemory for Ram {
-        fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), OutOfMemory> {
-            let start = usize::try_from(address).map_err(|_| OutOfMemory)?;
-            buffer.copy_from_slice(self.0.get(start..start + buffer.len()).ok_or(OutOfMemory)?);
-            Ok(())
-        }
-
-        fn write(&mut self, _: u64, _: &[u8]) -> Result<(), OutOfMemory> {
-            Err(OutOfMemory)
-        }
-
-        fn contains(&self, _: u64, _: usize) -> bool {
-            false
-        }
-
-        fn clear(&mut self) -> Result<(), EngineError> {
-            self.0.fill(0);
-            Ok(())
-        }
+        Ram { start: 0, bytes }
     }
 
     fn translated(state: &CpuState, ram: &Ram, linear: u64) -> Result<u64, Unmapped> {
@@ -330,13 +306,13 @@ mod tests {
     #[test]
     fn without_paging_an_address_is_itself() {
         let state = CpuState::flat(CpuMode::Protected, 0, 0, 0);
-        assert_eq!(translated(&state, &Ram::with(&[]), 0x1234), Ok(0x1234));
+        assert_eq!(translated(&state, &with(&[]), 0x1234), Ok(0x1234));
     }
 
     #[test]
     fn four_levels_end_at_a_page_of_each_size() {
         let mut state = CpuState::flat(CpuMode::Long, 0, 0, 0x1000);
-        let ram = Ram::with(&[
+        let ram = with(&[
             (0x1000, 0x2003),
             (0x2000, 0x3007),
             (0x2008, 0x4000_0083),
@@ -363,7 +339,7 @@ mod tests {
     #[test]
     fn thirty_two_bit_paging_has_pages_of_4_kib_and_4_mib() {
         let state = CpuState::flat(CpuMode::Paged, 0, 0, 0x1000);
-        let ram = Ram::with(&[(0x1000, 0x2007 | 0x0040_0083 << 32), (0x2000, 0x5007 | 0x6005 << 32)]);
+        let ram = with(&[(0x1000, 0x2007 | 0x0040_0083 << 32), (0x2000, 0x5007 | 0x6005 << 32)]);
         let small = walk(&state, &ram, 0x123).expect("mapped");
         assert_eq!((small.physical, small.writable, small.user), (0x5123, true, true));
         assert!(!walk(&state, &ram, 0x1000).expect("mapped").writable);
@@ -375,7 +351,7 @@ mod tests {
     fn pae_paging_has_directory_pointers_without_rights() {
         let mut state = CpuState::flat(CpuMode::Paged, 0, 0, 0x1020);
         state.cr4 = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION.bits();
-        let ram = Ram::with(&[(0x1028, 0x2001), (0x2000, 0x20_0083)]);
+        let ram = with(&[(0x1028, 0x2001), (0x2000, 0x20_0083)]);
         let mapping = walk(&state, &ram, 0x4000_0010).expect("mapped");
         assert_eq!((mapping.physical, mapping.page_size), (0x20_0010, 0x20_0000));
         assert!(mapping.writable);
@@ -385,6 +361,6 @@ mod tests {
     #[test]
     fn a_table_outside_of_memory_is_named() {
         let state = CpuState::flat(CpuMode::Long, 0, 0, 0x9000);
-        assert_eq!(translated(&state, &Ram::with(&[]), 0), Err(Unmapped::NoTable { address: 0x9000 }));
+        assert_eq!(translated(&state, &with(&[]), 0), Err(Unmapped::NoTable { address: 0x9000 }));
     }
 }

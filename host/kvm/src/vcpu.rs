@@ -104,9 +104,9 @@ impl Vcpu {
 
     /// Runs the guest until it exits.
     pub(crate) fn run(&mut self) -> Result<Exit, EngineError> {
-        if self.thread != Some(this_thread()) {
-            self.thread = Some(this_thread());
-            self.kicker.is_run_by(this_thread());
+        let thread = this_thread();
+        if self.thread.replace(thread) != Some(thread) {
+            self.kicker.is_run_by(thread);
         }
         if self.kicker.take() {
             set_immediate_exit(&mut self.fd, false);

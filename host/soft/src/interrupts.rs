@@ -366,20 +366,9 @@ impl SoftCpu {
 
     /// Loads the flags that IRET may change; unlike POPF it loads RF, too.
     fn load_flags_of_return(&mut self, value: u64, size: u8, cpl: u8) {
-        let iopl = self.io_privilege();
-        let is_real = !self.state.is_protected();
-        let mut may_change = flags::STATUS | flags::TF | flags::DF | flags::NT;
-        if size > 2 {
-            may_change |= flags::RF | flags::AC | flags::ID;
-        }
-        if is_real || cpl <= iopl {
-            may_change |= flags::IF;
-        }
-        if is_real || cpl == 0 {
-            may_change |= flags::IOPL;
-            if size > 2 && !is_real {
-                may_change |= flags::VIF | flags::VIP;
-            }
+        let mut may_change = self.changeable_flags(size, cpl);
+        if size > 2 && cpl == 0 && self.state.is_protected() {
+            may_change |= flags::VIF | flags::VIP;
         }
         let kept = self.flags.get() & !may_change;
         self.flags.set(kept | value & may_change | 2);

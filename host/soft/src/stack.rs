@@ -174,21 +174,28 @@ impl SoftCpu {
 
     /// Loads the flags that code at this privilege level may change (Intel SDM volume 2B, "POPF", table 4-15).
     pub(crate) fn load_flags(&mut self, value: u64, size: u8, cpl: u8) {
+        let may_change = self.changeable_flags(size, cpl);
+        let kept = self.flags.get() & !may_change;
+        // RF is cleared by POPF itself.
+        self.flags.set((kept | value & may_change & !flags::RF) | 2);
+        self.refresh();
+    }
+
+    /// Returns the flags that POPF and IRET may change, at a privilege level (Intel SDM volume 2B, "POPF"; volume 2A,
+    /// "IRET").
+    pub(crate) fn changeable_flags(&self, size: u8, cpl: u8) -> u64 {
         let mut may_change = flags::STATUS | flags::TF | flags::DF | flags::NT;
         if size > 2 {
             may_change |= flags::AC | flags::ID | flags::RF;
         }
         let is_real = !self.state.is_protected();
-        if cpl == 0 || is_real {
+        if is_real || cpl == 0 {
             may_change |= flags::IOPL;
         }
         if is_real || cpl <= self.io_privilege() {
             may_change |= flags::IF;
         }
-        let kept = self.flags.get() & !may_change;
-        // RF is cleared by POPF itself.
-        self.flags.set((kept | value & may_change & !flags::RF) | 2);
-        self.refresh();
+        may_change
     }
 
     /// ENTER: a frame with copies of the frame pointers of the functions around it (Intel SDM volume 1, 6.6).

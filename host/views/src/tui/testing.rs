@@ -53,18 +53,19 @@ pub(super) fn finding() -> RunLog {
 
 /// Two turns of an experiment without a ring.
 pub(super) fn relay() -> RunLog {
-    log_of(&[
-        r#"{"event":"run","experiment":"pingpong","abi":"1.0","seed":7,"schedule":"alternate","turns":2,"guests":[{"vm":1,"name":"ping","sha256":"aa"},{"vm":2,"name":"pong","sha256":"bb"}]}"#,
-        r#"{"event":"turn","turn":1,"vm":1,"name":"ping","mailbox":[3,4],"exits":5}"#,
-        r#"{"event":"turn","turn":2,"vm":2,"name":"pong","mailbox":[3,9],"exits":5}"#,
-        r#"{"event":"end","turns":2,"exits":{}}"#,
-    ])
+    two_turns_of(2)
 }
 
 /// An experiment of three turns that ends after the second: its guest left.
 pub(super) fn left() -> RunLog {
+    two_turns_of(3)
+}
+
+fn two_turns_of(turns: u32) -> RunLog {
     log_of(&[
-        r#"{"event":"run","experiment":"pingpong","abi":"1.0","seed":7,"schedule":"alternate","turns":3,"guests":[{"vm":1,"name":"ping","sha256":"aa"},{"vm":2,"name":"pong","sha256":"bb"}]}"#,
+        &format!(
+            r#"{{"event":"run","experiment":"pingpong","abi":"1.0","seed":7,"schedule":"alternate","turns":{turns},"guests":[{{"vm":1,"name":"ping","sha256":"aa"}},{{"vm":2,"name":"pong","sha256":"bb"}}]}}"#
+        ),
         r#"{"event":"turn","turn":1,"vm":1,"name":"ping","mailbox":[3,4],"exits":5}"#,
         r#"{"event":"turn","turn":2,"vm":2,"name":"pong","mailbox":[3,9],"exits":5}"#,
         r#"{"event":"end","turns":2,"exits":{}}"#,
