@@ -131,7 +131,9 @@ impl Values {
     }
 }
 
-fn little_endian(bytes: &[u8]) -> u32 {
+/// Returns the number that up to four bytes are, the lowest byte first.
+#[inline]
+pub fn little_endian(bytes: &[u8]) -> u32 {
     bytes.iter().rev().fold(0, |value, &byte| value << 8 | u32::from(byte))
 }
 

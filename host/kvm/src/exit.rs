@@ -1,12 +1,8 @@
 //! Typed exits (KVM API, 5. "The kvm_run structure"). Only this file reads the raw union of exits.
 
-use guestlab_cpu::{Direction, Exit, Values, Width};
+use guestlab_cpu::{Direction, Exit, Values, Width, exit::little_endian};
 use kvm_bindings::{KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_IO, KVM_EXIT_MMIO, kvm_run};
 use kvm_ioctls::VcpuExit;
-
-fn little_endian(bytes: &[u8]) -> u32 {
-    bytes.iter().rev().fold(0, |value, &byte| value << 8 | u32::from(byte))
-}
 
 /// An exit as kvm-ioctls decodes it, while it borrows the run structure. The width of port accesses, for example, is only
 /// in the run structure; [`RawExit::complete`] adds it after the borrow.
