@@ -2,7 +2,7 @@
 //!
 //! The other files add the behaviour, each on its subject.
 
-use alloc::{sync::Arc, vec, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use guestlab_cpu::{Breakpoint, CpuState, Exit, Kick, MemoryPlan, Rights, Segment, Stepped};
@@ -33,8 +33,6 @@ pub struct SoftCpu {
     pub(crate) ip_mask: u64,
     /// The address of a page fault until it is delivered in CR2.
     pub(crate) fault_address: u64,
-    /// The instruction pointer of the instruction that is carried out.
-    pub(crate) start: u64,
     /// The rest of the block must not be carried out: code or mode may have changed.
     pub(crate) stale: bool,
     /// The instruction is a repeated one that has not come to its end.
@@ -44,6 +42,10 @@ pub struct SoftCpu {
     /// The last exit was in the middle of an instruction, which begins again with the answers so far.
     pub(crate) waits: bool,
     pub(crate) waits_for_port: bool,
+    /// The last exit was IN or OUT, and this is the rest of the instruction.
+    pub(crate) port: Option<PortAccess>,
+    /// The instruction pointer behind the instruction of the last exit.
+    pub(crate) next: u64,
     pub(crate) answer: u64,
     pub(crate) answers: Vec<u64>,
     pub(crate) used_answers: usize,
@@ -61,6 +63,15 @@ pub struct SoftCpu {
     pub(crate) single: bool,
     /// The events of the last step.
     pub(crate) stepped: Stepped,
+}
+
+/// The rest of IN or OUT after its exit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum PortAccess {
+    /// The accumulator gets so many bytes.
+    In(u8),
+    /// There is nothing left to do.
+    Out,
 }
 
 #[derive(Debug, Default)]
@@ -88,12 +99,13 @@ impl SoftCpu {
             allows: [Allows::default(); 6],
             ip_mask: 0,
             fault_address: 0,
-            start: 0,
             stale: false,
             repeats: false,
             exit: None,
             waits: false,
             waits_for_port: false,
+            port: None,
+            next: 0,
             answer: 0,
             answers: Vec::new(),
             used_answers: 0,
@@ -111,6 +123,19 @@ impl SoftCpu {
         cpu
     }
 
+    /// Returns another CPU in the same state, with memory of the same bytes. The two share each page until one writes it.
+    pub fn fork(&mut self) -> Self {
+        let mut fork = Self::new(&MemoryPlan::default(), &self.state);
+        fork.flags = self.flags;
+        fork.ram = self.ram.fork();
+        (fork.waits, fork.answer, fork.answers) = (self.waits, self.answer, self.answers.clone());
+        (fork.waits_for_port, fork.port, fork.next) = (self.waits_for_port, self.port, self.next);
+        (fork.retired, fork.wants_window, fork.interrupt) = (self.retired, self.wants_window, self.interrupt);
+        fork.breakpoints.clone_from(&self.breakpoints);
+        fork.refresh();
+        fork
+    }
+
     /// Computes again the facts that follow from segments, control registers and flags.
     pub(crate) fn refresh(&mut self) {
         self.state.flags = self.flags.get();
@@ -125,12 +150,14 @@ impl SoftCpu {
         for (allows, segment) in self.allows.iter_mut().zip(&self.state.segments) {
             *allows = Allows::of(segment, is_protected);
         }
+        self.cache.epoch += 1;
         self.stale = true;
     }
 
     /// Drops all that was derived from page tables and code.
     pub(crate) fn flush(&mut self) {
         self.tlb.flush();
+        self.cache.epoch += 1;
         self.stale = true;
     }
 
@@ -149,21 +176,6 @@ impl SoftCpu {
     }
 }
 
-/// Only what is needed is copied when a CPU is cloned: pages are shared until they are written.
-impl Clone for SoftCpu {
-    fn clone(&self) -> Self {
-        let mut clone = Self::new(&MemoryPlan::default(), &self.state);
-        clone.flags = self.flags;
-        clone.ram = self.ram.clone();
-        clone.ram.forget_code();
-        (clone.waits, clone.answer, clone.answers) = (self.waits, self.answer, self.answers.clone());
-        (clone.retired, clone.wants_window, clone.interrupt) =
-            (self.retired, self.wants_window, self.interrupt);
-        clone.breakpoints.clone_from(&self.breakpoints);
-        clone.refresh();
-        clone
-    }
-}
 impl core::fmt::Debug for SoftCpu {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("SoftCpu")
@@ -189,10 +201,16 @@ pub(crate) struct Op {
     pub(crate) size: u8,
     /// The size of the second operand in bytes.
     pub(crate) from_size: u8,
-    /// The length of the instruction in bytes.
-    pub(crate) len: u8,
     /// The condition of Jcc, SETcc and CMOVcc, as their opcodes have it.
     pub(crate) condition: u8,
+    /// The general register that the first operand is.
+    pub(crate) to_register: u8,
+    /// The general register that the second operand is.
+    pub(crate) from_register: u8,
+    /// The instruction pointer.
+    pub(crate) ip: u64,
+    /// The instruction pointer of the next instruction.
+    pub(crate) next: u64,
     /// The immediate operand, extended to 64 bits; or the target of a near jump.
     pub(crate) imm: u64,
     /// The address of the operand in memory.
@@ -246,15 +264,17 @@ pub(crate) struct Address {
     pub(crate) mask: u64,
 }
 
-/// The number of places for blocks.
-pub(crate) const PLACES: usize = 512;
+/// The number of places for blocks, a power of two.
+const PLACES: usize = 1024;
 
 /// A run of instructions.
 pub(crate) struct Block {
     pub(crate) key: Key,
     /// The last offset in the code segment that it takes.
     pub(crate) last: u64,
-    pub(crate) ops: Vec<Op>,
+    pub(crate) ops: Box<[Op]>,
+    /// The [`Cache::epoch`] in which the address and the segment were last checked.
+    pub(crate) epoch: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -264,42 +284,42 @@ pub(crate) struct Key {
     pub(crate) bits: u8,
 }
 
-impl Key {
-    pub(crate) fn place(&self) -> usize {
-        let mixed = (self.physical ^ self.ip << 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (mixed >> 32) as usize % PLACES
-    }
+/// The blocks that were decoded, each in a place that follows from its instruction pointer.
+#[derive(Default)]
+pub(crate) struct Cache {
+    places: Vec<Option<Block>>,
+    /// It grows with each change after which an instruction pointer can mean other code: of mode, segments or page tables.
+    pub(crate) epoch: u64,
 }
 
-/// The blocks that were decoded.
-#[derive(Clone, Default)]
-pub(crate) struct Cache(Vec<Option<Arc<Block>>>);
-
 impl Cache {
-    pub(crate) fn get(&self, key: Key) -> Option<&Arc<Block>> {
-        self.0.get(key.place())?.as_ref().filter(|block| block.key == key)
+    /// Returns the place for blocks that begin at an instruction pointer.
+    #[inline]
+    pub(crate) fn place(ip: u64) -> usize {
+        (ip ^ ip >> 12) as usize % PLACES
     }
 
-    pub(crate) fn insert(&mut self, block: &Arc<Block>) {
-        if self.0.is_empty() {
-            self.0 = vec![None; PLACES];
+    #[inline]
+    pub(crate) fn get(&mut self, place: usize) -> Option<&mut Block> {
+        self.places.get_mut(place)?.as_mut()
+    }
+
+    /// Keeps a block, in place of another.
+    pub(crate) fn insert(&mut self, place: usize, block: Block) {
+        if self.places.is_empty() {
+            self.places.resize_with(PLACES, || None);
         }
-        self.0[block.key.place()] = Some(Arc::clone(block));
+        self.places[place] = Some(block);
     }
 
     /// Drops the blocks of the page of a physical address.
     pub(crate) fn drop_page(&mut self, physical: u64) {
         let page = physical >> 12;
-        for place in &mut self.0 {
+        for place in &mut self.places {
             if place.as_ref().is_some_and(|block| block.key.physical >> 12 == page) {
                 *place = None;
             }
         }
-    }
-
-    /// Drops all blocks.
-    pub(crate) fn clear(&mut self) {
-        self.0.clear();
     }
 }
 
@@ -333,13 +353,18 @@ impl Allows {
 pub(crate) const ENTRIES: usize = 256;
 
 /// The translations that were used, as a CPU keeps them.
-#[derive(Clone, Default)]
-pub(crate) struct Tlb(Vec<Translation>);
+#[derive(Default)]
+pub(crate) struct Tlb {
+    entries: Vec<Translation>,
+    /// Entries of another epoch do not count. The first one is 1.
+    epoch: u64,
+}
 
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Translation {
-    /// The linear page, plus 1; 0 for none.
-    pub(crate) tag: u64,
+    /// The linear page, and the time of the entry: [`Tlb`] sets both.
+    pub(crate) page: u64,
+    pub(crate) epoch: u64,
     pub(crate) frame: u64,
     pub(crate) writable: bool,
     pub(crate) user: bool,
@@ -350,18 +375,22 @@ pub(crate) struct Translation {
 impl Tlb {
     /// Drops all translations.
     pub(crate) fn flush(&mut self) {
-        self.0.clear();
+        self.epoch += 1;
     }
 
+    #[inline]
     pub(crate) fn get(&self, linear: u64) -> Option<&Translation> {
-        let entry = self.0.get((linear >> 12) as usize % ENTRIES)?;
-        (entry.tag == (linear >> 12) + 1).then_some(entry)
+        let page = linear >> 12;
+        let entry = self.entries.get(page as usize % ENTRIES)?;
+        (entry.page == page && entry.epoch == self.epoch).then_some(entry)
     }
 
     pub(crate) fn insert(&mut self, linear: u64, translation: Translation) {
-        if self.0.is_empty() {
-            self.0 = vec![Translation::default(); ENTRIES];
+        if self.entries.is_empty() {
+            self.entries.resize(ENTRIES, Translation::default());
+            self.epoch += 1;
         }
-        self.0[(linear >> 12) as usize % ENTRIES] = Translation { tag: (linear >> 12) + 1, ..translation };
+        let page = linear >> 12;
+        self.entries[page as usize % ENTRIES] = Translation { page, epoch: self.epoch, ..translation };
     }
 }

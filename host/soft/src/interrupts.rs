@@ -64,7 +64,7 @@ impl SoftCpu {
     }
 
     /// Calls the handler of a vector, or changes nothing.
-    fn deliver(&mut self, vector: u8, code: Option<u32>, source: Source) -> Step {
+    fn deliver(&mut self, vector: u8, code: Option<u16>, source: Source) -> Step {
         let before = self.state.clone();
         let (flags, shadow) = (self.flags, core::mem::take(&mut self.state.shadow));
         let outcome = match (self.state.is_protected(), self.state.is_long()) {
@@ -101,7 +101,7 @@ impl SoftCpu {
     }
 
     /// Protected mode: through a gate of 8 bytes (Intel SDM volume 3A, 6.11 and 6.12).
-    fn deliver_by_gate(&mut self, vector: u8, code: Option<u32>, source: Source) -> Step {
+    fn deliver_by_gate(&mut self, vector: u8, code: Option<u16>, source: Source) -> Step {
         let gate = self.gate(vector, 8, source)?;
         if gate.kind() == TASK_GATE {
             self.switch_by(gate, 0, Cause::Interrupt)?;
@@ -143,7 +143,7 @@ impl SoftCpu {
     }
 
     /// Long mode: through a gate of 16 bytes, to 64-bit code (Intel SDM volume 3A, 6.14).
-    fn deliver_in_long_mode(&mut self, vector: u8, code: Option<u32>, source: Source) -> Step {
+    fn deliver_in_long_mode(&mut self, vector: u8, code: Option<u16>, source: Source) -> Step {
         let gate = self.gate(vector, 16, source)?;
         if !matches!(gate.kind(), INTERRUPT_GATE_32 | TRAP_GATE_32) {
             return Err(fault_code(GP, error_code(vector)));
@@ -220,7 +220,7 @@ impl SoftCpu {
         }
     }
 
-    fn push_frame(&mut self, size: u8, frame: &Frame, code: Option<u32>) -> Step {
+    fn push_frame(&mut self, size: u8, frame: &Frame, code: Option<u16>) -> Step {
         self.push(size, frame.flags)?;
         self.push(size, frame.cs.into())?;
         self.push(size, frame.ip)?;
@@ -386,8 +386,8 @@ struct Frame {
 }
 
 /// Returns the error code that names a vector.
-fn error_code(vector: u8) -> u32 {
-    u32::from(vector) << 3 | 2
+fn error_code(vector: u8) -> u16 {
+    u16::from(vector) << 3 | 2
 }
 
 /// Returns true if two exceptions make a double fault (Intel SDM volume 3A, table 6-5).

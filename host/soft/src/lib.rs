@@ -45,6 +45,7 @@ mod far;
 mod fault;
 mod flags;
 mod flow;
+mod forms;
 mod interrupts;
 mod io;
 mod operand;
