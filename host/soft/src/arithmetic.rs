@@ -4,8 +4,8 @@ use crate::{
     cpu::SoftCpu,
     cpu::{Op, Operand},
     fault::{DE, Step, fault},
-    forms::{Binary, Source, Target, Unary},
     flags,
+    forms::{Binary, Source, Target, Unary},
     operand::{mask, sign_extended},
 };
 

@@ -264,8 +264,9 @@ pub(crate) struct Address {
     pub(crate) mask: u64,
 }
 
-/// The number of places for blocks, a power of two.
-const PLACES: usize = 1024;
+/// The number of places for blocks: at first, and at most. Both are powers of two.
+const FEWEST_PLACES: usize = 32;
+const MOST_PLACES: usize = 4096;
 
 /// A run of instructions.
 pub(crate) struct Block {
@@ -295,8 +296,8 @@ pub(crate) struct Cache {
 impl Cache {
     /// Returns the place for blocks that begin at an instruction pointer.
     #[inline]
-    pub(crate) fn place(ip: u64) -> usize {
-        (ip ^ ip >> 12) as usize % PLACES
+    pub(crate) fn place(&self, ip: u64) -> usize {
+        (ip ^ ip >> 12) as usize & self.places.len().wrapping_sub(1)
     }
 
     #[inline]
@@ -304,12 +305,28 @@ impl Cache {
         self.places.get_mut(place)?.as_mut()
     }
 
-    /// Keeps a block, in place of another.
-    pub(crate) fn insert(&mut self, place: usize, block: Block) {
+    /// Keeps a block, in place of another one if there is no room for more. Returns its place.
+    pub(crate) fn insert(&mut self, block: Block) -> usize {
         if self.places.is_empty() {
-            self.places.resize_with(PLACES, || None);
+            self.places.resize_with(FEWEST_PLACES, || None);
         }
+        while self.get(self.place(block.key.ip)).is_some_and(|other| other.key.ip != block.key.ip)
+            && self.places.len() < MOST_PLACES
+        {
+            self.grow();
+        }
+        let place = self.place(block.key.ip);
         self.places[place] = Some(block);
+        place
+    }
+
+    fn grow(&mut self) {
+        let blocks = core::mem::take(&mut self.places);
+        self.places.resize_with(2 * blocks.len(), || None);
+        for block in blocks.into_iter().flatten() {
+            let place = self.place(block.key.ip);
+            self.places[place] = Some(block);
+        }
     }
 
     /// Drops the blocks of the page of a physical address.

@@ -11,7 +11,7 @@ use iced_x86::{ConditionCode, Decoder, DecoderOptions, FlowControl, Instruction}
 use crate::{
     access::Access,
     cpu::SoftCpu,
-    cpu::{Address, Block, Cache, Key, Op, Operand},
+    cpu::{Address, Block, Key, Op, Operand},
     fault::{Step, gp0, ud},
     ram::{PAGE, offset},
     select::{Operands, select},
@@ -32,7 +32,7 @@ impl SoftCpu {
     #[inline]
     pub(crate) fn take_block(&mut self) -> Step<Taken> {
         let ip = self.state.ip;
-        let place = Cache::place(ip);
+        let place = self.cache.place(ip);
         let epoch = self.cache.epoch;
         if let Some(block) = self.cache.get(place)
             && block.epoch == epoch
@@ -57,12 +57,13 @@ impl SoftCpu {
         let physical = self.translate(linear, Access::FETCH)?;
         let key = Key { physical, ip, bits: self.bits };
         let kept = self.cache.get(place).filter(|block| block.key == key).map(|block| block.last);
-        if !kept.is_some_and(|last| self.is_in_code(last)) {
-            match self.decode_block(key)? {
-                Ok(block) => self.cache.insert(place, block),
+        let place = match kept.is_some_and(|last| self.is_in_code(last)) {
+            true => place,
+            false => match self.decode_block(key)? {
+                Ok(block) => self.cache.insert(block),
                 Err(alone) => return Ok(Taken { place: usize::MAX, ops: Box::new([alone]) }),
-            }
-        }
+            },
+        };
         let epoch = self.cache.epoch;
         let Some(block) = self.cache.get(place) else { unreachable!("it is there now") };
         block.epoch = epoch;
