@@ -10,7 +10,7 @@ use x86_64::registers::control::{Cr0Flags, Cr4Flags, EferFlags};
 
 use crate::{
     cpu::{Address, SoftCpu, Translation},
-    fault::{AC, Event, GP, PF, SS, Step, fault_code, gp0},
+    fault::{Event, GP, PF, SS, Step, fault_code, gp0},
     flags,
     ram::{PAGE, offset},
 };
@@ -204,7 +204,7 @@ impl SoftCpu {
         let linear = self.linear(address.segment, self.offset(address), SIZE as u8, Access::READ)?;
         let start = offset(linear);
         if start <= PAGE - SIZE
-            && !self.checks_alignment
+            && !self.checks_access
             && let Some(physical) = self.translated(linear, Access::READ)
             && let Some(page) = self.ram.bytes(physical)
         {
@@ -215,7 +215,7 @@ impl SoftCpu {
 
     #[cold]
     fn load_with_care(&mut self, linear: u64, size: u8) -> Step<u64> {
-        self.check_alignment(linear, size)?;
+        self.check_access(linear, size, Access::READ)?;
         self.read_linear(linear, size, Access::READ)
     }
 
@@ -224,7 +224,7 @@ impl SoftCpu {
     pub(crate) fn store<const SIZE: usize>(&mut self, address: &Address, value: u64) -> Step {
         let linear = self.linear(address.segment, self.offset(address), SIZE as u8, Access::WRITE)?;
         if offset(linear) <= PAGE - SIZE
-            && !self.checks_alignment
+            && !self.checks_access
             && let Some(physical) = self.translated(linear, Access::WRITE)
             && let Some(is_code) = self.ram.write_in_page(physical, &value.to_le_bytes()[..SIZE])
         {
@@ -238,7 +238,7 @@ impl SoftCpu {
 
     #[cold]
     fn store_with_care(&mut self, linear: u64, size: u8, value: u64) -> Step {
-        self.check_alignment(linear, size)?;
+        self.check_access(linear, size, Access::WRITE)?;
         self.write_linear(linear, size, value, Access::WRITE)
     }
 
@@ -246,7 +246,7 @@ impl SoftCpu {
     #[inline]
     pub(crate) fn read(&mut self, segment: u8, offset: u64, size: u8) -> Step<u64> {
         let linear = self.linear(segment, offset, size, Access::READ)?;
-        self.check_alignment(linear, size)?;
+        self.check_access(linear, size, Access::READ)?;
         self.read_linear(linear, size, Access::READ)
     }
 
@@ -254,7 +254,7 @@ impl SoftCpu {
     #[inline]
     pub(crate) fn read_to_change(&mut self, segment: u8, offset: u64, size: u8) -> Step<u64> {
         let linear = self.linear(segment, offset, size, Access::WRITE)?;
-        self.check_alignment(linear, size)?;
+        self.check_access(linear, size, Access::WRITE)?;
         self.read_linear(linear, size, Access::WRITE)
     }
 
@@ -262,17 +262,8 @@ impl SoftCpu {
     #[inline]
     pub(crate) fn write(&mut self, segment: u8, offset: u64, size: u8, value: u64) -> Step {
         let linear = self.linear(segment, offset, size, Access::WRITE)?;
-        self.check_alignment(linear, size)?;
+        self.check_access(linear, size, Access::WRITE)?;
         self.write_linear(linear, size, value, Access::WRITE)
-    }
-
-    /// Raises #AC for an access that is not aligned, where that is asked for (Intel SDM volume 3A, 6.15, interrupt 17).
-    #[inline]
-    fn check_alignment(&self, linear: u64, size: u8) -> Step {
-        if self.checks_alignment && !linear.is_multiple_of(size.into()) && size.is_power_of_two() {
-            return Err(fault_code(AC, 0));
-        }
-        Ok(())
     }
 
     /// Reads `size` bytes at a linear address.

@@ -5,11 +5,12 @@
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use guestlab_cpu::{Breakpoint, CpuState, Exit, Kick, MemoryPlan, Rights, Segment, Stepped};
+use guestlab_cpu::{CpuState, Exit, Kick, MemoryPlan, Rights, Segment, Stepped};
 use iced_x86::Instruction;
 use x86_64::registers::control::Cr0Flags;
 
 use crate::{
+    debug::Points,
     fault::{Event, Step},
     flags::{self, Flags},
     ram::Ram,
@@ -29,6 +30,8 @@ pub struct SoftCpu {
     pub(crate) cpl: u8,
     pub(crate) has_paging: bool,
     pub(crate) checks_alignment: bool,
+    /// Each access to data is looked at: for its alignment, or for watchpoints.
+    pub(crate) checks_access: bool,
     pub(crate) allows: [Allows; 6],
     pub(crate) ip_mask: u64,
     /// The address of a page fault until it is delivered in CR2.
@@ -55,9 +58,7 @@ pub struct SoftCpu {
     pub(crate) end: u64,
     pub(crate) wants_window: bool,
     pub(crate) interrupt: Option<u8>,
-    pub(crate) breakpoints: Vec<Breakpoint>,
-    /// The instruction at this address was stopped at: the next run passes it.
-    pub(crate) passed: Option<u64>,
+    pub(crate) points: Points,
     pub(crate) kicked: Arc<Kicked>,
     /// One repetition of a string instruction is carried out at a time.
     pub(crate) single: bool,
@@ -96,6 +97,7 @@ impl SoftCpu {
             cpl: 0,
             has_paging: false,
             checks_alignment: false,
+            checks_access: false,
             allows: [Allows::default(); 6],
             ip_mask: 0,
             fault_address: 0,
@@ -113,13 +115,12 @@ impl SoftCpu {
             end: u64::MAX,
             wants_window: false,
             interrupt: None,
-            breakpoints: Vec::new(),
-            passed: None,
+            points: Points::default(),
             kicked: Arc::default(),
             single: false,
             stepped: Stepped::Nothing,
         };
-        cpu.refresh();
+        cpu.find_points();
         cpu
     }
 
@@ -131,8 +132,7 @@ impl SoftCpu {
         (fork.waits, fork.answer, fork.answers) = (self.waits, self.answer, self.answers.clone());
         (fork.waits_for_port, fork.port, fork.next) = (self.waits_for_port, self.port, self.next);
         (fork.retired, fork.wants_window, fork.interrupt) = (self.retired, self.wants_window, self.interrupt);
-        fork.breakpoints.clone_from(&self.breakpoints);
-        fork.refresh();
+        fork.set_points(self.points.of_debugger());
         fork
     }
 
@@ -147,6 +147,7 @@ impl SoftCpu {
         self.checks_alignment = self.cpl == 3
             && self.state.cr0 & Cr0Flags::ALIGNMENT_MASK.bits() != 0
             && self.flags.has(flags::AC);
+        self.checks_access = self.checks_alignment || self.points.on_data;
         for (allows, segment) in self.allows.iter_mut().zip(&self.state.segments) {
             *allows = Allows::of(segment, is_protected);
         }
@@ -327,6 +328,11 @@ impl Cache {
             let place = self.place(block.key.ip);
             self.places[place] = Some(block);
         }
+    }
+
+    /// Drops all blocks.
+    pub(crate) fn clear(&mut self) {
+        self.places.clear();
     }
 
     /// Drops the blocks of the page of a physical address.

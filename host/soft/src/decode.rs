@@ -6,6 +6,7 @@
 
 use alloc::{boxed::Box, vec::Vec};
 
+use guestlab_cpu::state::seg;
 use iced_x86::{ConditionCode, Decoder, DecoderOptions, FlowControl, Instruction};
 
 use crate::{
@@ -85,7 +86,8 @@ impl SoftCpu {
         while ops.len() < MOST && decoder.position() < there {
             let insn = decoder.decode();
             let last = insn.ip().wrapping_add(insn.len() as u64 - 1);
-            if insn.is_invalid() || !self.is_in_code(last) {
+            let has_point = !ops.is_empty() && self.points.is_on(self.state.linear(seg::CS, insn.ip()));
+            if insn.is_invalid() || has_point || !self.is_in_code(last) {
                 break;
             }
             ops.push(Op::new(&insn, self.ip_mask));

@@ -64,6 +64,11 @@ pub(crate) fn ud() -> Event {
 }
 
 impl Fault {
+    /// Returns true for the exceptions that are reported before their instruction (Intel SDM volume 3A, table 6-1).
+    pub(crate) fn is_restartable(self) -> bool {
+        !matches!(self.vector, DB | BP | OF | DF)
+    }
+
     /// Returns true for the exceptions that make a double fault with another one (Intel SDM volume 3A, table 6-5).
     pub(crate) fn is_contributory(self) -> bool {
         matches!(self.vector, DE | TS | NP | SS | GP)

@@ -23,8 +23,10 @@ use crate::{
 enum Source {
     /// `int n`, `int3` or `into`: the gate's privilege is checked.
     Software,
-    /// An exception, or an interrupt from outside.
+    /// An interrupt from outside, or an exception that is reported behind its instruction.
     Hardware,
+    /// An exception that is reported before its instruction, which can begin again.
+    Fault,
 }
 
 impl SoftCpu {
@@ -35,7 +37,8 @@ impl SoftCpu {
             if fault.vector == PF {
                 self.state.cr2 = self.fault_address;
             }
-            let event = match self.deliver(fault.vector, fault.code, Source::Hardware) {
+            let source = if fault.is_restartable() { Source::Fault } else { Source::Hardware };
+            let event = match self.deliver(fault.vector, fault.code, source) {
                 Ok(()) => return None,
                 Err(event) => event,
             };
@@ -114,7 +117,7 @@ impl SoftCpu {
             _ => return Err(fault_code(GP, error_code(vector))),
         };
         let (target, selector) = self.handler(gate)?;
-        let frame = self.frame();
+        let frame = self.frame(source);
         let from_v86 = self.flags.has(flags::VM);
         let level = if target.is_conforming() && !from_v86 { self.cpl } else { target.dpl() };
         if from_v86 && level != 0 {
@@ -153,7 +156,7 @@ impl SoftCpu {
         if !target.rights().has(Rights::LONG) {
             return Err(fault_code(GP, code_of(selector)));
         }
-        let frame = self.frame();
+        let frame = self.frame(source);
         let level = if target.is_conforming() { self.cpl } else { target.dpl() };
         let stack = gate.low >> 32 & 7;
         // The stack is 64-bit code's from here on.
@@ -210,11 +213,14 @@ impl SoftCpu {
         Ok((code, selector))
     }
 
-    fn frame(&self) -> Frame {
+    /// Returns the values to push. RF is set for a fault, so that the instruction then passes its breakpoint (Intel SDM
+    /// volume 3B, 17.3.1.1).
+    fn frame(&self, source: Source) -> Frame {
+        let resumes = if source == Source::Fault { flags::RF } else { 0 };
         Frame {
             ss: self.state.segments[seg::SS].selector,
             sp: self.state.general[reg::RSP],
-            flags: self.flags.get(),
+            flags: self.flags.get() | resumes,
             cs: self.state.segments[seg::CS].selector,
             ip: self.state.ip,
         }

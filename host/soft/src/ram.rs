@@ -37,6 +37,10 @@ struct Page {
 }
 
 /// The bytes of a page.
+#[expect(
+    clippy::redundant_allocation,
+    reason = "a page becomes shared, or a memory's own again, without being copied"
+)]
 #[derive(Debug, Default)]
 enum Bytes {
     /// All are zero.

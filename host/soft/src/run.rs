@@ -4,15 +4,17 @@ use alloc::{sync::Arc, vec};
 use core::sync::atomic::Ordering;
 
 use guestlab_cpu::{
-    Breakpoint, BreakpointKind, Cpu, CpuState, Delivery, EngineError, Executed, Exit, FpuState, GuestMemory,
-    Kick, MAX_INSTRUCTION, Stepped, Until,
+    Breakpoint, Cpu, CpuState, Delivery, EngineError, Executed, Exit, FpuState, GuestMemory, Kick,
+    MAX_INSTRUCTION, Stepped, Until,
     state::{reg, seg},
     walk,
 };
 
+use iced_x86::FlowControl;
+
 use crate::{
     cpu::{Op, PortAccess, SoftCpu},
-    fault::{DB, Event, Fault},
+    fault::Event,
     flags::{self, Flags},
 };
 
@@ -37,6 +39,11 @@ impl SoftCpu {
             if is_kicked && self.kicked.0.swap(false, Ordering::Relaxed) {
                 return Some(Exit::Interrupted);
             }
+            if self.points.are_met()
+                && let Some(exit) = self.after_access()
+            {
+                return Some(exit);
+            }
             if let Some(exit) = self.before_instruction() {
                 return Some(exit);
             }
@@ -59,7 +66,7 @@ impl SoftCpu {
             code.into_iter().for_each(|page| self.cache.drop_page(page));
             self.flush();
         }
-        self.passed = Some(self.state.instruction()).filter(|_| self.passed.is_some());
+        self.keep_passed();
         if core::mem::take(&mut self.waits) {
             let answer = core::mem::take(&mut self.answer);
             match self.port.take() {
@@ -84,33 +91,30 @@ impl SoftCpu {
         let is_open = self.flags.has(flags::IF) && !self.state.shadow && self.answers.is_empty();
         if is_open && let Some(vector) = self.interrupt.take() {
             let exit = self.external_interrupt(vector);
-            if self.single && exit.is_none() {
-                self.stepped = Stepped::Delivery(Delivery::Interrupt);
-                return Some(Exit::Debug { points: 0 });
-            }
-            return exit;
+            return if self.single {
+                exit.or_else(|| Some(self.delivered(Delivery::Interrupt)))
+            } else {
+                exit
+            };
         }
         if is_open && self.wants_window {
             self.wants_window = false;
             return Some(Exit::InterruptWindow);
         }
-        // A step executes its instruction, as on KVM: its user knows where the breakpoints are.
-        if self.breakpoints.is_empty() || self.single {
+        if !self.points.on_code {
             return None;
         }
-        self.at_breakpoint()
+        match self.at_point() {
+            Err(exit) => Some(exit),
+            Ok(true) if self.single => Some(self.delivered(Delivery::DebugException)),
+            Ok(_) => None,
+        }
     }
 
-    #[cold]
-    fn at_breakpoint(&mut self) -> Option<Exit> {
-        let here = self.state.instruction();
-        if self.passed.take() == Some(here) {
-            return None;
-        }
-        let is_met = |point: &Breakpoint| point.kind == BreakpointKind::Execute && point.address == here;
-        let points = points(&self.breakpoints, is_met)?;
-        self.passed = Some(here);
-        Some(Exit::Debug { points })
+    /// Ends a step that has called a handler.
+    fn delivered(&mut self, delivery: Delivery) -> Exit {
+        self.stepped = Stepped::Delivery(delivery);
+        Exit::Debug { points: 0 }
     }
 
     /// Returns true if something is to be seen to after each instruction.
@@ -118,8 +122,7 @@ impl SoftCpu {
         self.single
             || self.state.shadow
             || self.wants_window
-            || self.flags.has(flags::TF)
-            || !self.breakpoints.is_empty()
+            || self.flags.has(flags::TF | flags::RF)
             || !self.answers.is_empty()
     }
 
@@ -139,7 +142,7 @@ impl SoftCpu {
             if let Err((event, start)) = ended {
                 return self.ended_early(event, start);
             }
-            if self.stale && self.needs_care() {
+            if self.points.on_code || self.stale && self.needs_care() {
                 return None;
             }
         }
@@ -170,12 +173,17 @@ impl SoftCpu {
     /// Returns true if something is to be seen to before the next instruction. What asks for it makes the rest of the
     /// block stale.
     fn needs_care(&self) -> bool {
-        self.state.shadow || self.flags.has(flags::TF) || self.wants_window || self.interrupt.is_some()
+        self.state.shadow
+            || self.flags.has(flags::TF | flags::RF)
+            || self.wants_window
+            || self.interrupt.is_some()
+            || self.points.are_met()
     }
 
     /// Carries out one instruction, or one repetition of it.
     fn one(&mut self) -> Option<Exit> {
         let (traps, shadow) = (self.flags.has(flags::TF), core::mem::take(&mut self.state.shadow));
+        let resumes = self.flags.has(flags::RF);
         self.used_answers = 0;
         self.repeats = false;
         self.end = self.retired + 1;
@@ -196,16 +204,19 @@ impl SoftCpu {
         } else {
             self.retired += 1;
         }
-        if traps {
-            // BS: a single step (Intel SDM volume 3B, 17.2.3).
-            self.state.debug[6] |= 1 << 14;
-            return self.raise(Fault { vector: DB, code: None });
+        if resumes && op.insn.flow_control() != FlowControl::Return {
+            // RF is for one instruction, but IRET sets it for the next (Intel SDM volume 3B, 17.3.1.1).
+            self.flags.put(flags::RF, false);
         }
-        None
+        if traps {
+            return self.single_step();
+        }
+        if self.single { self.after_access() } else { None }
     }
 
     /// Sees to the instruction at `start`, which did not end.
     fn ended_early(&mut self, event: Event, start: u64) -> Option<Exit> {
+        self.points.forget_met();
         let next = core::mem::replace(&mut self.state.ip, start);
         match event {
             Event::Fault(fault) => {
@@ -249,17 +260,10 @@ impl SoftCpu {
     }
 }
 
-/// Returns a bit for each breakpoint that is met, or nothing if none is.
-fn points(breakpoints: &[Breakpoint], is_met: impl Fn(&Breakpoint) -> bool) -> Option<u8> {
-    let bit = |(index, point): (usize, &Breakpoint)| if is_met(point) { 1_u8 << index.min(7) } else { 0 };
-    let points = breakpoints.iter().enumerate().map(bit).fold(0, |all, bit| all | bit);
-    (points != 0).then_some(points)
-}
-
 impl SoftCpu {
     /// Runs one instruction, or delivers the interrupt before it.
     fn step(&mut self) -> Option<Exit> {
-        (self.stepped, self.passed) = (Stepped::Nothing, None);
+        self.stepped = Stepped::Nothing;
         let before = self.snapshot();
         let mut code = [0; MAX_INSTRUCTION];
         walk::read_linear(&before, &self.ram, before.instruction(), &mut code);
@@ -337,15 +341,12 @@ impl Cpu for SoftCpu {
         self.state.clone_from(state);
         self.flags = Flags::new(state.flags | 2);
         self.tlb.flush();
-        self.refresh();
+        self.find_points();
         Ok(())
     }
 
     fn set_breakpoints(&mut self, breakpoints: &[Breakpoint]) -> Result<(), EngineError> {
-        if breakpoints.iter().any(|point| point.kind != BreakpointKind::Execute) {
-            return Err(EngineError::Unsupported { engine: "soft".into(), what: "stop at data" });
-        }
-        self.breakpoints = breakpoints.into();
+        self.set_points(breakpoints);
         Ok(())
     }
 
