@@ -14,7 +14,7 @@ use log::Level;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    conduct::{Habit, Record},
+    conduct::{Habit, Record, Weight},
     encoding,
     header::Header,
     ring_check::States,
@@ -386,15 +386,15 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Returns the habits of a VM's guest, from its record.
-    pub fn all(vm: u32, name: &str, role: Role, record: &Record) -> Vec<Self> {
+    /// Returns the habits of a VM's guest that its record proves for a consequence.
+    pub fn all(vm: u32, name: &str, role: Role, record: &Record, weight: Weight) -> Vec<Self> {
         let finding = |habit: Habit| Self {
             vm,
             name: name.into(),
             finding: habit.name().into(),
             message: habit.to_string(),
         };
-        record.habits(role).map(finding).collect()
+        record.habits(role, weight).map(finding).collect()
     }
 }
 
