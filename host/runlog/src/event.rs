@@ -540,6 +540,9 @@ pub struct VmProfile {
     pub turns: Option<TurnsProfile>,
     /// The instructions by function, the greatest number first.
     pub functions: Vec<FunctionProfile>,
+    /// The instructions by source line, the greatest number first: 1000 lines at most, of those that are known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<LineProfile>,
 }
 
 /// The instructions of turns.
@@ -563,6 +566,17 @@ pub struct FunctionProfile {
     /// Its name; `None` is code without a symbol.
     pub function: Option<String>,
     /// Its own instructions, without those of functions that it calls or has inlined.
+    pub instructions: u64,
+}
+
+/// The instructions of a source line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineProfile {
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u32,
+    /// Its instructions, with those of library code that was inlined into it.
     pub instructions: u64,
 }
 
