@@ -285,6 +285,9 @@ pub struct CrashDetails {
     pub more_calls: usize,
     /// The last exits, in words.
     pub exits: Vec<String>,
+    /// The last instructions up to the first call of the backtrace, the newest last, as lines of a trace.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub last_instructions: Vec<String>,
 }
 
 impl CrashDetails {

@@ -19,6 +19,7 @@ use crate::{
         values::{parse_address, parse_capacity, parse_memory},
     },
     debug::{
+        crash_report::LastInstructions,
         gdb,
         timeline::Timeline,
         trace::{self, Shown},
@@ -98,7 +99,7 @@ pub struct RunArgs {
     /// The address is PORT or HOST:PORT of this machine (port 0: any free port), or a Unix socket (a path with
     /// a /). The command for gdb is printed. While gdb has stopped the guest, the deadline does not come
     /// closer. After `detach` the run goes on; `kill` ends it with status 0.
-    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["profile", "trace_instructions"])]
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["profile", "trace_instructions", "last"])]
     pub(super) gdb: Option<gdb::Address>,
     /// The VM that gdb debugs, if there are several. The others wait for their turns [default: 1].
     #[arg(long, hide_short_help = true, value_name = "N", requires = "gdb", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
@@ -115,6 +116,10 @@ pub struct RunArgs {
     /// Write them to a file instead.
     #[arg(long, hide_short_help = true, value_name = "FILE", requires = "trace_instructions")]
     pub(super) trace_instructions_to: Option<PathBuf>,
+    /// Show the last N instructions of a guest that fails in its report: address, function, bytes, instruction, and
+    /// the changed registers. Guests are stepped, which is slow.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(LastInstructions::MOST)), allow_negative_numbers = true)]
+    pub(super) last: Option<u16>,
     /// Print tables of the executed instructions at the end: at boot, by turn, by function and by source line.
     /// Guests are stepped, which is slow. A repeated string instruction counts once.
     #[arg(long)]
@@ -264,8 +269,9 @@ impl RunArgs {
                 address: address.clone(),
                 vm: self.gdb_vm.unwrap_or(1),
             }),
-            None if shown.is_some() || self.profile => {
-                Instrumentation::Trace(trace::TraceConfig { shown, profile: self.profile })
+            None if shown.is_some() || self.profile || self.last.is_some() => {
+                let last = self.last.unwrap_or(0);
+                Instrumentation::Trace(trace::TraceConfig { shown, profile: self.profile, last })
             }
             None => Instrumentation::None,
         }

@@ -73,6 +73,7 @@ fn report(crash: &Crash, log: &RunLog) -> Vec<Line<'static>> {
         lines.extend(registers(details));
         lines.extend(list("calls", &details.backtrace, call));
         lines.extend(list("last exits", &details.exits, String::clone));
+        lines.extend(list("last instructions", &details.last_instructions, String::clone));
     }
     lines
 }
