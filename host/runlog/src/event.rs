@@ -503,7 +503,7 @@ pub struct StatsRow {
     pub size: Option<u8>,
     /// The number of such exits.
     pub count: u64,
-    /// The time in the guest that ended with such an exit.
+    /// The time in the guest that ended with such an exit, with the entry and the exit themselves.
     pub guest_us: f64,
     /// The time in which the host handled these exits.
     pub host_us: f64,
