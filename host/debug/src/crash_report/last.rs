@@ -23,8 +23,8 @@ struct Executed {
 }
 
 impl LastInstructions {
-    /// The largest number of lines that are shown: more would not be read.
-    pub const MOST: u16 = 10_000;
+    /// The largest number of lines that are shown: more would not be read, and a crash must fit into a line of a log.
+    pub const MOST: u16 = 1000;
 
     /// Keeps the lines of this number of instructions.
     pub fn new(shown: u16) -> Self {
