@@ -38,6 +38,9 @@ impl LastInstructions {
 
     /// Adds an instruction from its address to the address behind it, or a delivery between two instructions.
     pub fn push(&mut self, range: Option<(u64, u64)>, text: String) {
+        if self.are_unwanted() {
+            return;
+        }
         self.lines.push_back(Executed { range, text });
         if self.lines.len() > self.shown + BEYOND {
             self.lines.pop_front();
@@ -82,7 +85,9 @@ mod tests {
         let last = last(3, (0..30_000).map(|at| at * 2));
         assert_eq!(last.lines.len(), 3 + BEYOND);
         assert_eq!(last.up_to(None).len(), 3);
-        assert!(LastInstructions::default().are_unwanted() && !last.are_unwanted());
+        let mut unwanted = LastInstructions::default();
+        unwanted.push(None, String::new());
+        assert!(unwanted.are_unwanted() && unwanted.lines.is_empty() && !last.are_unwanted());
     }
 
     #[test]
