@@ -38,6 +38,23 @@ fn there_are_claims_to_check_in_text_and_drawing() {
 }
 
 #[test]
+fn the_analysis_has_both_flowcharts_with_their_decisions() {
+    let documents = documents();
+    let text = |name: &str| &documents.iter().find(|(document, _)| document == name).expect(name).1;
+    for (name, decisions) in [("simple-kvm.svg", 7), ("flowchart.svg", 6)] {
+        assert!(text("docs/part1a.typ").contains(&format!("image(\"{name}\"")), "{name}");
+        let drawing = text(&format!("docs/{name}"));
+        let diamonds: Vec<&str> =
+            drawing.lines().filter(|line| line.contains(r#"<path class="ask" d="M"#)).collect();
+        assert_eq!(diamonds.len(), decisions, "{name}");
+        assert!(
+            diamonds.iter().all(|path| path.matches(" L").count() == 3 && path.contains(" z\"")),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn the_code_map_is_true_of_the_source() {
     let text = fs::read_to_string(common::root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
     let rows = rows(&text);
