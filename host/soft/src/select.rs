@@ -86,6 +86,7 @@ pub(crate) fn select(insn: &Instruction, operands: &Operands) -> Handler {
         M::Salc => C::salc,
         M::Nop
         | M::Pause
+        | M::Reservednop
         | M::Prefetchnta
         | M::Prefetcht0
         | M::Prefetcht1

@@ -77,6 +77,9 @@ impl SoftCpu {
         let limit = self.read(op.mem.segment, offset, 2)? as u16;
         let size = if self.bits == 64 { 8 } else { 4 };
         let base = self.read(op.mem.segment, offset.wrapping_add(2) & op.mem.mask, size)?;
+        if self.bits == 64 && !self.is_canonical(base) {
+            return Err(gp0());
+        }
         let is_short =
             matches!(op.insn.mnemonic(), Mnemonic::Lgdt | Mnemonic::Lidt) && self.is_16_bit_operand(op);
         Ok(Table { base: if is_short { base & 0xFF_FFFF } else { base }, limit })
