@@ -2,7 +2,10 @@
 
 use iced_x86::{EncodingKind, Instruction, Mnemonic as M, OpKind, Register};
 
-use crate::cpu::{Handler, SoftCpu as C};
+use crate::{
+    cpu::{Handler, SoftCpu as C},
+    sse,
+};
 
 /// Returns the function that carries out an instruction.
 pub(crate) fn select(insn: &Instruction) -> Handler {
@@ -177,7 +180,7 @@ fn system(insn: &Instruction) -> Handler {
         M::Sysenter => C::sysenter,
         M::Sysexit | M::Sysexitq => C::sysexit,
         M::Ud0 | M::Ud1 | M::Ud2 => C::undefined,
-        _ => C::missing,
+        _ => sse::select(insn).unwrap_or(C::missing),
     }
 }
 
