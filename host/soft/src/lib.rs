@@ -59,6 +59,7 @@ mod stack;
 mod strings;
 mod system;
 mod task;
+mod x87;
 
 use alloc::boxed::Box;
 

@@ -4,7 +4,7 @@ use iced_x86::{EncodingKind, Instruction, Mnemonic as M, OpKind, Register};
 
 use crate::{
     cpu::{Handler, SoftCpu as C},
-    sse,
+    sse, x87,
 };
 
 /// Returns the function that carries out an instruction.
@@ -180,7 +180,7 @@ fn system(insn: &Instruction) -> Handler {
         M::Sysenter => C::sysenter,
         M::Sysexit | M::Sysexitq => C::sysexit,
         M::Ud0 | M::Ud1 | M::Ud2 => C::undefined,
-        _ => sse::select(insn).unwrap_or(C::missing),
+        _ => sse::select(insn).or_else(|| x87::select(insn)).unwrap_or(C::missing),
     }
 }
 

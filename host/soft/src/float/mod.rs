@@ -11,5 +11,5 @@ mod context;
 mod integer;
 mod number;
 
-pub(crate) use context::{Context, Rounding, flag};
+pub(crate) use context::{Context, Exact, Rounding, flag};
 pub(crate) use number::{Format, Kind, Number};

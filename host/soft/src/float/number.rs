@@ -60,10 +60,6 @@ impl Number {
         matches!(self.kind, Kind::Quiet | Kind::Signaling)
     }
 
-    pub(crate) fn is_finite(self) -> bool {
-        matches!(self.kind, Kind::Zero | Kind::Normal | Kind::Denormal)
-    }
-
     pub(crate) fn is_zero(self) -> bool {
         self.kind == Kind::Zero
     }

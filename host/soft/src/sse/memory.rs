@@ -74,7 +74,7 @@ impl SoftCpu {
     }
 
     /// Returns the linear address of an area, whose first and last byte can be accessed. It is not longer than a page.
-    fn area(&mut self, op: &Op, len: usize, access: Access) -> Step<u64> {
+    pub(crate) fn area(&mut self, op: &Op, len: usize, access: Access) -> Step<u64> {
         let at = self.offset(&op.mem);
         let last = at.wrapping_add(len as u64 - 1);
         let linear = self.linear(op.mem.segment, at, 1, access)?;

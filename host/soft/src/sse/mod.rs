@@ -20,6 +20,9 @@ use iced_x86::{Instruction, Mnemonic};
 
 use crate::cpu::Handler;
 
+pub(crate) use compare::status_of;
+pub(crate) use state::MXCSR_MASK;
+
 /// Returns the function that carries out an instruction, if it is one of these.
 pub(crate) fn select(insn: &Instruction) -> Option<Handler> {
     type Table = fn(Mnemonic) -> Option<Handler>;

@@ -98,6 +98,8 @@ fn load(fx: &[u8; 512]) -> FpuState {
     let mut fpu = FpuState::reset();
     (fpu.control, fpu.status, fpu.tags) = (word(0), word(2), fx[4]);
     fpu.mxcsr = u32::from(word(24));
+    let address = |at: usize| u64::from_le_bytes(fx[at..at + 8].try_into().expect("8 bytes"));
+    (fpu.opcode, fpu.instruction, fpu.operand) = (word(6), address(8), address(16));
     for (index, place) in fpu.st.iter_mut().enumerate() {
         *place = register(32 + 16 * index);
         place[10..].fill(0);
@@ -112,6 +114,9 @@ fn store(fpu: &FpuState, fx: &mut [u8; 512]) {
     fx[0..2].copy_from_slice(&fpu.control.to_le_bytes());
     fx[2..4].copy_from_slice(&fpu.status.to_le_bytes());
     fx[4] = fpu.tags;
+    fx[6..8].copy_from_slice(&fpu.opcode.to_le_bytes());
+    fx[8..16].copy_from_slice(&fpu.instruction.to_le_bytes());
+    fx[16..24].copy_from_slice(&fpu.operand.to_le_bytes());
     fx[24..28].copy_from_slice(&fpu.mxcsr.to_le_bytes());
     for (index, register) in fpu.st.iter().enumerate() {
         fx[32 + 16 * index..][..16].copy_from_slice(register);

@@ -127,6 +127,11 @@ impl Random {
         fx[0..2].copy_from_slice(&control.to_le_bytes());
         fx[2..4].copy_from_slice(&status.to_le_bytes());
         fx[4] = if self.one_in(4) { self.next() as u8 } else { 0xFF };
+        for area in [8..14, 16..22] {
+            let len = area.len();
+            fx[area].copy_from_slice(&(self.next() >> 17).to_le_bytes()[..len]);
+        }
+        fx[6..8].copy_from_slice(&(self.next() as u16 & 0x7FF).to_le_bytes());
         let mut mxcsr = self.masks() << 7 | (self.next() as u16 & 3) << 13;
         if self.one_in(3) {
             mxcsr |= self.next() as u16 & 0x8040;
