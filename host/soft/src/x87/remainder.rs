@@ -169,7 +169,7 @@ fn scale(context: &mut Context, a: Number, b: Number) -> Number {
     match b.kind {
         Kind::Infinity if b.negative => return Number::zero(a.negative),
         Kind::Infinity => return Number::infinity(a.negative),
-        _ if a.is_zero() || a.kind == Kind::Infinity => return a,
+        _ if a.is_zero() || a.kind == Kind::Infinity || b.is_zero() => return a,
         _ => {}
     }
     // No exponent needs more than these bits.
@@ -177,12 +177,15 @@ fn scale(context: &mut Context, a: Number, b: Number) -> Number {
     let most = if b.negative { -0x1_0000 } else { 0x1_0000 };
     let power = integers.to_integer(b, 18).map_or(most, |power| power as i32);
     let result = context.round(Exact { exponent: a.exponent + power, ..a.into() }, Format::EXTENDED);
-    // An exponent can be too large even when it is wrapped (Intel SDM volume 1, 8.5.4 and 8.5.5).
-    match result.kind {
+    // An exponent can be too large or too small even when it is wrapped (Intel SDM volume 1, 8.5.4 and 8.5.5).
+    let beyond = match result.kind {
         Kind::Normal if result.exponent > Format::EXTENDED.max_exponent => Number::infinity(a.negative),
         Kind::Normal if result.exponent < Format::EXTENDED.min_exponent() - 63 => Number::zero(a.negative),
-        _ => result,
-    }
+        _ => return result,
+    };
+    context.flags |= flag::PRECISION;
+    context.rounded_up = beyond.kind == Kind::Infinity;
+    beyond
 }
 
 fn extract(context: &mut Context, a: Number) -> (Number, Number) {

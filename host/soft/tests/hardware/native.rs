@@ -6,7 +6,10 @@ use std::{
     arch::global_asm,
     mem::{offset_of, zeroed},
     ptr,
-    sync::atomic::{AtomicI64, AtomicU64, Ordering::SeqCst},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering::SeqCst},
+    },
 };
 
 /// The size of a page.
@@ -105,14 +108,20 @@ global_asm!(
     flags = const FLAGS,
 );
 
-/// Pages for code and data, and behind them one that is not there. One thread uses them.
+/// Only one thread runs instructions at a time: the signal handler has to know them.
+static LOCK: Mutex<()> = Mutex::new(());
+
+/// Pages for code and data, and behind them one that is not there.
 pub struct Native {
     pages: *mut u8,
+    _guard: MutexGuard<'static, ()>,
 }
 
 impl Native {
     /// Maps the pages and takes the signals of exceptions.
     pub fn new() -> Self {
+        // A test that has failed leaves nothing behind that others would mind.
+        let guard = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
         let protection = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
         let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
         // SAFETY: a new mapping overlaps nothing.
@@ -131,7 +140,7 @@ impl Native {
             let done = unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) };
             assert_eq!(done, 0, "a signal handler");
         }
-        Self { pages }
+        Self { pages, _guard: guard }
     }
 
     /// The address of the code.

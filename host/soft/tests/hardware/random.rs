@@ -78,7 +78,7 @@ impl Random {
         let mut bytes = [0; 16];
         let ones = 0x7FFF;
         let bias = 16383_u64;
-        let biased = match self.below(12) {
+        let biased = match self.below(13) {
             0 => 0,
             1 => ones,
             2 => self.pick(&[1, 2, ones - 1]),
@@ -87,6 +87,7 @@ impl Random {
             8 => bias + self.pick(&[127, 128, 1023, 1024]) - self.below(2),
             9 => bias - self.pick(&[126, 127, 149, 150, 1022, 1023, 1074, 1075]) - self.below(2),
             10 => bias + self.below(130) - 65,
+            11 => bias + self.below(19),
             _ => self.next() & ones,
         };
         let integer = if biased == 0 { u64::from(self.one_in(8)) } else { u64::from(!self.one_in(24)) };
