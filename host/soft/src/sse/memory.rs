@@ -8,9 +8,10 @@ use crate::{
 };
 
 impl SoftCpu {
-    /// Reads 16 bytes at an offset in a segment. Where there is no memory, they are read as two halves.
+    /// Reads 16 bytes at an offset in a segment. They need not be aligned, not even where #AC is asked for. Where there is no memory, they are read as two halves.
     pub(crate) fn read_16(&mut self, segment: u8, at: u64) -> Step<u128> {
         let linear = self.linear(segment, at, 16, Access::READ)?;
+        self.check_units(linear, 1, 16, Access::READ)?;
         self.read_16_linear(linear)
     }
 
@@ -32,6 +33,7 @@ impl SoftCpu {
     /// Writes 16 bytes. Nothing is written if one of two pages cannot be.
     pub(crate) fn write_16(&mut self, segment: u8, at: u64, value: u128) -> Step {
         let linear = self.linear(segment, at, 16, Access::WRITE)?;
+        self.check_units(linear, 1, 16, Access::WRITE)?;
         self.write_16_linear(linear, value)
     }
 
@@ -50,9 +52,9 @@ impl SoftCpu {
         if linear.is_multiple_of(16) { Ok(()) } else { Err(gp0()) }
     }
 
-    /// Reads the bytes of the instruction's operand in memory, which is an area of a multiple of 2 bytes.
-    pub(crate) fn read_area(&mut self, op: &Op, bytes: &mut [u8]) -> Step {
-        let linear = self.area(op, bytes.len(), Access::READ)?;
+    /// Reads the bytes of the instruction's operand in memory, which is an area of parts of `unit` bytes.
+    pub(crate) fn read_area(&mut self, op: &Op, unit: u8, bytes: &mut [u8]) -> Step {
+        let linear = self.area(op, unit, bytes.len(), Access::READ)?;
         for (index, piece) in bytes.chunks_mut(8).enumerate() {
             let size = piece.len();
             let value = self.read_linear(self.behind(linear, 8 * index as u64), size as u8, Access::READ)?;
@@ -62,8 +64,8 @@ impl SoftCpu {
     }
 
     /// Writes the bytes of the instruction's operand in memory. Nothing is written if one of the pages cannot be.
-    pub(crate) fn write_area(&mut self, op: &Op, bytes: &[u8]) -> Step {
-        let linear = self.area(op, bytes.len(), Access::WRITE)?;
+    pub(crate) fn write_area(&mut self, op: &Op, unit: u8, bytes: &[u8]) -> Step {
+        let linear = self.area(op, unit, bytes.len(), Access::WRITE)?;
         for (index, piece) in bytes.chunks(8).enumerate() {
             let mut value = [0; 8];
             value[..piece.len()].copy_from_slice(piece);
@@ -73,15 +75,26 @@ impl SoftCpu {
         Ok(())
     }
 
-    /// Returns the linear address of an area, whose first and last byte can be accessed. It is not longer than a page.
-    pub(crate) fn area(&mut self, op: &Op, len: usize, access: Access) -> Step<u64> {
+    /// Returns the linear address of an area that is not longer than a page, if its first and last byte can be accessed. It
+    /// is aligned if its parts are.
+    pub(crate) fn area(&mut self, op: &Op, unit: u8, len: usize, access: Access) -> Step<u64> {
         let at = self.offset(&op.mem);
-        let last = at.wrapping_add(len as u64 - 1);
+        let last = len as u64 - 1;
         let linear = self.linear(op.mem.segment, at, 1, access)?;
-        self.linear(op.mem.segment, last, 1, access)?;
+        self.linear(op.mem.segment, at.wrapping_add(last), 1, access)?;
+        self.check_units(linear, unit, len, access)?;
         self.translate(linear, access)?;
-        self.translate(self.behind(linear, len as u64 - 1), access)?;
+        self.translate(self.behind(linear, last), access)?;
         Ok(linear)
+    }
+
+    /// Finds the watchpoints that an access meets, and raises #AC if its parts have to be aligned and are not.
+    pub(crate) fn check_units(&mut self, linear: u64, unit: u8, len: usize, access: Access) -> Step {
+        if !self.checks_access {
+            return Ok(());
+        }
+        let mut distances = (0..len as u64).step_by(unit.into());
+        distances.try_for_each(|distance| self.check_access(self.behind(linear, distance), unit, access))
     }
 
     /// Returns the linear address `distance` bytes behind another one.

@@ -21,7 +21,7 @@ pub(super) fn select(mnemonic: M) -> Option<Handler> {
         M::Movups | M::Movupd | M::Movdqu | M::Lddqu => SoftCpu::move_unaligned,
         M::Movd => |c, op| c.move_low(op, 4),
         M::Movq | M::Movq2dq | M::Movdq2q | M::Movntq => |c, op| c.move_low(op, 8),
-        M::Movnti => SoftCpu::mov,
+        M::Movnti => SoftCpu::movnti,
         M::Movss => SoftCpu::move_scalar::<u32>,
         M::Movsd => SoftCpu::move_scalar::<u64>,
         M::Movlps | M::Movlpd => |c, op| c.move_half(op, 0),
@@ -40,6 +40,12 @@ pub(super) fn select(mnemonic: M) -> Option<Handler> {
 }
 
 impl SoftCpu {
+    /// MOVNTI, which needs no SSE to be enabled.
+    fn movnti(&mut self, op: &Op) -> Step {
+        let value = self.get(op, op.from, op.size)?;
+        self.put(op, op.to, op.size, value)
+    }
+
     fn move_aligned(&mut self, op: &Op) -> Step {
         self.begin_sse()?;
         let value = self.source(op)?;
@@ -123,6 +129,7 @@ impl SoftCpu {
         // All bytes have to be writable, whether they are selected or not, as on Intel's CPUs.
         let size = from.size() as u8;
         let linear = self.linear(op.mem.segment, start & op.mem.mask, size, Access::WRITE)?;
+        self.check_units(linear, 8, size.into(), Access::WRITE)?;
         self.translate(linear, Access::WRITE)?;
         self.translate(self.behind(linear, u64::from(size) - 1), Access::WRITE)?;
         for index in (0..u32::from(size)).filter(|&index| lane::<i8>(selected, index) < 0) {

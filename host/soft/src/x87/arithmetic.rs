@@ -60,7 +60,7 @@ impl SoftCpu {
             self.operate_with(op, number, f);
             return Ok(());
         }
-        self.start_x87();
+        self.start_x87(op);
         let [to, from] = [op.insn.op0_register(), op.insn.op1_register()].map(Self::st_operand);
         if self.is_empty(to) || self.is_empty(from) {
             if self.stack_fault(op, false) {
@@ -109,7 +109,7 @@ impl SoftCpu {
     }
 
     fn change_started(&mut self, op: &Op, f: impl Fn(&mut Context, Number) -> Number) {
-        self.start_x87();
+        self.start_x87(op);
         if self.is_empty(0) {
             if self.stack_fault(op, false) {
                 self.set_st(0, Number::INDEFINITE);

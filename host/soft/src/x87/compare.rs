@@ -41,11 +41,11 @@ impl SoftCpu {
         self.begin_x87()?;
         if op.to == Operand::Memory {
             let (number, _) = self.real_in_memory(op)?;
-            self.start_x87();
+            self.start_x87(op);
             self.compare_top(op, Some(number), pops, quietly);
             return Ok(());
         }
-        self.start_x87();
+        self.start_x87(op);
         let other = match pops {
             Pops::Two => 1,
             _ => Self::st_operand(op.insn.op1_register()),
@@ -57,14 +57,14 @@ impl SoftCpu {
     fn ficom(&mut self, op: &Op, pops: Pops) -> Step {
         self.begin_x87()?;
         let number = self.integer_in_memory(op)?;
-        self.start_x87();
+        self.start_x87(op);
         self.compare_top(op, Some(number), pops, false);
         Ok(())
     }
 
     fn ftst(&mut self, op: &Op) -> Step {
         self.begin_x87()?;
-        self.start_x87();
+        self.start_x87(op);
         self.compare_top(op, Some(Number::zero(false)), Pops::None, false);
         Ok(())
     }
@@ -92,7 +92,7 @@ impl SoftCpu {
     /// FCOMI and FUCOMI, without and with a pop: the order goes to the CPU's own flags.
     fn fcomi(&mut self, op: &Op, pops: Pops, quietly: bool) -> Step {
         self.begin_x87()?;
-        self.start_x87();
+        self.start_x87(op);
         let other = self.there(Self::st_operand(op.insn.op1_register()));
         let (order, is_done) = self.order(op, other, quietly);
         self.set_status(status_of(order));
@@ -114,9 +114,9 @@ impl SoftCpu {
     }
 
     /// FXAM: the class of ST0 in C0, C2 and C3, and its sign in C1.
-    fn fxam(&mut self, _: &Op) -> Step {
+    fn fxam(&mut self, op: &Op) -> Step {
         self.begin_x87()?;
-        self.start_x87();
+        self.start_x87(op);
         let number = self.st(0);
         let class = match number.kind {
             _ if self.is_empty(0) => C3 | C0,

@@ -24,7 +24,7 @@ impl SoftCpu {
     fn fbld(&mut self, op: &Op) -> Step {
         self.begin_x87()?;
         let (head, digits) = self.read_80(op)?;
-        self.start_x87();
+        self.start_x87(op);
         let all = u128::from(head & 0xFF) << 64 | u128::from(digits);
         let value = (0..18).rev().fold(0, |value, digit| 10 * value + (all >> (4 * digit) & 0xF) as i64);
         let number = self.context().from_integer(value, Format::EXTENDED);

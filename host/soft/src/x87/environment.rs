@@ -88,22 +88,22 @@ impl SoftCpu {
     }
 
     /// FNOP: an instruction as far as its address is kept.
-    fn fnop(&mut self, _: &Op) -> Step {
+    fn fnop(&mut self, op: &Op) -> Step {
         self.begin_x87()?;
-        self.state.fpu.instruction = self.start;
+        self.state.fpu.instruction = op.ip;
         Ok(())
     }
 
-    fn change_stack(&mut self, _: &Op, f: impl Fn(&mut Self)) -> Step {
+    fn change_stack(&mut self, op: &Op, f: impl Fn(&mut Self)) -> Step {
         self.begin_x87()?;
-        self.start_x87();
+        self.start_x87(op);
         f(self);
         Ok(())
     }
 
     fn ffree(&mut self, op: &Op, pops: bool) -> Step {
         self.begin_x87()?;
-        self.start_x87();
+        self.start_x87(op);
         self.free(Self::st_operand(op.insn.op0_register()));
         if pops {
             self.pop_st();
@@ -209,7 +209,7 @@ impl SoftCpu {
     fn fnstenv(&mut self, op: &Op) -> Step {
         self.check_x87()?;
         let (bytes, len) = self.environment_bytes(Self::is_wide(op));
-        self.write_area(op, &bytes[..len])?;
+        self.write_area(op, len as u8 / 7, &bytes[..len])?;
         self.set_control_word(self.state.fpu.control | u16::from(flag::ALL));
         Ok(())
     }
@@ -219,7 +219,7 @@ impl SoftCpu {
         let wide = Self::is_wide(op);
         let mut bytes = [0; 28];
         let len = if wide { 28 } else { 14 };
-        self.read_area(op, &mut bytes[..len])?;
+        self.read_area(op, len as u8 / 7, &mut bytes[..len])?;
         self.set_environment_bytes(wide, &bytes[..len]);
         Ok(())
     }
@@ -233,7 +233,7 @@ impl SoftCpu {
         for (place, register) in bytes[len..].chunks_exact_mut(10).zip(&self.state.fpu.st) {
             place.copy_from_slice(&register[..10]);
         }
-        self.write_area(op, &bytes[..len + 80])?;
+        self.write_area(op, len as u8 / 7, &bytes[..len + 80])?;
         self.initialize();
         Ok(())
     }
@@ -243,7 +243,7 @@ impl SoftCpu {
         let wide = Self::is_wide(op);
         let len = if wide { 28 } else { 14 };
         let mut bytes = [0; 108];
-        self.read_area(op, &mut bytes[..len + 80])?;
+        self.read_area(op, len as u8 / 7, &mut bytes[..len + 80])?;
         self.set_environment_bytes(wide, &bytes[..len]);
         for (register, place) in self.state.fpu.st.iter_mut().zip(bytes[len..].chunks_exact(10)) {
             register[..10].copy_from_slice(place);
@@ -258,11 +258,14 @@ const REGISTERS: usize = 32;
 const VECTORS: usize = 160;
 
 impl SoftCpu {
-    fn begin_area(&self, op: &Op) -> Step {
+    fn begin_area(&mut self, op: &Op) -> Step {
         if self.state.cr0 & Cr0Flags::EMULATE_COPROCESSOR.bits() != 0 {
             return Err(ud());
         }
         self.check_task_switched()?;
+        // Where #AC is asked for, Intel's CPUs raise it before #GP for an address that is not even aligned to 4 bytes.
+        let linear = self.linear(op.mem.segment, self.offset(&op.mem), 4, Access::READ)?;
+        self.check_access(linear, 4, Access::READ)?;
         self.check_16_bytes(op, Access::READ)
     }
 
@@ -281,7 +284,7 @@ impl SoftCpu {
 
     fn fxsave(&mut self, op: &Op) -> Step {
         self.begin_area(op)?;
-        self.area(op, AREA, Access::WRITE)?;
+        self.area(op, 8, AREA, Access::WRITE)?;
         let mut bytes = [0; AREA];
         let fpu = &self.state.fpu;
         bytes[0..2].copy_from_slice(&fpu.control.to_le_bytes());
@@ -301,13 +304,13 @@ impl SoftCpu {
             place.copy_from_slice(register);
         }
         // The rest belongs to software.
-        self.write_area(op, &bytes[..VECTORS + 16 * count])
+        self.write_area(op, 8, &bytes[..VECTORS + 16 * count])
     }
 
     fn fxrstor(&mut self, op: &Op) -> Step {
         self.begin_area(op)?;
         let mut bytes = [0; AREA];
-        self.read_area(op, &mut bytes)?;
+        self.read_area(op, 8, &mut bytes)?;
         let word = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
         let double = |at: usize| u32::from(word(at)) | u32::from(word(at + 2)) << 16;
         let address = |at: usize| match Self::is_64(op) {

@@ -13,8 +13,8 @@ pub(super) fn select(mnemonic: M) -> Option<Handler> {
     Some(match mnemonic {
         M::Fld => SoftCpu::fld,
         M::Fild => SoftCpu::fild,
-        M::Fst => |c, op| c.store(op, false),
-        M::Fstp => |c, op| c.store(op, true),
+        M::Fst => |c, op| c.fst(op, false),
+        M::Fstp => |c, op| c.fst(op, true),
         M::Fstpnce => SoftCpu::store_unchecked,
         M::Fist => |c, op| c.store_integer(op, None, false),
         M::Fistp => |c, op| c.store_integer(op, None, true),
@@ -50,12 +50,12 @@ impl SoftCpu {
         }
         if op.insn.code() == Code::Fld_m80fp {
             let bits = self.read_80(op)?;
-            self.start_x87();
+            self.start_x87(op);
             self.push_st(op, bits);
             return Ok(());
         }
         let (number, _) = self.real_in_memory(op)?;
-        self.start_x87();
+        self.start_x87(op);
         if !self.is_empty(7) {
             self.push_st(op, (0, 0));
             return Ok(());
@@ -71,7 +71,7 @@ impl SoftCpu {
     }
 
     fn fld_register(&mut self, op: &Op) -> Step {
-        self.start_x87();
+        self.start_x87(op);
         let from = Self::st_operand(op.insn.op0_register());
         match self.is_empty(from) {
             false => self.push_st(op, self.st_bits(from)),
@@ -84,7 +84,7 @@ impl SoftCpu {
     /// Reads 80 bits: sign and exponent, and the significand.
     pub(super) fn read_80(&mut self, op: &Op) -> Step<(u16, u64)> {
         let mut bytes = [0; 16];
-        self.read_area(op, &mut bytes[..10])?;
+        self.read_area(op, 8, &mut bytes[..10])?;
         let bits = u128::from_le_bytes(bytes);
         Ok(((bits >> 64) as u16, bits as u64))
     }
@@ -92,20 +92,20 @@ impl SoftCpu {
     fn fild(&mut self, op: &Op) -> Step {
         self.begin_x87()?;
         let number = self.integer_in_memory(op)?;
-        self.start_x87();
+        self.start_x87(op);
         self.push_st(op, number.to_extended());
         Ok(())
     }
 
     fn load_constant(&mut self, op: &Op, number: impl Fn(&Self) -> Number) -> Step {
         self.begin_x87()?;
-        self.start_x87();
+        self.start_x87(op);
         self.push_st(op, number(self).to_extended());
         Ok(())
     }
 
     /// FST and FSTP.
-    fn store(&mut self, op: &Op, pops: bool) -> Step {
+    fn fst(&mut self, op: &Op, pops: bool) -> Step {
         self.begin_x87()?;
         if op.to != Operand::Memory {
             return self.store_register(op, pops);
@@ -132,7 +132,7 @@ impl SoftCpu {
     }
 
     fn store_register(&mut self, op: &Op, pops: bool) -> Step {
-        self.start_x87();
+        self.start_x87(op);
         let to = Self::st_operand(op.insn.op0_register());
         if self.is_empty(0) {
             if !self.stack_fault(op, false) {
@@ -151,7 +151,7 @@ impl SoftCpu {
     /// FSTPNCE, which no manual names: FSTP without exceptions.
     fn store_unchecked(&mut self, op: &Op) -> Step {
         self.begin_x87()?;
-        self.start_x87();
+        self.start_x87(op);
         let to = Self::st_operand(op.insn.op0_register());
         if !self.is_empty(0) {
             self.set_st_bits(to, self.st_bits(0));
@@ -176,9 +176,9 @@ impl SoftCpu {
             false => result(self, &mut context),
         };
         if let Some(value) = value {
-            self.write_area(op, &value.to_le_bytes()[..usize::from(op.size)])?;
+            self.write_area(op, op.size.min(8), &value.to_le_bytes()[..usize::from(op.size)])?;
         }
-        self.start_x87();
+        self.start_x87(op);
         match is_empty {
             true => drop(self.stack_fault(op, false)),
             false => self.finish_x87(op, &context),
@@ -204,7 +204,7 @@ impl SoftCpu {
 
     fn fxch(&mut self, op: &Op) -> Step {
         self.begin_x87()?;
-        self.start_x87();
+        self.start_x87(op);
         let other = Self::st_operand(op.insn.op1_register());
         let empty = [0, other].map(|index| self.is_empty(index));
         if empty != [false; 2] && !self.stack_fault(op, false) {
@@ -222,7 +222,7 @@ impl SoftCpu {
     /// FABS and FCHS: whatever the register's bits are.
     fn change_sign(&mut self, op: &Op, f: impl Fn(u16) -> u16) -> Step {
         self.begin_x87()?;
-        self.start_x87();
+        self.start_x87(op);
         if !self.is_empty(0) {
             let (head, significand) = self.st_bits(0);
             self.set_st_bits(0, (f(head), significand));
@@ -235,10 +235,10 @@ impl SoftCpu {
     /// FCMOVcc: a move if one of these flags is set, or none of them.
     fn fcmov(&mut self, op: &Op, flags: u64, wanted: bool) -> Step {
         self.begin_x87()?;
-        self.state.fpu.instruction = self.start;
+        self.state.fpu.instruction = op.ip;
         let from = Self::st_operand(op.insn.op1_register());
         if self.is_empty(0) || self.is_empty(from) {
-            self.start_x87();
+            self.start_x87(op);
             if self.stack_fault(op, false) {
                 self.set_st(0, Number::INDEFINITE);
             }

@@ -29,7 +29,7 @@ impl SoftCpu {
     /// FPREM and FPREM1: the remainder of ST0 and ST1, or a step towards it.
     fn fprem(&mut self, op: &Op, to_nearest: bool) -> Step {
         self.begin_x87()?;
-        self.start_x87();
+        self.start_x87(op);
         // Whatever happens, there is nothing left to do.
         self.state.fpu.status &= !C2;
         if self.is_empty(0) || self.is_empty(1) {
@@ -59,7 +59,7 @@ impl SoftCpu {
     /// FSCALE: ST0 times two to the power of ST1, which is cut to an integer.
     fn fscale(&mut self, op: &Op) -> Step {
         self.begin_x87()?;
-        self.start_x87();
+        self.start_x87(op);
         if self.is_empty(0) || self.is_empty(1) {
             if self.stack_fault(op, false) {
                 self.set_st(0, Number::INDEFINITE);
@@ -78,7 +78,7 @@ impl SoftCpu {
     /// FXTRACT: ST0 becomes its exponent, and its significand is pushed.
     fn fxtract(&mut self, op: &Op) -> Step {
         self.begin_x87()?;
-        self.start_x87();
+        self.start_x87(op);
         let is_empty = self.is_empty(0);
         if is_empty || !self.is_empty(7) {
             if self.stack_fault(op, !is_empty) {

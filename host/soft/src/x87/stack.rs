@@ -44,9 +44,9 @@ impl SoftCpu {
     }
 
     /// Notes that an instruction is carried out, once its operand in memory is read: C1 is 0 unless it sets it.
-    pub(super) fn start_x87(&mut self) {
+    pub(super) fn start_x87(&mut self, op: &Op) {
         self.state.fpu.status &= !status::C1;
-        self.state.fpu.instruction = self.start;
+        self.state.fpu.instruction = op.ip;
     }
 
     /// Returns the control of an instruction's operations.
@@ -101,13 +101,13 @@ impl SoftCpu {
 
     /// Returns the low 11 bits of the opcode of the instruction that is carried out. Prefixes come before it.
     fn opcode(&mut self, op: &Op) -> u16 {
-        let mut byte = |distance: u8| {
-            let ip = self.start.wrapping_add(distance.into()) & self.ip_mask;
+        let mut byte = |distance: u64| {
+            let ip = op.ip.wrapping_add(distance) & self.ip_mask;
             let byte = self.fetch_address(ip, 1).and_then(|at| self.read_linear(at, 1, Access::FETCH));
             byte.unwrap_or(0) as u16
         };
         let is_opcode = |byte: u16| byte & 0xF8 == 0xD8;
-        let at = (0..op.len).find(|&distance| is_opcode(byte(distance))).unwrap_or(0);
+        let at = (0..op.insn.len() as u64).find(|&distance| is_opcode(byte(distance))).unwrap_or(0);
         (byte(at) & 7) << 8 | byte(at + 1)
     }
 

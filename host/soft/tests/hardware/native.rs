@@ -14,6 +14,8 @@ use std::{
 
 /// The size of a page.
 pub const PAGE: usize = 4096;
+/// The place in the page of code that has the address to go on at.
+const ADDRESS: u8 = 64;
 /// No exception.
 pub const NO_TRAP: i64 = -1;
 
@@ -168,8 +170,10 @@ impl Native {
     /// Carries out an instruction, which neither jumps nor uses RSP nor writes except to the page of data.
     pub fn run(&mut self, instruction: &[u8], frame: &mut Frame) {
         let mut code = instruction.to_vec();
-        // `jmp [rip]`.
-        code.extend_from_slice(&[0xFF, 0x25, 0, 0, 0, 0]);
+        // `jmp [rip]`, to an address that is aligned.
+        let distance = ADDRESS - code.len() as u8 - 6;
+        code.extend_from_slice(&[0xFF, 0x25, distance, 0, 0, 0]);
+        code.resize(ADDRESS.into(), 0x90);
         code.extend_from_slice(&(guestlab_test_back as *const () as u64).to_le_bytes());
         // SAFETY: the code is shorter than its page.
         unsafe { ptr::copy_nonoverlapping(code.as_ptr(), self.pages, code.len()) };

@@ -169,7 +169,8 @@ impl Random {
             place.copy_from_slice(&value);
         }
         (general[4], general[6], general[7]) = (0, data + place, data + place);
-        let flags = self.next() & 0x8D5 | 0x202;
+        // Rarely with AC, so that an access that is not aligned raises an exception.
+        let flags = self.next() & 0x8D5 | 0x202 | u64::from(self.one_in(8)) << 18;
         Frame { fx, general, flags, trap: NO_TRAP }
     }
 }
