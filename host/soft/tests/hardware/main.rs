@@ -14,6 +14,7 @@
 
 mod guest;
 mod native;
+mod program;
 mod random;
 
 use std::{
