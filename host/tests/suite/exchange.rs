@@ -312,6 +312,10 @@ fn a_guest_that_does_not_move_what_it_is_told_breaks_a_rule() {
         assert_eq!(disobeys(&greedy), (2, "take 1 and the ring held 5: 1 had to move, 5 moved".into()));
         let (turn, order) = disobeys(&["--preset", "mass", "--producer", "overfills"]);
         assert_eq!((turn, &order[..]), (1, "add 5 and the ring had room for 6: 5 had to move, 6 moved"));
+        let idle = disobeys(&["--preset", "basic", "--producer", "never-adds"]);
+        assert_eq!(idle, (1, "add 1 and the ring had room for 6: 1 had to move, 0 moved".into()));
+        let (turn, order) = disobeys(&["--preset", "mass", "--producer", "adds-one-seven"]);
+        assert_eq!((turn, &order[..]), (1, "add 5 and the ring had room for 6: 5 had to move, 1 moved"));
         let nothing =
             ["--produce", "1", "--consume", "0", "--consumer", "takes-all", "--schedule", "string:12"];
         assert_eq!(disobeys(&nothing).1, "take 0 and the ring held 1: 0 had to move, 1 moved");
@@ -349,7 +353,11 @@ fn a_guest_that_leaves_nothing_to_chance_is_a_finding_beside_the_audit() {
         };
         let turns = ["--seed", "1", "--turns", "200"];
         let of = |guest: &[&str]| findings(&[guest, &turns[..]].concat());
+        assert_eq!(of(&["--producer", "never-adds"]), ["1 never-moved"]);
         assert_eq!(of(&["--consumer", "never-takes"]), ["2 never-moved"]);
+        assert_eq!(of(&["--consumer", "always-two"]), ["2 same-number"]);
+        assert_eq!(of(&["--producer", "adds-one-seven"]), ["1 same-number", "1 same-value"]);
+        assert_eq!(of(&["--producer", "adds-one-seven", "--preset", "basic"]), ["1 same-value"]);
         assert_eq!(of(&["--consumer", "never-chooses"]), ["2 always-all"]);
         assert_eq!(of(&["--producer", "always-seven"]), ["1 same-value"]);
         assert_eq!(of(&["--producer", "always-seven", "--preset", "basic"]), ["1 same-value"]);

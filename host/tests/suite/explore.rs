@@ -7,7 +7,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// The wrong guests of guest-rt's examples, each with its side and the status of its failure.
-const WRONG: [(&str, &str, i32); 17] = [
+const WRONG: [(&str, &str, i32); 19] = [
+    ("adds-one-seven", "--producer", 3),
     ("counts-its-own", "--producer", 3),
     ("drops-at-wrap", "--producer", 3),
     ("forgets-count", "--producer", 3),
@@ -16,6 +17,7 @@ const WRONG: [(&str, &str, i32); 17] = [
     ("full-is-empty", "--consumer", 3),
     ("grows-the-ring", "--producer", 3),
     ("makes-room", "--producer", 3),
+    ("never-adds", "--producer", 3),
     ("never-takes", "--consumer", 3),
     ("never-wraps", "--consumer", 3),
     ("overdraws", "--consumer", 3),
@@ -176,9 +178,11 @@ fn guests_that_leave_nothing_to_chance_are_a_finding() {
     if can_run_guests() {
         let folder = tempfile::tempdir().expect("a folder");
         let search = ["--depth", "3", "--runs", "200"];
-        for (side, guest, finding) in
-            [("--consumer", "never-chooses", "always-all"), ("--producer", "always-seven", "same-value")]
-        {
+        for (side, guest, finding) in [
+            ("--consumer", "never-chooses", "always-all"),
+            ("--consumer", "always-two", "same-number"),
+            ("--producer", "always-seven", "same-value"),
+        ] {
             let (verdict, err) = explore(&folder, &[&[side, guest], &search[..]].concat(), 3);
             assert_eq!((&verdict["verdict"], &verdict["failure"]), (&"finding".into(), &Value::Null));
             let findings = verdict["findings"].as_array().expect("findings");

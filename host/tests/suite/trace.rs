@@ -102,6 +102,12 @@ fn an_exchange_under_the_tracer_is_the_same_exchange_and_costs_the_same_each_tim
             let functions = vm["functions"].as_array().expect("functions");
             let sum: u64 = functions.iter().map(|function| number(&function["instructions"])).sum();
             assert_eq!(sum, number(&vm["instructions"]));
+            let lines = vm["lines"].as_array().expect("lines");
+            let of_lines: u64 = lines.iter().map(|line| number(&line["instructions"])).sum();
+            // Only the boot's assembly has no lines.
+            assert!(of_lines < sum && of_lines > sum / 2, "{of_lines} of {sum}");
+            let main = ["guest-producer/src/main.rs", "guest-consumer/src/main.rs"][usize::from(turns == 5)];
+            assert!(lines.iter().any(|line| line["file"] == main && number(&line["line"]) > 10), "{vm}");
             assert_eq!(vm["turns"]["count"], turns);
             assert_eq!(number(&vm["boot"]) + number(&vm["turns"]["instructions"]), sum, "{vm}");
             let (min, median, max) = (&vm["turns"]["min"], &vm["turns"]["median"], &vm["turns"]["max"]);
@@ -125,7 +131,8 @@ fn the_table_says_what_a_turn_costs() {
     let table = out.split("audit: ok").nth(1).expect("a table after the end");
     assert!(table.contains("VM 1, guest-producer: ") && table.contains(" of them to boot"), "{table}");
     assert!(table.contains("  3 turns, of ") && table.contains(" instructions each, median "), "{table}");
-    assert!(table.contains("%  function") && table.contains("  _start"), "{table}");
+    assert!(table.contains("%  function\n") && table.contains("  _start\n"), "{table}");
+    assert!(table.contains("%  line\n") && table.contains("  guest-rt/src/ring.rs:"), "{table}");
 }
 
 #[test]
@@ -236,6 +243,7 @@ fn an_image_without_symbols_is_counted_all_the_same() {
     assert_eq!(bare["vms"][0]["instructions"], whole["vms"][0]["instructions"]);
     let functions = bare["vms"][0]["functions"].as_array().expect("functions");
     assert_eq!((functions.len(), &functions[0]["function"]), (1, &Value::Null));
+    assert!(whole["vms"][0]["lines"].is_array() && bare["vms"][0]["lines"].is_null());
     let (trace, ..) = traced(&["run", "--image", path, "--trace-instructions", "1"]);
     assert!(trace.starts_with("00007000                            fa                cli\n"), "{trace}");
 }
