@@ -547,10 +547,14 @@ fn theirs_to_explain(
     if theirs.exit == Exit::Interrupted {
         return Some("KVM begins the instruction again and again");
     }
-    let is_narrow =
-        ours.state.as_ref().is_some_and(|state| !(0x100..0xFF00).contains(&state.general[reg::RSP]));
-    if theirs.exit == Exit::Shutdown && (matches!(ours.exit, Exit::Mmio { .. }) || is_narrow) {
+    let is_at_end = |end: &End| {
+        end.state.as_ref().is_some_and(|state| !(0x100..0xFF00).contains(&state.general[reg::RSP]))
+    };
+    if theirs.exit == Exit::Shutdown && (matches!(ours.exit, Exit::Mmio { .. }) || is_at_end(ours)) {
         return Some("KVM shuts down where a handler's stack is not in memory, or begins again at its end");
+    }
+    if ours.exit == Exit::Shutdown && is_at_end(theirs) {
+        return Some("KVM pushes across the end of a stack of 16 bits");
     }
     if let Exit::Mmio { address: 0xFFFF_FFF1..=0xFFFF_FFFF, .. } = theirs.exit
         && (matches!(ours.vector(), Some(12 | 13)) || ours.exit == Exit::Shutdown)
