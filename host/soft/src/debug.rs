@@ -15,7 +15,7 @@ use crate::{
 /// DR6: a debug register was about to be accessed while DR7.GD was set.
 const BD: u64 = 1 << 13;
 /// DR6: a single step.
-const BS: u64 = 1 << 14;
+pub(crate) const BS: u64 = 1 << 14;
 /// DR7: accesses to debug registers are detected.
 const GD: u64 = 1 << 13;
 

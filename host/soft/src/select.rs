@@ -9,6 +9,7 @@ use crate::{
     decode::condition,
     flow,
     forms::{binary, unary},
+    sse, x87,
 };
 
 /// The operands of an instruction, as far as its function depends on them.
@@ -86,6 +87,7 @@ pub(crate) fn select(insn: &Instruction, operands: &Operands) -> Handler {
         M::Salc => C::salc,
         M::Nop
         | M::Pause
+        | M::Reservednop
         | M::Prefetchnta
         | M::Prefetcht0
         | M::Prefetcht1
@@ -193,7 +195,7 @@ fn system(insn: &Instruction) -> Handler {
         M::Sysenter => C::sysenter,
         M::Sysexit | M::Sysexitq => C::sysexit,
         M::Ud0 | M::Ud1 | M::Ud2 => C::undefined,
-        _ => C::missing,
+        _ => sse::select(insn).or_else(|| x87::select(insn)).unwrap_or(C::missing),
     }
 }
 
