@@ -3,9 +3,10 @@
 
 use crate::base::output::{finding_fail, finding_ok, short};
 use crate::error::{Error, Status};
+use crate::host::{Host, Profile};
 use crate::toolchain::{self, Estimate};
 use crate::workspace::{self, Workspace};
-use crate::{base::cache, base::process::indented, host::Host};
+use crate::{base::cache, base::process::indented};
 
 /// Prints a line for each finding, ours and then those of `guestlab doctor`.
 pub(crate) fn run() -> Result<Status, Error> {
@@ -38,7 +39,7 @@ fn cache_folder() -> bool {
 }
 
 fn host() -> Result<bool, Error> {
-    let host = match Workspace::load().and_then(|it| Host::build(&it)) {
+    let host = match Workspace::load().and_then(|it| Host::build(&it, Profile::Dev)) {
         Ok(host) => host,
         Err(error) => return Ok(failed("host binary", &error)),
     };
