@@ -3,6 +3,7 @@
 
 use crate::base::output::{finding_fail, finding_ok, short};
 use crate::error::{Error, Status};
+use crate::guests::library;
 use crate::host::{Host, Profile};
 use crate::toolchain::{self, Estimate};
 use crate::workspace::{self, Workspace};
@@ -22,6 +23,10 @@ fn guest_toolchain() -> bool {
             finding_ok(name, &toolchain);
             finding_ok("library source", short(&toolchain.sysroot.library()));
             finding_ok("guest linker", short(&toolchain.linker));
+            let compiled = library::describe_all();
+            let compiled =
+                compiled.as_deref().unwrap_or("not there yet, the first build of a guest compiles it");
+            finding_ok("guest library", compiled);
         }
         Ok(Estimate::ToFetch(how)) => finding_ok(name, format_args!("not there yet, {how}")),
         Err(error) => return failed(name, &error),

@@ -3,6 +3,7 @@
 mod build;
 mod catalog;
 mod image;
+pub(crate) mod library;
 mod mode;
 
 pub(crate) use build::{Build, Optimization};
