@@ -4,11 +4,10 @@
 //! of a drawing. A path below one of the source folders is a claim, too. In the code map of ARCHITECTURE.md, the last
 //! cell of a row names items or files; the files and folders of its first cell must have them.
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::common;
 use syn::visit::{self, Visit};
 
 /// The first folder of a path in a document.
