@@ -165,7 +165,7 @@ fn instructions_at_once_are_instructions_one_by_one() {
 fn a_single_step_between_two_repetitions_does_not_repeat_its_handler() {
     // `rep stosb` with TF; the handler of #DB: `inc ax`, `nop`.
     let mut state = CpuState::real(0x600);
-    (state.flags, state.general[1], state.general[7]) = (0x102, 3, 0x900);
+    (state.flags, state.general[1], state.general[4], state.general[7]) = (0x102, 3, 0xF00, 0x900);
     let mut cpu = SoftCpu::new(&MemoryPlan::below(0x1000), &state);
     for (address, bytes) in [(0x600, [0xF3, 0xAA]), (4, [0, 7]), (0x700, [0x40, 0x90])] {
         cpu.memory_mut().write(address, &bytes).expect("memory");
