@@ -208,7 +208,7 @@ impl SoftCpu {
             return self.ended_early(event, op.ip);
         }
         self.answers.clear();
-        if self.repeats {
+        if core::mem::take(&mut self.repeats) {
             self.state.ip = op.ip;
         } else {
             self.retired += 1;

@@ -1,6 +1,8 @@
 //! When vector and floating-point instructions may be used, and what is not in a register: control bits, exceptions,
 //! devices, the layouts of the state in memory.
 
+#![allow(clippy::cast_possible_truncation, reason = "small constants are cut to size on purpose")]
+
 use guest_abi::mode::CpuMode;
 use guestlab_cpu::{Cpu, CpuState, Direction, Exit, MemoryPlan, Until};
 use guestlab_soft::SoftCpu;
@@ -78,7 +80,8 @@ const EMMS: &[u8] = &[0x0F, 0x77];
 fn control_bits_decide_what_may_be_used() {
     // Without bits, without OSFXSR, with EM, with TS, with MP and TS, with a pending exception of x87 (Intel SDM volume
     // 3A, tables 2-2, 12-1 and 13-1).
-    let rows: [(&str, &[u8], [Option<u64>; 6]); 13] = [
+    type Row = (&'static str, &'static [u8], [Option<u64>; 6]);
+    let rows: [Row; 13] = [
         ("addps", ADDPS, [None, Some(UD), Some(UD), Some(NM), Some(NM), None]),
         ("paddb", PADDB_MMX, [None, None, Some(UD), Some(NM), Some(NM), Some(MF)]),
         ("cvtpi2ps", CVTPI2PS, [None, Some(UD), Some(UD), Some(NM), Some(NM), Some(MF)]),

@@ -221,3 +221,101 @@ pub(crate) fn shifted_right(value: u128, distance: u32) -> u128 {
         _ => u128::from(value != 0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::float::context::tests::{SSE, X87};
+
+    fn nan(negative: bool, payload: u64) -> Number {
+        Format::DOUBLE.decode(u64::from(negative) << 63 | 0x7FF0 << 48 | payload)
+    }
+
+    /// The sum's bits.
+    fn sum(context: Context, a: Number, b: Number) -> (u64, u8) {
+        let mut context = context;
+        let result = context.add(a, b, Format::DOUBLE);
+        (Format::DOUBLE.encode(result), context.flags)
+    }
+
+    #[test]
+    fn a_nan_is_chosen_by_the_rules_of_the_unit() {
+        const QUIET: u64 = 0x7FF8 << 48;
+        let (one, small, large) = (Format::DOUBLE.decode(1.0_f64.to_bits()), nan(false, 3), nan(true, 5));
+        let (quiet_small, quiet_large) = (small.quieted(), large.quieted());
+        let negative = 1 << 63;
+        // Intel SDM volume 1, table 4-7, row by row.
+        assert_eq!(sum(X87, small, quiet_large), (negative | QUIET | 5, flag::INVALID), "the quiet one");
+        assert_eq!(sum(SSE, small, quiet_large), (QUIET | 3, flag::INVALID), "the first one");
+        assert_eq!(sum(X87, small, large), (negative | QUIET | 5, flag::INVALID), "the larger one");
+        assert_eq!(sum(SSE, small, large), (QUIET | 3, flag::INVALID));
+        assert_eq!(sum(X87, quiet_small, quiet_large), (negative | QUIET | 5, 0));
+        assert_eq!(sum(SSE, quiet_small, quiet_large), (QUIET | 3, 0));
+        for context in [X87, SSE] {
+            assert_eq!(sum(context, one, small), (QUIET | 3, flag::INVALID));
+            assert_eq!(sum(context, quiet_small, one), (QUIET | 3, 0));
+        }
+        // Of equal ones x87 takes the positive one.
+        assert_eq!(sum(X87, nan(true, 3).quieted(), quiet_small), (QUIET | 3, 0));
+    }
+
+    #[test]
+    fn operations_without_a_result_return_the_indefinite_one() {
+        let infinity = Number::infinity(false);
+        let zero = Number::zero(false);
+        let one = Number::finite(false, 0, 1 << 63);
+        type Operation = fn(&mut Context, Number, Number, Format) -> Number;
+        let invalid: [(Operation, Number, Number); 6] = [
+            (Context::subtract, infinity, infinity),
+            (Context::add, infinity, infinity.negated()),
+            (Context::multiply, infinity, zero),
+            (Context::divide, zero, zero),
+            (Context::divide, infinity, infinity.negated()),
+            (|context, a, _, format| context.square_root(a, format), one.negated(), one),
+        ];
+        for (operation, a, b) in invalid {
+            let mut context = SSE;
+            assert_eq!(operation(&mut context, a, b, Format::SINGLE), Number::INDEFINITE);
+            assert_eq!(context.flags, flag::INVALID);
+        }
+        let mut context = SSE;
+        assert_eq!(context.divide(one, zero.negated(), Format::SINGLE), Number::infinity(true));
+        assert_eq!(context.flags, flag::ZERO_DIVIDE);
+    }
+
+    #[test]
+    fn the_host_has_the_same_results() {
+        let values = [0.0, 1.0, -1.5, 3.0, 1e-3, 0.1, 7e300, -2e-300, 1e17, 12345.678, f64::MAX, 4e-308];
+        for a in values {
+            for b in values {
+                let (x, y) = (Format::DOUBLE.decode(a.to_bits()), Format::DOUBLE.decode(b.to_bits()));
+                let mut context = SSE;
+                let check = |number: Number, expected: f64| {
+                    let found = f64::from_bits(Format::DOUBLE.encode(number));
+                    assert!(found == expected || found.is_nan() && expected.is_nan(), "{a} and {b}: {found}");
+                };
+                check(context.add(x, y, Format::DOUBLE), a + b);
+                check(context.subtract(x, y, Format::DOUBLE), a - b);
+                check(context.multiply(x, y, Format::DOUBLE), a * b);
+                check(context.divide(x, y, Format::DOUBLE), a / b);
+                assert_eq!(context.compare(x, y, true), a.partial_cmp(&b), "{a} and {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn square_roots_are_exact_where_they_can_be() {
+        for root in [1.0_f64, 1.5, 3.0, 1e10, 0.125, 94_906_265.0] {
+            let mut context = SSE;
+            let square = Format::DOUBLE.decode((root * root).to_bits());
+            let found = context.square_root(square, Format::DOUBLE);
+            assert_eq!(f64::from_bits(Format::DOUBLE.encode(found)), root);
+            assert_eq!(context.flags, 0);
+        }
+        let mut context = SSE;
+        let two = Format::DOUBLE.decode(2.0_f64.to_bits());
+        let found = context.square_root(two, Format::DOUBLE);
+        assert_eq!(f64::from_bits(Format::DOUBLE.encode(found)), core::f64::consts::SQRT_2);
+        assert_eq!(context.flags, flag::PRECISION);
+    }
+}

@@ -200,3 +200,98 @@ impl Context {
         Number::finite(exact.negative, exact.exponent, (exact.significand >> 64) as u64)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) const SSE: Context = Context {
+        rounding: Rounding::Nearest,
+        masks: flag::ALL,
+        flushes: false,
+        is_x87: false,
+        flags: 0,
+        rounded_up: false,
+    };
+    pub(crate) const X87: Context = Context { is_x87: true, ..SSE };
+
+    /// Rounds `significand / 2^127 * 2^exponent` to a single-precision number: its bits, flags, and direction.
+    fn rounded(context: Context, exponent: i32, significand: u128) -> (u32, u8, bool) {
+        let mut context = context;
+        let number = context.round(Exact { negative: false, exponent, significand }, Format::SINGLE);
+        (Format::SINGLE.encode(number) as u32, context.flags, context.rounded_up)
+    }
+
+    /// The integer bit, and bits behind the 24 of the format.
+    const ONE: u128 = 1 << 127;
+    const HALF: u128 = 1 << 103;
+
+    #[test]
+    fn each_rounding_mode_has_its_direction() {
+        use Rounding::{Down, Nearest, Up, Zero};
+        let one = 1_f32.to_bits();
+        for (rounding, rest, up) in [
+            (Nearest, HALF - 1, false),
+            (Nearest, HALF, false),
+            (Nearest, HALF + 1, true),
+            (Nearest, 3 * HALF, true),
+            (Down, 2 * HALF - 1, false),
+            (Up, 1, true),
+            (Zero, 2 * HALF - 1, false),
+        ] {
+            let context = Context { rounding, ..SSE };
+            let (bits, flags, rounded_up) = rounded(context, 0, ONE + rest);
+            let expected = one + (rest >> 104) as u32 + u32::from(up);
+            assert_eq!((bits, flags, rounded_up), (expected, flag::PRECISION, up), "{rounding:?} {rest:#x}");
+        }
+        assert_eq!(rounded(SSE, 0, ONE), (one, 0, false), "an exact result");
+    }
+
+    #[test]
+    fn an_overflow_is_infinity_or_the_largest_number() {
+        let flags = flag::OVERFLOW | flag::PRECISION;
+        assert_eq!(rounded(SSE, 128, ONE), (f32::INFINITY.to_bits(), flags, true));
+        let down = Context { rounding: Rounding::Down, ..SSE };
+        assert_eq!(rounded(down, 128, ONE), (f32::MAX.to_bits(), flags, false));
+        // Rounding carries into the exponent.
+        assert_eq!(rounded(SSE, 127, u128::MAX), (f32::INFINITY.to_bits(), flags, true));
+    }
+
+    #[test]
+    fn a_result_is_tiny_after_it_is_rounded() {
+        let smallest = f32::MIN_POSITIVE.to_bits();
+        let precision = flag::PRECISION;
+        // With 24 bits it rounds up to the smallest normal number: it is not tiny.
+        assert_eq!(rounded(SSE, -127, u128::MAX), (smallest, precision, true));
+        // With 24 bits it does not, but with the 23 bits of a denormal number it does: it was tiny.
+        let almost = u128::MAX - 2 * HALF + 1;
+        assert_eq!(rounded(SSE, -127, almost), (smallest, flag::UNDERFLOW | precision, true));
+        // An exact denormal result raises nothing, unless underflow is not masked.
+        assert_eq!(rounded(SSE, -127, ONE), (smallest / 2, 0, false));
+        let unmasked = Context { masks: flag::ALL & !flag::UNDERFLOW, ..SSE };
+        assert_eq!(rounded(unmasked, -127, ONE).1, flag::UNDERFLOW);
+        let flushes = Context { flushes: true, ..SSE };
+        assert_eq!(rounded(flushes, -127, ONE), (0, flag::UNDERFLOW | precision, false));
+    }
+
+    #[test]
+    fn x87_wraps_an_exponent_whose_exception_is_not_masked() {
+        for (exponent, wrapped, flags) in
+            [(17_000, 17_000 - 24_576, flag::OVERFLOW), (-17_000, -17_000 + 24_576, flag::UNDERFLOW)]
+        {
+            let mut context = Context { masks: 0, ..X87 };
+            let exact = Exact { negative: true, exponent, significand: ONE };
+            let number = context.round(exact, Format::EXTENDED);
+            assert_eq!((number.exponent, context.flags), (wrapped, flags));
+        }
+    }
+
+    #[test]
+    fn all_bits_can_be_dropped() {
+        let exact = |significand| Exact { negative: false, exponent: 0, significand };
+        for (drop, significand, expected) in [(128, ONE, 0), (128, ONE + 1, 1), (129, u128::MAX, 0)] {
+            let cut = SSE.cut(exact(significand), drop);
+            assert_eq!((cut.value, cut.inexact, cut.up), (expected, true, expected == 1), "{drop}");
+        }
+    }
+}

@@ -7,7 +7,7 @@ use crate::float::{
 
 impl Context {
     /// Converts an integer.
-    pub(crate) fn from_integer(&mut self, value: i64, format: Format) -> Number {
+    pub(crate) fn convert_from_integer(&mut self, value: i64, format: Format) -> Number {
         match value {
             0 => Number::zero(false),
             _ => {
@@ -18,7 +18,7 @@ impl Context {
     }
 
     /// Converts to an integer of so many bits, or raises the invalid-operation exception.
-    pub(crate) fn to_integer(&mut self, a: Number, bits: u32) -> Option<i64> {
+    pub(crate) fn convert_to_integer(&mut self, a: Number, bits: u32) -> Option<i64> {
         let limit = 1_u128 << (bits - 1);
         let magnitude = match a.kind {
             Kind::Zero => return Some(0),
@@ -47,7 +47,7 @@ impl Context {
     }
 
     /// Rounds to a number without a fraction.
-    pub(crate) fn to_integral(&mut self, a: Number) -> Number {
+    pub(crate) fn round_to_integral(&mut self, a: Number) -> Number {
         if let Some(nan) = self.nan_of(a, a) {
             return nan;
         }

@@ -19,18 +19,18 @@ pub(super) fn select(mnemonic: M) -> Option<Handler> {
         M::Cvtpd2ps => |c, op| c.convert(op, 2, Unit::change::<u64, u32>),
         M::Cvtss2sd => |c, op| c.convert_scalar(op, Unit::change::<u32, u64>),
         M::Cvtsd2ss => |c, op| c.convert_scalar(op, Unit::change::<u64, u32>),
-        M::Cvtdq2ps => |c, op| c.convert(op, 4, Unit::from_dword::<u32>),
-        M::Cvtdq2pd => |c, op| c.convert(op, 2, Unit::from_dword::<u64>),
-        M::Cvtps2dq => |c, op| c.convert(op, 4, Unit::to_dword::<u32>),
-        M::Cvtpd2dq => |c, op| c.convert(op, 2, Unit::to_dword::<u64>),
-        M::Cvttps2dq => |c, op| c.convert(op, 4, Unit::cut_to_dword::<u32>),
-        M::Cvttpd2dq => |c, op| c.convert(op, 2, Unit::cut_to_dword::<u64>),
-        M::Cvtpi2ps => |c, op| c.convert_mmx(op, Unit::from_dword::<u32>),
-        M::Cvtpi2pd => |c, op| c.convert_mmx(op, Unit::from_dword::<u64>),
-        M::Cvtps2pi => |c, op| c.convert_mmx(op, Unit::to_dword::<u32>),
-        M::Cvtpd2pi => |c, op| c.convert_mmx(op, Unit::to_dword::<u64>),
-        M::Cvttps2pi => |c, op| c.convert_mmx(op, Unit::cut_to_dword::<u32>),
-        M::Cvttpd2pi => |c, op| c.convert_mmx(op, Unit::cut_to_dword::<u64>),
+        M::Cvtdq2ps => |c, op| c.convert(op, 4, Unit::convert_from_dword::<u32>),
+        M::Cvtdq2pd => |c, op| c.convert(op, 2, Unit::convert_from_dword::<u64>),
+        M::Cvtps2dq => |c, op| c.convert(op, 4, Unit::convert_to_dword::<u32>),
+        M::Cvtpd2dq => |c, op| c.convert(op, 2, Unit::convert_to_dword::<u64>),
+        M::Cvttps2dq => |c, op| c.convert(op, 4, Unit::truncate_to_dword::<u32>),
+        M::Cvttpd2dq => |c, op| c.convert(op, 2, Unit::truncate_to_dword::<u64>),
+        M::Cvtpi2ps => |c, op| c.convert_mmx(op, Unit::convert_from_dword::<u32>),
+        M::Cvtpi2pd => |c, op| c.convert_mmx(op, Unit::convert_from_dword::<u64>),
+        M::Cvtps2pi => |c, op| c.convert_mmx(op, Unit::convert_to_dword::<u32>),
+        M::Cvtpd2pi => |c, op| c.convert_mmx(op, Unit::convert_to_dword::<u64>),
+        M::Cvttps2pi => |c, op| c.convert_mmx(op, Unit::truncate_to_dword::<u32>),
+        M::Cvttpd2pi => |c, op| c.convert_mmx(op, Unit::truncate_to_dword::<u64>),
         M::Cvtsi2ss => SoftCpu::convert_from_general::<u32>,
         M::Cvtsi2sd => SoftCpu::convert_from_general::<u64>,
         M::Cvtss2si => |c, op| c.convert_to_general::<u32>(op, None),
@@ -49,20 +49,20 @@ impl Unit {
         self.lane(converted)
     }
 
-    fn from_dword<R: Real>(&mut self, value: i32) -> R {
-        let converted = self.context.from_integer(value.into(), R::FORMAT);
+    fn convert_from_dword<R: Real>(&mut self, value: i32) -> R {
+        let converted = self.context.convert_from_integer(value.into(), R::FORMAT);
         self.lane(converted)
     }
 
-    fn to_dword<R: Real>(&mut self, a: R) -> i32 {
+    fn convert_to_dword<R: Real>(&mut self, a: R) -> i32 {
         let a = self.number(a);
         // The integer indefinite stands for all that does not fit.
-        self.context.to_integer(a, 32).map_or(i32::MIN, |value| value as i32)
+        self.context.convert_to_integer(a, 32).map_or(i32::MIN, |value| value as i32)
     }
 
-    fn cut_to_dword<R: Real>(&mut self, a: R) -> i32 {
+    fn truncate_to_dword<R: Real>(&mut self, a: R) -> i32 {
         let rounding = core::mem::replace(&mut self.context.rounding, Rounding::Zero);
-        let value = self.to_dword(a);
+        let value = self.convert_to_dword(a);
         self.context.rounding = rounding;
         value
     }
@@ -113,7 +113,8 @@ impl SoftCpu {
         self.begin_sse()?;
         let value = self.get(op, op.from, op.from_size)?;
         let mut unit = self.unit();
-        let number = unit.context.from_integer(sign_extended(value, op.from_size).cast_signed(), R::FORMAT);
+        let number =
+            unit.context.convert_from_integer(sign_extended(value, op.from_size).cast_signed(), R::FORMAT);
         self.finish(&unit)?;
         let register = op.insn.op0_register().number();
         self.set_xmm(register, with_lane(self.xmm(register), 0, unit.lane::<R>(number)));
@@ -127,7 +128,7 @@ impl SoftCpu {
         unit.context.rounding = rounding.unwrap_or(unit.context.rounding);
         let number = unit.number(lane::<R>(from, 0));
         let bits = 8 * u32::from(op.size);
-        let value = unit.context.to_integer(number, bits);
+        let value = unit.context.convert_to_integer(number, bits);
         self.finish(&unit)?;
         let indefinite = 1 << (bits - 1);
         self.put(op, op.to, op.size, value.map_or(indefinite, i64::cast_unsigned))

@@ -153,7 +153,7 @@ impl Unit {
         if imm & 4 == 0 {
             context.rounding = Rounding::new(imm as u32);
         }
-        let rounded = context.to_integral(a);
+        let rounded = context.round_to_integral(a);
         let kept = if imm & 8 == 0 { flag::ALL } else { !flag::PRECISION };
         self.context.flags |= context.flags & kept;
         self.lane(rounded)

@@ -69,10 +69,10 @@ fn products(mnemonic: M) -> Option<Handler> {
         M::Pmulld => |c, op| c.combine(op, |a, b| zip(a, b, u32::wrapping_mul)),
         M::Pmulhw => |c, op| c.combine(op, |a, b| zip(a, b, |a, b| (product(a, b) >> 16) as i16)),
         M::Pmulhuw => {
-            |c, op| c.combine(op, |a, b| zip(a, b, |a: u16, b| (u32::from(a) * u32::from(b) >> 16) as u16))
+            |c, op| c.combine(op, |a, b| zip(a, b, |a: u16, b| ((u32::from(a) * u32::from(b)) >> 16) as u16))
         }
         M::Pmulhrsw => {
-            |c, op| c.combine(op, |a, b| zip(a, b, |a, b| ((product(a, b) >> 14) + 1 >> 1) as i16))
+            |c, op| c.combine(op, |a, b| zip(a, b, |a, b| (((product(a, b) >> 14) + 1) >> 1) as i16))
         }
         M::Pmuludq => |c, op| c.combine(op, |a, b| zip(a, b, |a: u64, b| (a & LOW) * (b & LOW))),
         M::Pmuldq => {

@@ -31,12 +31,12 @@ lane!(u8 as u8, i8 as u8, u16 as u16, i16 as u16, u32 as u32, i32 as u32, u64 as
 
 /// Returns a lane of a vector.
 pub(super) fn lane<L: Lane>(vector: u128, index: u32) -> L {
-    L::low(vector >> (index * L::BITS & 127))
+    L::low(vector >> ((index * L::BITS) & 127))
 }
 
 /// Replaces a lane of a vector.
 pub(super) fn with_lane<L: Lane>(vector: u128, index: u32, value: L) -> u128 {
-    let shift = index * L::BITS & 127;
+    let shift = (index * L::BITS) & 127;
     let mask = (u128::MAX >> (128 - L::BITS)) << shift;
     vector & !mask | value.vector() << shift
 }

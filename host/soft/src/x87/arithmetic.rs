@@ -43,7 +43,7 @@ fn round_to_integer(context: &mut Context, a: Number) -> Number {
     if a.kind == Kind::Denormal {
         context.flags |= flag::DENORMAL;
     }
-    context.to_integral(a)
+    context.round_to_integral(a)
 }
 
 impl SoftCpu {

@@ -27,7 +27,7 @@ impl SoftCpu {
         self.start_x87(op);
         let all = u128::from(head & 0xFF) << 64 | u128::from(digits);
         let value = (0..18).rev().fold(0, |value, digit| 10 * value + (all >> (4 * digit) & 0xF) as i64);
-        let number = self.context().from_integer(value, Format::EXTENDED);
+        let number = self.context().convert_from_integer(value, Format::EXTENDED);
         self.push_st(op, Number { negative: head >> 15 != 0, ..number }.to_extended());
         Ok(())
     }
@@ -48,7 +48,7 @@ impl SoftCpu {
 
 /// Returns the digits and the sign of a number that is rounded to an integer.
 fn to_decimal(context: &mut Context, number: Number) -> Option<u128> {
-    let value = context.to_integer(number, 64)?.unsigned_abs();
+    let value = context.convert_to_integer(number, 64)?.unsigned_abs();
     if value >= LIMIT {
         (context.flags, context.rounded_up) = (flag::INVALID, false);
         return None;

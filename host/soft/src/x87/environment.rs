@@ -131,7 +131,7 @@ impl SoftCpu {
                 Kind::Zero => 1,
                 _ => 2,
             };
-            word | tag << (2 * (self.top() + index & 7))
+            word | tag << (2 * ((self.top() + index) & 7))
         })
     }
 

@@ -194,7 +194,7 @@ impl SoftCpu {
         self.begin_x87()?;
         self.store_in_memory(op, pops, |cpu, context| {
             context.rounding = rounding.unwrap_or(context.rounding);
-            match context.to_integer(cpu.st(0), 8 * u32::from(op.size)) {
+            match context.convert_to_integer(cpu.st(0), 8 * u32::from(op.size)) {
                 Some(value) => Some(u128::from(value.cast_unsigned())),
                 None if context.has_unmasked(flag::INVALID) => None,
                 None => Some(indefinite(op)),

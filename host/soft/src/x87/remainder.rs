@@ -175,7 +175,7 @@ fn scale(context: &mut Context, a: Number, b: Number) -> Number {
     // No exponent needs more than these bits.
     let mut integers = Context { rounding: Rounding::Zero, ..*context };
     let most = if b.negative { -0x1_0000 } else { 0x1_0000 };
-    let power = integers.to_integer(b, 18).map_or(most, |power| power as i32);
+    let power = integers.convert_to_integer(b, 18).map_or(most, |power| power as i32);
     let result = context.round(Exact { exponent: a.exponent + power, ..a.into() }, Format::EXTENDED);
     // An exponent can be too large or too small even when it is wrapped (Intel SDM volume 1, 8.5.4 and 8.5.5).
     let beyond = match result.kind {
@@ -200,6 +200,6 @@ fn extract(context: &mut Context, a: Number) -> (Number, Number) {
         return (Number::infinity(true), a);
     }
     context.note_denormals(a, a);
-    let exponent = context.from_integer(a.exponent.into(), Format::EXTENDED);
+    let exponent = context.convert_from_integer(a.exponent.into(), Format::EXTENDED);
     (exponent, Number::finite(a.negative, 0, a.significand))
 }

@@ -134,7 +134,7 @@ impl SoftCpu {
 impl SoftCpu {
     /// Returns the bit in the tag word of a register of the stack.
     fn tag(&self, index: usize) -> u8 {
-        1 << (self.top() + index & 7)
+        1 << ((self.top() + index) & 7)
     }
 
     pub(super) fn is_empty(&self, index: usize) -> bool {
@@ -224,7 +224,7 @@ impl SoftCpu {
     pub(super) fn integer_in_memory(&mut self, op: &Op) -> Step<Number> {
         let value = self.get(op, op.to, op.size)?;
         let value = crate::operand::sign_extended(value, op.size).cast_signed();
-        Ok(self.context().from_integer(value, Format::EXTENDED))
+        Ok(self.context().convert_from_integer(value, Format::EXTENDED))
     }
 
     /// Rounds a constant by the rounding control: `significand` is cut, and `is_near` tells whether the nearest one is above.

@@ -1,7 +1,5 @@
 //! The machine's own CPU: one instruction is carried out with given registers.
 
-#![allow(unsafe_code, reason = "an instruction of the machine itself has no safe form")]
-
 use std::{
     arch::global_asm,
     mem::{offset_of, zeroed},
@@ -131,7 +129,7 @@ impl Native {
         assert_ne!(pages, libc::MAP_FAILED, "memory");
         let pages = pages.cast::<u8>();
         // SAFETY: the third page of the mapping is not used.
-        let done = unsafe { libc::mprotect(pages.add(2 * PAGE).cast(), PAGE, libc::PROT_NONE) };
+        let done = unsafe { libc::mprotect(pages.wrapping_add(2 * PAGE).cast(), PAGE, libc::PROT_NONE) };
         assert_eq!(done, 0, "a page without rights");
         for signal in [libc::SIGFPE, libc::SIGSEGV, libc::SIGILL, libc::SIGBUS] {
             // SAFETY: zeros are a valid `sigaction`.
@@ -158,17 +156,21 @@ impl Native {
     /// Returns the page of data.
     pub fn bytes(&self) -> [u8; PAGE] {
         // SAFETY: the page is mapped, and no instruction runs.
-        unsafe { self.pages.add(PAGE).cast::<[u8; PAGE]>().read() }
+        unsafe { self.pages.wrapping_add(PAGE).cast::<[u8; PAGE]>().read() }
     }
 
     /// Sets the page of data.
     pub fn set_bytes(&mut self, bytes: &[u8; PAGE]) {
         // SAFETY: the page is mapped, and no instruction runs.
-        unsafe { self.pages.add(PAGE).cast::<[u8; PAGE]>().write(*bytes) }
+        unsafe { self.pages.wrapping_add(PAGE).cast::<[u8; PAGE]>().write(*bytes) }
     }
 
-    /// Carries out an instruction, which neither jumps nor uses RSP nor writes except to the page of data.
-    pub fn run(&mut self, instruction: &[u8], frame: &mut Frame) {
+    /// Carries out an instruction.
+    ///
+    /// # Safety
+    ///
+    /// The instruction neither jumps nor changes RSP, and writes to no memory except the page of data.
+    pub unsafe fn run(&mut self, instruction: &[u8], frame: &mut Frame) {
         let mut code = instruction.to_vec();
         // `jmp [rip]`, to an address that is aligned.
         let distance = ADDRESS - code.len() as u8 - 6;

@@ -1,7 +1,5 @@
 //! Whole functions of the test itself: the guest has the program's memory at the same addresses.
 
-#![allow(unsafe_code, reason = "the guest gets a copy of the program's own memory")]
-
 use std::{env, fs, hint::black_box, ops::Range};
 
 use guest_abi::mode::CpuMode;
