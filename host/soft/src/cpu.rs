@@ -10,9 +10,9 @@ use iced_x86::Instruction;
 use x86_64::registers::control::Cr0Flags;
 
 use crate::{
-    debug::Points,
     fault::{Event, Step},
     flags::{self, Flags},
+    points::Points,
     ram::Ram,
 };
 
@@ -251,6 +251,15 @@ pub(crate) enum Operand {
     Immediate,
     /// A segment register.
     Segment(u8),
+}
+
+/// The operands of an instruction, as far as its function depends on them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Operands {
+    pub(crate) to: Operand,
+    pub(crate) from: Operand,
+    /// The size of the first one in bytes.
+    pub(crate) size: u8,
 }
 
 /// A register that is not there.

@@ -16,7 +16,7 @@
 //! | `segments.rs` | descriptors, and loading of segment registers |
 //! | `interrupts.rs` | exceptions, interrupts, and the return from them |
 //! | `task.rs` | task switches |
-//! | `debug.rs` | breakpoints, watchpoints and debug registers |
+//! | `points.rs`, `debug.rs` | breakpoints, watchpoints and debug registers |
 //! | `system.rs`, `io.rs` | control registers, tables, CPUID, ports |
 //! | `sse/` | MMX, and SSE up to SSE4.2 |
 //! | `x87/` | the floating-point unit with 80-bit registers |
@@ -55,6 +55,7 @@ mod forms;
 mod interrupts;
 mod io;
 mod operand;
+mod points;
 mod ram;
 mod run;
 mod segments;
