@@ -3,7 +3,10 @@
 //! A run is a few instructions, and `hlt` everywhere else: behind them, in all handlers, and where a jump can lead. Where
 //! the two differ, both are stepped to the first instruction that differs.
 
-#![allow(clippy::cast_possible_truncation, reason = "all addresses are below 1 MiB, and values are cut on purpose")]
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "all addresses are below 1 MiB, and values are cut on purpose"
+)]
 
 use std::{cell::RefCell, fmt::Write as _, sync::Arc, time::Duration};
 
