@@ -9,4 +9,5 @@ mod mode;
 pub(crate) use build::{Build, Optimization};
 pub(crate) use catalog::{Catalog, EXPERIMENTS, Guest, shipped};
 pub(crate) use image::Image;
+pub(crate) use library::Library;
 pub(crate) use mode::Mode;
