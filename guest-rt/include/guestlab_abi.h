@@ -318,7 +318,7 @@ struct guestlab_trap {
     uint64_t cs;
     /* The stack segment's selector. */
     uint64_t ss;
-    /* The general registers in the order of Trap::GENERAL. */
+    /* The general registers in the order of their numbers (AX, CX, DX, BX, SP, BP, SI, DI, R8 to R15). */
     uint64_t general[16];
 };
 _Static_assert(sizeof(struct guestlab_trap) == 184, "the host expects 184 bytes");
@@ -340,18 +340,18 @@ _Static_assert(sizeof(struct guestlab_digest) == 8, "the host expects 8 bytes");
 struct guestlab_pointers {
     /* The number of slots in use, 1 to GUESTLAB_MAX_CAPACITY. */
     uint32_t capacity;
-    /* The slot for the next produced item, in `0..capacity`. */
+    /* The slot for the next produced item, 0 to `capacity` - 1. */
     uint32_t prod_p;
-    /* The slot of the next item to consume, in `0..capacity`. */
+    /* The slot of the next item to consume, 0 to `capacity` - 1. */
     uint32_t cons_p;
-    /* The number of items in the ring, in `0..=capacity`. */
+    /* The number of items in the ring, 0 to `capacity`. */
     uint32_t count;
 };
 _Static_assert(sizeof(struct guestlab_pointers) == 16, "the host expects 16 bytes");
 
 /* A mailbox in guest memory. */
 struct guestlab_mailbox {
-    /* The turn's order: an encoded GUESTLAB_QUOTA_RANDOM. Host to guest. */
+    /* The number of items to move in this turn, or a random number (GUESTLAB_QUOTA_RANDOM). Host to guest. */
     uint32_t quota;
     /*
      * The guest's digest of all items that it has produced or consumed. Guest to host; the host never reveals

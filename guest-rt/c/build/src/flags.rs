@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{in_runtime, variable};
+use crate::environment::{in_runtime, variable};
 
 const ALL: &str = include_str!("../../flags/all");
 const REAL: &str = include_str!("../../flags/real");

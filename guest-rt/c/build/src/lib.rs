@@ -9,22 +9,18 @@
 //! For this machine, where editors check guests, nothing is compiled.
 
 mod compiler;
+mod environment;
 mod flags;
 
 use std::{
-    env, fs, io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use compiler::Compiler;
+use environment::{in_runtime, variable};
 
 const FOLDER: &str = "src";
-
-/// A place in the folder `guest-rt`, which contains this package's.
-fn in_runtime(path: &str) -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.ancestors().nth(2).unwrap_or(own).join(path)
-}
 
 /// Compiles the C files of the package whose build script calls this, with these flags after Guestlab's own. Cargo prints
 /// what the compiler reports. If that is an error, or there is no compiler, no guest is built.
@@ -88,11 +84,6 @@ fn object(out: &Path, package: &Path, source: &Path) -> PathBuf {
 /// Prints each line through cargo.
 fn print(level: &str, text: &str) {
     text.lines().for_each(|line| println!("cargo::{level}={line}"));
-}
-
-/// A variable that cargo sets for build scripts.
-fn variable(name: &str) -> String {
-    env::var(name).unwrap_or_default()
 }
 
 #[cfg(test)]
