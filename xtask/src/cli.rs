@@ -25,7 +25,7 @@ pub(crate) struct Cli {
 /// The commands, one a file of `commands/`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make a guest of your own: a folder here that builds and runs at once.
+    /// Make a guest of your own, in Rust or C, or a hypervisor: a folder that builds and runs at once.
     New(New),
 
     /// Build all guests, or the named ones, and print each image's path, mode and size.
@@ -90,11 +90,12 @@ pub(crate) enum Command {
 /// Options of `new`.
 #[derive(Debug, Args)]
 pub(crate) struct New {
-    /// The guest's name: lower case letters, digits, `-` and `_`.
-    #[arg(value_name = "NAME")]
-    pub(crate) name: String,
+    /// The name, which is a folder here, or the path of a folder outside of Guestlab's, such as `../demo`. A name has
+    /// lower case letters, digits, `-` and `_`.
+    #[arg(value_name = "NAME|PATH")]
+    pub(crate) place: String,
 
-    /// The guest's first program.
+    /// The first program.
     #[arg(long, value_enum, default_value_t = Template::Hello)]
     pub(crate) template: Template,
 }
