@@ -58,8 +58,9 @@ pub enum Exit {
     },
     /// A breakpoint, a watchpoint, or the end of a step. The debugger asked for this exit; the guest did not cause it.
     Debug {
-        /// One bit for each breakpoint that was met: bit N stands for the Nth of [`Cpu::set_breakpoints`](crate::Cpu::set_breakpoints).
-        points: u8,
+        /// One bit for each breakpoint that was met: bit N stands for the Nth of [`Cpu::set_breakpoints`](crate::Cpu::set_breakpoints),
+        /// and bit 63 for all further ones.
+        points: u64,
     },
     /// Another thread or a signal stopped the vCPU. The guest did not cause this exit.
     Interrupted,

@@ -101,8 +101,8 @@ fn answer_port(run: &mut kvm_run, value: u32) {
 }
 
 /// Returns the bits of DR6 for the breakpoints that were met (Intel SDM volume 3B, 17.2.3).
-fn point_bits(dr6: u64) -> u8 {
-    dr6.to_le_bytes()[0] & 0xF
+fn point_bits(dr6: u64) -> u64 {
+    dr6 & 0xF
 }
 
 /// Converts a length. KVM's buffers are pages, so every length fits.

@@ -1,19 +1,41 @@
 //! The conduct of each VM in an exchange: the number of items that it moved, and its random choices.
 //!
-//! With a random quota, every number of items is valid in a single turn, but many turns together can show a habit. A
-//! guest is reported only if the most likely explanation by chance has a probability below `UNLIKELY`.
+//! With a random quota, every number of items is valid in a single turn, but many turns together can show a habit: the
+//! guest never moves an item, always moves the same number, or always makes the same item. Two conditions keep chance
+//! from being reported:
+//!
+//! - Only turns with a choice count: with a random quota, and with room or items. The more numbers were possible, the
+//!   more a choice proves. A guest for which all possible numbers are equally likely has the same habit with a
+//!   probability below `UNLIKELY`, all 65 numbers that it could always move taken together.
+//! - A guest may choose from fewer numbers than it could, or make few different items. The extreme is a coin, which
+//!   falls on one side N times with a probability of 2^(1-N). So there is a smallest N, which depends on the
+//!   [`Weight`].
 
 use guest_abi::{mailbox::Quota, ring::MAX_CAPACITY, transition::Role};
 
 /// The probability below which chance is ruled out.
 const UNLIKELY: f64 = 1e-9;
 
-/// The smallest number of choices that a guest is judged by. A guest that chooses from fewer numbers than it could is
-/// random, too, and needs more turns to show it than [`UNLIKELY`] asks for.
-const FEWEST_CHOICES: u64 = 16;
+/// The consequence of a habit, which decides how many choices or items prove it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// A line next to the audit of a run that succeeds. Chance is reported in 1 of 32,768 runs (2^-15) if a guest
+    /// tosses a coin in each turn, and in fewer than 1 of 10^9 runs if it rolls a die.
+    Note,
+    /// The failure of a search. Chance is reported in fewer than 1 of 10^9 searches (2^-30), even if a guest tosses a
+    /// coin in each turn.
+    Failure,
+}
 
-/// The smallest number of items of one run that a producer is judged by: a coin rarely falls on one side so often.
-const FEWEST_ITEMS: u64 = 16;
+impl Weight {
+    /// The smallest number of choices, or of items, that a guest is judged by.
+    const fn fewest(self) -> u64 {
+        match self {
+            Self::Note => 16,
+            Self::Failure => 31,
+        }
+    }
+}
 
 /// All numbers of items that a guest may always move, as bits: 0 to [`MAX_CAPACITY`].
 const ALL_NUMBERS: u128 = (1 << (MAX_CAPACITY + 1)) - 1;
@@ -68,6 +90,8 @@ impl Conduct {
 pub struct Record {
     moved: u64,
     choices: u64,
+    /// The number of choices after the first of their run.
+    repeated_choices: u64,
     /// The numbers that explain the choices of all runs.
     numbers: u128,
     /// The probability of these choices.
@@ -82,7 +106,7 @@ pub struct Record {
     /// True if all items of each run are equal.
     is_same: bool,
     /// The number of items after the first of their run.
-    repeats: u64,
+    repeated_items: u64,
 }
 
 impl Default for Record {
@@ -90,6 +114,7 @@ impl Default for Record {
         Self {
             moved: 0,
             choices: 0,
+            repeated_choices: 0,
             numbers: ALL_NUMBERS,
             chance: 1.0,
             is_steady: true,
@@ -97,7 +122,7 @@ impl Default for Record {
             first: None,
             is_one_value: true,
             is_same: true,
-            repeats: 0,
+            repeated_items: 0,
         }
     }
 }
@@ -114,6 +139,7 @@ impl Record {
     pub fn add(&mut self, run: &Conduct) {
         self.moved += run.moved;
         self.choices += run.choices;
+        self.repeated_choices += run.choices.saturating_sub(1);
         self.numbers &= run.numbers;
         self.chance *= run.chance;
         self.is_steady &= run.numbers != 0;
@@ -122,7 +148,7 @@ impl Record {
         self.is_one_value &= run.first.is_none() || run.first == first;
         self.first = first;
         self.is_same &= run.same;
-        self.repeats += run.moved.saturating_sub(1);
+        self.repeated_items += run.moved.saturating_sub(1);
     }
 
     /// The number of items that the VM moved.
@@ -130,18 +156,19 @@ impl Record {
         self.moved
     }
 
-    /// Returns the habits that a guest of this role must not have.
-    pub fn habits(&self, role: Role) -> impl Iterator<Item = Habit> {
-        let value = (role == Role::Producer).then(|| self.value()).flatten();
-        [self.number(role), value].into_iter().flatten()
+    /// Returns the habits that a guest of this role must not have, as far as they are proved for a consequence.
+    pub fn habits(&self, role: Role, weight: Weight) -> impl Iterator<Item = Habit> {
+        let value = (role == Role::Producer).then(|| self.value(weight)).flatten();
+        [self.number(role, weight), value].into_iter().flatten()
     }
 
-    fn number(&self, role: Role) -> Option<Habit> {
-        let chance = match self.numbers {
-            0 => self.chance_by_run,
-            _ => of_any_number(self.chance),
+    fn number(&self, role: Role, weight: Weight) -> Option<Habit> {
+        // If each run has its own number, the first choice of a run proves nothing.
+        let (chance, choices) = match self.numbers {
+            0 => (self.chance_by_run, self.repeated_choices + 1),
+            _ => (of_any_number(self.chance), self.choices),
         };
-        if !self.is_steady || self.choices < FEWEST_CHOICES || chance > UNLIKELY {
+        if !self.is_steady || choices < weight.fewest() || chance > UNLIKELY {
             return None;
         }
         let turns = self.choices;
@@ -154,10 +181,10 @@ impl Record {
         })
     }
 
-    fn value(&self) -> Option<Habit> {
+    fn value(&self, weight: Weight) -> Option<Habit> {
         let value = self.first.filter(|_| self.is_one_value);
-        let items = if value.is_some() { self.moved } else { self.repeats + 1 };
-        let enough = self.is_same && items >= FEWEST_ITEMS;
+        let items = if value.is_some() { self.moved } else { self.repeated_items + 1 };
+        let enough = self.is_same && items >= weight.fewest();
         enough.then_some(Habit::Value { value, items: self.moved })
     }
 }
@@ -271,7 +298,7 @@ mod tests {
     }
 
     fn names(role: Role, conduct: &Conduct) -> Vec<&'static str> {
-        Record::of(conduct).habits(role).map(Habit::name).collect()
+        Record::of(conduct).habits(role, Weight::Note).map(Habit::name).collect()
     }
 
     /// A ring of 6 that is seldom empty.
@@ -283,7 +310,9 @@ mod tests {
     fn each_habit_is_noticed() {
         let took =
             |number: fn(u32) -> u32| run(room(), |possible| (0..number(possible).min(possible)).collect());
-        let text = |number| Record::of(&took(number)).habits(Role::Consumer).map(|it| it.to_string()).next();
+        let text = |number| {
+            Record::of(&took(number)).habits(Role::Consumer, Weight::Note).map(|it| it.to_string()).next()
+        };
         assert_eq!(
             text(|_| 0).as_deref(),
             Some("it never took an item, in 25 turns that left it the choice")
@@ -305,7 +334,7 @@ mod tests {
         let sevens = run(room(), |possible| vec![7; possible as usize / 2]);
         assert_eq!(names(Role::Producer, &sevens), ["same-value"]);
         assert_eq!(names(Role::Consumer, &sevens), Vec::<&str>::new());
-        let text = Record::of(&sevens).habits(Role::Producer).map(|it| it.to_string()).next();
+        let text = Record::of(&sevens).habits(Role::Producer, Weight::Note).map(|it| it.to_string()).next();
         assert_eq!(text.as_deref(), Some("all of its 35 items are 7"));
         // A fixed quota leaves no choice of numbers, but of values.
         let mut told = Conduct::default();
@@ -334,11 +363,12 @@ mod tests {
             assert!(names(Role::Producer, &run).is_empty());
             record.add(&run);
         }
-        let names: Vec<&str> = record.habits(Role::Producer).map(Habit::name).collect();
+        let names: Vec<&str> = record.habits(Role::Producer, Weight::Note).map(Habit::name).collect();
         assert_eq!(names, ["same-number"]);
         let mut record = Record::default();
         (0..10).for_each(|number| record.add(&run([9; 3], |_| vec![number, number])));
-        let texts: Vec<String> = record.habits(Role::Producer).map(|habit| habit.to_string()).collect();
+        let habits = record.habits(Role::Producer, Weight::Note);
+        let texts: Vec<String> = habits.map(|habit| habit.to_string()).collect();
         assert_eq!(texts[1], "its items are all the same in a run; it made 60");
     }
 
@@ -356,7 +386,43 @@ mod tests {
                 assert!(names(Role::Producer, &run).is_empty(), "{seed}, {capacity}: {run:?}");
                 record.add(&run);
             }
-            assert_eq!(record.habits(Role::Producer).count(), 0, "{seed}");
+            assert_eq!(record.habits(Role::Producer, Weight::Note).count(), 0, "{seed}");
+        }
+    }
+
+    #[test]
+    fn a_failure_needs_more_evidence_than_a_note() {
+        let habits = |run: &Conduct, weight| Record::of(run).habits(Role::Producer, weight).count();
+        for (turns, note, failure) in [(15, 0, 0), (16, 2, 0), (30, 2, 0), (31, 2, 2)] {
+            // One item of one value in each turn: two habits.
+            let run = run(vec![6; turns], |_| vec![7]);
+            assert_eq!([Weight::Note, Weight::Failure].map(|weight| habits(&run, weight)), [note, failure]);
+        }
+    }
+
+    /// Runs of two turns, each with a number of its own: 30 second turns prove as much as 31 choices of one number.
+    #[test]
+    fn the_first_choice_of_a_run_proves_nothing() {
+        let mut record = Record::default();
+        for number in 0..30 {
+            let fails = |record: &Record| record.habits(Role::Consumer, Weight::Failure).count();
+            assert_eq!(fails(&record), 0, "{number} runs");
+            record.add(&run([64; 2], |_| vec![0; number % 2]));
+        }
+        assert_eq!(record.habits(Role::Consumer, Weight::Failure).count(), 1);
+    }
+
+    #[test]
+    fn a_search_does_not_fail_a_coin() {
+        for seed in 0..2000 {
+            let mut numbers = SplitMix64::seed_from_u64(seed);
+            let mut record = Record::default();
+            for _ in 0..40 {
+                record.add(&run([64; 2], |_| {
+                    vec![numbers.next_u32() >> 31; (numbers.next_u32() >> 31) as usize]
+                }));
+                assert_eq!(record.habits(Role::Producer, Weight::Failure).count(), 0, "{seed}: {record:?}");
+            }
         }
     }
 }

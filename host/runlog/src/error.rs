@@ -72,6 +72,23 @@ pub enum Problem {
     /// A line contradicts those before it.
     #[error("it contradicts the lines before it, edited perhaps: {0}")]
     Contradiction(&'static str),
+    /// An accepted turn did not move as many items as it was told.
+    #[error(
+        "turn {turn} moved {moved} items where {option} {ordered} asks for {}: a guestlab that did not check orders recorded it, and the same run now ends with the broken rule `quota`",
+        ordered.min(possible)
+    )]
+    Order {
+        /// The turn, from 1.
+        turn: u64,
+        /// The number of items that it moved.
+        moved: usize,
+        /// The option with the order.
+        option: &'static str,
+        /// The ordered number of items.
+        ordered: u32,
+        /// The most items that the ring allowed.
+        possible: u32,
+    },
     /// The run has more items than can be counted.
     #[error("more than 4294967295 items: no view, report or comparison keeps so many")]
     TooManyItems,

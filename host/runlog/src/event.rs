@@ -14,7 +14,7 @@ use log::Level;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    conduct::{Habit, Record},
+    conduct::{Habit, Record, Weight},
     encoding,
     header::Header,
     ring_check::States,
@@ -386,15 +386,15 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Returns the habits of a VM's guest, from its record.
-    pub fn all(vm: u32, name: &str, role: Role, record: &Record) -> Vec<Self> {
+    /// Returns the habits of a VM's guest that its record proves for a consequence.
+    pub fn all(vm: u32, name: &str, role: Role, record: &Record, weight: Weight) -> Vec<Self> {
         let finding = |habit: Habit| Self {
             vm,
             name: name.into(),
             finding: habit.name().into(),
             message: habit.to_string(),
         };
-        record.habits(role).map(finding).collect()
+        record.habits(role, weight).map(finding).collect()
     }
 }
 
@@ -540,6 +540,9 @@ pub struct VmProfile {
     pub turns: Option<TurnsProfile>,
     /// The instructions by function, the greatest number first.
     pub functions: Vec<FunctionProfile>,
+    /// The instructions by source line, the greatest number first: 1000 lines at most, of those that are known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<LineProfile>,
 }
 
 /// The instructions of turns.
@@ -563,6 +566,17 @@ pub struct FunctionProfile {
     /// Its name; `None` is code without a symbol.
     pub function: Option<String>,
     /// Its own instructions, without those of functions that it calls or has inlined.
+    pub instructions: u64,
+}
+
+/// The instructions of a source line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineProfile {
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u32,
+    /// Its instructions, with those of library code that was inlined into it.
     pub instructions: u64,
 }
 

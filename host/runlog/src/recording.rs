@@ -10,6 +10,7 @@ use std::{
     io::{self, BufRead},
 };
 
+use guest_abi::transition::Role;
 use serde::{Serialize, de::IgnoredAny};
 use serde_json::Value;
 
@@ -51,7 +52,8 @@ impl Recording {
         for (number, line) in lines {
             let step = line.map_err(Problem::Read).and_then(|line| step(&line));
             let step = step.map_err(|problem| (number, problem))?;
-            recording.check(&step, turns).map_err(|problem| (number, problem))?;
+            let checked = recording.check(&step, turns).and_then(|()| recording.check_order(&step));
+            checked.map_err(|problem| (number, problem))?;
             turns += u64::from(matches!(step, Event::Turn(_)));
             recording.steps.push(step);
         }
@@ -83,6 +85,28 @@ impl Recording {
             _ => (false, "a line of another kind"),
         };
         if fits { Ok(()) } else { Err(Problem::Contradiction(what)) }
+    }
+
+    /// Checks that an accepted turn moved as many items as it was told. Older hosts accepted other turns, too, which the
+    /// same guests cannot repeat with this host.
+    fn check_order(&self, step: &Event<'_>) -> Result<(), Problem> {
+        let Event::Turn(Turn { turn, action: Action::Moved(moved), .. }) = step else { return Ok(()) };
+        let (option, order) = match moved.role {
+            Role::Producer => ("--produce", self.options.produce),
+            Role::Consumer => ("--consume", self.options.consume),
+        };
+        let before = match self.steps.last() {
+            Some(Event::Turn(Turn { action: Action::Moved(before), .. })) => before.count,
+            _ => 0,
+        };
+        let free = self.run.capacity.unwrap_or(0).saturating_sub(before);
+        let possible = if moved.role == Role::Producer { free } else { before };
+        match order {
+            Some(ordered) if moved.items.len() as u64 != u64::from(ordered.min(possible)) => {
+                Err(Problem::Order { turn: *turn, moved: moved.items.len(), option, ordered, possible })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Returns the VMs of the turns in the form of a written schedule, with the turn of a crash.
@@ -315,6 +339,27 @@ mod tests {
         assert_eq!(line(&[&FIRST.replace("\"p\"", "\"p\\n\""), RUN]), 1);
         let bytes = [FIRST.as_bytes(), b"\n", RUN.as_bytes(), b"\n\xFF\n"].concat();
         assert!(matches!(Recording::read(&bytes[..]), Err((3, Problem::RecordedJson(_)))));
+    }
+
+    /// The recording has `"consume":3` and `"produce":null`.
+    #[test]
+    fn a_turn_that_did_not_obey_is_refused_with_the_reason() {
+        let consumed = |items: &str, count: u32| {
+            format!(
+                r#"{{"event":"turn","turn":2,"vm":2,"role":"consumer","items":{items},"prod_p":1,"cons_p":1,"count":{count},"exits":1}}"#
+            )
+        };
+        let of = |turns: [&str; 2]| parse(&[FIRST, RUN, turns[0], turns[1]]).map(|_| ());
+        assert!(of([&turn(1, 1), &consumed("[1]", 0)]).is_ok(), "as many as there were");
+        let (line, problem) = of([&turn(1, 1), &consumed("[]", 1)]).expect_err("it took none");
+        assert_eq!(line, 4);
+        assert_eq!(
+            problem.to_string(),
+            "turn 2 moved 0 items where --consume 3 asks for 1: a guestlab that did not check orders recorded it, and the same run now ends with the broken rule `quota`"
+        );
+        // Nothing was there to be taken.
+        let idle = consumed("[]", 0).replace(r#""turn":2"#, r#""turn":1"#);
+        assert!(of([&idle, &turn(2, 1)]).is_ok());
     }
 
     #[test]

@@ -9,8 +9,8 @@ use guestlab_cpu::{
 use x86_64::registers::control::{Cr0Flags, Cr4Flags, EferFlags};
 
 use crate::{
-    cpu::{SoftCpu, Translation},
-    fault::{AC, Event, GP, PF, SS, Step, fault_code, gp0},
+    cpu::{Address, SoftCpu, Translation},
+    fault::{Event, GP, PF, SS, Step, fault_code, gp0},
     flags,
     ram::{PAGE, offset},
 };
@@ -96,16 +96,22 @@ impl SoftCpu {
     /// Translates a linear address, or raises a page fault.
     #[inline]
     pub(crate) fn translate(&mut self, linear: u64, access: Access) -> Step<u64> {
+        match self.translated(linear, access) {
+            Some(physical) => Ok(physical),
+            None => self.walk(linear, access),
+        }
+    }
+
+    /// Returns the translation of a linear address, if it needs no walk.
+    #[inline]
+    fn translated(&self, linear: u64, access: Access) -> Option<u64> {
         if !self.has_paging {
-            return Ok(linear);
+            return Some(linear);
         }
-        if let Some(kept) = self.tlb.get(linear)
-            && (!access.write || kept.dirty)
-            && self.allows_access(access, kept.writable, kept.user, kept.executable)
-        {
-            return Ok(kept.frame | linear & 0xFFF);
-        }
-        self.walk(linear, access)
+        let kept = self.tlb.get(linear)?;
+        let is_allowed = (!access.write || kept.dirty)
+            && self.allows_access(access, kept.writable, kept.user, kept.executable);
+        is_allowed.then_some(kept.frame | linear & 0xFFF)
     }
 
     /// Walks the page tables, checks the access and sets accessed and dirty bits (Intel SDM volume 3A, 4.6 to 4.8).
@@ -126,18 +132,19 @@ impl SoftCpu {
         self.tlb.insert(
             linear,
             Translation {
-                tag: 0,
                 frame: mapping.physical & !0xFFF,
                 writable: mapping.writable,
                 user: mapping.user,
                 executable: mapping.executable,
                 dirty: access.write || self.is_dirty(&mapping),
+                ..Translation::default()
             },
         );
         Ok(mapping.physical)
     }
 
     /// Returns true if the rights of a page allow an access.
+    #[inline]
     fn allows_access(&self, access: Access, writable: bool, user: bool, executable: bool) -> bool {
         let as_user = self.cpl == 3 && !access.system;
         if as_user && !user {
@@ -157,12 +164,12 @@ impl SoftCpu {
     }
 
     /// Returns a page fault: CR2 is the address, the error code says what was tried (Intel SDM volume 3A, 4.7).
-    fn page_fault(&mut self, linear: u64, access: Access, present: u32) -> Event {
+    fn page_fault(&mut self, linear: u64, access: Access, present: u16) -> Event {
         let no_execute = self.state.efer & EferFlags::NO_EXECUTE_ENABLE.bits() != 0
             && self.state.cr4 & Cr4Flags::PHYSICAL_ADDRESS_EXTENSION.bits() != 0;
         let smep = self.state.cr4 & Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION.bits() != 0;
         self.fault_address = linear;
-        let bit = |condition: bool, bit: u32| u32::from(condition) << bit;
+        let bit = |condition: bool, bit: u32| u16::from(condition) << bit;
         let code = present
             | bit(access.write, 1)
             | bit(self.cpl == 3 && !access.system, 2)
@@ -191,11 +198,55 @@ impl SoftCpu {
         mapping.entries().last().is_some_and(|entry| entry.value & 1 << 6 != 0)
     }
 
+    /// Reads `SIZE` bytes, 1 to 8, at an instruction's address.
+    #[inline]
+    pub(crate) fn load<const SIZE: usize>(&mut self, address: &Address) -> Step<u64> {
+        let linear = self.linear(address.segment, self.offset(address), SIZE as u8, Access::READ)?;
+        let start = offset(linear);
+        if start <= PAGE - SIZE
+            && !self.checks_access
+            && let Some(physical) = self.translated(linear, Access::READ)
+            && let Some(page) = self.ram.bytes(physical)
+        {
+            return Ok(little_endian(&page[start..start + SIZE]));
+        }
+        self.load_with_care(linear, SIZE as u8)
+    }
+
+    #[cold]
+    fn load_with_care(&mut self, linear: u64, size: u8) -> Step<u64> {
+        self.check_access(linear, size, Access::READ)?;
+        self.read_linear(linear, size, Access::READ)
+    }
+
+    /// Writes `SIZE` bytes, 1 to 8, at an instruction's address.
+    #[inline]
+    pub(crate) fn store<const SIZE: usize>(&mut self, address: &Address, value: u64) -> Step {
+        let linear = self.linear(address.segment, self.offset(address), SIZE as u8, Access::WRITE)?;
+        if offset(linear) <= PAGE - SIZE
+            && !self.checks_access
+            && let Some(physical) = self.translated(linear, Access::WRITE)
+            && let Some(is_code) = self.ram.write_in_page(physical, &value.to_le_bytes()[..SIZE])
+        {
+            if is_code {
+                self.drop_code(physical);
+            }
+            return Ok(());
+        }
+        self.store_with_care(linear, SIZE as u8, value)
+    }
+
+    #[cold]
+    fn store_with_care(&mut self, linear: u64, size: u8, value: u64) -> Step {
+        self.check_access(linear, size, Access::WRITE)?;
+        self.write_linear(linear, size, value, Access::WRITE)
+    }
+
     /// Reads `size` bytes, 1 to 8, at an offset in a segment.
     #[inline]
     pub(crate) fn read(&mut self, segment: u8, offset: u64, size: u8) -> Step<u64> {
         let linear = self.linear(segment, offset, size, Access::READ)?;
-        self.check_alignment(linear, size)?;
+        self.check_access(linear, size, Access::READ)?;
         self.read_linear(linear, size, Access::READ)
     }
 
@@ -203,7 +254,7 @@ impl SoftCpu {
     #[inline]
     pub(crate) fn read_to_change(&mut self, segment: u8, offset: u64, size: u8) -> Step<u64> {
         let linear = self.linear(segment, offset, size, Access::WRITE)?;
-        self.check_alignment(linear, size)?;
+        self.check_access(linear, size, Access::WRITE)?;
         self.read_linear(linear, size, Access::WRITE)
     }
 
@@ -211,17 +262,8 @@ impl SoftCpu {
     #[inline]
     pub(crate) fn write(&mut self, segment: u8, offset: u64, size: u8, value: u64) -> Step {
         let linear = self.linear(segment, offset, size, Access::WRITE)?;
-        self.check_alignment(linear, size)?;
+        self.check_access(linear, size, Access::WRITE)?;
         self.write_linear(linear, size, value, Access::WRITE)
-    }
-
-    /// Raises #AC for an access that is not aligned, where that is asked for (Intel SDM volume 3A, 6.15, interrupt 17).
-    #[inline]
-    fn check_alignment(&self, linear: u64, size: u8) -> Step {
-        if self.checks_alignment && !linear.is_multiple_of(size.into()) && size.is_power_of_two() {
-            return Err(fault_code(AC, 0));
-        }
-        Ok(())
     }
 
     /// Reads `size` bytes at a linear address.
@@ -272,12 +314,18 @@ impl SoftCpu {
         match self.ram.write_in_page(physical, &value.to_le_bytes()[..usize::from(size)]) {
             Some(false) => Ok(()),
             Some(true) => {
-                self.cache.drop_page(physical);
-                self.stale = true;
+                self.drop_code(physical);
                 Ok(())
             }
             None => self.write_device(physical, size, value),
         }
+    }
+
+    /// Drops the decoded code of a page that was written.
+    #[cold]
+    fn drop_code(&mut self, physical: u64) {
+        self.cache.drop_page(physical);
+        self.stale = true;
     }
 
     /// A read where there is no memory: an exit, after which the instruction begins again with the answer.

@@ -5,6 +5,7 @@ use crate::{
     cpu::{Op, Operand},
     fault::{DE, Step, fault},
     flags,
+    forms::{Binary, Source, Target, Unary},
     operand::{mask, sign_extended},
 };
 
@@ -18,6 +19,104 @@ fn difference_borrows(a: u64, b: u64, result: u64) -> u64 {
     !a & b | !(a ^ b) & result
 }
 
+/// An instruction that computes a value of two, and leaves flags.
+pub(crate) trait Arithmetic {
+    /// True if the first operand gets the result.
+    const WRITES: bool = true;
+
+    /// Returns the result, and the carries out of each bit. `carry` is CF.
+    fn compute(a: u64, b: u64, carry: bool) -> (u64, u64);
+}
+
+impl<A: Arithmetic> Binary for A {
+    fn run<T: Target, S: Source, const SIZE: usize>(cpu: &mut SoftCpu, op: &Op) -> Step {
+        let b = S::get::<SIZE>(cpu, op)?;
+        let a = if A::WRITES { T::get_to_change::<SIZE>(cpu, op)? } else { T::get::<SIZE>(cpu, op)? };
+        let (result, carries) = A::compute(a, b, cpu.flags.carry());
+        if A::WRITES {
+            T::put::<SIZE>(cpu, op, result)?;
+        }
+        cpu.flags.leave(result, carries, SIZE as u8);
+        Ok(())
+    }
+}
+
+macro_rules! arithmetic {
+    ($($name:ident: |$a:ident, $b:ident, $carry:ident| $result:expr, $carries:expr;)*) => {
+        $(
+            pub(crate) struct $name;
+
+            impl Arithmetic for $name {
+                #[inline]
+                fn compute($a: u64, $b: u64, $carry: bool) -> (u64, u64) {
+                    let result = $result;
+                    (result, $carries($a, $b, result))
+                }
+            }
+        )*
+    };
+}
+
+arithmetic! {
+    Add: |a, b, _carry| a.wrapping_add(b), sum_carries;
+    Adc: |a, b, carry| a.wrapping_add(b).wrapping_add(carry.into()), sum_carries;
+    Sub: |a, b, _carry| a.wrapping_sub(b), difference_borrows;
+    Sbb: |a, b, carry| a.wrapping_sub(b).wrapping_sub(carry.into()), difference_borrows;
+    And: |a, b, _carry| a & b, no_carries;
+    Or: |a, b, _carry| a | b, no_carries;
+    Xor: |a, b, _carry| a ^ b, no_carries;
+}
+
+fn no_carries(_: u64, _: u64, _: u64) -> u64 {
+    0
+}
+
+pub(crate) struct Cmp;
+
+impl Arithmetic for Cmp {
+    const WRITES: bool = false;
+
+    #[inline]
+    fn compute(a: u64, b: u64, carry: bool) -> (u64, u64) {
+        Sub::compute(a, b, carry)
+    }
+}
+
+pub(crate) struct Test;
+
+impl Arithmetic for Test {
+    const WRITES: bool = false;
+
+    #[inline]
+    fn compute(a: u64, b: u64, carry: bool) -> (u64, u64) {
+        And::compute(a, b, carry)
+    }
+}
+
+pub(crate) struct Inc;
+
+impl Unary for Inc {
+    fn run<T: Target, const SIZE: usize>(cpu: &mut SoftCpu, op: &Op) -> Step {
+        let a = T::get_to_change::<SIZE>(cpu, op)?;
+        let result = a.wrapping_add(1);
+        T::put::<SIZE>(cpu, op, result)?;
+        cpu.flags.leave_without_carry(result, sum_carries(a, 1, result), SIZE as u8);
+        Ok(())
+    }
+}
+
+pub(crate) struct Dec;
+
+impl Unary for Dec {
+    fn run<T: Target, const SIZE: usize>(cpu: &mut SoftCpu, op: &Op) -> Step {
+        let a = T::get_to_change::<SIZE>(cpu, op)?;
+        let result = a.wrapping_sub(1);
+        T::put::<SIZE>(cpu, op, result)?;
+        cpu.flags.leave_without_carry(result, difference_borrows(a, 1, result), SIZE as u8);
+        Ok(())
+    }
+}
+
 impl SoftCpu {
     /// Returns the operands of an instruction that changes the first.
     #[inline]
@@ -26,65 +125,10 @@ impl SoftCpu {
         Ok((self.get_to_change(op, op.to, op.size)?, b))
     }
 
-    pub(crate) fn add(&mut self, op: &Op) -> Step {
-        let (a, b) = self.both(op)?;
-        let result = a.wrapping_add(b);
-        self.put(op, op.to, op.size, result)?;
-        self.flags.leave(result, sum_carries(a, b, result), op.size);
-        Ok(())
-    }
-
-    pub(crate) fn adc(&mut self, op: &Op) -> Step {
-        let (a, b) = self.both(op)?;
-        let result = a.wrapping_add(b).wrapping_add(self.flags.carry().into());
-        self.put(op, op.to, op.size, result)?;
-        self.flags.leave(result, sum_carries(a, b, result), op.size);
-        Ok(())
-    }
-
-    pub(crate) fn sub(&mut self, op: &Op) -> Step {
-        let (a, b) = self.both(op)?;
-        let result = a.wrapping_sub(b);
-        self.put(op, op.to, op.size, result)?;
-        self.flags.leave(result, difference_borrows(a, b, result), op.size);
-        Ok(())
-    }
-
-    pub(crate) fn sbb(&mut self, op: &Op) -> Step {
-        let (a, b) = self.both(op)?;
-        let result = a.wrapping_sub(b).wrapping_sub(self.flags.carry().into());
-        self.put(op, op.to, op.size, result)?;
-        self.flags.leave(result, difference_borrows(a, b, result), op.size);
-        Ok(())
-    }
-
-    pub(crate) fn cmp(&mut self, op: &Op) -> Step {
-        let a = self.get(op, op.to, op.size)?;
-        let b = self.get(op, op.from, op.size)?;
-        self.compare(a, b, op.size);
-        Ok(())
-    }
-
     /// Leaves the flags of `a - b`.
     pub(crate) fn compare(&mut self, a: u64, b: u64, size: u8) {
         let result = a.wrapping_sub(b);
         self.flags.leave(result, difference_borrows(a, b, result), size);
-    }
-
-    pub(crate) fn inc(&mut self, op: &Op) -> Step {
-        let a = self.get_to_change(op, op.to, op.size)?;
-        let result = a.wrapping_add(1);
-        self.put(op, op.to, op.size, result)?;
-        self.flags.leave_without_carry(result, sum_carries(a, 1, result), op.size);
-        Ok(())
-    }
-
-    pub(crate) fn dec(&mut self, op: &Op) -> Step {
-        let a = self.get_to_change(op, op.to, op.size)?;
-        let result = a.wrapping_sub(1);
-        self.put(op, op.to, op.size, result)?;
-        self.flags.leave_without_carry(result, difference_borrows(a, 1, result), op.size);
-        Ok(())
     }
 
     pub(crate) fn neg(&mut self, op: &Op) -> Step {
@@ -98,34 +142,6 @@ impl SoftCpu {
     pub(crate) fn not(&mut self, op: &Op) -> Step {
         let a = self.get_to_change(op, op.to, op.size)?;
         self.put(op, op.to, op.size, !a)
-    }
-
-    pub(crate) fn and(&mut self, op: &Op) -> Step {
-        let (a, b) = self.both(op)?;
-        self.put(op, op.to, op.size, a & b)?;
-        self.flags.leave(a & b, 0, op.size);
-        Ok(())
-    }
-
-    pub(crate) fn or(&mut self, op: &Op) -> Step {
-        let (a, b) = self.both(op)?;
-        self.put(op, op.to, op.size, a | b)?;
-        self.flags.leave(a | b, 0, op.size);
-        Ok(())
-    }
-
-    pub(crate) fn xor(&mut self, op: &Op) -> Step {
-        let (a, b) = self.both(op)?;
-        self.put(op, op.to, op.size, a ^ b)?;
-        self.flags.leave(a ^ b, 0, op.size);
-        Ok(())
-    }
-
-    pub(crate) fn test(&mut self, op: &Op) -> Step {
-        let a = self.get(op, op.to, op.size)?;
-        let b = self.get(op, op.from, op.size)?;
-        self.flags.leave(a & b, 0, op.size);
-        Ok(())
     }
 
     /// XADD: the sum goes to the first operand, and its old value to the second.

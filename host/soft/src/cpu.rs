@@ -2,14 +2,15 @@
 //!
 //! The other files add the behaviour, each on its subject.
 
-use alloc::{sync::Arc, vec, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use guestlab_cpu::{Breakpoint, CpuState, Exit, Kick, MemoryPlan, Rights, Segment, Stepped};
+use guestlab_cpu::{CpuState, Exit, Kick, MemoryPlan, Rights, Segment, Stepped};
 use iced_x86::Instruction;
 use x86_64::registers::control::Cr0Flags;
 
 use crate::{
+    debug::Points,
     fault::{Event, Step},
     flags::{self, Flags},
     ram::Ram,
@@ -29,12 +30,12 @@ pub struct SoftCpu {
     pub(crate) cpl: u8,
     pub(crate) has_paging: bool,
     pub(crate) checks_alignment: bool,
+    /// Each access to data is looked at: for its alignment, or for watchpoints.
+    pub(crate) checks_access: bool,
     pub(crate) allows: [Allows; 6],
     pub(crate) ip_mask: u64,
     /// The address of a page fault until it is delivered in CR2.
     pub(crate) fault_address: u64,
-    /// The instruction pointer of the instruction that is carried out.
-    pub(crate) start: u64,
     /// The rest of the block must not be carried out: code or mode may have changed.
     pub(crate) stale: bool,
     /// The instruction is a repeated one that has not come to its end.
@@ -44,6 +45,10 @@ pub struct SoftCpu {
     /// The last exit was in the middle of an instruction, which begins again with the answers so far.
     pub(crate) waits: bool,
     pub(crate) waits_for_port: bool,
+    /// The last exit was IN or OUT, and this is the rest of the instruction.
+    pub(crate) port: Option<PortAccess>,
+    /// The instruction pointer behind the instruction of the last exit.
+    pub(crate) next: u64,
     pub(crate) answer: u64,
     pub(crate) answers: Vec<u64>,
     pub(crate) used_answers: usize,
@@ -53,14 +58,21 @@ pub struct SoftCpu {
     pub(crate) end: u64,
     pub(crate) wants_window: bool,
     pub(crate) interrupt: Option<u8>,
-    pub(crate) breakpoints: Vec<Breakpoint>,
-    /// The instruction at this address was stopped at: the next run passes it.
-    pub(crate) passed: Option<u64>,
+    pub(crate) points: Points,
     pub(crate) kicked: Arc<Kicked>,
     /// One repetition of a string instruction is carried out at a time.
     pub(crate) single: bool,
     /// The events of the last step.
     pub(crate) stepped: Stepped,
+}
+
+/// The rest of IN or OUT after its exit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum PortAccess {
+    /// The accumulator gets so many bytes.
+    In(u8),
+    /// There is nothing left to do.
+    Out,
 }
 
 #[derive(Debug, Default)]
@@ -85,15 +97,17 @@ impl SoftCpu {
             cpl: 0,
             has_paging: false,
             checks_alignment: false,
+            checks_access: false,
             allows: [Allows::default(); 6],
             ip_mask: 0,
             fault_address: 0,
-            start: 0,
             stale: false,
             repeats: false,
             exit: None,
             waits: false,
             waits_for_port: false,
+            port: None,
+            next: 0,
             answer: 0,
             answers: Vec::new(),
             used_answers: 0,
@@ -101,14 +115,25 @@ impl SoftCpu {
             end: u64::MAX,
             wants_window: false,
             interrupt: None,
-            breakpoints: Vec::new(),
-            passed: None,
+            points: Points::default(),
             kicked: Arc::default(),
             single: false,
             stepped: Stepped::Nothing,
         };
-        cpu.refresh();
+        cpu.find_points();
         cpu
+    }
+
+    /// Returns another CPU in the same state, with memory of the same bytes. The two share each page until one writes it.
+    pub fn fork(&mut self) -> Self {
+        let mut fork = Self::new(&MemoryPlan::default(), &self.state);
+        fork.flags = self.flags;
+        fork.ram = self.ram.fork();
+        (fork.waits, fork.answer, fork.answers) = (self.waits, self.answer, self.answers.clone());
+        (fork.waits_for_port, fork.port, fork.next) = (self.waits_for_port, self.port, self.next);
+        (fork.retired, fork.wants_window, fork.interrupt) = (self.retired, self.wants_window, self.interrupt);
+        fork.set_points(self.points.of_debugger());
+        fork
     }
 
     /// Computes again the facts that follow from segments, control registers and flags.
@@ -122,15 +147,18 @@ impl SoftCpu {
         self.checks_alignment = self.cpl == 3
             && self.state.cr0 & Cr0Flags::ALIGNMENT_MASK.bits() != 0
             && self.flags.has(flags::AC);
+        self.checks_access = self.checks_alignment || self.points.on_data;
         for (allows, segment) in self.allows.iter_mut().zip(&self.state.segments) {
             *allows = Allows::of(segment, is_protected);
         }
+        self.cache.epoch += 1;
         self.stale = true;
     }
 
     /// Drops all that was derived from page tables and code.
     pub(crate) fn flush(&mut self) {
         self.tlb.flush();
+        self.cache.epoch += 1;
         self.stale = true;
     }
 
@@ -149,21 +177,6 @@ impl SoftCpu {
     }
 }
 
-/// Only what is needed is copied when a CPU is cloned: pages are shared until they are written.
-impl Clone for SoftCpu {
-    fn clone(&self) -> Self {
-        let mut clone = Self::new(&MemoryPlan::default(), &self.state);
-        clone.flags = self.flags;
-        clone.ram = self.ram.clone();
-        clone.ram.forget_code();
-        (clone.waits, clone.answer, clone.answers) = (self.waits, self.answer, self.answers.clone());
-        (clone.retired, clone.wants_window, clone.interrupt) =
-            (self.retired, self.wants_window, self.interrupt);
-        clone.breakpoints.clone_from(&self.breakpoints);
-        clone.refresh();
-        clone
-    }
-}
 impl core::fmt::Debug for SoftCpu {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("SoftCpu")
@@ -189,10 +202,16 @@ pub(crate) struct Op {
     pub(crate) size: u8,
     /// The size of the second operand in bytes.
     pub(crate) from_size: u8,
-    /// The length of the instruction in bytes.
-    pub(crate) len: u8,
     /// The condition of Jcc, SETcc and CMOVcc, as their opcodes have it.
     pub(crate) condition: u8,
+    /// The general register that the first operand is.
+    pub(crate) to_register: u8,
+    /// The general register that the second operand is.
+    pub(crate) from_register: u8,
+    /// The instruction pointer.
+    pub(crate) ip: u64,
+    /// The instruction pointer of the next instruction.
+    pub(crate) next: u64,
     /// The immediate operand, extended to 64 bits; or the target of a near jump.
     pub(crate) imm: u64,
     /// The address of the operand in memory.
@@ -246,15 +265,18 @@ pub(crate) struct Address {
     pub(crate) mask: u64,
 }
 
-/// The number of places for blocks.
-pub(crate) const PLACES: usize = 512;
+/// The number of places for blocks: at first, and at most. Both are powers of two.
+const FEWEST_PLACES: usize = 32;
+const MOST_PLACES: usize = 4096;
 
 /// A run of instructions.
 pub(crate) struct Block {
     pub(crate) key: Key,
     /// The last offset in the code segment that it takes.
     pub(crate) last: u64,
-    pub(crate) ops: Vec<Op>,
+    pub(crate) ops: Box<[Op]>,
+    /// The [`Cache::epoch`] in which the address and the segment were last checked.
+    pub(crate) epoch: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -264,42 +286,63 @@ pub(crate) struct Key {
     pub(crate) bits: u8,
 }
 
-impl Key {
-    pub(crate) fn place(&self) -> usize {
-        let mixed = (self.physical ^ self.ip << 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (mixed >> 32) as usize % PLACES
-    }
+/// The blocks that were decoded, each in a place that follows from its instruction pointer.
+#[derive(Default)]
+pub(crate) struct Cache {
+    places: Vec<Option<Block>>,
+    /// It grows with each change after which an instruction pointer can mean other code: of mode, segments or page tables.
+    pub(crate) epoch: u64,
 }
 
-/// The blocks that were decoded.
-#[derive(Clone, Default)]
-pub(crate) struct Cache(Vec<Option<Arc<Block>>>);
-
 impl Cache {
-    pub(crate) fn get(&self, key: Key) -> Option<&Arc<Block>> {
-        self.0.get(key.place())?.as_ref().filter(|block| block.key == key)
+    /// Returns the place for blocks that begin at an instruction pointer.
+    #[inline]
+    pub(crate) fn place(&self, ip: u64) -> usize {
+        (ip ^ ip >> 12) as usize & self.places.len().wrapping_sub(1)
     }
 
-    pub(crate) fn insert(&mut self, block: &Arc<Block>) {
-        if self.0.is_empty() {
-            self.0 = vec![None; PLACES];
+    #[inline]
+    pub(crate) fn get(&mut self, place: usize) -> Option<&mut Block> {
+        self.places.get_mut(place)?.as_mut()
+    }
+
+    /// Keeps a block, in place of another one if there is no room for more. Returns its place.
+    pub(crate) fn insert(&mut self, block: Block) -> usize {
+        if self.places.is_empty() {
+            self.places.resize_with(FEWEST_PLACES, || None);
         }
-        self.0[block.key.place()] = Some(Arc::clone(block));
+        while self.get(self.place(block.key.ip)).is_some_and(|other| other.key.ip != block.key.ip)
+            && self.places.len() < MOST_PLACES
+        {
+            self.grow();
+        }
+        let place = self.place(block.key.ip);
+        self.places[place] = Some(block);
+        place
     }
 
-    /// Drops the blocks of the page of a physical address.
-    pub(crate) fn drop_page(&mut self, physical: u64) {
-        let page = physical >> 12;
-        for place in &mut self.0 {
-            if place.as_ref().is_some_and(|block| block.key.physical >> 12 == page) {
-                *place = None;
-            }
+    fn grow(&mut self) {
+        let blocks = core::mem::take(&mut self.places);
+        self.places.resize_with(2 * blocks.len(), || None);
+        for block in blocks.into_iter().flatten() {
+            let place = self.place(block.key.ip);
+            self.places[place] = Some(block);
         }
     }
 
     /// Drops all blocks.
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
+        self.places.clear();
+    }
+
+    /// Drops the blocks of the page of a physical address.
+    pub(crate) fn drop_page(&mut self, physical: u64) {
+        let page = physical >> 12;
+        for place in &mut self.places {
+            if place.as_ref().is_some_and(|block| block.key.physical >> 12 == page) {
+                *place = None;
+            }
+        }
     }
 }
 
@@ -333,13 +376,18 @@ impl Allows {
 pub(crate) const ENTRIES: usize = 256;
 
 /// The translations that were used, as a CPU keeps them.
-#[derive(Clone, Default)]
-pub(crate) struct Tlb(Vec<Translation>);
+#[derive(Default)]
+pub(crate) struct Tlb {
+    entries: Vec<Translation>,
+    /// Entries of another epoch do not count. The first one is 1.
+    epoch: u64,
+}
 
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Translation {
-    /// The linear page, plus 1; 0 for none.
-    pub(crate) tag: u64,
+    /// The linear page, and the time of the entry: [`Tlb`] sets both.
+    pub(crate) page: u64,
+    pub(crate) epoch: u64,
     pub(crate) frame: u64,
     pub(crate) writable: bool,
     pub(crate) user: bool,
@@ -350,18 +398,22 @@ pub(crate) struct Translation {
 impl Tlb {
     /// Drops all translations.
     pub(crate) fn flush(&mut self) {
-        self.0.clear();
+        self.epoch += 1;
     }
 
+    #[inline]
     pub(crate) fn get(&self, linear: u64) -> Option<&Translation> {
-        let entry = self.0.get((linear >> 12) as usize % ENTRIES)?;
-        (entry.tag == (linear >> 12) + 1).then_some(entry)
+        let page = linear >> 12;
+        let entry = self.entries.get(page as usize % ENTRIES)?;
+        (entry.page == page && entry.epoch == self.epoch).then_some(entry)
     }
 
     pub(crate) fn insert(&mut self, linear: u64, translation: Translation) {
-        if self.0.is_empty() {
-            self.0 = vec![Translation::default(); ENTRIES];
+        if self.entries.is_empty() {
+            self.entries.resize(ENTRIES, Translation::default());
+            self.epoch += 1;
         }
-        self.0[(linear >> 12) as usize % ENTRIES] = Translation { tag: (linear >> 12) + 1, ..translation };
+        let page = linear >> 12;
+        self.entries[page as usize % ENTRIES] = Translation { page, epoch: self.epoch, ..translation };
     }
 }

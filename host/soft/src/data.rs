@@ -7,16 +7,22 @@ use crate::{
     cpu::SoftCpu,
     cpu::{Op, Operand},
     fault::{Step, ud},
+    forms::{Binary, Source, Target},
     operand::number,
     operand::sign_extended,
 };
 
-impl SoftCpu {
-    pub(crate) fn mov(&mut self, op: &Op) -> Step {
-        let value = self.get(op, op.from, op.size)?;
-        self.put(op, op.to, op.size, value)
-    }
+/// MOV between general registers, memory and immediate values.
+pub(crate) struct Mov;
 
+impl Binary for Mov {
+    fn run<T: Target, S: Source, const SIZE: usize>(cpu: &mut SoftCpu, op: &Op) -> Step {
+        let value = S::get::<SIZE>(cpu, op)?;
+        T::put::<SIZE>(cpu, op, value)
+    }
+}
+
+impl SoftCpu {
     /// MOV to a segment register.
     pub(crate) fn mov_to_segment(&mut self, op: &Op) -> Step {
         let Operand::Segment(segment) = op.to else { return Err(ud()) };

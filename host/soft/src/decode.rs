@@ -4,8 +4,9 @@
 //! the instruction pointer there (jump targets and RIP-relative addresses are computed when it is decoded), and the
 //! width of code. A write to its bytes drops it.
 
-use alloc::{sync::Arc, vec, vec::Vec};
+use alloc::{boxed::Box, vec::Vec};
 
+use guestlab_cpu::state::seg;
 use iced_x86::{ConditionCode, Decoder, DecoderOptions, FlowControl, Instruction};
 
 use crate::{
@@ -14,29 +15,64 @@ use crate::{
     cpu::{Address, Block, Key, Op, Operand},
     fault::{Step, gp0, ud},
     ram::{PAGE, offset},
-    select::select,
+    select::{Operands, select},
 };
 
 /// The longest instruction in bytes (Intel SDM volume 2A, 2.3.11).
 const LONGEST: usize = 15;
 /// The most instructions in a block.
 const MOST: usize = 32;
+/// Instructions that are about to be carried out, taken out of their place.
+pub(crate) struct Taken {
+    place: usize,
+    pub(crate) ops: Box<[Op]>,
+}
+
 impl SoftCpu {
-    /// Returns the block at the instruction pointer.
-    pub(crate) fn block(&mut self) -> Step<Arc<Block>> {
+    /// Takes the block at the instruction pointer. It is to be [put back](Self::put_back).
+    #[inline]
+    pub(crate) fn take_block(&mut self) -> Step<Taken> {
         let ip = self.state.ip;
+        let place = self.cache.place(ip);
+        let epoch = self.cache.epoch;
+        if let Some(block) = self.cache.get(place)
+            && block.epoch == epoch
+            && block.key.ip == ip
+        {
+            return Ok(Taken { place, ops: core::mem::take(&mut block.ops) });
+        }
+        self.find_block(ip, place)
+    }
+
+    /// Puts a block back, if its code was not written meanwhile.
+    #[inline]
+    pub(crate) fn put_back(&mut self, taken: Taken) {
+        if let Some(block) = self.cache.get(taken.place) {
+            block.ops = taken.ops;
+        }
+    }
+
+    /// Translates the instruction pointer, and takes its block or decodes it.
+    fn find_block(&mut self, ip: u64, place: usize) -> Step<Taken> {
         let linear = self.fetch_address(ip, 1)?;
         let physical = self.translate(linear, Access::FETCH)?;
         let key = Key { physical, ip, bits: self.bits };
-        if let Some(block) = self.cache.get(key)
-            && self.is_in_code(block.last)
-        {
-            return Ok(Arc::clone(block));
-        }
-        self.decode_block(key)
+        let kept = self.cache.get(place).filter(|block| block.key == key).map(|block| block.last);
+        let place = match kept.is_some_and(|last| self.is_in_code(last)) {
+            true => place,
+            false => match self.decode_block(key)? {
+                Ok(block) => self.cache.insert(block),
+                Err(alone) => return Ok(Taken { place: usize::MAX, ops: Box::new([alone]) }),
+            },
+        };
+        let epoch = self.cache.epoch;
+        let Some(block) = self.cache.get(place) else { unreachable!("it is there now") };
+        block.epoch = epoch;
+        Ok(Taken { place, ops: core::mem::take(&mut block.ops) })
     }
 
-    fn decode_block(&mut self, key: Key) -> Step<Arc<Block>> {
+    /// Decodes a block, or else the one instruction that cannot be in a block.
+    fn decode_block(&mut self, key: Key) -> Step<Result<Block, Op>> {
         let mut bytes = [0; PAGE];
         let start = offset(key.physical);
         let there = PAGE - start;
@@ -50,25 +86,24 @@ impl SoftCpu {
         while ops.len() < MOST && decoder.position() < there {
             let insn = decoder.decode();
             let last = insn.ip().wrapping_add(insn.len() as u64 - 1);
-            if insn.is_invalid() || !self.is_in_code(last) {
+            let has_point = !ops.is_empty() && self.points.is_on(self.state.linear(seg::CS, insn.ip()));
+            if insn.is_invalid() || has_point || !self.is_in_code(last) {
                 break;
             }
-            ops.push(Op::new(&insn));
+            ops.push(Op::new(&insn, self.ip_mask));
             if insn.flow_control() != FlowControl::Next {
                 break;
             }
         }
-        let Some(op) = ops.last() else { return self.decode_alone(key) };
+        let Some(op) = ops.last() else { return self.decode_alone(key).map(Err) };
         let last = op.insn.next_ip().wrapping_sub(1);
         let len = last.wrapping_sub(key.ip) as usize + 1;
-        let block = Arc::new(Block { key, last, ops });
         self.ram.mark_code(key.physical, len);
-        self.cache.insert(&block);
-        Ok(block)
+        Ok(Ok(Block { key, last, ops: ops.into(), epoch: self.cache.epoch }))
     }
 
     /// Decodes one instruction that crosses a page or a segment's end, or is not valid. It is not kept.
-    fn decode_alone(&mut self, key: Key) -> Step<Arc<Block>> {
+    fn decode_alone(&mut self, key: Key) -> Step<Op> {
         let mut bytes = [0; LONGEST];
         let mut have = 0;
         loop {
@@ -76,8 +111,7 @@ impl SoftCpu {
                 Decoder::with_ip(u32::from(key.bits), &bytes[..have], key.ip, DecoderOptions::NONE);
             let insn = decoder.decode();
             if !insn.is_invalid() {
-                let last = insn.next_ip().wrapping_sub(1);
-                return Ok(Arc::new(Block { key, last, ops: vec![Op::new(&insn)] }));
+                return Ok(Op::new(&insn, self.ip_mask));
             }
             if have == LONGEST {
                 return Err(gp0());
@@ -98,19 +132,21 @@ impl SoftCpu {
 }
 
 impl Op {
-    fn new(insn: &Instruction) -> Self {
+    fn new(insn: &Instruction, ip_mask: u64) -> Self {
         let (to, size) = Operand::of(insn, 0);
         let (from, from_size) = Operand::of(insn, 1);
-        let imm = immediate(insn);
         Self {
-            run: select(insn),
+            run: select(insn, &Operands { to, from, size }),
             to,
             from,
             size,
             from_size,
-            len: insn.len() as u8,
             condition: condition(insn.condition_code()),
-            imm,
+            to_register: to.low_register(),
+            from_register: from.low_register(),
+            ip: insn.ip(),
+            next: insn.next_ip() & ip_mask,
+            imm: immediate(insn),
             mem: Address::of(insn),
             insn: *insn,
         }
@@ -125,7 +161,7 @@ fn immediate(insn: &Instruction) -> u64 {
 }
 
 /// Returns the number that opcodes have for a condition (Intel SDM volume 1, appendix B).
-fn condition(condition: ConditionCode) -> u8 {
+pub(crate) fn condition(condition: ConditionCode) -> u8 {
     // iced numbers them in that order, from 1.
     (condition as u8).wrapping_sub(1) & 15
 }

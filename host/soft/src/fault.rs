@@ -5,8 +5,8 @@
 pub(crate) struct Fault {
     /// The vector, 0 to 31.
     pub(crate) vector: u8,
-    /// The error code, for the exceptions that have one.
-    pub(crate) code: Option<u32>,
+    /// The error code, for the exceptions that have one. Its upper bits are 0.
+    pub(crate) code: Option<u16>,
 }
 
 /// The event that ended an instruction early.
@@ -49,7 +49,7 @@ pub(crate) fn fault(vector: u8) -> Event {
 }
 
 /// Returns the event of an exception with an error code.
-pub(crate) fn fault_code(vector: u8, code: u32) -> Event {
+pub(crate) fn fault_code(vector: u8, code: u16) -> Event {
     Event::Fault(Fault { vector, code: Some(code) })
 }
 
@@ -64,6 +64,11 @@ pub(crate) fn ud() -> Event {
 }
 
 impl Fault {
+    /// Returns true for the exceptions that are reported before their instruction (Intel SDM volume 3A, table 6-1).
+    pub(crate) fn is_restartable(self) -> bool {
+        !matches!(self.vector, DB | BP | OF | DF)
+    }
+
     /// Returns true for the exceptions that make a double fault with another one (Intel SDM volume 3A, table 6-5).
     pub(crate) fn is_contributory(self) -> bool {
         matches!(self.vector, DE | TS | NP | SS | GP)

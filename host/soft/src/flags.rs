@@ -123,6 +123,7 @@ impl Flags {
 
     /// Returns true if a condition of Jcc, SETcc or CMOVcc holds. `code` is the low half of the opcode (Intel SDM
     /// volume 1, appendix B): an odd one is the opposite of the even one below it.
+    #[inline]
     pub(crate) fn condition(&self, code: u8) -> bool {
         let even = match code >> 1 {
             0 => self.overflow(),

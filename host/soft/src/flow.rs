@@ -4,11 +4,33 @@ use guestlab_cpu::state::reg;
 use iced_x86::Code;
 
 use crate::{
-    cpu::Op,
-    cpu::SoftCpu,
+    cpu::{Handler, Op, SoftCpu},
     fault::{Step, gp0},
     operand::mask,
 };
+
+/// Returns the function of Jcc for a condition.
+pub(crate) fn jcc(condition: u8) -> Handler {
+    use SoftCpu as C;
+    [
+        C::jump_if::<0>,
+        C::jump_if::<1>,
+        C::jump_if::<2>,
+        C::jump_if::<3>,
+        C::jump_if::<4>,
+        C::jump_if::<5>,
+        C::jump_if::<6>,
+        C::jump_if::<7>,
+        C::jump_if::<8>,
+        C::jump_if::<9>,
+        C::jump_if::<10>,
+        C::jump_if::<11>,
+        C::jump_if::<12>,
+        C::jump_if::<13>,
+        C::jump_if::<14>,
+        C::jump_if::<15>,
+    ][usize::from(condition & 15)]
+}
 
 impl SoftCpu {
     /// Sets the instruction pointer to a target of `size` bytes, which must be in the code segment.
@@ -28,8 +50,8 @@ impl SoftCpu {
         self.go_to(target, op.size)
     }
 
-    pub(crate) fn jcc(&mut self, op: &Op) -> Step {
-        if self.flags.condition(op.condition) { self.go_to(op.imm, op.size) } else { Ok(()) }
+    fn jump_if<const CONDITION: u8>(&mut self, op: &Op) -> Step {
+        if self.flags.condition(CONDITION) { self.go_to(op.imm, op.size) } else { Ok(()) }
     }
 
     pub(crate) fn call(&mut self, op: &Op) -> Step {

@@ -23,8 +23,10 @@ use crate::{
 enum Source {
     /// `int n`, `int3` or `into`: the gate's privilege is checked.
     Software,
-    /// An exception, or an interrupt from outside.
+    /// An interrupt from outside, or an exception that is reported behind its instruction.
     Hardware,
+    /// An exception that is reported before its instruction, which can begin again.
+    Fault,
 }
 
 impl SoftCpu {
@@ -35,7 +37,8 @@ impl SoftCpu {
             if fault.vector == PF {
                 self.state.cr2 = self.fault_address;
             }
-            let event = match self.deliver(fault.vector, fault.code, Source::Hardware) {
+            let source = if fault.is_restartable() { Source::Fault } else { Source::Hardware };
+            let event = match self.deliver(fault.vector, fault.code, source) {
                 Ok(()) => return None,
                 Err(event) => event,
             };
@@ -64,7 +67,7 @@ impl SoftCpu {
     }
 
     /// Calls the handler of a vector, or changes nothing.
-    fn deliver(&mut self, vector: u8, code: Option<u32>, source: Source) -> Step {
+    fn deliver(&mut self, vector: u8, code: Option<u16>, source: Source) -> Step {
         let before = self.state.clone();
         let (flags, shadow) = (self.flags, core::mem::take(&mut self.state.shadow));
         let outcome = match (self.state.is_protected(), self.state.is_long()) {
@@ -101,7 +104,7 @@ impl SoftCpu {
     }
 
     /// Protected mode: through a gate of 8 bytes (Intel SDM volume 3A, 6.11 and 6.12).
-    fn deliver_by_gate(&mut self, vector: u8, code: Option<u32>, source: Source) -> Step {
+    fn deliver_by_gate(&mut self, vector: u8, code: Option<u16>, source: Source) -> Step {
         let gate = self.gate(vector, 8, source)?;
         if gate.kind() == TASK_GATE {
             self.switch_by(gate, 0, Cause::Interrupt)?;
@@ -114,7 +117,7 @@ impl SoftCpu {
             _ => return Err(fault_code(GP, error_code(vector))),
         };
         let (target, selector) = self.handler(gate)?;
-        let frame = self.frame();
+        let frame = self.frame(source);
         let from_v86 = self.flags.has(flags::VM);
         let level = if target.is_conforming() && !from_v86 { self.cpl } else { target.dpl() };
         if from_v86 && level != 0 {
@@ -143,7 +146,7 @@ impl SoftCpu {
     }
 
     /// Long mode: through a gate of 16 bytes, to 64-bit code (Intel SDM volume 3A, 6.14).
-    fn deliver_in_long_mode(&mut self, vector: u8, code: Option<u32>, source: Source) -> Step {
+    fn deliver_in_long_mode(&mut self, vector: u8, code: Option<u16>, source: Source) -> Step {
         let gate = self.gate(vector, 16, source)?;
         if !matches!(gate.kind(), INTERRUPT_GATE_32 | TRAP_GATE_32) {
             return Err(fault_code(GP, error_code(vector)));
@@ -153,7 +156,7 @@ impl SoftCpu {
         if !target.rights().has(Rights::LONG) {
             return Err(fault_code(GP, code_of(selector)));
         }
-        let frame = self.frame();
+        let frame = self.frame(source);
         let level = if target.is_conforming() { self.cpl } else { target.dpl() };
         let stack = gate.low >> 32 & 7;
         // The stack is 64-bit code's from here on.
@@ -210,17 +213,20 @@ impl SoftCpu {
         Ok((code, selector))
     }
 
-    fn frame(&self) -> Frame {
+    /// Returns the values to push. RF is set for a fault, so that the instruction then passes its breakpoint (Intel SDM
+    /// volume 3B, 17.3.1.1).
+    fn frame(&self, source: Source) -> Frame {
+        let resumes = if source == Source::Fault { flags::RF } else { 0 };
         Frame {
             ss: self.state.segments[seg::SS].selector,
             sp: self.state.general[reg::RSP],
-            flags: self.flags.get(),
+            flags: self.flags.get() | resumes,
             cs: self.state.segments[seg::CS].selector,
             ip: self.state.ip,
         }
     }
 
-    fn push_frame(&mut self, size: u8, frame: &Frame, code: Option<u32>) -> Step {
+    fn push_frame(&mut self, size: u8, frame: &Frame, code: Option<u16>) -> Step {
         self.push(size, frame.flags)?;
         self.push(size, frame.cs.into())?;
         self.push(size, frame.ip)?;
@@ -386,8 +392,8 @@ struct Frame {
 }
 
 /// Returns the error code that names a vector.
-fn error_code(vector: u8) -> u32 {
-    u32::from(vector) << 3 | 2
+fn error_code(vector: u8) -> u16 {
+    u16::from(vector) << 3 | 2
 }
 
 /// Returns true if two exceptions make a double fault (Intel SDM volume 3A, table 6-5).

@@ -4,8 +4,7 @@ use guestlab_cpu::{Exit, Values, Width};
 
 use crate::{
     access::Access,
-    cpu::Op,
-    cpu::SoftCpu,
+    cpu::{Op, PortAccess, SoftCpu},
     fault::{Step, gp0},
     flags,
     operand::mask,
@@ -15,7 +14,7 @@ impl SoftCpu {
     pub(crate) fn input(&mut self, op: &Op) -> Step {
         let port = self.get(op, op.from, op.from_size)? as u16;
         self.check_port(port, op.size)?;
-        let value = self.port_in(port, op.size)?;
+        let value = self.port_in(port, op.size).inspect_err(|_| self.port = Some(PortAccess::In(op.size)))?;
         self.set_register(0, op.size, value);
         Ok(())
     }
@@ -24,7 +23,7 @@ impl SoftCpu {
         let port = self.get(op, op.to, op.size)? as u16;
         self.check_port(port, op.from_size)?;
         let value = self.register(0, op.from_size);
-        self.port_out(port, op.from_size, value)
+        self.port_out(port, op.from_size, value).inspect_err(|_| self.port = Some(PortAccess::Out))
     }
 
     /// Reads a port: an exit, after which the instruction begins again with the answer.

@@ -9,13 +9,14 @@
 //! | `decode.rs` | instructions, decoded by iced-x86 and kept by block |
 //! | `ram.rs` | memory: pages that are copied when they are written |
 //! | `access.rs` | segmentation, paging, and accesses to memory |
-//! | `operand.rs` | operands and addresses of instructions |
+//! | `operand.rs`, `forms.rs` | operands and addresses of instructions, and a function for each frequent form |
 //! | `flags.rs` | the status flags, computed when they are read |
 //! | `data.rs`, `arithmetic.rs`, `shift.rs`, `bits.rs`, `bcd.rs`, `strings.rs`, `stack.rs` | instructions that compute |
 //! | `flow.rs`, `far.rs` | jumps, calls and returns: near, and to other segments |
 //! | `segments.rs` | descriptors, and loading of segment registers |
 //! | `interrupts.rs` | exceptions, interrupts, and the return from them |
 //! | `task.rs` | task switches |
+//! | `debug.rs` | breakpoints, watchpoints and debug registers |
 //! | `system.rs`, `io.rs` | control registers, tables, CPUID, ports |
 //!
 //! Each rule names its place in the Intel SDM. The interpreter has no `unsafe` code.
@@ -24,7 +25,7 @@
 //!
 //! - MMX, SSE and x87: such an instruction ends the run with [`Exit::InternalError`](guestlab_cpu::Exit::InternalError),
 //!   RIP is at the instruction, and CPUID does not offer it.
-//! - Watchpoints, and breakpoints that the guest sets in its own debug registers.
+//! - Breakpoints on ports that the guest sets in its own debug registers.
 //! - `guestlab` does not use this engine yet: tests and the examples of the library do.
 
 #![no_std]
@@ -40,11 +41,13 @@ mod bcd;
 mod bits;
 mod cpu;
 mod data;
+mod debug;
 mod decode;
 mod far;
 mod fault;
 mod flags;
 mod flow;
+mod forms;
 mod interrupts;
 mod io;
 mod operand;
@@ -83,6 +86,6 @@ impl Engine for Soft {
     }
 
     fn debug_features(&self, _: CpuMode) -> Result<DebugFeatures, EngineError> {
-        Ok(DebugFeatures { steps: true, breakpoints: usize::MAX, watchpoints: 0 })
+        Ok(DebugFeatures { steps: true, breakpoints: usize::MAX, watchpoints: usize::MAX })
     }
 }

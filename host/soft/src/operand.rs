@@ -29,6 +29,14 @@ impl Operand {
         }
     }
 
+    /// Returns the number of the register, if it is one that has a low byte.
+    pub(crate) fn low_register(self) -> u8 {
+        match self {
+            Self::Low(register) => register,
+            _ => 0,
+        }
+    }
+
     fn register(register: Register) -> (Self, u8) {
         let operand = match register {
             Register::AH | Register::CH | Register::DH | Register::BH => {

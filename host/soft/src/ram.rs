@@ -1,6 +1,6 @@
 //! Guest memory: pages that clones share, and that are copied when they are written.
 
-use alloc::{sync::Arc, vec, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 
 use guestlab_cpu::{EngineError, GuestMemory, MemoryPlan, OutOfMemory};
 
@@ -9,24 +9,90 @@ pub(crate) const PAGE: usize = 4096;
 const SHIFT: u32 = 12;
 
 /// The memory of a VM. A page that was never written takes no memory of the host.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Ram {
     ranges: Vec<Range>,
+    /// The pages of all ranges, one range after the other.
+    pages: Vec<Page>,
+    /// The machine has written, not the guest.
+    written: bool,
+    /// The pages of which the machine has written decoded code.
+    written_code: Vec<u64>,
 }
 
 /// Consecutive pages.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Range {
     first: u64,
-    pages: Vec<Page>,
+    count: u64,
+    /// The index of the first one in [`Ram::pages`].
+    at: usize,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Page {
-    /// Nothing for a page of zeros.
-    bytes: Option<Arc<[u8; PAGE]>>,
+    bytes: Bytes,
     /// The offsets in the page between which the interpreter has decoded code.
     code: Span,
+}
+
+/// The bytes of a page.
+#[expect(
+    clippy::redundant_allocation,
+    reason = "a page becomes shared, or a memory's own again, without being copied"
+)]
+#[derive(Debug, Default)]
+enum Bytes {
+    /// All are zero.
+    #[default]
+    Zero,
+    /// Only this memory has them.
+    Own(Box<[u8; PAGE]>),
+    /// A fork has them, too, or had them.
+    Shared(Arc<Box<[u8; PAGE]>>),
+}
+
+impl Bytes {
+    #[inline]
+    fn get(&self) -> &[u8; PAGE] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Zero => &ZEROS,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+
+    /// Returns the bytes to be written, which are then this memory's own.
+    #[inline]
+    fn get_mut(&mut self) -> &mut [u8; PAGE] {
+        if !matches!(self, Self::Own(_)) {
+            self.make_own();
+        }
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Zero | Self::Shared(_) => unreachable!("they are its own now"),
+        }
+    }
+
+    #[cold]
+    fn make_own(&mut self) {
+        *self = Self::Own(match core::mem::take(self) {
+            Self::Zero => Box::new(ZEROS),
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => Arc::try_unwrap(bytes).unwrap_or_else(|shared| Box::clone(&shared)),
+        });
+    }
+
+    /// Returns the same bytes for another memory.
+    fn share(&mut self) -> Self {
+        let shared = match core::mem::take(self) {
+            Self::Zero => return Self::Zero,
+            Self::Own(bytes) => Arc::new(bytes),
+            Self::Shared(bytes) => bytes,
+        };
+        *self = Self::Shared(Arc::clone(&shared));
+        Self::Shared(shared)
+    }
 }
 
 /// A range of offsets in a page. It is empty if it does not begin before its end.
@@ -41,41 +107,64 @@ static ZEROS: [u8; PAGE] = [0; PAGE];
 impl Ram {
     /// Returns memory that is all zero. A range that does not begin and end at a page is shortened to whole pages.
     pub(crate) fn new(plan: &MemoryPlan) -> Self {
-        let range = |range: &core::ops::Range<u64>| {
+        let mut ram = Self::default();
+        for range in &plan.ranges {
             let first = range.start.div_ceil(PAGE as u64);
             let count = (range.end >> SHIFT).saturating_sub(first);
-            Range { first, pages: vec![Page::default(); usize::try_from(count).unwrap_or(0)] }
-        };
-        Self { ranges: plan.ranges.iter().map(range).collect() }
+            let at = ram.pages.len();
+            let pages = usize::try_from(count).unwrap_or(0);
+            ram.pages.resize_with(at + pages, Page::default);
+            ram.ranges.push(Range { first, count: pages as u64, at });
+        }
+        ram
     }
 
-    fn page(&self, number: u64) -> Option<&Page> {
+    /// Returns memory with the same bytes. A page is copied when one of the two writes it.
+    pub(crate) fn fork(&mut self) -> Self {
+        let page = |page: &mut Page| Page { bytes: page.bytes.share(), code: Span::default() };
+        let pages = self.pages.iter_mut().map(page).collect();
+        Self { ranges: self.ranges.clone(), pages, written: false, written_code: Vec::new() }
+    }
+
+    /// Returns the index of the page with this number.
+    #[inline]
+    fn index(&self, number: u64) -> Option<usize> {
         self.ranges.iter().find_map(|range| {
-            let index = usize::try_from(number.wrapping_sub(range.first)).ok()?;
-            range.pages.get(index)
+            let index = number.wrapping_sub(range.first);
+            (index < range.count).then(|| range.at + index as usize)
         })
     }
 
+    #[inline]
+    fn page(&self, number: u64) -> Option<&Page> {
+        self.pages.get(self.index(number)?)
+    }
+
+    #[inline]
     fn page_mut(&mut self, number: u64) -> Option<&mut Page> {
-        self.ranges.iter_mut().find_map(|range| {
-            let index = usize::try_from(number.wrapping_sub(range.first)).ok()?;
-            range.pages.get_mut(index)
-        })
+        let index = self.index(number)?;
+        self.pages.get_mut(index)
+    }
+
+    /// Returns true once if the machine has written memory, with the pages of which it has written decoded code.
+    pub(crate) fn take_written(&mut self) -> Option<Vec<u64>> {
+        core::mem::take(&mut self.written).then(|| core::mem::take(&mut self.written_code))
     }
 
     /// Returns the bytes of the page of an address, if it is memory.
+    #[inline]
     pub(crate) fn bytes(&self, address: u64) -> Option<&[u8; PAGE]> {
-        self.page(address >> SHIFT).map(|page| page.bytes.as_deref().unwrap_or(&ZEROS))
+        self.page(address >> SHIFT).map(|page| page.bytes.get())
     }
 
     /// Writes bytes that do not cross a page. Returns nothing if there is no memory, and otherwise whether code was
     /// decoded of these bytes: then the page's code is no longer marked, and the caller drops it.
+    #[inline]
     pub(crate) fn write_in_page(&mut self, address: u64, bytes: &[u8]) -> Option<bool> {
         let start = offset(address);
         let end = start + bytes.len();
         let page = self.page_mut(address >> SHIFT)?;
-        let contents = page.bytes.get_or_insert_with(|| Arc::new(ZEROS));
-        Arc::make_mut(contents)[start..end].copy_from_slice(bytes);
+        page.bytes.get_mut()[start..end].copy_from_slice(bytes);
         let is_code = start < usize::from(page.code.end) && usize::from(page.code.start) < end;
         if is_code {
             page.code = Span::default();
@@ -94,13 +183,6 @@ impl Ram {
                 }
                 _ => Span { start, end },
             };
-        }
-    }
-
-    /// Removes all marks of code.
-    pub(crate) fn forget_code(&mut self) {
-        for page in self.ranges.iter_mut().flat_map(|range| &mut range.pages) {
-            page.code = Span::default();
         }
     }
 }
@@ -140,8 +222,11 @@ impl GuestMemory for Ram {
         if !self.contains(address, bytes.len()) {
             return Err(OutOfMemory);
         }
+        self.written = true;
         for (at, _, range) in pieces(address, bytes.len()) {
-            self.write_in_page(at, &bytes[range]).ok_or(OutOfMemory)?;
+            if self.write_in_page(at, &bytes[range]).ok_or(OutOfMemory)? {
+                self.written_code.push(at);
+            }
         }
         Ok(())
     }
@@ -152,13 +237,24 @@ impl GuestMemory for Ram {
     }
 
     fn clear(&mut self) -> Result<(), EngineError> {
-        self.ranges.iter_mut().for_each(|range| range.pages.fill(Page::default()));
+        self.written = true;
+        for (index, page) in self.pages.iter_mut().enumerate() {
+            let has_code = page.code.start < page.code.end;
+            *page = Page::default();
+            if has_code {
+                let range = self.ranges.iter().rev().find(|range| range.at <= index);
+                let number = range.map_or(0, |range| range.first + (index - range.at) as u64);
+                self.written_code.push(number << SHIFT);
+            }
+        }
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use super::*;
 
     fn ram() -> Ram {
@@ -185,7 +281,7 @@ mod tests {
     fn a_clone_has_its_own_bytes_once_it_is_written() {
         let mut one = ram();
         one.write(0x5000, &[1]).unwrap();
-        let mut two = one.clone();
+        let mut two = one.fork();
         two.write(0x5000, &[2]).unwrap();
         let mut byte = [0];
         one.read(0x5000, &mut byte).unwrap();

@@ -4,13 +4,17 @@ use alloc::{sync::Arc, vec};
 use core::sync::atomic::Ordering;
 
 use guestlab_cpu::{
-    Breakpoint, BreakpointKind, Cpu, CpuState, Delivery, EngineError, Executed, Exit, FpuState, GuestMemory,
-    Kick, MAX_INSTRUCTION, Stepped, Until, state::seg, walk,
+    Breakpoint, Cpu, CpuState, Delivery, EngineError, Executed, Exit, FpuState, GuestMemory, Kick,
+    MAX_INSTRUCTION, Stepped, Until,
+    state::{reg, seg},
+    walk,
 };
 
+use iced_x86::FlowControl;
+
 use crate::{
-    cpu::{Op, SoftCpu},
-    fault::{DB, Event, Fault},
+    cpu::{Op, PortAccess, SoftCpu},
+    fault::Event,
     flags::{self, Flags},
 };
 
@@ -31,8 +35,14 @@ impl SoftCpu {
     fn go(&mut self, end: u64) -> Option<Exit> {
         self.resume();
         loop {
-            if self.kicked.0.swap(false, Ordering::Relaxed) {
+            let is_kicked = self.kicked.0.load(Ordering::Relaxed);
+            if is_kicked && self.kicked.0.swap(false, Ordering::Relaxed) {
                 return Some(Exit::Interrupted);
+            }
+            if self.points.are_met()
+                && let Some(exit) = self.after_access()
+            {
+                return Some(exit);
             }
             if let Some(exit) = self.before_instruction() {
                 return Some(exit);
@@ -52,11 +62,28 @@ impl SoftCpu {
 
     /// Takes the answer to the last exit.
     fn resume(&mut self) {
-        self.passed = Some(self.state.instruction()).filter(|_| self.passed.is_some());
+        if let Some(code) = self.ram.take_written() {
+            code.into_iter().for_each(|page| self.cache.drop_page(page));
+            self.flush();
+        }
+        self.keep_passed();
         if core::mem::take(&mut self.waits) {
             let answer = core::mem::take(&mut self.answer);
-            self.answers.push(answer);
+            match self.port.take() {
+                Some(access) if !self.single && !self.flags.has(flags::TF) => self.end_port(access, answer),
+                _ => self.answers.push(answer),
+            }
         }
+    }
+
+    /// Ends IN or OUT without beginning it again.
+    fn end_port(&mut self, access: PortAccess, answer: u64) {
+        if let PortAccess::In(size) = access {
+            self.set_register(reg::RAX as u8, size, answer);
+        }
+        (self.state.ip, self.state.shadow) = (self.next, false);
+        self.retired += 1;
+        self.forget_answers();
     }
 
     /// Sees to interrupts and breakpoints between two instructions.
@@ -64,28 +91,30 @@ impl SoftCpu {
         let is_open = self.flags.has(flags::IF) && !self.state.shadow && self.answers.is_empty();
         if is_open && let Some(vector) = self.interrupt.take() {
             let exit = self.external_interrupt(vector);
-            if self.single && exit.is_none() {
-                self.stepped = Stepped::Delivery(Delivery::Interrupt);
-                return Some(Exit::Debug { points: 0 });
-            }
-            return exit;
+            return if self.single {
+                exit.or_else(|| Some(self.delivered(Delivery::Interrupt)))
+            } else {
+                exit
+            };
         }
         if is_open && self.wants_window {
             self.wants_window = false;
             return Some(Exit::InterruptWindow);
         }
-        // A step executes its instruction, as on KVM: its user knows where the breakpoints are.
-        if self.breakpoints.is_empty() || self.single {
+        if !self.points.on_code {
             return None;
         }
-        let here = self.state.instruction();
-        if self.passed.take() == Some(here) {
-            return None;
+        match self.at_point() {
+            Err(exit) => Some(exit),
+            Ok(true) if self.single => Some(self.delivered(Delivery::DebugException)),
+            Ok(_) => None,
         }
-        let is_met = |point: &Breakpoint| point.kind == BreakpointKind::Execute && point.address == here;
-        let points = points(&self.breakpoints, is_met)?;
-        self.passed = Some(here);
-        Some(Exit::Debug { points })
+    }
+
+    /// Ends a step that has called a handler.
+    fn delivered(&mut self, delivery: Delivery) -> Exit {
+        self.stepped = Stepped::Delivery(delivery);
+        Exit::Debug { points: 0 }
     }
 
     /// Returns true if something is to be seen to after each instruction.
@@ -93,8 +122,7 @@ impl SoftCpu {
         self.single
             || self.state.shadow
             || self.wants_window
-            || self.flags.has(flags::TF)
-            || !self.breakpoints.is_empty()
+            || self.flags.has(flags::TF | flags::RF)
             || !self.answers.is_empty()
     }
 
@@ -104,95 +132,110 @@ impl SoftCpu {
         let end = end.min(self.retired + 10_000);
         self.end = end;
         while self.retired < end {
-            let block = match self.block() {
-                Ok(block) => block,
-                Err(event) => {
-                    self.start = self.state.ip;
-                    return self.ended_early(event);
-                }
+            let taken = match self.take_block() {
+                Ok(taken) => taken,
+                Err(event) => return self.ended_early(event, self.state.ip),
             };
             self.stale = false;
-            for op in &block.ops {
-                if let Err(event) = self.carry_out(op) {
-                    return self.ended_early(event);
-                }
-                self.retired += 1;
-                if self.stale || self.retired >= end {
-                    if core::mem::take(&mut self.repeats) {
-                        // The instruction goes on: it has not retired.
-                        self.state.ip = self.start;
-                        self.retired -= 1;
-                    }
-                    break;
-                }
+            let ended = self.ops(&taken.ops, end);
+            self.put_back(taken);
+            if let Err((event, start)) = ended {
+                return self.ended_early(event, start);
             }
-            if self.state.shadow || self.flags.has(flags::TF) || self.wants_window || self.interrupt.is_some()
-            {
+            if self.points.on_code || self.stale && self.needs_care() {
                 return None;
             }
         }
         None
     }
 
+    /// Carries out the instructions of a block, to its end or up to a count. An error has the address of its instruction.
     #[inline]
-    fn carry_out(&mut self, op: &Op) -> Result<(), Event> {
-        self.start = self.state.ip;
-        self.state.ip = self.start.wrapping_add(op.len.into()) & self.ip_mask;
-        (op.run)(self, op)
+    fn ops(&mut self, ops: &[Op], end: u64) -> Result<(), (Event, u64)> {
+        for op in ops {
+            self.state.ip = op.next;
+            if let Err(event) = (op.run)(self, op) {
+                return Err((event, op.ip));
+            }
+            self.retired += 1;
+            if self.stale || self.retired >= end {
+                if core::mem::take(&mut self.repeats) {
+                    // The instruction goes on: it has not retired.
+                    self.state.ip = op.ip;
+                    self.retired -= 1;
+                }
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns true if something is to be seen to before the next instruction. What asks for it makes the rest of the
+    /// block stale.
+    fn needs_care(&self) -> bool {
+        self.state.shadow
+            || self.flags.has(flags::TF | flags::RF)
+            || self.wants_window
+            || self.interrupt.is_some()
+            || self.points.are_met()
     }
 
     /// Carries out one instruction, or one repetition of it.
     fn one(&mut self) -> Option<Exit> {
         let (traps, shadow) = (self.flags.has(flags::TF), core::mem::take(&mut self.state.shadow));
+        let resumes = self.flags.has(flags::RF);
         self.used_answers = 0;
         self.repeats = false;
         self.end = self.retired + 1;
-        let op = match self.block() {
-            Ok(block) => block.ops[0],
-            Err(event) => {
-                self.start = self.state.ip;
-                return self.ended_early(event);
-            }
+        let taken = match self.take_block() {
+            Ok(taken) => taken,
+            Err(event) => return self.ended_early(event, self.state.ip),
         };
-        if let Err(event) = self.carry_out(&op) {
+        let op = taken.ops[0];
+        self.put_back(taken);
+        self.state.ip = op.next;
+        if let Err(event) = (op.run)(self, &op) {
             self.state.shadow |= shadow && self.waits;
-            return self.ended_early(event);
+            return self.ended_early(event, op.ip);
         }
         self.answers.clear();
         if self.repeats {
-            self.state.ip = self.start;
+            self.state.ip = op.ip;
         } else {
             self.retired += 1;
         }
-        if traps {
-            // BS: a single step (Intel SDM volume 3B, 17.2.3).
-            self.state.debug[6] |= 1 << 14;
-            return self.raise(Fault { vector: DB, code: None });
+        if resumes && op.insn.flow_control() != FlowControl::Return {
+            // RF is for one instruction, but IRET sets it for the next (Intel SDM volume 3B, 17.3.1.1).
+            self.flags.put(flags::RF, false);
         }
-        None
+        if traps {
+            return self.single_step();
+        }
+        if self.single { self.after_access() } else { None }
     }
 
-    /// Sees to an instruction that did not end.
-    fn ended_early(&mut self, event: Event) -> Option<Exit> {
+    /// Sees to the instruction at `start`, which did not end.
+    fn ended_early(&mut self, event: Event, start: u64) -> Option<Exit> {
+        self.points.forget_met();
+        let next = core::mem::replace(&mut self.state.ip, start);
         match event {
             Event::Fault(fault) => {
-                self.state.ip = self.start;
                 self.answers.clear();
                 self.retired += 1;
                 self.raise(fault)
             }
             Event::Exit if self.waits => {
-                self.state.ip = self.start;
+                self.next = next;
                 self.exit.take()
             }
             Event::Exit => {
-                // The instruction is done, and asks for an exit.
+                // The instruction is done, and asks for an exit. It is another one if its bytes could not be fetched.
+                self.state.ip = next;
                 self.answers.clear();
-                self.retired += u64::from(self.state.ip != self.start);
+                self.retired += u64::from(next != start);
                 self.exit.take()
             }
             Event::Missing => {
-                self.state.ip = self.start;
                 self.answers.clear();
                 Some(Exit::InternalError { suberror: 1 })
             }
@@ -203,9 +246,11 @@ impl SoftCpu {
     fn complete_access(&mut self) {
         if self.waits && self.waits_for_port {
             self.resume();
-            let single = core::mem::replace(&mut self.single, true);
-            self.one();
-            self.single = single;
+            if !self.answers.is_empty() {
+                let single = core::mem::replace(&mut self.single, true);
+                self.one();
+                self.single = single;
+            }
         }
     }
 
@@ -215,17 +260,10 @@ impl SoftCpu {
     }
 }
 
-/// Returns a bit for each breakpoint that is met, or nothing if none is.
-fn points(breakpoints: &[Breakpoint], is_met: impl Fn(&Breakpoint) -> bool) -> Option<u8> {
-    let bit = |(index, point): (usize, &Breakpoint)| if is_met(point) { 1_u8 << index.min(7) } else { 0 };
-    let points = breakpoints.iter().enumerate().map(bit).fold(0, |all, bit| all | bit);
-    (points != 0).then_some(points)
-}
-
 impl SoftCpu {
     /// Runs one instruction, or delivers the interrupt before it.
     fn step(&mut self) -> Option<Exit> {
-        (self.stepped, self.passed) = (Stepped::Nothing, None);
+        self.stepped = Stepped::Nothing;
         let before = self.snapshot();
         let mut code = [0; MAX_INSTRUCTION];
         walk::read_linear(&before, &self.ram, before.instruction(), &mut code);
@@ -298,22 +336,17 @@ impl Cpu for SoftCpu {
     }
 
     fn set_state(&mut self, state: &CpuState) -> Result<(), EngineError> {
-        (self.waits, self.used_answers) = (false, 0);
+        (self.waits, self.port, self.used_answers) = (false, None, 0);
         self.answers.clear();
         self.state.clone_from(state);
         self.flags = Flags::new(state.flags | 2);
         self.tlb.flush();
-        self.cache.clear();
-        self.ram.forget_code();
-        self.refresh();
+        self.find_points();
         Ok(())
     }
 
     fn set_breakpoints(&mut self, breakpoints: &[Breakpoint]) -> Result<(), EngineError> {
-        if breakpoints.iter().any(|point| point.kind != BreakpointKind::Execute) {
-            return Err(EngineError::Unsupported { engine: "soft".into(), what: "stop at data" });
-        }
-        self.breakpoints = breakpoints.into();
+        self.set_points(breakpoints);
         Ok(())
     }
 
@@ -326,10 +359,6 @@ impl Cpu for SoftCpu {
     }
 
     fn memory_mut(&mut self) -> &mut dyn GuestMemory {
-        // The machine may write code.
-        self.cache.clear();
-        self.ram.forget_code();
-        self.tlb.flush();
         &mut self.ram
     }
 

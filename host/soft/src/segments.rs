@@ -93,8 +93,8 @@ impl Descriptor {
 }
 
 /// Returns the error code that names a selector.
-pub(crate) fn code_of(selector: u16) -> u32 {
-    (selector & !3).into()
+pub(crate) fn code_of(selector: u16) -> u16 {
+    selector & !3
 }
 
 impl SoftCpu {

@@ -2,27 +2,43 @@
 
 use iced_x86::{EncodingKind, Instruction, Mnemonic as M, OpKind, Register};
 
-use crate::cpu::{Handler, SoftCpu as C};
+use crate::{
+    arithmetic::{Adc, Add, And, Cmp, Dec, Inc, Or, Sbb, Sub, Test, Xor},
+    cpu::{Handler, Operand, SoftCpu as C},
+    data::Mov,
+    decode::condition,
+    flow,
+    forms::{binary, unary},
+};
+
+/// The operands of an instruction, as far as its function depends on them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Operands {
+    pub(crate) to: Operand,
+    pub(crate) from: Operand,
+    /// The size of the first one in bytes.
+    pub(crate) size: u8,
+}
 
 /// Returns the function that carries out an instruction.
-pub(crate) fn select(insn: &Instruction) -> Handler {
+pub(crate) fn select(insn: &Instruction, operands: &Operands) -> Handler {
     // The encodings of AVX and what came after it are undefined on a CPU that has none of it.
     if insn.is_invalid() || insn.code().encoding() != EncodingKind::Legacy || has_wrong_lock(insn) {
         return C::undefined;
     }
     match insn.mnemonic() {
-        M::Mov => mov(insn),
-        M::Add => C::add,
-        M::Adc => C::adc,
-        M::Sub => C::sub,
-        M::Sbb => C::sbb,
-        M::Cmp => C::cmp,
-        M::And => C::and,
-        M::Or => C::or,
-        M::Xor => C::xor,
-        M::Test => C::test,
-        M::Inc => C::inc,
-        M::Dec => C::dec,
+        M::Mov => mov(insn, operands),
+        M::Add => binary::<Add>(operands),
+        M::Adc => binary::<Adc>(operands),
+        M::Sub => binary::<Sub>(operands),
+        M::Sbb => binary::<Sbb>(operands),
+        M::Cmp => binary::<Cmp>(operands),
+        M::And => binary::<And>(operands),
+        M::Or => binary::<Or>(operands),
+        M::Xor => binary::<Xor>(operands),
+        M::Test => binary::<Test>(operands),
+        M::Inc => unary::<Inc>(operands),
+        M::Dec => unary::<Dec>(operands),
         M::Neg => C::neg,
         M::Not => C::not,
         M::Mul => C::mul,
@@ -113,7 +129,7 @@ pub(crate) fn select(insn: &Instruction) -> Handler {
         M::Int1 => C::int1,
         M::Into => C::into,
         M::Iret | M::Iretd | M::Iretq => C::iret,
-        _ if insn.is_jcc_short_or_near() => C::jcc,
+        _ if insn.is_jcc_short_or_near() => flow::jcc(condition(insn.condition_code())),
         _ if insn.is_setcc() => C::setcc,
         _ if insn.is_cmovcc() => C::cmovcc,
         _ => system(insn),
@@ -182,7 +198,7 @@ fn system(insn: &Instruction) -> Handler {
 }
 
 /// MOV has forms for general, segment, and system registers.
-fn mov(insn: &Instruction) -> Handler {
+fn mov(insn: &Instruction, operands: &Operands) -> Handler {
     let is = |test: fn(Register) -> bool| test(insn.op0_register()) || test(insn.op1_register());
     if insn.op0_kind() == OpKind::Register && insn.op0_register().is_segment_register() {
         return if insn.op0_register() == Register::CS { C::undefined } else { C::mov_to_segment };
@@ -196,7 +212,7 @@ fn mov(insn: &Instruction) -> Handler {
     if is(Register::is_tr) {
         return C::undefined;
     }
-    C::mov
+    binary::<Mov>(operands)
 }
 
 fn is_far(insn: &Instruction) -> bool {

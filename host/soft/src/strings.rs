@@ -124,7 +124,7 @@ impl SoftCpu {
             if count == 1 || compares && self.flags.zero() == op.insn.has_repne_prefix() {
                 return Ok(());
             }
-            if self.ends_repetition() || done == MOST {
+            if self.ends_repetition() || done == MOST || self.points.are_met() {
                 (self.repeats, self.stale) = (true, true);
                 return Ok(());
             }

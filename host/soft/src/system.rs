@@ -216,6 +216,9 @@ impl SoftCpu {
         self.privileged()?;
         let size = if self.bits == 64 { 8 } else { 4 };
         let (to, from) = (op.insn.op0_register(), op.insn.op1_register());
+        if to.is_dr() || from.is_dr() {
+            self.detect_access()?;
+        }
         if to.is_gpr() {
             let value = if from.is_cr() { self.control(from)? } else { self.debug(from)? };
             self.set_register(number(to), size, value);
@@ -326,6 +329,7 @@ impl SoftCpu {
             7 => value & 0xFFFF_2BFF | 0x400,
             _ => value,
         };
+        self.find_points();
         Ok(())
     }
 

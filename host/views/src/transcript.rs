@@ -11,8 +11,8 @@ use log::Level;
 
 use guestlab_runlog::{
     event::{
-        Action, CheckResult, Console, Dropped, End, Event, ExitCounts, FunctionProfile, Guest, Log, Moved,
-        Profile, Run, Screen, Stats, StatsRow, Totals, Turn, TurnsProfile, VmProfile, VmStats,
+        Action, CheckResult, Console, Dropped, End, Event, ExitCounts, FunctionProfile, Guest, LineProfile,
+        Log, Moved, Profile, Run, Screen, Stats, StatsRow, Totals, Turn, TurnsProfile, VmProfile, VmStats,
     },
     sink::Sink,
     text::{LineEnds, Utf8Stream, escape_control, escape_line, screen_text},
@@ -230,11 +230,9 @@ impl<W: Write + Send> Transcript<W> {
         Ok(())
     }
 
-    /// Writes a table of instructions: of the boot, of the turns, and of the functions with the most.
+    /// Writes tables of instructions: of the boot, of the turns, and of the functions and lines with the most.
     fn profile(&mut self, profile: &Profile) -> io::Result<()> {
-        /// The largest number of functions in the table.
-        const MOST_FUNCTIONS: usize = 20;
-        for VmProfile { vm, name, instructions, boot, turns, functions } in &profile.vms {
+        for VmProfile { vm, name, instructions, boot, turns, functions, lines } in &profile.vms {
             write!(self.writer, "\nVM {vm}, {}: {instructions} instructions", escape_line(name))?;
             if let Some(boot) = boot {
                 write!(self.writer, ", {boot} of them to boot")?;
@@ -244,22 +242,41 @@ impl<W: Write + Send> Transcript<W> {
                 let turns = number_of_turns(*count);
                 writeln!(self.writer, "  {turns}, of {min} to {max} instructions each, median {median}")?;
             }
-            writeln!(self.writer, "  {:>12}  {:>6}  function", "instructions", "%")?;
-            for FunctionProfile { function, instructions: own } in functions.iter().take(MOST_FUNCTIONS) {
-                let function = function.as_deref().unwrap_or("(no symbol)");
-                let percent = *own as f64 * 100.0 / *instructions as f64;
-                writeln!(self.writer, "  {own:>12}  {percent:>6.1}  {}", escape_line(function))?;
-            }
-            let rest: u64 = functions.iter().skip(MOST_FUNCTIONS).map(|function| function.instructions).sum();
-            if rest > 0 {
-                writeln!(
-                    self.writer,
-                    "  {rest:>12}          in {} others",
-                    functions.len() - MOST_FUNCTIONS
-                )?;
-            }
+            let function = |FunctionProfile { function, instructions }: &FunctionProfile| {
+                (function.clone().unwrap_or("(no symbol)".into()), *instructions)
+            };
+            self.counts("function", *instructions, functions.iter().map(function))?;
+            let line = |LineProfile { file, line, instructions }: &LineProfile| {
+                (format!("{file}:{line}"), *instructions)
+            };
+            self.counts("line", *instructions, lines.iter().map(line))?;
         }
         Ok(())
+    }
+
+    /// Writes a table of the first of these numbers of instructions, which begin with the greatest, and the sum of the
+    /// others.
+    fn counts(
+        &mut self,
+        of: &str,
+        all: u64,
+        mut rows: impl ExactSizeIterator<Item = (String, u64)>,
+    ) -> io::Result<()> {
+        /// The largest number of rows of the table.
+        const MOST: usize = 20;
+        if rows.len() == 0 {
+            return Ok(());
+        }
+        writeln!(self.writer, "  {:>12}  {:>6}  {of}", "instructions", "%")?;
+        for (name, own) in rows.by_ref().take(MOST) {
+            let percent = own as f64 * 100.0 / all as f64;
+            writeln!(self.writer, "  {own:>12}  {percent:>6.1}  {}", escape_line(&name))?;
+        }
+        let others = rows.len();
+        match rows.map(|(_, own)| own).sum() {
+            0_u64 => Ok(()),
+            rest => writeln!(self.writer, "  {rest:>12}          in {others} others"),
+        }
     }
 
     /// Writes a guest's text: unchanged if the guest runs alone, after its name in an exchange.

@@ -55,6 +55,7 @@ pub(crate) enum Target {
     RatioAtMost(f64),
     RatioAtLeast(f64),
     Below(f64),
+    AtLeast(f64),
 }
 
 pub(crate) fn names() -> Vec<&'static str> {
@@ -81,6 +82,8 @@ pub(crate) fn groups() -> Vec<Group> {
         vms("vms-256", "256"),
         free(),
         explore(),
+        soft("soft-protected", "protected"),
+        soft("soft-long", "long"),
     ]
 }
 
@@ -183,6 +186,19 @@ fn explore() -> Group {
     ];
     let words: Vec<_> = words.split(' ').collect();
     Group { program: Program::Guestlab, ..group("explore", &words, None, rows) }
+}
+
+/// The interpreter alone.
+fn soft(name: &'static str, mode: &'static str) -> Group {
+    let rows = vec![
+        output_of("million instructions a second", "mips", "", Beside::Nothing)
+            .target(Target::AtLeast(150.0)),
+        cost("a port write, to the caller and back", "exit_ns", "ns", Beside::Nothing)
+            .target(Target::Below(60.0)),
+        cost("a new CPU with 2 MiB", "create_us", "µs", Beside::Nothing).target(Target::Below(20.0)),
+        cost("10,000 idle CPUs", "idle_mib", "MiB", Beside::Nothing).target(Target::Below(1024.0)),
+    ];
+    group(name, &["soft", mode, "50000000", "1000000", "10000"], None, rows)
 }
 
 #[cfg(test)]

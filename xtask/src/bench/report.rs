@@ -37,6 +37,7 @@ fn cells(row: &Row) -> [String; 6] {
         Target::RatioAtMost(most) => format!("ratio at most {most}"),
         Target::RatioAtLeast(least) => format!("ratio at least {least}"),
         Target::Below(limit) => format!("below {limit} {}", row.unit),
+        Target::AtLeast(limit) => format!("at least {limit} {}", row.unit),
     });
     let met = row.is_met().map(|is_met| if is_met { "yes" } else { "NO" }.to_owned());
     let name = format!("{}: {}", row.group, row.name);

@@ -67,6 +67,7 @@ impl Row {
             Target::RatioAtMost(most) => ratio? <= most,
             Target::RatioAtLeast(least) => ratio? >= least,
             Target::Below(limit) => self.ours.median < limit,
+            Target::AtLeast(limit) => self.ours.median >= limit,
         })
     }
 }
@@ -144,6 +145,8 @@ pub(crate) mod tests {
         assert_eq!(met(2.0, &[1.0], Some(Target::RatioAtLeast(1.5))), Some(true));
         assert_eq!(met(2.0, &[], Some(Target::Below(3.0))), Some(true));
         assert_eq!(met(3.0, &[], Some(Target::Below(3.0))), Some(false));
+        assert_eq!(met(3.0, &[], Some(Target::AtLeast(3.0))), Some(true));
+        assert_eq!(met(2.9, &[], Some(Target::AtLeast(3.0))), Some(false));
         assert_eq!(met(3.0, &[], None), None);
     }
 

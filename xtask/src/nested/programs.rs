@@ -26,7 +26,7 @@ pub(crate) struct Programs {
 pub(crate) struct Test {
     /// Cargo runs the library's tests first, then those of binaries, then integration tests.
     rank: usize,
-    /// Its source: `unittests host/src/lib.rs`, `host/tests/exchange.rs`.
+    /// Its source: `unittests host/src/lib.rs`, `host/tests/suite/main.rs`.
     pub(crate) name: String,
     pub(crate) program: PathBuf,
     /// The package's folder, which is its current directory.
@@ -144,8 +144,8 @@ mod tests {
     fn tests_are_run_in_cargos_order() {
         let artifacts = vec![
             artifact("guest_abi", "lib", "/w/abi/src/lib.rs", false, ""),
-            artifact("exchange", "test", "/w/host/tests/exchange.rs", true, "/t/exchange-1"),
-            artifact("bad_input", "test", "/w/host/tests/bad_input.rs", true, "/t/bad_input-1"),
+            artifact("suite", "test", "/w/host/tests/suite/main.rs", true, "/t/suite-1"),
+            artifact("jail", "test", "/w/host/tests/jail.rs", true, "/t/jail-1"),
             artifact("guestlab", "bin", "/w/host/src/main.rs", false, "/t/guestlab"),
             artifact("guestlab", "bin", "/w/host/src/main.rs", true, "/t/guestlab-2"),
             artifact("guestlab", "lib", "/w/host/src/lib.rs", true, "/t/guestlab-1"),
@@ -155,8 +155,8 @@ mod tests {
         let expected = [
             "unittests host/src/lib.rs",
             "unittests host/src/main.rs",
-            "host/tests/bad_input.rs",
-            "host/tests/exchange.rs",
+            "host/tests/jail.rs",
+            "host/tests/suite/main.rs",
         ];
         assert_eq!(names, expected);
         assert_eq!(programs.guestlab, Path::new("/t/guestlab"));

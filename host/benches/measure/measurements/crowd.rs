@@ -73,10 +73,10 @@ fn crowd(platform: &Platform, guests: Guests, turns: usize) -> Result<Crowd, Box
 }
 
 /// The resident memory of this process by its mappings, in KiB (proc(5), /proc/pid/smaps).
-struct Resident(Vec<(Range<u64>, u64)>);
+pub(super) struct Resident(Vec<(Range<u64>, u64)>);
 
 impl Resident {
-    fn now() -> Result<Self, Box<dyn Error>> {
+    pub(super) fn now() -> Result<Self, Box<dyn Error>> {
         let mut mappings: Vec<(Range<u64>, u64)> = Vec::new();
         for line in fs::read_to_string("/proc/self/smaps")?.lines() {
             if let Some(range) = address_range(line) {
@@ -88,7 +88,7 @@ impl Resident {
         Ok(Self(mappings))
     }
 
-    fn total(&self) -> u64 {
+    pub(super) fn total(&self) -> u64 {
         self.0.iter().map(|(_, resident)| resident).sum()
     }
 

@@ -6,6 +6,7 @@ mod exchange;
 mod exit;
 mod instructions;
 mod life;
+mod soft;
 
 use std::{error::Error, path::Path, time::Duration};
 
@@ -30,7 +31,8 @@ const USAGE: &str = "what is to be measured? (`cargo xtask bench` says it)
   prodcons MODE PRODUCER CONSUMER CAPACITY TURNS SEED [FILE]
   instructions MODE PRODUCER CONSUMER CAPACITY TURNS SEED
   free PRODUCER CONSUMER TURNS
-  vms PRODUCER CONSUMER VMS TURNS";
+  vms PRODUCER CONSUMER VMS TURNS
+  soft MODE INSTRUCTIONS EXITS CPUS";
 
 /// Makes the measurement that the arguments name. The baseline takes the same arguments, and only it needs the one for the
 /// mode of an image. A measurement of one run uses this jail, which the calling thread cannot leave.
@@ -53,6 +55,9 @@ pub(crate) fn measure(words: &[String], jail: &Jail) -> Outcome {
         }
         ["vms", producer, consumer, vms, turns] => {
             crowd::measure(producer, consumer, vms.parse()?, turns.parse()?)
+        }
+        ["soft", mode, instructions, exits, cpus] => {
+            soft::measure(mode, instructions.parse()?, exits.parse()?, cpus.parse()?)
         }
         _ => Err(USAGE.into()),
     }

@@ -1,6 +1,6 @@
 //! The state of a machine whose guest has ended, captured for a report.
 
-use std::{rc::Rc, sync::Arc};
+use std::sync::Arc;
 
 use guest_abi::mode::CpuMode;
 use guestlab_cpu::{CpuState, Exit};
@@ -9,7 +9,7 @@ use x86_64::registers::rflags::RFlags;
 
 use super::{
     backtrace,
-    symbols::{self, Piece},
+    symbols::{self, Piece, Written},
 };
 
 /// The bytes of code before and behind the instruction pointer that are kept.
@@ -47,9 +47,9 @@ impl ImageInfo {
         symbols::pieces(&self.file)
     }
 
-    /// Returns the function of the instruction at each of these addresses, if the image has its name. Inlined functions
-    /// have their own names.
-    pub fn functions(&self, addresses: impl IntoIterator<Item = u64>) -> Vec<Option<Rc<str>>> {
+    /// Returns the source of the instruction at each of these addresses, as far as the image has it. Inlined functions
+    /// have their own names and lines.
+    pub fn sources(&self, addresses: impl IntoIterator<Item = u64>) -> Vec<Written> {
         symbols::written_in(&self.file, addresses)
     }
 

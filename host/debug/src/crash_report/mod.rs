@@ -14,4 +14,4 @@ mod symbols;
 pub use crash_dump::{CrashDump, ImageInfo};
 pub use report::{Report, ReportOptions};
 pub use source_paths::is_of_a_library;
-pub use symbols::{Piece, SourceLocation};
+pub use symbols::{Piece, SourceLocation, Written};

@@ -12,7 +12,7 @@ use super::{
     source_paths::is_of_rust,
 };
 use addr2line::{
-    Context, FunctionName,
+    Context, Frame, Location,
     gimli::{Dwarf, Error as DwarfError, Reader},
 };
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolIndex, SymbolKind, read};
@@ -98,20 +98,21 @@ impl<'a> Symbols<'a> {
         places
     }
 
-    /// Returns the function in whose source the instruction at an address was written, if the image has its name. Of
-    /// functions that were inlined into one another it is the innermost outside of Rust's library, because a guest's line
-    /// pays for the library code inlined into it. A library function that was not inlined keeps its name.
-    fn written_in(&self, address: u64) -> Option<FunctionName<Section<'a>>> {
+    /// Returns the function in whose source the instruction at an address was written, and the line in it. Of functions that
+    /// were inlined into one another it is the innermost outside of Rust's library, because a guest's line pays for the
+    /// library code inlined into it. A library function that was not inlined keeps its name.
+    fn written_in(&self, address: u64) -> Option<Frame<'_, Section<'a>>> {
         let mut frames = self.debug.as_ref()?.find_frames(address).skip_all_loads().ok()?;
-        let mut outermost = None;
+        let mut outermost: Option<Frame<'_, _>> = None;
         for _ in 0..MOST_INLINED {
             let Ok(Some(frame)) = frames.next() else { break };
-            let Some(function) = frame.function else { continue };
-            let file = frame.location.and_then(|location| location.file);
-            if !file.is_some_and(is_of_rust) {
-                return Some(function);
+            let file = frame.location.as_ref().and_then(|location| location.file);
+            if frame.function.is_some() && !file.is_some_and(is_of_rust) {
+                return Some(frame);
             }
-            outermost = Some(function);
+            if frame.function.is_some() || outermost.is_none() {
+                outermost = Some(frame);
+            }
         }
         outermost
     }
@@ -171,20 +172,37 @@ pub(super) fn pieces(bytes: &[u8]) -> Vec<Piece> {
         .collect()
 }
 
-/// Returns the function of the instruction at each of these addresses, as [`Symbols::written_in`] does. All instructions
-/// of a function share one text, because a budget would not last for one each.
-pub(super) fn written_in(bytes: &[u8], addresses: impl IntoIterator<Item = u64>) -> Vec<Option<Rc<str>>> {
+/// The source of an instruction.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The function.
+    pub function: Option<Rc<str>>,
+    /// The file, and the line in it, from 1.
+    pub line: Option<(Rc<str>, u32)>,
+}
+
+/// Returns the source of the instruction at each of these addresses, as [`Symbols::written_in`] does. All instructions
+/// of a function or of a file share one text, because a budget would not last for one each.
+pub(super) fn written_in(bytes: &[u8], addresses: impl IntoIterator<Item = u64>) -> Vec<Written> {
     let budget = Budget::new();
     let symbols = Symbols::of(bytes, &budget);
-    let mut names = BTreeMap::new();
-    let mut name = |address| {
-        let function = symbols.written_in(address)?;
-        let read =
-            || Some(Rc::from(demangled(&function.raw_name().ok()?))).filter(|it: &Rc<str>| !it.is_empty());
-        let place = (function.name.offset_id().0, function.name.len());
-        names.entry(place).or_insert_with(read).clone()
+    let (mut names, mut files) = (BTreeMap::new(), BTreeMap::new());
+    let mut written = |address| {
+        let Frame { function, location, .. } = symbols.written_in(address)?;
+        let function = function.and_then(|function| {
+            let name = || Some(Rc::from(demangled(&function.raw_name().ok()?)));
+            let read = || name().filter(|it: &Rc<str>| !it.is_empty());
+            let place = (function.name.offset_id().0, function.name.len());
+            names.entry(place).or_insert_with(read).clone()
+        });
+        let line = location.and_then(|Location { file, line, .. }| {
+            let (file, line) = (file?, line.filter(|&line| line > 0)?);
+            let text: &Rc<str> = files.entry(file).or_insert_with(|| Rc::from(cut(below_workspace(file))));
+            Some((Rc::clone(text), line))
+        });
+        Some(Written { function, line })
     };
-    addresses.into_iter().map(&mut name).collect()
+    addresses.into_iter().map(|address| written(address).unwrap_or_default()).collect()
 }
 
 /// Returns the labels of assembly. They have no size: each goes to the next symbol or to the end of its section.
@@ -205,11 +223,12 @@ fn debug<'a>(section: impl Fn(&str) -> &'a [u8], budget: &'a Budget) -> Option<C
     Context::from_dwarf(dwarf.ok()?).ok()
 }
 
-/// Returns a file's path from its workspace, which is `.` in images (xtask's `renamed_folders`). For a function that was
-/// inlined into another crate's, the path follows that crate's folder.
+/// Returns a file's path from its workspace, which is `.` in images (xtask's `renamed_folders`), or from its crate's folder
+/// in cargo's registry. For a function that was inlined into another crate's, the path follows that crate's folder.
 fn below_workspace(file: &str) -> &str {
     let file = file.rsplit_once("/./").map_or(file, |(_, file)| file);
-    file.trim_start_matches("./")
+    let in_registry = file.rsplit_once("/registry/src/").and_then(|(_, file)| file.split_once('/'));
+    in_registry.map_or(file, |(_, file)| file).trim_start_matches("./")
 }
 
 /// Returns a name as in the source, without the hash that the compiler adds.
@@ -254,6 +273,11 @@ mod tests {
             assert_eq!(below_workspace(file), "demo/src/main.rs");
         }
         assert_eq!(below_workspace("/rust/library/core/src/panic.rs"), "/rust/library/core/src/panic.rs");
+        assert_eq!(
+            below_workspace("/cargo/registry/src/index-1/spin-0.12.3/src/mutex.rs"),
+            "spin-0.12.3/src/mutex.rs"
+        );
+        assert_eq!(below_workspace("/registry/src/"), "/registry/src/");
     }
 
     #[test]
@@ -261,7 +285,7 @@ mod tests {
         for file in [&b""[..], b"\x7fELF", &[0; 4096]] {
             assert!(Symbols::of(file, &Budget::new()).places(0x7000).is_empty());
             assert!(pieces(file).is_empty());
-            assert_eq!(written_in(file, [0x7000, 0x7001]), [None, None]);
+            assert_eq!(written_in(file, [0x7000, 0x7001]), [Written::default(), Written::default()]);
         }
     }
 
@@ -311,7 +335,7 @@ mod tests {
         let debug = debug(section, &budget);
         assert!(debug.is_some());
         let symbols = Symbols { elf: None, debug, functions: Vec::new() };
-        assert!(symbols.written_in(0x7022).is_none());
+        assert!(symbols.written_in(0x7022).is_none_or(|frame| frame.function.is_none()));
         symbols.places(0x7022)
     }
 

@@ -99,9 +99,14 @@ impl Points {
     }
 
     /// Returns the watchpoint for the bits of a debug exit, if [`pace`](Self::pace) put these points into debug registers.
-    pub(super) fn watch_of(&self, bits: u8) -> Option<Watch> {
+    pub(super) fn watch_of(&self, bits: u64) -> Option<Watch> {
+        const SHARED: usize = 63;
         let data = bits.checked_shr(u32::try_from(self.breaks.len()).unwrap_or(u32::MAX)).unwrap_or(0);
-        self.watches.get(data.trailing_zeros() as usize).copied().filter(|_| data != 0)
+        let index = data.trailing_zeros() as usize;
+        // The last bit stands for several points if there are more.
+        let is_shared =
+            self.breaks.len() + index == SHARED && self.breaks.len() + self.watches.len() > SHARED + 1;
+        self.watches.get(index).copied().filter(|_| data != 0 && !is_shared)
     }
 
     /// Returns the breakpoint at an address.

@@ -143,7 +143,7 @@ enum Session<A: GuestArch> {
 enum Last {
     Nothing,
     Served,
-    Points(u8),
+    Points(u64),
 }
 
 type Reason<A> = SingleThreadStopReason<<A as gdbstub::arch::Arch>::Usize>;
@@ -213,7 +213,7 @@ impl<A: GuestArch> Debugger<A> {
     }
 
     /// Returns the breakpoint or watchpoint at which debug registers stopped the guest.
-    fn met(&self, machine: &mut Machine, bits: u8) -> Result<Reason<A>, EngineError> {
+    fn met(&self, machine: &mut Machine, bits: u64) -> Result<Reason<A>, EngineError> {
         if let Some(watch) = self.guest.points.watch_of(bits) {
             let addr = A::to_usize(watch.address);
             return Ok(Reason::<A>::Watch { tid: (), kind: watch.kind, addr });

@@ -1,4 +1,4 @@
-//! The tracer: it steps the guest, shows each instruction, and counts instructions by function.
+//! The tracer: it steps the guest, shows each instruction, and counts instructions by function and line.
 //!
 //! A repeated string instruction counts as one, because KVM modules differ in the number of repetitions of a step. One that
 //! faults and starts again counts as two.
@@ -217,6 +217,6 @@ impl Runner for Tracer {
 
     fn profile(&self) -> Option<VmProfile> {
         let Self { count, pieces, image, .. } = self;
-        Some(count.as_ref()?.profile(pieces, |addresses| image.functions(addresses)))
+        Some(count.as_ref()?.profile(pieces, |addresses| image.sources(addresses)))
     }
 }

@@ -1,14 +1,17 @@
-//! Instructions counted: by function, and by turn.
+//! Instructions counted: by function, by line, and by turn.
 
-use std::{cmp::Reverse, collections::BTreeMap, rc::Rc};
+use std::{cmp::Reverse, collections::BTreeMap};
 
-use guestlab_runlog::event::{FunctionProfile, TurnsProfile, VmProfile};
+use guestlab_runlog::event::{FunctionProfile, LineProfile, TurnsProfile, VmProfile};
 
-use crate::crash_report::Piece;
+use crate::crash_report::{Piece, Written};
 
 /// The most addresses with counters of their own, so that a guest cannot exhaust the host's memory. Other addresses count
 /// for their piece of code.
 const MOST_ADDRESSES: usize = 1 << 18;
+
+/// The most lines of a profile. A hostile image can have another line for each instruction.
+const MOST_LINES: usize = 1000;
 
 /// The instructions of one VM's guest.
 pub(super) struct Count {
@@ -66,40 +69,46 @@ impl Count {
         self.then = self.all;
     }
 
-    /// Returns the counts so far, without VM and guest. `functions` returns the function of the instruction at an address,
-    /// if it is known; otherwise the instruction counts for its piece.
+    /// Returns the counts so far, without VM and guest. `sources` returns the source of the instruction at each address. An
+    /// instruction whose function is not known counts for its piece; one whose line is not known counts for no line.
     pub(super) fn profile(
         &self,
         pieces: &[Piece],
-        functions: impl FnOnce(Vec<u64>) -> Vec<Option<Rc<str>>>,
+        sources: impl FnOnce(Vec<u64>) -> Vec<Written>,
     ) -> VmProfile {
-        let functions = self.functions(pieces, &functions(self.addresses.keys().copied().collect()));
+        let sources = sources(self.addresses.keys().copied().collect());
+        let (functions, lines) = (self.functions(pieces, &sources), self.lines(&sources));
         let (boot, turns) = (self.boot, self.turns());
-        VmProfile { instructions: self.all, boot, turns, functions, ..VmProfile::default() }
+        VmProfile { instructions: self.all, boot, turns, functions, lines, ..VmProfile::default() }
     }
 
     /// Returns the instructions of each function, the largest number first. Functions with the same name are one.
-    fn functions(&self, pieces: &[Piece], names: &[Option<Rc<str>>]) -> Vec<FunctionProfile> {
-        let mut functions = BTreeMap::new();
-        let mut add = |name, count| {
-            if count > 0 {
-                *functions.entry(name).or_default() += count;
-            }
-        };
-        for (&(count, piece), name) in self.addresses.values().zip(names) {
-            add(Some(name.as_deref().unwrap_or(&pieces[piece].name)), count);
-        }
-        for (&count, piece) in self.pieces.iter().zip(pieces) {
-            add(Some(&piece.name), count);
-        }
-        add(None, self.elsewhere);
+    fn functions(&self, pieces: &[Piece], sources: &[Written]) -> Vec<FunctionProfile> {
+        let at = self.addresses.values().zip(sources).map(|(&(count, piece), source)| {
+            (Some(source.function.as_deref().unwrap_or(&pieces[piece].name)), count)
+        });
+        let of_pieces = self.pieces.iter().zip(pieces).map(|(&count, piece)| (Some(&*piece.name), count));
+        let functions = totals(at.chain(of_pieces).chain([(None, self.elsewhere)]));
         let named = |(name, instructions): (Option<&str>, u64)| FunctionProfile {
             function: name.map(str::to_owned),
             instructions,
         };
-        let mut functions: Vec<_> = functions.into_iter().map(named).collect();
-        functions.sort_by_key(|function| Reverse(function.instructions));
-        functions
+        functions.into_iter().map(named).collect()
+    }
+
+    /// Returns the instructions of each source line, the largest number first.
+    fn lines(&self, sources: &[Written]) -> Vec<LineProfile> {
+        let counts = self.addresses.values().map(|&(count, _)| count);
+        let lines = sources.iter().zip(counts).filter_map(|(source, count)| {
+            let (file, line) = source.line.as_ref()?;
+            Some(((&**file, *line), count))
+        });
+        let line = |((file, line), instructions): ((&str, u32), u64)| LineProfile {
+            file: file.into(),
+            line,
+            instructions,
+        };
+        totals(lines).into_iter().take(MOST_LINES).map(line).collect()
     }
 
     fn turns(&self) -> Option<TurnsProfile> {
@@ -111,6 +120,17 @@ impl Count {
     }
 }
 
+/// Adds the counts of equal keys. Returns the totals that are not 0, the largest first.
+fn totals<K: Ord>(counts: impl Iterator<Item = (K, u64)>) -> Vec<(K, u64)> {
+    let mut totals = BTreeMap::new();
+    for (key, count) in counts.filter(|(_, count)| *count > 0) {
+        *totals.entry(key).or_default() += count;
+    }
+    let mut totals: Vec<_> = totals.into_iter().collect();
+    totals.sort_by_key(|(_, total)| Reverse(*total));
+    totals
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,8 +140,8 @@ mod tests {
         vec![piece(0, "a"), piece(16, "b"), piece(32, "a")]
     }
 
-    fn unnamed(addresses: Vec<u64>) -> Vec<Option<Rc<str>>> {
-        vec![None; addresses.len()]
+    fn unnamed(addresses: Vec<u64>) -> Vec<Written> {
+        vec![Written::default(); addresses.len()]
     }
 
     fn functions(profile: &VmProfile) -> Vec<(Option<&str>, u64)> {
@@ -147,10 +167,31 @@ mod tests {
         [0, 1, 1, 2].into_iter().for_each(|address| count.add(address, Some(0)));
         let inlined = |addresses: Vec<u64>| {
             assert_eq!(addresses, [0, 1, 2], "each is asked for once");
-            vec![None, Some(Rc::from("b")), None]
+            vec![Written::default(), Written { function: Some("b".into()), line: None }, Written::default()]
         };
         let profile = count.profile(&pieces, inlined);
         assert_eq!(functions(&profile), [(Some("a"), 2), (Some("b"), 2)]);
+        assert!(profile.lines.is_empty());
+    }
+
+    #[test]
+    fn instructions_of_a_line_are_added_wherever_they_are() {
+        let mut count = Count::new(&pieces());
+        [0, 1, 1, 2, 17, 32].into_iter().for_each(|address| count.add(address, Some(0)));
+        let line = |file: &str, line| Written { function: None, line: Some((file.into(), line)) };
+        let sources = vec![line("a", 7), line("b", 7), line("a", 8), Written::default(), line("a", 7)];
+        let profile = count.profile(&pieces(), |_| sources);
+        let lines: Vec<_> = profile.lines.iter().map(|it| (&*it.file, it.line, it.instructions)).collect();
+        assert_eq!(lines, [("a", 7, 2), ("b", 7, 2), ("a", 8, 1)]);
+    }
+
+    #[test]
+    fn a_profile_has_a_bounded_number_of_lines() {
+        let mut count = Count::new(&pieces());
+        (0..2000).for_each(|address| count.add(address, Some(0)));
+        let line = |address| Written { function: None, line: Some(("a".into(), address)) };
+        let profile = count.profile(&pieces(), |_| (0..2000).map(line).collect());
+        assert_eq!(profile.lines.len(), MOST_LINES);
     }
 
     #[test]

@@ -11,10 +11,10 @@ use crate::{
 
 impl Vcpu {
     /// Returns, as bits, those of some points that the guest itself has set in its debug registers.
-    pub(crate) fn own_points(&self, points: u8) -> Result<u64, EngineError> {
+    pub(crate) fn own_points(&self, points: u64) -> Result<u64, EngineError> {
         let dr7 = self.fd.get_debug_regs().map_err(failed("KVM_GET_DEBUGREGS"))?.dr7;
         let enabled = (0..MAX_POINTS).filter(|index| dr7 >> (2 * index) & 0b11 != 0);
-        Ok(enabled.fold(0, |all, index| all | 1 << index) & u64::from(points))
+        Ok(enabled.fold(0, |all, index| all | 1 << index) & points)
     }
 
     /// Returns the flags that `syscall` clears (the register SFMASK), or 0 without such a register.

@@ -115,8 +115,8 @@ pub struct RunArgs {
     /// Write them to a file instead.
     #[arg(long, hide_short_help = true, value_name = "FILE", requires = "trace_instructions")]
     pub(super) trace_instructions_to: Option<PathBuf>,
-    /// Print a table of the executed instructions at the end, by function, at boot and by turn. Guests are
-    /// stepped, which is slow. A repeated string instruction counts once.
+    /// Print tables of the executed instructions at the end: at boot, by turn, by function and by source line.
+    /// Guests are stepped, which is slow. A repeated string instruction counts once.
     #[arg(long)]
     pub(super) profile: bool,
     /// Print the registers at the end, on standard error.

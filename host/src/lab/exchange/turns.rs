@@ -20,7 +20,7 @@ use crate::{
         session::{self, Session, TurnEnd},
     },
     runlog::{
-        conduct::Record,
+        conduct::{Record, Weight},
         event::{self, Action, CheckResult, End, Event, Finding, Totals, Turn},
         ring_check::{Exchange, Moved, OpenTurn, Orders},
     },
@@ -117,7 +117,8 @@ impl TurnRunner {
     fn findings(&self, machines: &[Vm]) -> Vec<Finding> {
         let parties = self.exchange.parties().iter().zip(machines);
         let findings = parties.flat_map(|(party, machine)| {
-            Finding::all(machine.vm(), machine.name(), party.role(), &Record::of(party.conduct()))
+            let record = Record::of(party.conduct());
+            Finding::all(machine.vm(), machine.name(), party.role(), &record, Weight::Note)
         });
         findings.collect()
     }

@@ -8,7 +8,7 @@ use super::{shrink::Shrunk, trial::Trial};
 use crate::{
     lab::{exchange::Vms, failure::GuestError},
     runlog::{
-        conduct::Record,
+        conduct::{Record, Weight},
         event::{Finding, Guest},
     },
 };
@@ -38,7 +38,8 @@ impl Moved {
         let mut moved = Self { items: BTreeMap::new(), findings: Vec::new() };
         for (Guest { vm, name, role, .. }, record) in vms.guests().into_iter().zip(records) {
             moved.items.insert(vm, record.moved());
-            moved.findings.extend(role.into_iter().flat_map(|role| Finding::all(vm, &name, role, record)));
+            let findings = |role| Finding::all(vm, &name, role, record, Weight::Failure);
+            moved.findings.extend(role.into_iter().flat_map(findings));
         }
         moved
     }

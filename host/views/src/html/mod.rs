@@ -3,6 +3,7 @@
 //! A page is made of a run's log only. The host draws every figure as inline SVG, whose elements carry the numbers
 //! that they show. The script only selects turns.
 
+mod arrows;
 mod choices;
 mod columns;
 mod crash;

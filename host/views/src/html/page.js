@@ -21,7 +21,13 @@
 
   const fitting = item => item.length <= 4 ? item : item.slice(0, 3) + '…';
 
-  const showRing = row => {
+  // A turn that failed changed nothing: the ring is that of the line of the turn before.
+  const showRing = index => {
+    const row = rows[index];
+    if (row.classList.contains('failed')) {
+      if (index > 0) showRing(index - 1);
+      return;
+    }
     const items = row.lastElementChild.textContent.split(' ');
     const labels = ring.querySelectorAll('text.item');
     ring.querySelectorAll('.slot').forEach((slot, index) => {
@@ -39,14 +45,17 @@
 
   const sentence = row => {
     const [turn, vm, moved, items] = [...row.children].map(cell => cell.textContent.trim());
+    if (row.classList.contains('failed')) return `Turn ${turn}, VM ${vm} ${moved}`;
     if (!ring) return `Turn ${turn}, VM ${vm}: mailbox ${moved}`;
     const deed = moved.startsWith('+') ? 'adds' : 'takes';
     return `Turn ${turn}, VM ${vm} ` + (moved === '0' ? 'moves nothing' : `${deed} ${moved.slice(1)}: ${items}`);
   };
 
-  const showCursor = turn => {
+  const showCursor = index => {
     if (!plots) return;
-    const column = Math.floor((turn - 1) / plots.dataset.each);
+    // The turn that failed has the last column, however many turns share the others.
+    const failed = rows[index].classList.contains('failed');
+    const column = failed ? plots.dataset.columns - 1 : Math.floor((numbers[index] - 1) / plots.dataset.each);
     cursor.hidden = false;
     cursor.style.left = `${100 * column / plots.dataset.columns}%`;
     cursor.style.width = `${100 / plots.dataset.columns}%`;
@@ -59,8 +68,8 @@
     picked = index;
     const row = rows[index];
     row.classList.add('picked');
-    if (ring) showRing(row);
-    showCursor(numbers[index]);
+    if (ring) showRing(index);
+    showCursor(index);
     slider.value = index;
     slider.setAttribute('aria-valuetext', `turn ${numbers[index]}`);
     now.textContent = sentence(row);

@@ -59,7 +59,7 @@ fn document(log: &RunLog) -> Markup {
 fn by_turns(log: &RunLog) -> Markup {
     let lines = transcript::table(log);
     if Columns::of(log).is_none() {
-        let before = log.beginning().is_some() && !log.outputs().is_empty();
+        let before = log.beginning().is_some() && !(log.outputs().is_empty() && log.crash().is_none());
         return html! { @if before { h2 { "Before the first turn" } } (lines) };
     }
     html! {

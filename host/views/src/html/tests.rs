@@ -146,6 +146,90 @@ fn turns_that_share_columns_are_all_counted() {
     assert!((made * 51.0 - 30_002.0).abs() < 300.0, "about as many as were made: {made}");
 }
 
+const CRASH: &str = r#"{"event":"crash","vm":2,"name":"c","turn":3,"reason":"violation","message":"broke the ring's rule `quota`: <told> 1\n  the ring stays"}"#;
+
+/// The lines of the transcript, without their elements.
+fn transcript(page: &str) -> Vec<String> {
+    let table =
+        page.split(r#"<table class="transcript">"#).nth(1).and_then(|rest| rest.split("</table>").next());
+    let rows = table.expect("a transcript").split("<tr").skip(2);
+    let text = |row: &str| {
+        row.split('>').skip(1).filter_map(|part| part.split('<').next()).collect::<Vec<_>>().join(" ")
+    };
+    rows.map(|row| text(row).split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
+#[test]
+fn the_turn_that_failed_is_the_last_line_of_the_transcript() {
+    let page = page(&log_of(&[RUN, TURNS[0], TURNS[1], CRASH]));
+    let expected = ["1 1 +2 5 6 5 6", "2 2 −1 5 . 6", "3 2 ✗ broke the ring's rule `quota`: &lt;told&gt; 1"];
+    assert_eq!(transcript(&page), expected);
+    assert!(page.contains(r#"<tr class="failed turn" id="t3" data-vm="2">"#), "{page}");
+    // A failure outside of a turn, and one whose number does not follow, cannot be selected.
+    for (turn, shown) in [("null", "boot"), ("1", "1")] {
+        let page = super::page(&log_of(&[
+            RUN,
+            TURNS[0],
+            &CRASH.replace(r#""turn":3"#, &format!(r#""turn":{turn}"#)),
+        ]));
+        assert!(page.contains(r#"<tr class="failed" data-vm="2">"#), "{page}");
+        assert!(transcript(&page)[1].starts_with(&format!("{shown} 2 ✗ broke")), "{page}");
+    }
+    let first = super::page(&log_of(&[RUN, &CRASH.replace(r#""turn":3"#, r#""turn":1"#)]));
+    assert_eq!(transcript(&first).len(), 1);
+    let boot = super::page(&log_of(&[RUN, &CRASH.replace(r#""turn":3"#, r#""turn":null"#)]));
+    assert!(boot.contains("<h2>Before the first turn</h2>") && transcript(&boot).len() == 1, "{boot}");
+}
+
+#[test]
+fn the_source_line_of_a_panic_is_on_the_page() {
+    let place = r#","file":"guest/src/main.rs","line":12,"column":5"#;
+    let crash =
+        CRASH.replace("violation", "panic").replace(r#","message""#, &format!(r#"{place},"message""#));
+    assert!(
+        page(&log_of(&[RUN, TURNS[0], TURNS[1], &crash])).contains("<code>guest/src/main.rs:12:5</code>")
+    );
+}
+
+/// An experiment without a ring: turns of these VMs.
+fn relay(vms: &[u32]) -> RunLog {
+    let run = RUN
+        .replace(r#""capacity":2,"#, "")
+        .replace(r#","role":"producer""#, "")
+        .replace(r#","role":"consumer""#, "");
+    let mut log = log_of(&[&run]);
+    for (turn, vm) in (1..).zip(vms) {
+        let line = format!(r#"{{"event":"turn","turn":{turn},"vm":{vm},"mailbox":[7],"exits":1}}"#);
+        log.add_line(line.as_bytes()).expect("a turn");
+    }
+    log
+}
+
+#[test]
+fn arrows_show_the_way_of_a_mailbox() {
+    let log = relay(&[1, 2, 2, 1]);
+    let lines = |page: &str| page.matches("<line ").count();
+    let shown = page(&log);
+    assert_eq!((lines(&shown), values(&shown, "data-vms")), (3, vec!["1 2 2 1"]));
+    // From the right of the first bar in the first lane to the left of the second one in the second lane.
+    assert!(
+        shown.contains(r#"<line x1="18.75%" y1="14" x2="31.25%" y2="45" marker-end="url(#tip)">"#),
+        "{shown}"
+    );
+    // The VM of the turn that failed had the mailbox, too.
+    let mut failed = log.clone();
+    failed.add_line(CRASH.replace(r#""turn":3"#, r#""turn":5"#).as_bytes()).expect("a crash");
+    assert_eq!(values(&page(&failed), "data-vms"), ["1 2 2 1 2"]);
+    // A file may name a VM that does not exist.
+    let mut other = log;
+    let crash = CRASH.replace(r#""turn":3"#, r#""turn":5"#).replace(r#""vm":2"#, r#""vm":4000000000"#);
+    other.add_line(crash.as_bytes()).expect("a crash");
+    assert_eq!(values(&page(&other), "data-vms"), ["1 2 2 1"]);
+    let many = page(&relay(&[1, 2].repeat(31)));
+    assert!(lines(&many) == 0 && !many.contains("the mailbox goes"), "too many to be told apart");
+    assert!(lines(&page(&whole())) == 0, "a ring goes to every VM");
+}
+
 #[test]
 fn text_without_end_is_cut_off() {
     let console = format!(r#"{{"event":"console","vm":1,"name":"p","text":"{}"}}"#, "x".repeat(1_000_000));

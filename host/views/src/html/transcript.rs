@@ -1,5 +1,5 @@
-//! The transcript: each turn with the ring after it, and the text of guests, in order. The middle of a long transcript
-//! is left out.
+//! The transcript: each turn with the ring after it, the text of guests, and the turn that failed, in order. The middle
+//! of a long transcript is left out.
 
 use guest_abi::transition::Role;
 use maud::{Markup, PreEscaped, html};
@@ -9,9 +9,9 @@ use super::{
     summary::side,
 };
 use guestlab_runlog::{
-    event::Run,
+    event::{Crash, Run},
     run_log::{Action, Output, RunLog},
-    text::LineEnds,
+    text::{LineEnds, escape_line},
 };
 
 /// The largest size of all lines in bytes; beyond it the middle is left out.
@@ -27,16 +27,18 @@ enum Entry<'a> {
     Turn(usize),
     /// Text that a guest printed.
     Text(&'a Output),
+    /// The turn, or the boot, in which a guest failed.
+    Failed(&'a Crash),
 }
 
 /// The transcript; empty if there is none.
 pub(super) fn table(log: &RunLog) -> Markup {
+    if log.beginning().is_none() {
+        return alone(log);
+    }
     let entries = entries(log);
     if entries.is_empty() {
         return html! {};
-    }
-    if log.beginning().is_none() {
-        return alone(log);
     }
     let ring = log.pointers(0).is_some();
     html! {
@@ -59,6 +61,9 @@ pub(super) fn table(log: &RunLog) -> Markup {
 }
 
 fn alone(log: &RunLog) -> Markup {
+    if log.outputs().is_empty() {
+        return html! {};
+    }
     html! {
         section aria-labelledby="transcript-h" {
             h2 id="transcript-h" { "What the guest printed" }
@@ -67,7 +72,7 @@ fn alone(log: &RunLog) -> Markup {
     }
 }
 
-/// All lines, in order. Text follows the last turn that was over when it was printed.
+/// All lines, in order. Text follows the last turn that was over when it was printed. A failure ends a run.
 fn entries(log: &RunLog) -> Vec<Entry<'_>> {
     let mut entries = Vec::new();
     let mut outputs = log.outputs().iter().peekable();
@@ -77,6 +82,7 @@ fn entries(log: &RunLog) -> Vec<Entry<'_>> {
             entries.push(Entry::Text(output));
         }
     }
+    entries.extend(log.crash().map(Entry::Failed));
     entries
 }
 
@@ -103,7 +109,7 @@ fn lines(log: &RunLog, entries: &[Entry<'_>]) -> Markup {
     let left_out = entries.len() - first.len() - last.len();
     html! {
         (PreEscaped(first.concat()))
-        tr.gap { td colspan="5" {
+        tr.gap { td colspan=(2 + rest(log)) {
             (counted(left_out as u64, "line")) " left out here: there is no room for all on a page."
         } }
         (PreEscaped(last.into_iter().rev().collect::<String>()))
@@ -114,8 +120,27 @@ fn line(log: &RunLog, entry: Entry<'_>) -> Markup {
     match entry {
         Entry::Turn(turn) => turn_line(log, turn),
         Entry::Text(Output { vm, text, .. }) => html! {
-            tr.text { td {} td.text { (vm) } td.text colspan="3" { pre { (cut(text)) } } }
+            tr.text { td {} td.text { (vm) } td.text colspan=(rest(log)) { pre { (cut(text)) } } }
         },
+        Entry::Failed(crash) => failed_line(log, crash),
+    }
+}
+
+/// The number of columns after those of turn and VM.
+fn rest(log: &RunLog) -> usize {
+    if log.pointers(0).is_some() { 3 } else { 1 }
+}
+
+fn failed_line(log: &RunLog, crash: &Crash) -> Markup {
+    let role = log.beginning().and_then(|run| run.guest(crash.vm)?.role);
+    // A file may tell of any turn. Only the turn after the others can be selected.
+    let id = crash.turn.filter(|turn| *turn == log.turns().len() as u64 + 1).map(|turn| format!("t{turn}"));
+    html! {
+        tr.failed.turn[id.is_some()] id=[id] data-vm=(crash.vm) {
+            th scope="row" { @match crash.turn { Some(turn) => (grouped(turn)), None => "boot" } }
+            td { @if role.is_some() { i class=(side(role)) {} } (crash.vm) }
+            td.text colspan=(rest(log)) { "✗ " (cut(&escape_line(crash.headline()))) }
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use guest_abi::{ring::Capacity, transition::Role};
 use maud::{Markup, html};
 
 use super::{
+    arrows::{self, arrows, has_arrows},
     columns::Columns,
     figure::{Shape, axis, drawing, key},
     number::{counted, float, grouped, list, short},
@@ -22,6 +23,9 @@ const LANE: f64 = 10.0;
 /// The height of the bar of a turn in which nothing moved.
 const THIN: f64 = 2.0;
 
+/// The height of a bar between arrows.
+const LOW: f64 = 4.0;
+
 /// The figure; empty without turns.
 pub(super) fn figure(log: &RunLog) -> Markup {
     let (Some(columns), Some(run)) = (Columns::of(log), log.beginning()) else { return html! {} };
@@ -38,7 +42,10 @@ pub(super) fn figure(log: &RunLog) -> Markup {
                     (moved(log, &columns))
                 }
                 div.ends { span { "turn 1" } span { (grouped(last(log))) } }
-                div.over { div.cursor hidden {} }
+                div.over {
+                    @if has_arrows(log, &columns) { (arrows(log, &columns)) }
+                    div.cursor hidden {}
+                }
             }
             figcaption {
                 p { (columns.sentence()) " " (occupancy_sentence(log)) }
@@ -46,7 +53,7 @@ pub(super) fn figure(log: &RunLog) -> Markup {
                     p { "A VM's lane is as high as its share of the turns; how full the ring was goes from the \
                         least to the most, with the mean as a line; items are a turn's on average." }
                 }
-                p.legend { (legend(run, &columns)) }
+                p.legend { (legend(log, run, &columns)) }
             }
         }
     }
@@ -58,7 +65,7 @@ fn last(log: &RunLog) -> u64 {
     log.crash().and_then(|crash| crash.turn).unwrap_or(turns).max(turns)
 }
 
-fn legend(run: &Run, columns: &Columns) -> Markup {
+fn legend(log: &RunLog, run: &Run, columns: &Columns) -> Markup {
     html! {
         @if run.ring().is_some() {
             (key("p", "producer: upwards"))
@@ -66,6 +73,7 @@ fn legend(run: &Run, columns: &Columns) -> Markup {
             @if columns.exact() { (key("thin", "a turn in which nothing moved")) }
         } @else {
             (key("p", "a turn of this VM"))
+            @if has_arrows(log, columns) { (key("to", "the mailbox goes to the next turn's VM")) }
         }
         @if columns.crashed { (key("x", "the turn that did not end well")) }
     }
@@ -74,16 +82,18 @@ fn legend(run: &Run, columns: &Columns) -> Markup {
 /// The VM of each turn.
 fn lane(log: &RunLog, columns: &Columns, vm: u32) -> Markup {
     let mut shape = Shape::default();
+    let has_arrows = has_arrows(log, columns);
+    let (class, gap) = if has_arrows { ("lane high", arrows::GAP) } else { ("lane", columns.gap()) };
     let turn = |number: usize| &log.turns()[number - 1];
     let of_vm = |number: &usize| turn(*number).vm == vm;
     for (x, turns) in columns.iter() {
         let height = match columns.exact() {
-            true => turns.clone().find(of_vm).map_or(0.0, |number| height(turn(number))),
+            true => turns.clone().find(of_vm).map_or(0.0, |number| height(turn(number), has_arrows)),
             false => LANE * share(turns.clone().filter(of_vm).count(), turns.count()),
         };
         if height > 0.0 {
             let top = if columns.exact() { (LANE - height) / 2.0 } else { LANE - height };
-            shape.bar(x + columns.gap(), top, 1.0 - 2.0 * columns.gap(), height);
+            shape.bar(x + gap, top, 1.0 - 2.0 * gap, height);
         }
     }
     let mine: Vec<usize> = (1..=log.turns().len()).filter(of_vm).collect();
@@ -97,12 +107,14 @@ fn lane(log: &RunLog, columns: &Columns, vm: u32) -> Markup {
             path.x d=(cross(float(columns.len()))) data-crash=[crash.turn] {}
         }
     };
-    drawing("lane", columns.width(), LANE, &title, content)
+    drawing(class, columns.width(), LANE, &title, content)
 }
 
-fn height(turn: &Turn) -> f64 {
+/// The height of a turn's bar. A lane with arrows has room for them above and below its bars.
+fn height(turn: &Turn, has_arrows: bool) -> f64 {
     match turn.action {
         Action::Moved { items: 0, .. } => THIN,
+        _ if has_arrows => LOW,
         _ => LANE,
     }
 }

@@ -145,17 +145,22 @@ pub(super) fn long(capacity: u32, turns: u64) -> RunLog {
     log
 }
 
-/// An experiment without a ring, with this number of guests. The first guests have a turn each, then the first one
-/// crashes.
-pub(super) fn crowd(guests: u32) -> RunLog {
+/// An experiment without a ring, with this number of guests, and turns of these VMs.
+pub(super) fn relay_of(guests: u32, turns: &[u32]) -> RunLog {
     let guest = |vm| format!(r#"{{"vm":{vm},"name":"g{vm}","sha256":""}}"#);
     let list: Vec<String> = (1..=guests).map(guest).collect();
     let run = r#"{"event":"run","experiment":"crowd","abi":"1.0","seed":7,"schedule":"alternate","turns":40,"guests":[GUESTS]}"#;
     let mut log = log_of(&[&run.replace("GUESTS", &list.join(","))]);
-    for turn in 1..=guests.min(40) {
-        let line = format!(r#"{{"event":"turn","turn":{turn},"vm":{turn},"mailbox":[{turn}],"exits":1}}"#);
+    for (turn, vm) in (1..).zip(turns) {
+        let line = format!(r#"{{"event":"turn","turn":{turn},"vm":{vm},"mailbox":[{turn}],"exits":1}}"#);
         log.add_line(line.as_bytes()).expect("a turn");
     }
+    log
+}
+
+/// The same with a turn of each of the first guests. Then the first one crashes.
+pub(super) fn crowd(guests: u32) -> RunLog {
+    let mut log = relay_of(guests, &(1..=guests.min(40)).collect::<Vec<_>>());
     let crash = r#"{"event":"crash","vm":1,"name":"g1","turn":null,"reason":"trap-ud","message":"m"}"#;
     log.add_line(crash.as_bytes()).expect("a crash");
     log

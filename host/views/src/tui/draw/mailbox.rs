@@ -31,6 +31,19 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>) {
     Paragraph::new(Text::from(line)).wrap(Wrap { trim: true }).render(area, buffer);
 }
 
+/// The VM that left the mailbox and the one that gets it next, for example ` VM 1 → VM 2 `.
+pub(super) fn way(scene: &Scene<'_>) -> String {
+    let (log, turn) = (scene.log, scene.turn());
+    let from = turn.checked_sub(1).and_then(|last| log.turns().get(last)).map(|turn| turn.vm);
+    let failed = log.crash().filter(|crash| crash.turn.is_some()).map(|crash| crash.vm);
+    match (from, log.turns().get(turn).map(|turn| turn.vm).or(failed)) {
+        (Some(from), Some(to)) => format!(" VM {from} → VM {to} "),
+        (Some(from), None) => format!(" from VM {from} "),
+        (None, Some(to)) => format!(" to VM {to} "),
+        (None, None) => String::new(),
+    }
+}
+
 fn words_before<'a>(scene: &Scene<'a>) -> &'a [u32] {
     scene.turn().checked_sub(1).map_or(&[], |turn| words(scene, turn))
 }

@@ -80,7 +80,8 @@ impl Scene<'_> {
             let block = block(" ring ").title_bottom(Line::raw(facts).right_aligned());
             within(buffer, left, block, |buffer, inside| ring::draw(buffer, inside, self, pointers));
         } else if left.width > 0 {
-            within(buffer, left, block(" mailbox "), |buffer, inside| mailbox::draw(buffer, inside, self));
+            let block = block(" mailbox ").title_bottom(Line::raw(mailbox::way(self)).right_aligned());
+            within(buffer, left, block, |buffer, inside| mailbox::draw(buffer, inside, self));
         }
         if step.height > 0 {
             let is_crash = self.log.crash_at(self.view.step()).is_some();

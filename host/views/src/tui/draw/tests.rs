@@ -90,9 +90,21 @@ fn a_terminal_that_is_too_small_is_told_so() {
 fn the_end_has_the_audit_and_all_exits() {
     let log = testing::exchange();
     let screen = screen(&log, &at(&log, usize::MAX), 80, 24);
-    for text in ["3 of 3 over", "6 produced, 3 consumed, 3 left", "audit: ok", "4 io_out", "done"] {
+    for text in ["3 of 3 over", "6 produced, 3 consumed, 3 left", "audit: ok", "4 io_out"] {
         assert_shown(&screen, text);
     }
+    // The host ended the run. Neither guest was done: both wait for more turns.
+    assert_shown(&screen, "▶  1 p       producer  ended turn 3 ");
+    assert_shown(&screen, "   2 c       consumer  waits        ");
+    assert!(!screen.concat().contains("done"));
+}
+
+#[test]
+fn guests_that_had_no_turn_wait_at_the_end() {
+    let log = testing::ended(testing::long(6, 0));
+    let screen = screen(&log, &at(&log, 0), 80, 24);
+    assert_shown(&screen, "   1 p       producer  waits ");
+    assert!(!screen.concat().contains("boots"));
 }
 
 #[test]
@@ -233,9 +245,35 @@ fn a_crash_is_a_step_with_a_report() {
 fn an_experiment_without_a_ring_shows_its_mailbox() {
     let log = testing::relay();
     let screen = screen(&log, &at(&log, 2), 80, 24);
-    for text in ["mailbox", "│3 9 ", "left 2 words", "VM 1    ●", "VM 2      ●", "▲2"] {
+    for text in ["mailbox", "│3 9 ", "left 2 words", "VM 1    ●╮", "VM 2     ╰▶●", "▲2", "─ from VM 2 ╯"]
+    {
         assert_shown(&screen, text);
     }
+    let way = |step: usize| self::screen(&log, &at(&log, step), 80, 24);
+    assert_shown(&way(0), "─ to VM 1 ╯");
+    assert_shown(&way(1), "─ VM 1 → VM 2 ╯");
+}
+
+/// The rows of the timeline that have a VM's lane.
+fn lanes(log: &RunLog) -> Vec<String> {
+    let lanes = screen(log, &at(log, log.steps()), 80, 24).into_iter().filter(|row| row.starts_with("│ VM "));
+    lanes.map(|row| row.chars().skip(10).take(24).collect::<String>().trim_end().to_owned()).collect()
+}
+
+#[test]
+fn arrows_show_the_way_of_a_mailbox() {
+    let log = testing::relay_of(3, &[1, 2, 3, 1, 1, 3]);
+    assert_eq!(lanes(&log), ["●╮     ╭▶●─▶●╮", " ╰▶●╮  │     │", "    ╰▶●╯     ╰▶●"]);
+    // The VM of a turn that failed had the mailbox, too.
+    let mut log = testing::relay_of(2, &[1, 2]);
+    let crash = r#"{"event":"crash","vm":1,"name":"g1","turn":3,"reason":"trap-ud","message":"m"}"#;
+    log.add_line(crash.as_bytes()).expect("a crash");
+    assert_eq!(lanes(&log), ["●╮  ╭▶✗", " ╰▶●╯"]);
+    let screen = screen(&log, &at(&log, 3), 80, 24);
+    assert_shown(&screen, "─ VM 2 → VM 1 ╯");
+    // There is no room for lanes.
+    let many = testing::relay_of(32, &[1, 2, 3]);
+    assert_shown(&self::screen(&many, &at(&many, 3), 80, 24), "│ VM       1  2  3 ");
 }
 
 #[test]

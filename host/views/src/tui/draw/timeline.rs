@@ -1,6 +1,7 @@
-//! The timeline: a column for each turn, with its VM, the number of items that moved, and the items in the ring.
+//! The timeline: a column for each turn, with its VM, the number of items that moved, and the items in the ring. Without a
+//! ring, arrows show the way of the mailbox from each turn's VM to the next one's.
 
-use std::ops::Range;
+use std::{cmp::Ordering, ops::Range};
 
 use ratatui::{buffer::Buffer, layout::Rect, style::Style, text::Line};
 
@@ -17,6 +18,9 @@ use crate::tui::{
 
 /// The width of the labels on the left.
 const MARGIN: u16 = 9;
+
+/// The width of an arrow from one turn to the next.
+const ARROW: u16 = 2;
 
 /// The number of rows of bars if there is much room.
 const MOST_BARS: u16 = 6;
@@ -54,6 +58,9 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>) {
     for step in chart.first + 1..=last {
         chart.column(buffer, step);
     }
+    for step in chart.first + 1..if chart.has_arrows() { last } else { 0 } {
+        chart.arrow(buffer, step);
+    }
     chart.trace(buffer);
     chart.number(buffer);
     if let Some(row) = chart.whole {
@@ -66,6 +73,8 @@ struct Chart<'a> {
     scene: &'a Scene<'a>,
     /// The columns.
     inside: Rect,
+    /// The number of columns of a turn.
+    cell: u16,
     /// The number of columns from one turn to the next.
     pitch: u16,
     /// The number of steps before the first that is shown.
@@ -87,12 +96,17 @@ impl<'a> Chart<'a> {
         let run = scene.log.beginning();
         let vms = run.map_or(0, |run| run.guests.len());
         let most = run.and_then(|run| run.capacity).unwrap_or(0).max(u32::try_from(vms).unwrap_or(u32::MAX));
-        let pitch = u16::try_from(most.to_string().len() + 1).unwrap_or(2);
+        let has_ring = scene.log.pointers(0).is_some();
+        let lanes = u16::try_from(vms).unwrap_or(u16::MAX);
+        let (cell, gap) = match !has_ring && lanes < inside.height {
+            true => (1, ARROW),
+            false => (u16::try_from(most.to_string().len()).unwrap_or(1), 1),
+        };
+        let pitch = cell + gap;
         let shown = usize::from(inside.width / pitch);
         let steps = scene.log.steps();
         let first = scene.view.step().saturating_sub(shown / 2 + 1).min(steps.saturating_sub(shown));
         // The last rows are the ruler's and the whole run's.
-        let has_ring = scene.log.pointers(0).is_some();
         // The whole run has a row if not all of it is shown anyway.
         let to_be = match scene.origin {
             Origin::Running => run.and_then(|run| run.turns).unwrap_or(u64::MAX),
@@ -100,12 +114,11 @@ impl<'a> Chart<'a> {
         };
         let has_whole = is_tall && has_ring && to_be.max(steps as u64) > shown as u64;
         let rows = inside.height - 1 - u16::from(has_whole);
-        let lanes = u16::try_from(vms).unwrap_or(u16::MAX);
         let has_lane_each = lanes < rows || (!has_ring && lanes <= rows);
         let lanes = if has_lane_each { lanes } else { 1 + u16::from(has_ring) };
         let bars = if has_ring { (rows - lanes).min(MOST_BARS) } else { 0 };
         let whole = has_whole.then(|| inside.bottom() - 1);
-        Self { scene, inside, pitch, first, shown, lanes, has_lane_each, bars, whole }
+        Self { scene, inside, cell, pitch, first, shown, lanes, has_lane_each, bars, whole }
     }
 
     /// The labels of the rows.
@@ -154,7 +167,7 @@ impl<'a> Chart<'a> {
         let log = self.scene.log;
         match (log.crash_at(step), step.checked_sub(1).and_then(|turn| log.turns().get(turn))) {
             (Some(crash), _) => {
-                let width = usize::from(self.pitch - 1);
+                let width = usize::from(self.cell);
                 buffer.set_string(x, self.lane(crash.vm), format!("{:>width$}", "✗"), BAD);
             }
             (None, Some(turn)) => self.turn(buffer, x, step, turn),
@@ -163,9 +176,41 @@ impl<'a> Chart<'a> {
         if step == self.scene.view.step() {
             let lane = self.scene.actor().map_or(self.inside.y, |vm| self.lane(vm));
             let rows = if self.has_lane_each { 1 } else { self.lanes };
-            buffer.set_style(Rect::new(x, lane, self.pitch - 1, rows), HERE);
+            buffer.set_style(Rect::new(x, lane, self.cell, rows), HERE);
             buffer.set_string(x, self.ruler(), "▲", STRONG);
         }
+    }
+
+    /// Returns true if there is room for arrows between turns.
+    fn has_arrows(&self) -> bool {
+        self.pitch == self.cell + ARROW
+    }
+
+    /// The arrow from a step's VM to the next step's VM, for example `╮` and `╰▶` below it.
+    fn arrow(&self, buffer: &mut Buffer, step: usize) {
+        let (Some(x), Some(from), Some(to)) = (self.x(step), self.vm(step), self.vm(step + 1)) else {
+            return;
+        };
+        let (x, style) = (x + self.cell, theme::vm(from));
+        let (begin, end) = (self.lane(from), self.lane(to));
+        let (turn, back) = match begin.cmp(&end) {
+            Ordering::Less => ("╮", "╰"),
+            Ordering::Equal => ("─", "─"),
+            Ordering::Greater => ("╯", "╭"),
+        };
+        for row in begin.min(end)..begin.max(end) {
+            buffer.set_string(x, row, "│", style);
+        }
+        buffer.set_string(x, begin, turn, style);
+        buffer.set_string(x, end, back, style);
+        buffer.set_string(x + 1, end, "▶", style);
+    }
+
+    /// The VM of a step: of a turn, or of the turn that failed.
+    fn vm(&self, step: usize) -> Option<u32> {
+        let failed = self.scene.log.crash_at(step).filter(|crash| crash.turn.is_some());
+        let turn = || Some(self.scene.log.turns().get(step.checked_sub(1)?)?.vm);
+        failed.map(|crash| crash.vm).or_else(turn)
     }
 
     /// The number of the step that is shown.
@@ -213,7 +258,7 @@ impl<'a> Chart<'a> {
     }
 
     fn turn(&self, buffer: &mut Buffer, x: u16, step: usize, turn: &Turn) {
-        let width = usize::from(self.pitch - 1);
+        let width = usize::from(self.cell);
         let style = theme::vm(turn.vm);
         let moved = match &turn.action {
             Action::Moved { items, .. } => items.to_string(),
@@ -265,7 +310,7 @@ impl<'a> Chart<'a> {
         }
         for (vm, turn) in [Some((maker, made)), taken].into_iter().flatten() {
             if let Some(x) = self.x(turn) {
-                buffer.set_style(Rect::new(x, self.lane(vm), self.pitch - 1, 1), FOLLOWED);
+                buffer.set_style(Rect::new(x, self.lane(vm), self.cell, 1), FOLLOWED);
                 buffer.set_string(x, self.ruler(), "●", FOLLOWED);
             }
         }

@@ -139,27 +139,20 @@ fn state_of(crash: &Crash) -> String {
     clean(&crash.broken_rule().map_or_else(|| crash.reason.to_string(), |rule| format!("broke {rule}")))
 }
 
-/// The state of a VM after the step.
+/// The state of a VM after the step. Guests with turns are never done by themselves: the host ends the run.
 fn now(scene: &Scene<'_>, vm: u32) -> (String, Style) {
-    let crash = scene.log.crash_at(scene.view.step());
-    let is_over = scene.is_at_end() && (scene.log.ending().is_some() || !scene.log.exits().is_empty());
-    match crash {
-        Some(crash) if crash.vm == vm => return (state_of(crash), BAD),
-        None if is_over => {
-            return match scene.log.leaver() {
-                Some(leaver) if leaver == vm => ("left".into(), GOOD),
-                Some(_) => ("waits".into(), FAINT),
-                None => ("done".into(), GOOD),
-            };
-        }
-        _ => {}
-    }
-    let is_next = || scene.log.turns().get(scene.turn()).is_some_and(|turn| turn.vm == vm);
-    match scene.this_turn() {
-        _ if scene.log.beginning().is_none() => ("runs".into(), Style::new()),
-        Some(turn) if turn.vm == vm => (ended(scene.turn() as u64), STRONG),
-        None if scene.log.turns().is_empty() && crash.is_none() => ("boots".into(), Style::new()),
-        _ if crash.is_none() && is_next() => ("is next".into(), Style::new()),
+    let log = scene.log;
+    let crash = log.crash_at(scene.view.step());
+    let is_over = scene.is_at_end() && (log.ending().is_some() || !log.exits().is_empty());
+    let is_next = || log.turns().get(scene.turn()).is_some_and(|turn| turn.vm == vm);
+    match (crash, scene.this_turn()) {
+        (Some(crash), _) if crash.vm == vm => (state_of(crash), BAD),
+        (None, _) if log.beginning().is_none() && is_over => ("done".into(), GOOD),
+        _ if log.beginning().is_none() => ("runs".into(), Style::new()),
+        (None, _) if is_over && log.leaver() == Some(vm) => ("left".into(), GOOD),
+        (None, Some(turn)) if turn.vm == vm => (ended(scene.turn() as u64), STRONG),
+        (None, None) if log.turns().is_empty() && !is_over => ("boots".into(), Style::new()),
+        (None, _) if is_next() => ("is next".into(), Style::new()),
         _ => ("waits".into(), FAINT),
     }
 }

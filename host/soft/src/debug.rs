@@ -1,0 +1,231 @@
+//! Breakpoints and watchpoints: those of a debugger, and those in the guest's debug registers (Intel SDM volume 3B,
+//! chapter 17).
+
+use alloc::vec::Vec;
+
+use guestlab_cpu::{Breakpoint, BreakpointKind, Exit};
+
+use crate::{
+    access::Access,
+    cpu::SoftCpu,
+    fault::{AC, DB, Event, Fault, Step, fault_code},
+    flags,
+};
+
+/// DR6: a debug register was about to be accessed while DR7.GD was set.
+const BD: u64 = 1 << 13;
+/// DR6: a single step.
+const BS: u64 = 1 << 14;
+/// DR7: accesses to debug registers are detected.
+const GD: u64 = 1 << 13;
+
+/// The highest bit of [`Exit::Debug`], which stands for all breakpoints from this index on.
+const LAST: usize = 63;
+
+/// All breakpoints and watchpoints.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Points {
+    /// Those of the debugger, in the order in which it set them.
+    of_debugger: Vec<Breakpoint>,
+    all: Vec<Point>,
+    /// There are points on instructions.
+    pub(crate) on_code: bool,
+    /// There are points on data.
+    pub(crate) on_data: bool,
+    /// Those of the debugger that the instruction has met, as the bits of [`Exit::Debug`].
+    met: u64,
+    /// Those of the guest that the instruction has met, as bits of DR6.
+    met_of_guest: u64,
+    /// The debugger has stopped at the instruction at this address: the next run passes it.
+    passed: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Point {
+    owner: Owner,
+    at: Breakpoint,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    /// The debugger, with the point's bit of [`Exit::Debug`].
+    Debugger(u64),
+    /// The guest, with the point's bit of DR6.
+    Guest(u64),
+}
+
+impl Point {
+    fn is_on_code(&self) -> bool {
+        self.at.kind == BreakpointKind::Execute
+    }
+
+    /// Returns true if an access to data meets the point.
+    fn is_met(&self, linear: u64, size: u8, write: bool) -> bool {
+        let len = match self.at.kind {
+            BreakpointKind::Execute => return false,
+            BreakpointKind::Write { len } if write => len,
+            BreakpointKind::Write { .. } => return false,
+            BreakpointKind::Access { len } => len,
+        };
+        linear.wrapping_sub(self.at.address) < len.into()
+            || self.at.address.wrapping_sub(linear) < size.into()
+    }
+}
+
+impl Points {
+    pub(crate) fn of_debugger(&self) -> &[Breakpoint] {
+        &self.of_debugger
+    }
+
+    /// Returns true if an instruction at a linear address begins a block: there is a point on it.
+    pub(crate) fn is_on(&self, linear: u64) -> bool {
+        self.on_code && self.all.iter().any(|point| point.is_on_code() && point.at.address == linear)
+    }
+
+    fn meet(&mut self, owner: Owner) {
+        match owner {
+            Owner::Debugger(bit) => self.met |= bit,
+            Owner::Guest(bit) => self.met_of_guest |= bit,
+        }
+    }
+
+    /// Returns true if the last instruction has met a point.
+    #[inline]
+    pub(crate) fn are_met(&self) -> bool {
+        self.met | self.met_of_guest != 0
+    }
+
+    /// Forgets the points that an instruction has met which did not end.
+    pub(crate) fn forget_met(&mut self) {
+        (self.met, self.met_of_guest) = (0, 0);
+    }
+}
+
+/// Returns the points that DR0 to DR3 and DR7 describe (Intel SDM volume 3B, 17.2.4). Points on ports are left out.
+fn in_registers(debug: &[u64; 8]) -> impl Iterator<Item = Point> {
+    let (addresses, control) = ([debug[0], debug[1], debug[2], debug[3]], debug[7]);
+    let enabled = (0..4_usize).filter(move |index| control >> (2 * index) & 3 != 0);
+    enabled.filter_map(move |index| {
+        let fields = control >> (16 + 4 * index);
+        let len = [1, 2, 8, 4][(fields >> 2 & 3) as usize];
+        let kind = match fields & 3 {
+            0 => BreakpointKind::Execute,
+            1 => BreakpointKind::Write { len },
+            3 => BreakpointKind::Access { len },
+            _ => return None,
+        };
+        // The low bits of the address of data do not count.
+        let unused = if kind == BreakpointKind::Execute { 0 } else { u64::from(len) - 1 };
+        let at = Breakpoint { address: addresses[index] & !unused, kind };
+        Some(Point { owner: Owner::Guest(1 << index), at })
+    })
+}
+
+impl SoftCpu {
+    /// Sets the debugger's points in place of those before.
+    pub(crate) fn set_points(&mut self, points: &[Breakpoint]) {
+        self.points.of_debugger = points.into();
+        self.find_points();
+    }
+
+    /// Finds all points again, after a change of them or of the debug registers.
+    pub(crate) fn find_points(&mut self) {
+        let had_code = self.points.on_code;
+        let of_debugger = self.points.of_debugger.iter().enumerate();
+        let of_debugger = of_debugger
+            .map(|(index, &at)| Point { owner: Owner::Debugger(1 << index.min(LAST)), at })
+            .collect::<Vec<_>>();
+        self.points.all = of_debugger.into_iter().chain(in_registers(&self.state.debug)).collect();
+        self.points.on_code = self.points.all.iter().any(Point::is_on_code);
+        self.points.on_data = self.points.all.iter().any(|point| !point.is_on_code());
+        if had_code || self.points.on_code {
+            // A block ends before an instruction that has a point.
+            self.cache.clear();
+        }
+        self.refresh();
+    }
+
+    /// Sees to an access to data before it is made: raises #AC where the address is not aligned and that is asked for (Intel
+    /// SDM volume 3A, 6.15, interrupt 17), and finds the points that it meets.
+    #[inline]
+    pub(crate) fn check_access(&mut self, linear: u64, size: u8, access: Access) -> Step {
+        if self.checks_access { self.check_access_with_care(linear, size, access) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn check_access_with_care(&mut self, linear: u64, size: u8, access: Access) -> Step {
+        if self.checks_alignment && !linear.is_multiple_of(size.into()) && size.is_power_of_two() {
+            return Err(fault_code(AC, 0));
+        }
+        for index in 0..self.points.all.len() {
+            let point = self.points.all[index];
+            if point.is_met(linear, size, access.write) {
+                self.points.meet(point.owner);
+                self.stale = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers the instruction that the last run stopped at, if it is the next one and a step does not execute it.
+    pub(crate) fn keep_passed(&mut self) {
+        let here = self.state.instruction();
+        self.points.passed = self.points.passed.filter(|&passed| passed == here && !self.single);
+    }
+
+    /// Sees to the points that the last instruction has met.
+    pub(crate) fn after_access(&mut self) -> Option<Exit> {
+        let of_guest = core::mem::take(&mut self.points.met_of_guest);
+        let points = core::mem::take(&mut self.points.met);
+        let exit = (of_guest != 0).then(|| self.debug_exception(of_guest)).flatten();
+        // A step ends anyway: its user knows where the points are.
+        exit.or_else(|| (points != 0 && !self.single).then_some(Exit::Debug { points }))
+    }
+
+    /// Sees to the points on the next instruction. Returns true if the guest's handler comes first.
+    #[cold]
+    pub(crate) fn at_point(&mut self) -> Result<bool, Exit> {
+        let here = self.state.instruction();
+        let (mut points, mut of_guest) = (0, 0);
+        for point in self.points.all.iter().filter(|point| point.is_on_code() && point.at.address == here) {
+            match point.owner {
+                Owner::Debugger(bit) => points |= bit,
+                Owner::Guest(bit) => of_guest |= bit,
+            }
+        }
+        // A step executes its instruction, as on KVM: its user knows where the points are.
+        if points != 0 && !self.single && self.points.passed.take() != Some(here) {
+            self.points.passed = Some(here);
+            return Err(Exit::Debug { points });
+        }
+        if of_guest == 0 || self.flags.has(flags::RF) {
+            return Ok(false);
+        }
+        match self.debug_exception(of_guest) {
+            Some(exit) => Err(exit),
+            None => Ok(true),
+        }
+    }
+
+    /// Raises #DB with these bits of DR6.
+    pub(crate) fn debug_exception(&mut self, bits: u64) -> Option<Exit> {
+        self.state.debug[6] |= bits;
+        self.raise(Fault { vector: DB, code: None })
+    }
+
+    /// Raises #DB after an instruction that began with TF set.
+    pub(crate) fn single_step(&mut self) -> Option<Exit> {
+        let met = core::mem::take(&mut self.points.met_of_guest);
+        self.debug_exception(BS | met)
+    }
+
+    /// Raises #DB before an access to a debug register, if DR7 asks for it.
+    pub(crate) fn detect_access(&mut self) -> Step {
+        if self.state.debug[7] & GD == 0 {
+            return Ok(());
+        }
+        self.state.debug[7] &= !GD;
+        self.state.debug[6] |= BD;
+        Err(Event::Fault(Fault { vector: DB, code: None }))
+    }
+}

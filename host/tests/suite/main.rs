@@ -1,0 +1,43 @@
+//! The tests that boot guests, as one program: it is linked once, and many tests that wait run side by side.
+//!
+//! A test that changes or counts what belongs to its process is a program of its own, beside this folder: `jail.rs` forks
+//! without exec, so that its children hold copies of all open files; `leftovers.rs` counts threads and files.
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../../fuzz/src/lib.rs"]
+#[expect(unreachable_pub, reason = "these are the fuzz targets, a crate of their own")]
+mod targets;
+mod tracer;
+
+mod bad_input;
+mod corpus;
+mod ends;
+mod examples;
+mod exchange;
+mod explore;
+mod foreign;
+mod foreign_faults;
+mod forging;
+mod gdb;
+mod guest_tests;
+mod hostile;
+mod jail_lists;
+mod limits;
+mod measure;
+mod misbehaving;
+mod modes;
+mod outputs;
+mod pc;
+mod post_mortem;
+mod relay;
+mod replay;
+mod report;
+mod reset;
+mod services;
+mod signals;
+mod soak;
+mod stepping;
+mod timeline;
+mod trace;
+mod view;
