@@ -28,6 +28,10 @@ pub(crate) enum Command {
     /// Make a guest of your own, in Rust or C, or a hypervisor: a folder that builds and runs at once.
     New(New),
 
+    /// Make a folder with all that guests in C need, for people without Rust: header, boot library, linker script,
+    /// Makefile, and this hypervisor.
+    Kit(Kit),
+
     /// Build all guests, or the named ones, and print each image's path, mode and size.
     BuildGuests(BuildGuests),
 
@@ -98,6 +102,14 @@ pub(crate) struct New {
     /// The first program.
     #[arg(long, value_enum, default_value_t = Template::Hello)]
     pub(crate) template: Template,
+}
+
+/// Options of `kit`.
+#[derive(Debug, Args)]
+pub(crate) struct Kit {
+    /// The new folder.
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: PathBuf,
 }
 
 /// Options of `build-guests`.
