@@ -22,15 +22,24 @@ pub(crate) struct Need {
     pub(crate) mode: Mode,
 }
 
+/// The profile of the binary, in the workspace's Cargo.toml.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Profile {
+    /// Compiled in seconds after an edit. The tests use it, too.
+    Dev,
+    /// The fastest, for measurements.
+    Release,
+}
+
 impl Host {
     /// Builds the binary. `GUESTLAB_BINARY` names one to use instead.
-    pub(crate) fn build(workspace: &Workspace) -> Result<Host, Error> {
+    pub(crate) fn build(workspace: &Workspace, profile: Profile) -> Result<Host, Error> {
         let images = workspace.images.clone();
         if let Some(binary) = std::env::var_os("GUESTLAB_BINARY") {
             return Ok(Host { binary: binary.into(), images });
         }
         let mut build = cargo::for_host(&workspace.root);
-        build.args(["build", "--release", "--package", "guestlab", "--bin", "guestlab"]);
+        build.args(["build", "--package", "guestlab", "--bin", "guestlab", "--profile", profile.name()]);
         build.arg("--target-dir").arg(&workspace.target);
         if !cargo::run(&mut build, Verbosity::Quiet, |_| ())?.is_success() {
             return Err(Error::bad_input(
@@ -38,7 +47,7 @@ impl Host {
                  cargo says why above; `cargo build --package guestlab` repeats it",
             ));
         }
-        Ok(Host { binary: workspace.target.join("release/guestlab"), images })
+        Ok(Host { binary: workspace.target.join(profile.folder()).join("guestlab"), images })
     }
 
     /// Asks `guestlab` for the images that these arguments need. If it refuses the arguments, it has printed the
@@ -73,6 +82,23 @@ impl Host {
         let mut command = Command::new(&self.binary);
         command.args(arguments).env("GUESTLAB_IMAGES", &self.images);
         command
+    }
+}
+
+impl Profile {
+    fn name(self) -> &'static str {
+        match self {
+            Profile::Dev => "dev",
+            Profile::Release => "release",
+        }
+    }
+
+    /// The profile's folder in the target folder.
+    fn folder(self) -> &'static str {
+        match self {
+            Profile::Dev => "debug",
+            Profile::Release => "release",
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use crate::base::files::{create_folder, remove_folder};
-use crate::guests::{Build, Catalog, Library, Mode};
-use crate::host::Host;
+use crate::guests::{BootLibrary, Build, Catalog, Mode};
+use crate::host::{Host, Profile};
 use crate::toolchain::Toolchain;
 use crate::{error::Error, workspace::Workspace};
 
@@ -59,7 +59,7 @@ fn fill(workspace: &Workspace, toolchain: &Toolchain, kit: &Path) -> Result<(), 
         let commands = COMMANDS.iter().filter(|_| is_example);
         write(&kit.join(to), commands.fold(text, |text, (old, new)| text.replace(old, new)).as_bytes())?;
     }
-    copy(Host::build(workspace)?.binary(), &kit.join("bin/guestlab"))?;
+    copy(Host::build(workspace, Profile::Release)?.binary(), &kit.join("bin/guestlab"))?;
     let catalog = Catalog::of(workspace);
     for mode in Mode::value_variants() {
         let build = Build::new(workspace, toolchain, *mode);
@@ -67,13 +67,13 @@ fn fill(workspace: &Workspace, toolchain: &Toolchain, kit: &Path) -> Result<(), 
             let name = image.path.file_name().unwrap_or_default();
             copy(&image.path, &kit.join("guests").join(name))?;
         }
-        add_library(workspace, &build.library()?, *mode, kit)?;
+        add_library(workspace, &build.boot_library()?, *mode, kit)?;
     }
     Ok(())
 }
 
 /// Adds the library of a mode, its compiler's flags, and the linker scripts, which are the same in all modes.
-fn add_library(workspace: &Workspace, library: &Library, mode: Mode, kit: &Path) -> Result<(), Error> {
+fn add_library(workspace: &Workspace, library: &BootLibrary, mode: Mode, kit: &Path) -> Result<(), Error> {
     let folder = kit.join("lib").join(mode.name());
     copy(&library.file, &folder.join("libguestlab.a"))?;
     write(&folder.join("flags"), flags(workspace, mode)?.as_bytes())?;

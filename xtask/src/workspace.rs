@@ -51,6 +51,7 @@ pub(crate) struct Artifact {
     pub(crate) manifest_path: PathBuf,
     pub(crate) target: Target,
     pub(crate) profile: Profile,
+    pub(crate) filenames: Vec<PathBuf>,
     pub(crate) executable: Option<PathBuf>,
 }
 

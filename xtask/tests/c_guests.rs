@@ -48,7 +48,7 @@ fn guest(workspace: &Path, name: &str, source: &str, flags: &str) {
     let manifest = format!(
         "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
          [[bin]]\nname = \"{name}\"\ntest = false\nbench = false\n\n\
-         [dependencies]\nguest-c = {{ path = \"{0}\" }}\n\n\
+         [dependencies]\nguest-c = {{ path = \"{0}\" }}\nguest-rt = {{ path = \"{0}/..\" }}\n\n\
          [build-dependencies]\nguest-c-build = {{ path = \"{0}/build\" }}\n",
         runtime.display()
     );
@@ -139,11 +139,7 @@ fn every_function_of_the_header_works_in_every_mode() {
             let words = [&words[..], optimization, &["--", "services", "two words"]].concat();
             let Some(ended) = expect(&workspace, &words, 0) else { continue };
             assert!(ended.out.starts_with(expected), "{mode}: {}", ended.out);
-            assert!(
-                ended.out.contains("INFO  services: a record\n"),
-                "{mode}: {}",
-                ended.err
-            );
+            assert!(ended.out.contains("INFO  services: a record\n"), "{mode}: {}", ended.err);
             let half = if mode == "long" { "" } else { "5\n" };
             assert!(ended.out.ends_with(&format!("10000000000\n{half}")), "{mode}: {}", ended.out);
         }
@@ -210,7 +206,12 @@ fn a_mistake_in_c_is_reported_before_anything_runs() {
     let main = |body: &str| format!("#include <guestlab.h>\n\nint main(void)\n{{\n    {body}\n}}\n");
     let doubled = main("double half = 0.5 * guestlab_boot_info()->vm;\n    return half > 0;");
     for (source, flags, mode, said) in [
-        (main("return 0"), "", "protected", "c-mistake/src/main.c:5:13: error: expected ';' before '}' token"),
+        (
+            main("return 0"),
+            "",
+            "protected",
+            "c-mistake/src/main.c:5:13: error: expected ';' before '}' token",
+        ),
         (
             main("return misspelled();"),
             "",

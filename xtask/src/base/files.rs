@@ -1,7 +1,8 @@
 //! Files and folders.
 
 use std::fs::{self, File};
-use std::{io::ErrorKind, path::Path};
+use std::io::{self, ErrorKind};
+use std::path::Path;
 
 use super::output::{note, short};
 use crate::error::Error;
@@ -35,6 +36,15 @@ pub(crate) fn remove_folder(path: &Path) -> Result<(), Error> {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file("remove", path)(error)),
         _ => Ok(()),
     }
+}
+
+/// Adds up the sizes of the files in a folder, in bytes.
+pub(crate) fn size(folder: &Path) -> io::Result<u64> {
+    fs::read_dir(folder)?.try_fold(0, |size, entry| {
+        let entry = entry?;
+        let is_folder = entry.file_type()?.is_dir();
+        Ok(size + if is_folder { self::size(&entry.path())? } else { entry.metadata()?.len() })
+    })
 }
 
 /// Locks a file, and says so where another xtask holds the lock. The system unlocks it when this process ends.

@@ -1,8 +1,9 @@
-//! Private copies of programs in the cache. A copy is made in a folder beside its final one. A stamp is written last,
-//! then the folder gets its name. So a copy under that name is whole.
+//! Private copies of programs and libraries in the cache. A copy is made in a folder beside its final one. A stamp is
+//! written last, then the folder gets its name. So a copy under that name is whole.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::output::short;
 use super::{cache, files};
@@ -13,7 +14,7 @@ const STAMP: &str = "packages";
 #[derive(Debug)]
 pub(crate) struct Store {
     folder: PathBuf,
-    name: &'static str,
+    name: String,
 }
 
 /// A copy in the making. It is removed unless it is finished.
@@ -27,8 +28,12 @@ pub(crate) struct Unfinished<'a> {
 }
 
 impl Store {
-    pub(crate) fn new(name: &'static str) -> Result<Store, Error> {
-        Ok(Store { folder: cache::folder_or_error()?, name })
+    pub(crate) fn new(name: &str) -> Result<Store, Error> {
+        Ok(Store::in_folder(cache::folder_or_error()?, name))
+    }
+
+    pub(crate) fn in_folder(folder: PathBuf, name: &str) -> Store {
+        Store { folder, name: name.into() }
     }
 
     /// Returns the folder of a whole copy and its stamp.
@@ -38,10 +43,17 @@ impl Store {
         stamp.map(|stamp| (copy, stamp)).map_err(|_| format!("there is none in {}", short(&self.folder)))
     }
 
+    /// Marks the copy as used now.
+    pub(crate) fn mark_as_used(&self) {
+        // Without write access it is an old one.
+        let stamp = File::options().append(true).open(self.copy().join(STAMP));
+        let _ = stamp.and_then(|stamp| stamp.set_modified(SystemTime::now()));
+    }
+
     /// Keeps other xtasks from making a copy at the same time.
     pub(crate) fn lock(&self) -> Result<File, Error> {
         files::create_folder(&self.folder)?;
-        files::lock(&self.copy().with_extension("lock"), self.name)
+        files::lock(&self.copy().with_extension("lock"), &self.name)
     }
 
     fn copy(&self) -> PathBuf {
@@ -87,6 +99,23 @@ impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
         self.store.remove_partial();
     }
+}
+
+/// Removes all copies in a folder except those that were used last, and all unfinished ones.
+pub(crate) fn keep_last_used(folder: &Path, count: usize) {
+    let folders = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut copies: Vec<_> = folders.filter(|path| path.is_dir()).map(|path| (used(&path), path)).collect();
+    copies.sort_by(|a, b| b.cmp(a));
+    for (_, path) in
+        copies.iter().enumerate().filter(|(n, (used, _))| *n >= count || used.is_none()).map(|it| it.1)
+    {
+        let _ = fs::remove_dir_all(path);
+    }
+}
+
+/// Returns the time of the last use of a whole copy.
+fn used(copy: &Path) -> Option<SystemTime> {
+    fs::metadata(copy.join(STAMP)).and_then(|stamp| stamp.modified()).ok()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ const PARTIAL: &str = "guest-toolchain.partial-";
 
 fn store() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store { folder: folder.path().to_path_buf(), name: NAME };
+    let store = Store::in_folder(folder.path().into(), NAME);
     (folder, store)
 }
 
@@ -61,7 +61,7 @@ fn a_broken_copy_is_replaced() {
 #[test]
 fn copies_of_another_kind_are_left_alone() {
     let (folder, store) = store();
-    let other = Store { folder: folder.path().to_path_buf(), name: "nested linux" };
+    let other = Store::in_folder(folder.path().into(), "nested linux");
     let unfinished = other.begin().unwrap();
     store.begin().unwrap().finish(CONTENT).unwrap();
     assert!(unfinished.tree.is_dir());

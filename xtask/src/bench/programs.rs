@@ -7,8 +7,9 @@ use super::catalog::Program;
 use crate::base::{files, process};
 use crate::cargo::{self, Verbosity};
 use crate::guests::{Build, Catalog, Mode};
+use crate::host::{Host, Profile};
 use crate::workspace::{Artifact, Workspace};
-use crate::{error::Error, host::Host, toolchain};
+use crate::{error::Error, toolchain};
 
 pub(crate) type Values = BTreeMap<String, f64>;
 
@@ -39,7 +40,7 @@ impl Programs {
             same_work: compile_guests(&sources, &folder, "same-work", &["-DSAME_WORK"])?,
             ours: build_guests(workspace)?,
             measure: build_measure(workspace)?,
-            guestlab: Host::build(workspace)?,
+            guestlab: Host::build(workspace, Profile::Release)?,
             folder,
         })
     }

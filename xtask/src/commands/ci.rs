@@ -73,7 +73,7 @@ fn lint_guests(workspace: &Workspace) -> Result<Status, Error> {
     until_failure(Mode::value_variants().iter().map(|mode| {
         let mut clippy = toolchain.clippy()?;
         environment::scrub_for_guests(clippy.current_dir(&workspace.root));
-        Build::new(workspace, &toolchain, *mode).configure(&mut clippy);
+        Build::new(workspace, &toolchain, *mode).configure(&mut clippy)?;
         clippy.args(selection(&catalog)).args(["--keep-going", "--lib", "--bins", "--examples", "--tests"]);
         run_with_header(clippy.args(DENY_WARNINGS))
     }))

@@ -3,9 +3,11 @@
 
 use crate::base::output::{finding_fail, finding_ok, short};
 use crate::error::{Error, Status};
+use crate::guests::library;
+use crate::host::{Host, Profile};
 use crate::toolchain::{self, Estimate};
 use crate::workspace::{self, Workspace};
-use crate::{base::cache, base::process::indented, host::Host};
+use crate::{base::cache, base::process::indented};
 
 /// Prints a line for each finding, ours and then those of `guestlab doctor`.
 pub(crate) fn run() -> Result<Status, Error> {
@@ -21,6 +23,10 @@ fn guest_toolchain() -> bool {
             finding_ok(name, &toolchain);
             finding_ok("library source", short(&toolchain.sysroot.library()));
             finding_ok("guest linker", short(&toolchain.linker));
+            let compiled = library::describe_all();
+            let compiled =
+                compiled.as_deref().unwrap_or("not there yet, the first build of a guest compiles it");
+            finding_ok("guest library", compiled);
         }
         Ok(Estimate::ToFetch(how)) => finding_ok(name, format_args!("not there yet, {how}")),
         Err(error) => return failed(name, &error),
@@ -38,7 +44,7 @@ fn cache_folder() -> bool {
 }
 
 fn host() -> Result<bool, Error> {
-    let host = match Workspace::load().and_then(|it| Host::build(&it)) {
+    let host = match Workspace::load().and_then(|it| Host::build(&it, Profile::Dev)) {
         Ok(host) => host,
         Err(error) => return Ok(failed("host binary", &error)),
     };

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, ffi::OsString};
 use crate::base::output::{self, short};
 use crate::error::{Error, Status};
 use crate::guests::{Build, Catalog, EXPERIMENTS, Guest, Mode, Optimization};
-use crate::host::{Host, Need};
+use crate::host::{Host, Need, Profile};
 use crate::toolchain;
 use crate::workspace::{self, Workspace};
 
@@ -32,7 +32,7 @@ pub(crate) fn run(command: &str, arguments: &[OsString], verbose: bool) -> Resul
         // The host looks for all images in one folder.
         own.images.clone_from(&other.images);
     }
-    let host = Host::build(&own)?;
+    let host = Host::build(&own, Profile::Dev)?;
     if let Some(flag) = help_flag(&options) {
         return help(&host, command, flag);
     }

@@ -7,8 +7,9 @@ use clap::ValueEnum;
 
 use crate::error::{Error, Status};
 use crate::guests::{self, Build, Catalog, Guest, Image, Mode};
+use crate::host::{Host, Profile};
 use crate::nested::{self, Parts};
-use crate::{base::process, cargo, cli::Test, host::Host, toolchain, workspace::Workspace};
+use crate::{base::process, cargo, cli::Test, toolchain, workspace::Workspace};
 
 /// Runs the tests, and returns the status of the first that failed. Arguments select tests of the host only.
 pub(crate) fn run(options: &Test, verbose: bool) -> Result<Status, Error> {
@@ -36,7 +37,7 @@ fn run_in_guests(
     arguments: &[OsString],
     verbose: bool,
 ) -> Result<Status, Error> {
-    let host = Host::build(workspace)?;
+    let host = Host::build(workspace, Profile::Dev)?;
     if let Some(flag) = arguments.iter().find(|argument| *argument == "--help" || *argument == "-h") {
         return host.status(&["test".into(), flag.into()]);
     }

@@ -1,21 +1,17 @@
 //! Builds of guests: one call of cargo for all guests of one mode.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::{path::PathBuf, process::Command};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::catalog::{Guest, Part};
 use super::image::Image;
+use super::library::Library;
 use super::mode::Mode;
+use crate::base::files;
 use crate::cargo::{self, Verbosity};
-use crate::workspace::{self, Artifact, Workspace};
+use crate::workspace::{Artifact, Workspace};
 use crate::{error::Error, toolchain::Toolchain};
-
-/// `core` and `alloc` are not prebuilt for our targets, and a target in JSON is not stable yet.
-const BUILD_STD: [&str; 3] = [
-    "-Zbuild-std=core,alloc,compiler_builtins",
-    "-Zbuild-std-features=compiler-builtins-mem",
-    "-Zjson-target-spec",
-];
 
 /// Separates flags in `CARGO_ENCODED_RUSTFLAGS`, where a space may be part of a flag.
 const FLAG_SEPARATOR: &str = "\x1f";
@@ -45,58 +41,64 @@ impl<'a> Build<'a> {
 
     /// Builds these guests and puts their images into the folder of the host's images.
     pub(crate) fn run(&self, guests: &[Guest]) -> Result<Vec<Image>, Error> {
+        let library = Library::obtain(self.toolchain, self.mode)?;
+        // Cargo gives the guests of both modes of a target the same file names.
+        files::create_folder(&self.folder())?;
+        let _lock = files::lock(&self.folder().join("lock"), "guests")?;
         let mut built = HashMap::new();
         for group in by_features(guests) {
-            let mut command = cargo::for_guests(&self.workspace.root);
-            command.args(["build", "--message-format", "json-render-diagnostics"]);
-            self.configure(&mut command);
-            command.args(self.optimization.arguments(&group)).args(selection(&group));
-            let mut has_core = false;
-            let status = cargo::run(&mut command, self.verbosity, |line| {
-                let Some(artifact) = Artifact::parse(line) else { return };
-                has_core |= is_core(&artifact);
-                built.extend(artifact.executable.map(|file| (artifact.target.src_path, file)));
-            })?;
-            if !status.is_success() {
-                // Without `core` no guest's own source has been compiled.
-                let hint = if has_core { String::new() } else { self.toolchain.if_core_is_damaged() };
-                return Err(Error::bad_input(format_args!(
-                    "the guests do not compile for `{}` mode; cargo says why above{hint}",
-                    self.mode.name()
-                )));
-            }
+            self.build(&group, &library, &mut built)?;
         }
         guests.iter().map(|guest| self.place(guest, &built)).collect()
     }
 
-    pub(crate) fn configure(&self, command: &mut Command) {
-        for file in self.mode.configuration() {
-            command.arg("--config").arg(file);
+    /// Builds guests by one call of cargo, and adds their files to `built`, by source.
+    fn build(
+        &self,
+        guests: &[&Guest],
+        library: &Library,
+        built: &mut HashMap<PathBuf, PathBuf>,
+    ) -> Result<(), Error> {
+        let mut command = cargo::for_guests(&self.workspace.root);
+        command.args(["build", "--message-format", "json-render-diagnostics"]);
+        self.use_library(&mut command, library);
+        command.args(self.optimization.arguments(guests)).args(selection(guests));
+        let mut has_library = false;
+        let status = cargo::run(&mut command, self.verbosity, |line| {
+            let Some(artifact) = Artifact::parse(line) else { return };
+            has_library |= is_for(&artifact, self.mode.target());
+            built.extend(artifact.executable.map(|file| (artifact.target.src_path, file)));
+        })?;
+        if status.is_success() {
+            return Ok(());
         }
-        command.args(BUILD_STD).args(["--profile", "guest", "--target"]).arg(self.mode.target_file());
+        // A library that rustc cannot read fails the first crate.
+        let hint = if has_library { String::new() } else { library.if_damaged() };
+        Err(Error::bad_input(format_args!(
+            "the guests do not compile for `{}` mode; cargo says why above{hint}",
+            self.mode.name()
+        )))
+    }
+
+    /// Makes a cargo command, which builds or checks, do so for guests.
+    pub(crate) fn configure(&self, command: &mut Command) -> Result<(), Error> {
+        self.use_library(command, &Library::obtain(self.toolchain, self.mode)?);
+        Ok(())
+    }
+
+    fn use_library(&self, command: &mut Command, library: &Library) {
+        command.arg("--config").arg(Mode::configuration());
+        // A target in JSON is not stable yet.
+        command.args(["-Zjson-target-spec", "--profile", "guest", "--target"]).arg(self.mode.target_file());
+        command.args(self.mode.feature().into_iter().flat_map(|feature| ["--features", feature]));
         command.arg("--target-dir").arg(self.folder());
-        command.env("CARGO_ENCODED_RUSTFLAGS", flags(self.mode, &self.renamed_folders()));
+        command.env("CARGO_ENCODED_RUSTFLAGS", flags(&library.sysroot));
         self.toolchain.prepare(command, self.mode.target());
     }
 
-    /// The guests' own target directory, which shares no lock with the host's build. Protected and paged mode share a target, and differ in flags only: in one folder each
-    /// build would replace the other's.
+    /// The guests' own target directory, which shares no lock with the host's build.
     fn folder(&self) -> PathBuf {
-        let folder = self.workspace.target.join("guests/build");
-        if self.mode == Mode::Paged { folder.join(self.mode.name()) } else { folder }
-    }
-
-    /// Folders that have other names in images, so that an image is the same wherever it is built. If two of them
-    /// contain a path, the last one counts: a workspace may be in Guestlab's folder.
-    fn renamed_folders(&self) -> Vec<(PathBuf, &'static str)> {
-        let home = std::env::home_dir().unwrap_or_default();
-        let cargo_home = std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
-        let mut renamed = vec![(cargo_home, "/cargo"), (self.toolchain.sysroot.path().into(), "/rust")];
-        if self.workspace.root != workspace::root() {
-            renamed.push((workspace::root(), "/guestlab"));
-        }
-        renamed.push((self.workspace.root.clone(), "."));
-        renamed
+        self.workspace.target.join("guests/build")
     }
 
     fn place(&self, guest: &Guest, built: &HashMap<PathBuf, PathBuf>) -> Result<Image, Error> {
@@ -134,13 +136,11 @@ fn by_features(guests: &[Guest]) -> Vec<Vec<&Guest>> {
     groups.into_values().collect()
 }
 
-/// The flags of guest code: its linker script, which guest-rt's build script puts on the search path, and its mode.
-/// They replace those of a configuration file.
-fn flags(mode: Mode, renamed: &[(PathBuf, &str)]) -> String {
-    let mode = format!("guestlab_mode=\"{}\"", mode.name());
-    let renamed = renamed.iter().map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
-    let flags = ["-Clink-arg=-Tguest.ld".into(), "--cfg".into(), mode];
-    flags.into_iter().chain(renamed).collect::<Vec<String>>().join(FLAG_SEPARATOR)
+/// The flags of guest code: its library, and its linker script, which guest-rt's build script puts on the search path.
+/// They replace those of a configuration file. They are the same for both modes of a target and in every workspace:
+/// other flags would make cargo build all libraries again.
+fn flags(sysroot: &Path) -> String {
+    ["--sysroot", &sysroot.display().to_string(), "-Clink-arg=-Tguest.ld"].join(FLAG_SEPARATOR)
 }
 
 fn selection<'a>(guests: &[&'a Guest]) -> Vec<&'a str> {
@@ -155,8 +155,9 @@ fn selection<'a>(guests: &[&'a Guest]) -> Vec<&'a str> {
     arguments.collect()
 }
 
-fn is_core(artifact: &Artifact) -> bool {
-    artifact.target.src_path.ends_with("library/core/src/lib.rs")
+/// Returns true for a crate that was built for this target, and thus with the library.
+fn is_for(artifact: &Artifact, target: &str) -> bool {
+    artifact.filenames.iter().any(|file| file.components().any(|part| part.as_os_str() == target))
 }
 
 #[cfg(test)]
@@ -208,27 +209,23 @@ mod tests {
     }
 
     #[test]
-    fn the_library_is_known_by_its_path() {
-        let artifact = |source: &str| {
-            let target = format!(r#"{{"name":"core","kind":["lib"],"src_path":"{source}"}}"#);
+    fn a_crate_of_the_target_is_told_from_one_of_the_host() {
+        let artifact = |file: &str| {
+            let target = r#"{"name":"log","kind":["lib"],"src_path":"/l/src/lib.rs"}"#;
             let line = format!(
-                r#"{{"manifest_path":"/m","target":{target},"profile":{{"test":false}},"executable":null}}"#
+                r#"{{"manifest_path":"/m","target":{target},"profile":{{"test":false}},"filenames":["{file}"],"executable":null}}"#
             );
             Artifact::parse(&line).unwrap()
         };
-        assert!(is_core(&artifact("/usr/lib/rustlib/src/rust/library/core/src/lib.rs")));
-        assert!(!is_core(&artifact("/a.rs")));
+        let is_for = |file: &str| is_for(&artifact(file), "i386-guestlab-none");
+        assert!(is_for("/w/i386-guestlab-none/guest/deps/liblog-1.rlib"));
+        assert!(!is_for("/w/guest/deps/liblog-1.rlib"));
+        assert!(!is_for("/w/i386-guestlab-none-code16/guest/deps/liblog-1.rlib"));
         assert!(Artifact::parse(r#"{"reason":"build-finished","success":true}"#).is_none());
     }
 
     #[test]
-    fn the_guests_mode_is_a_flag() {
-        assert!(flags(Mode::Long, &[]).ends_with("--cfg\u{1f}guestlab_mode=\"long\""));
-    }
-
-    #[test]
-    fn folders_have_other_names_in_images() {
-        let flags = flags(Mode::Long, &[("/home/me/guestlab".into(), ".")]);
-        assert!(flags.ends_with("\u{1f}--remap-path-prefix=/home/me/guestlab=."), "{flags}");
+    fn flags_do_not_depend_on_mode_or_workspace() {
+        assert_eq!(flags(Path::new("/l")), "--sysroot\u{1f}/l\u{1f}-Clink-arg=-Tguest.ld");
     }
 }

@@ -9,7 +9,7 @@ use crate::workspace::{Package, Target, Workspace};
 /// The package that guests depend on. Its examples are guests, too.
 const RUNTIME: &str = "guest-rt";
 
-/// The package that guests in C depend on.
+/// The part of the runtime that only guests in C use.
 const C_RUNTIME: &str = "guest-c";
 
 /// The packages of Guestlab's own guests. Guestlab's tests need no others.
@@ -141,7 +141,7 @@ fn guest(package: &Package, name: String, target: &Target, part: fn(String) -> P
 }
 
 fn depends_on_runtime(package: &Package) -> bool {
-    package.dependencies.iter().any(|dependency| [RUNTIME, C_RUNTIME].contains(&dependency.name.as_str()))
+    package.dependencies.iter().any(|dependency| dependency.name == RUNTIME)
 }
 
 /// The features of the runtime for a part of a package. Examples and tests add those of their dev-dependencies.
@@ -177,7 +177,7 @@ mod tests {
                         {"name":"hello","kind":["example"],"src_path":"/rt/hello.rs"}]},
             {"name":"guest-producer","dependencies":[{"name":"guest-rt"}],
              "targets":[{"name":"main","kind":["bin"],"src_path":"/p/main.rs"}]},
-            {"name":"in-c","dependencies":[{"name":"guest-c"},{"name":"guest-c-build","kind":"build"}],
+            {"name":"in-c","dependencies":[{"name":"guest-c"},{"name":"guest-rt"},{"name":"guest-c-build","kind":"build"}],
              "targets":[{"name":"in-c","kind":["bin"],"src_path":"/c/main.rs"}]},
             {"name":"helpers","dependencies":[{"name":"guest-rt"}],
              "targets":[{"name":"helpers","kind":["lib"],"src_path":"/l/lib.rs"}]}

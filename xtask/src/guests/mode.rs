@@ -44,12 +44,22 @@ impl Mode {
         in_targets(&format!("{}.json", self.target()))
     }
 
-    /// The configuration files for cargo: the profile `guest`, and the settings of the target's library.
-    pub(crate) fn configuration(self) -> Vec<PathBuf> {
+    /// The feature of the runtime that tells the mode, if the target does not.
+    pub(crate) fn feature(self) -> Option<&'static str> {
+        (self == Mode::Paged).then_some("guest-rt/paged")
+    }
+
+    /// The configuration file for cargo that has the profile `guest`.
+    pub(crate) fn configuration() -> PathBuf {
+        in_targets("profile.toml")
+    }
+
+    /// The configuration files for cargo to build the target's library.
+    pub(crate) fn library_configuration(self) -> Vec<PathBuf> {
         let files: &[&str] = match self {
-            Mode::Real | Mode::Protected | Mode::Paged => &["profile.toml", "no-x87.toml"],
+            Mode::Real | Mode::Protected | Mode::Paged => &["profile.toml", "library.toml", "no-x87.toml"],
             // The library has code for SSE2 in this mode, and none for x87.
-            Mode::Long => &["profile.toml"],
+            Mode::Long => &["profile.toml", "library.toml"],
         };
         files.iter().map(|file| in_targets(file)).collect()
     }

@@ -136,6 +136,7 @@ mod tests {
             manifest_path: "/w/host/Cargo.toml".into(),
             target: Target { name: name.into(), kind: vec![kind.into()], src_path: source.into() },
             profile: Profile { test },
+            filenames: Vec::new(),
             executable: (!executable.is_empty()).then(|| executable.into()),
         }
     }

@@ -137,6 +137,16 @@ impl Toolchain {
         format!("\nif it names files of `core`, the library's source is damaged: {library}\n  try: {mend}")
     }
 
+    #[cfg(test)]
+    pub(crate) fn made_up(sysroot: &Path) -> Toolchain {
+        Toolchain {
+            origin: Origin::Named,
+            sysroot: Sysroot::new(sysroot),
+            linker: PathBuf::new(),
+            is_new: false,
+        }
+    }
+
     pub(crate) fn clippy(&self) -> Result<Command, Error> {
         let mut clippy = Command::new(cargo::program());
         if self.origin != Origin::Active {

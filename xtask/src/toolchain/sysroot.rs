@@ -35,10 +35,19 @@ impl Sysroot {
     }
 
     pub(crate) fn version(&self) -> Result<Version, String> {
-        let mut rustc = Command::new(self.0.join("bin/rustc"));
-        self.point_to(rustc.arg("--version"));
-        let printed = process::output(&mut rustc).map_err(|error| error.to_string())?;
+        let printed = self.rustc("--version")?;
         Version::of_rustc(&printed).ok_or_else(|| format!("its rustc calls itself `{}`", printed.trim()))
+    }
+
+    /// Returns the compiler's own description: version, commit, and the version of LLVM.
+    pub(crate) fn describe_compiler(&self) -> Result<String, String> {
+        self.rustc("-vV")
+    }
+
+    fn rustc(&self, argument: &str) -> Result<String, String> {
+        let mut rustc = Command::new(self.0.join("bin/rustc"));
+        self.point_to(rustc.arg(argument));
+        process::output(&mut rustc).map_err(|error| error.to_string())
     }
 
     /// Makes a command, most often cargo, use this compiler.

@@ -1,16 +1,16 @@
 //! The compiler's flags for a guest: those of its CPU mode, of its optimization, and the names of folders in images.
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use crate::environment::{in_runtime, variable};
+use crate::environment::{runtime, variable};
 
 const ALL: &str = include_str!("../../flags/all");
 const REAL: &str = include_str!("../../flags/real");
 const PROTECTED: &str = include_str!("../../flags/protected");
 const LONG: &str = include_str!("../../flags/long");
-
-/// The beginning of a flag of rustc that gives a folder another name in images.
-const RENAME: &str = "--remap-path-prefix=";
 
 pub(crate) struct Flags {
     /// The folder in which the compiler runs: paths in images are relative to it.
@@ -20,20 +20,32 @@ pub(crate) struct Flags {
 
 /// Returns the flags of the build that this script belongs to, and then `more`.
 pub(crate) fn of_this_build(more: &[&str]) -> Flags {
-    let rustflags = variable("CARGO_ENCODED_RUSTFLAGS");
-    let renamed: Vec<&str> = rustflags.split('\x1f').filter_map(|flag| flag.strip_prefix(RENAME)).collect();
-    let root = renamed.iter().find_map(|renamed| renamed.strip_suffix("=."));
+    let root = workspace_root(variable("CARGO_MANIFEST_DIR").as_ref());
+    let include = runtime().join("include");
     let own = [ALL, mode(&variable("TARGET"))].into_iter().flat_map(words).map(String::from);
-    let of_build = [
-        format!("-O{}", variable("OPT_LEVEL")),
-        "-isystem".into(),
-        in_runtime("include").display().to_string(),
-    ];
-    let renamed = renamed.iter().map(|renamed| format!("-ffile-prefix-map={renamed}"));
-    Flags {
-        root: root.map_or_else(|| variable("CARGO_MANIFEST_DIR").into(), PathBuf::from),
-        words: own.chain(of_build).chain(renamed).chain(more.iter().map(|&flag| flag.into())).collect(),
+    let of_build = [format!("-O{}", variable("OPT_LEVEL")), "-isystem".into(), include.display().to_string()];
+    let words = own.chain(of_build).chain(renamed(&root)).chain(more.iter().map(|&flag| flag.into()));
+    Flags { words: words.collect(), root }
+}
+
+/// Gives folders of this machine other names in images, like cargo's `trim-paths`: an image is the same wherever it is
+/// built. Paths of the workspace begin in its folder.
+fn renamed(root: &Path) -> Vec<String> {
+    let rename = |folder: &Path, name: &str| format!("-ffile-prefix-map={}={name}", folder.display());
+    let mut flags = vec![rename(root, ".")];
+    if !runtime().starts_with(root) {
+        flags.push(rename(runtime(), concat!("guest-rt-", env!("CARGO_PKG_VERSION"))));
     }
+    flags
+}
+
+/// Finds the workspace of a package: the folder whose manifest says that it is one, or the package's own.
+fn workspace_root(package: &Path) -> PathBuf {
+    let is_root = |folder: &&Path| {
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+        manifest.lines().any(|line| line.starts_with("[workspace]") || line.starts_with("[workspace."))
+    };
+    package.ancestors().find(is_root).unwrap_or(package).into()
 }
 
 /// The flags of a target, by its name in `guest-rt/targets`.
@@ -63,6 +75,24 @@ mod tests {
         ] {
             assert!(words(mode(target)).any(|word| word == width), "{target}");
         }
+    }
+
+    #[test]
+    fn the_workspace_of_a_package_is_the_nearest_folder_that_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let package = folder.path().join("labs/demo");
+        fs::create_dir_all(&package).unwrap();
+        assert_eq!(workspace_root(&package), package);
+        fs::write(package.join("Cargo.toml"), "[package]\nversion.workspace = true\n").unwrap();
+        fs::write(folder.path().join("Cargo.toml"), "[workspace]\nmembers = []\n").unwrap();
+        assert_eq!(workspace_root(&package), folder.path());
+        let renamed = renamed(folder.path());
+        assert_eq!(renamed[0], format!("-ffile-prefix-map={}=.", folder.path().display()));
+        assert!(
+            renamed[1].ends_with(concat!("guest-rt=guest-rt-", env!("CARGO_PKG_VERSION"))),
+            "{renamed:?}"
+        );
+        assert_eq!(super::renamed(runtime()).len(), 1);
     }
 
     #[test]

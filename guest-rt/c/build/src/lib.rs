@@ -18,7 +18,7 @@ use std::{
 };
 
 use compiler::Compiler;
-use environment::{in_runtime, variable};
+use environment::{runtime, variable};
 
 const FOLDER: &str = "src";
 
@@ -26,7 +26,7 @@ const FOLDER: &str = "src";
 /// what the compiler reports. If that is an error, or there is no compiler, no guest is built.
 pub fn compile(flags: &[&str]) {
     println!("cargo::rerun-if-changed={FOLDER}");
-    println!("cargo::rerun-if-changed={}", in_runtime("include").display());
+    println!("cargo::rerun-if-changed={}", runtime().join("include").display());
     println!("cargo::rerun-if-env-changed={}", compiler::VARIABLE);
     if variable("CARGO_CFG_TARGET_OS") != "none" {
         return;
@@ -34,7 +34,7 @@ pub fn compile(flags: &[&str]) {
     match objects(flags) {
         Ok(objects) => {
             objects.iter().for_each(|object| println!("cargo::rustc-link-arg-bins={}", object.display()));
-            println!("cargo::rustc-link-arg-bins=-T{}", in_runtime("c/link/c.ld").display());
+            println!("cargo::rustc-link-arg-bins=-T{}", runtime().join("c/link/c.ld").display());
         }
         Err(problem) => print("error", &problem),
     }
