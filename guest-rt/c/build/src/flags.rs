@@ -21,11 +21,19 @@ pub(crate) struct Flags {
 /// Returns the flags of the build that this script belongs to, and then `more`.
 pub(crate) fn of_this_build(more: &[&str]) -> Flags {
     let root = workspace_root(variable("CARGO_MANIFEST_DIR").as_ref());
-    let include = runtime().join("include");
-    let own = [ALL, mode(&variable("TARGET"))].into_iter().flat_map(words).map(String::from);
-    let of_build = [format!("-O{}", variable("OPT_LEVEL")), "-isystem".into(), include.display().to_string()];
+    let include = runtime().join("include").display().to_string();
+    let mode = mode(&variable("TARGET"));
+    let own = [ALL, mode].into_iter().flat_map(words).map(String::from);
+    let of_build = [optimization(mode, &variable("OPT_LEVEL")), "-isystem".into(), include];
     let words = own.chain(of_build).chain(renamed(&root)).chain(more.iter().map(|&flag| flag.into()));
     Flags { words: words.collect(), root }
+}
+
+/// The flag for a level of optimization. Without any, LLVM has wrong calls in 16-bit code (see the decision about its fast
+/// instruction selection); `-Og` keeps variables for a debugger, too.
+fn optimization(mode: &str, level: &str) -> String {
+    let level = if mode == REAL && level == "0" { "g" } else { level };
+    format!("-O{level}")
 }
 
 /// Gives folders of this machine other names in images, like cargo's `trim-paths`: an image is the same wherever it is
@@ -93,6 +101,12 @@ mod tests {
             "{renamed:?}"
         );
         assert_eq!(super::renamed(runtime()).len(), 1);
+    }
+
+    #[test]
+    fn code_for_real_mode_is_always_optimized() {
+        let flags = [(REAL, "0"), (REAL, "2"), (LONG, "0")].map(|(mode, level)| optimization(mode, level));
+        assert_eq!(flags, ["-Og", "-O2", "-O0"]);
     }
 
     #[test]
