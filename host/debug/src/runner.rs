@@ -4,6 +4,8 @@ use guestlab_cpu::EngineError;
 use guestlab_runlog::event::VmProfile;
 use guestlab_vmm::{Console, Halt, Machine, Stop};
 
+use crate::crash_report::LastInstructions;
+
 /// A watch over a machine whose clock can be stopped while a person thinks.
 pub trait Watch: Stop {
     /// Stops the clock of the run and of the turn until the pause is dropped.
@@ -45,6 +47,11 @@ pub trait Runner: Send {
     /// Returns the number of instructions so far, if each of them was a step.
     fn stepped(&self) -> Option<u64> {
         None
+    }
+
+    /// Returns the last instructions, if the runner keeps them.
+    fn last_instructions(&self) -> LastInstructions {
+        LastInstructions::default()
     }
 
     /// Returns the counts of instructions, if the runner counts. The number and the name of the VM are left out.

@@ -12,6 +12,7 @@ pub mod experiment;
 pub mod gdb;
 pub mod hypercall;
 pub mod image;
+pub mod lockstep;
 pub mod note;
 pub mod post_mortem;
 pub mod recording;

@@ -21,6 +21,9 @@ use crate::{
 /// all guest memory (KVM API, 4.36 `KVM_SET_TSS_ADDR`).
 const TSS_ADDRESS: usize = 0xFFFB_D000;
 
+/// The most accesses of one instruction: FXSAVE writes 512 bytes, in parts of 8.
+const MOST_ACCESSES: usize = 64;
+
 const _: () = assert!(TSS_ADDRESS >= guest_abi::layout::MAX_MEMORY as usize);
 
 /// IF: the guest takes interrupts (Intel SDM volume 1, 3.4.3.3).
@@ -145,6 +148,18 @@ impl Vcpu {
             Ok(RawExit::Whole(exit @ Exit::Mmio { .. })) => self.pending = Some(exit),
             Err(error) if error.errno() != libc::EINTR => return Err(failed("KVM_RUN")(error)),
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Completes the instruction of the last exit with all of its accesses, and forgets these. Otherwise KVM would complete
+    /// them in a new state.
+    fn abandon(&mut self) -> Result<(), EngineError> {
+        for _ in 0..MOST_ACCESSES {
+            self.complete()?;
+            if self.pending.take().is_none() {
+                break;
+            }
         }
         Ok(())
     }

@@ -285,6 +285,9 @@ pub struct CrashDetails {
     pub more_calls: usize,
     /// The last exits, in words.
     pub exits: Vec<String>,
+    /// The last instructions up to the first call of the backtrace, the newest last, as lines of a trace.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub last_instructions: Vec<String>,
 }
 
 impl CrashDetails {
@@ -500,7 +503,7 @@ pub struct StatsRow {
     pub size: Option<u8>,
     /// The number of such exits.
     pub count: u64,
-    /// The time in the guest that ended with such an exit.
+    /// The time in the guest that ended with such an exit, with the entry and the exit themselves.
     pub guest_us: f64,
     /// The time in which the host handled these exits.
     pub host_us: f64,

@@ -10,9 +10,9 @@ use iced_x86::Instruction;
 use x86_64::registers::control::Cr0Flags;
 
 use crate::{
-    debug::Points,
     fault::{Event, Step},
     flags::{self, Flags},
+    points::Points,
     ram::Ram,
 };
 
@@ -60,6 +60,8 @@ pub struct SoftCpu {
     pub(crate) interrupt: Option<u8>,
     pub(crate) points: Points,
     pub(crate) kicked: Arc<Kicked>,
+    /// The last exit was behind an instruction that began with TF set: the next run begins with #DB.
+    pub(crate) traps_later: bool,
     /// One repetition of a string instruction is carried out at a time.
     pub(crate) single: bool,
     /// The events of the last step.
@@ -117,6 +119,7 @@ impl SoftCpu {
             interrupt: None,
             points: Points::default(),
             kicked: Arc::default(),
+            traps_later: false,
             single: false,
             stepped: Stepped::Nothing,
         };
@@ -131,6 +134,7 @@ impl SoftCpu {
         fork.ram = self.ram.fork();
         (fork.waits, fork.answer, fork.answers) = (self.waits, self.answer, self.answers.clone());
         (fork.waits_for_port, fork.port, fork.next) = (self.waits_for_port, self.port, self.next);
+        fork.traps_later = self.traps_later;
         (fork.retired, fork.wants_window, fork.interrupt) = (self.retired, self.wants_window, self.interrupt);
         fork.set_points(self.points.of_debugger());
         fork
@@ -247,6 +251,15 @@ pub(crate) enum Operand {
     Immediate,
     /// A segment register.
     Segment(u8),
+}
+
+/// The operands of an instruction, as far as its function depends on them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Operands {
+    pub(crate) to: Operand,
+    pub(crate) from: Operand,
+    /// The size of the first one in bytes.
+    pub(crate) size: u8,
 }
 
 /// A register that is not there.

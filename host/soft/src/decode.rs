@@ -7,15 +7,15 @@
 use alloc::{boxed::Box, vec::Vec};
 
 use guestlab_cpu::state::seg;
-use iced_x86::{ConditionCode, Decoder, DecoderOptions, FlowControl, Instruction};
+use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction};
 
 use crate::{
     access::Access,
     cpu::SoftCpu,
-    cpu::{Address, Block, Key, Op, Operand},
+    cpu::{Address, Block, Key, Op, Operand, Operands},
     fault::{Step, gp0, ud},
     ram::{PAGE, offset},
-    select::{Operands, select},
+    select::{condition, select},
 };
 
 /// The longest instruction in bytes (Intel SDM volume 2A, 2.3.11).
@@ -158,12 +158,6 @@ fn immediate(insn: &Instruction) -> u64 {
     let count = insn.op_count();
     let operand = (0..count).rev().find_map(|index| insn.try_immediate(index).ok());
     operand.unwrap_or_else(|| insn.near_branch_target())
-}
-
-/// Returns the number that opcodes have for a condition (Intel SDM volume 1, appendix B).
-pub(crate) fn condition(condition: ConditionCode) -> u8 {
-    // iced numbers them in that order, from 1.
-    (condition as u8).wrapping_sub(1) & 15
 }
 
 #[cfg(test)]

@@ -35,13 +35,16 @@ pub(crate) const BP: u8 = 3;
 pub(crate) const OF: u8 = 4;
 pub(crate) const BR: u8 = 5;
 pub(crate) const UD: u8 = 6;
+pub(crate) const NM: u8 = 7;
 pub(crate) const DF: u8 = 8;
 pub(crate) const TS: u8 = 10;
 pub(crate) const NP: u8 = 11;
 pub(crate) const SS: u8 = 12;
 pub(crate) const GP: u8 = 13;
 pub(crate) const PF: u8 = 14;
+pub(crate) const MF: u8 = 16;
 pub(crate) const AC: u8 = 17;
+pub(crate) const XM: u8 = 19;
 
 /// Returns the event of an exception without an error code.
 pub(crate) fn fault(vector: u8) -> Event {

@@ -4,10 +4,9 @@
 //! parameters of the function's type, so that nothing of it is left to decide when the instruction is carried out.
 
 use crate::{
-    cpu::{Handler, Op, Operand, SoftCpu},
+    cpu::{Handler, Op, Operand, Operands, SoftCpu},
     fault::Step,
     operand::mask,
-    select::Operands,
 };
 
 /// A place to read an operand of `SIZE` bytes from: the second operand, or the first one.

@@ -16,15 +16,18 @@
 //! | `segments.rs` | descriptors, and loading of segment registers |
 //! | `interrupts.rs` | exceptions, interrupts, and the return from them |
 //! | `task.rs` | task switches |
-//! | `debug.rs` | breakpoints, watchpoints and debug registers |
+//! | `points.rs`, `debug.rs` | breakpoints, watchpoints and debug registers |
 //! | `system.rs`, `io.rs` | control registers, tables, CPUID, ports |
+//! | `sse/` | MMX, and SSE up to SSE4.2 |
+//! | `x87/` | the floating-point unit with 80-bit registers |
+//! | `float/` | floating-point arithmetic, in integers only |
 //!
 //! Each rule names its place in the Intel SDM. The interpreter has no `unsafe` code.
 //!
 //! # Not there yet
 //!
-//! - MMX, SSE and x87: such an instruction ends the run with [`Exit::InternalError`](guestlab_cpu::Exit::InternalError),
-//!   RIP is at the instruction, and CPUID does not offer it.
+//! - The transcendental functions of x87: FSIN, FCOS, FSINCOS, FPTAN, FPATAN, F2XM1, FYL2X, FYL2XP1. Such an instruction
+//!   ends the run with [`Exit::InternalError`](guestlab_cpu::Exit::InternalError), and RIP is at the instruction.
 //! - Breakpoints on ports that the guest sets in its own debug registers.
 //! - `guestlab` does not use this engine yet: tests and the examples of the library do.
 
@@ -46,20 +49,24 @@ mod decode;
 mod far;
 mod fault;
 mod flags;
+mod float;
 mod flow;
 mod forms;
 mod interrupts;
 mod io;
 mod operand;
+mod points;
 mod ram;
 mod run;
 mod segments;
 mod select;
 mod shift;
+mod sse;
 mod stack;
 mod strings;
 mod system;
 mod task;
+mod x87;
 
 use alloc::boxed::Box;
 

@@ -1,7 +1,7 @@
 //! Operands: registers, memory and immediate values of 1 to 8 bytes.
 
 use guestlab_cpu::state::seg;
-use iced_x86::{Instruction, OpKind, Register};
+use iced_x86::{CodeSize, Instruction, OpKind, Register};
 
 use crate::{
     cpu::SoftCpu,
@@ -55,7 +55,11 @@ impl Address {
     pub(crate) fn of(insn: &Instruction) -> Self {
         let register = |register: Register| if register.is_gpr() { number(register) } else { NONE };
         let (base, index) = (insn.memory_base(), insn.memory_index());
+        let is_ignored = insn.code_size() == CodeSize::Code64
+            && matches!(insn.segment_prefix(), Register::ES | Register::CS | Register::SS | Register::DS);
         let segment = match insn.memory_segment() {
+            // 64-bit code ignores these prefixes (Intel SDM volume 1, 3.4.2.1).
+            _ if is_ignored => default_segment(base),
             Register::None => seg::DS as u8,
             segment => segment.number() as u8,
         };
@@ -80,9 +84,14 @@ impl Address {
     }
 }
 
+/// Returns the segment of an address without a prefix: that of the stack for RSP and RBP (Intel SDM volume 1, 3.7.4).
+fn default_segment(base: Register) -> u8 {
+    let is_stack = matches!(base.full_register(), Register::RSP | Register::RBP);
+    (if is_stack { seg::SS } else { seg::DS }) as u8
+}
+
 /// Returns the size of an instruction's addresses in bytes.
 fn address_size(insn: &Instruction) -> u8 {
-    use iced_x86::CodeSize;
     let registers = [insn.memory_base(), insn.memory_index()];
     if let Some(register) = registers.into_iter().find(|it| it.is_gpr() || it.is_ip()) {
         return register.size() as u8;

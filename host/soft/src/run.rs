@@ -14,6 +14,7 @@ use iced_x86::FlowControl;
 
 use crate::{
     cpu::{Op, PortAccess, SoftCpu},
+    debug::BS,
     fault::Event,
     flags::{self, Flags},
 };
@@ -34,6 +35,11 @@ impl SoftCpu {
     /// Runs until an exit, or until so many instructions have retired.
     fn go(&mut self, end: u64) -> Option<Exit> {
         self.resume();
+        if core::mem::take(&mut self.traps_later)
+            && let Some(exit) = self.single_step()
+        {
+            return Some(exit);
+        }
         loop {
             let is_kicked = self.kicked.0.load(Ordering::Relaxed);
             if is_kicked && self.kicked.0.swap(false, Ordering::Relaxed) {
@@ -196,10 +202,13 @@ impl SoftCpu {
         self.state.ip = op.next;
         if let Err(event) = (op.run)(self, &op) {
             self.state.shadow |= shadow && self.waits;
+            // The exit of HLT is behind the instruction: the exception comes with the next run.
+            self.traps_later = traps && event == Event::Exit && !self.waits;
+            self.state.debug[6] |= if self.traps_later { BS } else { 0 };
             return self.ended_early(event, op.ip);
         }
         self.answers.clear();
-        if self.repeats {
+        if core::mem::take(&mut self.repeats) {
             self.state.ip = op.ip;
         } else {
             self.retired += 1;
@@ -336,7 +345,7 @@ impl Cpu for SoftCpu {
     }
 
     fn set_state(&mut self, state: &CpuState) -> Result<(), EngineError> {
-        (self.waits, self.port, self.used_answers) = (false, None, 0);
+        (self.waits, self.port, self.used_answers, self.traps_later) = (false, None, 0, false);
         self.answers.clear();
         self.state.clone_from(state);
         self.flags = Flags::new(state.flags | 2);

@@ -1,24 +1,15 @@
 //! The function of each instruction.
 
-use iced_x86::{EncodingKind, Instruction, Mnemonic as M, OpKind, Register};
+use iced_x86::{ConditionCode, EncodingKind, Instruction, Mnemonic as M, OpKind, Register};
 
 use crate::{
     arithmetic::{Adc, Add, And, Cmp, Dec, Inc, Or, Sbb, Sub, Test, Xor},
-    cpu::{Handler, Operand, SoftCpu as C},
+    cpu::{Handler, Operands, SoftCpu as C},
     data::Mov,
-    decode::condition,
     flow,
     forms::{binary, unary},
+    sse, x87,
 };
-
-/// The operands of an instruction, as far as its function depends on them.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Operands {
-    pub(crate) to: Operand,
-    pub(crate) from: Operand,
-    /// The size of the first one in bytes.
-    pub(crate) size: u8,
-}
 
 /// Returns the function that carries out an instruction.
 pub(crate) fn select(insn: &Instruction, operands: &Operands) -> Handler {
@@ -86,6 +77,7 @@ pub(crate) fn select(insn: &Instruction, operands: &Operands) -> Handler {
         M::Salc => C::salc,
         M::Nop
         | M::Pause
+        | M::Reservednop
         | M::Prefetchnta
         | M::Prefetcht0
         | M::Prefetcht1
@@ -193,8 +185,14 @@ fn system(insn: &Instruction) -> Handler {
         M::Sysenter => C::sysenter,
         M::Sysexit | M::Sysexitq => C::sysexit,
         M::Ud0 | M::Ud1 | M::Ud2 => C::undefined,
-        _ => C::missing,
+        _ => sse::select(insn).or_else(|| x87::select(insn)).unwrap_or(C::missing),
     }
+}
+
+/// Returns the number that opcodes have for a condition (Intel SDM volume 1, appendix B).
+pub(crate) fn condition(condition: ConditionCode) -> u8 {
+    // iced numbers them in that order, from 1.
+    (condition as u8).wrapping_sub(1) & 15
 }
 
 /// MOV has forms for general, segment, and system registers.

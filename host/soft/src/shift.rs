@@ -129,12 +129,15 @@ impl SoftCpu {
         let (count, b) = (self.double_count(op), self.get(op, op.from, op.size)?);
         let a = self.get_to_change(op, op.to, op.size)?;
         if count == 0 {
-            return Ok(());
+            // Nothing changes but the upper half of a 32-bit register.
+            return self.put(op, op.to, op.size, a);
         }
-        // Counts beyond the size are undefined for 16 bits: the operands are rotated, as CPUs do.
-        let wide = u128::from(a) << (2 * bits) | u128::from(b) << bits | u128::from(a);
-        let result = (wide << count >> (2 * bits)) as u64 & mask(op.size);
-        let carry = wide << (count - 1) >> (3 * bits - 1) & 1 != 0;
+        // From the top of 128 bits: the operands, and for counts beyond the size, which are undefined for 16 bits, the
+        // first one again, as CPUs do.
+        let again = if bits < 64 { u128::from(a) << (128 - 3 * bits) } else { 0 };
+        let wide = u128::from(a) << (128 - bits) | u128::from(b) << (128 - 2 * bits) | again;
+        let result = (wide << count >> (128 - bits)) as u64;
+        let carry = wide << (count - 1) >> 127 != 0;
         self.put(op, op.to, op.size, result)?;
         let overflow = (a ^ result) >> (bits - 1) & 1 != 0;
         self.flags.set_result(result, op.size, carry, overflow, false);
@@ -147,7 +150,8 @@ impl SoftCpu {
         let (count, b) = (self.double_count(op), self.get(op, op.from, op.size)?);
         let a = self.get_to_change(op, op.to, op.size)?;
         if count == 0 {
-            return Ok(());
+            // Nothing changes but the upper half of a 32-bit register.
+            return self.put(op, op.to, op.size, a);
         }
         let pair = u128::from(b) << bits | u128::from(a);
         let wide = if bits < 64 { u128::from(a) << (2 * bits) | pair } else { pair };

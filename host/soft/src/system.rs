@@ -77,6 +77,9 @@ impl SoftCpu {
         let limit = self.read(op.mem.segment, offset, 2)? as u16;
         let size = if self.bits == 64 { 8 } else { 4 };
         let base = self.read(op.mem.segment, offset.wrapping_add(2) & op.mem.mask, size)?;
+        if self.bits == 64 && !self.is_canonical(base) {
+            return Err(gp0());
+        }
         let is_short =
             matches!(op.insn.mnemonic(), Mnemonic::Lgdt | Mnemonic::Lidt) && self.is_16_bit_operand(op);
         Ok(Table { base: if is_short { base & 0xFF_FFFF } else { base }, limit })
@@ -441,7 +444,7 @@ impl SoftCpu {
     pub(crate) fn cpuid(&mut self, _: &Op) -> Step {
         let [a, b, c, d] = match self.register(reg::RAX as u8, 4) {
             0 => [7, 0x7365_7547, 0x7570_4362, 0x616C_7474],
-            1 => [0x0000_0601, 0, features::ECX, features::EDX],
+            1 => [0x0000_0601, features::CACHE_LINE, features::ECX, features::EDX],
             7 if self.register(reg::RCX as u8, 4) == 0 => [0, features::SEVEN_EBX, 0, 0],
             0x8000_0000 => [0x8000_0008, 0, 0, 0],
             0x8000_0001 => [0, 0, 1, features::EXTENDED_EDX],
@@ -578,12 +581,14 @@ mod features {
         }
         all
     }
-    /// DE, PSE, TSC, MSR, PAE, CX8, SEP, PGE, CMOV.
-    pub(super) const EDX: u32 = bits(&[2, 3, 4, 5, 6, 8, 11, 13, 15]);
-    /// CX16, MOVBE, POPCNT.
-    pub(super) const ECX: u32 = bits(&[13, 22, 23]);
-    /// SMEP, SMAP.
-    pub(super) const SEVEN_EBX: u32 = bits(&[7, 20]);
+    /// FPU, DE, PSE, TSC, MSR, PAE, CX8, SEP, PGE, CMOV, CLFSH, MMX, FXSR, SSE, SSE2.
+    pub(super) const EDX: u32 = bits(&[0, 2, 3, 4, 5, 6, 8, 11, 13, 15, 19, 23, 24, 25, 26]);
+    /// SSE3, SSSE3, CX16, SSE4.1, SSE4.2, MOVBE, POPCNT.
+    pub(super) const ECX: u32 = bits(&[0, 9, 13, 19, 20, 22, 23]);
+    /// The size of what CLFLUSH flushes: 8 times 8 bytes.
+    pub(super) const CACHE_LINE: u32 = 8 << 8;
+    /// The address of an x87 operand changes for exceptions only, SMEP, no selectors of x87 instructions, SMAP.
+    pub(super) const SEVEN_EBX: u32 = bits(&[6, 7, 13, 20]);
     /// SYSCALL, NX, pages of 1 GiB, RDTSCP, long mode.
     pub(super) const EXTENDED_EDX: u32 = bits(&[11, 20, 26, 27, 29]);
 }

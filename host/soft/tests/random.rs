@@ -51,6 +51,17 @@ fn state(random: &mut Random) -> CpuState {
     if random.below(4) == 0 {
         state.flags = random.next() & 0x3F_7FD5 & !(1 << 17) | 2;
     }
+    // OSFXSR and OSXMMEXCPT, so that there is SSE, with exceptions of all kinds.
+    state.cr4 |= random.next() & 0x600;
+    state.fpu.mxcsr = random.next() as u32 & 0xFFFF;
+    (state.fpu.control, state.fpu.tags) = (random.next() as u16 & 0x1F3F | 0x40, random.next() as u8);
+    for register in &mut state.fpu.st {
+        register[..8].copy_from_slice(&random.next().to_le_bytes());
+        register[8..10].copy_from_slice(&(random.next() as u16).to_le_bytes());
+    }
+    for half in state.fpu.xmm.as_flattened_mut().chunks_mut(8) {
+        half.copy_from_slice(&random.number().to_le_bytes());
+    }
     state.idt.limit = 0xFFF;
     state.idt.base = random.below(MEMORY);
     state.gdt.base = random.below(MEMORY);
@@ -94,9 +105,10 @@ fn cpu(random: &mut Random, interesting: &[u8]) -> SoftCpu {
 }
 
 /// Opcodes that are rare among random bytes.
-const INTERESTING: [u8; 24] = [
+const INTERESTING: [u8; 40] = [
     0x0F, 0xF3, 0xF2, 0x66, 0x67, 0xCD, 0xCF, 0x9A, 0xEA, 0xCB, 0xC8, 0x8E, 0x9D, 0xFA, 0xFB, 0xA4, 0xA5,
-    0xAA, 0xF7, 0x20, 0x22, 0x01, 0x48, 0x49,
+    0xAA, 0xF7, 0x20, 0x22, 0x01, 0x48, 0x49, 0xD8, 0xD9, 0xDA, 0xDB, 0xDC, 0xDD, 0xDE, 0xDF, 0x0F, 0x0F,
+    0x0F, 0x58, 0x6F, 0x38, 0x3A, 0xAE,
 ];
 
 fn drive(cpu: &mut SoftCpu, until: Until, answer: u32) -> Exit {
@@ -147,4 +159,20 @@ fn instructions_at_once_are_instructions_one_by_one() {
         // The state completes the last exit's instruction on both.
         assert_eq!(single.state().expect("a state"), at_once.state().expect("a state"), "seed {seed}");
     }
+}
+
+#[test]
+fn a_single_step_between_two_repetitions_does_not_repeat_its_handler() {
+    // `rep stosb` with TF; the handler of #DB: `inc ax`, `nop`.
+    let mut state = CpuState::real(0x600);
+    (state.flags, state.general[1], state.general[4], state.general[7]) = (0x102, 3, 0xF00, 0x900);
+    let mut cpu = SoftCpu::new(&MemoryPlan::below(0x1000), &state);
+    for (address, bytes) in [(0x600, [0xF3, 0xAA]), (4, [0, 7]), (0x700, [0x40, 0x90])] {
+        cpu.memory_mut().write(address, &bytes).expect("memory");
+    }
+    cpu.run(Until::Count(1)).expect("no error");
+    assert_eq!(cpu.state().expect("a state").ip, 0x700);
+    cpu.run(Until::Count(1)).expect("no error");
+    let state = cpu.state().expect("a state");
+    assert_eq!((state.ip, state.general[0]), (0x701, 1));
 }

@@ -70,7 +70,7 @@ fn excused(case: &Case) -> Option<&'static str> {
     let opcode = u8::from_str_radix(&case.op[..2], 16).expect("an opcode");
     match opcode {
         0x0F | 0x63..=0x67 | 0xD6 | 0xF1 => Some("not an instruction of both"),
-        0xD8..=0xDF | 0x9B => Some("x87 is not there yet"),
+        0xD8..=0xDF | 0x9B => Some("the 286 had no 80287"),
         0x8C | 0x8E if segment_field(&case.b) > 3 => Some("a 286 has no FS and GS"),
         0x6C..=0x6F | 0xA4..=0xA7 | 0xAA..=0xAF if case.x == Some(13) => {
             Some("a 286 has advanced its index registers when a string instruction faults")

@@ -34,12 +34,14 @@ use crate::{
 /// a `run` command, and recorded. If a guest never fails, but always moves the same number of items or makes the same
 /// item, that is a finding.
 #[derive(Debug, Args)]
-#[command(after_long_help = EXIT_STATUSES, after_help = SHORT_HELP)]
+#[command(after_long_help = format!("{EXAMPLES}\n\n{EXIT_STATUSES}"), after_help = format!("{EXAMPLES}\n\n{SHORT_HELP}"))]
 pub struct ExploreArgs {
     /// The experiment: prodcons, the producer-consumer exchange.
     #[arg(value_name = "EXPERIMENT", value_parser = parse_experiment)]
     experiment: Experiment,
-    /// The length up to which all schedules are tried [default: 6, or less with more than two VMs].
+    /// The length up to which all schedules are tried [default: 6].
+    ///
+    /// With more than two VMs the default is less.
     #[arg(long, value_name = "TURNS", value_parser = clap::value_parser!(u32).range(0..=32), allow_negative_numbers = true)]
     depth: Option<u32>,
     /// The time for random schedules [default: 20, unless --runs is given].
@@ -51,14 +53,16 @@ pub struct ExploreArgs {
     /// The ring's capacity in items, or a range of capacities.
     #[arg(long, value_name = "N|N-N", value_parser = parse_capacities, allow_negative_numbers = true, default_value = "1-64")]
     capacity: Capacities,
-    /// The seed of all random numbers. The same seed gives the same search.
+    /// The seed of all random numbers.
+    ///
+    /// The same seed gives the same search.
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "1")]
     seed: u64,
-    /// The CPU mode of the guests.
+    /// The guests' CPU mode.
     #[arg(long, value_name = "MODE")]
     mode: Option<Mode>,
     /// Each guest's memory, in bytes or with K, M, G.
-    #[arg(long, value_name = "SIZE", value_parser = parse_memory, allow_negative_numbers = true, default_value = "2M")]
+    #[arg(long, hide_short_help = true, value_name = "SIZE", value_parser = parse_memory, allow_negative_numbers = true, default_value = "2M")]
     memory: u32,
     /// The deadline of one run.
     #[arg(long, value_name = "SECONDS", value_parser = parse_timeout, allow_negative_numbers = true, default_value = "2")]
@@ -82,6 +86,13 @@ pub struct ExploreArgs {
     #[command(flatten)]
     guests: GuestsArgs,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask explore prodcons --consumer never-wraps            a wrong guest
+  cargo xtask explore prodcons --producer mine --time 60         your own guest, for a minute
+  cargo xtask explore prodcons --consumer mine --consume 1       one that takes an item a turn
+  cargo xtask explore prodcons --runs 1000 --format jsonl        the verdict as JSON, for graders";
 
 const EXIT_STATUSES: &str = "\
 Exit status: 0 no guest failed; 1, 3 or 4 that of the `run` command that shows the failure; 3 also for \

@@ -20,24 +20,30 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of prodcons")]
 pub(super) struct GuestsArgs {
-    /// The number of items that the producer adds in a turn: random, or this number if there is room for it
-    /// [default: random].
+    /// The items that a producer adds in a turn [default: random].
+    ///
+    /// A number of items is an order: the producer must add as many, or fill the ring.
     #[arg(long, value_name = "random|N", value_parser = parse_quota, allow_negative_numbers = true)]
     produce: Option<Quota>,
-    /// The number of items that the consumer takes in a turn: random, or this number if there are as many
-    /// [default: random].
+    /// The items that a consumer takes in a turn [default: random].
+    ///
+    /// A number of items is an order: the consumer must take as many, or empty the ring.
     #[arg(long, value_name = "random|N", value_parser = parse_quota, allow_negative_numbers = true)]
     consume: Option<Quota>,
-    /// The number of producers, 1 to 16. They are the first VMs.
+    /// The number of producers, 1 to 16.
+    ///
+    /// They are the first VMs.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16), allow_negative_numbers = true)]
     producers: Option<u8>,
-    /// The number of consumers, 1 to 16. They are the VMs after the producers.
+    /// The number of consumers, 1 to 16.
+    ///
+    /// They are the VMs after the producers.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16), allow_negative_numbers = true)]
     consumers: Option<u8>,
-    /// The producer: an image, or the name of a guest [default: guest-producer].
+    /// The producer's image or name [default: guest-producer].
     #[arg(long, value_name = "IMAGE|GUEST")]
     producer: Option<PathBuf>,
-    /// The consumer: an image, or the name of a guest [default: guest-consumer].
+    /// The consumer's image or name [default: guest-consumer].
     #[arg(long, value_name = "IMAGE|GUEST")]
     consumer: Option<PathBuf>,
 }

@@ -61,6 +61,10 @@ pub enum Command {
 
 /// Run a recording again.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  cargo xtask run prodcons --record run.jsonl
+  cargo xtask replay run.jsonl")]
 pub struct ReplayArgs {
     /// A file from `run prodcons --record FILE`.
     #[arg(value_name = "FILE")]
@@ -81,6 +85,11 @@ pub struct ReplayArgs {
 
 /// Compare two runs.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  cargo xtask run prodcons --seed 3 --record right.jsonl
+  cargo xtask run prodcons --seed 3 --consumer never-wraps --record wrong.jsonl
+  cargo xtask compare right.jsonl wrong.jsonl")]
 pub struct CompareArgs {
     /// A file from `run --record FILE`, or the output of `run --format jsonl`.
     #[arg(value_name = "A")]
@@ -98,6 +107,10 @@ pub struct CompareArgs {
 
 /// Write a page about a run in a file.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  cargo xtask run prodcons --record run.jsonl
+  cargo xtask report run.jsonl page.html")]
 pub struct ReportArgs {
     /// A file from `run ... --record FILE`, or the output of `run ... --format jsonl`.
     #[arg(value_name = "FILE")]
@@ -125,11 +138,37 @@ mod tests {
 
     #[test]
     fn the_short_help_is_short() {
-        let run = Cli::command().find_subcommand("run").expect("a command").clone();
-        let mut run = run.term_width(100);
-        let (short, long) = (run.render_help().to_string(), run.render_long_help().to_string());
-        assert!(short.lines().count() < 60 && long.lines().count() > 100, "{short}");
-        assert!(short.contains("--seed <N>") && short.ends_with(&format!("{SHORT_HELP}\n")), "{short}");
-        assert!(long.contains("--max-output") && long.contains("Exit status: "), "{long}");
+        for (name, most) in [("run", 52), ("explore", 42)] {
+            let command = Cli::command().find_subcommand(name).expect("a command").clone();
+            let mut command = command.term_width(100);
+            let (short, long) = (command.render_help().to_string(), command.render_long_help().to_string());
+            assert!(short.lines().count() <= most && long.lines().count() > 70, "{short}");
+            // Each option has one line.
+            let options = short.lines().filter(|line| line.starts_with("      --"));
+            let indented = short.lines().filter(|line| line.starts_with("           "));
+            assert!(options.count() > 15 && indented.count() == 0, "{short}");
+            assert!(short.contains("--seed <N>") && short.ends_with(&format!("{SHORT_HELP}\n")), "{short}");
+            assert!(long.contains("--memory") && long.contains("Exit status: "), "{long}");
+        }
+    }
+
+    /// The commands in the help of a command.
+    fn examples(command: &clap::Command) -> Vec<String> {
+        let help = command.clone().render_help().to_string();
+        let lines = help.lines().filter_map(|line| line.strip_prefix("  cargo xtask "));
+        // What is behind two spaces says what the command does.
+        lines.map(|line| line.split("  ").next().unwrap_or(line).to_owned()).collect()
+    }
+
+    #[test]
+    fn examples_are_commands() {
+        for name in ["run", "explore", "test", "replay", "compare", "report", "view"] {
+            let examples = examples(Cli::command().find_subcommand(name).expect("a command"));
+            assert!(!examples.is_empty(), "{name} has no example");
+            for example in examples.iter().filter(|example| !example.starts_with("test --guests")) {
+                let words = ["guestlab"].into_iter().chain(example.split(' '));
+                Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{example}: {error}"));
+            }
+        }
     }
 }

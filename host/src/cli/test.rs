@@ -19,7 +19,11 @@ use crate::{
 /// `guest_rt::tests!` makes such images, and `cargo xtask test --guests` builds them. If a test fails, its output is
 /// shown, with the usual report about a guest.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit status: 0 all tests passed; 1 one failed; otherwise as for `run`.")]
+#[command(after_help = "\
+Example:
+  cargo xtask test --guests heap    builds guest-rt's tests, and runs those with this name
+
+Exit status: 0 all tests passed; 1 one failed; otherwise as for `run`.")]
 pub struct TestArgs {
     /// Run only tests whose names contain one of these.
     #[arg(value_name = "FILTER")]

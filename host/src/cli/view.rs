@@ -18,6 +18,10 @@ use crate::{
 ///
 /// The view needs neither KVM nor images. `?` shows the keys.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask view run.jsonl
+  cargo xtask view run.jsonl --at 24 --svg turn24.svg")]
 pub struct ViewArgs {
     /// A file from `run prodcons --record FILE`, or the output of `run ... --format jsonl`.
     #[arg(value_name = "FILE")]

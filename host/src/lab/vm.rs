@@ -187,7 +187,8 @@ impl Vm {
 
     /// Returns the evidence of a guest that has ended, with a trap or not.
     pub fn evidence(&mut self, trap: Option<&Trap>) -> CrashDump {
-        diagnosis::crash_dump(&mut self.machine, &self.origin, trap, self.culprit.as_ref())
+        let dump = diagnosis::crash_dump(&mut self.machine, &self.origin, trap, self.culprit.as_ref());
+        dump.with_last(self.runner.last_instructions())
     }
 
     /// Returns the parts of the image that reports need.

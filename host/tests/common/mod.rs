@@ -7,10 +7,12 @@ use std::{
     fs::{self, File},
     io::{self, PipeReader, PipeWriter, Read, Write},
     net::TcpStream,
-    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+    os::{
+        fd::{AsRawFd, FromRawFd, OwnedFd},
+        unix::fs::OpenOptionsExt,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    ptr,
     sync::OnceLock,
 };
 
@@ -47,9 +49,10 @@ pub(crate) fn image(name: &str) -> PathBuf {
     images().join(format!("{name}.elf"))
 }
 
-/// Returns true if guests can run here. Otherwise prints why the test was skipped.
+/// Returns true if guests can run here. Otherwise prints why the test was skipped. The machine is asked once.
 pub(crate) fn can_run_guests() -> bool {
-    let doctor = guestlab(&["doctor"]);
+    static DOCTOR: OnceLock<Output> = OnceLock::new();
+    let doctor = DOCTOR.get_or_init(|| guestlab(&["doctor"]));
     if !doctor.status.success() {
         eprintln!("skipped: this machine cannot run guests:\n{}", text(&doctor.stdout));
     }
@@ -138,18 +141,26 @@ pub(crate) fn full_pipe() -> (PipeReader, PipeWriter) {
 }
 
 /// Returns a terminal: the test's end and the program's end. Returns `None` if the system has none left.
+///
+/// No program that another test starts meanwhile gets a copy of an end: the last copy that is closed is the end of output.
 pub(crate) fn terminal(columns: u16, rows: u16) -> Option<(File, OwnedFd)> {
-    let (mut ours, mut theirs) = (-1, -1);
-    let (name, modes) = (ptr::null_mut(), ptr::null());
-    let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-    // SAFETY: two point to numbers and one to a size; the others are not wanted.
-    if unsafe { libc::openpty(&raw mut ours, &raw mut theirs, name, modes, &raw const size) } != 0 {
+    let ours = File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open("/dev/ptmx").ok()?;
+    // SAFETY: the file is open.
+    if unsafe { libc::unlockpt(ours.as_raw_fd()) } != 0 {
+        return None;
+    }
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: the call takes a number.
+    let theirs = unsafe { libc::ioctl(ours.as_raw_fd(), libc::TIOCGPTPEER, flags) };
+    if theirs == -1 {
         return None;
     }
     // SAFETY: it was just opened, and nobody else has it.
-    let ours = unsafe { File::from_raw_fd(ours) };
-    // SAFETY: likewise.
-    Some((ours, unsafe { OwnedFd::from_raw_fd(theirs) }))
+    let theirs = unsafe { OwnedFd::from_raw_fd(theirs) };
+    let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the pointer is to a size.
+    let is_sized = unsafe { libc::ioctl(ours.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) } == 0;
+    is_sized.then_some((ours, theirs))
 }
 
 /// Returns a line of `/proc` for each thread of a process, by the name of the line.

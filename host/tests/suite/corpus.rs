@@ -7,11 +7,12 @@ use crate::targets;
 /// A target's name and function.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 11] = [
+const TARGETS: [Target; 12] = [
     ("experiment", targets::experiment::run),
     ("gdb", targets::gdb::run),
     ("hypercall", targets::hypercall::run),
     ("image", targets::image::run),
+    ("lockstep", targets::lockstep::run),
     ("note", targets::note::run),
     ("post_mortem", targets::post_mortem::run),
     ("recording", targets::recording::run),

@@ -24,6 +24,7 @@ mod guest_tests;
 mod hostile;
 mod jail_lists;
 mod limits;
+mod lockstep;
 mod measure;
 mod misbehaving;
 mod modes;

@@ -153,7 +153,12 @@ fn an_image_runs_in_its_own_mode_only() {
 fn statistics_come_after_the_run() {
     if can_run_guests() {
         let (out, _) = expect(&["run", "hello", "--stats"], 0);
-        let table = out.split_once("VM 1, hello\n").expect("a table").1;
+        let (_, table) = out.split_once("VM 1, hello\n").expect("a table");
+        let (table, note) = table.split_once("\n\n").expect("a note about the times");
+        assert!(
+            note.starts_with("The time in the guest includes the entry into it and the exit from it."),
+            "{note}"
+        );
         let counts: Vec<(&str, &str)> = table
             .lines()
             .skip(1)

@@ -103,6 +103,7 @@ const COMMANDS: &[&str] = &[
     "run stopwatch --stats",
     "run primes --profile",
     "run panics --report @p.html --trace @t.json",
+    "run null-pointer --last 1000 --report @p.html",
     "run wild-write --report @p.html --dump-regs",
     "run overflows-stack",
     "run forges-its-stack --format jsonl",

@@ -25,6 +25,9 @@ const FAINT: Style = Style::new().dimmed();
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 
+/// The meaning of the times of `--stats`: without it, the cost of an exit looks like the guest's.
+const STATS_NOTE: &str = "The time in the guest includes the entry into it and the exit from it. In a short stay they take most of it.";
+
 /// Writes events for people.
 pub struct Transcript<W> {
     writer: W,
@@ -227,7 +230,7 @@ impl<W: Write + Send> Transcript<W> {
                 writeln!(self.writer, "  {kind:<18}  {count:>9}  {guest_us:>13.1}  {host_us:>13.1}")?;
             }
         }
-        Ok(())
+        writeln!(self.writer, "\n{STATS_NOTE}")
     }
 
     /// Writes tables of instructions: of the boot, of the turns, and of the functions and lines with the most.

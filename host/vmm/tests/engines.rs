@@ -167,6 +167,22 @@ fn an_access_without_memory_is_an_exit() {
 }
 
 #[test]
+fn a_new_state_forgets_all_accesses_of_the_last_instruction() {
+    // `hlt`, `pusha`.
+    in_each_mode(&[0xF4, 0x60], |name, mode, cpu| {
+        if mode == CpuMode::Long {
+            return;
+        }
+        let mut state = start(mode);
+        (state.ip, state.general[reg::RSP]) = (u64::from(CODE) + 1, HOLE + 0x40);
+        cpu.set_state(&state).expect("a state");
+        assert!(matches!(exit(cpu), Exit::Mmio { direction: Direction::Out, .. }), "{name}");
+        cpu.set_state(&start(mode)).expect("a state");
+        assert_eq!((exit(cpu), offset(cpu)), (HALT, 1), "{name}");
+    });
+}
+
+#[test]
 fn a_state_comes_back_as_it_was_set() {
     in_each_mode(&[0xF4], |name, mode, cpu| {
         let changed = changed(mode);

@@ -24,6 +24,8 @@ const TABLES: u32 = 0x1_0000;
 const DATA: u64 = 0x8000;
 const MEMORY: u64 = 2 << 20;
 
+type Cpus = Vec<Box<dyn Cpu>>;
+
 pub(super) fn measure(mode: &str, instructions: u64, exits: u64, cpus: u64) -> Outcome {
     let mode = CpuMode::ALL.into_iter().find(|known| known.name() == mode).ok_or("no such mode")?;
     let before = Resident::now()?.total();
@@ -63,7 +65,7 @@ fn leave(mode: CpuMode, exits: u64) -> Result<Duration, Box<dyn Error>> {
 }
 
 /// Returns the mean time in microseconds of creating a CPU with its memory, and the CPUs. Each has run a little.
-fn create(mode: CpuMode, cpus: u64) -> Result<(f64, Vec<Box<dyn Cpu>>), Box<dyn Error>> {
+fn create(mode: CpuMode, cpus: u64) -> Result<(f64, Cpus), Box<dyn Error>> {
     let began = cpu_time();
     let many = (0..cpus).map(|_| Soft.create(&MemoryPlan::below(MEMORY)));
     let mut many = many.collect::<Result<Vec<_>, _>>()?;

@@ -9,6 +9,7 @@ use x86_64::registers::rflags::RFlags;
 
 use super::{
     backtrace,
+    last::LastInstructions,
     symbols::{self, Piece, Written},
 };
 
@@ -70,6 +71,8 @@ pub struct CrashDump {
     pub(super) callers: Vec<u64>,
     /// The last exits, the newest last.
     pub(super) exits: Vec<Exit>,
+    /// The last instructions, if they were kept.
+    pub(super) last: LastInstructions,
     /// The timer's interrupt was due, and the guest had interrupts off.
     pub(super) is_deaf: bool,
     /// The registers are those just before the instruction of the crash.
@@ -92,13 +95,28 @@ impl CrashDump {
             }
         };
         let exits = history.iter().cloned().collect();
-        Self { image: image.clone(), registers, code, callers, exits, is_deaf: false, is_exact: false }
+        Self {
+            image: image.clone(),
+            registers,
+            code,
+            callers,
+            exits,
+            last: LastInstructions::default(),
+            is_deaf: false,
+            is_exact: false,
+        }
     }
 
     /// Returns this dump, marked: its registers are those just before the instruction of the crash.
     #[must_use]
     pub fn of_this_instruction(self) -> Self {
         Self { is_exact: true, ..self }
+    }
+
+    /// Returns this dump with the last instructions.
+    #[must_use]
+    pub fn with_last(self, last: LastInstructions) -> Self {
+        Self { last, ..self }
     }
 
     /// Returns true if the guest runs through empty memory.

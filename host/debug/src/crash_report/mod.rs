@@ -6,12 +6,14 @@
 mod backtrace;
 mod code;
 mod crash_dump;
+mod last;
 mod limited_reader;
 mod report;
 mod source_paths;
 mod symbols;
 
 pub use crash_dump::{CrashDump, ImageInfo};
+pub use last::LastInstructions;
 pub use report::{Report, ReportOptions};
 pub use source_paths::is_of_a_library;
 pub use symbols::{Piece, SourceLocation, Written};

@@ -99,7 +99,11 @@ impl Report {
         let digits = if state_is_wide(dump) { 16 } else { 8 };
         let exits = exits(&dump.exits, dump.image.is_foreign());
         let mode = mode.name().into();
-        let details = CrashDetails { mode, instructions, registers, backtrace, more_calls, exits };
+        let last = dump.last.up_to(backtrace.first().map(|frame| frame.address));
+        // The image chooses the names of its functions.
+        let last_instructions = last.iter().map(|line| escape_line(line)).collect();
+        let details =
+            CrashDetails { mode, instructions, registers, backtrace, more_calls, exits, last_instructions };
         Self { address, details, digits }
     }
 
@@ -206,7 +210,8 @@ fn shown_exit(exit: &Exit, foreign: bool) -> String {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let CrashDetails { mode, instructions, registers, backtrace, more_calls, exits } = &self.details;
+        let CrashDetails { mode, instructions, registers, backtrace, more_calls, exits, last_instructions } =
+            &self.details;
         write!(f, "\n  mode   {mode}")?;
         for (index, Instruction { address, text, here }) in instructions.iter().enumerate() {
             let label = if index == 0 { "code" } else { "" };
@@ -232,10 +237,14 @@ impl fmt::Display for Report {
         if *more_calls > 0 {
             write!(f, "\n         and {more_calls} more")?;
         }
-        match exits.is_empty() {
-            true => Ok(()),
-            false => write!(f, "\n  exits  {}", exits.join(", ")),
+        if !exits.is_empty() {
+            write!(f, "\n  exits  {}", exits.join(", "))?;
         }
+        for (index, line) in last_instructions.iter().enumerate() {
+            let label = if index == 0 { "last" } else { "" };
+            write!(f, "\n  {label:<5}  {line}")?;
+        }
+        Ok(())
     }
 }
 

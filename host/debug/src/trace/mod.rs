@@ -1,4 +1,5 @@
-//! The tracer: it steps the guest, shows each instruction, and counts instructions by function and line.
+//! The tracer: it steps the guest, shows each instruction or keeps the last ones, and counts instructions by function and
+//! line.
 //!
 //! A repeated string instruction counts as one, because KVM modules differ in the number of repetitions of a step. One that
 //! faults and starts again counts as two.
@@ -20,7 +21,7 @@ use guestlab_vmm::{Console, Halt, Machine, StopReason};
 use crate::trace::{format::Line, output::Lines, profile::Count};
 
 use crate::{
-    crash_report::{ImageInfo, Piece},
+    crash_report::{ImageInfo, LastInstructions, Piece},
     runner::{Runner, Watch},
     step::Before,
 };
@@ -33,6 +34,8 @@ pub struct TraceConfig {
     pub shown: Option<Shown>,
     /// True if instructions are counted.
     pub profile: bool,
+    /// The number of last instructions that the report of a failure shows.
+    pub last: u16,
 }
 
 /// The lines of a trace, which the machines of a run share.
@@ -59,6 +62,7 @@ pub fn tracer(config: &TraceConfig, shared: &Shared, image: ImageInfo, label: St
         label,
         lines: shared.0.clone(),
         count: config.profile.then(|| Count::new(&pieces)),
+        last: LastInstructions::new(config.last),
         pieces,
         begun: None,
         stepped: 0,
@@ -74,6 +78,8 @@ struct Tracer {
     label: String,
     lines: Option<Arc<Mutex<Lines>>>,
     count: Option<Count>,
+    /// The last instructions, if the report of a failure shows them.
+    last: LastInstructions,
     pieces: Vec<Piece>,
     /// A repeated string instruction that is not complete.
     begun: Option<Before>,
@@ -110,10 +116,17 @@ impl Tracer {
         if let Some(count) = &mut self.count {
             count.add(address, piece);
         }
-        let piece = piece.map(|piece| &self.pieces[piece]);
-        if let Some(mut lines) = self.lines().filter(|lines| lines.takes_more()) {
-            lines.instruction(&format!("{}{}", self.label, Line { before, after, piece }));
+        let is_shown = self.shows();
+        if !is_shown && self.last.are_unwanted() {
+            return;
         }
+        let piece = piece.map(|piece| &self.pieces[piece]);
+        let line = Line { before, after, piece }.to_string();
+        if let Some(mut lines) = self.lines().filter(|_| is_shown) {
+            lines.instruction(&format!("{}{line}", self.label));
+        }
+        let end = address.wrapping_add(before.bytes().len() as u64);
+        self.last.push(Some((address, end)), line);
     }
 
     fn lines(&self) -> Option<MutexGuard<'_, Lines>> {
@@ -144,12 +157,14 @@ impl Tracer {
                 self.passed(all.into_iter().map(Before::from).collect(), Some(&registers));
             }
             Stepped::Delivery(delivery) => {
+                let line = format::delivery(delivery);
                 if let Some(mut lines) = self.lines().filter(|lines| lines.takes_more()) {
-                    lines.remark(&format!("{}{}", self.label, format::delivery(delivery)));
+                    lines.remark(&format!("{}{line}", self.label));
                 }
+                self.last.push(None, line.into());
             }
         }
-        self.is_over = self.count.is_none() && !self.shows();
+        self.is_over = self.count.is_none() && self.last.are_unwanted() && !self.shows();
         if std::mem::take(&mut self.flushes) {
             self.flush();
         }
@@ -213,6 +228,10 @@ impl Runner for Tracer {
 
     fn stepped(&self) -> Option<u64> {
         (!self.is_over).then_some(self.stepped)
+    }
+
+    fn last_instructions(&self) -> LastInstructions {
+        self.last.clone()
     }
 
     fn profile(&self) -> Option<VmProfile> {

@@ -30,10 +30,9 @@ impl Vcpu {
     /// Sets the whole state. For a new vCPU, registers that keep their value after reset need no call.
     pub(crate) fn set_state(&mut self, state: &CpuState) -> Result<(), EngineError> {
         if !self.is_new {
-            // Otherwise KVM would complete the access of the last exit in the new state.
-            self.complete()?;
+            self.abandon()?;
         }
-        (self.known, self.pending) = (None, None);
+        self.known = None;
         // KVM told this of the state before.
         self.fd.get_kvm_run().ready_for_interrupt_injection = 0;
         self.hidden_trap_flag = self.hidden_trap_flag.map(|_| state.flags & TRAP_FLAG != 0);

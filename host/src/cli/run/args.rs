@@ -19,6 +19,7 @@ use crate::{
         values::{parse_address, parse_capacity, parse_memory},
     },
     debug::{
+        crash_report::LastInstructions,
         gdb,
         timeline::Timeline,
         trace::{self, Shown},
@@ -38,7 +39,7 @@ use crate::{
 /// crate, or an example of guest-rt. `run --image FILE` runs an image from elsewhere. `run --experiment FILE`
 /// runs the VMs of a TOML file, and copies the mailbox from each VM to the next.
 #[derive(Debug, Args)]
-#[command(after_long_help = EXIT_STATUSES, after_help = SHORT_HELP, verbatim_doc_comment)]
+#[command(after_long_help = format!("{EXAMPLES}\n\n{EXIT_STATUSES}"), after_help = format!("{EXAMPLES}\n\n{SHORT_HELP}"), verbatim_doc_comment)]
 pub struct RunArgs {
     /// `prodcons`, or a guest's name.
     #[arg(value_name = "EXPERIMENT|GUEST", conflicts_with = "image")]
@@ -46,15 +47,17 @@ pub struct RunArgs {
     /// The guest to run if no other is named. xtask gives it for a workspace with only one guest.
     #[arg(long, hide = true, value_name = "GUEST")]
     pub(super) default_guest: Option<String>,
-    /// The image of one guest, built with guest-rt or not.
+    /// An image of one guest, built with guest-rt or not.
     #[arg(long, value_name = "FILE")]
     pub(super) image: Option<PathBuf>,
-    /// An experiment of your own: VMs, guests, arguments and schedule, in TOML.
+    /// An experiment of your own, in TOML.
     ///
-    /// These options override those of the file: --schedule, --turns, --seed, --timeout, --memory, --mode.
+    /// The file has VMs, guests, arguments and schedule. These options override those of the file: --schedule, --turns, --seed, --timeout, --memory, --mode.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["guest", "image"])]
     pub(super) experiment: Option<PathBuf>,
-    /// The arguments of a guest that runs alone, after a `--`. The guest finds them in `guest_rt::arguments`.
+    /// The arguments of a guest that runs alone, after a `--`.
+    ///
+    /// The guest finds them in `guest_rt::arguments`.
     #[arg(last = true, value_name = "ARG")]
     pub(super) arguments: Vec<String>,
     /// The load address of a flat binary [default: 0].
@@ -63,31 +66,37 @@ pub struct RunArgs {
     /// The entry of an image that is not built with guest-rt [default: its load address, or an ELF file's entry].
     #[arg(long, hide_short_help = true, value_name = "ADDRESS", value_parser = parse_address)]
     pub(super) entry: Option<u32>,
-    /// Give an image that is not built with guest-rt the devices of a PC, and show its text screen at the end.
+    /// Give an image from elsewhere the devices of a PC.
     ///
-    /// Among the devices are the serial port COM1, debug consoles, the exit port 0xF4, a timer and a keyboard
+    /// The text screen is shown at the end. Among the devices are the serial port COM1, debug consoles, the exit port 0xF4, a timer and a keyboard
     /// controller. No device sends interrupts. docs/guide/kernels.md has the list.
     #[arg(long)]
     pub(super) pc: bool,
     /// The one value at exit port 0xF4 that means success; all others mean failure [default: 0 and 0x10].
     #[arg(long, hide_short_help = true, value_name = "VALUE", value_parser = parse_address, requires = "pc")]
     pub(super) pc_exit_ok: Option<u32>,
-    /// The CPU mode of the guests.
+    /// The guests' CPU mode.
     #[arg(long, value_name = "MODE")]
     pub(super) mode: Option<Mode>,
     /// The guest's memory, in bytes or with K, M, G [default: 2M].
-    #[arg(long, value_name = "SIZE", value_parser = parse_memory, allow_negative_numbers = true)]
+    #[arg(long, hide_short_help = true, value_name = "SIZE", value_parser = parse_memory, allow_negative_numbers = true)]
     pub(super) memory: Option<u32>,
     /// The seed of all random numbers [default: a random one, which is printed].
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(super) seed: Option<u64>,
-    /// The form of the output, or the format of the image; may be given for both.
+    /// The form of output or image.
+    ///
+    /// The option may be given for both.
     #[arg(long, value_name = "FORM")]
     pub(super) format: Vec<Format>,
     /// Print a table of exits at the end: number, reason and time.
+    ///
+    /// The time in the guest includes the entry into it and the exit from it, which take most of a short stay.
     #[arg(long)]
     pub(super) stats: bool,
-    /// Write a page about the run at its end, even if it failed: one HTML file that needs no other files.
+    /// Write a page about the run, even if it fails.
+    ///
+    /// The page is one HTML file that needs no other files.
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
     /// Explain each KVM call and each exit on standard error while the guest runs, in 64 MiB at most.
@@ -98,7 +107,7 @@ pub struct RunArgs {
     /// The address is PORT or HOST:PORT of this machine (port 0: any free port), or a Unix socket (a path with
     /// a /). The command for gdb is printed. While gdb has stopped the guest, the deadline does not come
     /// closer. After `detach` the run goes on; `kill` ends it with status 0.
-    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["profile", "trace_instructions"])]
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["profile", "trace_instructions", "last"])]
     pub(super) gdb: Option<gdb::Address>,
     /// The VM that gdb debugs, if there are several. The others wait for their turns [default: 1].
     #[arg(long, hide_short_help = true, value_name = "N", requires = "gdb", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
@@ -115,8 +124,15 @@ pub struct RunArgs {
     /// Write them to a file instead.
     #[arg(long, hide_short_help = true, value_name = "FILE", requires = "trace_instructions")]
     pub(super) trace_instructions_to: Option<PathBuf>,
-    /// Print tables of the executed instructions at the end: at boot, by turn, by function and by source line.
-    /// Guests are stepped, which is slow. A repeated string instruction counts once.
+    /// Show the last N instructions of a guest that fails.
+    ///
+    /// Its report has the instructions that led to the failure: address, function, bytes, instruction, and the changed
+    /// registers. Guests are stepped, which is slow.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(LastInstructions::MOST)), allow_negative_numbers = true)]
+    pub(super) last: Option<u16>,
+    /// Count instructions by turn, by function and by source line.
+    ///
+    /// Tables of them are printed at the end. Guests are stepped, which is slow. A repeated string instruction counts once.
     #[arg(long)]
     pub(super) profile: bool,
     /// Print the registers at the end, on standard error.
@@ -125,9 +141,9 @@ pub struct RunArgs {
     /// Let guests ask for the host virtual address of their memory. The address is a secret worth keeping.
     #[arg(long, hide_short_help = true)]
     pub(super) allow_hva: bool,
-    /// Show the run in the terminal while it goes on, forwards and backwards; `?` shows the keys.
+    /// Show the run in the terminal, forwards and backwards.
     ///
-    /// The view stays open after the end of the run. Closing it before ends the run.
+    /// `?` shows the keys. The view stays open after the end of the run. Closing it before ends the run.
     #[arg(long, conflicts_with_all = ["gdb", "explain", "dump_regs", "quiet"])]
     pub(super) tui: bool,
     /// Print only guests' own text and the end of the run.
@@ -151,15 +167,18 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of prodcons")]
 pub(super) struct ExchangeArgs {
-    /// A problem of the course: a set of options below, which can still be overridden.
+    /// A course problem.
+    ///
+    /// It is a set of the options below, which can still be overridden.
     #[arg(long)]
     pub(super) preset: Option<Preset>,
-    /// The order of turns: alternate, burst:K, random, string:1212 or file:PATH, where 1 is the producer
-    /// and 2 the consumer (1 to 9, then a to w, if there are more); or free, with a thread for every
-    /// VM [default: random].
+    /// The order of turns, as alternate or string:1212 [default: random].
+    ///
+    /// It is alternate, burst:K, random, string:1212 or file:PATH, where 1 is the producer and 2 the consumer (1 to
+    /// 9, then a to w, if there are more); or free, with a thread for every VM.
     #[arg(long, value_name = "SCHEDULE")]
     pub(super) schedule: Option<ScheduleSpec>,
-    #[arg(long, value_name = "N", allow_negative_numbers = true, help = format!("The number of turns [default: {DEFAULT_TURNS}, or as many as a string or file has]"))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help = format!("The number of turns [default: {DEFAULT_TURNS}]"), long_help = format!("The number of turns [default: {DEFAULT_TURNS}, or as many as a string or file has]"))]
     pub(super) turns: Option<u64>,
     /// End a run with --schedule free after this number of consumed items.
     #[arg(long, hide_short_help = true, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
@@ -172,6 +191,15 @@ pub(super) struct ExchangeArgs {
     #[command(flatten)]
     pub(super) guests: GuestsArgs,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask run hello                           one guest
+  cargo xtask run prodcons --seed 7               two VMs and their ring; the seed repeats the run
+  cargo xtask run prodcons --preset mass --tui    arrays of five, turn by turn in the terminal
+  cargo xtask run prodcons --consumer mine --consume 1 --report page.html
+  cargo xtask run primes --stats -- 1000          with an argument of the guest's
+  cargo xtask run --image kernel.elf --pc         a kernel that was built elsewhere";
 
 const EXIT_STATUSES: &str = "\
 Exit status: 0 success; 1 a guest reported failure (panic, non-zero exit); 2 bad usage or bad \
@@ -264,8 +292,9 @@ impl RunArgs {
                 address: address.clone(),
                 vm: self.gdb_vm.unwrap_or(1),
             }),
-            None if shown.is_some() || self.profile => {
-                Instrumentation::Trace(trace::TraceConfig { shown, profile: self.profile })
+            None if shown.is_some() || self.profile || self.last.is_some() => {
+                let last = self.last.unwrap_or(0);
+                Instrumentation::Trace(trace::TraceConfig { shown, profile: self.profile, last })
             }
             None => Instrumentation::None,
         }

@@ -9,7 +9,7 @@ use guestlab_runlog::{
     text::escape_line,
 };
 
-use super::number::{grouped, list};
+use super::number::{counted, grouped, list};
 
 /// The report; empty without a crash.
 pub(super) fn section(log: &RunLog) -> Markup {
@@ -27,6 +27,7 @@ pub(super) fn section(log: &RunLog) -> Markup {
             }
             @if !details.registers.is_empty() { (registers(details)) }
             @if !details.exits.is_empty() { p { "The last exits: " (details.exits.join(", ")) "." } }
+            @if !details.last_instructions.is_empty() { (last(&details.last_instructions)) }
         }
     }
 }
@@ -74,6 +75,15 @@ fn code(instructions: &[Instruction]) -> Markup {
                 @let mark = if *here { "> " } else { "  " };
                 span.here[*here] { (mark) (format!("{address:#010x}")) "  " (escape_line(text)) } "\n"
             } }
+        }
+    }
+}
+
+fn last(instructions: &[String]) -> Markup {
+    html! {
+        details {
+            summary { "The last " (counted(instructions.len() as u64, "instruction")) }
+            pre.code { @for line in instructions { (escape_line(line)) "\n" } }
         }
     }
 }

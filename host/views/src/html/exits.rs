@@ -34,7 +34,8 @@ pub(super) fn table(log: &RunLog) -> Markup {
                 }
                 stats => {
                     p { "How often each VM left its guest, the time in the guest that ended so, and the time \
-                        that the host took to serve it." }
+                        that the host took to serve it. The time in the guest includes the entry into it and the \
+                        exit from it, which take most of a short stay." }
                     (times(stats))
                     p.legend { (key("guest", "in the guest")) (key("host", "in the host")) }
                 }

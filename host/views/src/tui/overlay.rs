@@ -73,6 +73,9 @@ fn report(crash: &Crash, log: &RunLog) -> Vec<Line<'static>> {
         lines.extend(registers(details));
         lines.extend(list("calls", &details.backtrace, call));
         lines.extend(list("last exits", &details.exits, String::clone));
+        // There is no room for the columns of a trace.
+        let narrow = |line: &String| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        lines.extend(list("last instructions", &details.last_instructions, narrow));
     }
     lines
 }

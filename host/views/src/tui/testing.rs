@@ -29,7 +29,7 @@ pub(super) fn crash() -> RunLog {
     log_of(&[
         RUN,
         FIRST,
-        r#"{"event":"crash","vm":2,"name":"c","turn":2,"reason":"violation","message":"broke a rule\u001b[2J","address":4096,"hint":"look","mode":"protected","instructions":[{"address":4096,"text":"ud2","here":true}],"registers":{"eax":42},"backtrace":[{"address":4096,"function":"c::main","file":"src/main.rs","line":7}],"exits":["out 0xf4 (EndTurn)"]}"#,
+        r#"{"event":"crash","vm":2,"name":"c","turn":2,"reason":"violation","message":"broke a rule\u001b[2J","address":4096,"hint":"look","mode":"protected","instructions":[{"address":4096,"text":"ud2","here":true}],"registers":{"eax":42},"backtrace":[{"address":4096,"function":"c::main","file":"src/main.rs","line":7}],"exits":["out 0xf4 (EndTurn)"],"last_instructions":["00001000  c::main+0x0              0f0b              ud2"]}"#,
     ])
 }
 

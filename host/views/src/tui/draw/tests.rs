@@ -239,6 +239,10 @@ fn a_crash_is_a_step_with_a_report() {
     for text in ["try: look", "> 0x00001000  ud2", "eax    0x2a", "c::main", "src/main.rs:7", "out 0xf4"] {
         assert_shown(&shown, text);
     }
+    for _ in 0..9 {
+        view.key(Key::Down, &log);
+    }
+    assert_shown(&screen_of(&view), "00001000 c::main+0x0 0f0b ud2");
 }
 
 #[test]

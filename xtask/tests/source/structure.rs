@@ -3,13 +3,11 @@
 //! A file imports another if its code, tests apart, names something in the other's module. A file that re-exports a
 //! child imports that child, so a child imports its siblings by their own names.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{elements, field};
+use crate::common::{self, elements, field};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemUse, UseTree};
 

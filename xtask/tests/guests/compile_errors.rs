@@ -1,12 +1,10 @@
 //! Guests that must not compile, and what their authors are told: the lines that begin with `//~` in
 //! each file of `compile_errors`, in this order. What is rustc's own around them may change.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{guest, text, workspace, xtask};
+use crate::common::{guest, text, workspace, xtask};
 
 /// The status of what does not compile.
 const BAD_INPUT: i32 = 2;

@@ -1,11 +1,9 @@
 //! Guests outside of Guestlab's workspace.
 
-mod common;
-
 use std::path::Path;
 use std::process::Command;
 
-use common::{guest, text, workspace, xtask};
+use crate::common::{self, guest, text, workspace, xtask};
 
 const SOURCE: &str = "#![no_std]\n#![no_main]\n\nguest_rt::entry!(main);\n\n\
                       fn main() -> ! {\n    panic!(\"far from home\")\n}\n";

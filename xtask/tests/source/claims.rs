@@ -4,11 +4,10 @@
 //! of a drawing. A path below one of the source folders is a claim, too. In the code map of ARCHITECTURE.md, the last
 //! cell of a row names items or files; the files and folders of its first cell must have them.
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::common;
 use syn::visit::{self, Visit};
 
 /// The first folder of a path in a document.
@@ -35,6 +34,23 @@ fn there_are_claims_to_check_in_text_and_drawing() {
     let of = |name: &str| claims(&documents.iter().find(|(document, _)| document == name).unwrap().1).len();
     assert!(of("docs/part1a.typ") > 30, "only {} claims in the text", of("docs/part1a.typ"));
     assert!(of("docs/flowchart.svg") > 10, "only {} claims in the drawing", of("docs/flowchart.svg"));
+}
+
+#[test]
+fn the_analysis_has_both_flowcharts_with_their_decisions() {
+    let documents = documents();
+    let text = |name: &str| &documents.iter().find(|(document, _)| document == name).expect(name).1;
+    for (name, decisions) in [("simple-kvm.svg", 7), ("flowchart.svg", 6)] {
+        assert!(text("docs/part1a.typ").contains(&format!("image(\"{name}\"")), "{name}");
+        let drawing = text(&format!("docs/{name}"));
+        let diamonds: Vec<&str> =
+            drawing.lines().filter(|line| line.contains(r#"<path class="ask" d="M"#)).collect();
+        assert_eq!(diamonds.len(), decisions, "{name}");
+        assert!(
+            diamonds.iter().all(|path| path.matches(" L").count() == 3 && path.contains(" z\"")),
+            "{name}"
+        );
+    }
 }
 
 #[test]

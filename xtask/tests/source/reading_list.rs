@@ -1,8 +1,8 @@
 //! The files of the guide's reading list are few and short enough for one evening.
 
-mod common;
-
 use std::fs;
+
+use crate::common;
 
 /// The files that the guide leads through, in their order.
 fn reading_list() -> Vec<String> {

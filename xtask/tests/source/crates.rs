@@ -1,13 +1,11 @@
 //! The dependencies between the crates of the workspace, which point one way: ARCHITECTURE.md has the picture.
 
-mod common;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     process::Command,
 };
 
-use common::{elements, field};
+use crate::common::{self, elements, field};
 use serde_json::Value;
 
 /// The members that each member may depend on. Any other member is a user's guest.

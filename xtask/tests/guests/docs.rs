@@ -9,8 +9,6 @@
 //!
 //! A block that is not run says so, and why: `sh not run: it wants a second terminal`.
 
-mod common;
-
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::symlink;
@@ -18,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use common::{root, text, write};
+use crate::common::{self, root, text, write};
 
 /// A test for each document, with the number of commands that are run at least.
 macro_rules! documents {

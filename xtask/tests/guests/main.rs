@@ -1,0 +1,8 @@
+//! Tests that build guests as their authors do, and run them: in other workspaces, and by the commands of the documents.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod compile_errors;
+mod docs;
+mod elsewhere;
