@@ -14,7 +14,7 @@ use guestlab::cpu::{
 };
 use iced_x86::{
     Code, CodeSize, CpuidFeature, Decoder, DecoderOptions, Instruction, MemorySize, Mnemonic, OpKind,
-    Register, RflagsBits,
+    RflagsBits,
 };
 
 use super::engines::{self, Kicks};

@@ -168,10 +168,8 @@ impl SoftCpu {
         let (old, new) = self.both(op)?;
         let expected = self.register(0, op.size);
         let is_equal = old == expected;
-        // Memory is written either way.
-        if is_equal || op.to == Operand::Memory {
-            self.put(op, op.to, op.size, if is_equal { new } else { old })?;
-        }
+        // It is written either way.
+        self.put(op, op.to, op.size, if is_equal { new } else { old })?;
         if !is_equal {
             self.set_register(0, op.size, old);
         }

@@ -1,12 +1,13 @@
 //! The tests that boot guests, as one program: it is linked once, and many tests that wait run side by side.
 //!
 //! A test that changes or counts what belongs to its process is a program of its own, beside this folder: `jail.rs` forks
-//! without exec, so that its children hold copies of all open files; `leftovers.rs` counts threads and files.
+//! without exec, so that its children hold copies of all open files; `leftovers.rs` counts threads and files;
+//! `hostile.rs` maps pages on all sides of a guest's memory.
 
 #[path = "../common/mod.rs"]
 mod common;
 #[path = "../../fuzz/src/lib.rs"]
-#[expect(unreachable_pub, reason = "these are the fuzz targets, a crate of their own")]
+#[expect(dead_code, unreachable_pub, reason = "these are the fuzz targets, a crate of their own")]
 mod targets;
 mod tracer;
 
@@ -21,7 +22,6 @@ mod foreign_faults;
 mod forging;
 mod gdb;
 mod guest_tests;
-mod hostile;
 mod jail_lists;
 mod limits;
 mod lockstep;

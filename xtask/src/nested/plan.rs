@@ -51,7 +51,7 @@ pub(crate) fn module_path(module: &Path) -> PathBuf {
 
 fn environment(images: &Path, inherited: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
     let passed_on = inherited.filter(|(name, _)| PASSED_ON.iter().any(|prefix| name.starts_with(prefix)));
-    // Long tests of one thing take too long under emulation (host/tests/suite/hostile.rs).
+    // Long tests of one thing take too long under emulation (host/tests/hostile.rs).
     let brief = ("GUESTLAB_TEST_BRIEF".to_owned(), "1".to_owned());
     [("GUESTLAB_IMAGES".to_owned(), text(images)), brief].into_iter().chain(passed_on).collect()
 }

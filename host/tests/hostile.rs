@@ -2,6 +2,11 @@
 //! KVM that make such calls themselves. All chance comes from one seed, `GUESTLAB_TEST_SEED` or 1, which is printed.
 //! `GUESTLAB_TEST_BRIEF` divides the numbers by a hundred, for emulated machines.
 
+mod common;
+#[path = "../fuzz/src/lib.rs"]
+#[expect(dead_code, unreachable_pub, reason = "these are the fuzz targets, a crate of their own")]
+mod targets;
+
 use std::{
     collections::BTreeMap,
     env, fs,
@@ -10,13 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::common::{can_run_guests, image};
-use crate::targets::{
-    self,
-    elf::{self, Segment},
-    hypercall::{Action, Guest},
-};
 use arbitrary::{Arbitrary, Unstructured};
+use common::{can_run_guests, image};
 use guest_abi::{
     layout::{DEFAULT_MEMORY, PAGE_SIZE, STACK_BOTTOM},
     mode::CpuMode,
@@ -37,6 +37,10 @@ use guestlab::{
     process::jail::Jail,
     runlog::sink::Silence,
     vmm::{HvaPolicy, Image, ImageFormat, MemoryLayout, Parameters, Request, StopReason, random::SplitMix64},
+};
+use targets::{
+    elf::{self, Segment},
+    hypercall::{Action, Guest},
 };
 use zerocopy::IntoBytes;
 
