@@ -1,14 +1,12 @@
 //! Guests in C do what guests in Rust do: in every CPU mode, in runs, replays, searches and reports. A machine without a
 //! C compiler skips these tests.
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use common::{root, text, workspace, write, xtask};
+use crate::common::{root, text, workspace, write, xtask};
 
 const MODES: [&str; 4] = ["real", "protected", "paged", "long"];
 
