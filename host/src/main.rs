@@ -95,6 +95,7 @@ fn run(args: &RunArgs) -> Result<(), Error> {
     let config = args.config()?;
     let timeline = args.timeline();
     let platform = engines::kvm(&args.device().kvm, args.explain(), timeline.as_ref())?;
+    let platform = platform.with_times(config.has_stats());
     let (form, quiet) = args.output();
     let run_into = |sink: &mut dyn Sink| {
         let Some(timeline) = &timeline else { return run_with_report(platform, &jail, &config, args, sink) };
@@ -165,7 +166,8 @@ fn show(args: &ViewArgs) -> Result<(), Error> {
 
 fn explore(args: &ExploreArgs) -> Result<(), Error> {
     let jail = prepare(args.jail())?;
-    let platform = engines::kvm(&args.device().kvm, false, None)?;
+    // Its verdict has the time that guests took.
+    let platform = engines::kvm(&args.device().kvm, false, None)?.with_times(true);
     explore::run(&platform, &jail, &args.config())
 }
 

@@ -21,9 +21,11 @@ static unsigned long number(const char *text) {
 }
 
 static enum mode mode(const char *name) {
-    if (strcmp(name, "protected") != 0 && strcmp(name, "long") != 0)
-        die("the modes are protected and long");
-    return strcmp(name, "long") == 0 ? LONG : PROTECTED;
+    static const char *const names[] = { [REAL] = "real", [PROTECTED] = "protected", [LONG] = "long" };
+    for (enum mode mode = REAL; mode <= LONG; mode++)
+        if (strcmp(name, names[mode]) == 0)
+            return mode;
+    die("the modes are real, protected and long");
 }
 
 /* The plan that begins with these words. */

@@ -103,8 +103,12 @@ void create_vcpu(struct vm *vm, int kvm, enum mode mode) {
         die("mmap of a vCPU: %s", strerror(errno));
     struct kvm_sregs sregs;
     CALL(vm->vcpu_fd, KVM_GET_SREGS, &sregs);
-    set_segments(&sregs, mode);
-    sregs.cr0 |= CR0_PE;
+    if (mode == REAL) {
+        sregs.cs.base = sregs.cs.selector = 0;
+    } else {
+        set_segments(&sregs, mode);
+        sregs.cr0 |= CR0_PE;
+    }
     if (mode == LONG)
         set_page_tables(vm, &sregs);
     CALL(vm->vcpu_fd, KVM_SET_SREGS, &sregs);

@@ -15,7 +15,7 @@ struct vm {
     unsigned long steps;
 };
 
-enum mode { PROTECTED, LONG };
+enum mode { REAL, PROTECTED, LONG };
 
 /* The KVM device, once for all VMs. */
 int open_kvm(void);

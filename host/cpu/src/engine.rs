@@ -26,6 +26,16 @@ pub trait Engine: Send + Sync {
     /// The engine refused a call, or the system has no memory left.
     fn create(&self, memory: &MemoryPlan) -> Result<Box<dyn Cpu>, EngineError>;
 
+    /// Creates a VM as [`create`](Self::create) does, for a guest that depends on no optional feature of the CPU: it
+    /// executes neither `cpuid` nor an instruction or a control bit that `cpuid` reports. An engine may leave them out.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    fn create_without_features(&self, memory: &MemoryPlan) -> Result<Box<dyn Cpu>, EngineError> {
+        self.create(memory)
+    }
+
     /// Returns true if the engine executes code in this mode here. The answer comes from running an instruction.
     ///
     /// # Errors

@@ -3,6 +3,11 @@
 //! A run is a few instructions, and `hlt` everywhere else: behind them, in all handlers, and where a jump can lead. Where
 //! the two differ, both are stepped to the first instruction that differs.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "all addresses are below 1 MiB, and values are cut on purpose"
+)]
+
 use std::{cell::RefCell, fmt::Write as _, sync::Arc, time::Duration};
 
 use arbitrary::Unstructured;
@@ -209,7 +214,7 @@ fn state(start: Start, data: &mut Unstructured<'_>) -> arbitrary::Result<CpuStat
     const STATUS: u64 = 0xCD5;
     state.flags = data.arbitrary::<u64>()? & STATUS | 2;
     if start == Start::Virtual8086 {
-        state.flags |= 1 << 17 | u64::from(data.ratio(1, 2)?) * 3 << 12;
+        state.flags |= 1 << 17 | (u64::from(data.ratio(1, 2)?) * 3) << 12;
     } else if data.ratio(1, 4)? {
         state.flags |= data.arbitrary::<u64>()? & 0x20_7200;
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use guestlab_cpu::{
     Breakpoint, Cpu, CpuState, EngineError, Exit, FpuState, GuestMemory, Kick, MemoryPlan, Stepped, Until,
 };
+use kvm_bindings::CpuId;
 
 use crate::{
     debug_registers::{MAX_POINTS, Pace, SINGLE_STEP},
@@ -29,9 +30,14 @@ pub(crate) struct KvmCpu {
 }
 
 impl KvmCpu {
-    pub(crate) fn new(device: &Kvm, memory: &MemoryPlan) -> Result<Self, EngineError> {
+    /// Creates the VM. Without `features` its CPU has none that `cpuid` reports.
+    pub(crate) fn new(
+        device: &Kvm,
+        memory: &MemoryPlan,
+        features: Option<&CpuId>,
+    ) -> Result<Self, EngineError> {
         Ok(Self {
-            vcpu: Vcpu::new(device, memory)?,
+            vcpu: Vcpu::new(device, memory, features)?,
             calls: device.calls.clone(),
             points: Vec::new(),
             stepper: Stepper::default(),
@@ -41,14 +47,29 @@ impl KvmCpu {
         })
     }
 
+    fn announce_start(&self, state: &CpuState) {
+        let (mode, ip, stack) = (state.mode().name(), state.instruction(), state.stack());
+        let general =
+            format_args!("the first instruction at {ip:#x}, the stack at {stack:#x}, interrupts off");
+        if self.vcpu.takes_with_entry(state) {
+            let purpose = format_args!("registers that KVM takes at the first entry: {mode} mode, {general}");
+            return self.calls.call("kvm_run", purpose);
+        }
+        let purpose = format_args!("segments and control registers for {mode} mode");
+        self.calls.call("KVM_SET_SREGS", purpose);
+        self.calls.call("KVM_SET_REGS", general);
+    }
+
     fn run_to_exit(&mut self) -> Result<Exit, EngineError> {
         if std::mem::take(&mut self.is_stepping) {
             self.stepper.stop(&mut self.vcpu)?;
         }
         self.vcpu.request_window(self.wants_window);
         loop {
-            let pace = if self.points.is_empty() { Pace::Free } else { Pace::To(self.points.clone()) };
-            self.vcpu.set_pace(&pace)?;
+            match self.points.is_empty() {
+                true => self.vcpu.set_pace(&Pace::Free)?,
+                false => self.vcpu.set_pace(&Pace::To(self.points.clone()))?,
+            }
             match self.vcpu.run()? {
                 // No point was met, so the guest has set its own trap flag: the exception is the guest's.
                 Exit::Debug { points: 0 } => self.vcpu.raise_debug_exception(SINGLE_STEP)?,
@@ -116,12 +137,7 @@ impl Cpu for KvmCpu {
 
     fn set_state(&mut self, state: &CpuState) -> Result<(), EngineError> {
         if self.vcpu.is_new() {
-            let (mode, ip, stack) = (state.mode().name(), state.instruction(), state.stack());
-            let purpose = format_args!("segments and control registers for {mode} mode");
-            self.calls.call("KVM_SET_SREGS", purpose);
-            let purpose =
-                format_args!("the first instruction at {ip:#x}, the stack at {stack:#x}, interrupts off");
-            self.calls.call("KVM_SET_REGS", purpose);
+            self.announce_start(state);
         }
         (self.stepper, self.is_stepping) = (Stepper::default(), false);
         (self.wants_window, self.is_queued) = (false, false);

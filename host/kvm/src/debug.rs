@@ -15,10 +15,15 @@ use crate::{
 impl Vcpu {
     /// Sets the farthest point of the next entries. [`Pace::Step`] must be set before each: on kvm-amd a step over an
     /// emulated instruction loses the trap flag otherwise.
+    #[inline]
     pub(crate) fn set_pace(&mut self, pace: &Pace) -> Result<(), EngineError> {
-        if *pace == self.pace && *pace != Pace::Step {
-            return Ok(());
+        match *pace == self.pace && *pace != Pace::Step {
+            true => Ok(()),
+            false => self.change_pace(pace),
         }
+    }
+
+    fn change_pace(&mut self, pace: &Pace) -> Result<(), EngineError> {
         let own = self.hidden_trap_flag;
         if *pace == Pace::Step && own.is_none() {
             let flags = self.registers()?.flags;
@@ -55,7 +60,9 @@ impl Vcpu {
         self.set_guest_debug(&kvm_guest_debug { control: KVM_GUESTDBG_INJECT_DB, ..Default::default() })
     }
 
-    fn set_guest_debug(&self, debug: &kvm_guest_debug) -> Result<(), EngineError> {
+    fn set_guest_debug(&mut self, debug: &kvm_guest_debug) -> Result<(), EngineError> {
+        // The call depends on the present registers.
+        self.hand_over()?;
         self.fd.set_guest_debug(debug).map_err(failed("KVM_SET_GUEST_DEBUG"))
     }
 }

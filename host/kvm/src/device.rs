@@ -1,16 +1,10 @@
 //! The KVM device (KVM API, 4. "API description", system ioctls).
 
-use std::{
-    ffi::CString,
-    fmt, io,
-    os::unix::ffi::OsStrExt,
-    path::Path,
-    sync::{Arc, OnceLock},
-};
+use std::{ffi::CString, fmt, io, os::unix::ffi::OsStrExt, path::Path, sync::Arc};
 
 use guestlab_cpu::{Calls, EngineError};
-use kvm_bindings::{CpuId, KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES, kvm_sregs};
-use kvm_ioctls::VcpuFd;
+use kvm_bindings::{CpuId, KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES, KVM_SYNC_X86_VALID_FIELDS};
+use kvm_ioctls::Cap;
 
 use crate::{
     cpuid, kick,
@@ -20,10 +14,11 @@ use crate::{
 /// The open KVM device (KVM API, 4. "API description", system ioctls).
 pub struct Kvm {
     pub(crate) kvm: kvm_ioctls::Kvm,
-    pub(crate) cpuid: CpuId,
     pub(crate) calls: Announcer,
-    /// The system registers of a new vCPU, once one was created.
-    after_reset: OnceLock<kvm_sregs>,
+    /// KVM takes registers from the run structure at an entry.
+    pub(crate) takes_registers: bool,
+    /// The features that guests' CPUs can have.
+    pub(crate) features: CpuId,
 }
 
 /// The observer of KVM's calls, if there is one.
@@ -64,25 +59,16 @@ impl Kvm {
             _ => {}
         }
         calls.call("KVM_GET_SUPPORTED_CPUID", format_args!("the features that guests' CPUs can have here"));
-        let mut cpuid = kvm
+        let mut features = kvm
             .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
             .map_err(|error| OpenError::Call { call: "KVM_GET_SUPPORTED_CPUID", source: error.into() })?;
-        cpuid::trim(&mut cpuid);
+        cpuid::trim(&mut features);
+        let purpose = format_args!("whether KVM takes a CPU's registers together with its entry");
+        calls.call("KVM_CHECK_EXTENSION", purpose);
+        let fields = KVM_SYNC_X86_VALID_FIELDS.cast_signed();
+        let takes_registers = kvm.check_extension_int(Cap::SyncRegs) & fields == fields;
         kick::install_handler().map_err(|source| OpenError::Call { call: "sigaction", source })?;
-        Ok(Self { kvm, cpuid, calls, after_reset: OnceLock::new() })
-    }
-}
-
-impl Kvm {
-    /// Returns the system registers that all vCPUs have when they are new. `new` is one of them.
-    pub(crate) fn after_reset(&self, new: &VcpuFd) -> Result<kvm_sregs, EngineError> {
-        if let Some(registers) = self.after_reset.get() {
-            return Ok(*registers);
-        }
-        let purpose = format_args!("the system registers after reset; read once, of the first VM");
-        self.calls.call("KVM_GET_SREGS", purpose);
-        let registers = new.get_sregs().map_err(failed("KVM_GET_SREGS"))?;
-        Ok(*self.after_reset.get_or_init(|| registers))
+        Ok(Self { kvm, features, calls, takes_registers })
     }
 }
 

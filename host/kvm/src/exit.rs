@@ -18,6 +18,7 @@ pub(crate) enum RawExit {
 
 impl RawExit {
     /// Copies what kvm-ioctls decoded.
+    #[inline]
     pub(crate) fn of(exit: VcpuExit<'_>) -> Self {
         let mmio = |address, data: &[u8], direction| {
             Self::Whole(Exit::Mmio { address, len: small(data.len()), direction })
@@ -47,6 +48,7 @@ impl RawExit {
     }
 
     /// Adds the parts that are only in the run structure.
+    #[inline]
     pub(crate) fn complete(self, run: &kvm_run) -> Exit {
         match self {
             Self::Whole(exit) => exit,

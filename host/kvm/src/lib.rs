@@ -53,7 +53,11 @@ impl Engine for Kvm {
     }
 
     fn create(&self, memory: &MemoryPlan) -> Result<Box<dyn Cpu>, EngineError> {
-        Ok(Box::new(cpu::KvmCpu::new(self, memory)?))
+        Ok(Box::new(cpu::KvmCpu::new(self, memory, Some(&self.features))?))
+    }
+
+    fn create_without_features(&self, memory: &MemoryPlan) -> Result<Box<dyn Cpu>, EngineError> {
+        Ok(Box::new(cpu::KvmCpu::new(self, memory, None)?))
     }
 
     fn runs(&self, mode: CpuMode) -> Result<bool, EngineError> {

@@ -27,7 +27,8 @@ fn tiny(kvm: &Kvm, mode: CpuMode, code: &[u8]) -> Result<KvmCpu, EngineError> {
         CpuMode::Paged => one_large_page(),
         CpuMode::Long => four_levels(PAGE_SIZE),
     };
-    let mut cpu = KvmCpu::new(kvm, &MemoryPlan::below(u64::from(PAGE_SIZE + FOUR_LEVELS_SIZE)))?;
+    let memory = MemoryPlan::below(u64::from(PAGE_SIZE + FOUR_LEVELS_SIZE));
+    let mut cpu = KvmCpu::new(kvm, &memory, Some(&kvm.features))?;
     for (address, bytes) in [(0, code), (PAGE_SIZE.into(), &tables)] {
         cpu.memory_mut().write(address, bytes).map_err(|source| EngineError::Call {
             call: "a write to the memory of a tiny guest",

@@ -5,7 +5,7 @@ pub(crate) mod state;
 use std::{io, os::fd::AsRawFd, sync::Arc};
 
 use guestlab_cpu::{CpuState, EngineError, Exit, GuestMemory, MemoryPlan, state::seg};
-use kvm_bindings::{kvm_interrupt, kvm_sregs, kvm_userspace_memory_region};
+use kvm_bindings::{CpuId, kvm_interrupt, kvm_userspace_memory_region};
 use kvm_ioctls::{VcpuFd, VmFd};
 
 use crate::{
@@ -36,8 +36,8 @@ pub(crate) struct Vcpu {
     pub(crate) fd: VcpuFd,
     _vm: VmFd,
     memory: Memory,
-    /// The system registers after reset: their other fields, such as the APIC's base, belong to KVM.
-    template: kvm_sregs,
+    /// KVM takes registers from the run structure at an entry.
+    takes_registers: bool,
     kicker: Arc<Kicker>,
     /// The thread that ran the vCPU last.
     thread: Option<libc::pid_t>,
@@ -54,7 +54,11 @@ pub(crate) struct Vcpu {
 
 impl Vcpu {
     /// Creates a VM with this memory, and its vCPU in the state after reset.
-    pub(crate) fn new(device: &Kvm, plan: &MemoryPlan) -> Result<Self, EngineError> {
+    pub(crate) fn new(
+        device: &Kvm,
+        plan: &MemoryPlan,
+        features: Option<&CpuId>,
+    ) -> Result<Self, EngineError> {
         let calls = &device.calls;
         let size: u64 = plan.ranges.iter().map(|range| range.end - range.start).sum();
         calls.call("mmap", format_args!("{size:#x} bytes of host memory, all zero, for the guest"));
@@ -68,15 +72,17 @@ impl Vcpu {
         let purpose = format_args!("the VM's one CPU, in its state after reset, and its run structure");
         calls.call("KVM_CREATE_VCPU", purpose);
         let mut fd = vm.create_vcpu(0).map_err(failed("KVM_CREATE_VCPU"))?;
-        calls.call("KVM_SET_CPUID2", format_args!("the guest sees the features that this CPU and KVM have"));
-        fd.set_cpuid2(&device.cpuid).map_err(failed("KVM_SET_CPUID2"))?;
-        let template = device.after_reset(&fd)?;
+        if let Some(features) = features {
+            let purpose = format_args!("the guest sees the features that this CPU and KVM have");
+            calls.call("KVM_SET_CPUID2", purpose);
+            fd.set_cpuid2(features).map_err(failed("KVM_SET_CPUID2"))?;
+        }
         let kicker = Arc::new(Kicker::new(&mut fd));
         Ok(Self {
             fd,
             _vm: vm,
             memory,
-            template,
+            takes_registers: device.takes_registers,
             kicker,
             thread: None,
             pending: None,
@@ -117,8 +123,8 @@ impl Vcpu {
             self.fd.get_kvm_run().ready_for_interrupt_injection = 0;
             return Ok(Exit::Interrupted);
         }
-        if let Some(exit) = self.pending.take() {
-            return Ok(exit);
+        if self.pending.is_some() {
+            return Ok(self.pending.take().unwrap_or(Exit::Interrupted));
         }
         (self.is_new, self.known) = (false, None);
         let raw = match self.fd.run() {
@@ -195,6 +201,7 @@ impl Vcpu {
         if let Some(known) = &self.known {
             return Ok(known.clone());
         }
+        self.hand_over()?;
         let general = self.fd.get_regs().map_err(failed("KVM_GET_REGS"))?;
         let system = self.fd.get_sregs().map_err(failed("KVM_GET_SREGS"))?;
         let mut state = regs::state(&general, &system);

@@ -25,16 +25,24 @@ use crate::lab::limits::{Limits, Printed};
 pub struct Platform {
     engine: Arc<dyn Engine>,
     observer: Option<Arc<dyn Observer>>,
+    times: bool,
 }
 
 impl Platform {
-    /// Returns a platform with this engine. Dropping it lets go of the engine: after that no VM can be created.
+    /// Returns a platform with this engine, whose machines count exits, and take no times. Dropping it lets go of the engine: after that no VM can be created.
     pub fn new(engine: Arc<dyn Engine>, observer: Option<Arc<dyn Observer>>) -> Self {
-        Self { engine, observer }
+        Self { engine, observer, times: false }
+    }
+
+    /// Returns this platform with the times of exits in the statistics, or without, as a new one is.
+    #[must_use]
+    pub fn with_times(self, times: bool) -> Self {
+        Self { times, ..self }
     }
 
     fn setup(&self, hva: HvaPolicy) -> Setup {
-        Setup { engine: Arc::clone(&self.engine), hva, observer: self.observer.clone() }
+        let (engine, observer) = (Arc::clone(&self.engine), self.observer.clone());
+        Setup { engine, hva, observer, times: self.times }
     }
 
     /// Returns the engine.

@@ -34,7 +34,9 @@ impl Baseline {
         let sources = sources.filter(|path| path.extension().is_some_and(|ending| ending == "c"));
         gcc(Command::new("gcc").args(["-O2", "-o"]).arg(baseline.path("baseline")).args(sources));
         for guest in ["producer", "consumer"] {
-            for (flags, name) in [("-DPLAIN", "plain"), ("-DSAME_WORK", "same-work")] {
+            for (flags, name) in
+                [("-DPLAIN", "plain"), ("-DSAME_WORK", "same-work"), ("-DFROM_REAL_MODE", "same-boot")]
+            {
                 let source = sources_of_guests().join(guest).with_extension("c");
                 let options = format!("@{}", sources_of_guests().join("flags").display());
                 let image = baseline.path(&format!("{guest}.{name}"));
@@ -154,6 +156,8 @@ fn every_measurement_comes_to_numbers_on_both_sides() {
         baseline.measure(&["life", "protected", "producer.plain", "2"]),
     );
     assert!(other.keys().all(|stage| life.contains_key(stage)), "{life:?} {other:?}");
+    let booted = baseline.measure(&["life", "real", "producer.same-boot", "2"]);
+    assert!(booted.keys().eq(other.keys()), "{booted:?}");
     let exchange = ours(&["prodcons", "protected", "producer", "consumer", "6", "200", "7"]);
     // One exit a turn, and one to attach each mailbox.
     assert_eq!(exchange["exits_per_turn"], 202.0 / 200.0);

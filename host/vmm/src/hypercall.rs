@@ -68,6 +68,7 @@ pub enum Hypercall {
 /// # Errors
 ///
 /// The port has no hypercall, or not in this direction and width.
+#[inline]
 pub fn decode(
     port: u16,
     width: Width,

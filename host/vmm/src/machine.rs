@@ -2,10 +2,11 @@
 
 mod access;
 mod interruption;
+mod interrupts;
 
 use std::{ops::ControlFlow, sync::Arc, time::Instant};
 
-use guest_abi::{mode::CpuMode, trap::TIMER};
+use guest_abi::mode::CpuMode;
 use guestlab_cpu::{Cpu, Engine, EngineError, Exit, Until};
 
 use crate::{
@@ -15,13 +16,13 @@ use crate::{
     history::History,
     hypercall,
     image::{Image, Start},
+    memory::MemoryLayout,
     observer::{GuestSpan, Observer},
     pc::Pc,
     reply::{Reply, StopReason},
     services::{Console, ConsoleOutput, HvaPolicy, Services},
     stats::Reason,
     stop::{Expiry, Stop},
-    timer::Timer,
     vectors::{Interruption, Vectors},
 };
 
@@ -39,6 +40,8 @@ pub struct Machine {
     history: History,
     observer: Option<Arc<dyn Observer>>,
     max_exits: Option<u64>,
+    /// Exits are timed.
+    takes_times: bool,
     /// The last exit and its time, until it is served.
     serving: Option<(Reason, Instant)>,
     /// The guest waits in `hlt` for its timer.
@@ -47,6 +50,8 @@ pub struct Machine {
     holds_interrupts: bool,
     /// The time at which [`enter`](Self::enter) returns even without an exit.
     wake: Option<Instant>,
+    /// An interrupt or an alarm may be set.
+    expects_interrupts: bool,
     /// The guest ended with a crash.
     has_crashed: bool,
 }
@@ -80,12 +85,15 @@ pub struct Setup {
     pub hva: HvaPolicy,
     /// The observer of calls and exits, if there is one.
     pub observer: Option<Arc<dyn Observer>>,
+    /// The statistics have the times of exits, and not only their number. An exit takes two readings of the clock for
+    /// them. An observer needs times, and has them.
+    pub times: bool,
 }
 
 impl Setup {
-    /// Returns a setup with an engine and nothing else.
+    /// Returns a setup with an engine and the times of exits, and nothing else.
     pub fn new(engine: Arc<dyn Engine>) -> Self {
-        Self { engine, hva: HvaPolicy::Deny, observer: None }
+        Self { engine, hva: HvaPolicy::Deny, observer: None, times: true }
     }
 }
 
@@ -97,7 +105,7 @@ impl Machine {
     /// The image does not fit, or the engine failed.
     pub fn new(setup: &Setup, image: &Image, parameters: Parameters<'_>) -> Result<Self, BootError> {
         let memory = memory_layout(image, parameters.memory)?;
-        let mut cpu = setup.engine.create(&memory.plan())?;
+        let mut cpu = create_cpu(&*setup.engine, image, memory)?;
         if let Some(observer) = &setup.observer {
             let name = image.name();
             observer.call("copy", format_args!("{name}: its segments go to their guest-physical addresses"));
@@ -119,10 +127,12 @@ impl Machine {
             history: History::default(),
             observer: setup.observer.clone(),
             max_exits: None,
+            takes_times: setup.times || setup.observer.is_some(),
             serving: None,
             is_waiting: false,
             holds_interrupts: false,
             wake: None,
+            expects_interrupts: true,
             has_crashed: false,
         })
     }
@@ -160,7 +170,7 @@ impl Machine {
         self.services = Services::new(hva, memory, boot.text, boot.foreign);
         self.vectors = boot.vectors;
         self.history.clear();
-        (self.serving, self.is_waiting) = (None, false);
+        (self.serving, self.is_waiting, self.expects_interrupts) = (None, false, true);
         Ok(())
     }
 
@@ -199,11 +209,12 @@ impl Machine {
     ) -> Result<ControlFlow<Halt, Exit>, EngineError> {
         let flow = self.enter_and_serve(until, stop, console);
         if !matches!(flow, Ok(ControlFlow::Continue(_))) {
-            self.is_served(Instant::now());
+            self.end_service();
         }
         flow
     }
 
+    #[inline]
     fn enter_and_serve(
         &mut self,
         until: Until,
@@ -220,20 +231,24 @@ impl Machine {
             return Ok(ControlFlow::Continue(Exit::Interrupted));
         }
         self.interrupt(stop)?;
-        // An exit costs two readings of the clock: the service of the last one ends where the entry begins.
-        let entered = Instant::now();
-        self.is_served(entered);
+        // Two readings of the clock are enough: the service of the last exit ends where the entry begins.
+        let entered = self.takes_times.then(Instant::now);
+        if let Some(now) = entered {
+            self.is_served(now);
+        }
         let exit = self.cpu.run(until)?;
-        let left = Instant::now();
+        let left = self.takes_times.then(Instant::now);
         let interruption = match self.interruption(&exit)? {
             ControlFlow::Continue(interruption) => interruption,
             ControlFlow::Break(()) => return Ok(ControlFlow::Continue(exit)),
         };
         let reason = Reason::of(&exit);
-        let span = GuestSpan { reason, entered, left };
         if let Some(reason) = reason {
-            self.services.stats.enter(reason, left - entered);
-            self.serving = Some((reason, left));
+            self.services.stats.count(reason);
+        }
+        let span = entered.zip(left).map(|(entered, left)| GuestSpan { reason, entered, left });
+        if let Some(span) = &span {
+            self.note_time(span);
         }
         if let Some(observer) = &self.observer {
             observer.exit(self.vm, &exit, self.services.foreign);
@@ -257,7 +272,7 @@ impl Machine {
             }
             Ok(Reply::Wait) => {
                 self.is_waiting = true;
-                self.is_served(Instant::now());
+                self.end_service();
                 ControlFlow::Continue(exit)
             }
             Ok(Reply::Stop(stop)) => ControlFlow::Break(Halt::Stop(stop)),
@@ -268,8 +283,16 @@ impl Machine {
         })
     }
 
-    fn observe(&self, span: GuestSpan) {
-        if let Some(observer) = &self.observer {
+    fn note_time(&mut self, span: &GuestSpan) {
+        let GuestSpan { reason, entered, left } = *span;
+        if let Some(reason) = reason {
+            self.services.stats.entered(reason, left - entered);
+            self.serving = Some((reason, left));
+        }
+    }
+
+    fn observe(&self, span: Option<GuestSpan>) {
+        if let (Some(observer), Some(span)) = (&self.observer, span) {
             observer.span(self.vm, span);
         }
     }
@@ -286,50 +309,10 @@ impl Machine {
         }
     }
 
-    /// Waits for the timer, at most until the wake time. Returns true if the guest still has to wait.
-    fn waits(&mut self, stop: &dyn Stop) -> bool {
-        let timer = self.services.timer;
-        if let Some(due) = timer.due().filter(|_| !timer.has_expired()) {
-            stop.sleep_until(self.wake.map_or(due, |wake| wake.min(due)));
+    fn end_service(&mut self) {
+        if self.serving.is_some() {
+            self.is_served(Instant::now());
         }
-        self.is_waiting = timer.due().is_some() && !timer.has_expired();
-        self.is_waiting
-    }
-
-    /// Queues the interrupt that is due, as soon as the guest can take it, and sets the alarm for the next.
-    fn interrupt(&mut self, stop: &dyn Stop) -> Result<(), EngineError> {
-        let is_due = self.services.timer.has_expired();
-        let vector = match &self.pc {
-            Some(pc) => pc.interrupt(),
-            None => is_due.then_some(TIMER_VECTOR),
-        };
-        match vector.filter(|_| !self.holds_interrupts) {
-            Some(vector) => {
-                if self.cpu.interrupt(vector)? {
-                    self.is_interrupted();
-                }
-            }
-            // The guest may have cancelled a timer that was due: without this, it would exit at every instruction.
-            None => self.cpu.cancel_interrupt(),
-        }
-        let due = self.services.timer.due().filter(|_| !is_due);
-        stop.set_alarm(due.into_iter().chain(self.wake).min());
-        Ok(())
-    }
-
-    /// Notes that the guest takes its interrupt at the next entry.
-    fn is_interrupted(&mut self) {
-        let purpose = match &mut self.pc {
-            Some(pc) => {
-                pc.acknowledge();
-                "a line of the test device went high: the guest takes the interrupt as it enters"
-            }
-            None => {
-                self.services.timer = Timer::default();
-                "the timer's interrupt is due: the guest takes it as it enters"
-            }
-        };
-        self.announce("KVM_INTERRUPT", format_args!("{purpose}"));
     }
 
     fn announce(&self, name: &str, purpose: std::fmt::Arguments<'_>) {
@@ -355,8 +338,21 @@ impl Machine {
     }
 }
 
-/// The vector of the timer's interrupt.
-const TIMER_VECTOR: u8 = TIMER.to_le_bytes()[0];
+/// Creates the VM for an image, with this layout of its memory. Its CPU has the features that the image needs.
+///
+/// # Errors
+///
+/// The engine failed.
+pub fn create_cpu(
+    engine: &dyn Engine,
+    image: &Image,
+    memory: MemoryLayout,
+) -> Result<Box<dyn Cpu>, EngineError> {
+    match image.needs_features() {
+        true => engine.create(&memory.plan()),
+        false => engine.create_without_features(&memory.plan()),
+    }
+}
 
 /// Returns a description of the pages that the host fills for an image, if it does so.
 fn host_pages(image: &Image) -> Option<&'static str> {

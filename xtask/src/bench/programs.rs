@@ -24,6 +24,7 @@ pub(crate) struct Programs {
     ours: Pair,
     plain: Pair,
     same_work: Pair,
+    same_boot: Pair,
     folder: PathBuf,
 }
 
@@ -38,6 +39,7 @@ impl Programs {
             baseline: compile_baseline(&sources, &folder)?,
             plain: compile_guests(&sources, &folder, "plain", &[])?,
             same_work: compile_guests(&sources, &folder, "same-work", &["-DSAME_WORK"])?,
+            same_boot: compile_guests(&sources, &folder, "same-boot", &["-DSAME_WORK", "-DFROM_REAL_MODE"])?,
             ours: build_guests(workspace)?,
             measure: build_measure(workspace)?,
             guestlab: Host::build(workspace, Profile::Release)?,
@@ -51,6 +53,7 @@ impl Programs {
             Program::Guestlab => (self.guestlab.command(&[]), &self.ours),
             Program::Plain => (Command::new(&self.baseline), &self.plain),
             Program::SameWork => (Command::new(&self.baseline), &self.same_work),
+            Program::SameBoot => (Command::new(&self.baseline), &self.same_boot),
         };
         for word in words {
             process.arg(match *word {

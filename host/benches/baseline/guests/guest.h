@@ -29,6 +29,47 @@ static inline u32 next(u32 s[4]) {
     return result;
 }
 
+/* With FROM_REAL_MODE the guest begins in real mode, as the course's guests and Guestlab's do: it sets the tables and
+ * its segments itself, switches to protected mode, and clears .bss. Without it, the hypervisor has done all that. The
+ * linker puts this section first. */
+#ifdef FROM_REAL_MODE
+void _start(void);
+
+#define STRING(x) #x
+#define TEXT(x) STRING(x)
+
+asm(".section .text.unlikely, \"ax\"\n"
+    ".code16\n"
+    "    cli\n"
+    "    cld\n"
+    "    lidtl no_vectors\n"
+    "    lgdtl table\n"
+    "    movl %cr0, %eax\n"
+    "    orb $1, %al\n"
+    "    movl %eax, %cr0\n"
+    "    ljmpl $8, $protected\n"
+    ".code32\n"
+    "protected:\n"
+    "    movw $16, %ax\n"
+    "    movw %ax, %ds\n"
+    "    movw %ax, %es\n"
+    "    movw %ax, %fs\n"
+    "    movw %ax, %gs\n"
+    "    movw %ax, %ss\n"
+    "    movl $" TEXT(STACK_TOP) ", %esp\n"
+    "    movl $__bss_start, %edi\n"
+    "    movl $_end, %ecx\n"
+    "    subl %edi, %ecx\n"
+    "    xorl %eax, %eax\n"
+    "    rep stosb\n"
+    "    call _start\n"
+    ".balign 8\n"
+    "descriptors: .quad 0, 0x00CF9B000000FFFF, 0x00CF93000000FFFF\n"
+    "table: .word 23; .long descriptors\n"
+    "no_vectors: .word 0; .long 0\n"
+    ".text\n");
+#endif
+
 /* A number from 0 to bound - 1. */
 static inline u32 below(u32 s[4], u32 bound) { return (unsigned long long)next(s) * bound >> 32; }
 

@@ -1,7 +1,9 @@
 //! The whole state of a vCPU, read and set.
 
-use guestlab_cpu::{CpuState, EngineError, FpuState};
+use guestlab_cpu::{CpuState, EngineError, FpuState, Rights, state::seg};
 use kvm_bindings::{Msrs, kvm_vcpu_events};
+use kvm_ioctls::SyncReg;
+use x86_64::registers::control::Cr0Flags;
 
 use super::Vcpu;
 use crate::{debug_registers::TRAP_FLAG, device::failed, regs};
@@ -36,9 +38,17 @@ impl Vcpu {
         // KVM told this of the state before.
         self.fd.get_kvm_run().ready_for_interrupt_injection = 0;
         self.hidden_trap_flag = self.hidden_trap_flag.map(|_| state.flags & TRAP_FLAG != 0);
-        let system = regs::system(state, &self.template);
-        self.fd.set_sregs(&system).map_err(failed("KVM_SET_SREGS"))?;
-        self.fd.set_regs(&regs::general(state)).map_err(failed("KVM_SET_REGS"))?;
+        let takes_with_entry = self.takes_with_entry(state);
+        let (system, general) = (regs::system(state), regs::general(state));
+        if takes_with_entry {
+            let registers = self.fd.sync_regs_mut();
+            (registers.sregs, registers.regs) = (system, general);
+            self.fd.set_sync_dirty_reg(SyncReg::SystemRegister);
+            self.fd.set_sync_dirty_reg(SyncReg::Register);
+        } else {
+            self.fd.set_sregs(&system).map_err(failed("KVM_SET_SREGS"))?;
+            self.fd.set_regs(&general).map_err(failed("KVM_SET_REGS"))?;
+        }
         let reset = CpuState::reset();
         if !self.is_new || state.fpu != reset.fpu {
             self.set_fpu(&state.fpu)?;
@@ -50,12 +60,35 @@ impl Vcpu {
         if !self.is_new || state.shadow {
             let mut events = kvm_vcpu_events { flags: VALID_SHADOW, ..Default::default() };
             events.interrupt.shadow = u8::from(state.shadow);
-            self.fd.set_vcpu_events(&events).map_err(failed("KVM_SET_VCPU_EVENTS"))?;
+            if takes_with_entry {
+                self.fd.sync_regs_mut().events = events;
+                self.fd.set_sync_dirty_reg(SyncReg::VcpuEvents);
+            } else {
+                self.fd.set_vcpu_events(&events).map_err(failed("KVM_SET_VCPU_EVENTS"))?;
+            }
         }
         if !self.is_new || state.msrs != reset.msrs {
             self.set_msrs(&state.msrs)?;
         }
         Ok(())
+    }
+
+    /// Returns true if KVM takes the general and the system registers of a state at the next entry, from the run structure
+    /// (KVM API, 5. "The kvm_run structure", `kvm_dirty_regs`). Each call to a vCPU makes KVM load it, so that two or three
+    /// calls less are worth it. A state that KVM could refuse is set by a call, which reports that.
+    pub(crate) fn takes_with_entry(&self, state: &CpuState) -> bool {
+        const PROTECTION: u64 = Cr0Flags::PROTECTED_MODE_ENABLE.bits() | Cr0Flags::EXTENSION_TYPE.bits();
+        let is_64_bit = state.segments[seg::CS].rights.has(Rights::LONG);
+        let is_plain = state.cr0 & !PROTECTION == 0 && (state.cr4, state.efer) == (0, 0);
+        self.takes_registers && is_plain && !is_64_bit
+    }
+
+    /// Makes KVM take registers that wait in the run structure now, by an entry that exits at once.
+    pub(crate) fn hand_over(&mut self) -> Result<(), EngineError> {
+        match self.fd.get_kvm_run().kvm_dirty_regs {
+            0 => Ok(()),
+            _ => self.complete(),
+        }
     }
 
     /// Sets the registers of x87 and SSE.

@@ -34,6 +34,15 @@ pub enum RunConfig {
 }
 
 impl RunConfig {
+    /// Returns true if the run ends with statistics.
+    pub fn has_stats(&self) -> bool {
+        match self {
+            Self::Exchange(config) => config.stats,
+            Self::Pipeline(config) => config.stats,
+            Self::Single(config) => config.stats,
+        }
+    }
+
     /// Returns the files that the run reads.
     fn inputs(&self) -> Vec<Named> {
         match self {

@@ -1,7 +1,5 @@
 //! Every arm of the handler, and hostile arguments for each, without KVM.
 
-use std::time::Duration;
-
 use guest_abi::{
     block,
     layout::{DEFAULT_MEMORY, EXIT_TEXT, STACK_GUARD},
@@ -31,7 +29,7 @@ struct Guest {
 fn stats() -> ExitStats {
     let mut stats = ExitStats::default();
     for reason in [Reason::Out(0xE9, 1), Reason::In(0xEB, 4), Reason::Out(0xE9, 1)] {
-        stats.enter(reason, Duration::ZERO);
+        stats.count(reason);
     }
     stats
 }

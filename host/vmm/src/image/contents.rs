@@ -36,6 +36,20 @@ pub(super) struct Contents {
     pub(super) tests: Vec<Test>,
 }
 
+impl Contents {
+    /// Returns the bytes of the file that are loaded, each byte once.
+    pub(super) fn loaded(&self) -> impl Iterator<Item = Range<usize>> {
+        let mut ranges: Vec<_> = self.segments.iter().map(|segment| segment.bytes.clone()).collect();
+        ranges.sort_by_key(|range| range.start);
+        let mut end = 0;
+        ranges.into_iter().map(move |range| {
+            let start = range.start.max(end);
+            end = end.max(range.end);
+            start..end
+        })
+    }
+}
+
 /// The way to start an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {

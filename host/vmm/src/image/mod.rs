@@ -4,6 +4,7 @@
 mod contents;
 mod elf;
 mod error;
+mod features;
 mod flat;
 mod kind;
 mod multiboot;
@@ -17,7 +18,7 @@ use std::{
 
 pub use contents::{ImageFormat, Request, Start};
 pub use error::{ImageError, MAX_FILE_SIZE, Problem};
-use guest_abi::layout;
+use guest_abi::{layout, mode::CpuMode};
 pub use note::Test;
 use sha2::{Digest, Sha256};
 
@@ -34,6 +35,7 @@ pub struct Image {
     sha256: String,
     file: Arc<Vec<u8>>,
     contents: Contents,
+    needs_features: bool,
 }
 
 impl Image {
@@ -65,7 +67,8 @@ impl Image {
             None => flat::unnamed(&bytes, request).unwrap_or_else(|| Err(kind::no_elf(&bytes))),
         }?;
         let (name, path, sha256) = (name.into(), name.into(), sha256(&bytes));
-        Ok(Self { name, path, sha256, file: Arc::new(bytes), contents })
+        let needs_features = needs_features(&contents, &bytes);
+        Ok(Self { name, path, sha256, file: Arc::new(bytes), contents, needs_features })
     }
 
     /// Returns the guest's name: the file's, without the ending and the mode that xtask adds.
@@ -103,6 +106,12 @@ impl Image {
         self.contents.start
     }
 
+    /// Returns true if the guest may depend on optional features of its CPU, such as the `cpuid` instruction: it is in paged
+    /// or long mode, or its bytes have such an instruction, or it was not built with guest-rt.
+    pub fn needs_features(&self) -> bool {
+        self.needs_features
+    }
+
     /// Copies the image into a guest's memory. The guest has `size` bytes, all zero.
     ///
     /// # Errors
@@ -129,6 +138,16 @@ impl Image {
     pub fn takes(&self, page: u32) -> bool {
         let (start, end) = (u64::from(page), u64::from(page) + u64::from(layout::PAGE_SIZE));
         self.contents.segments.iter().any(|segment| u64::from(segment.address) < end && segment.end() > start)
+    }
+}
+
+fn needs_features(contents: &Contents, file: &[u8]) -> bool {
+    match contents.start {
+        Start::Boot { mode: CpuMode::Real | CpuMode::Protected, .. } => {
+            contents.loaded().any(|bytes| features::are_used(&file[bytes]))
+        }
+        // Long mode is itself a feature, and paging has some.
+        _ => true,
     }
 }
 
