@@ -1,4 +1,4 @@
-//! Copies the linker script, and the addresses that it needs from
+//! Copies the linker scripts, and the addresses that they need from
 //! `guest-abi`, to a folder on the search path of a guest's linker;
 //! and tells this package its CPU mode.
 
@@ -6,15 +6,18 @@ use std::{env, fs, path::Path};
 
 use guest_abi::{layout, mode::CpuMode};
 
-const SCRIPT: &str = "link/guest.ld";
+const FOLDER: &str = "link";
+const SCRIPTS: [&str; 2] = ["guest.ld", "entry.ld"];
 
 fn main() -> std::io::Result<()> {
     let out = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR for build scripts");
     let out = Path::new(&out);
     fs::write(out.join("layout.ld"), layout_include())?;
-    fs::copy(SCRIPT, out.join("guest.ld"))?;
+    for script in SCRIPTS {
+        fs::copy(Path::new(FOLDER).join(script), out.join(script))?;
+    }
     println!("cargo::rustc-link-search={}", out.display());
-    println!("cargo::rerun-if-changed={SCRIPT}");
+    println!("cargo::rerun-if-changed={FOLDER}");
     println!(r#"cargo::rustc-check-cfg=cfg(guestlab_mode, values("real", "protected", "paged", "long"))"#);
     if let Some(mode) = mode() {
         println!(r#"cargo::rustc-cfg=guestlab_mode="{}""#, mode.name());

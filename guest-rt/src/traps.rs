@@ -92,10 +92,15 @@ type Word = u16;
 type Word = usize;
 
 impl Trap {
+    /// Returns the number of the vector: an [`Exception`], or [`TIMER`].
+    pub fn vector(&self) -> u32 {
+        u32::try_from(self.vector).unwrap_or(u32::MAX)
+    }
+
     /// Returns the error code, if the CPU pushed one (SDM 3A, 6.13 and, for page faults, 4.7).
     pub fn error_code(&self) -> Option<usize> {
         // The vector of an interrupt exceeds the number of bits.
-        let bit = u32::try_from(self.vector).ok().and_then(|vector| 1_u32.checked_shl(vector)).unwrap_or(0);
+        let bit = 1_u32.checked_shl(self.vector()).unwrap_or(0);
         let has_one = cfg!(not(guestlab_mode = "real")) && Exception::WITH_ERROR_CODE & bit != 0;
         has_one.then_some(self.error_code)
     }
@@ -141,7 +146,7 @@ impl Trap {
         }
         general[block::Trap::STACK_POINTER] = self.stack_pointer() as u64;
         hypercall::trap(&block::Trap {
-            vector: u32::try_from(self.vector).unwrap_or(u32::MAX),
+            vector: self.vector(),
             has_error_code: self.error_code().is_some().into(),
             error_code: self.error_code as u64,
             cr2: self.fault_address() as u64,

@@ -25,8 +25,12 @@ pub(crate) struct Cli {
 /// The commands, one a file of `commands/`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make a guest of your own: a folder here that builds and runs at once.
+    /// Make a guest of your own, in Rust or C, or a hypervisor: a folder that builds and runs at once.
     New(New),
+
+    /// Make a folder with all that guests in C need, for people without Rust: header, boot library, linker script,
+    /// Makefile, and this hypervisor.
+    Kit(Kit),
 
     /// Build all guests, or the named ones, and print each image's path, mode and size.
     BuildGuests(BuildGuests),
@@ -90,13 +94,22 @@ pub(crate) enum Command {
 /// Options of `new`.
 #[derive(Debug, Args)]
 pub(crate) struct New {
-    /// The guest's name: lower case letters, digits, `-` and `_`.
-    #[arg(value_name = "NAME")]
-    pub(crate) name: String,
+    /// The name, which is a folder here, or the path of a folder outside of Guestlab's, such as `../demo`. A name has
+    /// lower case letters, digits, `-` and `_`.
+    #[arg(value_name = "NAME|PATH")]
+    pub(crate) place: String,
 
-    /// The guest's first program.
+    /// The first program.
     #[arg(long, value_enum, default_value_t = Template::Hello)]
     pub(crate) template: Template,
+}
+
+/// Options of `kit`.
+#[derive(Debug, Args)]
+pub(crate) struct Kit {
+    /// The new folder.
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: PathBuf,
 }
 
 /// Options of `build-guests`.

@@ -1,7 +1,8 @@
 //! The host binary `guestlab`.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::{ffi::OsString, os::unix::process::CommandExt, path::PathBuf};
+use std::{ffi::OsString, os::unix::process::CommandExt};
 
 use clap::ValueEnum;
 
@@ -76,6 +77,10 @@ impl Host {
         let mut command = self.command(arguments);
         let source = command.exec();
         process::cannot_start(&command, source)
+    }
+
+    pub(crate) fn binary(&self) -> &Path {
+        &self.binary
     }
 
     pub(crate) fn command(&self, arguments: &[OsString]) -> Command {

@@ -17,6 +17,7 @@ mod error;
 mod fuzz;
 mod guests;
 mod host;
+mod kit;
 mod nested;
 mod scaffold;
 mod toolchain;

@@ -64,7 +64,7 @@ pub struct Trap {
     pub cs: u64,
     /// The stack segment's selector.
     pub ss: u64,
-    /// The general registers in the order of [`Trap::GENERAL`].
+    /// The general registers in the order of their numbers ([`Trap::GENERAL`]).
     pub general: [u64; 16],
 }
 

@@ -21,7 +21,7 @@ pub const MAX_MESSAGE_SIZE: u32 = 0x400;
 #[derive(Clone, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Mailbox {
-    /// The turn's order: an encoded [`Quota`]. Host to guest.
+    /// The number of items to move in this turn, or a random number ([`Quota`]). Host to guest.
     pub quota: u32,
     /// The guest's digest of all items that it has produced or consumed.
     /// Guest to host; the host never reveals the expected value.

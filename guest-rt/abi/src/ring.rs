@@ -37,11 +37,11 @@ impl Capacity {
 pub struct Pointers {
     /// The number of slots in use, 1 to [`MAX_CAPACITY`].
     pub capacity: u32,
-    /// The slot for the next produced item, in `0..capacity`.
+    /// The slot for the next produced item, 0 to `capacity` - 1.
     pub prod_p: u32,
-    /// The slot of the next item to consume, in `0..capacity`.
+    /// The slot of the next item to consume, 0 to `capacity` - 1.
     pub cons_p: u32,
-    /// The number of items in the ring, in `0..=capacity`.
+    /// The number of items in the ring, 0 to `capacity`.
     pub count: u32,
 }
 

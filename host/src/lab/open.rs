@@ -55,10 +55,12 @@ pub fn open_guest(
     mode: Option<CpuMode>,
     memory: u32,
 ) -> Result<Image, Error> {
-    let image = open(system, path, Request { mode, ..Request::default() }, memory)?;
-    match image.start() {
-        Start::Boot { .. } => Ok(image),
-        _ => Err(ImageError { path: path.into(), problem: Problem::NoExchange }.into()),
+    let refused = || Error::from(ImageError { path: path.into(), problem: Problem::NoExchange });
+    match open(system, path, Request { mode, ..Request::default() }, memory) {
+        Ok(image) if matches!(image.start(), Start::Boot { .. }) => Ok(image),
+        // The advice for such an image that runs alone is to name its mode.
+        Ok(_) | Err(Error::Image(ImageError { problem: Problem::NoNote, .. })) => Err(refused()),
+        other => other,
     }
 }
 

@@ -59,7 +59,7 @@ impl Refused {
             }
             Self::LeftExchange => "loop for ever: the host ends the exchange",
             Self::Violation(refusal) if matches!(refusal.violation, Violation::Quota { .. }) => {
-                "move as many items as guest_rt::ring::Turn::share returns: it knows the order and the ring"
+                "move as many items as guest_rt::ring::Turn::share returns (in C: guestlab_share): it knows the order and the ring"
             }
             Self::Violation(_) => {
                 "use guest_rt::ring::Turn, which keeps the rules; guest_abi::transition lists them"

@@ -95,3 +95,16 @@ fn shared_page_has_the_sums_of_both_vms() {
         assert_eq!(lines[5], "after VM 2's turn the page has 33");
     }
 }
+
+/// The template's `exchange` is empty: each VM keeps its own ring.
+#[test]
+fn two_vms_take_turns_but_exchange_nothing_yet() {
+    let images = ["guest-producer", "guest-consumer"].map(common::image);
+    let paths = images.each_ref().map(|path| path.to_str().expect("a path in UTF-8"));
+    for lines in lines("two_vms", &paths) {
+        assert_eq!(lines.len(), 10);
+        let of = |vm: &str| lines.iter().filter(|line| line.contains(vm)).cloned().collect::<Vec<_>>();
+        assert!(of("VM 1").last().is_some_and(|line| !line.contains("count: 0")), "{lines:?}");
+        assert!(of("VM 2").iter().all(|line| line.contains("count: 0")), "{lines:?}");
+    }
+}

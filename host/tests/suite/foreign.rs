@@ -31,7 +31,7 @@ impl Compiled {
     /// Compiles and links a source for an address, as the course does; `None`, and a word about it,
     /// where there is no compiler that can.
     fn elf(&self, file: &str, bits: &str, address: &str, script: Option<&str>) -> Option<String> {
-        let out = self.path(&format!("{file}.{bits}.{address}.elf"));
+        let out = self.path(&format!("{}.{bits}.{address}.elf", file.replace('/', "-")));
         let mut gcc = Command::new("gcc");
         gcc.args([
             &format!("-m{bits}"),
@@ -75,7 +75,7 @@ impl Compiled {
     }
 }
 
-/// The output of `course.c` under a plain C hypervisor.
+/// The output of `course/guest.c` under a plain C hypervisor.
 const COURSE: &str = "Hello, world!\n0\n2048\n4294967295\nexits: 17 17 19\nIO in: 4\nIO out: 25\n0\n";
 
 /// Runs an image; `None` where this machine's KVM does not have the mode.
@@ -95,7 +95,7 @@ fn run(args: &[&str]) -> Option<(String, String)> {
 fn a_c_guest_of_the_courses_prints_what_it_prints_elsewhere() {
     let compiled = Compiled::new();
     for (bits, mode) in [("32", "protected"), ("32", "paged"), ("64", "long")] {
-        let Some(image) = compiled.flat("course.c", bits, "0") else { return };
+        let Some(image) = compiled.flat("course/guest.c", bits, "0") else { return };
         if can_run_guests() {
             let Some((out, err)) = run(&["--image", &image, "--format", "flat", "--mode", mode]) else {
                 continue;
@@ -110,12 +110,48 @@ fn a_c_guest_of_the_courses_prints_what_it_prints_elsewhere() {
 fn a_c_guest_runs_as_an_elf_file_too() {
     let compiled = Compiled::new();
     for (bits, mode) in [("32", "protected"), ("64", "long")] {
-        let Some(image) = compiled.elf("course.c", bits, "0x10000", None) else { return };
+        let Some(image) = compiled.elf("course/guest.c", bits, "0x10000", None) else { return };
         if can_run_guests() {
             let Some((out, _)) = run(&["--image", &image, "--mode", mode]) else { continue };
             assert_eq!(out, COURSE, "{mode}");
             let (_, err) = expect(&["run", "--image", &image], 2);
             assert!(err.contains("name its CPU mode with --mode"), "{err}");
+        }
+    }
+}
+
+/// The assignment's form: a guest in C for 32 and 64 bits, and one behind a 16-bit beginning that switches to protected
+/// mode, made by a Makefile.
+#[test]
+fn what_a_makefile_of_the_courses_makes_runs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["Makefile", "guest.c", "guest16.s", "guest.ld", "payload.ld"] {
+        fs::copy(source("course").join(name), folder.path().join(name)).expect("copied");
+    }
+    let output = match Command::new("make").current_dir(folder.path()).output() {
+        Ok(output) => output,
+        Err(error) => return eprintln!("skipped: no make here: {error}"),
+    };
+    if Command::new("cc").arg("--version").output().is_err() {
+        return eprintln!("skipped: no C compiler here");
+    }
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    // The 16-bit beginning prints 8 bytes.
+    let with_16_bits =
+        format!("16 bits\n{}", COURSE.replace("17 17 19", "25 25 27").replace("out: 25", "out: 33"));
+    for (image, options, printed) in [
+        ("guest32.img", &["--format", "flat", "--mode", "protected"][..], COURSE),
+        ("guest64.img", &["--format", "flat", "--mode", "long"], COURSE),
+        ("payload.img", &["--format", "flat", "--mode", "real"], &with_16_bits),
+        ("payload.elf", &["--mode", "real"], &with_16_bits),
+    ] {
+        if can_run_guests() {
+            let image = folder.path().join(image);
+            let Some((out, _)) = run(&[&["--image", image.to_str().expect("text")][..], options].concat())
+            else {
+                continue;
+            };
+            assert_eq!(out, printed, "{image:?}");
         }
     }
 }

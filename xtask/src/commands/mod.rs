@@ -7,6 +7,7 @@ mod docs;
 mod doctor;
 mod first_run;
 mod fuzz;
+mod kit;
 mod new;
 mod passthrough;
 mod picture;
@@ -19,6 +20,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Status, Error> {
     let pass = |command: &str, arguments: &[_]| passthrough::run(command, arguments, cli.verbose);
     match cli.command {
         Command::New(options) => new::run(&options),
+        Command::Kit(options) => kit::run(&options, cli.verbose),
         Command::BuildGuests(options) => build_guests::run(&options),
         Command::Run(own) => pass("run", &own.arguments),
         Command::Replay(own) => pass("replay", &own.arguments),

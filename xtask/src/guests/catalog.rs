@@ -9,6 +9,9 @@ use crate::workspace::{Package, Target, Workspace};
 /// The package that guests depend on. Its examples are guests, too.
 const RUNTIME: &str = "guest-rt";
 
+/// The part of the runtime that only guests in C use.
+const C_RUNTIME: &str = "guest-c";
+
 /// The packages of Guestlab's own guests. Guestlab's tests need no others.
 const SHIPPED: [&str; 3] = [RUNTIME, "guest-producer", "guest-consumer"];
 
@@ -60,7 +63,7 @@ impl Catalog {
     /// The packages that are built for guests only, the runtime among them.
     pub(crate) fn packages(&self) -> BTreeSet<&str> {
         let own = self.guests.iter().chain(&self.tests).map(|guest| guest.package.as_str());
-        own.chain([RUNTIME]).collect()
+        own.chain([RUNTIME, C_RUNTIME]).collect()
     }
 
     /// The guests of these names; all guests if there is no name.
@@ -174,6 +177,8 @@ mod tests {
                         {"name":"hello","kind":["example"],"src_path":"/rt/hello.rs"}]},
             {"name":"guest-producer","dependencies":[{"name":"guest-rt"}],
              "targets":[{"name":"main","kind":["bin"],"src_path":"/p/main.rs"}]},
+            {"name":"in-c","dependencies":[{"name":"guest-c"},{"name":"guest-rt"},{"name":"guest-c-build","kind":"build"}],
+             "targets":[{"name":"in-c","kind":["bin"],"src_path":"/c/main.rs"}]},
             {"name":"helpers","dependencies":[{"name":"guest-rt"}],
              "targets":[{"name":"helpers","kind":["lib"],"src_path":"/l/lib.rs"}]}
         ]"#;
@@ -189,7 +194,8 @@ mod tests {
         assert_eq!((mine.guests.len(), mine.tests.len()), (1, 1));
         assert!(shipped(&mine.guests).is_empty() && shipped(&mine.tests).is_empty());
         let catalog = catalog();
-        assert_eq!(shipped(&catalog.guests), catalog.guests);
+        let own = ["guest-producer", "hello"];
+        assert!(shipped(&catalog.guests).iter().map(|guest| guest.name.as_str()).eq(own));
         assert_eq!(shipped(&catalog.tests), catalog.tests);
     }
 
@@ -210,6 +216,13 @@ mod tests {
                 source: "/rt/hello.rs".into(),
                 features: BTreeSet::from(["heap".into()]),
             },
+            Guest {
+                name: "in-c".into(),
+                package: "in-c".into(),
+                part: Part::Binary("in-c".into()),
+                source: "/c/main.rs".into(),
+                features: BTreeSet::new(),
+            },
         ];
         assert_eq!(catalog().guests, expected);
     }
@@ -229,7 +242,7 @@ mod tests {
 
     #[test]
     fn without_a_name_all_are_selected() {
-        assert_eq!(catalog().select(&[]).unwrap().len(), 2);
+        assert_eq!(catalog().select(&[]).unwrap().len(), 3);
         assert_eq!(catalog().select(&["hello".into()]).unwrap()[0].name, "hello");
     }
 
@@ -237,7 +250,7 @@ mod tests {
     fn an_unknown_name_is_answered_with_the_nearest_and_the_list() {
         let text = catalog().unknown("helo", &[]).to_string();
         assert!(text.contains("`helo`") && text.contains("did you mean `hello`?"), "{text}");
-        assert!(text.contains("guest-producer, hello"), "{text}");
+        assert!(text.contains("guest-producer, hello, in-c"), "{text}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use super::{place::Place, template::CRATES};
 use crate::base::{files, process};
 use crate::guests::{Catalog, EXPERIMENTS};
 use crate::{cargo, error::Error, workspace::Workspace};
@@ -9,22 +10,25 @@ use crate::{cargo, error::Error, workspace::Workspace};
 const LONGEST: usize = 64;
 
 /// Refuses a bad name, with the reason and a better name.
-pub(super) fn check(workspace: &Workspace, name: &str) -> Result<(), Error> {
-    let Some(problem) = problem(workspace, name)? else { return Ok(()) };
-    let better = better(name).filter(|better| matches!(self::problem(workspace, better), Ok(None)));
-    let better = better.as_deref().unwrap_or("NAME");
+pub(super) fn check(workspace: &Workspace, place: &Place) -> Result<(), Error> {
+    let Some(problem) = problem(workspace, place)? else { return Ok(()) };
+    let better = better(&place.name).map(|name| place.renamed(&name));
+    let better = better.filter(|better| matches!(self::problem(workspace, better), Ok(None)));
+    let better = better.unwrap_or_else(|| place.renamed("NAME"));
     Err(Error::bad_input(format_args!(
-        "{name:?} cannot be the name of a guest: {problem}\n\
-         nothing was written; choose another: cargo xtask new {better}"
+        "{:?} cannot be the name of a package: {problem}\n\
+         nothing was written; choose another: cargo xtask new {}",
+        place.name,
+        better.shown()
     )))
 }
 
-fn problem(workspace: &Workspace, name: &str) -> Result<Option<String>, Error> {
-    if let Some(misspelled) = misspelled(name) {
+fn problem(workspace: &Workspace, place: &Place) -> Result<Option<String>, Error> {
+    if let Some(misspelled) = misspelled(&place.name) {
         return Ok(Some(misspelled.into()));
     }
-    match refused_by_cargo(name)? {
-        None => taken(workspace, name),
+    match refused_by_cargo(&place.name)? {
+        None => taken(workspace, place),
         refused => Ok(refused),
     }
 }
@@ -32,7 +36,6 @@ fn problem(workspace: &Workspace, name: &str) -> Result<Option<String>, Error> {
 fn misspelled(name: &str) -> Option<&'static str> {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     let rules = [
-        (name.contains(['/', '\\']), "it is a path; guests are made at the root of the workspace"),
         (!name.starts_with(|c: char| c.is_ascii_lowercase()), "it does not begin with a letter from a to z"),
         (!name.chars().all(is_plain), "a name has lower case letters, digits, `-` and `_` only"),
         (name.len() > LONGEST, "it is longer than 64 letters"),
@@ -56,20 +59,25 @@ fn refused_by_cargo(name: &str) -> Result<Option<String>, Error> {
     Ok(refusal.map(|(_, refusal)| refusal.to_owned()))
 }
 
-/// Returns the owner of a name: a guest, a package, a dependency, or a file.
-fn taken(workspace: &Workspace, name: &str) -> Result<Option<String>, Error> {
+/// Returns the owner of a name: a guest, a package, a dependency, or a file. A package outside of the workspace shares it
+/// with the crates only that it may depend on.
+fn taken(workspace: &Workspace, place: &Place) -> Result<Option<String>, Error> {
     // Cargo takes no two packages whose crate names are equal.
-    let clashes = |other: &str| other.replace('-', "_") == name.replace('-', "_");
-    if let Some(guest) = Catalog::of(workspace).guests.iter().find(|guest| clashes(&guest.name)) {
+    let clashes = |other: &str| other.replace('-', "_") == place.name.replace('-', "_");
+    let is_member = place.elsewhere.is_none();
+    if let Some(guest) = Catalog::of(workspace).guests.iter().find(|it| is_member && clashes(&it.name)) {
         return Ok(Some(format!("a guest of the package {} has it", guest.package)));
     }
-    if workspace.packages.iter().any(|package| clashes(&package.name)) {
+    if workspace.packages.iter().any(|package| is_member && clashes(&package.name)) {
         return Ok(Some("a package of the workspace has it".into()));
+    }
+    if let Some((name, _)) = CRATES.iter().find(|(name, _)| clashes(name)) {
+        return Ok(Some(format!("it is the crate {name}, which packages may depend on")));
     }
     if dependencies(&workspace.root)?.iter().any(|dependency| clashes(dependency)) {
         return Ok(Some("a package that Guestlab depends on has it".into()));
     }
-    let path = workspace.root.join(name);
+    let path = place.parent.join(&place.name);
     Ok(path.symlink_metadata().is_ok().then(|| format!("{} exists already", path.display())))
 }
 

@@ -46,12 +46,17 @@ fn names(folder: &Path) -> Vec<String> {
     names.into_iter().map(|name| name.into_string().unwrap()).collect()
 }
 
+/// The templates of guests.
+fn guests() -> impl Iterator<Item = Template> {
+    Template::value_variants().iter().copied().filter(|it| *it != Template::Host)
+}
+
 #[test]
 fn a_new_guest_is_one_of_the_workspaces_until_its_folder_is_deleted() {
     let (folder, workspace) = workspace();
     let before = names(folder.path());
-    for template in Template::value_variants() {
-        let made = Scaffold::create(&workspace, "demo", *template).unwrap();
+    for template in guests() {
+        let made = Scaffold::create(&workspace, "demo", template).unwrap();
         assert!(made.files.iter().all(|file| folder.path().join(file).is_file()), "{made:?}");
         let catalog = Catalog::of(&Workspace::of(folder.path()).unwrap());
         assert_eq!(catalog.only().unwrap().name, "demo");
@@ -80,12 +85,62 @@ fn a_taken_name_is_refused_before_anything_is_written() {
             "Demo",
             "begin with a letter from a to z\nnothing was written; choose another: cargo xtask new demo",
         ),
-        ("../demo", "a path"),
         ("match", "it is a Rust keyword"),
     ] {
         let error = Scaffold::create(&workspace, name, Template::Hello).unwrap_err().to_string();
         assert!(error.contains(why) && error.contains("cargo xtask new "), "{name}: {error}");
     }
+    assert_eq!(names(folder.path()), before);
+}
+
+#[test]
+fn a_package_in_another_folder_is_a_workspace_of_its_own() {
+    let (folder, _) = workspace();
+    // The crates that its manifest names are Guestlab's own.
+    let workspace = Workspace::load().unwrap();
+    let before = names(&workspace.root);
+    for template in Template::value_variants() {
+        let path = folder.path().join("labs/first/demo");
+        let typed = path.to_str().unwrap();
+        let made = Scaffold::create(&workspace, typed, *template).unwrap();
+        assert!(made.files.iter().all(|file| file.is_file()), "{made:?}");
+        assert_eq!(made.folder, typed);
+        let own = Workspace::of(&path).unwrap();
+        assert_eq!(packages(&own), ["demo"]);
+        assert_eq!(own.root, path.canonicalize().unwrap());
+        let dependencies = own.packages[0].dependencies.len();
+        assert!(dependencies > 0 && Catalog::of(&own).only().is_some() == (*template != Template::Host));
+        fs::remove_dir_all(&path).unwrap();
+    }
+    assert_eq!(names(&workspace.root), before);
+}
+
+#[test]
+fn a_path_is_refused_as_a_name_is_and_the_advice_is_a_path_too() {
+    let (folder, _) = workspace();
+    let workspace = Workspace::load().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::create_dir(folder.path().join("there")).unwrap();
+    let before = names(folder.path());
+    for (name, why, better) in [
+        ("there", "exists already", "my-there"),
+        ("Demo", "does not begin with a letter from a to z", "demo"),
+        ("guest-rt", "it is the crate guest-rt", "my-guest-rt"),
+        ("spin", "a package that Guestlab depends on has it", "my-spin"),
+    ] {
+        let error = Scaffold::create(&workspace, &path(name), Template::Hello).unwrap_err().to_string();
+        assert!(error.contains(why), "{name}: {error}");
+        assert!(error.ends_with(&format!("cargo xtask new {}", path(better))), "{name}: {error}");
+    }
+    assert_eq!(names(folder.path()), before);
+}
+
+#[test]
+fn a_hypervisor_is_no_member_of_the_workspace() {
+    let (folder, workspace) = workspace();
+    let before = names(folder.path());
+    let error = Scaffold::create(&workspace, "demo", Template::Host).unwrap_err().to_string();
+    assert!(error.contains("cargo xtask new ../demo --template host"), "{error}");
     assert_eq!(names(folder.path()), before);
 }
 

@@ -34,6 +34,7 @@ documents! {
     readme: "README.md", 2;
     guide: "docs/guide/README.md", 0;
     first_guest: "docs/guide/first-guest.md", 7;
+    c_guests: "docs/guide/c-guests.md", 7;
     services: "docs/guide/services.md", 8;
     boot: "docs/guide/boot.md", 4;
     hypercalls: "docs/guide/hypercalls.md", 2;

@@ -51,6 +51,24 @@ fn a_guest_that_is_not_optimized_has_its_functions_apart() {
     assert!(unoptimized.contains("  plain::twice+0x0 "), "{unoptimized}");
 }
 
+/// LLVM's fast instruction selection has wrong calls in 16-bit code, of functions that return a structure in memory.
+#[test]
+fn a_guest_in_real_mode_that_is_not_optimized_returns_structures() {
+    let workspace = workspace("unoptimized");
+    let function = "#[inline(never)]\nfn numbers(first: u32) -> [u32; 5] {\n    [first; 5]\n}\n";
+    let source =
+        SOURCE.replace("panic!(\"far from home\")", "panic!(\"{:?}\", numbers(guest_rt::boot::info().vm))");
+    guest(&workspace, "returns", &format!("{source}\n{function}"));
+    let words = ["run", "--manifest-path", ".", "returns", "--mode", "real", "--unoptimized"];
+    let output = xtask(&workspace, &words);
+    let err = text(&output.stderr);
+    if output.status.code() == Some(5) {
+        eprintln!("skipped: this machine cannot run guests");
+        return;
+    }
+    assert!(output.status.code() == Some(1) && err.contains("[1, 1, 1, 1, 1]"), "{err}");
+}
+
 #[test]
 fn arithmetic_that_overflows_is_a_panic_however_the_guest_is_built() {
     let workspace = workspace("unoptimized");

@@ -9,9 +9,11 @@ use crate::common::{self, elements, field};
 use serde_json::Value;
 
 /// The members that each member may depend on. Any other member is a user's guest.
-const EDGES: [(&str, &[&str]); 14] = [
+const EDGES: [(&str, &[&str]); 16] = [
     ("guest-abi", &[]),
     ("guest-rt", &["guest-abi"]),
+    ("guest-c", &["guest-rt"]),
+    ("guest-c-build", &[]),
     ("guest-producer", GUEST),
     ("guest-consumer", GUEST),
     ("guestlab-cpu", &["guest-abi"]),
@@ -38,7 +40,7 @@ const EDGES: [(&str, &[&str]); 14] = [
     ),
     ("xtask", &[]),
 ];
-const GUEST: &[&str] = &["guest-rt"];
+const GUEST: &[&str] = &["guest-rt", "guest-c"];
 
 /// The packages that have KVM's types, and the only member that may depend on them.
 const KVM: [&str; 2] = ["kvm-ioctls", "kvm-bindings"];

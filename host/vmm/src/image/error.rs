@@ -68,7 +68,9 @@ pub enum Problem {
     )]
     NoNote,
     /// An image that others built, in an exchange.
-    #[error("no Guestlab note in it: only guests of guest-rt can take part in an exchange")]
+    #[error(
+        "no Guestlab note in it: only guests that are linked with Guestlab's runtime take part in an exchange; for C, `cargo xtask new NAME --template c-producer` makes such a guest, and the Makefile of `cargo xtask kit FOLDER` links one"
+    )]
     NoExchange,
     /// An option that this kind of image does not take.
     #[error(

@@ -1,0 +1,5 @@
+//! Compiles the C files in `src`. More flags of the compiler can stand here, for example `&["-DITEMS=5"]`.
+
+fn main() {
+    guest_c_build::compile(&[]);
+}
