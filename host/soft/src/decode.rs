@@ -18,6 +18,10 @@ use crate::{
     select::{condition, select},
 };
 
+/// Without BMI1 and LZCNT, which CPUID does not have here, F3 before BSF and BSR means nothing (Intel SDM volume 2, TZCNT).
+/// Compilers write it for processors of both kinds.
+const OPTIONS: u32 = DecoderOptions::NO_MPFX_0FBC | DecoderOptions::NO_MPFX_0FBD;
+
 /// The longest instruction in bytes (Intel SDM volume 2A, 2.3.11).
 const LONGEST: usize = 15;
 /// The most instructions in a block.
@@ -78,10 +82,9 @@ impl SoftCpu {
         let there = PAGE - start;
         match self.ram.bytes(key.physical) {
             Some(page) => bytes[..there].copy_from_slice(&page[start..]),
-            None => return Err(self.fetch_without_memory(key.physical)),
+            None => return Err(self.fetch_without_memory()),
         }
-        let mut decoder =
-            Decoder::with_ip(u32::from(key.bits), &bytes[..there], key.ip, DecoderOptions::NONE);
+        let mut decoder = Decoder::with_ip(u32::from(key.bits), &bytes[..there], key.ip, OPTIONS);
         let mut ops = Vec::new();
         while ops.len() < MOST && decoder.position() < there {
             let insn = decoder.decode();
@@ -107,8 +110,7 @@ impl SoftCpu {
         let mut bytes = [0; LONGEST];
         let mut have = 0;
         loop {
-            let mut decoder =
-                Decoder::with_ip(u32::from(key.bits), &bytes[..have], key.ip, DecoderOptions::NONE);
+            let mut decoder = Decoder::with_ip(u32::from(key.bits), &bytes[..have], key.ip, OPTIONS);
             let insn = decoder.decode();
             if !insn.is_invalid() {
                 return Ok(Op::new(&insn, self.ip_mask));
@@ -124,7 +126,7 @@ impl SoftCpu {
             let physical = self.translate(linear, Access::FETCH)?;
             match self.ram.bytes(physical) {
                 Some(page) => bytes[have] = page[offset(physical)],
-                None => return Err(self.fetch_without_memory(physical)),
+                None => return Err(self.fetch_without_memory()),
             }
             have += 1;
         }
@@ -168,7 +170,7 @@ mod tests {
     fn conditions_have_the_numbers_of_opcodes() {
         for opcode in 0x70..=0x7F_u8 {
             let bytes = [opcode, 0];
-            let insn = Decoder::new(32, &bytes, DecoderOptions::NONE).decode();
+            let insn = Decoder::new(32, &bytes, OPTIONS).decode();
             assert_eq!(condition(insn.condition_code()), opcode & 15, "{insn:?}");
         }
     }

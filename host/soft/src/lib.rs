@@ -29,7 +29,6 @@
 //! - The transcendental functions of x87: FSIN, FCOS, FSINCOS, FPTAN, FPATAN, F2XM1, FYL2X, FYL2XP1. Such an instruction
 //!   ends the run with [`Exit::InternalError`](guestlab_cpu::Exit::InternalError), and RIP is at the instruction.
 //! - Breakpoints on ports that the guest sets in its own debug registers.
-//! - `guestlab` does not use this engine yet: tests and the examples of the library do.
 
 #![no_std]
 #![forbid(unsafe_code)]

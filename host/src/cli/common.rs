@@ -5,14 +5,18 @@ use std::{env, path::PathBuf};
 use clap::Args;
 use guest_abi::mode::CpuMode;
 
-use crate::kvm::Kvm;
+use crate::{engines::Choice, kvm::Kvm};
 
 /// The end of the short help, which does not have all options.
 pub(super) const SHORT_HELP: &str = "--help has all options, and the exit statuses.";
 
-/// The option for KVM's device.
+/// The options for the engine.
 #[derive(Debug, Args)]
-pub struct DeviceArgs {
+pub struct EngineArgs {
+    /// The engine that runs the guests.
+    #[arg(long, value_enum, value_name = "ENGINE", default_value = "auto", env = "GUESTLAB_ENGINE")]
+    pub engine: Choice,
+
     /// The KVM device.
     #[arg(long, hide_short_help = true, value_name = "PATH", default_value = Kvm::DEVICE)]
     pub kvm: PathBuf,

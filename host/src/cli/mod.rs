@@ -19,7 +19,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-pub use common::{DeviceArgs, image_path};
+pub use common::{EngineArgs, image_path};
 pub use explore::ExploreArgs;
 pub use jail::JailArgs;
 pub use run::{RunArgs, RunConfig};
@@ -56,7 +56,7 @@ pub enum Command {
     /// Show a run in the terminal, forwards and backwards: a recording or the output of `--format jsonl`.
     View(ViewArgs),
     /// Check whether this machine can run guests, and suggest what to do if not.
-    Doctor(DeviceArgs),
+    Doctor(EngineArgs),
 }
 
 /// Run a recording again.
@@ -78,9 +78,9 @@ pub struct ReplayArgs {
     /// The options of the jail.
     #[command(flatten)]
     pub jail: JailArgs,
-    /// The option for KVM's device.
+    /// The options for the engine.
     #[command(flatten)]
-    pub device: DeviceArgs,
+    pub engine: EngineArgs,
 }
 
 /// Compare two runs.
