@@ -18,6 +18,13 @@ pub struct DeviceArgs {
     pub kvm: PathBuf,
 }
 
+impl DeviceArgs {
+    /// Returns true if the device is the usual one.
+    pub(super) fn is_default(&self) -> bool {
+        self.kvm.as_os_str() == Kvm::DEVICE
+    }
+}
+
 /// Returns the path of a guest's image in the folder of images.
 pub fn image_path(name: &str, mode: CpuMode) -> PathBuf {
     images_folder().join(match mode {
