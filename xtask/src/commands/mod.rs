@@ -6,6 +6,7 @@ mod ci;
 mod docs;
 mod doctor;
 mod fuzz;
+mod grade;
 mod kit;
 mod new;
 mod passthrough;
@@ -26,6 +27,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Status, Error> {
         Command::Report(own) => pass("report", &own.arguments),
         Command::View(own) => pass("view", &own.arguments),
         Command::Explore(own) => pass("explore", &own.arguments),
+        Command::Grade(options) => grade::run(&options, cli.verbose),
         Command::Compare(own) => pass("compare", &own.arguments),
         Command::Test(options) => test::run(&options, cli.verbose),
         Command::Bench(options) => bench::run(&options),

@@ -11,4 +11,5 @@ pub(crate) use boot_library::BootLibrary;
 pub(crate) use build::{Build, Optimization};
 pub(crate) use catalog::{Catalog, EXPERIMENTS, Guest, shipped};
 pub(crate) use image::Image;
+pub(crate) use library::Library;
 pub(crate) use mode::Mode;

@@ -45,6 +45,7 @@ documents! {
     reading: "docs/guide/reading.md", 1;
     commands: "docs/guide/commands.md", 0;
     own_hypervisor: "docs/guide/own-hypervisor.md", 7;
+    grading: "docs/guide/grading.md", 8;
 }
 
 const NOT_RUN: &str = "not run: ";

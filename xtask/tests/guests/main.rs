@@ -7,3 +7,4 @@ mod c_guests;
 mod compile_errors;
 mod docs;
 mod elsewhere;
+mod grade;
