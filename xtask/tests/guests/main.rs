@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod answers;
 mod c_guests;
 mod compile_errors;
 mod docs;
