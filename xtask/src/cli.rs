@@ -71,8 +71,8 @@ pub(crate) enum Command {
     #[command(disable_help_flag = true)]
     View(Passed),
 
-    /// Build the guests and run every test, the host's and those inside guests. `--guests` runs only the latter;
-    /// `--nested` runs all tests that boot guests on emulated hardware KVM.
+    /// Build the guests and run every test, the host's and those inside guests. `--quick` runs those that take seconds,
+    /// `--guests` only those inside guests; `--nested` runs all tests that boot guests on emulated hardware KVM.
     Test(Test),
 
     /// Measure the cost of everything, beside a hypervisor in plain C (needs gcc).
@@ -187,6 +187,11 @@ pub(crate) struct Test {
     #[arg(long)]
     pub(crate) nested: bool,
 
+    /// Run only what takes seconds, for each save of a file: unit tests, the tests of the source's structure, and the
+    /// tests inside guests.
+    #[arg(long, conflicts_with_all = ["nested", "guests", "arguments"])]
+    pub(crate) quick: bool,
+
     /// Run only the tests inside guests, each in a VM of its own, in every CPU mode that this machine supports; must
     /// come first.
     #[arg(long, conflicts_with = "nested")]
@@ -292,6 +297,13 @@ mod tests {
         let test = test("--guests --mode long heap --exact");
         assert!(test.guests && test.mode == Some(Mode::Long));
         assert_eq!(test.arguments, ["heap", "--exact"]);
+    }
+
+    #[test]
+    fn a_quick_run_has_no_arguments() {
+        assert!(test("--quick").quick);
+        let words = "xtask test --quick name".split_whitespace();
+        assert!(Cli::try_parse_from(words).is_err());
     }
 
     #[test]

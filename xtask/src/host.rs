@@ -32,6 +32,11 @@ pub(crate) enum Profile {
 }
 
 impl Host {
+    /// Returns true if the binary was built before, perhaps of other source.
+    pub(crate) fn is_built(workspace: &Workspace, profile: Profile) -> bool {
+        std::env::var_os("GUESTLAB_BINARY").is_some() || binary(workspace, profile).is_file()
+    }
+
     /// Builds the binary. `GUESTLAB_BINARY` names one to use instead.
     pub(crate) fn build(workspace: &Workspace, profile: Profile) -> Result<Host, Error> {
         let images = workspace.images.clone();
@@ -47,7 +52,7 @@ impl Host {
                  cargo says why above; `cargo build --package guestlab` repeats it",
             ));
         }
-        Ok(Host { binary: workspace.target.join(profile.folder()).join("guestlab"), images })
+        Ok(Host { binary: binary(workspace, profile), images })
     }
 
     /// Asks `guestlab` for the images that these arguments need. If it refuses the arguments, it has printed the
@@ -100,6 +105,10 @@ impl Profile {
             Profile::Release => "release",
         }
     }
+}
+
+fn binary(workspace: &Workspace, profile: Profile) -> PathBuf {
+    workspace.target.join(profile.folder()).join("guestlab")
 }
 
 fn need(line: &str) -> Result<Need, Error> {

@@ -38,6 +38,7 @@ mod step;
 #[path = "no_steps.rs"]
 mod step;
 mod vcpu;
+mod xsave;
 
 use guest_abi::mode::CpuMode;
 use guestlab_cpu::{Cpu, DebugFeatures, Engine, EngineError, MemoryPlan};

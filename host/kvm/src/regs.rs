@@ -1,7 +1,7 @@
 //! KVM's register structures and [`CpuState`], both ways (KVM API, 4.11 `KVM_GET_REGS` and its kin).
 
-use guestlab_cpu::{CpuState, FpuState, Msrs, Rights, Segment, Table};
-use kvm_bindings::{kvm_debugregs, kvm_dtable, kvm_fpu, kvm_msr_entry, kvm_regs, kvm_segment, kvm_sregs};
+use guestlab_cpu::{CpuState, Msrs, Rights, Segment, Table};
+use kvm_bindings::{kvm_debugregs, kvm_dtable, kvm_msr_entry, kvm_regs, kvm_segment, kvm_sregs};
 
 /// Returns the general registers, the instruction pointer and the flags.
 pub(crate) fn general(state: &CpuState) -> kvm_regs {
@@ -98,37 +98,6 @@ fn read_table(table: kvm_dtable) -> Table {
     Table { base: table.base, limit: table.limit }
 }
 
-/// Returns KVM's x87 and SSE registers. MXCSR is 0: KVM_GET_FPU leaves it out, and KVM_SET_FPU ignores it.
-pub(crate) fn read_fpu(fpu: &kvm_fpu) -> FpuState {
-    FpuState {
-        st: fpu.fpr,
-        xmm: fpu.xmm,
-        control: fpu.fcw,
-        status: fpu.fsw,
-        tags: fpu.ftwx,
-        opcode: fpu.last_opcode,
-        instruction: fpu.last_ip,
-        operand: fpu.last_dp,
-        mxcsr: fpu.mxcsr,
-    }
-}
-
-/// Returns x87 and SSE registers in KVM's form.
-pub(crate) fn write_fpu(state: &FpuState) -> kvm_fpu {
-    kvm_fpu {
-        fpr: state.st,
-        fcw: state.control,
-        fsw: state.status,
-        ftwx: state.tags,
-        last_opcode: state.opcode,
-        last_ip: state.instruction,
-        last_dp: state.operand,
-        xmm: state.xmm,
-        mxcsr: state.mxcsr,
-        ..kvm_fpu::default()
-    }
-}
-
 /// Returns DR0 to DR3, DR6 and DR7 at their own indexes.
 pub(crate) fn read_debug(registers: &kvm_debugregs) -> [u64; 8] {
     let [a, b, c, d] = registers.db;
@@ -199,8 +168,6 @@ mod tests {
 
     #[test]
     fn the_other_registers_come_back_as_they_went() {
-        let fpu = FpuState { tags: 5, control: 0x37F, operand: 9, xmm: [[3; 16]; 16], ..FpuState::reset() };
-        assert_eq!(read_fpu(&write_fpu(&fpu)), fpu);
         let debug = [1, 2, 3, 4, 0, 0, 6, 7];
         assert_eq!(read_debug(&write_debug(&debug)), debug);
         let all = Msrs {

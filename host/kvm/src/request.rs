@@ -1,8 +1,8 @@
 //! The numbers of KVM's requests (linux/kvm.h), for a filter of system calls. kvm-ioctls does not export them.
 
 use kvm_bindings::{
-    KVMIO, kvm_cpuid2, kvm_debugregs, kvm_fpu, kvm_guest_debug, kvm_interrupt, kvm_msrs, kvm_regs, kvm_sregs,
-    kvm_userspace_memory_region, kvm_vcpu_events,
+    KVMIO, kvm_cpuid2, kvm_debugregs, kvm_guest_debug, kvm_interrupt, kvm_msrs, kvm_regs, kvm_sregs,
+    kvm_userspace_memory_region, kvm_vcpu_events, kvm_xsave,
 };
 use libc::{_IO, _IOR, _IOW, _IOWR, Ioctl};
 
@@ -32,10 +32,6 @@ pub const INTERRUPT: Ioctl = _IOW::<kvm_interrupt>(KVMIO, 0x86);
 pub const SET_MSRS: Ioctl = _IOW::<kvm_msrs>(KVMIO, 0x89);
 /// Model-specific registers.
 pub const GET_MSRS: Ioctl = _IOWR::<kvm_msrs>(KVMIO, 0x88);
-/// x87 and SSE registers.
-pub const GET_FPU: Ioctl = _IOR::<kvm_fpu>(KVMIO, 0x8C);
-/// x87 and SSE registers.
-pub const SET_FPU: Ioctl = _IOW::<kvm_fpu>(KVMIO, 0x8D);
 /// The features that the guest's CPU has.
 pub const SET_CPUID2: Ioctl = _IOW::<kvm_cpuid2>(KVMIO, 0x90);
 /// Steps and breakpoints.
@@ -48,3 +44,7 @@ pub const SET_VCPU_EVENTS: Ioctl = _IOW::<kvm_vcpu_events>(KVMIO, 0xA0);
 pub const GET_DEBUGREGS: Ioctl = _IOR::<kvm_debugregs>(KVMIO, 0xA1);
 /// Debug registers.
 pub const SET_DEBUGREGS: Ioctl = _IOW::<kvm_debugregs>(KVMIO, 0xA2);
+/// x87 and SSE registers.
+pub const GET_XSAVE: Ioctl = _IOR::<kvm_xsave>(KVMIO, 0xA4);
+/// x87 and SSE registers.
+pub const SET_XSAVE: Ioctl = _IOW::<kvm_xsave>(KVMIO, 0xA5);

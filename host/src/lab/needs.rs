@@ -53,7 +53,8 @@ const EXPLORER: &[Call] = &[
     spare(ioctl("ioctl KVM_SET_REGS", request::SET_REGS)),
     spare(ioctl("ioctl KVM_SET_SREGS", request::SET_SREGS)),
     spare(ioctl("ioctl KVM_SET_VCPU_EVENTS", request::SET_VCPU_EVENTS)),
-    ioctl("ioctl KVM_SET_FPU", request::SET_FPU),
+    ioctl("ioctl KVM_GET_XSAVE", request::GET_XSAVE),
+    ioctl("ioctl KVM_SET_XSAVE", request::SET_XSAVE),
     ioctl("ioctl KVM_SET_DEBUGREGS", request::SET_DEBUGREGS),
     ioctl("ioctl KVM_SET_MSRS", request::SET_MSRS),
     ioctl("ioctl KVM_CREATE_VM", request::CREATE_VM),
@@ -90,8 +91,8 @@ const STEPS: &[Call] = &[
 
 /// Calls for the connection to gdb, and for its changes of a guest.
 const GDB: &[Call] = &[
-    ioctl("ioctl KVM_GET_FPU", request::GET_FPU),
-    ioctl("ioctl KVM_SET_FPU", request::SET_FPU),
+    ioctl("ioctl KVM_GET_XSAVE", request::GET_XSAVE),
+    ioctl("ioctl KVM_SET_XSAVE", request::SET_XSAVE),
     // The rest of the CPU's state, which is read as a whole.
     ioctl("ioctl KVM_GET_VCPU_EVENTS", request::GET_VCPU_EVENTS),
     ioctl("ioctl KVM_GET_DEBUGREGS", request::GET_DEBUGREGS),

@@ -123,7 +123,7 @@ const COMMANDS: &[&str] = &[
     "explore prodcons --runs 30 --depth 3",
     "explore prodcons --quiet --producer %overfills --record @found.jsonl",
     "explore prodcons --runs 20 --depth 2 --consumer %panics --format jsonl",
-    "test --image %failing-tests",
+    "test --image %failing-tests --timeout 0.5",
     "gdb run spins --timeout 0.5 --gdb localhost:0",
     "gdb run prodcons --turns 4 --gdb localhost:0 --gdb-vm 2 --report @p.html",
 ];

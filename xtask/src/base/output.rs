@@ -10,8 +10,12 @@ pub(crate) fn line(text: impl Display) {
     let _ = writeln!(io::stdout(), "{text}").and_then(|()| io::stdout().flush());
 }
 
+/// Prints a line on stderr. On a terminal it replaces a line without an end: the progress bar of a cargo that runs
+/// meanwhile.
 pub(crate) fn note(text: impl Display) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let mut stderr = io::stderr();
+    let clear = if stderr.is_terminal() { "\r\x1b[K" } else { "" };
+    let _ = writeln!(stderr, "{clear}{text}");
 }
 
 /// Prints an error in the form of all of Guestlab's errors.

@@ -4,6 +4,7 @@ use std::{path::Path, process::Command};
 
 use clap::ValueEnum;
 
+use super::test::until_failure;
 use crate::base::{environment, output, process};
 use crate::error::{Error, Status};
 use crate::guests::{Build, Catalog, Mode};
@@ -90,10 +91,6 @@ fn check_without_system(workspace: &Workspace) -> Result<Status, Error> {
         toolchain.prepare(&mut check, WITHOUT_SYSTEM);
         run_with_header(&mut check)
     }))
-}
-
-fn until_failure(mut runs: impl Iterator<Item = Result<Status, Error>>) -> Result<Status, Error> {
-    runs.find(|run| !matches!(run, Ok(status) if status.is_success())).unwrap_or(Ok(Status::SUCCESS))
 }
 
 fn selection(catalog: &Catalog) -> Vec<&str> {

@@ -5,6 +5,7 @@ mod build_guests;
 mod ci;
 mod docs;
 mod doctor;
+mod first_run;
 mod fuzz;
 mod grade;
 mod kit;

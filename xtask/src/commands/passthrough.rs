@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::{collections::BTreeMap, ffi::OsString};
 
+use super::first_run;
 use crate::base::output::{self, short};
 use crate::error::{Error, Status};
 use crate::guests::{Build, Catalog, EXPERIMENTS, Guest, Mode, Optimization};
 use crate::host::{Host, Need, Profile};
-use crate::toolchain;
-use crate::workspace::{self, Workspace};
+use crate::toolchain::Toolchain;
+use crate::workspace::Workspace;
 
 const UNOPTIMIZED: &str = "--unoptimized";
 const MANIFEST_PATH: &str = "--manifest-path";
@@ -32,21 +33,24 @@ pub(crate) fn run(command: &str, arguments: &[OsString], verbose: bool) -> Resul
         // The host looks for all images in one folder.
         own.images.clone_from(&other.images);
     }
-    let host = Host::build(&own, Profile::Dev)?;
     if let Some(flag) = help_flag(&options) {
-        return help(&host, command, flag);
+        return help(&Host::build(&own, Profile::Dev)?, command, flag);
     }
     let default = other.as_ref().filter(|_| command == "run").and_then(default_guest);
+    let mut built = first_run::build(&own, &options, default.is_some())?;
     let arguments: Vec<OsString> =
         [command.into()].into_iter().chain(default.into_iter().flatten()).chain(options).collect();
-    match host.needs(&arguments)? {
+    match built.host.needs(&arguments)? {
         Err(refused) => return Ok(refused),
         Ok(needs) if needs.is_empty() => {}
         Ok(needs) => {
-            build(&other.into_iter().chain([own]).collect::<Vec<_>>(), &needs, optimization, verbose)?
+            let toolchain = built.toolchain()?;
+            toolchain.report(verbose);
+            let workspaces: Vec<Workspace> = other.into_iter().chain([own]).collect();
+            build(&workspaces, &needs, optimization, &toolchain)?;
         }
     }
-    Err(host.exec(&arguments))
+    Err(built.host.exec(&arguments))
 }
 
 /// Reads the workspace of this manifest, which must have a guest.
@@ -115,7 +119,7 @@ fn build(
     workspaces: &[Workspace],
     needs: &[Need],
     optimization: Optimization,
-    verbose: bool,
+    toolchain: &Toolchain,
 ) -> Result<(), Error> {
     let catalogs: Vec<Catalog> = workspaces.iter().map(Catalog::of).collect();
     let mut builds: BTreeMap<(usize, Mode), Vec<Guest>> = BTreeMap::new();
@@ -125,10 +129,8 @@ fn build(
         let (at, guest) = found.ok_or_else(|| catalogs[0].unknown(&need.name, &EXPERIMENTS))?;
         builds.entry((at, need.mode)).or_default().push(guest.clone());
     }
-    let toolchain = toolchain::find(&workspace::root())?;
-    toolchain.report(verbose);
     for ((at, mode), guests) in builds {
-        Build { optimization, ..Build::new(&workspaces[at], &toolchain, mode) }.run(&guests)?;
+        Build { optimization, ..Build::new(&workspaces[at], toolchain, mode) }.run(&guests)?;
     }
     Ok(())
 }

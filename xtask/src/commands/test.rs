@@ -1,7 +1,7 @@
-//! `test`: builds the guests and runs all tests: the host's, and then those inside guests; or those that boot guests, in
-//! the nested machine.
+//! `test`: builds the guests and runs all tests, the quick ones first; or only those; or those inside guests; or those
+//! that boot guests, in the nested machine.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use clap::ValueEnum;
 
@@ -10,6 +10,11 @@ use crate::guests::{self, Build, Catalog, Guest, Image, Mode};
 use crate::host::{Host, Profile};
 use crate::nested::{self, Parts};
 use crate::{base::process, cargo, cli::Test, toolchain, workspace::Workspace};
+
+/// The tests outside of guests, the quick ones first: arguments of `cargo test`.
+const UNITS: &[&str] = &["--lib", "--bins"];
+const STRUCTURE: &[&str] = &["--package", "xtask", "--test", "source"];
+const SLOW: [&[&str]; 2] = [&["--test", "*"], &["--doc"]];
 
 /// Runs the tests, and returns the status of the first that failed. Arguments select tests of the host only.
 pub(crate) fn run(options: &Test, verbose: bool) -> Result<Status, Error> {
@@ -20,14 +25,44 @@ pub(crate) fn run(options: &Test, verbose: bool) -> Result<Status, Error> {
     if options.guests {
         return run_in_guests(&workspace, options.mode, &options.arguments, verbose);
     }
-    build_all_guests(&workspace, verbose)?;
-    let mut test = cargo::for_host(&workspace.root);
-    test.arg("test").args(&options.arguments).env("GUESTLAB_IMAGES", &workspace.images);
-    let status = process::status(&mut test)?;
-    if !status.is_success() || !options.arguments.is_empty() {
-        return Ok(status);
+    if options.quick {
+        return run_quick(&workspace, verbose);
     }
-    run_in_guests(&workspace, None, &[], verbose)
+    if !options.arguments.is_empty() {
+        build_all_guests(&workspace, verbose)?;
+        return cargo_test(&workspace, &options.arguments);
+    }
+    let build = std::iter::once_with(|| build_everything(&workspace, verbose));
+    let quick = std::iter::once_with(|| run_quick(&workspace, verbose));
+    let slow = SLOW.iter().map(|selection| cargo_test(&workspace, selection));
+    until_failure(build.chain(quick).chain(slow))
+}
+
+fn run_quick(workspace: &Workspace, verbose: bool) -> Result<Status, Error> {
+    let outside = [UNITS, STRUCTURE].into_iter().map(|selection| cargo_test(workspace, selection));
+    let inside = std::iter::once_with(|| run_in_guests(workspace, None, &[], verbose));
+    until_failure(outside.chain(inside))
+}
+
+fn cargo_test(workspace: &Workspace, arguments: &[impl AsRef<OsStr>]) -> Result<Status, Error> {
+    let mut test = cargo::for_host(&workspace.root);
+    test.arg("test").args(arguments).env("GUESTLAB_IMAGES", &workspace.images);
+    process::status(&mut test)
+}
+
+/// Compiles the tests and, at the same time, the guests. Returns the status of the first.
+fn build_everything(workspace: &Workspace, verbose: bool) -> Result<Status, Error> {
+    std::thread::scope(|scope| {
+        let guests = scope.spawn(|| build_all_guests(workspace, verbose));
+        let tests = cargo_test(workspace, &["--no-run", "--quiet"]);
+        guests.join().expect("a panic here is a bug of xtask")?;
+        tests
+    })
+}
+
+/// Runs one after another, and returns the first status that is a failure.
+pub(super) fn until_failure(mut runs: impl Iterator<Item = Result<Status, Error>>) -> Result<Status, Error> {
+    runs.find(|run| !matches!(run, Ok(status) if status.is_success())).unwrap_or(Ok(Status::SUCCESS))
 }
 
 /// Runs the tests inside guests, for a mode or for all, in one run with one report.

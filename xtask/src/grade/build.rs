@@ -18,6 +18,9 @@ use crate::{cargo, error::Error, workspace::Workspace};
 /// The most lines of a compiler's messages in a row.
 const LINES: usize = 40;
 
+/// The time that the build for all submissions may take.
+const SEED_LIMIT: Duration = Duration::from_secs(1200);
+
 /// Builds submissions.
 pub(super) struct Builder<'a> {
     pub(super) workspace: &'a Workspace,
@@ -82,8 +85,13 @@ impl Builder<'_> {
         };
         let root = self.out.join("build/seed");
         self.clear()?;
+        note("building what submissions depend on");
         let layout = package::lay_out_seed(self.workspace, &root)?;
-        match self.build_all(sandbox, &layout, "seed")? {
+        // It compiles more than a submission does, and it is our own.
+        let limit = std::mem::replace(&mut self.limit, SEED_LIMIT);
+        let built = self.build_all(sandbox, &layout, "seed")?;
+        self.limit = limit;
+        match built {
             Ok(built) if built.iter().all(Result::is_ok) => self.seed = Some(root.join("target")),
             Ok(built) => return Err(unsown(built.into_iter().find_map(Result::err))),
             Err(problem) => return Err(unsown(Some(problem))),

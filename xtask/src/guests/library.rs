@@ -55,6 +55,12 @@ impl Library {
         Ok(Library { sysroot })
     }
 
+    /// Returns true if the cache has a library for this mode's target, perhaps of another compiler.
+    pub(crate) fn is_there(mode: Mode) -> bool {
+        let folder = folder().map(|folder| folder.join(mode.target()));
+        folder.is_ok_and(|folder| fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()))
+    }
+
     /// Returns advice for a library that rustc cannot read, which is not a guest's fault.
     pub(crate) fn if_damaged(&self) -> String {
         let folder = short(&self.sysroot);

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -11,14 +12,26 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace's root")
 }
 
-/// A workspace of guests outside of Guestlab's. It is the same folder in every run of the tests, so that
-/// `core` is compiled for it once.
+/// A workspace of guests outside of Guestlab's, the same folder in every run of the tests.
 pub(crate) fn workspace(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     write(&folder.join("Cargo.toml"), "[workspace]\nresolver = \"3\"\nmembers = [\"*/src/..\"]\n");
     // With the versions that are known here nothing need be asked of a registry.
     fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock")).expect("a lock file");
+    share_builds(&folder.join("target"));
     folder
+}
+
+/// Makes a workspace with this target folder build its guests where Guestlab builds its own, and thus find the compiled
+/// libraries there. Cargo tells guests of different workspaces apart; their images go to the workspace's own folder.
+pub(crate) fn share_builds(target: &Path) {
+    let own = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("guests").join("build");
+    fs::create_dir_all(&own).expect("a folder");
+    fs::create_dir_all(target.join("guests")).expect("a folder");
+    let link = target.join("guests/build");
+    if !link.exists() {
+        symlink(own, link).expect("a link");
+    }
 }
 
 /// Puts a guest into a workspace.

@@ -17,7 +17,7 @@ use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::LazyLock;
 
 use crate::answers;
 use crate::common::{self, root, text, write};
@@ -79,9 +79,6 @@ struct Step {
     status: i32,
 }
 
-/// There is one checkout, and one test at a time may have it.
-static CHECKOUTS: Mutex<()> = Mutex::new(());
-
 /// A user's copy of the repository, so that nothing is left in the real one: the files are the real ones,
 /// by symbolic links, and only the manifest and the lock file are its own.
 struct Checkout {
@@ -89,13 +86,12 @@ struct Checkout {
     guestlab: PathBuf,
     /// The folder of the host's examples, which `cargo run --example` runs.
     examples: PathBuf,
-    _alone: MutexGuard<'static, ()>,
 }
 
 /// Runs the commands of a document; says which it did not run, and why.
 fn follow(name: &str, commands: usize) {
     let document = read(&root().join(name));
-    let Some(checkout) = Checkout::take() else { return };
+    let Some(checkout) = Checkout::of(name) else { return };
     let mut run = 0;
     for block in blocks(&document) {
         if let Some((_, reason)) = block.info.split_once(NOT_RUN) {
@@ -125,7 +121,7 @@ fn the_picture_is_of_what_is_printed() {
         status: 0,
     };
     assert!(step.output.len() > 10, "{step:?}");
-    let Some(checkout) = Checkout::take() else { return };
+    let Some(checkout) = Checkout::of("docs/run.svg") else { return };
     checkout.follow("docs/run.svg", &step);
 }
 
@@ -191,6 +187,8 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+static GUESTLAB: LazyLock<Option<PathBuf>> = LazyLock::new(guestlab);
+
 /// A `guestlab` that is up to date, if this machine can run guests.
 fn guestlab() -> Option<PathBuf> {
     let mut build = Command::new(env!("CARGO"));
@@ -255,14 +253,12 @@ fn steps(block: &Block) -> Vec<Step> {
 }
 
 impl Checkout {
-    /// The copy, as a fresh one is; none where no guest could be run in it.
-    fn take() -> Option<Checkout> {
-        // A test that failed leaves nothing that the next one would mind.
-        let _alone = CHECKOUTS.lock().unwrap_or_else(PoisonError::into_inner);
-        let reader = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reader");
-        let guestlab = guestlab()?;
+    /// A document's copy, as a fresh one is; none where no guest could be run in it.
+    fn of(document: &str) -> Option<Checkout> {
+        let reader = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reader").join(document.replace('/', "-"));
+        let guestlab = GUESTLAB.clone()?;
         let examples = guestlab.with_file_name("examples");
-        let checkout = Checkout { folder: reader.join("guestlab"), guestlab, examples, _alone };
+        let checkout = Checkout { folder: reader.join("guestlab"), guestlab, examples };
         let _ = fs::remove_dir_all(reader.join("elsewhere"));
         checkout.lay_anew();
         Some(checkout)
@@ -283,6 +279,7 @@ impl Checkout {
         for name in ["Cargo.toml", "Cargo.lock"] {
             fs::copy(root().join(name), self.folder.join(name)).expect("copied");
         }
+        common::share_builds(&self.folder.join("target"));
         let links =
             ["host", "guest-rt", "guest-producer", "guest-consumer", "xtask", "docs", "rust-toolchain.toml"];
         for name in links {

@@ -133,3 +133,28 @@ fn reached<'a>(graph: &BTreeMap<&'a str, Vec<&'a str>>, from: &'a str) -> BTreeS
     }
     reached
 }
+
+/// The packages that cargo builds for a selection, each with its features.
+fn features(selection: &[&str]) -> BTreeSet<(String, String)> {
+    let mut tree = Command::new(env!("CARGO"));
+    tree.args(["tree", "--prefix", "none", "--format", "{p}\t{f}", "--edges"]).args(selection);
+    let output = tree.current_dir(common::root()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let packages = text.lines().filter_map(|line| line.split_once('\t'));
+    let package = |name: &str| name.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+    packages.map(|(name, features)| (package(name), features.trim_end_matches(" (*)").into())).collect()
+}
+
+/// Packages with other features are compiled again: that costs the first run and the tests many seconds.
+#[test]
+fn xtask_the_host_and_the_tests_share_what_is_compiled() {
+    let xtask = features(&["normal,build", "--package", "xtask"]);
+    let host = features(&["normal,build", "--package", "guestlab"]);
+    let tests = features(&["normal,build,dev"]);
+    for (some, others) in [(&xtask, &host), (&host, &tests)] {
+        let again = some.difference(others).filter(|(name, _)| others.iter().any(|(other, _)| other == name));
+        let again: Vec<_> = again.collect();
+        assert!(again.is_empty(), "other features, so these are compiled twice: {again:?}");
+    }
+}

@@ -6,7 +6,7 @@ use kvm_ioctls::SyncReg;
 use x86_64::registers::control::Cr0Flags;
 
 use super::Vcpu;
-use crate::{debug_registers::TRAP_FLAG, device::failed, regs};
+use crate::{debug_registers::TRAP_FLAG, device::failed, regs, xsave};
 
 /// KVM_VCPUEVENT_VALID_SHADOW: the interrupt shadow in the events is to be set.
 const VALID_SHADOW: u32 = 4;
@@ -15,13 +15,13 @@ impl Vcpu {
     /// Returns the whole state.
     pub(crate) fn state(&mut self) -> Result<CpuState, EngineError> {
         let registers = self.registers()?;
-        let fpu = self.fd.get_fpu().map_err(failed("KVM_GET_FPU"))?;
+        let area = self.fd.get_xsave().map_err(failed("KVM_GET_XSAVE"))?;
         let debug = self.fd.get_debug_regs().map_err(failed("KVM_GET_DEBUGREGS"))?;
         let events = self.fd.get_vcpu_events().map_err(failed("KVM_GET_VCPU_EVENTS"))?;
         let mut msrs = entries(&regs::msrs(&guestlab_cpu::Msrs::default()));
         let count = self.fd.get_msrs(&mut msrs).map_err(failed("KVM_GET_MSRS"))?;
         Ok(CpuState {
-            fpu: regs::read_fpu(&fpu),
+            fpu: xsave::read(&area),
             debug: regs::read_debug(&debug),
             msrs: regs::read_msrs(&msrs.as_slice()[..count]),
             shadow: events.interrupt.shadow != 0,
@@ -93,7 +93,11 @@ impl Vcpu {
 
     /// Sets the registers of x87 and SSE.
     pub(crate) fn set_fpu(&self, fpu: &FpuState) -> Result<(), EngineError> {
-        self.fd.set_fpu(&regs::write_fpu(fpu)).map_err(failed("KVM_SET_FPU"))
+        let mut area = self.fd.get_xsave().map_err(failed("KVM_GET_XSAVE"))?;
+        xsave::write(fpu, &mut area);
+        // SAFETY: KVM reads no more than the 4096 bytes of this type, because the process has no processor feature
+        // that must be asked for (`arch_prctl`), such as AMX.
+        unsafe { self.fd.set_xsave(&area) }.map_err(failed("KVM_SET_XSAVE"))
     }
 
     /// Sets model-specific registers. A register that KVM does not have must be 0.
