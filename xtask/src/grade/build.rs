@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::package::{self, Layout};
-use super::problem::Problem;
+use super::problem::{Failed, Problem};
 use super::sandbox::{Ended, Sandbox};
 use super::submission::{Found, Guest, Submission};
 use crate::base::output::note;
@@ -20,6 +20,9 @@ const LINES: usize = 40;
 
 /// The time that the build for all submissions may take.
 const SEED_LIMIT: Duration = Duration::from_secs(1200);
+
+/// The largest image that `guestlab` reads, in bytes.
+const MAX_IMAGE: u64 = 256 << 20;
 
 /// Builds submissions.
 pub(super) struct Builder<'a> {
@@ -60,16 +63,14 @@ impl Builder<'_> {
         // Names may be alike, so each submission has a number.
         let root = self.out.join("build").join(number.to_string());
         let folder = submission.folder.as_deref().unwrap_or(Path::new(""));
-        let laid_out = package::lay_out(self.workspace, folder, &name, guests, &root)?;
-        let built = match laid_out {
-            Ok(layout) => {
-                self.copy_seed(&root)?;
-                self.build_all(sandbox, &layout, &format!("{number}-{name}"))?
-            }
-            Err(problem) => Err(problem),
-        };
+        let laid_out = package::lay_out(self.workspace, folder, &name, guests, &root);
+        let built = laid_out.and_then(|layout| {
+            self.copy_seed(&root)?;
+            self.build_all(sandbox, &layout, &format!("{number}-{name}"))
+        });
         // What strangers' programs leave here goes. One that was killed may still be ending, so `clear` removes the rest.
         let _ = files::remove_folder(&root);
+        let built = Failed::part(built)?;
         Ok(built.unwrap_or_else(|Problem { reason, details }| {
             guests.iter().map(|_| Err(Problem { reason: reason.clone(), details: details.clone() })).collect()
         }))
@@ -89,13 +90,11 @@ impl Builder<'_> {
         let layout = package::lay_out_seed(self.workspace, &root)?;
         // It compiles more than a submission does, and it is our own.
         let limit = std::mem::replace(&mut self.limit, SEED_LIMIT);
-        let built = self.build_all(sandbox, &layout, "seed")?;
+        let built = Failed::part(self.build_all(sandbox, &layout, "seed"))?;
         self.limit = limit;
-        match built {
-            Ok(built) if built.iter().all(Result::is_ok) => self.seed = Some(root.join("target")),
-            Ok(built) => return Err(unsown(built.into_iter().find_map(Result::err))),
-            Err(problem) => return Err(unsown(Some(problem))),
-        }
+        let images: Result<Vec<PathBuf>, Problem> = built.and_then(|built| built.into_iter().collect());
+        images.map_err(unsown)?;
+        self.seed = Some(root.join("target"));
         files::remove_file(&self.out.join("images/seed-0.elf"))
     }
 
@@ -116,15 +115,15 @@ impl Builder<'_> {
         sandbox: &Sandbox,
         layout: &Layout,
         name: &str,
-    ) -> Result<Result<Vec<Result<PathBuf, Problem>>, Problem>, Error> {
+    ) -> Result<Vec<Result<PathBuf, Problem>>, Failed> {
         let mut ask = cargo::for_guests(&layout.root);
         ask.args(["metadata", "--no-deps", "--offline", "--format-version", "1"]);
-        let workspace = match sandbox.run(&layout.root, &ask, self.limit)? {
-            Ended::Well(printed) => Workspace::parse(&printed),
-            ended => return Ok(Err(problem("cargo cannot read it", ended, self.limit))),
+        let printed = match sandbox.run(&layout.root, &ask, self.limit)? {
+            Ended::Well(printed) => printed,
+            ended => return Err(problem("cargo cannot read it", ended, self.limit).into()),
         };
+        let workspace = Workspace::parse(&printed).map_err(|_| Problem::new("cargo cannot read it"))?;
         // It is where it was laid out, whatever cargo was made to print.
-        let Ok(workspace) = workspace else { return Ok(Err(Problem::new("cargo cannot read it"))) };
         let target = layout.root.join("target");
         let workspace =
             Workspace { root: layout.root.clone(), images: target.join("guests"), target, ..workspace };
@@ -136,10 +135,10 @@ impl Builder<'_> {
                 None => Ok(Err(Problem::new(
                     "it is not a guest: no package with a program that depends on guest-rt",
                 ))),
-                Some(guest) => self.build(sandbox, &build, guest, &format!("{name}-{at}")),
+                Some(guest) => Failed::part(self.build(sandbox, &build, guest, &format!("{name}-{at}"))),
             }
         });
-        images.collect::<Result<Vec<_>, Error>>().map(Ok)
+        Ok(images.collect::<Result<_, Error>>()?)
     }
 
     fn build(
@@ -148,26 +147,24 @@ impl Builder<'_> {
         build: &Build<'_>,
         guest: &Built,
         name: &str,
-    ) -> Result<Result<PathBuf, Problem>, Error> {
+    ) -> Result<PathBuf, Failed> {
         let mut command: Command = build.command(&[guest])?;
         command.args(["--offline", "--quiet"]);
         let ended = sandbox.run(&build.workspace.root, &command, self.limit)?;
         if !matches!(ended, Ended::Well(_)) {
-            return Ok(Err(problem("it does not compile", ended, self.limit)));
+            return Err(problem("it does not compile", ended, self.limit).into());
         }
-        let Some(image) = inside(&build.executable(guest), &build.workspace.root) else {
-            return Ok(Err(Problem::new("its build made no image")));
-        };
+        let image = inside(&build.executable(guest), &build.workspace.root);
+        let image = image.ok_or_else(|| Problem::new("its build made no image"))?;
         let place = Path::new("images").join(format!("{name}.elf"));
-        let content = fs::read(&image).map_err(Error::file("read", &image))?;
+        let content = fs::read(&image).map_err(Failed::unreadable(&image))?;
         files::replace(&self.out.join(&place), &content)?;
-        Ok(Ok(place))
+        Ok(place)
     }
 }
 
 /// The error for a guest of our own that does not compile in the sandbox.
-fn unsown(problem: Option<Problem>) -> Error {
-    let Problem { reason, details } = problem.unwrap_or_else(|| Problem::new("there was no image"));
+fn unsown(Problem { reason, details }: Problem) -> Error {
     Error::cannot_run(format_args!(
         "no guest can be built in the sandbox: {reason}\n{}",
         process::indented(&details.unwrap_or_default())
@@ -175,16 +172,20 @@ fn unsown(problem: Option<Problem>) -> Error {
 }
 
 fn handed_in(guest: &Guest) -> Result<Result<PathBuf, Problem>, Error> {
-    match &guest.found {
-        Found::Image(path) => files::absolute(path).map(Ok),
-        _ => Err(Error::bug("sources are no image")),
-    }
+    let Found::Image(path) = &guest.found else { return Err(Error::bug("sources are no image")) };
+    let path = files::absolute(path)?;
+    // The list is JSON.
+    Ok(match path.to_str() {
+        Some(_) => Ok(path),
+        None => Err(Problem::new("its path is not UTF-8 text, so it cannot be listed: rename it")),
+    })
 }
 
 /// Returns a file that a build has made, if it is a file of its own folder: a link could lead anywhere.
 fn inside(file: &Path, folder: &Path) -> Option<PathBuf> {
     let (file, folder) = (fs::canonicalize(file).ok()?, fs::canonicalize(folder).ok()?);
-    (file.is_file() && file.starts_with(&folder)).then_some(file)
+    let is_image = file.metadata().is_ok_and(|file| file.is_file() && file.len() <= MAX_IMAGE);
+    (is_image && file.starts_with(&folder)).then_some(file)
 }
 
 fn problem(reason: &str, ended: Ended, limit: Duration) -> Problem {

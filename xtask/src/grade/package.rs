@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::problem::Problem;
+use super::problem::{Failed, Problem};
 use super::sandbox::cargo_home;
 use super::submission::{Found, Guest, Role};
 use crate::base::files::create_folder;
@@ -16,6 +16,9 @@ const MANIFEST: &str = "Cargo.toml";
 /// The limits of a submission, in bytes and in files.
 const MAX_SIZE: u64 = 64 << 20;
 const MAX_FILES: usize = 10_000;
+
+/// The depth of folders in a submission.
+const MAX_DEPTH: usize = 24;
 
 /// The parts of a manifest that are the workspace's, or are not wanted.
 const NOT_A_PACKAGES: [&str; 5] = ["workspace", "profile", "patch", "replace", "lints"];
@@ -39,35 +42,29 @@ pub(super) fn lay_out(
     name: &str,
     guests: &[Guest],
     root: &Path,
-) -> Result<Result<Layout, Problem>, Error> {
+) -> Result<Layout, Failed> {
     create_folder(root)?;
     let copy = root.join(name);
-    let mut budget = Budget { bytes: MAX_SIZE, files: MAX_FILES };
-    let mut packages = Vec::new();
-    if guests.iter().any(|guest| matches!(guest.found, Found::Package(_)))
-        && let Err(problem) = copy_folder(submission, &copy, &mut budget)?
-    {
-        return Ok(Err(problem));
+    let mut budget = Budget::default();
+    if guests.iter().any(|guest| matches!(guest.found, Found::Package(_))) {
+        copy_folder(submission, &copy, &mut budget, MAX_DEPTH)?;
+        adapt_all(&copy)?;
     }
+    let mut packages = Vec::new();
     for (at, guest) in guests.iter().enumerate() {
         packages.push(match &guest.found {
             Found::Package(folder) => copy.join(folder.strip_prefix(submission).unwrap_or(folder)),
             Found::C(sources) => {
                 let side = guest.role.map_or("guest", Role::name);
                 let package = root.join(format!("{name}-{side}-{at}"));
-                if let Err(problem) = package_of_c(&package, &format!("{side}-{at}"), sources, &mut budget)? {
-                    return Ok(Err(problem));
-                }
+                package_of_c(&package, &format!("{side}-{at}"), sources, &mut budget)?;
                 package
             }
-            Found::Image(_) => return Err(Error::bug("an image is not built")),
+            Found::Image(_) => return Err(Error::bug("an image is not built").into()),
         });
     }
-    if let Err(problem) = adapt_all(&copy)? {
-        return Ok(Err(problem));
-    }
     finish(own, root, &packages)?;
-    Ok(Ok(Layout { root: root.into(), packages }))
+    Ok(Layout { root: root.into(), packages })
 }
 
 /// Lays out a workspace with a guest of our own, which depends on all that submissions depend on.
@@ -99,118 +96,99 @@ struct Budget {
     files: usize,
 }
 
+impl Default for Budget {
+    fn default() -> Budget {
+        Budget { bytes: MAX_SIZE, files: MAX_FILES }
+    }
+}
+
 impl Budget {
+    /// Takes the size of one more file or folder.
     fn take(&mut self, bytes: u64) -> Result<(), Problem> {
-        match (self.bytes.checked_sub(bytes), self.files.checked_sub(1)) {
-            (Some(bytes), Some(files)) => *self = Budget { bytes, files },
-            _ => {
-                return Err(Problem::new(format!(
-                    "it is too large: a submission has at most {} MiB in {MAX_FILES} files",
-                    MAX_SIZE >> 20
-                )));
-            }
-        }
+        let rest = self.bytes.checked_sub(bytes).zip(self.files.checked_sub(1));
+        let (bytes, files) = rest.ok_or_else(too_large)?;
+        *self = Budget { bytes, files };
         Ok(())
     }
 }
 
-/// Copies a folder without hidden files, links, and what tools have made.
-fn copy_folder(from: &Path, to: &Path, budget: &mut Budget) -> Result<Result<(), Problem>, Error> {
-    create_folder(to)?;
-    let failed = || Error::file("read", from);
-    for entry in fs::read_dir(from).map_err(failed())? {
-        let entry = entry.map_err(failed())?;
-        let (kind, name) = (entry.file_type().map_err(failed())?, entry.file_name());
-        let is_tools = kind.is_dir() && name == "target";
-        // A toolchain file would choose another compiler.
-        if is_tools
-            || name.to_string_lossy().starts_with('.')
-            || name == "rust-toolchain.toml"
-            || name == "rust-toolchain"
-        {
-            continue;
-        }
-        let copied = match (kind.is_dir(), kind.is_file()) {
-            (true, _) => copy_folder(&entry.path(), &to.join(name), budget)?,
-            (_, true) => copy_file(&entry.path(), &to.join(name), budget)?,
-            _ => Ok(()),
-        };
-        if copied.is_err() {
-            return Ok(copied);
-        }
-    }
-    Ok(Ok(()))
+fn too_large() -> Problem {
+    let size = MAX_SIZE >> 20;
+    Problem::new(format!(
+        "it is too large: a submission has at most {size} MiB in {MAX_FILES} files, and folders {MAX_DEPTH} deep"
+    ))
 }
 
-fn copy_file(from: &Path, to: &Path, budget: &mut Budget) -> Result<Result<(), Problem>, Error> {
-    let size = from.symlink_metadata().map_err(Error::file("read", from))?.len();
-    if let Err(problem) = budget.take(size) {
-        return Ok(Err(problem));
+/// Copies a folder without hidden files, links, and what tools have made.
+fn copy_folder(from: &Path, to: &Path, budget: &mut Budget, depth: usize) -> Result<(), Failed> {
+    let depth = depth.checked_sub(1).ok_or_else(too_large)?;
+    create_folder(to)?;
+    for entry in fs::read_dir(from).map_err(Failed::unreadable(from))? {
+        let entry = entry.map_err(Failed::unreadable(from))?;
+        let (path, name) = (entry.path(), entry.file_name());
+        let kind = entry.file_type().map_err(Failed::unreadable(&path))?;
+        let is_tools = kind.is_dir() && name == "target";
+        // A toolchain file would choose another compiler.
+        let chooses_tools = name == "rust-toolchain.toml" || name == "rust-toolchain";
+        if is_tools || chooses_tools || name.as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        if kind.is_dir() {
+            budget.take(0)?;
+            copy_folder(&path, &to.join(name), budget, depth)?;
+        } else if kind.is_file() {
+            copy_file(&path, &to.join(name), budget)?;
+        }
     }
-    let content = fs::read(from).map_err(Error::file("read", from))?;
+    Ok(())
+}
+
+fn copy_file(from: &Path, to: &Path, budget: &mut Budget) -> Result<(), Failed> {
+    budget.take(from.symlink_metadata().map_err(Failed::unreadable(from))?.len())?;
+    let content = fs::read(from).map_err(Failed::unreadable(from))?;
     fs::write(to, content).map_err(Error::file("write", to))?;
-    Ok(Ok(()))
+    Ok(())
 }
 
 /// Makes a package of C files, and of the headers in their folder.
-fn package_of_c(
-    package: &Path,
-    name: &str,
-    sources: &[PathBuf],
-    budget: &mut Budget,
-) -> Result<Result<(), Problem>, Error> {
+fn package_of_c(package: &Path, name: &str, sources: &[PathBuf], budget: &mut Budget) -> Result<(), Failed> {
     for (path, text) in scaffold::c_package(name) {
         write(&package.join(path), &text)?;
     }
     let folder = sources.first().and_then(|source| source.parent()).unwrap_or(Path::new(""));
-    let failed = || Error::file("read", folder);
-    let entries = fs::read_dir(folder).map_err(failed())?.collect::<Result<Vec<_>, _>>().map_err(failed())?;
+    let entries = fs::read_dir(folder).map_err(Failed::unreadable(folder))?;
     let is_header = |path: &PathBuf| path.extension().is_some_and(|end| end == "h") && !path.is_symlink();
-    let headers = entries.iter().map(fs::DirEntry::path).filter(is_header);
+    let headers = entries.flatten().map(|entry| entry.path()).filter(is_header);
     for file in sources.iter().cloned().chain(headers) {
-        let name = file.file_name().unwrap_or_default();
-        let copied = copy_file(&file, &package.join("src").join(name), budget)?;
-        if copied.is_err() {
-            return Ok(copied);
-        }
+        copy_file(&file, &package.join("src").join(file.file_name().unwrap_or_default()), budget)?;
     }
-    Ok(Ok(()))
+    Ok(())
 }
 
-/// Adapts all manifests in a folder. Those without a package go, and so does their workspace.
-fn adapt_all(folder: &Path) -> Result<Result<(), Problem>, Error> {
-    if !folder.is_dir() {
-        return Ok(Ok(()));
-    }
+/// Adapts all manifests in a copied folder. Those without a package go, and so does their workspace.
+fn adapt_all(folder: &Path) -> Result<(), Failed> {
     let entries = fs::read_dir(folder).map_err(Error::file("read", folder))?;
     for path in entries.flatten().map(|entry| entry.path()) {
-        let adapted = match path.file_name().is_some_and(|name| name == MANIFEST) {
-            true => adapt(&path)?,
-            false => adapt_all(&path)?,
-        };
-        if adapted.is_err() {
-            return Ok(adapted);
+        if path.is_dir() {
+            adapt_all(&path)?;
+        } else if path.file_name().is_some_and(|name| name == MANIFEST) {
+            adapt(&path)?;
         }
     }
-    Ok(Ok(()))
+    Ok(())
 }
 
-fn adapt(manifest: &Path) -> Result<Result<(), Problem>, Error> {
-    let text = fs::read_to_string(manifest).map_err(Error::file("read", manifest));
-    let parsed = text
-        .map_err(|error| error.to_string())
-        .and_then(|text| text.parse::<Table>().map_err(|error| error.to_string()));
-    match parsed {
-        Ok(table) if table.contains_key("package") => {
-            write(manifest, &adapted(table).to_string())?;
-        }
-        Ok(_) => fs::remove_file(manifest).map_err(Error::file("remove", manifest))?,
-        Err(error) => {
-            let details = Some(error);
-            return Ok(Err(Problem { reason: "its Cargo.toml is not a manifest".into(), details }));
-        }
+fn adapt(manifest: &Path) -> Result<(), Failed> {
+    let text = fs::read_to_string(manifest).map_err(Failed::unreadable(manifest))?;
+    let table: Table = text.parse().map_err(|error: toml::de::Error| Problem {
+        reason: "its Cargo.toml is not a manifest".into(),
+        details: Some(error.to_string()),
+    })?;
+    match table.contains_key("package") {
+        true => write(manifest, &adapted(table).to_string())?,
+        false => fs::remove_file(manifest).map_err(Error::file("remove", manifest))?,
     }
-    Ok(Ok(()))
+    Ok(())
 }
 
 /// Puts Guestlab's crates in the place of the student's paths to them.
@@ -305,7 +283,7 @@ mod tests {
         }
         std::os::unix::fs::symlink("/etc/passwd", from.join("src/secret")).unwrap();
         let to = folder.path().join("to");
-        copy_folder(&from, &to, &mut Budget { bytes: 1, files: 9 }).unwrap().unwrap();
+        copy_folder(&from, &to, &mut Budget { bytes: 1, files: 9 }, 2).unwrap();
         let names = |folder: &Path| {
             let mut names: Vec<_> = fs::read_dir(folder)
                 .unwrap()
@@ -317,7 +295,10 @@ mod tests {
         assert_eq!(names(&to), ["Cargo.toml", "src"]);
         assert_eq!(names(&to.join("src")), ["main.rs"]);
         write(&from.join("large"), "22").unwrap();
-        let refused = copy_folder(&from, &to, &mut Budget { bytes: 1, files: 9 }).unwrap();
-        assert!(refused.unwrap_err().reason.starts_with("it is too large"));
+        for (bytes, files, depth) in [(1, 9, 2), (9, 3, 2), (9, 9, 1)] {
+            let refused = copy_folder(&from, &to, &mut Budget { bytes, files }, depth);
+            let problem = Failed::part(refused).unwrap().unwrap_err();
+            assert!(problem.reason.starts_with("it is too large"), "{problem:?}");
+        }
     }
 }

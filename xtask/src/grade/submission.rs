@@ -261,5 +261,8 @@ mod tests {
         let found = find(folder.path()).unwrap();
         assert!(found[0].guests.is_empty() && found[0].problem.is_some(), "{found:?}");
         assert!(find(&folder.path().join("none")).is_err());
+        let socket = folder.path().join("socket");
+        let _socket = std::os::unix::net::UnixListener::bind(socket).unwrap();
+        assert!(find(folder.path()).unwrap().iter().all(|it| it.problem.is_some()));
     }
 }

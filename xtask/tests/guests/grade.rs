@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -155,6 +156,8 @@ fn each_submission_of_a_class_is_judged_rightly() {
     class.write("endless-producer/build.rs", &ENDLESS.replace("GRADES", &path(&class.grades)));
     class.write("text-producer.elf", "I did my homework.\n");
     fs::copy("/bin/true", class.folder.join("program-producer.elf")).expect("copied");
+    let odd = std::ffi::OsStr::from_bytes(b"\xff-producer.elf");
+    fs::write(class.folder.join(odd), "").expect("written");
     fs::create_dir(class.folder.join("nothing")).expect("a folder");
     std::os::unix::fs::symlink("/etc/passwd", class.folder.join("link-producer.elf")).expect("a link");
 
@@ -180,6 +183,7 @@ fn each_submission_of_a_class_is_judged_rightly() {
         ("endless-producer", "producer", "unusable", "its build was not over after 20 s"),
         ("text-producer", "producer", "unusable", "not an ELF file but a text file"),
         ("program-producer", "producer", "unusable", "a dynamic or position-independent ELF file"),
+        ("\u{fffd}-producer", "producer", "unusable", "its path is not UTF-8 text"),
         ("nothing", "", "unusable", "there is nothing to grade"),
         ("link-producer.elf", "", "unusable", "links are not followed"),
     ];
