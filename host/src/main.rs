@@ -6,8 +6,8 @@ use clap::Parser;
 use guest_abi::mode::CpuMode;
 use guestlab::{
     cli::{
-        self, Cli, Command, EngineArgs, ExploreArgs, ReplayArgs, RunArgs, RunConfig, TestArgs, ViewArgs,
-        compare,
+        self, Cli, Command, EngineArgs, ExploreArgs, GradeArgs, ReplayArgs, RunArgs, RunConfig, TestArgs,
+        ViewArgs, compare,
         report::{self, Report},
         status, terminal, view,
     },
@@ -16,7 +16,7 @@ use guestlab::{
     engines::{self, Choice},
     lab::{
         error::{Error, Status},
-        exchange, explore, guest_tests, open, pipeline,
+        exchange, explore, grade, guest_tests, open, pipeline,
         recorder::{self, Recorder},
         replay, single,
         vm::Platform,
@@ -71,6 +71,7 @@ fn run_command(command: Command) -> Result<(), Error> {
         Command::Run(args) => run(&args),
         Command::Explore(args) if args.asks_for_needs() => print_needs(args.needs()),
         Command::Explore(args) => explore(&args),
+        Command::Grade(args) => grade(&args),
         Command::Test(args) => test(&args),
         Command::Replay(args) if args.needs => replay_needs(&args.file),
         Command::Replay(args) => replay(&args),
@@ -176,6 +177,12 @@ fn explore(args: &ExploreArgs) -> Result<(), Error> {
     // Its verdict has the time that guests took.
     let platform = engine(args.engine(), false, None)?.with_times(true);
     explore::run(&platform, &jail, &args.config())
+}
+
+/// Grades a class. A machine that cannot run guests is found before the first submission.
+fn grade(args: &GradeArgs) -> Result<(), Error> {
+    engine(args.engine(), false, None)?;
+    grade::run(&args.config())
 }
 
 fn test(args: &TestArgs) -> Result<(), Error> {

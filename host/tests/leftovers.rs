@@ -49,7 +49,11 @@ fn run_command(args: &[&str]) -> Result<(), Error> {
             replay::run(system, &Jail::Open, &args.file, args.timeout, |_, _| PathBuf::new())
         }
         Command::Report(args) => report::of_file(&args.file, &args.page),
-        Command::View(_) | Command::Test(_) | Command::Compare(_) | Command::Doctor(_) => {
+        Command::View(_)
+        | Command::Grade(_)
+        | Command::Test(_)
+        | Command::Compare(_)
+        | Command::Doctor(_) => {
             unreachable!("they are not among them")
         }
     }

@@ -195,7 +195,7 @@ impl ExploreArgs {
 }
 
 /// Parses capacities such as `6` or `1-64`.
-fn parse_capacities(text: &str) -> Result<Capacities, String> {
+pub(super) fn parse_capacities(text: &str) -> Result<Capacities, String> {
     let (smallest, largest) = text.split_once('-').unwrap_or((text, text));
     let range = smallest.parse().ok().zip(largest.parse().ok());
     range
