@@ -40,6 +40,8 @@ pub struct SoftCpu {
     pub(crate) stale: bool,
     /// The instruction is a repeated one that has not come to its end.
     pub(crate) repeats: bool,
+    /// A task switch was made, and the new task raised an exception: what is done stays done.
+    pub(crate) switched: bool,
     /// The exit that an instruction asks for.
     pub(crate) exit: Option<Exit>,
     /// The last exit was in the middle of an instruction, which begins again with the answers so far.
@@ -105,6 +107,7 @@ impl SoftCpu {
             fault_address: 0,
             stale: false,
             repeats: false,
+            switched: false,
             exit: None,
             waits: false,
             waits_for_port: false,

@@ -17,6 +17,8 @@ use crate::{
 const BD: u64 = 1 << 13;
 /// DR6: a single step.
 pub(crate) const BS: u64 = 1 << 14;
+/// DR6: a switch to a task with the T flag.
+pub(crate) const BT: u64 = 1 << 15;
 /// DR7: accesses to debug registers are detected.
 const GD: u64 = 1 << 13;
 

@@ -140,15 +140,18 @@ impl SoftCpu {
             true => descriptor.dpl() <= self.cpl,
             false => rpl <= self.cpl && descriptor.dpl() == self.cpl,
         };
-        // L and D together mean nothing.
-        let is_possible = !(self.state.is_long() && descriptor.rights().has(Rights::LONG.with(Rights::BIG)));
-        if !is_allowed || !is_possible {
+        if !is_allowed || !self.is_possible(descriptor) {
             return Err(fault_code(GP, code_of(selector)));
         }
         if !descriptor.is_present() {
             return Err(fault_code(NP, code_of(selector)));
         }
         Ok(())
+    }
+
+    /// Returns false for a code segment with L and D: together they mean nothing in long mode.
+    fn is_possible(&self, code: Descriptor) -> bool {
+        !(self.state.is_long() && code.rights().has(Rights::LONG) && code.rights().has(Rights::BIG))
     }
 
     fn check_gate(&self, gate: Descriptor, selector: u16) -> Step {
@@ -170,7 +173,7 @@ impl SoftCpu {
             offset |= (self.upper_half(gate)? & 0xFFFF_FFFF) << 32;
         }
         let code = self.target_descriptor(selector)?;
-        let is_right = code.is_code() && code.dpl() <= self.cpl;
+        let is_right = code.is_code() && code.dpl() <= self.cpl && self.is_possible(code);
         if !is_right || self.state.is_long() && !code.rights().has(Rights::LONG) {
             return Err(fault_code(GP, code_of(selector)));
         }
@@ -229,24 +232,30 @@ impl SoftCpu {
         let (ss, sp) =
             (self.state.segments[seg::SS].selector, self.state.general[guestlab_cpu::state::reg::RSP]);
         let outcome = self.inner_stack(code.dpl()).and_then(|()| {
-            self.check_room(size, 4 + count)?;
-            self.push(size, ss.into())?;
-            self.push(size, sp)?;
-            for index in (0..count as usize).rev() {
-                self.push(size, arguments[index])?;
-            }
-            self.push(size, cs.into())?;
-            self.push(size, back)?;
+            let stack = self.state.segments[seg::SS].selector;
+            self.push_call(size, (ss, sp), &arguments[..count as usize], (cs, back))
+                .map_err(|event| event.of_new_stack(stack))?;
             self.enter_code(code, selector, offset, code.dpl())
         });
         self.undone_unless(outcome, before)
     }
 
+    /// Pushes on a new stack what a call to an inner level leaves there: the old stack, arguments, the return address.
+    fn push_call(&mut self, size: u8, stack: (u16, u64), arguments: &[u64], back: (u16, u64)) -> Step {
+        self.check_room(size, 4 + arguments.len() as u64)?;
+        self.push(size, stack.0.into())?;
+        self.push(size, stack.1)?;
+        for &argument in arguments.iter().rev() {
+            self.push(size, argument)?;
+        }
+        self.push(size, back.0.into())?;
+        self.push(size, back.1)
+    }
+
     /// Switches to the stack that the task has for an inner privilege level.
     pub(crate) fn inner_stack(&mut self, level: u8) -> Step {
         if self.state.is_long() {
-            let at = self.state.tr.base.wrapping_add(4 + 8 * u64::from(level));
-            let pointer = self.read_linear(at, 8, Access::SYSTEM_READ)?;
+            let pointer = self.stack_in_long_task(4 + 8 * u64::from(level))?;
             return self.null_stack(level, pointer);
         }
         let (selector, pointer) = self.stack_of_level(level)?;
@@ -323,7 +332,7 @@ impl SoftCpu {
         let is_allowed = code.is_code()
             && rpl >= self.cpl
             && if code.is_conforming() { code.dpl() <= rpl } else { code.dpl() == rpl };
-        if !is_allowed {
+        if !is_allowed || !self.is_possible(code) {
             return Err(fault_code(GP, code_of(selector)));
         }
         if !code.is_present() {

@@ -66,6 +66,22 @@ pub(crate) fn ud() -> Event {
     fault(UD)
 }
 
+impl Event {
+    /// Returns the event of an exception that the delivery of an earlier exception or of an interrupt from outside raises:
+    /// bit 0 of its error code, EXT, is set (Intel SDM volume 3A, 6.13). That of a page fault has no such bit.
+    pub(crate) fn in_delivery(self) -> Self {
+        match self {
+            Self::Fault(Fault { vector, code: Some(code) }) if vector != PF => fault_code(vector, code | 1),
+            other => other,
+        }
+    }
+
+    /// Returns the event of an exception that the first use of a new stack raises: a stack fault names its selector.
+    pub(crate) fn of_new_stack(self, selector: u16) -> Self {
+        if self == fault_code(SS, 0) { fault_code(SS, selector & !3) } else { self }
+    }
+}
+
 impl Fault {
     /// Returns true for the exceptions that are reported before their instruction (Intel SDM volume 3A, table 6-1).
     pub(crate) fn is_restartable(self) -> bool {

@@ -21,6 +21,8 @@ pub(crate) const VIF: u64 = 1 << 19;
 pub(crate) const VIP: u64 = 1 << 20;
 pub(crate) const ID: u64 = 1 << 21;
 
+/// All flags that are not reserved.
+pub(crate) const ALL: u64 = 0x3F_7FD5;
 /// The status flags.
 pub(crate) const STATUS: u64 = CF | PF | AF | ZF | SF | OF;
 

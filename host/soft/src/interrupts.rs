@@ -38,6 +38,7 @@ impl SoftCpu {
                 self.state.cr2 = self.fault_address;
             }
             let source = if fault.is_restartable() { Source::Fault } else { Source::Hardware };
+            self.switched = false;
             let event = match self.deliver(fault.vector, fault.code, source) {
                 Ok(()) => return None,
                 Err(event) => event,
@@ -75,7 +76,11 @@ impl SoftCpu {
             (true, false) => self.deliver_by_gate(vector, code, source),
             (true, true) => self.deliver_in_long_mode(vector, code, source),
         };
-        if outcome.is_err() {
+        let outcome = match source {
+            Source::Software => outcome,
+            Source::Hardware | Source::Fault => outcome.map_err(Event::in_delivery),
+        };
+        if outcome.is_err() && !self.switched {
             (self.state, self.flags) = (before, flags);
             self.state.shadow = shadow && source == Source::Software;
             self.refresh();
@@ -119,7 +124,8 @@ impl SoftCpu {
         let (target, selector) = self.handler(gate)?;
         let frame = self.frame(source);
         let from_v86 = self.flags.has(flags::VM);
-        let level = if target.is_conforming() && !from_v86 { self.cpl } else { target.dpl() };
+        let level = if target.is_conforming() { self.cpl } else { target.dpl() };
+        // Virtual-8086 code is interrupted to level 0 only.
         if from_v86 && level != 0 {
             return Err(fault_code(GP, code_of(selector)));
         }
@@ -130,16 +136,15 @@ impl SoftCpu {
         if level < self.cpl {
             self.inner_stack(level)?;
             self.cpl = level;
-            if from_v86 {
-                for selector in data {
-                    self.push(size, selector.into())?;
-                }
-                self.forget_all_data();
-            }
-            self.push(size, frame.ss.into())?;
-            self.push(size, frame.sp)?;
+            let data = if from_v86 { &data[..] } else { &[] };
+            let stack = self.state.segments[seg::SS].selector;
+            self.push_outer_frame(size, data, &frame, code).map_err(|event| event.of_new_stack(stack))?;
+        } else {
+            self.push_frame(size, &frame, code)?;
         }
-        self.push_frame(size, &frame, code)?;
+        if from_v86 {
+            self.forget_all_data();
+        }
         self.enter_code(target, selector, gate.gate_offset(), level)?;
         self.mask_flags(gate.kind() & 1 == 0);
         Ok(())
@@ -153,7 +158,8 @@ impl SoftCpu {
         }
         let offset = gate.gate_offset() | (self.upper_half(gate)? & 0xFFFF_FFFF) << 32;
         let (target, selector) = self.handler(gate)?;
-        if !target.rights().has(Rights::LONG) {
+        // L, and not D.
+        if !target.rights().has(Rights::LONG) || target.rights().has(Rights::BIG) {
             return Err(fault_code(GP, code_of(selector)));
         }
         let frame = self.frame(source);
@@ -162,8 +168,7 @@ impl SoftCpu {
         // The stack is 64-bit code's from here on.
         self.bits = 64;
         if stack != 0 {
-            let at = self.state.tr.base.wrapping_add(0x1C + 8 * stack);
-            let pointer = self.read_linear(at, 8, Access::SYSTEM_READ)?;
+            let pointer = self.stack_in_long_task(0x1C + 8 * stack)?;
             if level < self.cpl { self.null_stack(level, pointer)? } else { self.set_stack_pointer(pointer) }
         } else if level < self.cpl {
             self.inner_stack(level)?;
@@ -226,6 +231,16 @@ impl SoftCpu {
         }
     }
 
+    /// Pushes the data segments of virtual-8086 code, the outer stack, and the rest of the frame.
+    fn push_outer_frame(&mut self, size: u8, data: &[u16], frame: &Frame, code: Option<u16>) -> Step {
+        for &selector in data {
+            self.push(size, selector.into())?;
+        }
+        self.push(size, frame.ss.into())?;
+        self.push(size, frame.sp)?;
+        self.push_frame(size, frame, code)
+    }
+
     fn push_frame(&mut self, size: u8, frame: &Frame, code: Option<u16>) -> Step {
         self.push(size, frame.flags)?;
         self.push(size, frame.cs.into())?;
@@ -285,7 +300,7 @@ impl SoftCpu {
         let before = self.state.clone();
         let flags = self.flags;
         let outcome = self.return_from_interrupt(size);
-        if outcome.is_err() {
+        if outcome.is_err() && !self.switched {
             (self.state, self.flags) = (before, flags);
             self.refresh();
         }
@@ -293,11 +308,9 @@ impl SoftCpu {
     }
 
     fn return_from_interrupt(&mut self, size: u8) -> Step {
-        if self.state.is_protected() && !self.state.is_long() && self.flags.has(flags::NT) {
-            if self.flags.has(flags::VM) {
-                return Err(gp0());
-            }
-            return self.return_from_task();
+        // NT means nothing in real and virtual-8086 mode, and long mode has no tasks to return to.
+        if !self.has_paragraphs() && self.flags.has(flags::NT) {
+            return if self.state.is_long() { Err(gp0()) } else { self.return_from_task() };
         }
         self.check_io_privilege_in_v86()?;
         let width = u64::from(size);
@@ -359,7 +372,7 @@ impl SoftCpu {
             *value = self.peek(4, 12 + 4 * index)?;
         }
         let [sp, ss, es, ds, fs, gs] = values;
-        self.flags.set(new_flags & 0x3F_7FD7 | 2);
+        self.flags.set(new_flags & flags::ALL | 2);
         self.state.ip = ip & 0xFFFF;
         self.state.general[reg::RSP] = sp;
         let selectors = [es, selector.into(), ss, ds, fs, gs];

@@ -53,7 +53,8 @@ impl SoftCpu {
         }
         const MAP_AT: u64 = 0x66;
         let task = self.state.tr;
-        if u64::from(task.limit) < MAP_AT + 1 {
+        // A 16-bit task has no map.
+        if task.rights.0 & 8 == 0 || u64::from(task.limit) < MAP_AT + 1 {
             return Err(gp0());
         }
         let map = self.read_linear(task.base.wrapping_add(MAP_AT), 2, Access::SYSTEM_READ)?;

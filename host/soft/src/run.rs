@@ -230,6 +230,8 @@ impl SoftCpu {
     /// Sees to the instruction at `start`, which did not end.
     fn ended_early(&mut self, event: Event, start: u64) -> Option<Exit> {
         self.points.forget_met();
+        // The exception of a new task is that of its first instruction.
+        let start = if core::mem::take(&mut self.switched) { self.state.ip } else { start };
         let next = core::mem::replace(&mut self.state.ip, start);
         match event {
             Event::Fault(fault) => {

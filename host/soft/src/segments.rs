@@ -225,6 +225,15 @@ impl SoftCpu {
         Ok((self.read_linear(selector_at, 2, Access::SYSTEM_READ)? as u16, pointer))
     }
 
+    /// Reads a stack pointer from the task state segment of long mode (Intel SDM volume 3A, 7.7).
+    pub(crate) fn stack_in_long_task(&mut self, at: u64) -> Step<u64> {
+        let task = self.state.tr;
+        if at + 7 > u64::from(task.limit) {
+            return Err(fault_code(crate::fault::TS, code_of(task.selector)));
+        }
+        self.read_linear(task.base.wrapping_add(at), 8, Access::SYSTEM_READ)
+    }
+
     /// LAR, LSL, VERR and VERW: the descriptor of a selector, if the code may look at it.
     fn visible_descriptor(&mut self, selector: u16, system_kinds: &[u8]) -> Step<Option<Descriptor>> {
         if selector & !3 == 0 {
@@ -290,9 +299,10 @@ impl SoftCpu {
         Ok(())
     }
 
-    /// ARPL: the requested privilege of a selector is raised to that of another.
+    /// ARPL: the requested privilege of a selector is raised to that of another. One that stays is not written, so it can
+    /// be where nothing may be written.
     pub(crate) fn arpl(&mut self, op: &Op) -> Step {
-        let to = self.get_to_change(op, op.to, 2)?;
+        let to = self.get(op, op.to, 2)?;
         let from = self.get(op, op.from, 2)?;
         let is_lower = to & 3 < from & 3;
         if is_lower {

@@ -89,8 +89,12 @@ impl SoftCpu {
         let before = self.state.general[reg::RSP];
         let value = self.peek(size, 0)?;
         if let Operand::Segment(segment) = op.to {
-            self.load_segment(usize::from(segment), value as u16)?;
+            // The stack pointer moves in the width of the old stack segment.
             self.drop_stack(size.into());
+            if let Err(event) = self.load_segment(usize::from(segment), value as u16) {
+                self.state.general[reg::RSP] = before;
+                return Err(event);
+            }
             self.state.shadow |= usize::from(segment) == seg::SS;
             self.stale = true;
             return Ok(());
@@ -218,7 +222,8 @@ impl SoftCpu {
         let bp = reg::RBP as u8;
         let mask = self.stack_mask();
         self.push(size, self.register(bp, size))?;
-        let frame = self.stack_pointer();
+        // All of it, also where the stack uses 16 bits of it.
+        let frame = self.state.general[reg::RSP];
         if level > 0 {
             for index in 1..level {
                 let from =
@@ -229,8 +234,9 @@ impl SoftCpu {
             self.push(size, frame)?;
         }
         let top = self.stack_pointer().wrapping_sub(room) & mask;
-        // The new top must be writable.
-        self.linear(SS, top, size, Access::WRITE)?;
+        // The new top must be writable, though nothing is written there yet.
+        let linear = self.linear(SS, top, size, Access::WRITE)?;
+        self.translate(linear, Access::WRITE)?;
         self.set_register(bp, size, frame);
         self.set_stack_pointer(top);
         Ok(())

@@ -261,7 +261,10 @@ impl SoftCpu {
 
     /// Sets CR0. PG with EFER.LME activates long mode (Intel SDM volume 3A, 9.8.5).
     fn set_cr0(&mut self, value: u64) -> Step {
-        let value = value & 0xFFFF_FFFF | Cr0Flags::EXTENSION_TYPE.bits();
+        if value > u32::MAX.into() {
+            return Err(gp0());
+        }
+        let value = value | Cr0Flags::EXTENSION_TYPE.bits();
         let has = |flag: Cr0Flags| value & flag.bits() != 0;
         let is_impossible = has(Cr0Flags::PAGING) && !has(Cr0Flags::PROTECTED_MODE_ENABLE)
             || has(Cr0Flags::NOT_WRITE_THROUGH) && !has(Cr0Flags::CACHE_DISABLE);

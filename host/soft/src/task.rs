@@ -6,8 +6,10 @@ use x86_64::registers::control::Cr0Flags;
 use crate::{
     access::Access,
     cpu::SoftCpu,
+    debug::BT,
     fault::{GP, NP, Step, TS, fault_code},
     flags,
+    points::Owner,
     segments::{BUSY, Descriptor, LDT, TASK_GATE, TSS_16, TSS_32, code_of},
 };
 
@@ -19,6 +21,9 @@ pub(crate) enum Cause {
     Interrupt,
     Return,
 }
+
+/// The place of the T flag.
+const TRAP: u64 = 0x64;
 
 /// The places of a task state segment's fields (Intel SDM volume 3A, 7.2.1 and 7.6).
 struct Layout {
@@ -124,7 +129,9 @@ impl SoftCpu {
         if cause != Cause::Return {
             self.set_busy(task.at, true)?;
         }
-        self.load_task(new, &values, task, selector, cause)
+        let outcome = self.load_task(new, &values, task, selector, cause);
+        self.switched = outcome.is_err();
+        outcome
     }
 
     /// Reads all fields of a task state segment.
@@ -137,6 +144,7 @@ impl SoftCpu {
             ldt: read(layout.ldt, 2)? as u16,
             general: [0; 8],
             segments: [0; 6],
+            traps: layout.size == 4 && read(TRAP, 1)? & 1 != 0,
         };
         for (index, value) in (0..).zip(&mut task.general) {
             *value = read(layout.general + index * u64::from(layout.size), layout.size)?;
@@ -205,17 +213,22 @@ impl SoftCpu {
         }
         self.state.ip = task.ip;
         for (register, value) in self.state.general.iter_mut().zip(task.general) {
-            *register = if layout.size == 4 { value } else { *register & !0xFFFF | value };
+            // A 16-bit task has no upper halves: a 386 fills them with ones.
+            *register = if layout.size == 4 { value } else { 0xFFFF_0000 | value };
         }
-        let mut flags = task.flags | 2;
+        let mut flags = task.flags & flags::ALL | 2;
         if matches!(cause, Cause::Call | Cause::Interrupt) {
             flags |= flags::NT;
         }
-        let old_flags = if layout.size == 2 { self.flags.get() & !0xFFFF } else { 0 };
-        self.flags.set(old_flags | flags);
+        self.flags.set(flags);
+        self.leave_local_points(task.traps);
         for (segment, selector) in self.state.segments.iter_mut().zip(task.segments) {
             *segment = Segment { selector, rights: Rights::UNUSABLE, base: 0, limit: 0 };
         }
+        // The privilege is that of CS (7.3), also while there is no stack yet.
+        let cpl = u32::from(task.segments[seg::CS] & 3);
+        self.state.segments[seg::SS].rights = Rights(cpl << 5).with(Rights::UNUSABLE);
+        self.refresh();
         self.load_task_ldt(task.ldt)?;
         if flags & flags::VM != 0 {
             for (segment, selector) in (0..).zip(task.segments) {
@@ -225,6 +238,19 @@ impl SoftCpu {
             return Ok(());
         }
         self.load_task_segments(task)
+    }
+
+    /// Clears the local enable bits of DR7, and arranges for the debug exception that the new task asks for by its T flag
+    /// (Intel SDM volume 3B, 17.2.4 and 17.3.1.5).
+    fn leave_local_points(&mut self, traps: bool) {
+        const LOCAL: u64 = 0x55;
+        if self.state.debug[7] & LOCAL != 0 {
+            self.state.debug[7] &= !LOCAL;
+            self.find_points();
+        }
+        if traps {
+            self.points.meet(Owner::Guest(BT));
+        }
     }
 
     fn load_task_ldt(&mut self, selector: u16) -> Step {
@@ -283,4 +309,6 @@ struct Task {
     general: [u64; 8],
     segments: [u16; 6],
     ldt: u16,
+    /// Its first instruction is preceded by a debug exception.
+    traps: bool,
 }
