@@ -41,6 +41,8 @@ pub fn open(system: &Platform, path: &Path, request: Request, memory: u32) -> Re
         return Err(Error::ImageTooLarge { name: image.name().into(), memory, end });
     }
     check_mode(system, image.start().mode())?;
+    // The choice needs calls that a thread in the jail must not make.
+    system.engine(&image)?;
     Ok(image)
 }
 

@@ -1,6 +1,6 @@
 //! The choice of an engine, and runs that are the same on each.
 
-use crate::common::{can_run_guests, expect};
+use crate::common::{can_run_guests, expect, images};
 
 /// A device that is not there.
 const NO_KVM: [&str; 2] = ["--kvm", "/dev/no-such-kvm"];
@@ -48,6 +48,15 @@ fn paged_mode_works_on_every_machine() {
     assert!(out.starts_with("hello from VM 1, which has 2048 KiB of memory\n"), "{out}");
     let told = err.lines().filter(|line| line.contains("has no paged mode: the interpreter runs the guests"));
     assert!(told.count() <= 1, "{err}");
+}
+
+/// The engine of an image is chosen before the threads are in the jail.
+#[test]
+fn tests_inside_guests_run_in_paged_mode_on_every_machine() {
+    let image = images().join("failing-tests.paged.elf");
+    let image = image.to_str().expect("a path of text");
+    let (out, _) = expect(&["test", "--image", image, "--timeout", "0.5", "--engine", "auto"], 1);
+    assert!(out.contains("assertion `left == right` failed: arithmetic"), "{out}");
 }
 
 #[test]
