@@ -168,8 +168,10 @@ impl SoftCpu {
         let (old, new) = self.both(op)?;
         let expected = self.register(0, op.size);
         let is_equal = old == expected;
-        // It is written either way.
-        self.put(op, op.to, op.size, if is_equal { new } else { old })?;
+        // Memory is written either way. A register that differs is not: its upper half stays.
+        if is_equal || op.to == Operand::Memory {
+            self.put(op, op.to, op.size, if is_equal { new } else { old })?;
+        }
         if !is_equal {
             self.set_register(0, op.size, old);
         }

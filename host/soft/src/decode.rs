@@ -20,6 +20,12 @@ use crate::{
 
 /// The longest instruction in bytes (Intel SDM volume 2A, 2.3.11).
 const LONGEST: usize = 15;
+/// Instructions that CPUID does not report and that older CPUs execute as others: TZCNT, LZCNT and WBNOINVD without their
+/// prefix as BSF, BSR and WBINVD, and hints as NOPs. Compilers use that.
+const OPTIONS: u32 = DecoderOptions::NO_MPFX_0FBC
+    | DecoderOptions::NO_MPFX_0FBD
+    | DecoderOptions::NO_WBNOINVD
+    | DecoderOptions::FORCE_RESERVED_NOP;
 /// The most instructions in a block.
 const MOST: usize = 32;
 /// Instructions that are about to be carried out, taken out of their place.
@@ -81,7 +87,7 @@ impl SoftCpu {
             None => return Err(self.fetch_without_memory(key.physical)),
         }
         let mut decoder =
-            Decoder::with_ip(u32::from(key.bits), &bytes[..there], key.ip, DecoderOptions::NONE);
+            Decoder::with_ip(u32::from(key.bits), &bytes[..there], key.ip, OPTIONS);
         let mut ops = Vec::new();
         while ops.len() < MOST && decoder.position() < there {
             let insn = decoder.decode();
@@ -108,7 +114,7 @@ impl SoftCpu {
         let mut have = 0;
         loop {
             let mut decoder =
-                Decoder::with_ip(u32::from(key.bits), &bytes[..have], key.ip, DecoderOptions::NONE);
+                Decoder::with_ip(u32::from(key.bits), &bytes[..have], key.ip, OPTIONS);
             let insn = decoder.decode();
             if !insn.is_invalid() {
                 return Ok(Op::new(&insn, self.ip_mask));

@@ -16,6 +16,9 @@ use crate::{
     segments::{BUSY, LDT, TSS_16, code_of},
 };
 
+/// The width of guest-physical addresses.
+pub(crate) const PHYSICAL_BITS: u32 = 40;
+
 impl SoftCpu {
     pub(crate) fn hlt(&mut self, _: &Op) -> Step {
         self.privileged()?;
@@ -41,6 +44,16 @@ impl SoftCpu {
         self.state.shadow |= !self.flags.has(flags::IF);
         self.flags.put(flags::IF, true);
         self.stale = true;
+        Ok(())
+    }
+
+    /// CLAC and STAC (Intel SDM volume 2A and 2B): the supervisor forbids and allows itself to use pages of users.
+    pub(crate) fn change_access(&mut self, op: &Op) -> Step {
+        if self.cpl > 0 {
+            return Err(ud());
+        }
+        self.flags.put(flags::AC, op.insn.mnemonic() == Mnemonic::Stac);
+        self.refresh();
         Ok(())
     }
 
@@ -451,7 +464,7 @@ impl SoftCpu {
             7 if self.register(reg::RCX as u8, 4) == 0 => [0, features::SEVEN_EBX, 0, 0],
             0x8000_0000 => [0x8000_0008, 0, 0, 0],
             0x8000_0001 => [0, 0, 1, features::EXTENDED_EDX],
-            0x8000_0008 => [48 << 8 | 40, 0, 0, 0],
+            0x8000_0008 => [48 << 8 | PHYSICAL_BITS, 0, 0, 0],
             _ => [0; 4],
         };
         for (register, value) in [(reg::RAX, a), (reg::RBX, b), (reg::RCX, c), (reg::RDX, d)] {
