@@ -6,11 +6,11 @@
 //! Next steps:
 //!
 //! 1. Run it, one item per turn:
-//!        cargo xtask run prodcons --consumer first-consumer --preset basic
+//!    cargo xtask run prodcons --consumer first-consumer --preset basic
 //! 2. Take as many numbers as `mailbox.quota()` tells, if there are as many. Then this ends with `audit: ok`, too:
-//!        cargo xtask run prodcons --consumer first-consumer --preset mass
-//! 3. `Quota::Random` means a random number of items (`guest_rt::entropy`). Then this reports nothing more:
-//!        cargo xtask explore prodcons --consumer first-consumer
+//!    cargo xtask run prodcons --consumer first-consumer --preset mass
+//! 3. `guest_rt::ring::Quota::Random` means a random number of items (`guest_rt::entropy`). Then this reports nothing more:
+//!    cargo xtask explore prodcons --consumer first-consumer
 
 #![no_std]
 #![no_main]

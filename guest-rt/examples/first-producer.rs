@@ -6,11 +6,11 @@
 //! Next steps:
 //!
 //! 1. Run it, one item per turn:
-//!        cargo xtask run prodcons --producer first-producer --preset basic
+//!    cargo xtask run prodcons --producer first-producer --preset basic
 //! 2. Append as many numbers as `mailbox.quota()` tells, if there is room. Then this ends with `audit: ok`, too:
-//!        cargo xtask run prodcons --producer first-producer --preset mass
-//! 3. `Quota::Random` means a random number of random items (`guest_rt::entropy`). Then this reports nothing more:
-//!        cargo xtask explore prodcons --producer first-producer
+//!    cargo xtask run prodcons --producer first-producer --preset mass
+//! 3. `guest_rt::ring::Quota::Random` means a random number of random items (`guest_rt::entropy`). Then this reports nothing more:
+//!    cargo xtask explore prodcons --producer first-producer
 
 #![no_std]
 #![no_main]

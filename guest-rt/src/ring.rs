@@ -19,9 +19,10 @@ use core::mem::offset_of;
 
 use guest_abi::{
     digest::Digest,
-    mailbox::{Mailbox, Quota},
-    ring::{Full, MAX_CAPACITY, Pointers},
+    mailbox::Mailbox,
+    ring::{Full, MAX_CAPACITY},
 };
+pub use guest_abi::{mailbox::Quota, ring::Pointers};
 use rand_core::Rng;
 
 use crate::{entropy::Below, hypercall, mailbox, volatile::Volatile};

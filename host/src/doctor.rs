@@ -1,65 +1,117 @@
-//! `guestlab doctor`: shows that this machine can run guests, by running one.
+//! `guestlab doctor`: shows that this machine can run guests, by running one on each engine.
 
-use std::{fs, os::unix::fs::FileTypeExt, path::Path, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::FileTypeExt,
+    path::Path,
+    time::{Duration, Instant},
+};
 
-use guest_abi::layout::{DEFAULT_MEMORY, IMAGE_BASE};
+use guest_abi::{
+    layout::{DEFAULT_MEMORY, IMAGE_BASE},
+    mode::CpuMode,
+};
 
-use guestlab_cpu::{CpuState, Engine, Exit, Until, Values, Width};
+use guestlab_cpu::{CpuState, Engine, Exit, Until};
 
 use crate::{
+    engines::Choice,
     kvm::{Kvm, module_name},
     lab::{error::Error, needs::Needs},
     output,
     process::{jail::Jail, watchdog::Watchdog},
     runlog::text::escape_line,
+    soft::Soft,
     vmm::MemoryLayout,
 };
 
-/// A guest of two instructions: `out $0x80, %al` and `hlt`.
-const TWO_INSTRUCTIONS: [u8; 3] = [0xE6, 0x80, 0xF4];
+/// A guest: a loop of two instructions, an exit, a loop around an exit, and the end.
+#[rustfmt::skip]
+const GUEST: [u8; 15] = [
+    0xB9, 0, 0, // mov cx, 0
+    0x49, // dec cx
+    0x75, 0xFD, // jnz back to it
+    0xE6, 0x81, // out 0x81, al
+    0xB1, ROUNDS, // mov cl, 250
+    0xE6, 0x80, // out 0x80, al
+    0xE2, 0xFC, // loop back to it
+    0xF4, // hlt
+];
 
-/// The time limit of two instructions.
+/// The instructions of the guest before its first exit.
+const INSTRUCTIONS: u32 = 1 + 2 * 0x1_0000;
+
+/// The exits of the guest behind its first, without the last.
+const ROUNDS: u8 = 250;
+
+/// The time limit of the guest.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Prints a line for each check.
+/// Prints a line for each check of the engines that are chosen.
 ///
 /// # Errors
 ///
-/// [`Error::Doctor`] if a check failed.
-pub fn run(device: &Path) -> Result<(), Error> {
-    let mut outcome = Ok(());
-    for (what, finding) in findings(device) {
-        output::line(&line(what, &finding))?;
-        if finding.is_err() {
-            outcome = Err(Error::Doctor);
-        }
+/// [`Error::Doctor`] if none of them works.
+pub fn run(choice: Choice, device: &Path) -> Result<(), Error> {
+    let kvm = if choice == Choice::Soft { Vec::new() } else { kvm(device) };
+    let soft = if choice == Choice::Kvm { Vec::new() } else { vec![("soft", examine(&Soft))] };
+    let works = |findings: &[(&str, Finding)]| !findings.is_empty() && findings.iter().all(|it| it.1.is_ok());
+    let outcome = if works(&kvm) || works(&soft) { Ok(()) } else { Err(Error::Doctor) };
+    let label = if outcome.is_ok() { "note" } else { "FAIL" };
+    let mut findings = [kvm.as_slice(), soft.as_slice()].concat();
+    if choice == Choice::Auto && outcome.is_ok() {
+        let takes = if works(&kvm) { "kvm, and soft for modes that it lacks" } else { "soft" };
+        findings.push(("engine", Ok(format!("--engine auto takes {takes}"))));
     }
+    findings.iter().try_for_each(|(what, finding)| output::line(&line(what, finding, label)))?;
     outcome
 }
 
 /// The result of a check, or the problem and the way to mend it.
 type Finding = Result<String, String>;
 
-/// Runs the checks in order. Each needs those before it, so nothing follows a failure.
-fn findings(device: &Path) -> Vec<(&'static str, Finding)> {
+/// Checks KVM. Each check needs those before it, so nothing follows a failure.
+fn kvm(device: &Path) -> Vec<(&'static str, Finding)> {
     let mut findings = vec![("device", find_device(device)), ("module", Ok(find_module()))];
     if findings[0].1.is_err() {
         return findings;
     }
-    let (finding, kvm) = match Kvm::open(device, None) {
-        Ok(kvm) => (Ok("opened, API version 12".into()), Some(kvm)),
-        Err(error) => (Err(error.to_string()), None),
-    };
-    findings.push(("KVM", finding));
-    if let Some(kvm) = kvm {
-        let finding = run_two_instructions(&kvm, &Jail::Open);
-        let works = finding.is_ok();
-        findings.push(("guest", finding));
-        if works {
-            findings.push(("jail", try_jail(&kvm)));
+    let kvm = match Kvm::open(device, None) {
+        Ok(kvm) => kvm,
+        Err(error) => {
+            findings.push(("kvm", Err(error.to_string())));
+            return findings;
         }
+    };
+    let finding = examine(&kvm);
+    let works = finding.is_ok();
+    findings.push(("kvm", finding));
+    if works {
+        findings.push(("jail", try_jail(&kvm)));
     }
     findings
+}
+
+/// Runs the guest, and describes the engine: its modes, and what it costs.
+fn examine(engine: &dyn Engine) -> Finding {
+    let Measured { loops, exits } = run_guest(engine, &Jail::Open)?;
+    let mut modes = Vec::new();
+    for mode in CpuMode::ALL {
+        if engine.runs(mode).map_err(|error| error.to_string())? {
+            modes.push(mode.name());
+        }
+    }
+    let rate = f64::from(INSTRUCTIONS) / loops.as_secs_f64() / 1e6;
+    let exit = exits.as_nanos() / u128::from(ROUNDS);
+    let exit = if exit < 1000 { format!("{exit} ns") } else { format!("{:.1} us", exit as f64 / 1e3) };
+    let modes = modes.join(", ");
+    Ok(format!("runs guests in modes {modes}; {rate:.1} million instructions a second, {exit} an exit"))
+}
+
+/// The times of the guest's two loops.
+struct Measured {
+    loops: Duration,
+    exits: Duration,
 }
 
 fn find_device(device: &Path) -> Finding {
@@ -83,56 +135,56 @@ fn find_module() -> String {
 }
 
 /// Runs the same guest in a thread in the jail. The thread ends with the guest.
-fn try_jail(kvm: &Kvm) -> Finding {
+fn try_jail(engine: &dyn Engine) -> Finding {
     let jail = Jail::new(true);
     if jail == Jail::Rights {
         return Ok("this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER): guests run without".into());
     }
     jail.prepare(output::warn_lines).map_err(|error| error.to_string())?;
-    let thread = || run_two_instructions(kvm, &jail);
+    let thread = || run_guest(engine, &jail).map(drop);
     let outcome = std::thread::scope(|scope| scope.spawn(thread).join());
     outcome.unwrap_or_else(|_| Err("its thread panicked; please report it".into()))?;
     Ok("guests run with the system calls that they need".into())
 }
 
-/// Creates a VM and a vCPU, and runs a guest in it.
-fn run_two_instructions(kvm: &Kvm, jail: &Jail) -> Finding {
+/// Creates a VM and a vCPU, and runs the guest in it.
+fn run_guest(engine: &dyn Engine, jail: &Jail) -> Result<Measured, String> {
     let error = |error: &dyn std::fmt::Display| format!("{error}; look into the kernel's log (dmesg)");
     let memory = MemoryLayout::guarded(DEFAULT_MEMORY).map_err(|e| error(&e))?;
-    let mut cpu = kvm.create(&memory.plan()).map_err(|e| error(&e))?;
-    cpu.memory_mut().write(IMAGE_BASE.into(), &TWO_INSTRUCTIONS).map_err(|e| error(&e))?;
+    let mut cpu = engine.create(&memory.plan()).map_err(|e| error(&e))?;
+    cpu.memory_mut().write(IMAGE_BASE.into(), &GUEST).map_err(|e| error(&e))?;
     let entry = u16::try_from(IMAGE_BASE).map_err(|e| error(&e))?;
     cpu.set_state(&CpuState::real(entry)).map_err(|e| error(&e))?;
     let watchdog = Watchdog::start_in(jail, TIMEOUT).map_err(|e| error(&e))?;
     jail.enter(&Needs::default().thread())
         .map_err(|e| format!("it cannot be entered ({e}); --no-seccomp runs guests without it"))?;
     let registration = watchdog.watch_this_thread(None);
-    let mut exits = Vec::new();
-    while exits.len() < 2 {
+    let began = Instant::now();
+    let (mut looped, mut rounds) = (None, 0);
+    loop {
         match cpu.run(Until::Exit).map_err(|e| error(&e))? {
             Exit::Interrupted if registration.expiry().is_some() => {
                 return Err(error(&"the guest does not end"));
             }
             Exit::Interrupted => {}
-            exit => exits.push(exit),
+            Exit::Out { port: 0x81, .. } if looped.is_none() => looped = Some(Instant::now()),
+            Exit::Out { port: 0x80, .. } if looped.is_some() && rounds < ROUNDS => rounds += 1,
+            Exit::Halt { .. } if rounds == ROUNDS => break,
+            other => return Err(error(&format!("a guest of two loops left with {other:?}"))),
         }
     }
-    match &exits[..] {
-        [Exit::Out { port: 0x80, width: Width::Byte, values: Values::One(_) }, Exit::Halt { .. }] => {
-            Ok("a VM, a vCPU and a guest of two instructions work".into())
-        }
-        other => Err(error(&format!("a guest of two instructions left with {other:?}"))),
-    }
+    let looped = looped.unwrap_or(began);
+    Ok(Measured { loops: looped - began, exits: looped.elapsed() })
 }
 
-/// Returns a line such as `ok    device: /dev/kvm is there`.
-fn line(what: &str, finding: &Finding) -> String {
+/// Returns a line such as `ok    device: /dev/kvm is there`. `label` begins a failure.
+fn line(what: &str, finding: &Finding, label: &str) -> String {
     match finding {
         Ok(detail) => format!("ok    {what}: {}", escape_line(detail)),
         // The errors' own words say how to mend it, after a colon or a semicolon.
         Err(detail) => match escape_line(detail).split_once([':', ';']) {
-            Some((problem, mend)) => format!("FAIL  {what}: {problem}\n      mend: {}", mend.trim()),
-            None => format!("FAIL  {what}: {}", escape_line(detail)),
+            Some((problem, mend)) => format!("{label}  {what}: {problem}\n      mend: {}", mend.trim()),
+            None => format!("{label}  {what}: {}", escape_line(detail)),
         },
     }
 }
@@ -143,9 +195,9 @@ mod tests {
 
     #[test]
     fn a_missing_device_is_a_failure_with_its_mending() {
-        let findings = findings(Path::new("/dev/no-such-kvm"));
+        let findings = kvm(Path::new("/dev/no-such-kvm"));
         let (what, finding) = &findings[0];
-        let line = line(what, finding);
+        let line = line(what, finding, "FAIL");
         assert!(
             line.starts_with("FAIL  device: /dev/no-such-kvm is not there\n      mend: load KVM's module"),
             "{line}"
@@ -155,7 +207,9 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_device_is_a_failure() {
-        let findings = findings(Path::new("/etc/passwd"));
-        assert!(line("device", &findings[0].1).starts_with("FAIL  device: /etc/passwd is not a device\n"));
+        let findings = kvm(Path::new("/etc/passwd"));
+        assert!(
+            line("device", &findings[0].1, "FAIL").starts_with("FAIL  device: /etc/passwd is not a device\n")
+        );
     }
 }

@@ -1,21 +1,42 @@
-//! The engines of this program. Every run gets its engine here.
+//! The engines of this program, and the choice among them. Every run gets its engine here.
 
 use std::{path::Path, sync::Arc};
 
+use clap::ValueEnum;
+use guest_abi::mode::CpuMode;
+use guestlab_cpu::{Calls, Engine};
+
 use crate::{
-    cpu::Calls,
     debug::{explain::Explain, observers::Observers, timeline::Timeline},
-    kvm::Kvm,
+    kvm::{Kvm, module_name},
     lab::{error::Error, vm::Platform},
+    output,
+    soft::Soft,
     vmm::Observer,
 };
 
-/// Opens KVM's device. `explains` and `timeline` choose the observers of its machines.
+/// The choice of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Choice {
+    /// KVM where it works and has the guest's mode, otherwise the interpreter, with a note.
+    Auto,
+    /// KVM, the processor's own virtualization.
+    Kvm,
+    /// The interpreter, a CPU that is a program.
+    Soft,
+}
+
+/// Opens the engine of a run. `device` is KVM's device. `explains` and `timeline` choose the observers of its machines.
 ///
 /// # Errors
 ///
-/// This machine has no KVM that works.
-pub fn kvm(device: &Path, explains: bool, timeline: Option<&Timeline>) -> Result<Platform, Error> {
+/// KVM was asked for by name, and this machine has none that works.
+pub fn open(
+    choice: Choice,
+    device: &Path,
+    explains: bool,
+    timeline: Option<&Timeline>,
+) -> Result<Platform, Error> {
     let calls = explains.then(|| Arc::new(Explain) as Arc<dyn Calls>);
     let mut observers: Vec<Arc<dyn Observer>> = Vec::new();
     if explains {
@@ -24,6 +45,39 @@ pub fn kvm(device: &Path, explains: bool, timeline: Option<&Timeline>) -> Result
     if let Some(timeline) = timeline {
         observers.push(Arc::new(timeline.clone()));
     }
-    let kvm = Kvm::open(device, calls)?;
-    Ok(Platform::new(Arc::new(kvm), Observers::of(observers)))
+    let observer = Observers::of(observers);
+    Ok(match choice {
+        Choice::Soft => Platform::new(Arc::new(Soft), observer),
+        Choice::Kvm => Platform::new(Arc::new(Kvm::open(device, calls)?), observer),
+        Choice::Auto => match working(device, calls) {
+            Ok(kvm) => Platform::new(Arc::new(kvm), observer).with_fallback(Arc::new(Soft), warn_of_mode),
+            Err(reason) => {
+                output::warn(&format!("KVM does not work here ({reason}): {INTERPRETED}"));
+                Platform::new(Arc::new(Soft), observer)
+            }
+        },
+    })
+}
+
+const INTERPRETED: &str = "the interpreter runs the guests (--engine soft), and times are its own";
+
+/// Opens KVM and runs an instruction: a device that opens may still run nothing.
+fn working(device: &Path, calls: Option<Arc<dyn Calls>>) -> Result<Kvm, String> {
+    let kvm = Kvm::open(device, calls).map_err(|error| first_line(&error))?;
+    match kvm.runs(CpuMode::Real) {
+        Ok(true) => Ok(kvm),
+        Ok(false) => Err("it runs no instruction".into()),
+        Err(error) => Err(first_line(&error)),
+    }
+}
+
+/// Returns the problem without the advice.
+fn first_line(error: &dyn std::error::Error) -> String {
+    let text = error.to_string();
+    text.split(['\n', ';', ':']).next().unwrap_or_default().into()
+}
+
+fn warn_of_mode() {
+    let module = module_name().unwrap_or_else(|| "KVM".into());
+    output::warn(&format!("{module} here has no paged mode: {INTERPRETED}"));
 }

@@ -15,5 +15,6 @@ pub use guestlab_debug as debug;
 pub use guestlab_kvm as kvm;
 pub use guestlab_process as process;
 pub use guestlab_runlog as runlog;
+pub use guestlab_soft as soft;
 pub use guestlab_views as views;
 pub use guestlab_vmm as vmm;

@@ -6,15 +6,17 @@ use clap::Parser;
 use guest_abi::mode::CpuMode;
 use guestlab::{
     cli::{
-        self, Cli, Command, ExploreArgs, ReplayArgs, RunArgs, RunConfig, TestArgs, ViewArgs, compare,
+        self, Cli, Command, EngineArgs, ExploreArgs, GradeArgs, ReplayArgs, RunArgs, RunConfig, TestArgs,
+        ViewArgs, compare,
         report::{self, Report},
         status, terminal, view,
     },
-    debug::timeline::TraceSink,
-    doctor, engines,
+    debug::timeline::{Timeline, TraceSink},
+    doctor,
+    engines::{self, Choice},
     lab::{
         error::{Error, Status},
-        exchange, explore, guest_tests, open, pipeline,
+        exchange, explore, grade, guest_tests, open, pipeline,
         recorder::{self, Recorder},
         replay, single,
         vm::Platform,
@@ -69,6 +71,7 @@ fn run_command(command: Command) -> Result<(), Error> {
         Command::Run(args) => run(&args),
         Command::Explore(args) if args.asks_for_needs() => print_needs(args.needs()),
         Command::Explore(args) => explore(&args),
+        Command::Grade(args) => grade(&args),
         Command::Test(args) => test(&args),
         Command::Replay(args) if args.needs => replay_needs(&args.file),
         Command::Replay(args) => replay(&args),
@@ -78,7 +81,7 @@ fn run_command(command: Command) -> Result<(), Error> {
         Command::Report(args) => report::of_file(&args.file, &args.page),
         Command::View(args) if args.asks_for_needs() => Ok(()),
         Command::View(args) => show(&args),
-        Command::Doctor(args) => doctor::run(&args.kvm),
+        Command::Doctor(args) => doctor::run(args.engine, &args.kvm),
     }
 }
 
@@ -89,12 +92,17 @@ fn prepare(jail: Jail) -> Result<Jail, Error> {
     Ok(jail)
 }
 
+/// Opens the engine that the options choose.
+fn engine(args: &EngineArgs, explains: bool, timeline: Option<&Timeline>) -> Result<Platform, Error> {
+    engines::open(args.engine, &args.kvm, explains, timeline)
+}
+
 fn run(args: &RunArgs) -> Result<(), Error> {
     // The lists of system calls do not have those of a view, which draws and reads keys.
     let jail = prepare(if args.has_view() { Jail::Rights } else { args.jail() })?;
     let config = args.config()?;
     let timeline = args.timeline();
-    let platform = engines::kvm(&args.device().kvm, args.explain(), timeline.as_ref())?;
+    let platform = engine(args.engine(), args.explain(), timeline.as_ref())?;
     let platform = platform.with_times(config.has_stats());
     let (form, quiet) = args.output();
     let run_into = |sink: &mut dyn Sink| {
@@ -167,8 +175,14 @@ fn show(args: &ViewArgs) -> Result<(), Error> {
 fn explore(args: &ExploreArgs) -> Result<(), Error> {
     let jail = prepare(args.jail())?;
     // Its verdict has the time that guests took.
-    let platform = engines::kvm(&args.device().kvm, false, None)?.with_times(true);
+    let platform = engine(args.engine(), false, None)?.with_times(true);
     explore::run(&platform, &jail, &args.config())
+}
+
+/// Grades a class. A machine that cannot run guests is found before the first submission.
+fn grade(args: &GradeArgs) -> Result<(), Error> {
+    engine(args.engine(), false, None)?;
+    grade::run(&args.config())
 }
 
 fn test(args: &TestArgs) -> Result<(), Error> {
@@ -177,13 +191,13 @@ fn test(args: &TestArgs) -> Result<(), Error> {
         return guest_tests::list(&config);
     }
     let jail = prepare(args.jail())?;
-    let platform = engines::kvm(&args.device().kvm, false, None)?;
+    let platform = engine(args.engine(), false, None)?;
     guest_tests::run(&platform, &jail, &config)
 }
 
 fn replay(args: &ReplayArgs) -> Result<(), Error> {
     let jail = prepare(args.jail.jail())?;
-    let platform = engines::kvm(&args.device.kvm, false, None)?;
+    let platform = engine(&args.engine, false, None)?;
     replay::run(platform, &jail, &args.file, args.timeout, cli::image_path)
 }
 
@@ -195,8 +209,8 @@ fn replay_needs(file: &Path) -> Result<(), Error> {
 /// build.
 fn needs(args: &RunArgs) -> Result<(), Error> {
     let needs = args.needs()?;
-    if needs.iter().any(|(_, mode)| *mode == CpuMode::Paged) {
-        let platform = engines::kvm(&args.device().kvm, false, None)?;
+    if args.engine().engine == Choice::Kvm && needs.iter().any(|(_, mode)| *mode == CpuMode::Paged) {
+        let platform = engine(args.engine(), false, None)?;
         open::check_mode(&platform, CpuMode::Paged)?;
     }
     print_needs(needs)

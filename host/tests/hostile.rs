@@ -24,7 +24,7 @@ use guest_abi::{
 };
 use guestlab::{
     cpu::GuestMemory,
-    engines,
+    engines::{self, Choice},
     kvm::Kvm,
     lab::{
         error::{Error, Status},
@@ -173,7 +173,7 @@ fn mutated_images_are_refused_or_loaded_and_run_to_a_defined_end() {
 
 /// Opens KVM.
 fn platform() -> Platform {
-    engines::kvm(Kvm::DEVICE.as_ref(), false, None).expect("KVM")
+    engines::open(Choice::Kvm, Kvm::DEVICE.as_ref(), false, None).expect("KVM")
 }
 
 /// Boots an image on KVM for a short time. Returns the name of its end.

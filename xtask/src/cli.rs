@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{guests::Mode, scaffold::Template};
+use crate::{grade::Role, guests::Mode, scaffold::Template};
 
 /// Builds Guestlab's guests, runs its experiments and checks everything.
 ///
@@ -46,6 +46,14 @@ pub(crate) enum Command {
     /// `guestlab explore` gets all arguments but the options of xtask, which are those of `run`.
     #[command(disable_help_flag = true)]
     Explore(Passed),
+
+    /// Grade a class: a folder with a submission for each student, an image or a folder of sources.
+    ///
+    /// Sources are built in a sandbox without a network (bubblewrap). Each guest is searched for failures together with
+    /// Guestlab's own guest of the other side. The result is a table, JSON lines, a page, and a recording of each failure.
+    /// Exit status: 0 all submissions were judged, whatever their grades; 2 bad usage or bad input; 5 this machine cannot
+    /// run guests; 70 a bug, which left some rows undecided.
+    Grade(Grade),
 
     /// Run a recording of `run prodcons --record FILE` again, and report the first difference.
     #[command(disable_help_flag = true)]
@@ -135,6 +143,37 @@ pub(crate) struct BuildGuests {
     /// Do not optimize the guests' own code, so that gdb has every variable and every function of it.
     #[arg(long)]
     pub(crate) unoptimized: bool,
+}
+
+/// Options of `grade`.
+#[derive(Debug, Args)]
+pub(crate) struct Grade {
+    /// The folder of the submissions: each entry is an image, or a folder with images, packages in Rust, or C files.
+    ///
+    /// A name with `producer` or `consumer` in it tells a guest's side.
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+
+    /// The folder for the grades [default: target/grades/DIR].
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// The side of guests whose names do not tell it.
+    #[arg(long, value_enum, value_name = "SIDE")]
+    pub(crate) role: Option<Role>,
+
+    /// The CPU mode in which guests are built, and which images must have [default: protected, and any].
+    #[arg(long, value_enum)]
+    pub(crate) mode: Option<Mode>,
+
+    /// The time that the build of one guest may take.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) build_limit: u32,
+
+    /// Options of `guestlab grade`, behind those above: --runs N, --depth N, --capacity N-N, --seed N, --timeout SECONDS,
+    /// --limit SECONDS, --jobs N, --format jsonl, --quiet.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS")]
+    pub(crate) arguments: Vec<OsString>,
 }
 
 /// Options of `test`.

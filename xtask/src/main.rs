@@ -3,7 +3,7 @@
 //! It depends on no other member of the workspace. It runs cargo and the `guestlab` binary as processes, so that
 //! guests, host and tool are each built with their own compiler and options.
 //!
-//! Layers, from the top: `commands`; `bench`, `docs`, `fuzz`, `nested`, `scaffold`; `host`, `guests`; `toolchain`;
+//! Layers, from the top: `commands`; `bench`, `docs`, `fuzz`, `grade`, `nested`, `scaffold`; `host`, `guests`; `toolchain`;
 //! `workspace`, `cargo`, `debian`; `base`, `error`.
 
 mod base;
@@ -15,6 +15,7 @@ mod debian;
 mod docs;
 mod error;
 mod fuzz;
+mod grade;
 mod guests;
 mod host;
 mod kit;

@@ -78,7 +78,12 @@ impl Workspace {
         ask.args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"]).arg(manifest);
         let printed = process::output(&mut ask)
             .map_err(|error| Error::bad_input(format_args!("cargo cannot read the workspace: {error}")))?;
-        let read: Result<Workspace, _> = serde_json::from_str(&printed);
+        Workspace::parse(&printed)
+    }
+
+    /// Reads what `cargo metadata` has printed.
+    pub(crate) fn parse(printed: &str) -> Result<Workspace, Error> {
+        let read: Result<Workspace, _> = serde_json::from_str(printed);
         let mut workspace = read.map_err(|error| {
             Error::bug(format_args!("xtask cannot read the output of `cargo metadata` ({error})"))
         })?;

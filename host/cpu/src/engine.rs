@@ -70,7 +70,8 @@ pub struct DebugFeatures {
 
 /// One virtual CPU, with the memory that it runs on.
 pub trait Cpu: Send {
-    /// Runs the guest until it exits, or at most as far as `until`.
+    /// Runs the guest until it exits, or at most as far as `until`. It may return [`Exit::Interrupted`] at any time, for its
+    /// caller to look at the clock.
     ///
     /// # Errors
     ///

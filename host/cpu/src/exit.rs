@@ -3,6 +3,14 @@
 use alloc::vec::Vec;
 use core::fmt;
 
+/// The suberror of [`Exit::InternalError`] for an instruction that the engine does not have, or that it cannot fetch
+/// (`KVM_INTERNAL_ERROR_EMULATION`).
+pub const EMULATION: u32 = 1;
+
+/// The suberror of [`Exit::InternalError`] for an exception or an interrupt that cannot be delivered, because the stack or a
+/// table is where there is no memory (`KVM_INTERNAL_ERROR_DELIVERY_EV`).
+pub const DELIVERY: u32 = 3;
+
 /// The reason why a vCPU stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -53,7 +61,7 @@ pub enum Exit {
     },
     /// The engine cannot continue. For KVM this is `KVM_EXIT_INTERNAL_ERROR`.
     InternalError {
-        /// The engine's number for the reason. KVM's 1 is an instruction that KVM cannot emulate.
+        /// The reason: [`EMULATION`], [`DELIVERY`], or another number of KVM's.
         suberror: u32,
     },
     /// A breakpoint, a watchpoint, or the end of a step. The debugger asked for this exit; the guest did not cause it.

@@ -32,7 +32,7 @@ pub mod walk;
 
 pub use engine::{Breakpoint, BreakpointKind, Calls, Cpu, DebugFeatures, Engine, Kick, Until};
 pub use error::EngineError;
-pub use exit::{Direction, Exit, Values, Width};
+pub use exit::{DELIVERY, Direction, EMULATION, Exit, Values, Width};
 pub use fpu::{FpuState, Msrs};
 pub use memory::{GuestMemory, MemoryPlan, OutOfMemory};
 pub use segment::{Rights, Segment, Table};

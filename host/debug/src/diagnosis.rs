@@ -2,7 +2,7 @@
 
 use guest_abi::{block::Trap, mode::CpuMode};
 use guestlab_cpu::{
-    CpuState, Direction, MAX_INSTRUCTION,
+    CpuState, DELIVERY, Direction, EMULATION, MAX_INSTRUCTION,
     instruction::{self, Access, Code, CpuidFeature, Instruction, Mnemonic, Register},
 };
 use guestlab_vmm::{
@@ -124,7 +124,7 @@ fn of_crash(machine: &mut Machine, crash: Crash, lacks_paging: bool) -> (Crash, 
     };
     let look = registers.as_ref().map(|registers| Look::at(machine, registers));
     let better = match (&crash, &registers, look) {
-        (Crash::TripleFault, _, look) if machine.is_foreign() => {
+        (Crash::TripleFault | Crash::Emulation { suberror: DELIVERY }, _, look) if machine.is_foreign() => {
             let bad_stack = registers.as_ref().and_then(|registers| bad_stack(machine, registers));
             let turns_on = registers.as_ref().zip(look.as_ref());
             let lacks_paging =
@@ -140,10 +140,10 @@ fn of_crash(machine: &mut Machine, crash: Crash, lacks_paging: bool) -> (Crash, 
     (better, registers)
 }
 
-/// KVM's suberror for an instruction that it cannot emulate (`KVM_INTERNAL_ERROR_EMULATION`).
-const EMULATION: u32 = 1;
+/// The name of the engine that is KVM.
+const KVM: &str = "kvm";
 
-/// Returns the crash for an instruction that KVM had to emulate and cannot.
+/// Returns the crash for an instruction that the engine had to emulate and cannot.
 fn unemulated(machine: &Machine, look: Look, registers: &CpuState) -> Crash {
     if let Some(crash) = beyond(machine, registers, &look.spot) {
         return crash;
@@ -168,7 +168,7 @@ fn unemulated(machine: &Machine, look: Look, registers: &CpuState) -> Crash {
         let spot = Some(spot);
         return Crash::ForeignTripleFault(TripleFault { spot, bad_stack, lacks_paging: false }.into());
     }
-    Crash::Unemulated(Unemulated { spot, reach }.into())
+    Crash::Unemulated(Unemulated { by_kvm: machine.engine() == KVM, spot, reach }.into())
 }
 
 /// Returns the crash for an exception or a software interrupt without a handler.

@@ -28,6 +28,11 @@ impl CommandLine {
         Self { words: ["cargo", "xtask", "run"].map(String::from).into_iter().chain(words).collect() }
     }
 
+    /// `cargo xtask explore` with these words.
+    pub fn explore(words: impl IntoIterator<Item = String>) -> Self {
+        Self { words: ["cargo", "xtask", "explore"].map(String::from).into_iter().chain(words).collect() }
+    }
+
     /// Adds an option.
     #[must_use]
     pub fn option(mut self, name: &str, value: impl ToString) -> Self {

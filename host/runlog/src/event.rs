@@ -59,6 +59,9 @@ pub enum Event<'a> {
 pub struct Run {
     /// The experiment's name.
     pub experiment: String,
+    /// The engine that ran the guests. Runs without it were made by KVM, which was the only one.
+    #[serde(default = "kvm")]
+    pub engine: String,
     /// The host's ABI version.
     pub abi: String,
     /// The seed of all random numbers.
@@ -581,6 +584,10 @@ pub struct LineProfile {
     pub line: u32,
     /// Its instructions, with those of library code that was inlined into it.
     pub instructions: u64,
+}
+
+fn kvm() -> String {
+    "kvm".into()
 }
 
 fn yes() -> bool {

@@ -2,7 +2,7 @@
 //! an exit.
 
 use guestlab_cpu::{
-    Direction, Exit, Rights,
+    Direction, EMULATION, Exit, Rights,
     state::seg,
     walk::{Mapping, Unmapped, walk_of_width},
 };
@@ -351,8 +351,8 @@ impl SoftCpu {
     }
 
     /// Instructions cannot be fetched where there is no memory. KVM reports an emulation failure for that.
-    pub(crate) fn fetch_without_memory(&mut self, address: u64) -> Event {
-        self.exit = Some(Exit::Mmio { address, len: 1, direction: Direction::In });
+    pub(crate) fn fetch_without_memory(&mut self) -> Event {
+        self.exit = Some(Exit::InternalError { suberror: EMULATION });
         Event::Exit
     }
 }

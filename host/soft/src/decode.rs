@@ -84,10 +84,9 @@ impl SoftCpu {
         let there = PAGE - start;
         match self.ram.bytes(key.physical) {
             Some(page) => bytes[..there].copy_from_slice(&page[start..]),
-            None => return Err(self.fetch_without_memory(key.physical)),
+            None => return Err(self.fetch_without_memory()),
         }
-        let mut decoder =
-            Decoder::with_ip(u32::from(key.bits), &bytes[..there], key.ip, OPTIONS);
+        let mut decoder = Decoder::with_ip(u32::from(key.bits), &bytes[..there], key.ip, OPTIONS);
         let mut ops = Vec::new();
         while ops.len() < MOST && decoder.position() < there {
             let insn = decoder.decode();
@@ -113,8 +112,7 @@ impl SoftCpu {
         let mut bytes = [0; LONGEST];
         let mut have = 0;
         loop {
-            let mut decoder =
-                Decoder::with_ip(u32::from(key.bits), &bytes[..have], key.ip, OPTIONS);
+            let mut decoder = Decoder::with_ip(u32::from(key.bits), &bytes[..have], key.ip, OPTIONS);
             let insn = decoder.decode();
             if !insn.is_invalid() {
                 return Ok(Op::new(&insn, self.ip_mask));
@@ -130,7 +128,7 @@ impl SoftCpu {
             let physical = self.translate(linear, Access::FETCH)?;
             match self.ram.bytes(physical) {
                 Some(page) => bytes[have] = page[offset(physical)],
-                None => return Err(self.fetch_without_memory(physical)),
+                None => return Err(self.fetch_without_memory()),
             }
             have += 1;
         }
@@ -174,7 +172,7 @@ mod tests {
     fn conditions_have_the_numbers_of_opcodes() {
         for opcode in 0x70..=0x7F_u8 {
             let bytes = [opcode, 0];
-            let insn = Decoder::new(32, &bytes, DecoderOptions::NONE).decode();
+            let insn = Decoder::new(32, &bytes, OPTIONS).decode();
             assert_eq!(condition(insn.condition_code()), opcode & 15, "{insn:?}");
         }
     }

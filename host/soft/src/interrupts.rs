@@ -1,7 +1,7 @@
 //! Exceptions, interrupts, and the return from them (Intel SDM volume 3A, chapter 6).
 
 use guestlab_cpu::{
-    Exit, Rights,
+    DELIVERY, EMULATION, Exit, Rights,
     state::{reg, seg},
 };
 use iced_x86::Code;
@@ -47,8 +47,8 @@ impl SoftCpu {
                 Event::Fault(_) if fault.vector == DF => return Some(self.shutdown()),
                 Event::Fault(second) if is_double(fault, second) => Fault { vector: DF, code: Some(0) },
                 Event::Fault(second) => second,
-                Event::Exit => return self.exit.take(),
-                Event::Missing => return Some(Exit::InternalError { suberror: 1 }),
+                Event::Exit => return Some(Exit::InternalError { suberror: DELIVERY }),
+                Event::Missing => return Some(Exit::InternalError { suberror: EMULATION }),
             };
         }
     }
@@ -58,8 +58,8 @@ impl SoftCpu {
         match self.deliver(vector, None, Source::Hardware) {
             Ok(()) => None,
             Err(Event::Fault(fault)) => self.raise(fault),
-            Err(Event::Exit) => self.exit.take(),
-            Err(Event::Missing) => Some(Exit::InternalError { suberror: 1 }),
+            Err(Event::Exit) => Some(Exit::InternalError { suberror: DELIVERY }),
+            Err(Event::Missing) => Some(Exit::InternalError { suberror: EMULATION }),
         }
     }
 

@@ -31,7 +31,6 @@
 //! - The task priority, CR8: it reads as 0.
 //! - PAE paging reads the four directory pointers when it uses them, and not when CR3 is loaded.
 //! - Breakpoints on ports that the guest sets in its own debug registers.
-//! - `guestlab` does not use this engine yet: tests and the examples of the library do.
 
 #![no_std]
 #![forbid(unsafe_code)]

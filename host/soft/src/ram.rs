@@ -236,6 +236,12 @@ impl GuestMemory for Ram {
             && address.checked_add(len as u64).is_some()
     }
 
+    /// Pages are allocated when they are written, and copied when they are shared: the address is the one of now.
+    fn host_address(&self, address: u64) -> Option<u64> {
+        let page = self.bytes(address)?;
+        Some(page.as_ptr().addr() as u64 + offset(address) as u64)
+    }
+
     fn clear(&mut self) -> Result<(), EngineError> {
         self.written = true;
         for (index, page) in self.pages.iter_mut().enumerate() {

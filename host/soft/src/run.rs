@@ -4,7 +4,7 @@ use alloc::{sync::Arc, vec};
 use core::sync::atomic::Ordering;
 
 use guestlab_cpu::{
-    Breakpoint, Cpu, CpuState, Delivery, EngineError, Executed, Exit, FpuState, GuestMemory, Kick,
+    Breakpoint, Cpu, CpuState, Delivery, EMULATION, EngineError, Executed, Exit, FpuState, GuestMemory, Kick,
     MAX_INSTRUCTION, Stepped, Until,
     state::{reg, seg},
     walk,
@@ -18,6 +18,10 @@ use crate::{
     fault::Event,
     flags::{self, Flags},
 };
+
+/// The most instructions of a run up to an exit: about a millisecond. The run ends with [`Exit::Interrupted`] then, so that
+/// its caller sees a deadline, which no signal tells this program.
+const SLICE: u64 = 1 << 18;
 
 impl SoftCpu {
     /// Counts a repetition that is not the last. Returns true if the run ends here.
@@ -251,7 +255,7 @@ impl SoftCpu {
             }
             Event::Missing => {
                 self.answers.clear();
-                Some(Exit::InternalError { suberror: 1 })
+                Some(Exit::InternalError { suberror: EMULATION })
             }
         }
     }
@@ -307,7 +311,10 @@ fn decides_on_trap(mnemonic: Mnemonic) -> bool {
 impl Cpu for SoftCpu {
     fn run(&mut self, until: Until) -> Result<Exit, EngineError> {
         let exit = match until {
-            Until::Exit => self.go(u64::MAX),
+            Until::Exit => {
+                let exit = self.go(self.retired.saturating_add(SLICE));
+                return Ok(exit.unwrap_or(Exit::Interrupted));
+            }
             Until::Step => self.step(),
             Until::Count(count) => self.go(self.retired.saturating_add(count)),
         };

@@ -2,20 +2,36 @@
 
 use std::{env, path::PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use guest_abi::mode::CpuMode;
 
-use crate::kvm::Kvm;
+use crate::{engines::Choice, kvm::Kvm};
 
 /// The end of the short help, which does not have all options.
 pub(super) const SHORT_HELP: &str = "--help has all options, and the exit statuses.";
 
-/// The option for KVM's device.
+/// The options for the engine.
 #[derive(Debug, Args)]
-pub struct DeviceArgs {
+pub struct EngineArgs {
+    /// The engine that runs the guests.
+    #[arg(long, value_enum, value_name = "ENGINE", default_value = "auto", env = "GUESTLAB_ENGINE")]
+    pub engine: Choice,
+
     /// The KVM device.
     #[arg(long, hide_short_help = true, value_name = "PATH", default_value = Kvm::DEVICE)]
     pub kvm: PathBuf,
+}
+
+impl EngineArgs {
+    /// Returns the options that are not the usual ones, each with its value, for another command.
+    pub(super) fn given(&self) -> [(&'static str, Option<String>); 2] {
+        let engine = self.engine.to_possible_value().filter(|_| self.engine != Choice::Auto);
+        let device = Some(&self.kvm).filter(|device| device.as_os_str() != Kvm::DEVICE);
+        [
+            ("--engine", engine.map(|value| value.get_name().to_owned())),
+            ("--kvm", device.map(|device| device.to_string_lossy().into_owned())),
+        ]
+    }
 }
 
 /// Returns the path of a guest's image in the folder of images.

@@ -12,7 +12,7 @@ use guest_abi::{layout::DEFAULT_MEMORY, mailbox::Quota, mode::CpuMode, ring::MAX
 use crate::{
     cli::{
         choices::{Mode, VerdictForm},
-        common::{DeviceArgs, SHORT_HELP, recordings_folder},
+        common::{EngineArgs, SHORT_HELP, recordings_folder},
         guests::GuestsArgs,
         jail::JailArgs,
         values::{parse_memory, parse_seconds, parse_timeout},
@@ -82,7 +82,7 @@ pub struct ExploreArgs {
     #[command(flatten)]
     jail: JailArgs,
     #[command(flatten)]
-    device: DeviceArgs,
+    engine: EngineArgs,
     #[command(flatten)]
     guests: GuestsArgs,
 }
@@ -144,9 +144,9 @@ impl ExploreArgs {
         self.needs
     }
 
-    /// Returns the option for KVM's device.
-    pub fn device(&self) -> &DeviceArgs {
-        &self.device
+    /// Returns the options for the engine.
+    pub fn engine(&self) -> &EngineArgs {
+        &self.engine
     }
 
     /// Returns the jail of the search.
@@ -195,7 +195,7 @@ impl ExploreArgs {
 }
 
 /// Parses capacities such as `6` or `1-64`.
-fn parse_capacities(text: &str) -> Result<Capacities, String> {
+pub(super) fn parse_capacities(text: &str) -> Result<Capacities, String> {
     let (smallest, largest) = text.split_once('-').unwrap_or((text, text));
     let range = smallest.parse().ok().zip(largest.parse().ok());
     range

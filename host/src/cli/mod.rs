@@ -4,6 +4,7 @@ mod choices;
 mod common;
 pub mod compare;
 mod explore;
+mod grade;
 mod guests;
 mod jail;
 mod limits;
@@ -19,8 +20,9 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-pub use common::{DeviceArgs, image_path};
+pub use common::{EngineArgs, image_path};
 pub use explore::ExploreArgs;
+pub use grade::GradeArgs;
 pub use jail::JailArgs;
 pub use run::{RunArgs, RunConfig};
 pub use test::TestArgs;
@@ -45,6 +47,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Search for a schedule, a capacity and a seed at which a guest of the exchange fails.
     Explore(Box<ExploreArgs>),
+    /// Grade a class: search each submission for failures, and write a table, JSON lines and a page.
+    Grade(Box<GradeArgs>),
     /// Run the tests in images, each in its own VM.
     Test(Box<TestArgs>),
     /// Run a recording again in VMs, and report the first difference.
@@ -56,7 +60,7 @@ pub enum Command {
     /// Show a run in the terminal, forwards and backwards: a recording or the output of `--format jsonl`.
     View(ViewArgs),
     /// Check whether this machine can run guests, and suggest what to do if not.
-    Doctor(DeviceArgs),
+    Doctor(EngineArgs),
 }
 
 /// Run a recording again.
@@ -78,9 +82,9 @@ pub struct ReplayArgs {
     /// The options of the jail.
     #[command(flatten)]
     pub jail: JailArgs,
-    /// The option for KVM's device.
+    /// The options for the engine.
     #[command(flatten)]
-    pub device: DeviceArgs,
+    pub engine: EngineArgs,
 }
 
 /// Compare two runs.
@@ -162,7 +166,7 @@ mod tests {
 
     #[test]
     fn examples_are_commands() {
-        for name in ["run", "explore", "test", "replay", "compare", "report", "view"] {
+        for name in ["run", "explore", "grade", "test", "replay", "compare", "report", "view"] {
             let examples = examples(Cli::command().find_subcommand(name).expect("a command"));
             assert!(!examples.is_empty(), "{name} has no example");
             for example in examples.iter().filter(|example| !example.starts_with("test --guests")) {

@@ -6,7 +6,7 @@ use clap::Args;
 use guest_abi::layout::DEFAULT_MEMORY;
 
 use crate::{
-    cli::{common::DeviceArgs, jail::JailArgs, limits::LimitArgs, values::parse_memory},
+    cli::{common::EngineArgs, jail::JailArgs, limits::LimitArgs, values::parse_memory},
     lab::{
         error::Error,
         guest_tests::{Selection, TestConfig},
@@ -55,7 +55,7 @@ pub struct TestArgs {
     #[command(flatten)]
     jail: JailArgs,
     #[command(flatten)]
-    device: DeviceArgs,
+    engine: EngineArgs,
     #[command(flatten)]
     limits: LimitArgs,
 }
@@ -66,9 +66,9 @@ impl TestArgs {
         self.list
     }
 
-    /// Returns the option for KVM's device.
-    pub fn device(&self) -> &DeviceArgs {
-        &self.device
+    /// Returns the options for the engine.
+    pub fn engine(&self) -> &EngineArgs {
+        &self.engine
     }
 
     /// Returns the jail of the tests.

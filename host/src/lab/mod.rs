@@ -6,6 +6,7 @@ pub mod exchange;
 pub mod experiment_file;
 pub mod explore;
 pub mod failure;
+pub mod grade;
 pub mod guest_end;
 pub mod guest_tests;
 pub mod hints;

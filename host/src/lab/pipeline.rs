@@ -67,13 +67,14 @@ pub fn run(system: Platform, jail: &Jail, config: &PipelineConfig, sink: &mut dy
             Vm::new(&system, image, parameters, config.secrets)
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let mut machines = config.instrumentation.attach(&system, machines)?;
+    let mut machines = config.instrumentation.attach(machines)?;
+    let engine = system.engines(&images)?;
 
     // This closes KVM's device, so that no VM can be created any more.
     drop(system);
     let session = Session::start(&config.limits, jail, config.instrumentation.needs(), sink)?;
     session.confine()?;
-    session.event(&Event::Run(Box::new(run_event(config, &schedule, &images))))?;
+    session.event(&Event::Run(Box::new(run_event(config, engine, &schedule, &images))))?;
     let mut turns = 0;
     let outcome = run_turns(&session, &mut machines, schedule, &mut turns);
     let exits: BTreeMap<_, _> = machines.iter().map(|m| (m.vm(), events::exits(m.stats()))).collect();
@@ -85,7 +86,7 @@ pub fn run(system: Platform, jail: &Jail, config: &PipelineConfig, sink: &mut dy
     )
 }
 
-fn run_event(config: &PipelineConfig, schedule: &Schedule, images: &[Image]) -> Run {
+fn run_event(config: &PipelineConfig, engine: String, schedule: &Schedule, images: &[Image]) -> Run {
     let guest = |(vm, image): (u32, &Image)| Guest {
         vm,
         name: image.name().into(),
@@ -94,6 +95,7 @@ fn run_event(config: &PipelineConfig, schedule: &Schedule, images: &[Image]) -> 
     };
     Run {
         experiment: config.experiment.name.clone(),
+        engine,
         abi: guest_abi::VERSION.to_string(),
         seed: config.seed,
         capacity: None,

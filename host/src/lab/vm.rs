@@ -1,9 +1,10 @@
 //! A VM of a run: a machine, its runner, and the limits of its output.
 
 use std::{
+    collections::BTreeSet,
     ops::{Deref, DerefMut},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use guest_abi::{block::Trap, mode::CpuMode};
@@ -24,14 +25,31 @@ use crate::lab::limits::{Limits, Printed};
 /// The engine of a run, and the observer of its machines.
 pub struct Platform {
     engine: Arc<dyn Engine>,
+    fallback: Option<Fallback>,
     observer: Option<Arc<dyn Observer>>,
     times: bool,
+}
+
+/// The engine for guests in a mode that the other engine does not have.
+struct Fallback {
+    engine: Arc<dyn Engine>,
+    /// Tells the user that this engine is used.
+    warn: fn(),
+    /// It is needed for guests with 32-bit paging: that is the mode that is missing on some machines.
+    is_needed: OnceLock<bool>,
 }
 
 impl Platform {
     /// Returns a platform with this engine, whose machines count exits, and take no times. Dropping it lets go of the engine: after that no VM can be created.
     pub fn new(engine: Arc<dyn Engine>, observer: Option<Arc<dyn Observer>>) -> Self {
-        Self { engine, observer, times: false }
+        Self { engine, fallback: None, observer, times: false }
+    }
+
+    /// Returns this platform with a second engine, for guests in a mode that the first does not have. `warn` is called
+    /// when there is such a guest, once.
+    #[must_use]
+    pub fn with_fallback(self, engine: Arc<dyn Engine>, warn: fn()) -> Self {
+        Self { fallback: Some(Fallback { engine, warn, is_needed: OnceLock::new() }), ..self }
     }
 
     /// Returns this platform with the times of exits in the statistics, or without, as a new one is.
@@ -40,32 +58,51 @@ impl Platform {
         Self { times, ..self }
     }
 
-    fn setup(&self, hva: HvaPolicy) -> Setup {
-        let (engine, observer) = (Arc::clone(&self.engine), self.observer.clone());
-        Setup { engine, hva, observer, times: self.times }
+    fn setup(&self, image: &Image, hva: HvaPolicy) -> Result<Setup, EngineError> {
+        let (engine, observer) = (Arc::clone(self.engine(image)?), self.observer.clone());
+        Ok(Setup { engine, hva, observer, times: self.times })
     }
 
-    /// Returns the engine.
-    pub fn engine(&self) -> &dyn Engine {
-        &*self.engine
+    /// Returns the engine for an image.
+    ///
+    /// # Errors
+    ///
+    /// The engine failed.
+    pub fn engine(&self, image: &Image) -> Result<&Arc<dyn Engine>, EngineError> {
+        let Some(fallback) = self.fallback.as_ref().filter(|_| may_page(image)) else {
+            return Ok(&self.engine);
+        };
+        let is_needed = match fallback.is_needed.get() {
+            Some(is_needed) => *is_needed,
+            None => {
+                let is_needed = !self.engine.runs(CpuMode::Paged)?;
+                if is_needed {
+                    (fallback.warn)();
+                }
+                *fallback.is_needed.get_or_init(|| is_needed)
+            }
+        };
+        Ok(if is_needed { &fallback.engine } else { &self.engine })
     }
 
-    /// Returns true if the engine runs a mode.
+    /// Returns the names of the engines that run these images, as an event has them.
+    ///
+    /// # Errors
+    ///
+    /// The engine failed.
+    pub fn engines<'a>(&self, images: impl IntoIterator<Item = &'a Image>) -> Result<String, EngineError> {
+        let engines = images.into_iter().map(|image| Ok(self.engine(image)?.name().to_owned()));
+        let names: BTreeSet<String> = engines.collect::<Result<_, EngineError>>()?;
+        Ok(Vec::from_iter(names).join(", "))
+    }
+
+    /// Returns true if an engine here runs a mode.
     ///
     /// # Errors
     ///
     /// The engine failed.
     pub fn runs(&self, mode: CpuMode) -> Result<bool, EngineError> {
-        self.engine.runs(mode)
-    }
-
-    /// Returns the abilities for a debugger in a mode.
-    ///
-    /// # Errors
-    ///
-    /// The engine failed.
-    pub fn debug_features(&self, mode: CpuMode) -> Result<DebugFeatures, EngineError> {
-        self.engine.debug_features(mode)
+        Ok(self.fallback.is_some() || self.engine.runs(mode)?)
     }
 }
 
@@ -73,6 +110,7 @@ impl Platform {
 pub struct Vm {
     machine: Machine,
     runner: Box<dyn Runner>,
+    engine: Arc<dyn Engine>,
     origin: ImageInfo,
     file: PathBuf,
     printed: Printed,
@@ -109,14 +147,18 @@ impl Vm {
         parameters: Parameters<'_>,
         hva: HvaPolicy,
     ) -> Result<Self, BootError> {
+        let setup = platform.setup(image, hva)?;
         Ok(Self {
-            machine: Machine::new(&platform.setup(hva), image, parameters)?,
+            machine: Machine::new(&setup, image, parameters)?,
+            lacks_paging: image.start().mode() != CpuMode::Paged
+                && may_page(image)
+                && !setup.engine.runs(CpuMode::Paged)?,
+            engine: setup.engine,
             runner: Box::new(Free),
             origin: ImageInfo::of(image),
             file: image.path().into(),
             printed: Printed::default(),
             hva,
-            lacks_paging: may_turn_on_paging(image) && !platform.runs(CpuMode::Paged)?,
             culprit: None,
         })
     }
@@ -132,9 +174,18 @@ impl Vm {
         image: &Image,
         parameters: Parameters<'_>,
     ) -> Result<(), BootError> {
-        self.machine.reset(&platform.setup(self.hva), image, parameters)?;
+        self.machine.reset(&platform.setup(image, self.hva)?, image, parameters)?;
         (self.printed, self.culprit) = (Printed::default(), None);
         Ok(())
+    }
+
+    /// Returns the abilities of the engine for a debugger, in the guest's mode.
+    ///
+    /// # Errors
+    ///
+    /// The engine failed.
+    pub fn debug_features(&self) -> Result<DebugFeatures, EngineError> {
+        self.engine.debug_features(self.machine.mode())
     }
 
     /// Returns this VM with another runner.
@@ -225,10 +276,15 @@ impl Vm {
     }
 }
 
-/// Returns true if an image that starts without paging has an instruction that can turn it on: `mov cr0, ...`.
-fn may_turn_on_paging(image: &Image) -> bool {
-    let start = image.start();
-    let is_without = matches!(start.mode(), CpuMode::Real | CpuMode::Protected);
+/// Returns true if an image may run with 32-bit paging: it starts so, or it is not ours and has an instruction that can
+/// turn paging on: `mov cr0, ...`.
+fn may_page(image: &Image) -> bool {
     let loads_cr0 = |code: &[u8]| matches!(*code, [0x0F, 0x22, 0xC0..=0xC7]);
-    start.is_foreign() && is_without && image.file().windows(3).any(loads_cr0)
+    match image.start().mode() {
+        CpuMode::Paged => true,
+        CpuMode::Long => false,
+        CpuMode::Real | CpuMode::Protected => {
+            image.start().is_foreign() && image.file().windows(3).any(loads_cr0)
+        }
+    }
 }

@@ -59,6 +59,20 @@ pub(crate) fn can_run_guests() -> bool {
     doctor.status.success()
 }
 
+/// The engine that the tests are run for: KVM, the reference, unless the environment says another.
+fn engine() -> String {
+    env::var("GUESTLAB_ENGINE").unwrap_or_else(|_| "kvm".into())
+}
+
+/// Returns true if the tests are run for KVM. Otherwise prints why the test was skipped: it is about KVM's own calls.
+pub(crate) fn is_for_kvm() -> bool {
+    let is_for_kvm = engine() == "kvm";
+    if !is_for_kvm {
+        eprintln!("skipped: it is about KVM, and the engine is {}", engine());
+    }
+    is_for_kvm
+}
+
 /// Runs the program to its end.
 pub(crate) fn guestlab(args: &[&str]) -> Output {
     command(args).output().expect("guestlab runs")
@@ -68,6 +82,7 @@ pub(crate) fn guestlab(args: &[&str]) -> Output {
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_guestlab"));
     command.args(args).stdin(Stdio::null()).env_remove("NO_COLOR");
+    command.env("GUESTLAB_ENGINE", engine());
     if !args.starts_with(&["doctor"]) {
         command.env("GUESTLAB_IMAGES", images());
     }

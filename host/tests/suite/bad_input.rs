@@ -19,9 +19,13 @@ fn refused(args: &[&str], status: i32, sentence: &str) {
 
 #[test]
 fn a_machine_without_kvm_is_told_what_to_do() {
-    let args = ["run", "prodcons", "--kvm", "/dev/no-such-kvm"];
+    let args = ["run", "prodcons", "--engine", "kvm", "--kvm", "/dev/no-such-kvm"];
     refused(&args, 5, "/dev/no-such-kvm is not there: load KVM's module");
-    refused(&["run", "prodcons", "--kvm", "/dev/null"], 5, "/dev/null is not KVM's device");
+    refused(
+        &["run", "prodcons", "--engine", "kvm", "--kvm", "/dev/null"],
+        5,
+        "/dev/null is not KVM's device",
+    );
 }
 
 #[test]
@@ -37,7 +41,7 @@ fn no_permission_is_told_what_to_do() {
         fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).expect("changed");
     }
     let mut command = std::process::Command::new(program);
-    command.args(["run", "prodcons", "--kvm"]).arg(&device);
+    command.args(["run", "prodcons", "--engine", "kvm", "--kvm"]).arg(&device);
     // Root may open everything: nobody else's program shows what others see.
     // SAFETY: getuid has no preconditions.
     if unsafe { libc::getuid() } == 0 {

@@ -1,6 +1,6 @@
 //! docs/ends.md says how guests can end: each of its rows is run.
 
-use crate::common::{can_run_guests, guestlab, text};
+use crate::common::{self, can_run_guests, guestlab, text};
 
 /// A row of the table.
 struct Row<'a> {
@@ -26,6 +26,10 @@ fn every_way_to_end_is_as_the_document_says() {
     assert!(rows.len() >= 30, "the table has {} rows", rows.len());
     if can_run_guests() {
         for Row { arguments, status, beginning } in rows {
+            // The interpreter has an x87, which KVM does not emulate: docs/engines.md.
+            if arguments == ["loads-float"] && !common::is_for_kvm() {
+                continue;
+            }
             let output = guestlab(&[&["run"], &arguments[..]].concat());
             let err = text(&output.stderr);
             assert_eq!(output.status.code(), Some(status), "{arguments:?}: {err}");

@@ -87,5 +87,5 @@ fn words_and_files_that_are_wrong_forge_nothing() {
         fs::write(at("x.toml"), text).expect("written");
         run(folder.path(), &["run", "--experiment", "x.toml"], 2);
     }
-    run(folder.path(), &["doctor", "--kvm", FORGER], 5);
+    run(folder.path(), &["doctor", "--engine", "kvm", "--kvm", FORGER], 5);
 }

@@ -14,6 +14,7 @@ mod tracer;
 mod bad_input;
 mod corpus;
 mod ends;
+mod engines;
 mod examples;
 mod exchange;
 mod explore;

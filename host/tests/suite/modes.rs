@@ -190,7 +190,7 @@ fn statistics_come_after_the_run() {
 
 #[test]
 fn an_explanation_has_a_sentence_for_each_call_and_exit() {
-    if can_run_guests() {
+    if can_run_guests() && common::is_for_kvm() {
         let opened = ["open", "KVM_GET_API_VERSION", "KVM_GET_SUPPORTED_CPUID", "KVM_CHECK_EXTENSION"];
         let created = [
             "mmap",

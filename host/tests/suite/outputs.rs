@@ -218,7 +218,7 @@ fn a_run_that_cannot_start_changes_nothing() {
         (&["run", "prodcons", "--schedule", "file:no-such"], 2),
         (&["run", "prodcons", "--schedule", "string:13"], 2),
         (&["run", "prodcons", "--consumer", "page.html"], 2),
-        (&["run", "prodcons", "--kvm", "/dev/null"], 5),
+        (&["run", "prodcons", "--engine", "kvm", "--kvm", "/dev/null"], 5),
     ] {
         for old in [&[][..], &FILES] {
             let folder = folder(old);

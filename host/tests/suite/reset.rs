@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use crate::common::{self, can_run_guests, image};
 use guestlab::{
-    engines,
+    engines::{self, Choice},
     kvm::Kvm,
     lab::{
         limits::Limits,
@@ -17,7 +17,7 @@ use guestlab::{
 };
 
 fn platform() -> Platform {
-    engines::kvm(Path::new(Kvm::DEVICE), false, None).expect("KVM")
+    engines::open(Choice::Kvm, Path::new(Kvm::DEVICE), false, None).expect("KVM")
 }
 
 /// Runs a machine to its next stop. Returns its output and the stop.

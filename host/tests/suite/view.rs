@@ -513,6 +513,7 @@ fn a_terminal_that_cannot_move_its_cursor_has_no_view() {
 fn panics_in_a_view() {
     let outcome = terminal::live(|sink: &mut dyn Sink| {
         let run = event::Run {
+            engine: "kvm".into(),
             experiment: "prodcons".into(),
             abi: String::new(),
             seed: 1,

@@ -482,6 +482,7 @@ mod tests {
         let guests =
             vec![Guest { vm: 1, name: "g".into(), role: Some(Role::Producer), sha256: String::new() }];
         let run = Run {
+            engine: "kvm".into(),
             experiment: "prodcons".into(),
             abi: String::new(),
             seed: 1,

@@ -103,7 +103,7 @@ pub enum Crash {
     #[error("halted with nothing to wait for: no interrupt can wake this guest")]
     Halted,
     /// An internal error of KVM; most likely, it could not emulate an instruction.
-    #[error("KVM could not go on (internal error, suberror {suberror})")]
+    #[error("the engine could not go on (internal error, suberror {suberror})")]
     Emulation {
         /// KVM's suberror.
         suberror: u32,

@@ -29,6 +29,8 @@ use crate::{
 /// A guest in its VM.
 pub struct Machine {
     name: Arc<str>,
+    /// The engine's name.
+    engine: Box<str>,
     vm: u32,
     mode: CpuMode,
     cpu: Box<dyn Cpu>,
@@ -117,6 +119,7 @@ impl Machine {
         cpu.set_state(&boot.cpu)?;
         Ok(Self {
             name: image.name().into(),
+            engine: setup.engine.name().into(),
             vm: parameters.vm,
             mode: image.start().mode(),
             cpu,
@@ -258,8 +261,8 @@ impl Machine {
             self.has_crashed = true;
             return Ok(ControlFlow::Break(Halt::Interruption(interruption.into())));
         }
-        // Single steps would push the exits before them out of the history.
-        if !matches!(exit, Exit::Debug { .. }) {
+        // Single steps and interruptions would push the exits before them out of the history.
+        if !matches!(exit, Exit::Debug { .. } | Exit::Interrupted) {
             self.history.push(&exit);
         }
         let reply = self.serve(&exit, stop, console);

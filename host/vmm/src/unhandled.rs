@@ -131,9 +131,11 @@ fn service(vector: u32) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// An instruction that KVM cannot emulate.
+/// An instruction that the engine cannot emulate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unemulated {
+    /// The engine is KVM.
+    pub by_kvm: bool,
     /// The instruction.
     pub spot: Spot,
     /// The direction and the address of its access to an address without memory, if it makes one.
@@ -143,6 +145,10 @@ pub struct Unemulated {
 impl Unemulated {
     /// Returns a hint: what the author of the image can try next.
     pub fn hint(&self, foreign: bool) -> String {
+        if !self.by_kvm {
+            return "run it with --engine kvm on a machine with hardware KVM, or look for a jump into data"
+                .into();
+        }
         if self.reach.is_some() {
             return "look for a wrong pointer: KVM emulates accesses where there is no memory, and not by this instruction".into();
         }
@@ -165,7 +171,10 @@ impl Unemulated {
 
 impl fmt::Display for Unemulated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { spot, reach } = self;
+        let Self { by_kvm, spot, reach } = self;
+        if !by_kvm {
+            return write!(f, "the interpreter could not go on at {spot}: it does not have this instruction");
+        }
         if let Some((direction, address)) = reach {
             let verb = match direction {
                 Direction::In => "reads from",

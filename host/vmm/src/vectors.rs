@@ -326,14 +326,14 @@ fn code_segment(now: &CpuState, memory: &dyn GuestMemory, pushed: [u8; 8]) -> (u
 
 /// The length of the instruction that ends at a linear address, if it asks for this vector.
 fn asking(now: &CpuState, memory: &dyn GuestMemory, end: u64, vector: u8) -> Option<u64> {
-    let mut bytes = [0; 2];
-    let there = walk::read_linear(now, memory, end.wrapping_sub(2), &mut bytes);
-    match (there, bytes) {
-        (2, [0xCD, asked]) if asked == vector => Some(2),
+    let byte = |back: u64| {
+        let mut byte = [0];
+        (walk::read_linear(now, memory, end.wrapping_sub(back), &mut byte) == 1).then_some(byte[0])
+    };
+    match (byte(1)?, vector) {
+        (asked, _) if asked == vector && byte(2) == Some(0xCD) => Some(2),
         // int1, int3, into
-        (2, [_, 0xF1]) if vector == 1 => Some(1),
-        (2, [_, 0xCC]) if vector == 3 => Some(1),
-        (2, [_, 0xCE]) if vector == 4 => Some(1),
+        (0xF1, 1) | (0xCC, 3) | (0xCE, 4) => Some(1),
         _ => None,
     }
 }

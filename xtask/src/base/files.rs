@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::output::{note, short};
 use crate::error::Error;
@@ -36,6 +36,19 @@ pub(crate) fn remove_folder(path: &Path) -> Result<(), Error> {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file("remove", path)(error)),
         _ => Ok(()),
     }
+}
+
+/// Removes a file, if it is there.
+pub(crate) fn remove_file(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::file("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Makes a path absolute, without links if it exists.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    fs::canonicalize(path).or_else(|_| std::path::absolute(path)).map_err(Error::file("find", path))
 }
 
 /// Adds up the sizes of the files in a folder, in bytes.

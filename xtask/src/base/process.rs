@@ -73,6 +73,15 @@ pub(crate) fn ending(text: &str) -> String {
     }
 }
 
+/// Returns the first lines of a program's output.
+pub(crate) fn first_lines(text: &str, number: usize) -> String {
+    let lines: Vec<&str> = text.trim_end().lines().collect();
+    match lines.len().saturating_sub(number) {
+        0 => lines.join("\n"),
+        left_out => format!("{}\n({left_out} more lines)", lines[..number].join("\n")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

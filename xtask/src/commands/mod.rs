@@ -7,6 +7,7 @@ mod docs;
 mod doctor;
 mod first_run;
 mod fuzz;
+mod grade;
 mod kit;
 mod new;
 mod passthrough;
@@ -27,6 +28,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Status, Error> {
         Command::Report(own) => pass("report", &own.arguments),
         Command::View(own) => pass("view", &own.arguments),
         Command::Explore(own) => pass("explore", &own.arguments),
+        Command::Grade(options) => grade::run(&options, cli.verbose),
         Command::Compare(own) => pass("compare", &own.arguments),
         Command::Test(options) => test::run(&options, cli.verbose),
         Command::Bench(options) => bench::run(&options),

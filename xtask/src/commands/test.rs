@@ -2,6 +2,7 @@
 //! that boot guests, in the nested machine.
 
 use std::ffi::{OsStr, OsString};
+use std::process::Command;
 
 use clap::ValueEnum;
 
@@ -15,6 +16,10 @@ use crate::{base::process, cargo, cli::Test, toolchain, workspace::Workspace};
 const UNITS: &[&str] = &["--lib", "--bins"];
 const STRUCTURE: &[&str] = &["--package", "xtask", "--test", "source"];
 const SLOW: [&[&str]; 2] = [&["--test", "*"], &["--doc"]];
+
+/// The tests that boot guests, which run once more, for the interpreter. Without this they are for KVM.
+const BOOTING: &[&str] = &["--package", "guestlab", "--test", "suite"];
+const INTERPRETER: (&str, &str) = ("GUESTLAB_ENGINE", "soft");
 
 /// Runs the tests, and returns the status of the first that failed. Arguments select tests of the host only.
 pub(crate) fn run(options: &Test, verbose: bool) -> Result<Status, Error> {
@@ -30,31 +35,37 @@ pub(crate) fn run(options: &Test, verbose: bool) -> Result<Status, Error> {
     }
     if !options.arguments.is_empty() {
         build_all_guests(&workspace, verbose)?;
-        return cargo_test(&workspace, &options.arguments);
+        return process::status(&mut cargo_test(&workspace, &options.arguments));
     }
     let build = std::iter::once_with(|| build_everything(&workspace, verbose));
     let quick = std::iter::once_with(|| run_quick(&workspace, verbose));
-    let slow = SLOW.iter().map(|selection| cargo_test(&workspace, selection));
-    until_failure(build.chain(quick).chain(slow))
+    let slow = SLOW.iter().map(|selection| process::status(&mut cargo_test(&workspace, selection)));
+    let again = std::iter::once_with(|| {
+        let (variable, engine) = INTERPRETER;
+        process::status(cargo_test(&workspace, BOOTING).env(variable, engine))
+    });
+    until_failure(build.chain(quick).chain(slow).chain(again))
 }
 
 fn run_quick(workspace: &Workspace, verbose: bool) -> Result<Status, Error> {
-    let outside = [UNITS, STRUCTURE].into_iter().map(|selection| cargo_test(workspace, selection));
+    let outside = [UNITS, STRUCTURE]
+        .into_iter()
+        .map(|selection| process::status(&mut cargo_test(workspace, selection)));
     let inside = std::iter::once_with(|| run_in_guests(workspace, None, &[], verbose));
     until_failure(outside.chain(inside))
 }
 
-fn cargo_test(workspace: &Workspace, arguments: &[impl AsRef<OsStr>]) -> Result<Status, Error> {
+fn cargo_test(workspace: &Workspace, arguments: &[impl AsRef<OsStr>]) -> Command {
     let mut test = cargo::for_host(&workspace.root);
     test.arg("test").args(arguments).env("GUESTLAB_IMAGES", &workspace.images);
-    process::status(&mut test)
+    test
 }
 
 /// Compiles the tests and, at the same time, the guests. Returns the status of the first.
 fn build_everything(workspace: &Workspace, verbose: bool) -> Result<Status, Error> {
     std::thread::scope(|scope| {
         let guests = scope.spawn(|| build_all_guests(workspace, verbose));
-        let tests = cargo_test(workspace, &["--no-run", "--quiet"]);
+        let tests = process::status(&mut cargo_test(workspace, &["--no-run", "--quiet"]));
         guests.join().expect("a panic here is a bug of xtask")?;
         tests
     })

@@ -59,10 +59,8 @@ impl<'a> Build<'a> {
         library: &Library,
         built: &mut HashMap<PathBuf, PathBuf>,
     ) -> Result<(), Error> {
-        let mut command = cargo::for_guests(&self.workspace.root);
-        command.args(["build", "--message-format", "json-render-diagnostics"]);
-        self.use_library(&mut command, library);
-        command.args(self.optimization.arguments(guests)).args(selection(guests));
+        let mut command = self.command_with(guests, library);
+        command.args(["--message-format", "json-render-diagnostics"]);
         let mut has_library = false;
         let status = cargo::run(&mut command, self.verbosity, |line| {
             let Some(artifact) = Artifact::parse(line) else { return };
@@ -78,6 +76,25 @@ impl<'a> Build<'a> {
             "the guests do not compile for `{}` mode; cargo says why above{hint}",
             self.mode.name()
         )))
+    }
+
+    /// Returns the call of cargo that builds these guests.
+    pub(crate) fn command(&self, guests: &[&Guest]) -> Result<Command, Error> {
+        Ok(self.command_with(guests, &Library::obtain(self.toolchain, self.mode)?))
+    }
+
+    fn command_with(&self, guests: &[&Guest], library: &Library) -> Command {
+        let mut command = cargo::for_guests(&self.workspace.root);
+        command.arg("build");
+        self.use_library(&mut command, library);
+        command.args(self.optimization.arguments(guests)).args(selection(guests));
+        command
+    }
+
+    /// Returns the file that cargo makes of a guest's program.
+    pub(crate) fn executable(&self, guest: &Guest) -> PathBuf {
+        let (Part::Binary(name) | Part::Example(name) | Part::Test(name)) = &guest.part;
+        self.folder().join(self.mode.target()).join("guest").join(name)
     }
 
     /// Makes a cargo command, which builds or checks, do so for guests.

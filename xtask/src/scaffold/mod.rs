@@ -8,7 +8,7 @@ mod template;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub(crate) use template::Template;
+pub(crate) use template::{CRATES, FIRST as HELLO, Template, c_package};
 
 use place::{Place, path_between};
 use template::Package;

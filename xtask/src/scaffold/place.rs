@@ -65,9 +65,14 @@ pub(super) fn path_between(from: &Path, to: &Path) -> PathBuf {
     up.chain(to.components().skip(common)).collect()
 }
 
-/// A path without links, as far as it exists.
+/// A path without links and without `..`, as far as it exists.
 fn canonical(path: &Path) -> PathBuf {
-    fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.into())
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
+    let existing = path.ancestors().find_map(|it| Some((it, fs::canonicalize(it).ok()?)));
+    existing.map_or_else(
+        || path.clone(),
+        |(it, real)| path.strip_prefix(it).map_or_else(|_| path.clone(), |rest| real.join(rest)),
+    )
 }
 
 #[cfg(test)]
@@ -91,6 +96,15 @@ mod tests {
         for typed in ["", ".", "..", "/", "../.."] {
             assert_eq!(parse(typed), None, "{typed}");
         }
+    }
+
+    #[test]
+    fn the_path_from_a_folder_that_is_not_there_yet_is_right() {
+        let folder = tempfile::tempdir().unwrap();
+        let guestlab = folder.path().join("guestlab");
+        fs::create_dir(&guestlab).unwrap();
+        assert_eq!(path_between(&guestlab.join("../demo"), &guestlab), Path::new("../guestlab"));
+        assert_eq!(path_between(&guestlab.join("../labs/demo"), &guestlab), Path::new("../../guestlab"));
     }
 
     #[test]

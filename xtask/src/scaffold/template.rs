@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 const GUEST: &str = include_str!("files/guest.toml");
-const FIRST: &str = include_str!("../../../guest-rt/examples/first.rs");
+/// The guest that prints a line.
+pub(crate) const FIRST: &str = include_str!("../../../guest-rt/examples/first.rs");
 const TIMER: &str = include_str!("../../../guest-rt/examples/timer.rs");
 const PRODUCER: &str = include_str!("../../../guest-rt/examples/first-producer.rs");
 const CONSUMER: &str = include_str!("../../../guest-rt/examples/first-consumer.rs");
@@ -28,7 +29,7 @@ const TWO_VMS: &str = include_str!("../../../host/examples/two_vms.rs");
 const NAMES: [&str; 4] = ["first-producer", "first-consumer", "pingpong", "NAME"];
 
 /// Guestlab's crates that a package may depend on, and their folders.
-pub(super) const CRATES: [(&str, &str); 8] = [
+pub(crate) const CRATES: [(&str, &str); 8] = [
     ("guest-abi", "guest-rt/abi"),
     ("guest-c", "guest-rt/c"),
     ("guest-c-build", "guest-rt/c/build"),
@@ -112,6 +113,13 @@ impl Template {
             }
         })
     }
+}
+
+/// The files of a package in Guestlab's workspace, apart from its C files.
+pub(crate) fn c_package(name: &str) -> Vec<(PathBuf, String)> {
+    let mut files = Template::C.files(&Package { name, elsewhere: None });
+    files.retain(|(path, _)| path.extension().is_none_or(|end| end != "c"));
+    files
 }
 
 impl Package<'_> {

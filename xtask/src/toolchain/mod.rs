@@ -88,6 +88,11 @@ fn complete(origin: Origin, sysroot: Sysroot, is_new: bool, here: &Installed) ->
     Ok(Toolchain { origin, sysroot, linker, is_new })
 }
 
+/// Returns the folder of the active toolchain, which has cargo.
+pub(crate) fn active(root: &Path) -> Result<PathBuf, Error> {
+    Installed::new(root).active().map_err(Error::cannot_run)
+}
+
 fn add_rust_src(machine: &Installed) -> Result<Sysroot, String> {
     let rejected = |reason: &dyn std::fmt::Display| reject("rustup", reason);
     output::note("guest toolchain: asking rustup for the library source (rust-src)");

@@ -5,7 +5,10 @@
 //!   between them. A line that ends with `...` goes on with what depends on the build. Behind `text` can
 //!   stand `status N`, the exit status of the last command.
 //! - `sh`: commands, of which only success matters.
-//! - `rust`, `toml`: a file, if the first line is a comment with its path.
+//! - `rust`, `toml`, `c`: a file, if the first line is a comment with its path.
+//!
+//! Behind `text` can stand `answer NAME`: the reader has solved an exercise, by the model answer of that name. It is written
+//! after the first commands, if these are `cargo xtask new`.
 //!
 //! A block that is not run says so, and why: `sh not run: it wants a second terminal`.
 
@@ -16,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
+use crate::answers;
 use crate::common::{self, root, text, write};
 
 /// A test for each document, with the number of commands that are run at least.
@@ -45,14 +49,17 @@ documents! {
     reading: "docs/guide/reading.md", 1;
     commands: "docs/guide/commands.md", 0;
     own_hypervisor: "docs/guide/own-hypervisor.md", 7;
+    grading: "docs/guide/grading.md", 8;
+    exercises: "docs/guide/exercises.md", 30;
 }
 
 const NOT_RUN: &str = "not run: ";
 
 /// The shell's `cargo`. It runs programs that are built already: of `cargo xtask ...`, and of
-/// `cargo run --example NAME [-- ...]`.
+/// `cargo run --example NAME [-- ...]`. A package of the reader's own is built by the real cargo.
 const CARGO: &str = r#"cargo() {
     [ "$1" = xtask ] && { shift; "$XTASK" "$@"; return; }
+    [ "$1 $2" = "run --example" ] || { command cargo "$@"; return; }
     example="$EXAMPLES/$3"; shift 3
     [ "$1" = -- ] && shift
     "$example" "$@"
@@ -92,10 +99,12 @@ fn follow(name: &str, commands: usize) {
             continue;
         }
         checkout.put_file(&block);
-        for step in steps(&block) {
-            checkout.follow(name, &step);
-            run += 1;
-        }
+        let (new, others): (Vec<Step>, Vec<Step>) =
+            steps(&block).into_iter().partition(|step| step.command.starts_with("cargo xtask new "));
+        run += new.len() + others.len();
+        new.iter().for_each(|step| checkout.follow(name, step));
+        answer_of(&block).into_iter().for_each(|answer| answers::put(&checkout.folder, answer));
+        others.iter().for_each(|step| checkout.follow(name, step));
     }
     assert!(run >= commands, "only {run} commands of {name} were run");
 }
@@ -114,6 +123,18 @@ fn the_picture_is_of_what_is_printed() {
     assert!(step.output.len() > 10, "{step:?}");
     let Some(checkout) = Checkout::of("docs/run.svg") else { return };
     checkout.follow("docs/run.svg", &step);
+}
+
+#[test]
+fn every_model_answer_is_of_an_exercise() {
+    let blocks = blocks(&read(&root().join("docs/guide/exercises.md")));
+    let used: Vec<&str> = blocks.iter().filter_map(answer_of).collect();
+    assert!(answers::names().eq(used.iter().copied()), "{used:?}");
+}
+
+/// The name of the model answer behind a block's fence.
+fn answer_of(block: &Block) -> Option<&str> {
+    block.info.split_once("answer ")?.1.split(' ').next()
 }
 
 /// The text behind the tags of a line, which begins within a tag.
@@ -253,6 +274,8 @@ impl Checkout {
                 fs::remove_dir_all(&path).expect("removed");
             }
         }
+        // A package beside it needs the versions that are known here, or cargo would ask a registry.
+        let _ = fs::remove_dir_all(self.folder.with_file_name("my-hypervisor"));
         for name in ["Cargo.toml", "Cargo.lock"] {
             fs::copy(root().join(name), self.folder.join(name)).expect("copied");
         }
@@ -270,6 +293,7 @@ impl Checkout {
         let path = match block.info.as_str() {
             "rust" => first.strip_prefix("// "),
             "toml" => first.strip_prefix("# "),
+            "c" => first.strip_prefix("/* ").and_then(|rest| rest.strip_suffix(" */")),
             _ => None,
         };
         if let Some(path) = path {

@@ -3,7 +3,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod answers;
 mod c_guests;
 mod compile_errors;
 mod docs;
 mod elsewhere;
+mod grade;

@@ -81,7 +81,7 @@ pub(super) fn measure(path: &Path, vms: u32) -> Outcome {
 /// Creates a VM as [`Vm::new`] does, stage by stage.
 fn live_in_stages(platform: &Platform, image: &Image, stages: &mut Stages) -> Result<(), Box<dyn Error>> {
     let mut watch = Watch(Instant::now());
-    let mut cpu = create_cpu(platform.engine(), image, memory_layout(image, DEFAULT_MEMORY)?)?;
+    let mut cpu = create_cpu(&**platform.engine(image)?, image, memory_layout(image, DEFAULT_MEMORY)?)?;
     watch.lap(&mut stages.create);
     let boot = Boot::new(cpu.memory_mut(), image, PARAMETERS)?;
     cpu.set_state(&boot.cpu)?;

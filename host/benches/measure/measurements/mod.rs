@@ -11,7 +11,7 @@ mod soft;
 use std::{error::Error, path::Path, time::Duration};
 
 use guestlab::{
-    engines,
+    engines::{self, Choice},
     kvm::Kvm,
     lab::{error, limits::Limits, vm::Platform},
     process::jail::Jail,
@@ -64,7 +64,7 @@ pub(crate) fn measure(words: &[String], jail: &Jail) -> Outcome {
 }
 
 fn platform() -> Result<Platform, error::Error> {
-    engines::kvm(Path::new(Kvm::DEVICE), false, None)
+    engines::open(Choice::Kvm, Path::new(Kvm::DEVICE), false, None)
 }
 
 /// The most time of a measurement.

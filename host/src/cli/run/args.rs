@@ -12,7 +12,7 @@ use guest_abi::{
 use crate::{
     cli::{
         choices::{Format, Mode, Preset},
-        common::{DeviceArgs, SHORT_HELP},
+        common::{EngineArgs, SHORT_HELP},
         guests::GuestsArgs,
         jail::JailArgs,
         limits::LimitArgs,
@@ -156,7 +156,7 @@ pub struct RunArgs {
     #[command(flatten)]
     pub(super) jail: JailArgs,
     #[command(flatten)]
-    pub(super) device: DeviceArgs,
+    pub(super) engine: EngineArgs,
     #[command(flatten)]
     pub(super) limits: LimitArgs,
     #[command(flatten)]
@@ -220,9 +220,9 @@ impl RunArgs {
         self.tui
     }
 
-    /// Returns the option for KVM's device.
-    pub fn device(&self) -> &DeviceArgs {
-        &self.device
+    /// Returns the options for the engine.
+    pub fn engine(&self) -> &EngineArgs {
+        &self.engine
     }
 
     /// Returns the jail of the run.

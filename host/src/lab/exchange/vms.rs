@@ -24,6 +24,8 @@ pub struct Vms {
     roles: Vec<Role>,
     memory: u32,
     secrets: HvaPolicy,
+    /// The names of the engines.
+    engine: String,
 }
 
 impl Vms {
@@ -37,12 +39,18 @@ impl Vms {
         let (producer, consumer) = (open(&guests.producer)?, open(&guests.consumer)?);
         let mut roles = vec![Role::Producer; guests.producers];
         roles.resize(guests.vms(), Role::Consumer);
-        Ok(Self { producer, consumer, roles, memory: guests.memory, secrets: guests.secrets })
+        let engine = system.engines([&producer, &consumer])?;
+        Ok(Self { engine, producer, consumer, roles, memory: guests.memory, secrets: guests.secrets })
     }
 
     /// Returns the parties of a new exchange.
     pub fn parties(&self, orders: Orders) -> Vec<Party> {
         self.roles.iter().map(|&role| Party::new(role, orders.of(role))).collect()
+    }
+
+    /// Returns the name of the engine, or the names if there are several.
+    pub fn engine(&self) -> &str {
+        &self.engine
     }
 
     /// Returns the number, role and image of each VM.

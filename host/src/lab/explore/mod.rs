@@ -2,7 +2,7 @@
 //! the failure.
 //!
 //! ```text
-//! search (which trials) -> TrialRunner (runs them on KVM) -> shrink -> a recorded run -> Verdict
+//! search (which trials) -> TrialRunner (runs them on KVM) -> shrink -> a recorded run -> Outcome
 //! ```
 
 mod config;
@@ -31,14 +31,14 @@ use crate::{
         jail::Jail,
         output_file::{Named, OutputFile, check_distinct},
     },
-    runlog::sink::Silence,
+    runlog::{sink::Silence, verdict::Searched},
 };
-use outcome::{Failure, Moved, Searched};
+use outcome::{Failure, Moved};
 use progress::Progress;
 use search::{Short, Space};
 use shrink::shrink;
 use trial::{FailedTrial, TrialRunner};
-use verdict::Verdict;
+use verdict::Outcome;
 
 /// The time limit for shrinking a failure.
 const SHRINKING: Duration = Duration::from_secs(45);
@@ -88,7 +88,7 @@ pub fn run(system: &Platform, jail: &Jail, config: &ExploreConfig) -> Result<(),
     let moved = Moved::new(&vms, &runner.into_records());
     // After a failure the search is incomplete, so that it proves little about chance.
     let findings = if found.is_some() { Vec::new() } else { moved.findings.clone() };
-    let printed = Verdict { config, vms: &vms, searched, cost, time, moved, found: found.as_ref() }.print();
+    let printed = Outcome { config, vms: &vms, searched, cost, time, moved, found: found.as_ref() }.print();
     match found {
         // The failure of a guest is more important than that of the output.
         Some(Failure { error, repeats: true, .. }) => Err(Error::Guest(error)),

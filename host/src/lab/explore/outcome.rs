@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-
 use super::{shrink::Shrunk, trial::Trial};
 use crate::{
     lab::{exchange::Vms, failure::GuestError},
@@ -12,19 +10,6 @@ use crate::{
         event::{Finding, Guest},
     },
 };
-
-/// The progress of the search.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct Searched {
-    /// The number of trials with short schedules.
-    pub(super) short: u64,
-    /// The number of all possible trials of that kind.
-    pub(super) of: u64,
-    /// The number of trials with short schedules and fixed numbers of items.
-    pub(super) ordered: u64,
-    /// The number of trials with random schedules.
-    pub(super) random: u64,
-}
 
 /// The number of items that guests moved in all trials.
 pub(super) struct Moved {

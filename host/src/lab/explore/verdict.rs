@@ -1,13 +1,12 @@
 //! The verdict of the explorer, as text or as one JSON object.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::Path, time::Duration};
+use std::{fmt::Write as _, path::Path, time::Duration};
 
 use guest_abi::mailbox::Quota;
-use serde::Serialize;
 
 use super::{
     config::ExploreConfig,
-    outcome::{Failure, Moved, Searched},
+    outcome::{Failure, Moved},
     shrink::Shrunk,
     trial::{Cost, Trial},
 };
@@ -17,9 +16,10 @@ use crate::{
     output,
     runlog::{
         command_line::CommandLine,
-        event::{Crash, Finding, Guest},
+        event::Guest,
         sink::Form,
         text::escape_line,
+        verdict::{self, Searched, Verdict},
     },
 };
 
@@ -62,7 +62,7 @@ fn random_part(config: &ExploreConfig) -> String {
 }
 
 /// The result of a search.
-pub(super) struct Verdict<'a> {
+pub(super) struct Outcome<'a> {
     pub(super) config: &'a ExploreConfig,
     pub(super) vms: &'a Vms,
     pub(super) searched: Searched,
@@ -73,7 +73,7 @@ pub(super) struct Verdict<'a> {
     pub(super) found: Option<&'a Failure>,
 }
 
-impl Verdict<'_> {
+impl Outcome<'_> {
     /// Writes the verdict to standard output.
     pub(super) fn print(&self) -> Result<(), Error> {
         match self.config.form {
@@ -170,15 +170,15 @@ impl Verdict<'_> {
             .to_string()
     }
 
-    fn json(&self) -> Json<'_> {
+    fn json(&self) -> Verdict {
         let (smallest, largest) = self.config.capacities.items();
-        Json {
-            event: "verdict",
-            experiment: "prodcons",
+        Verdict {
+            event: "verdict".into(),
+            experiment: "prodcons".into(),
             verdict: match (self.found, &self.moved.findings[..]) {
-                (Some(_), _) => "failed",
-                (None, []) => "ok",
-                (None, _) => "finding",
+                (Some(_), _) => "failed".into(),
+                (None, []) => "ok".into(),
+                (None, _) => "finding".into(),
             },
             abi: guest_abi::VERSION.to_string(),
             seed: self.config.seed,
@@ -188,15 +188,15 @@ impl Verdict<'_> {
             searched: self.searched,
             runs: self.cost.runs,
             turns: self.cost.turns,
-            moved: &self.moved.items,
-            findings: if self.found.is_some() { &[] } else { &self.moved.findings },
+            moved: self.moved.items.clone(),
+            findings: if self.found.is_some() { Vec::new() } else { self.moved.findings.clone() },
             seconds: self.time.as_secs_f64(),
             guest_seconds: self.cost.guest.as_secs_f64(),
             runs_per_second: self.runs_per_second(),
-            failure: self.found.map(|found| JsonFailure {
-                trial: JsonTrial::from(&found.shrunk.trial),
+            failure: self.found.map(|found| verdict::Failure {
+                trial: trial_of(&found.shrunk.trial),
                 shortest: found.shrunk.shortest,
-                first: JsonTrial::from(&found.first),
+                first: trial_of(&found.first),
                 found_in_run: found.after,
                 repeatable: found.repeats,
                 crash: crash_event(&found.error),
@@ -212,6 +212,17 @@ fn fixed(quota: Quota) -> Option<u32> {
     match quota {
         Quota::Random => None,
         Quota::Items(items) => Some(items),
+    }
+}
+
+/// Returns a trial as it is in JSON.
+fn trial_of(trial: &Trial) -> verdict::Trial {
+    verdict::Trial {
+        capacity: trial.capacity.items(),
+        seed: trial.seed,
+        produce: fixed(trial.orders.produce),
+        consume: fixed(trial.orders.consume),
+        schedule: trial.schedule(),
     }
 }
 
@@ -234,64 +245,4 @@ fn shown(trial: &Trial) -> String {
     };
     let (produce, consume) = (order("produce", trial.orders.produce), order("consume", trial.orders.consume));
     format!("capacity {}, seed {}, {produce}{consume}{schedule}", trial.capacity.items(), trial.seed)
-}
-
-/// The verdict as JSON.
-#[derive(Serialize)]
-struct Json<'a> {
-    event: &'static str,
-    experiment: &'static str,
-    verdict: &'static str,
-    abi: String,
-    seed: u64,
-    depth: u32,
-    capacities: [u32; 2],
-    guests: Vec<Guest>,
-    searched: Searched,
-    runs: u64,
-    turns: u64,
-    /// The number of items that each VM moved in all runs.
-    moved: &'a BTreeMap<u32, u64>,
-    findings: &'a [Finding],
-    seconds: f64,
-    /// The part of it in guests: inside `KVM_RUN`.
-    guest_seconds: f64,
-    runs_per_second: f64,
-    failure: Option<JsonFailure>,
-}
-
-#[derive(Serialize)]
-struct JsonFailure {
-    #[serde(flatten)]
-    trial: JsonTrial,
-    shortest: bool,
-    first: JsonTrial,
-    found_in_run: u64,
-    repeatable: bool,
-    crash: Crash,
-    command: String,
-    recording: Option<String>,
-}
-
-#[derive(Serialize)]
-struct JsonTrial {
-    capacity: u32,
-    seed: u64,
-    /// The number of items that producers must add in each turn; null is any number.
-    produce: Option<u32>,
-    /// The number of items that consumers must take in each turn; null is any number.
-    consume: Option<u32>,
-    schedule: String,
-}
-
-impl From<&Trial> for JsonTrial {
-    fn from(trial: &Trial) -> Self {
-        Self {
-            capacity: trial.capacity.items(),
-            seed: trial.seed,
-            produce: fixed(trial.orders.produce),
-            consume: fixed(trial.orders.consume),
-            schedule: trial.schedule(),
-        }
-    }
 }

@@ -1,10 +1,11 @@
 //! A run as a page: one HTML file without other files. It can be read without a network and without scripts.
 //!
-//! A page is made of a run's log only. The host draws every figure as inline SVG, whose elements carry the numbers
+//! A page is made of a run's log only; the page about a class, of the rows of its grades. The host draws every figure as inline SVG, whose elements carry the numbers
 //! that they show. The script only selects turns.
 
 mod arrows;
 mod choices;
+mod class;
 mod columns;
 mod crash;
 mod exits;
@@ -12,10 +13,12 @@ mod figure;
 mod number;
 mod page;
 mod ring;
+mod shell;
 mod summary;
 #[cfg(test)]
 mod tests;
 mod transcript;
 mod turns;
 
+pub use class::class_page;
 pub use page::page;

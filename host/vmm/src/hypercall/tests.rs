@@ -143,17 +143,20 @@ fn exits_are_counted_as_a_number_and_as_a_text() {
 
 #[test]
 fn a_translation_follows_the_policy_for_host_addresses() {
-    for (hva, printed) in [
-        (HvaPolicy::Allow, &b"invalid"[..]),
-        (HvaPolicy::Deny, b"invalid"),
-        (HvaPolicy::DenyWarned, b"invalid"),
-        (HvaPolicy::DenySilently, b""),
+    for (hva, printed, is_told) in [
+        (HvaPolicy::Allow, &b"invalid"[..], true),
+        (HvaPolicy::Deny, b"deniedinvalid", false),
+        (HvaPolicy::DenyWarned, b"invalid", false),
+        (HvaPolicy::DenySilently, b"", false),
     ] {
         let mut guest = Guest::new();
         guest.services.hva = hva;
         assert_eq!(guest.call(Hypercall::Translation), Ok(Reply::Answer(0)));
-        // The interpreter's memory has no host addresses.
         assert_eq!(guest.call(Hypercall::Translate(0x7000)), Ok(Reply::Resume));
+        let answer = guest.call(Hypercall::Translation);
+        assert_eq!(answer != Ok(Reply::Answer(0)), is_told, "{hva:?}");
+        // The null page is not there.
+        assert_eq!(guest.call(Hypercall::Translate(0)), Ok(Reply::Resume));
         assert_eq!(guest.call(Hypercall::Translation), Ok(Reply::Answer(0)));
         assert_eq!(guest.printed, printed, "{hva:?}");
     }

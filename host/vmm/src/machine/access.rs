@@ -52,6 +52,11 @@ impl Machine {
         &self.name
     }
 
+    /// Returns the engine's name.
+    pub fn engine(&self) -> &str {
+        &self.engine
+    }
+
     /// Returns the guest's name, to be kept.
     pub fn shared_name(&self) -> Arc<str> {
         Arc::clone(&self.name)
