@@ -93,7 +93,8 @@ fn the_stack_of_an_inner_level_is_checked() {
         machine.0.run(Until::Count(20)).unwrap();
         ((machine.state().ip - DATA) / 16, machine.stack::<1>()[0])
     };
-    let stack_selector = |selector: u16| move |machine: &mut Machine| machine.put(TASK + 8, &selector.to_le_bytes());
+    let stack_selector =
+        |selector: u16| move |machine: &mut Machine| machine.put(TASK + 8, &selector.to_le_bytes());
     assert_eq!(run(&stack_selector(0)), (10, 0));
     assert_eq!(run(&stack_selector(DATA_3)), (10, u32::from(DATA_3 & !3)));
     assert_eq!(run(&stack_selector(CODE_0)), (10, CODE_0.into()));

@@ -102,7 +102,9 @@ fn long_mode_has_no_task_to_return_to() {
     let mut state = guestlab_cpu::CpuState::flat(CpuMode::Long, CODE as u32, STACK as u32, TABLES);
     state.flags |= 1 << 14;
     machine.0.set_state(&state).unwrap();
-    machine.change(|state| (state.gdt.base, state.gdt.limit, state.idt.base, state.idt.limit) = (GDT, 0x47, DATA, 0xFFF));
+    machine.change(|state| {
+        (state.gdt.base, state.gdt.limit, state.idt.base, state.idt.limit) = (GDT, 0x47, DATA, 0xFFF)
+    });
     machine.describe(CODE_0, 0x0020_9B00_0000_0000);
     let gate = gate(INTERRUPT_GATE, CODE_0, TARGET, 0);
     machine.put(DATA + 13 * 16, &[gate.to_le_bytes(), [0; 8]].concat());

@@ -66,7 +66,12 @@ impl Machine {
         (state.gdt.base, state.gdt.limit) = (GDT, 0x47);
         (state.idt.base, state.idt.limit) = (IDT, 0x7FF);
         let task = system(TASK_32 | 2, TASK, 0x67);
-        state.tr = Segment { selector: TASK_SELECTOR, base: TASK, limit: 0x67, rights: Rights::from_descriptor(task) };
+        state.tr = Segment {
+            selector: TASK_SELECTOR,
+            base: TASK,
+            limit: 0x67,
+            rights: Rights::from_descriptor(task),
+        };
         if level == 3 {
             let flat = |selector, descriptor| Segment {
                 selector,
@@ -97,7 +102,10 @@ impl Machine {
         machine.put(HANDLERS, &[0xF4; 256]);
         machine.put(CODE, code);
         machine.put(TARGET, &[0xF4; 16]);
-        machine.put(TASK + 4, &[INNER.to_le_bytes(), u64::from(DATA_0).to_le_bytes()].map(|word| word[..4].to_vec()).concat());
+        machine.put(
+            TASK + 4,
+            &[INNER.to_le_bytes(), u64::from(DATA_0).to_le_bytes()].map(|word| word[..4].to_vec()).concat(),
+        );
         machine
     }
 

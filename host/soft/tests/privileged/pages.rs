@@ -118,9 +118,11 @@ fn an_error_code_says_what_was_tried() {
 
 #[test]
 fn the_supervisor_is_held_off_where_it_asks_for_it() {
-    let set = |cr0: u64, cr4: u64| move |state: &mut CpuState| {
-        state.cr0 = state.cr0 & !WP | cr0;
-        state.cr4 |= cr4;
+    let set = |cr0: u64, cr4: u64| {
+        move |state: &mut CpuState| {
+            state.cr0 = state.cr0 & !WP | cr0;
+            state.cr4 |= cr4;
+        }
     };
     assert_eq!(error(0, &WRITE, P, set(0, 0)), None);
     assert_eq!(error(0, &WRITE, P, set(WP, 0)), Some(P | W));
@@ -162,7 +164,9 @@ fn each_level_is_marked_accessed_and_the_page_dirty() {
     for (code, dirty) in [(READ, 0), (WRITE, DIRTY)] {
         let mut machine = Machine::new(0, &code, [ALL; 4], |_| {});
         assert_eq!(machine.error(), None);
-        for (entry, bits) in [(TABLES, 0), (TABLES + 0x1000, 0), (TABLES + 0x2008, 0), (TABLES + 0x3000, dirty)] {
+        for (entry, bits) in
+            [(TABLES, 0), (TABLES + 0x1000, 0), (TABLES + 0x2008, 0), (TABLES + 0x3000, dirty)]
+        {
             assert_eq!(machine.word(entry) & (ACCESSED | DIRTY), ACCESSED | bits, "{entry:#x}");
         }
     }
@@ -179,7 +183,8 @@ fn each_level_is_marked_accessed_and_the_page_dirty() {
 #[test]
 fn enter_faults_where_its_new_top_cannot_be_written() {
     // `enter 8, 0` with room for the one push: the top is in the page before, which is not there.
-    let mut machine = Machine::new(0, &[0xC8, 8, 0, 0], [ALL; 4], |state| state.general[4] = PAGE + 0x1000 + 8);
+    let mut machine =
+        Machine::new(0, &[0xC8, 8, 0, 0], [ALL; 4], |state| state.general[4] = PAGE + 0x1000 + 8);
     // The page behind `PAGE` is there, and `PAGE` is not.
     for (at, value) in [(0, 0), (8, PAGE | ALL)] {
         machine.0.memory_mut().write(TABLES + 0x3000 + at, &u64::to_le_bytes(value)).unwrap();

@@ -23,7 +23,14 @@ fn call(selector: u16) -> [u8; 8] {
 fn other(machine: &mut Machine, fields: &[(u64, u32)]) {
     let general = (0..8).map(|index| (0x28 + 4 * index, 0x1111_0000 + index as u32));
     let segments = (0..6).map(|index| (0x48 + 4 * index, DATA_0.into()));
-    let rest = [(0x20, TARGET as u32), (0x24, 2), (0x38, STACK as u32), (0x4C, CODE_0.into()), (4, INNER as u32), (8, DATA_0.into())];
+    let rest = [
+        (0x20, TARGET as u32),
+        (0x24, 2),
+        (0x38, STACK as u32),
+        (0x4C, CODE_0.into()),
+        (4, INNER as u32),
+        (8, DATA_0.into()),
+    ];
     for (at, value) in general.chain(segments).chain(rest).chain(fields.iter().copied()) {
         machine.put(OTHER + at, &value.to_le_bytes());
     }
@@ -42,7 +49,10 @@ fn a_jump_saves_the_task_and_loads_the_other() {
     assert_eq!(machine.halt(), TARGET);
     let state = machine.state();
     assert_eq!((state.general[reg::RCX], state.general[reg::RDI]), (0x1111_0001, 0x1111_0007));
-    assert_eq!((state.tr.selector, state.tr.base, state.cr0 & TS, state.flags), (OTHER_SELECTOR, OTHER, TS, 2));
+    assert_eq!(
+        (state.tr.selector, state.tr.base, state.cr0 & TS, state.flags),
+        (OTHER_SELECTOR, OTHER, TS, 2)
+    );
     // The saved fields: EIP behind the jump, ESI, CS. The link is not written.
     assert_eq!((machine.word(TASK + 0x20), machine.word(TASK + 0x40)), (CODE as u32 + 7, 0x77));
     assert_eq!((machine.word(TASK + 0x4C), machine.word(OTHER)), (CODE_0.into(), 0xDEAD));
@@ -130,7 +140,16 @@ fn a_16_bit_task_has_16_bit_registers() {
     let mut machine = Machine::new(0, &jump(OTHER_SELECTOR));
     machine.describe(OTHER_SELECTOR, system(1, OTHER, 0x2B));
     machine.describe(SPARE, 0x0000_9B00_0000_FFFF);
-    for (at, value) in [(0x0E, TARGET as u16), (0x10, 0xFFFF), (0x12, 0x1234), (0x1A, STACK as u16), (0x22, DATA_0), (0x24, SPARE), (0x26, DATA_0), (0x28, 0)] {
+    for (at, value) in [
+        (0x0E, TARGET as u16),
+        (0x10, 0xFFFF),
+        (0x12, 0x1234),
+        (0x1A, STACK as u16),
+        (0x22, DATA_0),
+        (0x24, SPARE),
+        (0x26, DATA_0),
+        (0x28, 0),
+    ] {
         machine.put(OTHER + at, &value.to_le_bytes());
     }
     machine.change(|state| state.segments[seg::GS].selector = DATA_0);

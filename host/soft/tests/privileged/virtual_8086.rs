@@ -19,7 +19,8 @@ fn machine(flags: u64, code: &[u8]) -> Machine {
     machine.change(|state| {
         state.flags |= VM | flags;
         for (segment, selector) in state.segments.iter_mut().zip([0x11, PARAGRAPH, 0x700, 0x44, 0x55, 0x66]) {
-            *segment = Segment { selector, base: u64::from(selector) << 4, limit: 0xFFFF, rights: Rights(0xF3) };
+            *segment =
+                Segment { selector, base: u64::from(selector) << 4, limit: 0xFFFF, rights: Rights(0xF3) };
         }
         (state.ip, state.general[reg::RSP]) = (0, 0x800);
     });
