@@ -13,8 +13,17 @@ pub(super) const SHORT_HELP: &str = "--help has all options, and the exit status
 /// The options for the engine.
 #[derive(Debug, Args)]
 pub struct EngineArgs {
-    /// The engine that runs the guests.
-    #[arg(long, value_enum, value_name = "ENGINE", default_value = "auto", env = "GUESTLAB_ENGINE")]
+    /// The guests' engine.
+    ///
+    /// The variable GUESTLAB_ENGINE has another default.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "ENGINE",
+        default_value = "auto",
+        env = "GUESTLAB_ENGINE",
+        hide_env = true
+    )]
     pub engine: Choice,
 
     /// The KVM device.
