@@ -102,10 +102,10 @@ impl Machine {
         machine.put(HANDLERS, &[0xF4; 256]);
         machine.put(CODE, code);
         machine.put(TARGET, &[0xF4; 16]);
-        machine.put(
-            TASK + 4,
-            &[INNER.to_le_bytes(), u64::from(DATA_0).to_le_bytes()].map(|word| word[..4].to_vec()).concat(),
-        );
+        // The stack of level 0, and a map of ports that is beyond the limit.
+        for (at, word) in [(4, INNER as u32), (8, DATA_0.into()), (0x64, 0x68_0000)] {
+            machine.put(TASK + at, &word.to_le_bytes());
+        }
         machine
     }
 

@@ -2,11 +2,14 @@
 //!
 //! Each handler of an exception halts, so that a test sees which exception came, and finds its frame on the stack.
 
+#![allow(clippy::cast_possible_truncation, reason = "addresses and selectors are small")]
+
 mod debug;
 mod gates;
 mod interrupts;
 mod machine;
 mod pages;
 mod segments;
+mod system;
 mod tasks;
 mod virtual_8086;

@@ -49,11 +49,11 @@ impl Machine {
         let [top, directories, directory, table] = entries;
         let gate = HANDLER | 8 << 16 | 0x8E00 << 32;
         for (address, value) in [
-            (TABLES, TABLES + 0x1000 | top),
-            (TABLES + 0x1000, TABLES + 0x2000 | directories),
+            (TABLES, (TABLES + 0x1000) | top),
+            (TABLES + 0x1000, (TABLES + 0x2000) | directories),
             // The first 2 MiB are for both levels, or SMAP and SMEP would forbid them.
-            (TABLES + 0x2000, 0x80 | P | W | if level == 3 { U } else { 0 }),
-            (TABLES + 0x2008, TABLES + 0x3000 | directory),
+            (TABLES + 0x2000, 0x80 | P | W | (if level == 3 { U } else { 0 })),
+            (TABLES + 0x2008, (TABLES + 0x3000) | directory),
             (TABLES + 0x3000, PAGE | table),
             (GDT + 8, 0x0020_9B00_0000_0000),
             (IDT + 13 * 16, gate + 16),

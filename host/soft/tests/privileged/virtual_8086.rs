@@ -79,15 +79,11 @@ fn ports_are_the_permission_maps() {
     // `in al, 0x64`
     let code = [0xE4, 0x64];
     // IOPL means nothing here, and this task's map is beyond its limit.
-    let mut without = machine(IOPL_3, &code);
-    without.put(TASK + 0x66, &[0x68]);
-    assert_eq!(without.fault(), (13, 0, 0));
+    assert_eq!(machine(IOPL_3, &code).fault(), (13, 0, 0));
     let mut open = machine(0, &code);
-    open.put(TASK + 0x66, &[0x68]);
     open.change(|state| state.tr.limit = 0x68 + 13);
     assert!(matches!(open.0.run(Until::Exit).unwrap(), Exit::In { port: 0x64, .. }));
     let mut closed = machine(0, &code);
-    closed.put(TASK + 0x66, &[0x68]);
     closed.put(TASK + 0x68 + 12, &[0x10]);
     closed.change(|state| state.tr.limit = 0x68 + 13);
     assert_eq!(closed.fault(), (13, 0, 0));
