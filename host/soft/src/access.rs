@@ -13,8 +13,10 @@ use crate::{
     fault::{Event, GP, PF, SS, Step, fault_code, gp0},
     flags,
     ram::{PAGE, offset},
-    system::PHYSICAL_BITS,
 };
+
+/// The width of guest-physical addresses, as CPUID reports it.
+pub(crate) const PHYSICAL_BITS: u32 = 40;
 
 /// The kind of an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

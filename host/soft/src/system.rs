@@ -8,6 +8,7 @@ use iced_x86::{Mnemonic, Register};
 use x86_64::registers::control::{Cr0Flags, Cr4Flags, EferFlags};
 
 use crate::{
+    access::PHYSICAL_BITS,
     cpu::Op,
     cpu::SoftCpu,
     fault::{Event, GP, NP, Step, fault_code, gp0, ud},
@@ -15,9 +16,6 @@ use crate::{
     operand::number,
     segments::{BUSY, LDT, TSS_16, code_of},
 };
-
-/// The width of guest-physical addresses.
-pub(crate) const PHYSICAL_BITS: u32 = 40;
 
 impl SoftCpu {
     pub(crate) fn hlt(&mut self, _: &Op) -> Step {
