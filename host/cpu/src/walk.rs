@@ -76,33 +76,53 @@ const PAGE: u64 = 1 << 12;
 ///
 /// The reason why the address is not mapped.
 pub fn walk(state: &CpuState, memory: &dyn GuestMemory, linear: u64) -> Result<Mapping, Unmapped> {
+    walk_of_width(state, memory, linear, MAX_WIDTH)
+}
+
+/// The most bits that a guest-physical address has.
+const MAX_WIDTH: u32 = 52;
+
+/// Translates a linear address as [`walk`] does, on a CPU whose guest-physical addresses have `width` bits, 32 to 52 of
+/// them: the bits above are reserved (Intel SDM volume 3A, 4.1.4).
+///
+/// # Errors
+///
+/// The reason why the address is not mapped.
+pub fn walk_of_width(
+    state: &CpuState,
+    memory: &dyn GuestMemory,
+    linear: u64,
+    width: u32,
+) -> Result<Mapping, Unmapped> {
     let is_set = |flag: Cr4Flags| state.cr4 & flag.bits() != 0;
     if state.cr0 & Cr0Flags::PAGING.bits() == 0 {
-        return Ok(Walk::new(linear & u64::from(u32::MAX)).mapping);
+        return Ok(Walk::new(linear & u64::from(u32::MAX), 0).mapping);
     }
     if !is_set(Cr4Flags::PHYSICAL_ADDRESS_EXTENSION) {
         return two_levels(state, memory, linear & u64::from(u32::MAX));
     }
     let no_execute = state.efer & EferFlags::NO_EXECUTE_ENABLE.bits() != 0;
     if !state.is_long() {
-        return three_levels(state, memory, linear & u64::from(u32::MAX), no_execute);
+        return three_levels(state, memory, linear & u64::from(u32::MAX), no_execute, width);
     }
     let levels = if is_set(Cr4Flags::L5_PAGING) { 5 } else { 4 };
     let unused = 64 - (12 + 9 * levels);
     if (linear << unused).cast_signed() >> unused != linear.cast_signed() {
         return Err(Unmapped::NotCanonical);
     }
-    Walk::new(linear).wide(memory, state.cr3 & ADDRESS, levels, no_execute)
+    Walk::new(linear, ADDRESS & !0 << width).wide(memory, state.cr3 & ADDRESS, levels, no_execute)
 }
 
 /// A walk under way.
 struct Walk {
     linear: u64,
     mapping: Mapping,
+    /// The bits of an entry that must be 0.
+    reserved: u64,
 }
 
 impl Walk {
-    fn new(linear: u64) -> Self {
+    fn new(linear: u64, reserved: u64) -> Self {
         let mapping = Mapping {
             physical: linear,
             page_size: 0,
@@ -112,7 +132,7 @@ impl Walk {
             entries: [Entry::default(); LEVELS],
             depth: 0,
         };
-        Self { linear, mapping }
+        Self { linear, mapping, reserved }
     }
 
     /// Adds an entry and returns its flags, if it is present.
@@ -150,7 +170,7 @@ impl Walk {
             let address = table + 8 * (self.linear >> shift & 0x1FF);
             let value = read_u64(memory, address)?;
             let flags = self.enter(address, value)?;
-            if !no_execute && flags.contains(Flags::NO_EXECUTE) {
+            if value & self.reserved != 0 || !no_execute && flags.contains(Flags::NO_EXECUTE) {
                 return Err(Unmapped::Reserved);
             }
             self.restrict(flags);
@@ -185,8 +205,10 @@ fn three_levels(
     memory: &dyn GuestMemory,
     linear: u64,
     no_execute: bool,
+    width: u32,
 ) -> Result<Mapping, Unmapped> {
-    let mut walk = Walk::new(linear);
+    // All bits up to the one that forbids to execute.
+    let mut walk = Walk::new(linear, !0 << width & !(1 << 63));
     let address = (state.cr3 & 0xFFFF_FFE0) + 8 * (linear >> 30);
     let pointer = read_u64(memory, address)?;
     walk.enter(address, pointer)?;
@@ -197,7 +219,7 @@ fn three_levels(
 /// 32-bit paging: a directory and tables of 4-byte entries (Intel SDM volume 3A, 4.3).
 fn two_levels(state: &CpuState, memory: &dyn GuestMemory, linear: u64) -> Result<Mapping, Unmapped> {
     const LARGE: u64 = 1 << 22;
-    let mut walk = Walk::new(linear);
+    let mut walk = Walk::new(linear, 0);
     let address = (state.cr3 & 0xFFFF_F000) + 4 * (linear >> 22);
     let directory = read_u32(memory, address)?;
     let flags = walk.enter(address, directory)?;

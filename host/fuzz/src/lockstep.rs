@@ -598,6 +598,9 @@ fn theirs_to_explain(
     if is_repeated && insn.code_size() == CodeSize::Code64 && ours.memory == theirs.memory {
         return Some("a count of 0 in ECX clears the upper half of RCX");
     }
+    if has_executed(&[M::Cmpxchg]) && ours.exit == theirs.exit && ours.memory == theirs.memory {
+        return Some("CMPXCHG of 32 bits clears the upper half of a register that it does not write");
+    }
     if has_executed(&[M::Aad, M::Aam]) && ours.differs_in_flags_only(theirs, ZF | SF | undefined) {
         return Some("AAD and AAM: ZF and SF are not those of AL");
     }

@@ -4,7 +4,7 @@
 use guestlab_cpu::{
     Direction, EMULATION, Exit, Rights,
     state::seg,
-    walk::{Mapping, Unmapped, walk},
+    walk::{Mapping, Unmapped, walk_of_width},
 };
 use x86_64::registers::control::{Cr0Flags, Cr4Flags, EferFlags};
 
@@ -14,6 +14,9 @@ use crate::{
     flags,
     ram::{PAGE, offset},
 };
+
+/// The width of guest-physical addresses, as CPUID reports it.
+pub(crate) const PHYSICAL_BITS: u32 = 40;
 
 /// The kind of an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +119,7 @@ impl SoftCpu {
 
     /// Walks the page tables, checks the access and sets accessed and dirty bits (Intel SDM volume 3A, 4.6 to 4.8).
     fn walk(&mut self, linear: u64, access: Access) -> Step<u64> {
-        let mapping = match walk(&self.state, &self.ram, linear) {
+        let mapping = match walk_of_width(&self.state, &self.ram, linear, PHYSICAL_BITS) {
             Ok(mapping) => mapping,
             Err(Unmapped::Reserved) => return Err(self.page_fault(linear, access, 0b1001)),
             // A table where there is no memory reads as not present, as with KVM.

@@ -168,8 +168,10 @@ impl SoftCpu {
         let (old, new) = self.both(op)?;
         let expected = self.register(0, op.size);
         let is_equal = old == expected;
-        // It is written either way.
-        self.put(op, op.to, op.size, if is_equal { new } else { old })?;
+        // Memory is written either way. A register that differs is not: its upper half stays.
+        if is_equal || op.to == Operand::Memory {
+            self.put(op, op.to, op.size, if is_equal { new } else { old })?;
+        }
         if !is_equal {
             self.set_register(0, op.size, old);
         }
@@ -185,15 +187,28 @@ impl SoftCpu {
         if half == 8 && self.linear(op.mem.segment, offset, 8, crate::access::Access::WRITE)? % 16 != 0 {
             return Err(crate::fault::gp0());
         }
-        let low = self.read_to_change(op.mem.segment, offset, half)?;
-        let high = self.read_to_change(op.mem.segment, high_offset, half)?;
+        // CMPXCHG8B has one operand of 8 bytes, also for the check of its alignment.
+        let (low, high) = match half {
+            8 => {
+                let low = self.read_to_change(op.mem.segment, offset, 8)?;
+                (low, self.read_to_change(op.mem.segment, high_offset, 8)?)
+            }
+            _ => {
+                let both = self.read_to_change(op.mem.segment, offset, 8)?;
+                (both & mask(4), both >> 32)
+            }
+        };
         let is_equal = low == self.register(0, half) && high == self.register(2, half);
         let (new_low, new_high) = match is_equal {
             true => (self.register(3, half), self.register(1, half)),
             false => (low, high),
         };
-        self.write(op.mem.segment, offset, half, new_low)?;
-        self.write(op.mem.segment, high_offset, half, new_high)?;
+        if half == 8 {
+            self.write(op.mem.segment, offset, 8, new_low)?;
+            self.write(op.mem.segment, high_offset, 8, new_high)?;
+        } else {
+            self.write(op.mem.segment, offset, 8, new_low | new_high << 32)?;
+        }
         if !is_equal {
             self.set_register(0, half, low);
             self.set_register(2, half, high);

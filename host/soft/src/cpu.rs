@@ -66,6 +66,8 @@ pub struct SoftCpu {
     pub(crate) traps_later: bool,
     /// One repetition of a string instruction is carried out at a time.
     pub(crate) single: bool,
+    /// The last instruction loaded SS: debug exceptions wait for the end of the next one (Intel SDM volume 3A, 6.8.3).
+    pub(crate) blocks_traps: bool,
     /// The events of the last step.
     pub(crate) stepped: Stepped,
 }
@@ -124,6 +126,7 @@ impl SoftCpu {
             kicked: Arc::default(),
             traps_later: false,
             single: false,
+            blocks_traps: false,
             stepped: Stepped::Nothing,
         };
         cpu.find_points();
@@ -137,7 +140,7 @@ impl SoftCpu {
         fork.ram = self.ram.fork();
         (fork.waits, fork.answer, fork.answers) = (self.waits, self.answer, self.answers.clone());
         (fork.waits_for_port, fork.port, fork.next) = (self.waits_for_port, self.port, self.next);
-        fork.traps_later = self.traps_later;
+        (fork.traps_later, fork.blocks_traps) = (self.traps_later, self.blocks_traps);
         (fork.retired, fork.wants_window, fork.interrupt) = (self.retired, self.wants_window, self.interrupt);
         fork.set_points(self.points.of_debugger());
         fork

@@ -28,7 +28,7 @@ impl SoftCpu {
         let Operand::Segment(segment) = op.to else { return Err(ud()) };
         let selector = self.get(op, op.from, 2)? as u16;
         self.load_segment(usize::from(segment), selector)?;
-        self.state.shadow |= usize::from(segment) == seg::SS;
+        self.shield(segment);
         self.stale = true;
         Ok(())
     }

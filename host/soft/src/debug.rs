@@ -76,7 +76,7 @@ impl SoftCpu {
 
     /// Sees to the points that the last instruction has met.
     pub(crate) fn after_access(&mut self) -> Option<Exit> {
-        let of_guest = core::mem::take(&mut self.points.met_of_guest);
+        let of_guest = if self.blocks_traps { 0 } else { core::mem::take(&mut self.points.met_of_guest) };
         let points = core::mem::take(&mut self.points.met);
         let exit = (of_guest != 0).then(|| self.debug_exception(of_guest)).flatten();
         // A step ends anyway: its user knows where the points are.
@@ -99,7 +99,7 @@ impl SoftCpu {
             self.points.passed = Some(here);
             return Err(Exit::Debug { points });
         }
-        if of_guest == 0 || self.flags.has(flags::RF) {
+        if of_guest == 0 || self.blocks_traps || self.flags.has(flags::RF) {
             return Ok(false);
         }
         match self.debug_exception(of_guest) {
@@ -110,7 +110,8 @@ impl SoftCpu {
 
     /// Raises #DB with these bits of DR6.
     pub(crate) fn debug_exception(&mut self, bits: u64) -> Option<Exit> {
-        self.state.debug[6] |= bits;
+        // The points that were met before are forgotten, all else is the guest's to clear (17.2.3).
+        self.state.debug[6] = self.state.debug[6] & !0xF | bits;
         self.raise(Fault { vector: DB, code: None })
     }
 

@@ -18,12 +18,14 @@ use crate::{
     select::{condition, select},
 };
 
-/// Without BMI1 and LZCNT, which CPUID does not have here, F3 before BSF and BSR means nothing (Intel SDM volume 2, TZCNT).
-/// Compilers write it for processors of both kinds.
-const OPTIONS: u32 = DecoderOptions::NO_MPFX_0FBC | DecoderOptions::NO_MPFX_0FBD;
-
 /// The longest instruction in bytes (Intel SDM volume 2A, 2.3.11).
 const LONGEST: usize = 15;
+/// Instructions that CPUID does not report and that older CPUs execute as others: TZCNT, LZCNT and WBNOINVD without their
+/// prefix as BSF, BSR and WBINVD, and hints as NOPs. Compilers use that.
+const OPTIONS: u32 = DecoderOptions::NO_MPFX_0FBC
+    | DecoderOptions::NO_MPFX_0FBD
+    | DecoderOptions::NO_WBNOINVD
+    | DecoderOptions::FORCE_RESERVED_NOP;
 /// The most instructions in a block.
 const MOST: usize = 32;
 /// Instructions that are about to be carried out, taken out of their place.

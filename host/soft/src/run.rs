@@ -10,7 +10,7 @@ use guestlab_cpu::{
     walk,
 };
 
-use iced_x86::FlowControl;
+use iced_x86::{FlowControl, Mnemonic};
 
 use crate::{
     cpu::{Op, PortAccess, SoftCpu},
@@ -91,7 +91,7 @@ impl SoftCpu {
         if let PortAccess::In(size) = access {
             self.set_register(reg::RAX as u8, size, answer);
         }
-        (self.state.ip, self.state.shadow) = (self.next, false);
+        (self.state.ip, self.state.shadow, self.blocks_traps) = (self.next, false, false);
         self.retired += 1;
         self.forget_answers();
     }
@@ -204,8 +204,10 @@ impl SoftCpu {
         let op = taken.ops[0];
         self.put_back(taken);
         self.state.ip = op.next;
+        let blocked = core::mem::take(&mut self.blocks_traps);
         if let Err(event) = (op.run)(self, &op) {
             self.state.shadow |= shadow && self.waits;
+            self.blocks_traps |= blocked && self.waits;
             // The exit of HLT is behind the instruction: the exception comes with the next run.
             self.traps_later = traps && event == Event::Exit && !self.waits;
             self.state.debug[6] |= if self.traps_later { BS } else { 0 };
@@ -221,7 +223,8 @@ impl SoftCpu {
             // RF is for one instruction, but IRET sets it for the next (Intel SDM volume 3B, 17.3.1.1).
             self.flags.put(flags::RF, false);
         }
-        if traps {
+        let traps = if decides_on_trap(op.insn.mnemonic()) { self.flags.has(flags::TF) } else { traps };
+        if traps && !self.blocks_traps {
             return self.single_step();
         }
         if self.single { self.after_access() } else { None }
@@ -298,6 +301,13 @@ impl SoftCpu {
     }
 }
 
+/// Returns true if the single step behind an instruction depends on the TF that the instruction leaves: interrupts clear
+/// it (Intel SDM volume 3B, 17.3.1.4), SYSCALL can mask it, and SYSRET can set it. Else TF counts as it was before.
+fn decides_on_trap(mnemonic: Mnemonic) -> bool {
+    use Mnemonic as M;
+    matches!(mnemonic, M::Int | M::Int1 | M::Int3 | M::Into | M::Syscall | M::Sysret | M::Sysretq)
+}
+
 impl Cpu for SoftCpu {
     fn run(&mut self, until: Until) -> Result<Exit, EngineError> {
         let exit = match until {
@@ -355,6 +365,7 @@ impl Cpu for SoftCpu {
 
     fn set_state(&mut self, state: &CpuState) -> Result<(), EngineError> {
         (self.waits, self.port, self.used_answers, self.traps_later) = (false, None, 0, false);
+        self.blocks_traps = false;
         self.answers.clear();
         self.state.clone_from(state);
         self.flags = Flags::new(state.flags | 2);

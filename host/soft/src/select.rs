@@ -152,6 +152,7 @@ fn system(insn: &Instruction) -> Handler {
         M::Hlt => C::hlt,
         M::Cli => C::cli,
         M::Sti => C::sti,
+        M::Clac | M::Stac => C::change_access,
         M::Clc => C::clc,
         M::Stc => C::stc,
         M::Cmc => C::cmc,

@@ -79,6 +79,14 @@ impl SoftCpu {
         Ok(())
     }
 
+    /// MOV and POP of SS keep interrupts and debug exceptions away until the end of the next instruction, which loads the
+    /// stack pointer (Intel SDM volume 3A, 6.8.3).
+    pub(crate) fn shield(&mut self, segment: u8) {
+        let is_stack = segment == SS;
+        self.state.shadow |= is_stack;
+        self.blocks_traps |= is_stack;
+    }
+
     /// Returns the size of what is pushed or popped.
     fn push_size(&self, op: &Op) -> u8 {
         op.insn.stack_pointer_increment().unsigned_abs() as u8
@@ -95,7 +103,7 @@ impl SoftCpu {
                 self.state.general[reg::RSP] = before;
                 return Err(event);
             }
-            self.state.shadow |= usize::from(segment) == seg::SS;
+            self.shield(segment);
             self.stale = true;
             return Ok(());
         }

@@ -8,6 +8,7 @@ use iced_x86::{Mnemonic, Register};
 use x86_64::registers::control::{Cr0Flags, Cr4Flags, EferFlags};
 
 use crate::{
+    access::PHYSICAL_BITS,
     cpu::Op,
     cpu::SoftCpu,
     fault::{Event, GP, NP, Step, fault_code, gp0, ud},
@@ -41,6 +42,16 @@ impl SoftCpu {
         self.state.shadow |= !self.flags.has(flags::IF);
         self.flags.put(flags::IF, true);
         self.stale = true;
+        Ok(())
+    }
+
+    /// CLAC and STAC (Intel SDM volume 2A and 2B): the supervisor forbids and allows itself to use pages of users.
+    pub(crate) fn change_access(&mut self, op: &Op) -> Step {
+        if self.cpl > 0 {
+            return Err(ud());
+        }
+        self.flags.put(flags::AC, op.insn.mnemonic() == Mnemonic::Stac);
+        self.refresh();
         Ok(())
     }
 
@@ -451,7 +462,7 @@ impl SoftCpu {
             7 if self.register(reg::RCX as u8, 4) == 0 => [0, features::SEVEN_EBX, 0, 0],
             0x8000_0000 => [0x8000_0008, 0, 0, 0],
             0x8000_0001 => [0, 0, 1, features::EXTENDED_EDX],
-            0x8000_0008 => [48 << 8 | 40, 0, 0, 0],
+            0x8000_0008 => [48 << 8 | PHYSICAL_BITS, 0, 0, 0],
             _ => [0; 4],
         };
         for (register, value) in [(reg::RAX, a), (reg::RBX, b), (reg::RCX, c), (reg::RDX, d)] {

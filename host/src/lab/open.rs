@@ -35,8 +35,9 @@ pub fn read_image(path: &Path, request: Request) -> Result<Image, ImageError> {
 pub fn open(system: &Platform, path: &Path, request: Request, memory: u32) -> Result<Image, Error> {
     let image = read_image(path, request)?;
     let end = image.end();
-    // For an image that paged mode does not reach, the error of boot has better advice.
-    let reached = image.start().mode() != CpuMode::Paged || end <= LARGE_PAGE_32.into();
+    // For an image from elsewhere that paged mode does not reach, the error of boot has better advice.
+    let is_paged = matches!(image.start(), Start::Direct { mode: CpuMode::Paged, .. });
+    let reached = !is_paged || end <= LARGE_PAGE_32.into();
     if end > memory.into() && reached {
         return Err(Error::ImageTooLarge { name: image.name().into(), memory, end });
     }

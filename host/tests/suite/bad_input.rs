@@ -211,6 +211,10 @@ fn bad_memory_is_refused() {
     let image = image.to_str().expect("a plain path");
     refused(&["run", image], 2, &format!("an image in a file is run with --image {image}"));
     refused(&["run", "a/b.toml"], 2, "an experiment's file is run with --experiment a/b.toml");
+    for mode in ["protected", "paged", "long"] {
+        let args = ["run", "outgrows-memory", "--engine", "soft", "--mode", mode];
+        refused(&args, 2, "; give it more: --memory 5M");
+    }
     if can_run_guests() {
         refused(
             &["run", "hello", "--memory", "4K"],
