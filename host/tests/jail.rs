@@ -602,6 +602,13 @@ fn the_security_documents_tests_are_there() {
         include_str!("../vmm/src/pc/tests.rs"),
         include_str!("suite/pc.rs"),
         include_str!("../process/src/files.rs"),
+        include_str!("../../xtask/src/grade/submission.rs"),
+        include_str!("../../xtask/src/grade/package.rs"),
+        include_str!("../views/src/html/class.rs"),
+        include_str!("../src/lab/grade/table.rs"),
+        include_str!("../src/lab/grade/judge.rs"),
+        include_str!("../../xtask/src/grade/sandbox.rs"),
+        include_str!("../../xtask/tests/guests/grade.rs"),
     ];
     let rows = document.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix("` |"));
     let named: Vec<&str> = rows

@@ -5,7 +5,11 @@ use guestlab_cpu::DebugFeatures;
 use crate::{
     debug::{gdb, trace},
     kvm::module_name,
-    lab::{error::Error, needs::Needs, vm::Vm},
+    lab::{
+        error::Error,
+        needs::Needs,
+        vm::{Platform, Vm},
+    },
 };
 
 /// The debugger or tracer of a run's VMs.
@@ -40,11 +44,11 @@ impl Instrumentation {
     /// # Errors
     ///
     /// This machine cannot step guests, or gdb's address is not available.
-    pub fn attach(&self, vms: Vec<Vm>) -> Result<Vec<Vm>, Error> {
+    pub fn attach(&self, platform: &Platform, vms: Vec<Vm>) -> Result<Vec<Vm>, Error> {
         match self {
             Self::None => Ok(vms),
             Self::Trace(plan) => {
-                vms.iter().try_for_each(|vm| features(vm).map(drop))?;
+                vms.iter().try_for_each(|vm| features(platform, vm).map(drop))?;
                 let has_many = vms.len() > 1;
                 let lines = trace::Shared::open(plan)?;
                 let traced = |vm: Vm| {
@@ -56,15 +60,15 @@ impl Instrumentation {
             }
             Self::Gdb(plan) => vms
                 .into_iter()
-                .map(|vm| if vm.vm() == plan.vm { debugged(plan, vm) } else { Ok(vm) })
+                .map(|vm| if vm.vm() == plan.vm { debugged(platform, plan, vm) } else { Ok(vm) })
                 .collect(),
         }
     }
 }
 
 /// Puts a VM under gdb.
-fn debugged(plan: &gdb::GdbConfig, vm: Vm) -> Result<Vm, Error> {
-    let features = features(&vm)?;
+fn debugged(platform: &Platform, plan: &gdb::GdbConfig, vm: Vm) -> Result<Vm, Error> {
+    let features = features(platform, &vm)?;
     // gdb refuses a flat binary, which has no symbols.
     let file = vm.origin().is_elf().then(|| vm.file());
     let runner = gdb::debugger(plan, &vm, features, file)?;
@@ -72,8 +76,8 @@ fn debugged(plan: &gdb::GdbConfig, vm: Vm) -> Result<Vm, Error> {
 }
 
 /// Returns the abilities for a debugger in a VM's mode.
-fn features(vm: &Vm) -> Result<DebugFeatures, Error> {
-    let features = vm.debug_features()?;
+fn features(platform: &Platform, vm: &Vm) -> Result<DebugFeatures, Error> {
+    let features = platform.debug_features(vm)?;
     match features.steps {
         true => Ok(features),
         false => {

@@ -67,7 +67,7 @@ pub fn run(system: Platform, jail: &Jail, config: &PipelineConfig, sink: &mut dy
             Vm::new(&system, image, parameters, config.secrets)
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let mut machines = config.instrumentation.attach(machines)?;
+    let mut machines = config.instrumentation.attach(&system, machines)?;
     let engine = system.engines(&images)?;
 
     // This closes KVM's device, so that no VM can be created any more.

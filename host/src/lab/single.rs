@@ -79,7 +79,7 @@ pub fn run(system: Platform, jail: &Jail, config: &SingleConfig, sink: &mut dyn 
         Screen::clear(machine.cpu_mut().memory_mut(), Base::Color);
     }
     let machine = machine.with_pc(config.pc.map(|settings| Pc::new(settings, config.memory)));
-    let mut machines = config.instrumentation.attach(vec![machine])?;
+    let mut machines = config.instrumentation.attach(&system, vec![machine])?;
     // This closes KVM's device, so that no VM can be created any more.
     drop(system);
     let needs = Needs { foreign: image.start().is_foreign(), ..config.instrumentation.needs() };

@@ -96,6 +96,16 @@ impl Platform {
         Ok(Vec::from_iter(names).join(", "))
     }
 
+    /// Returns the abilities of a VM's engine for a debugger, in the guest's mode.
+    ///
+    /// # Errors
+    ///
+    /// The engine failed.
+    pub fn debug_features(&self, vm: &Vm) -> Result<DebugFeatures, EngineError> {
+        let fallback = self.fallback.as_ref().filter(|_| vm.falls_back);
+        fallback.map_or(&self.engine, |fallback| &fallback.engine).debug_features(vm.machine.mode())
+    }
+
     /// Returns true if an engine here runs a mode.
     ///
     /// # Errors
@@ -110,7 +120,9 @@ impl Platform {
 pub struct Vm {
     machine: Machine,
     runner: Box<dyn Runner>,
-    engine: Arc<dyn Engine>,
+    /// The engine is the platform's second one. The engine itself is not kept: it holds KVM's device, which a guest's thread
+    /// must not have.
+    falls_back: bool,
     origin: ImageInfo,
     file: PathBuf,
     printed: Printed,
@@ -153,7 +165,7 @@ impl Vm {
             lacks_paging: image.start().mode() != CpuMode::Paged
                 && may_page(image)
                 && !setup.engine.runs(CpuMode::Paged)?,
-            engine: setup.engine,
+            falls_back: !Arc::ptr_eq(&setup.engine, &platform.engine),
             runner: Box::new(Free),
             origin: ImageInfo::of(image),
             file: image.path().into(),
@@ -177,15 +189,6 @@ impl Vm {
         self.machine.reset(&platform.setup(image, self.hva)?, image, parameters)?;
         (self.printed, self.culprit) = (Printed::default(), None);
         Ok(())
-    }
-
-    /// Returns the abilities of the engine for a debugger, in the guest's mode.
-    ///
-    /// # Errors
-    ///
-    /// The engine failed.
-    pub fn debug_features(&self) -> Result<DebugFeatures, EngineError> {
-        self.engine.debug_features(self.machine.mode())
     }
 
     /// Returns this VM with another runner.

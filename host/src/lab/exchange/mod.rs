@@ -74,7 +74,7 @@ impl Order {
 pub fn run(system: Platform, jail: &Jail, config: &ExchangeConfig, sink: &mut dyn Sink) -> Result<(), Error> {
     let order = config.order()?;
     let vms = Vms::open(&system, &config.guests)?;
-    let machines = config.instrumentation.attach(vms.start(&system, config.seed)?)?;
+    let machines = config.instrumentation.attach(&system, vms.start(&system, config.seed)?)?;
     // This closes KVM's device, so that no VM can be created any more.
     drop(system);
     let session = Session::start(&config.limits, jail, config.instrumentation.needs(), sink)?;
