@@ -232,6 +232,29 @@ impl Guards {
     }
 }
 
+impl Guards {
+    /// Leaves a hole of one page, for the guest's memory below its null page, and under it one of three, for the run
+    /// structure of its vCPU. There are guards around both.
+    fn leave_holes(&mut self) {
+        const PAGES: [bool; 7] = [true, false, false, false, true, false, true];
+        let size = PAGE_SIZE as usize;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        // SAFETY: a new mapping, which replaces none.
+        let start = unsafe { libc::mmap(ptr::null_mut(), PAGES.len() * size, libc::PROT_NONE, flags, -1, 0) };
+        if start == libc::MAP_FAILED {
+            return;
+        }
+        for (index, is_guard) in PAGES.into_iter().enumerate() {
+            let page = start.wrapping_byte_add(index * size);
+            match is_guard {
+                true => self.0.push(page.addr() as u64),
+                // SAFETY: it is a page of the mapping of above, and nobody has used it.
+                false => _ = unsafe { libc::munmap(page, size) },
+            }
+        }
+    }
+}
+
 impl Drop for Guards {
     fn drop(&mut self) {
         for &page in &self.0 {
@@ -260,9 +283,9 @@ fn guarded_guest() -> (Guest, Guards) {
         return (Guest::new(&*targets::engines::soft()), guards);
     };
     for _ in 0..100 {
-        // The system puts mappings below each other: the guest's memory comes below this one, and the address space
-        // below that is free. A guest with something else beside it is kept, so that the next one is not there.
-        guards.add(0);
+        // The system puts a mapping into the highest hole that is large enough, and the rest of the guest's memory below
+        // all. A guest with something else beside it is kept, so that the next one is not there.
+        guards.leave_holes();
         let guest = Guest::new(&*kvm);
         let ranges = host_ranges(guest.layout(), guest.cpu().memory()).expect("mappings of this process");
         match guards.surround(&ranges) {
