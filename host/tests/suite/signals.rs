@@ -126,6 +126,10 @@ fn the_line_that_shows_progress_is_cleared() {
 
 #[test]
 fn an_interrupted_replay_is_no_difference() {
+    // The interpreter is too fast for a signal in the middle of the run.
+    if !crate::common::is_for_kvm() {
+        return;
+    }
     if can_run_guests() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("run.jsonl");

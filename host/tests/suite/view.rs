@@ -352,6 +352,10 @@ fn a_run_that_is_over_stays_and_then_says_how_it_ended() {
 /// Fills a terminal until it takes no more.
 #[test]
 fn a_terminal_that_is_not_read_does_not_hold_an_interruption() {
+    // The interpreter is too fast for a signal in the middle of the run.
+    if !crate::common::is_for_kvm() {
+        return;
+    }
     if can_run_guests() {
         let Some((mut ours, theirs)) = common::terminal(200, 60) else {
             eprintln!("skipped: there is no terminal to be had here");
