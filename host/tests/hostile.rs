@@ -217,11 +217,10 @@ impl Guards {
         })
     }
 
-    /// Adds a page at an address, or anywhere if it is 0. Returns true if the address was free.
+    /// Adds a page at an address. Returns true if the address was free.
     fn add(&mut self, address: u64) -> bool {
         let wish = ptr::without_provenance_mut(usize::try_from(address).expect("an address"));
-        let exact = if address == 0 { 0 } else { libc::MAP_FIXED_NOREPLACE };
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | exact;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
         // SAFETY: a new mapping, which replaces none, of a page that nobody can access.
         let page = unsafe { libc::mmap(wish, PAGE_SIZE as usize, libc::PROT_NONE, flags, -1, 0) };
         let free = page != libc::MAP_FAILED;

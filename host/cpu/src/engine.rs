@@ -14,6 +14,9 @@ use crate::{
     step::Stepped,
 };
 
+/// The name of the engine that is KVM, of which some messages have more to say.
+pub const KVM: &str = "kvm";
+
 /// A way of executing guest code: KVM, or an interpreter.
 pub trait Engine: Send + Sync {
     /// Returns the engine's name, as the command line has it.

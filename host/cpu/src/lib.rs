@@ -30,7 +30,7 @@ pub mod state;
 mod step;
 pub mod walk;
 
-pub use engine::{Breakpoint, BreakpointKind, Calls, Cpu, DebugFeatures, Engine, Kick, Until};
+pub use engine::{Breakpoint, BreakpointKind, Calls, Cpu, DebugFeatures, Engine, KVM, Kick, Until};
 pub use error::EngineError;
 pub use exit::{DELIVERY, Direction, EMULATION, Exit, Values, Width};
 pub use fpu::{FpuState, Msrs};

@@ -2,7 +2,7 @@
 
 use guest_abi::{block::Trap, mode::CpuMode};
 use guestlab_cpu::{
-    CpuState, DELIVERY, Direction, EMULATION, MAX_INSTRUCTION,
+    CpuState, DELIVERY, Direction, EMULATION, KVM, MAX_INSTRUCTION,
     instruction::{self, Access, Code, CpuidFeature, Instruction, Mnemonic, Register},
 };
 use guestlab_vmm::{
@@ -139,9 +139,6 @@ fn of_crash(machine: &mut Machine, crash: Crash, lacks_paging: bool) -> (Crash, 
     };
     (better, registers)
 }
-
-/// The name of the engine that is KVM.
-const KVM: &str = "kvm";
 
 /// Returns the crash for an instruction that the engine had to emulate and cannot.
 fn unemulated(machine: &Machine, look: Look, registers: &CpuState) -> Crash {

@@ -41,7 +41,7 @@ mod vcpu;
 mod xsave;
 
 use guest_abi::mode::CpuMode;
-use guestlab_cpu::{Cpu, DebugFeatures, Engine, EngineError, MemoryPlan};
+use guestlab_cpu::{Cpu, DebugFeatures, Engine, EngineError, KVM, MemoryPlan};
 
 pub use access::Access;
 pub use device::Kvm;
@@ -50,7 +50,7 @@ pub use open_error::OpenError;
 
 impl Engine for Kvm {
     fn name(&self) -> &str {
-        "kvm"
+        KVM
     }
 
     fn create(&self, memory: &MemoryPlan) -> Result<Box<dyn Cpu>, EngineError> {

@@ -123,8 +123,11 @@ impl Vcpu {
             self.fd.get_kvm_run().ready_for_interrupt_injection = 0;
             return Ok(Exit::Interrupted);
         }
-        if self.pending.is_some() {
-            return Ok(self.pending.take().unwrap_or(Exit::Interrupted));
+        // Most often there is none, and then nothing is written.
+        if self.pending.is_some()
+            && let Some(exit) = self.pending.take()
+        {
+            return Ok(exit);
         }
         (self.is_new, self.known) = (false, None);
         let raw = match self.fd.run() {

@@ -2,7 +2,7 @@
 //! an exit.
 
 use guestlab_cpu::{
-    Direction, EMULATION, Exit, Rights,
+    Direction, Exit, Rights,
     state::seg,
     walk::{Mapping, Unmapped, walk_of_width},
 };
@@ -350,12 +350,6 @@ impl SoftCpu {
 
     fn no_memory(&mut self, address: u64, size: u8, direction: Direction) -> Event {
         self.leave_to_resume(Exit::Mmio { address, len: size.into(), direction })
-    }
-
-    /// Instructions cannot be fetched where there is no memory. KVM reports an emulation failure for that.
-    pub(crate) fn fetch_without_memory(&mut self) -> Event {
-        self.exit = Some(Exit::InternalError { suberror: EMULATION });
-        Event::Exit
     }
 }
 

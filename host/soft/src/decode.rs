@@ -13,7 +13,7 @@ use crate::{
     access::Access,
     cpu::SoftCpu,
     cpu::{Address, Block, Key, Op, Operand, Operands},
-    fault::{Step, gp0, ud},
+    fault::{Event, Step, gp0, ud},
     ram::{PAGE, offset},
     select::{condition, select},
 };
@@ -84,7 +84,7 @@ impl SoftCpu {
         let there = PAGE - start;
         match self.ram.bytes(key.physical) {
             Some(page) => bytes[..there].copy_from_slice(&page[start..]),
-            None => return Err(self.fetch_without_memory()),
+            None => return Err(Event::Missing),
         }
         let mut decoder = Decoder::with_ip(u32::from(key.bits), &bytes[..there], key.ip, OPTIONS);
         let mut ops = Vec::new();
@@ -128,7 +128,7 @@ impl SoftCpu {
             let physical = self.translate(linear, Access::FETCH)?;
             match self.ram.bytes(physical) {
                 Some(page) => bytes[have] = page[offset(physical)],
-                None => return Err(self.fetch_without_memory()),
+                None => return Err(Event::Missing),
             }
             have += 1;
         }

@@ -16,7 +16,7 @@ pub(crate) enum Event {
     Fault(Fault),
     /// It needs the machine: the exit is in [`Cpu::exit`](crate::cpu::SoftCpu).
     Exit,
-    /// The interpreter does not have this instruction.
+    /// The interpreter does not have this instruction, or there is no memory to fetch it from.
     Missing,
 }
 

@@ -47,8 +47,7 @@ impl SoftCpu {
                 Event::Fault(_) if fault.vector == DF => return Some(self.shutdown()),
                 Event::Fault(second) if is_double(fault, second) => Fault { vector: DF, code: Some(0) },
                 Event::Fault(second) => second,
-                Event::Exit => return Some(Exit::InternalError { suberror: DELIVERY }),
-                Event::Missing => return Some(Exit::InternalError { suberror: EMULATION }),
+                other => return Some(self.undeliverable(other)),
             };
         }
     }
@@ -58,9 +57,15 @@ impl SoftCpu {
         match self.deliver(vector, None, Source::Hardware) {
             Ok(()) => None,
             Err(Event::Fault(fault)) => self.raise(fault),
-            Err(Event::Exit) => Some(Exit::InternalError { suberror: DELIVERY }),
-            Err(Event::Missing) => Some(Exit::InternalError { suberror: EMULATION }),
+            Err(other) => Some(self.undeliverable(other)),
         }
+    }
+
+    /// Returns the exit for a delivery that cannot go on: a device does not complete it.
+    fn undeliverable(&mut self, event: Event) -> Exit {
+        (self.exit, self.waits) = (None, false);
+        let suberror = if event == Event::Missing { EMULATION } else { DELIVERY };
+        Exit::InternalError { suberror }
     }
 
     fn shutdown(&mut self) -> Exit {

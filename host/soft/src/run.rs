@@ -247,7 +247,7 @@ impl SoftCpu {
                 self.exit.take()
             }
             Event::Exit => {
-                // The instruction is done, and asks for an exit. It is another one if its bytes could not be fetched.
+                // The instruction is done, and asks for an exit.
                 self.state.ip = next;
                 self.answers.clear();
                 self.retired += u64::from(next != start);

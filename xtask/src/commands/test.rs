@@ -35,11 +35,11 @@ pub(crate) fn run(options: &Test, verbose: bool) -> Result<Status, Error> {
     }
     if !options.arguments.is_empty() {
         build_all_guests(&workspace, verbose)?;
-        return process::status(&mut cargo_test(&workspace, &options.arguments));
+        return run_outside(&workspace, &options.arguments);
     }
     let build = std::iter::once_with(|| build_everything(&workspace, verbose));
     let quick = std::iter::once_with(|| run_quick(&workspace, verbose));
-    let slow = SLOW.iter().map(|selection| process::status(&mut cargo_test(&workspace, selection)));
+    let slow = SLOW.iter().map(|selection| run_outside(&workspace, selection));
     let again = std::iter::once_with(|| {
         let (variable, engine) = INTERPRETER;
         process::status(cargo_test(&workspace, BOOTING).env(variable, engine))
@@ -48,11 +48,14 @@ pub(crate) fn run(options: &Test, verbose: bool) -> Result<Status, Error> {
 }
 
 fn run_quick(workspace: &Workspace, verbose: bool) -> Result<Status, Error> {
-    let outside = [UNITS, STRUCTURE]
-        .into_iter()
-        .map(|selection| process::status(&mut cargo_test(workspace, selection)));
+    let outside = [UNITS, STRUCTURE].into_iter().map(|selection| run_outside(workspace, selection));
     let inside = std::iter::once_with(|| run_in_guests(workspace, None, &[], verbose));
     until_failure(outside.chain(inside))
+}
+
+/// Runs tests outside of guests, by the arguments of `cargo test`.
+fn run_outside(workspace: &Workspace, arguments: &[impl AsRef<OsStr>]) -> Result<Status, Error> {
+    process::status(&mut cargo_test(workspace, arguments))
 }
 
 fn cargo_test(workspace: &Workspace, arguments: &[impl AsRef<OsStr>]) -> Command {
@@ -65,7 +68,7 @@ fn cargo_test(workspace: &Workspace, arguments: &[impl AsRef<OsStr>]) -> Command
 fn build_everything(workspace: &Workspace, verbose: bool) -> Result<Status, Error> {
     std::thread::scope(|scope| {
         let guests = scope.spawn(|| build_all_guests(workspace, verbose));
-        let tests = process::status(&mut cargo_test(workspace, &["--no-run", "--quiet"]));
+        let tests = run_outside(workspace, &["--no-run", "--quiet"]);
         guests.join().expect("a panic here is a bug of xtask")?;
         tests
     })
