@@ -56,6 +56,10 @@ pub struct SoftCpu {
     pub(crate) used_answers: usize,
     /// The instructions that have ended: retired, or raised an exception. Each repetition of a string instruction is one.
     pub(crate) retired: u64,
+    /// The ticks that passed without an instruction.
+    pub(crate) idle: u64,
+    /// The count at which the caller wants to look at the time.
+    pub(crate) alarm: Option<u64>,
     /// The count at which this run ends.
     pub(crate) end: u64,
     pub(crate) wants_window: bool,
@@ -119,6 +123,8 @@ impl SoftCpu {
             answers: Vec::new(),
             used_answers: 0,
             retired: 0,
+            idle: 0,
+            alarm: None,
             end: u64::MAX,
             wants_window: false,
             interrupt: None,
@@ -141,6 +147,7 @@ impl SoftCpu {
         (fork.waits, fork.answer, fork.answers) = (self.waits, self.answer, self.answers.clone());
         (fork.waits_for_port, fork.port, fork.next) = (self.waits_for_port, self.port, self.next);
         (fork.traps_later, fork.blocks_traps) = (self.traps_later, self.blocks_traps);
+        (fork.idle, fork.alarm) = (self.idle, self.alarm);
         (fork.retired, fork.wants_window, fork.interrupt) = (self.retired, self.wants_window, self.interrupt);
         fork.set_points(self.points.of_debugger());
         fork

@@ -7,7 +7,7 @@ mod interrupts;
 use std::{ops::ControlFlow, sync::Arc, time::Instant};
 
 use guest_abi::mode::CpuMode;
-use guestlab_cpu::{Cpu, Engine, EngineError, Exit, Until};
+use guestlab_cpu::{Cpu, Engine, EngineError, Exit, KVM, Until};
 
 use crate::{
     boot::{Boot, Parameters, memory_layout},
@@ -17,7 +17,7 @@ use crate::{
     hypercall,
     image::{Image, Start},
     memory::MemoryLayout,
-    observer::{GuestSpan, Observer},
+    observer::{GuestSpan, Observer, Origin},
     pc::Pc,
     reply::{Reply, StopReason},
     services::{Console, ConsoleOutput, HvaPolicy, Services},
@@ -116,6 +116,10 @@ impl Machine {
             }
         }
         let boot = Boot::new(cpu.memory_mut(), image, parameters)?;
+        // KVM has more to say of its calls, and says it itself.
+        if let Some(observer) = setup.observer.as_ref().filter(|_| setup.engine.name() != KVM) {
+            observer.call("registers", format_args!("{} mode, {}", boot.cpu.mode().name(), boot.cpu.start()));
+        }
         cpu.set_state(&boot.cpu)?;
         Ok(Self {
             name: image.name().into(),
@@ -169,6 +173,7 @@ impl Machine {
         self.cpu.memory_mut().clear()?;
         let boot = Boot::new(self.cpu.memory_mut(), image, parameters)?;
         self.cpu.set_state(&boot.cpu)?;
+        self.cpu.set_ticks(0);
         let Services { hva, memory, .. } = self.services;
         self.services = Services::new(hva, memory, boot.text, boot.foreign);
         self.vectors = boot.vectors;
@@ -254,7 +259,8 @@ impl Machine {
             self.note_time(span);
         }
         if let Some(observer) = &self.observer {
-            observer.exit(self.vm, &exit, self.services.foreign);
+            let (engine, is_foreign) = (&*self.engine, self.services.foreign);
+            observer.exit(Origin { engine, vm: self.vm, is_foreign }, &exit);
         }
         if let Some(interruption) = interruption {
             self.observe(span);
