@@ -60,7 +60,7 @@ pub(crate) fn can_run_guests() -> bool {
 }
 
 /// The engine that the tests are run for: KVM, the reference, unless the environment says another.
-fn engine() -> String {
+pub(crate) fn engine() -> String {
     env::var("GUESTLAB_ENGINE").unwrap_or_else(|_| "kvm".into())
 }
 
