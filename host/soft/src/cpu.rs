@@ -315,7 +315,7 @@ pub(crate) struct Key {
 /// The blocks that were decoded, each in a place that follows from its instruction pointer.
 #[derive(Default)]
 pub(crate) struct Cache {
-    places: Vec<Option<Block>>,
+    places: Vec<Option<Box<Block>>>,
     /// It grows with each change after which an instruction pointer can mean other code: of mode, segments or page tables.
     pub(crate) epoch: u64,
 }
@@ -329,7 +329,7 @@ impl Cache {
 
     #[inline]
     pub(crate) fn get(&mut self, place: usize) -> Option<&mut Block> {
-        self.places.get_mut(place)?.as_mut()
+        self.places.get_mut(place)?.as_deref_mut()
     }
 
     /// Keeps a block, in place of another one if there is no room for more. Returns its place.
@@ -343,7 +343,7 @@ impl Cache {
             self.grow();
         }
         let place = self.place(block.key.ip);
-        self.places[place] = Some(block);
+        self.places[place] = Some(Box::new(block));
         place
     }
 
