@@ -26,8 +26,6 @@
 //!
 //! # Not there yet
 //!
-//! - The transcendental functions of x87: FSIN, FCOS, FSINCOS, FPTAN, FPATAN, F2XM1, FYL2X, FYL2XP1. Such an instruction
-//!   ends the run with [`Exit::InternalError`](guestlab_cpu::Exit::InternalError), and RIP is at the instruction.
 //! - The task priority, CR8: it reads as 0.
 //! - PAE paging reads the four directory pointers when it uses them, and not when CR3 is loaded.
 //! - Breakpoints on ports that the guest sets in its own debug registers.
