@@ -13,7 +13,7 @@ use std::{cell::RefCell, fmt::Write as _, sync::Arc, time::Duration};
 use arbitrary::Unstructured;
 use guest_abi::mode::CpuMode;
 use guestlab::cpu::{
-    Cpu, CpuState, Direction, Engine, Exit, MemoryPlan, Rights, Segment, Table, Until,
+    Cpu, CpuState, Direction, EMULATION, Engine, Exit, MemoryPlan, Rights, Segment, Table, Until,
     identity::{FOUR_LEVELS_SIZE, four_levels},
     state::{reg, seg},
 };
@@ -407,16 +407,7 @@ impl Pair {
         begin(&mut *self.ours, case);
         let ours = match self.ours.run(Until::Count(MOST)).expect("it runs") {
             Exit::Debug { .. } => return Outcome::Skipped("it does not end".into()),
-            Exit::InternalError { .. } => {
-                let state = self.ours.registers().expect("registers");
-                let insn = next(&*self.ours, &state);
-                return Outcome::Skipped(format!("we do not have {:?}", insn.mnemonic()));
-            }
-            Exit::Mmio { address, .. }
-                if address == self.ours.registers().expect("registers").instruction() =>
-            {
-                return Outcome::Skipped("code where there is no memory".into());
-            }
+            Exit::InternalError { suberror } => return Outcome::Skipped(self.why_we_stopped(suberror)),
             exit => exit,
         };
         if !self.comparable.contains(&case.start) {
@@ -432,6 +423,19 @@ impl Pair {
             return Outcome::Same;
         }
         self.explain(case)
+    }
+
+    /// Returns the reason for our internal error.
+    fn why_we_stopped(&mut self, suberror: u32) -> String {
+        let state = self.ours.registers().expect("registers");
+        let insn = next(&*self.ours, &state);
+        if suberror != EMULATION {
+            return "an exception that cannot be delivered".into();
+        }
+        match state.instruction() + insn.len() as u64 > END {
+            true => "code where there is no memory".into(),
+            false => format!("we do not have {:?}", insn.mnemonic()),
+        }
     }
 
     /// Finds the first instruction that the two differ about: the last of the shortest beginning of the code.
