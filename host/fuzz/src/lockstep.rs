@@ -453,7 +453,7 @@ impl Pair {
             let executed = self.executed(&shorter);
             return match excuse(insn, &executed, &ours, &theirs) {
                 Some(outcome) => outcome,
-                None => panic!("{}", difference(insn, &shorter, &ours, &theirs)),
+                None => panic!("{}", difference(insn, &executed, &shorter, &ours, &theirs)),
             };
         }
         // A new CPU and memory of the same contents: the interpreter has no other state.
@@ -707,7 +707,7 @@ fn finish(cpu: &mut dyn Cpu, until: Until) -> Exit {
 }
 
 /// Returns a text that says where two ends differ.
-fn difference(insn: &Instruction, case: &Case, ours: &End, theirs: &End) -> String {
+fn difference(insn: &Instruction, executed: &[Instruction], case: &Case, ours: &End, theirs: &End) -> String {
     let before = &case.state;
     let mut text = format!(
         "{insn} ({:?}), {:?}, code {:02x?}\nours, and theirs:\n{:?}\n{:?}\n",
@@ -727,6 +727,10 @@ fn difference(insn: &Instruction, case: &Case, ours: &End, theirs: &End) -> Stri
         ours.memory.iter().zip(&theirs.memory).enumerate().filter(|(_, (ours, theirs))| ours != theirs);
     for (address, (ours, theirs)) in differ.take(16) {
         let _ = writeln!(text, "{address:#x}: {ours:#x} {theirs:#x}");
+    }
+    // They can be in memory that the code has jumped to.
+    for insn in executed {
+        let _ = writeln!(text, "{:#x}: {insn}", insn.ip());
     }
     let _ = writeln!(
         text,
