@@ -42,6 +42,8 @@ pub struct CpuState {
     pub cr3: u64,
     /// CR4.
     pub cr4: u64,
+    /// CR8: the priority, 0 to 15, up to which a local interrupt controller holds interrupts back. There is none.
+    pub cr8: u64,
     /// The model-specific register IA32_EFER.
     pub efer: u64,
     /// DR0 to DR3, DR6 and DR7 at their own indexes. DR4 and DR5 do not exist and are 0.
@@ -105,6 +107,7 @@ impl CpuState {
             cr2: 0,
             cr3: 0,
             cr4: 0,
+            cr8: 0,
             efer: 0,
             debug,
             msrs: Msrs::default(),

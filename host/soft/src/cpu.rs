@@ -5,7 +5,7 @@
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use guestlab_cpu::{CpuState, Exit, Kick, MemoryPlan, Rights, Segment, Stepped};
+use guestlab_cpu::{CpuState, Exit, Kick, MemoryPlan, Rights, Segment, Stepped, walk::DirectoryPointers};
 use iced_x86::Instruction;
 use x86_64::registers::control::Cr0Flags;
 
@@ -24,6 +24,8 @@ pub struct SoftCpu {
     pub(crate) ram: Ram,
     pub(crate) cache: Cache,
     pub(crate) tlb: Tlb,
+    /// The directory pointers of PAE paging, once they are loaded.
+    pub(crate) pointers: Option<DirectoryPointers>,
     /// The width of code in bits. This and the next ones follow from the state: see [`refresh`](Self::refresh).
     pub(crate) bits: u8,
     /// The current privilege level.
@@ -103,6 +105,7 @@ impl SoftCpu {
             ram: Ram::new(memory),
             cache: Cache::default(),
             tlb: Tlb::default(),
+            pointers: None,
             bits: 16,
             cpl: 0,
             has_paging: false,
@@ -142,7 +145,7 @@ impl SoftCpu {
     /// Returns another CPU in the same state, with memory of the same bytes. The two share each page until one writes it.
     pub fn fork(&mut self) -> Self {
         let mut fork = Self::new(&MemoryPlan::default(), &self.state);
-        fork.flags = self.flags;
+        (fork.flags, fork.pointers) = (self.flags, self.pointers);
         fork.ram = self.ram.fork();
         (fork.waits, fork.answer, fork.answers) = (self.waits, self.answer, self.answers.clone());
         (fork.waits_for_port, fork.port, fork.next) = (self.waits_for_port, self.port, self.next);

@@ -362,7 +362,10 @@ impl Cpu for SoftCpu {
         let mut state = self.snapshot();
         (state.general, state.ip, state.flags) = (registers.general, registers.ip, registers.flags);
         state.segments[seg::CS] = registers.segments[seg::CS];
-        self.set_state(&state)
+        let pointers = self.pointers;
+        self.set_state(&state)?;
+        self.pointers = pointers;
+        Ok(())
     }
 
     fn set_fpu(&mut self, fpu: &FpuState) -> Result<(), EngineError> {
@@ -379,6 +382,7 @@ impl Cpu for SoftCpu {
         self.blocks_traps = false;
         self.answers.clear();
         self.state.clone_from(state);
+        self.pointers = None;
         self.flags = Flags::new(state.flags | 2);
         self.tlb.flush();
         self.find_points();

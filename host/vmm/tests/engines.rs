@@ -213,6 +213,7 @@ fn changed(mode: CpuMode) -> CpuState {
         state.msrs = Msrs { lstar: 0x2000, star: 8 << 32, fmask: 0x200, kernel_gs_base: 0x900, ..state.msrs };
     }
     state.msrs.sysenter_eip = 0x3000;
+    state.cr8 = 5;
     state
 }
 
@@ -228,6 +229,17 @@ fn registers_are_set_and_the_rest_stays() {
             CpuState { general: registers.general, ip: registers.ip, flags: registers.flags, ..before };
         assert_eq!(state(cpu), expected, "{name}");
         assert_eq!(exit(cpu), HALT, "{name}");
+    });
+}
+
+#[test]
+fn the_task_priority_is_the_guests_to_set() {
+    // `mov cr8, rax`, `hlt`.
+    on_each_engine(|engine| {
+        let mut cpu = cpu(engine, CpuMode::Long, &[0x44, 0x0F, 0x22, 0xC0, 0xF4]);
+        set(&mut *cpu, &[(reg::RAX, 7)]);
+        assert_eq!(exit(&mut *cpu), HALT, "{}", engine.name());
+        assert_eq!(state(&mut *cpu).cr8, 7, "{}", engine.name());
     });
 }
 
