@@ -26,9 +26,7 @@ pub(super) fn confine(_thread: &Thread) -> io::Result<()> {
 #[expect(clippy::unnecessary_wraps, reason = "other systems may have filters")]
 pub(super) fn absence() -> Option<&'static str> {
     Some(match cfg!(target_os = "linux") {
-        true => {
-            "the jail's lists of system calls are for x86-64: guests run without them, with fewer rights only"
-        }
+        true => "the jail's lists of system calls are for x86-64: guests run without them",
         false => "the jail needs Linux on x86-64: guests run without it",
     })
 }
