@@ -18,7 +18,7 @@ use crate::{
     output::warn,
     process::{
         deadline_writer::DeadlineWriter,
-        jail,
+        files, jail,
         signals::{self, Signal},
         stderr,
         watchdog::{Expiry, Watchdog},
@@ -48,7 +48,7 @@ pub(super) fn show(stage: &Stage<'_>, view: View) -> io::Result<(Closed, Option<
     let process = Process {
         is_interrupted: &|| registration.expiry().is_some(),
         before_death: signals::before_death,
-        writer: |file| Box::new(DeadlineWriter::new(file)),
+        writer: || Ok(Box::new(DeadlineWriter::new(files::standard_output()?))),
     };
     let closed = tui::show(stage, view, &process)?;
     Ok(match registration.expiry() {

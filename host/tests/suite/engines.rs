@@ -1,6 +1,6 @@
 //! The choice of an engine, and runs that are the same on each.
 
-use crate::common::{can_run_guests, expect, images};
+use crate::common::{expect, has_kvm, images};
 
 /// A device that is not there.
 const NO_KVM: [&str; 2] = ["--kvm", "/dev/no-such-kvm"];
@@ -11,7 +11,7 @@ const RUN: [&str; 6] = ["run", "prodcons", "--turns", "60", "--seed", "7"];
 fn the_exchange_is_the_same_text_on_each_engine_and_replays_on_the_other() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut engines = vec!["soft"];
-    if can_run_guests() {
+    if has_kvm() {
         engines.push("kvm");
     }
     let mut texts = Vec::new();

@@ -1,0 +1,10 @@
+//! The lists of `calls.rs` for systems whose jail has no lists of system calls. They are empty.
+
+use crate::process::jail::calls::Call;
+
+pub(super) const GUEST: &[Call] = &[];
+pub(super) const EXPLORER: &[Call] = &[];
+pub(super) const FOREIGN: &[Call] = &[];
+pub(super) const STEPS: &[Call] = &[];
+pub(super) const GDB: &[Call] = &[];
+pub(super) const GDB_FILE: &[Call] = &[];
