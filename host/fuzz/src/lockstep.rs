@@ -19,7 +19,7 @@ use guestlab::cpu::{
 };
 use iced_x86::{
     Code, CodeSize, CpuidFeature, Decoder, DecoderOptions, Instruction, MemorySize, Mnemonic, OpKind,
-    RflagsBits,
+    Register, RflagsBits,
 };
 
 use super::engines::{self, Kicks};
@@ -497,6 +497,16 @@ fn excuse(insn: &Instruction, executed: &[Instruction], ours: &End, theirs: &End
         // KVM completes the access without the exception behind it, which comes with the next run.
         return Some(Outcome::Skipped("a single step behind an access to a port".into()));
     }
+    let is_input =
+        |insn: &Instruction| matches!(insn.mnemonic(), Mnemonic::Insb | Mnemonic::Insw | Mnemonic::Insd);
+    let is_device = |end: &End| end.state.as_ref().is_some_and(|state| state.general[reg::RDI] + 8 > END);
+    if let Exit::In { .. } = ours.exit
+        && executed.last().is_some_and(is_input)
+        && is_device(ours)
+    {
+        // Ours begins again at the next access, and KVM's is over up to that.
+        return Some(Outcome::Skipped("a port's value that goes to a device".into()));
+    }
     theirs_to_explain(insn, executed, undefined, ours, theirs).map(Outcome::Theirs)
 }
 
@@ -573,10 +583,21 @@ fn theirs_to_explain(
     if ours.differs_in_flags_only(theirs, AC | undefined) {
         return Some("AC is not kept");
     }
+    let loads_stack = matches!(insn.mnemonic(), M::Pop | M::Mov) && insn.op0_register() == Register::SS;
+    if loads_stack && ours.state.as_ref().is_some_and(|state| state.flags & TF != 0) {
+        return Some("a single step is not held back behind a load of SS");
+    }
+    if ours.vector().is_some() && ours.differs_in_upper_stack_only(theirs) {
+        return Some("an exception in real mode clears the upper half of ESP");
+    }
     if let (Exit::Mmio { .. }, Exit::Mmio { .. }) = (&ours.exit, &theirs.exit) {
         return Some("the accesses of one instruction come in another order");
     }
-    if let (Some(13), Exit::Mmio { direction: Direction::In, .. }) = (ours.vector(), &theirs.exit) {
+    let faults_on_write = match ours.exit {
+        Exit::Shutdown => insn.op0_kind() == OpKind::Memory,
+        _ => ours.vector() == Some(13),
+    };
+    if let (true, Exit::Mmio { direction: Direction::In, .. }) = (faults_on_write, &theirs.exit) {
         return Some("an operand that cannot be written is read before #GP");
     }
     if has_executed(&[M::Ltr, M::Lldt]) && ours.vector() == Some(13) && ours.state == theirs.state {
@@ -648,6 +669,14 @@ impl End {
         let (Some(state), Some(others)) = (&self.state, &other.state) else { return false };
         let same = CpuState { flags: state.flags & !flags | others.flags & flags, ..state.clone() };
         same == *others && self.exit == other.exit && self.memory_differs_in(other, flags)
+    }
+
+    /// Returns true if the two differ in the upper half of ESP only, which the other has lost.
+    fn differs_in_upper_stack_only(&self, other: &Self) -> bool {
+        let (Some(state), Some(others)) = (&self.state, &other.state) else { return false };
+        let mut same = state.clone();
+        same.general[reg::RSP] &= 0xFFFF;
+        same == *others && self.exit == other.exit && self.memory == other.memory
     }
 
     fn of(cpu: &mut dyn Cpu, exit: Exit) -> Self {
