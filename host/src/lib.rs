@@ -8,13 +8,18 @@ pub mod cli;
 pub mod doctor;
 pub mod engines;
 pub mod lab;
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+pub mod no_kvm;
 pub mod output;
 
 pub use guestlab_cpu as cpu;
 pub use guestlab_debug as debug;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use guestlab_kvm as kvm;
 pub use guestlab_process as process;
 pub use guestlab_runlog as runlog;
 pub use guestlab_soft as soft;
 pub use guestlab_views as views;
 pub use guestlab_vmm as vmm;
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+pub use no_kvm as kvm;

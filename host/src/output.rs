@@ -3,14 +3,13 @@
 use std::{
     fs::File,
     io::{self, BufWriter, IsTerminal, LineWriter, Write},
-    os::fd::AsFd,
 };
 
 use anstream::AutoStream;
 
 use crate::{
     lab::error::Error,
-    process::{deadline_writer::DeadlineWriter, stderr},
+    process::{deadline_writer::DeadlineWriter, files, stderr},
     runlog::{
         jsonl::JsonLines,
         sink::{Form, Sink},
@@ -24,9 +23,8 @@ use crate::{
 pub fn stdout(form: Form, quiet: bool) -> Box<dyn Sink> {
     let stdout = io::stdout();
     let color = AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
-    // Not through io::Stdout: its buffer retries an interrupted write forever.
-    let file: Box<dyn Write + Send> = match stdout.as_fd().try_clone_to_owned() {
-        Ok(file) => Box::new(DeadlineWriter::new(File::from(file))),
+    let file: Box<dyn Write + Send> = match files::standard_output() {
+        Ok(file) => Box::new(DeadlineWriter::new(file)),
         Err(_) => Box::new(io::stdout()),
     };
     // A terminal gets each line at once; a file or a program gets whole blocks.

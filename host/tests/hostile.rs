@@ -24,7 +24,7 @@ use guest_abi::{
 };
 use guestlab::{
     cpu::GuestMemory,
-    engines::{self, Choice},
+    engines,
     kvm::Kvm,
     lab::{
         error::{Error, Status},
@@ -171,12 +171,12 @@ fn mutated_images_are_refused_or_loaded_and_run_to_a_defined_end() {
     assert!(platform.is_none() || ends.0.values().sum::<u64>() > 0, "nothing was booted");
 }
 
-/// Opens KVM.
+/// Opens the engine that the tests are run for.
 fn platform() -> Platform {
-    engines::open(Choice::Kvm, Kvm::DEVICE.as_ref(), false, None).expect("KVM")
+    engines::open(common::choice(), Kvm::DEVICE.as_ref(), false, None).expect("an engine")
 }
 
-/// Boots an image on KVM for a short time. Returns the name of its end.
+/// Boots an image for a short time. Returns the name of its end.
 fn boot(platform: &Platform, image: &Image, memory: u32) -> String {
     let parameters = Parameters { vm: 1, seed: 1, memory, arguments: &[] };
     let mut vm = Vm::new(platform, image, parameters, HvaPolicy::DenySilently).expect("a VM");

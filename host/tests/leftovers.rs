@@ -8,8 +8,11 @@ use clap::Parser;
 use common::{can_run_guests, image, pingpong};
 use guestlab::{
     cli::{Cli, Command, RunConfig, report, status},
-    engines::{self, Choice},
-    lab::{error::Error, exchange, explore, pipeline, recorder::Recorder, replay, single},
+    engines,
+    lab::{
+        error::Error, exchange, explore, pipeline, recorder::Recorder, replay, run_files::open_recording,
+        single,
+    },
     process::jail::Jail,
     runlog::sink::Silence,
 };
@@ -25,7 +28,7 @@ fn run_command(args: &[&str]) -> Result<(), Error> {
     let words = ["guestlab"].iter().chain(args);
     match Cli::try_parse_from(words).expect("valid usage").command {
         Command::Run(args) => {
-            let system = engines::open(Choice::Kvm, &args.engine().kvm, false, None)?;
+            let system = engines::open(common::choice(), &args.engine().kvm, false, None)?;
             match (args.config()?, args.record()) {
                 (RunConfig::Exchange(config), Some(path)) => {
                     let mut silence = Silence;
@@ -41,12 +44,13 @@ fn run_command(args: &[&str]) -> Result<(), Error> {
             }
         }
         Command::Explore(args) => {
-            let system = engines::open(Choice::Kvm, &args.engine().kvm, false, None)?;
+            let system = engines::open(common::choice(), &args.engine().kvm, false, None)?;
             explore::run(&system, &Jail::Open, &args.config())
         }
         Command::Replay(args) => {
-            let system = engines::open(Choice::Kvm, &args.engine.kvm, false, None)?;
-            replay::run(system, &Jail::Open, &args.file, args.timeout, |_, _| PathBuf::new())
+            let system = engines::open(common::choice(), &args.engine.kvm, false, None)?;
+            let recording = open_recording(&args.file)?;
+            replay::run(system, &Jail::Open, &args.file, recording, args.timeout, |_, _| PathBuf::new())
         }
         Command::Report(args) => report::of_file(&args.file, &args.page),
         Command::View(_)

@@ -5,9 +5,10 @@
 
 use std::fmt::{self, Display};
 use std::process::{ExitCode, ExitStatus};
-use std::{io, os::unix::process::ExitStatusExt, path::Path};
+use std::{io, path::Path};
 
 use crate::base::output::short;
+use crate::base::system;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Status(u8);
@@ -34,7 +35,7 @@ impl Status {
 impl From<ExitStatus> for Status {
     /// Keeps a child's own status. Signal N becomes 128+N, as in a shell.
     fn from(child: ExitStatus) -> Status {
-        let number = child.code().or_else(|| child.signal().map(|signal| 128 + signal));
+        let number = child.code().or_else(|| system::signal(child).map(|signal| 128 + signal));
         Status(number.and_then(|number| u8::try_from(number).ok()).unwrap_or(Status::BUG.0))
     }
 }
@@ -95,6 +96,8 @@ impl Display for Error {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
     use super::*;
 
     #[test]

@@ -1,14 +1,14 @@
 //! The host binary `guestlab`.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::{ffi::OsString, os::unix::process::CommandExt};
 
 use clap::ValueEnum;
 
 use crate::cargo::{self, Verbosity};
 use crate::error::{Error, Status};
-use crate::{base::process, guests::Mode, workspace::Workspace};
+use crate::{base::process, base::system, guests::Mode, workspace::Workspace};
 
 #[derive(Debug)]
 pub(crate) struct Host {
@@ -75,7 +75,7 @@ impl Host {
     /// Replaces xtask by `guestlab`, so that signals, terminal and status are its own. Returns if that fails.
     pub(crate) fn exec(&self, arguments: &[OsString]) -> Error {
         let mut command = self.command(arguments);
-        let source = command.exec();
+        let source = system::exec(&mut command);
         process::cannot_start(&command, source)
     }
 
@@ -108,7 +108,7 @@ impl Profile {
 }
 
 fn binary(workspace: &Workspace, profile: Profile) -> PathBuf {
-    workspace.target.join(profile.folder()).join("guestlab")
+    workspace.target.join(profile.folder()).join(process::executable("guestlab"))
 }
 
 fn need(line: &str) -> Result<Need, Error> {

@@ -1,5 +1,7 @@
 //! The state of one x86 CPU, as plain data (Intel SDM volume 3A, 2.1 and 3.4).
 
+use core::fmt;
+
 use guest_abi::mode::CpuMode;
 use x86_64::registers::{
     control::{Cr0Flags, Cr4Flags, EferFlags},
@@ -217,6 +219,14 @@ impl CpuState {
     /// Returns the linear address of the top of the stack.
     pub fn stack(&self) -> u64 {
         self.linear(seg::SS, self.general[reg::RSP] & self.stack_mask())
+    }
+
+    /// Returns the state before a guest's first instruction in words, without the mode.
+    pub fn start(&self) -> impl fmt::Display {
+        let (ip, stack) = (self.instruction(), self.stack());
+        fmt::from_fn(move |f| {
+            write!(f, "the first instruction at {ip:#x}, the stack at {stack:#x}, interrupts off")
+        })
     }
 
     /// Returns the bits of RSP that the stack uses: 16, 32 or 64 of them (Intel SDM volume 1, 6.2.3).

@@ -17,6 +17,10 @@
 //! assert_eq!(cpu.run(Until::Exit)?, Exit::Halt { interrupts: false });
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! On systems other than Linux on x86-64 this crate is empty.
+
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 mod access;
 mod cpu;

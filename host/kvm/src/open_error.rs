@@ -35,6 +35,12 @@ pub enum OpenError {
         /// The system's own error.
         source: io::Error,
     },
+    /// The path names something else than a device.
+    #[error("{} is not a device; give the right one with --kvm", device.display())]
+    NotDevice {
+        /// The path.
+        device: PathBuf,
+    },
     /// The path names a device other than KVM's.
     #[error("{} is not KVM's device: it does not answer KVM_GET_API_VERSION", device.display())]
     NotKvm {

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::kick;
+
 /// The time for which a write continues after the first interruption, since the reader may only be slow.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -30,7 +32,7 @@ impl<W: Write> DeadlineWriter<W> {
         let mut interrupted: Option<Instant> = None;
         while !self.given_up {
             match call(&mut self.writer) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                Err(error) if kick::is_kick(&error) => {
                     self.given_up = interrupted.get_or_insert_with(Instant::now).elapsed() >= GRACE;
                 }
                 outcome => return outcome,

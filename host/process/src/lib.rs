@@ -1,4 +1,6 @@
-//! The Unix side of Guestlab: signals, deadlines, the jail, output files, standard error.
+//! The operating system, as Guestlab uses it: signals, deadlines, the jail, output files, standard error.
+//!
+//! The items are the same on every system; their folders have a file for each. Only Linux has the jail.
 //!
 //! Nothing here knows of virtual machines. A program that runs untrusted work in threads uses it like this:
 //!
@@ -11,8 +13,10 @@ mod clerk;
 pub mod deadline_writer;
 pub mod files;
 pub mod jail;
+mod kick;
 pub mod output_file;
 pub mod signals;
+pub mod sockets;
 pub mod stack;
 pub mod stderr;
 pub mod watchdog;

@@ -1,19 +1,15 @@
 //! The files that commands write.
 //!
 //! Each is written as `NAME.part` in the same folder, and is renamed when it is complete. So a command that fails or
-//! is killed does not change an earlier file of that name. A helper process (`clerk.rs`) renames it, because a process
-//! in the jail may not.
+//! is killed does not change an earlier file of that name. A clerk (`clerk`) renames it: on Linux a helper process,
+//! because a process in the jail may not.
 
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
-    fs::{self, File, Metadata, Permissions},
+    fs::{self, File, Metadata},
     io::{self, Write},
-    os::unix::{
-        ffi::OsStrExt,
-        fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
-    },
-    path::{Path, PathBuf},
+    path::{Path, PathBuf, is_separator},
 };
 
 use crate::{clerk::Clerk, files};
@@ -87,7 +83,7 @@ impl OutputFile {
         let before = before(&path)?;
         let (file, part) = create_beside(&path, parts)?;
         let clerk = before
-            .map_or(Ok(()), |before| be_like(&file, &before))
+            .map_or(Ok(()), |before| files::be_like(&file, &before))
             .and_then(|()| Clerk::spawn(&part, &path))
             .inspect_err(|_| drop(fs::remove_file(&part)))?;
         Ok(Self { file, part, clerk, form, is_begun: false })
@@ -109,7 +105,8 @@ impl OutputFile {
     ///
     /// The file cannot be renamed. It stays under its present name, which is in the error's text.
     pub fn place(self) -> io::Result<()> {
-        let Self { clerk, part, .. } = self;
+        let Self { file, clerk, part, .. } = self;
+        drop(file);
         clerk.place().map_err(|source| {
             io::Error::new(source.kind(), format!("{source}; the content is in {}", part.display()))
         })
@@ -136,13 +133,13 @@ fn target(path: &Path) -> io::Result<PathBuf> {
     for _ in 0..MOST_LINKS {
         match fs::read_link(&path) {
             Ok(link) => path = folder(&path).join(link),
-            Err(_) if path.as_os_str().as_bytes().ends_with(b"/") => {
+            Err(_) if path.to_string_lossy().ends_with(is_separator) => {
                 return Err(io::ErrorKind::IsADirectory.into());
             }
             Err(_) => return Ok(path),
         }
     }
-    Err(io::Error::from_raw_os_error(libc::ELOOP))
+    Err(io::Error::other("too many symbolic links"))
 }
 
 fn folder(path: &Path) -> &Path {
@@ -154,11 +151,7 @@ fn before(path: &Path) -> io::Result<Option<Metadata>> {
     // The check comes before the file is opened, because opening a device can have an effect.
     match fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() => Err(files::not_regular()),
-        Ok(_) => {
-            let file =
-                File::options().write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
-            file.metadata().map(Some)
-        }
+        Ok(_) => files::without_waiting(File::options().write(true)).open(path)?.metadata().map(Some),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
@@ -166,10 +159,9 @@ fn before(path: &Path) -> io::Result<Option<Metadata>> {
 
 /// Creates a file in the folder of `path`, under one of `parts` names.
 fn create_beside(path: &Path, parts: u32) -> io::Result<(File, PathBuf)> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.as_bytes();
-    let stem = OsStr::from_bytes(&name[..name.len().min(LONGEST_STEM)]);
+    let stem = stem(path.file_name().ok_or(io::ErrorKind::InvalidInput)?);
     for number in 1..=parts {
-        let mut name = OsString::from(stem);
+        let mut name = stem.clone();
         if number > 1 {
             name.push(format!(".{number}"));
         }
@@ -183,14 +175,15 @@ fn create_beside(path: &Path, parts: u32) -> io::Result<(File, PathBuf)> {
     Err(io::ErrorKind::AlreadyExists.into())
 }
 
-/// Gives a new file the mode of an earlier one, and its owner if that is allowed.
-fn be_like(file: &File, before: &Metadata) -> io::Result<()> {
-    let now = file.metadata()?;
-    if (now.uid(), now.gid()) != (before.uid(), before.gid()) {
-        // A user who may write to another's file may not be allowed to create one for that owner.
-        let _ = fchown(file, Some(before.uid()), Some(before.gid()));
+/// Returns the part of a file's name that is kept.
+fn stem(name: &OsStr) -> OsString {
+    match name.len() <= LONGEST_STEM {
+        true => name.into(),
+        false => {
+            let name = name.to_string_lossy();
+            name[..name.floor_char_boundary(LONGEST_STEM)].into()
+        }
     }
-    file.set_permissions(Permissions::from_mode(before.mode() & 0o777))
 }
 
 /// A file that a command reads or writes, with the user's name for it.
@@ -227,11 +220,9 @@ pub struct SameFile {
 ///
 /// An output is the same file as an input or another output.
 pub fn check_distinct(inputs: Vec<Named>, outputs: Vec<Named>) -> Result<(), SameFile> {
-    let of_process = [("standard output", "/dev/stdout"), ("standard error", "/dev/stderr")];
-    let of_process = of_process.map(|(what, path)| Named::new(what, Path::new(path)));
-    let program = Named::new("this program", Path::new("/proc/self/exe"));
+    let of_process = files::of_process().into_iter().map(|(what, path)| Named::new(what, &path));
     let mut taken: BTreeMap<Identity, Named> = BTreeMap::new();
-    for named in inputs.into_iter().chain([program]).chain(of_process) {
+    for named in inputs.into_iter().chain(of_process) {
         identity(&named.path).map(|identity| taken.entry(identity).or_insert(named));
     }
     for named in outputs {
@@ -244,22 +235,23 @@ pub fn check_distinct(inputs: Vec<Named>, outputs: Vec<Named>) -> Result<(), Sam
     Ok(())
 }
 
-/// The identity of a regular file, whatever its names.
+/// The identity of a regular file.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Identity {
-    /// An existing file, by device and inode.
-    Old(u64, u64),
-    /// A new file: its folder's device and inode, and its name.
-    New(u64, u64, OsString),
+    /// An existing file.
+    Old(files::Identity),
+    /// A new file: its folder, and its name.
+    New(files::Identity, OsString),
 }
 
 fn identity(path: &Path) -> Option<Identity> {
     if let Ok(metadata) = fs::metadata(path) {
-        return metadata.is_file().then(|| Identity::Old(metadata.dev(), metadata.ino()));
+        return metadata.is_file().then(|| files::Identity::of(path, &metadata))?.map(Identity::Old);
     }
     let path = target(path).ok()?;
-    let folder = fs::metadata(Path::new(".").join(folder(&path))).ok()?;
-    Some(Identity::New(folder.dev(), folder.ino(), path.file_name()?.to_owned()))
+    let folder = Path::new(".").join(folder(&path));
+    let folder = files::Identity::of(&folder, &fs::metadata(&folder).ok()?)?;
+    Some(Identity::New(folder, path.file_name()?.to_owned()))
 }
 
 #[cfg(test)]

@@ -1,14 +1,13 @@
 //! Deadlines of the work and of single threads, and alarms of threads: timers that interrupt system calls.
 //!
-//! A signal makes a blocking system call return with `EINTR`, but it has no effect if it arrives between a thread's
-//! check of the flag and the call. Therefore the watchdog sets the flag first, and then sends the signal repeatedly
-//! until the thread drops its registration. One of the signals arrives during the call. An interruption of the
-//! process (SIGINT) reaches threads in the same way.
+//! An interruption (`kick`: on Unix a signal) makes a blocking system call return early, but it has no effect if it
+//! arrives between a thread's check of the flag and the call. Therefore the watchdog sets the flag first, and then
+//! interrupts repeatedly until the thread drops its registration. One of the interruptions arrives during the call. An
+//! interruption of the process (SIGINT) reaches threads in the same way.
 
 use std::{
     cell::Cell,
     io,
-    mem::MaybeUninit,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
@@ -19,6 +18,7 @@ use std::{
 
 use crate::{
     jail::{self, Jail},
+    kick::{self, Target},
     signals::{self, Signal},
 };
 
@@ -81,7 +81,7 @@ struct State {
 
 /// The watchdog's side of a registration.
 struct Watched {
-    thread: libc::pthread_t,
+    thread: Target,
     /// The registration's own deadline.
     deadline: Option<Instant>,
     /// True if that deadline has passed.
@@ -106,7 +106,7 @@ impl Watchdog {
     ///
     /// As [`start`](Self::start), or the system refused the jail.
     pub fn start_in(jail: &Jail, timeout: Duration) -> io::Result<Self> {
-        install_handler()?;
+        kick::prepare()?;
         signals::on_signal(wake_all);
         let shared = Arc::new(Shared::default());
         shared.set(timeout);
@@ -133,8 +133,7 @@ impl Watchdog {
     /// the watchdog interrupts its system calls until the registration is dropped. The thread must check
     /// [`expiry`](Registration::expiry) after each interruption, and before each blocking call.
     pub fn watch_this_thread(&self, timeout: Option<Duration>) -> Registration<'_> {
-        // SAFETY: pthread_self has no preconditions.
-        let thread = unsafe { libc::pthread_self() };
+        let thread = Target::this_thread();
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let expired = Arc::new(AtomicBool::new(false));
         let alarm = Cell::new(None);
@@ -306,7 +305,7 @@ impl Shared {
             let own = has_passed(watched.deadline, now);
             watched.expired.store(own, Ordering::Relaxed);
             if all || own || has_passed(watched.alarm, now) {
-                kick(watched.thread);
+                watched.thread.interrupt();
                 kicked = true;
             }
         }
@@ -334,32 +333,6 @@ impl State {
             self.wakes = deadline;
         }
         sooner
-    }
-}
-
-/// Returns the signal that interrupts system calls. The program uses it for nothing else.
-fn kick_signal() -> libc::c_int {
-    libc::SIGRTMIN()
-}
-
-fn kick(thread: libc::pthread_t) {
-    // SAFETY: the thread is alive, because it drops its registration itself, for which it needs the lock that the
-    // caller holds.
-    unsafe { libc::pthread_kill(thread, kick_signal()) };
-}
-
-/// Installs a handler that does nothing, without automatic restart of system calls.
-fn install_handler() -> io::Result<()> {
-    extern "C" fn interrupted(_signal: libc::c_int) {}
-    // SAFETY: sigaction is a plain C structure, for which all-zero is valid: no flags (so no
-    // SA_RESTART), an empty mask.
-    let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
-    action.sa_sigaction = interrupted as extern "C" fn(libc::c_int) as libc::sighandler_t;
-    // SAFETY: the action is initialised, and its handler does nothing, which is safe at any
-    // point of the program.
-    match unsafe { libc::sigaction(kick_signal(), &raw const action, std::ptr::null_mut()) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
     }
 }
 

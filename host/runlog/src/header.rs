@@ -56,7 +56,7 @@ impl Options {
     pub(crate) fn is_sound(&self) -> bool {
         let quota = |items: Option<u32>| items.is_none_or(|items| items <= MAX_CAPACITY);
         let vms = 1..=16;
-        let source = |text: &str| text.contains('/') || is_guest_name(text);
+        let source = |text: &str| text.contains(['/', '\\']) || is_guest_name(text);
         source(&self.producer)
             && source(&self.consumer)
             && vms.contains(&self.producers)

@@ -354,7 +354,7 @@ impl SoftCpu {
         Ok(())
     }
 
-    /// RDTSC: the number of instructions that have retired.
+    /// RDTSC: the CPU's time in ticks.
     pub(crate) fn rdtsc(&mut self, op: &Op) -> Step {
         if self.cpl > 0 && self.state.cr4 & Cr4Flags::TIMESTAMP_DISABLE.bits() != 0 {
             return Err(gp0());

@@ -2,7 +2,10 @@
 
 use clap::Args;
 
-use crate::{output, process::jail::Jail};
+use crate::{
+    output,
+    process::jail::{self, Jail},
+};
 
 /// The confinement of the process while guests run.
 #[derive(Clone, Debug, Default, Args)]
@@ -14,14 +17,11 @@ pub struct JailArgs {
 }
 
 impl JailArgs {
-    /// Returns the jail that this kernel has. Warns if it has no filters.
+    /// Returns the jail that this system has. Warns if it has no filters.
     pub fn jail(&self) -> Jail {
-        let jail = Jail::new(!self.no_seccomp);
-        if jail == Jail::Rights && !self.no_seccomp {
-            output::warn(
-                "this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER): guests run without the jail",
-            );
+        if let Some(absence) = jail::absence().filter(|_| !self.no_seccomp) {
+            output::warn(absence);
         }
-        jail
+        Jail::new(!self.no_seccomp)
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     output::warn,
     process::{
         deadline_writer::DeadlineWriter,
-        jail,
+        files, jail,
         signals::{self, Signal},
         stderr,
         watchdog::{Expiry, Watchdog},
@@ -48,7 +48,7 @@ pub(super) fn show(stage: &Stage<'_>, view: View) -> io::Result<(Closed, Option<
     let process = Process {
         is_interrupted: &|| registration.expiry().is_some(),
         before_death: signals::before_death,
-        writer: |file| Box::new(DeadlineWriter::new(file)),
+        writer: || Ok(Box::new(DeadlineWriter::new(files::standard_output()?))),
     };
     let closed = tui::show(stage, view, &process)?;
     Ok(match registration.expiry() {
@@ -92,14 +92,22 @@ pub fn live(run: impl FnOnce(&mut dyn Sink) -> Result<(), Error> + Send) -> Resu
         Ok::<_, Error>((outcome, closed))
     })?;
     drop(silence);
-    let said =
-        DeadlineWriter::new(io::stdout()).write_all(&errors_only.0.into_writer()).map_err(Error::Output);
+    let said = say(&errors_only.0.into_writer()).map_err(Error::Output);
     match (outcome, closed) {
+        // The run was over, and a signal closed the view.
+        (Ok(()), Ok(Some((Closed::Signal, Some(signal))))) => Err(Error::Interrupted { signal, at: None }),
         // The run was interrupted because the view was closed.
         (Err(Error::Interrupted { at, .. }), Ok(Some((Closed::Quit, _)))) => Err(Error::ViewClosed { at }),
         (Ok(()) | Err(Error::Interrupted { .. }), Err(source)) => Err(terminal_error(source)),
         (outcome, _) => outcome.and(said),
     }
+}
+
+/// Writes what comes after the view, under watch: the terminal may not be read any more.
+fn say(text: &[u8]) -> io::Result<()> {
+    let watchdog = Watchdog::start(Duration::MAX)?;
+    let _registration = watchdog.watch_this_thread(None);
+    DeadlineWriter::new(io::stdout()).write_all(text)
 }
 
 /// Marks the run as over when it is dropped.

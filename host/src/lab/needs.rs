@@ -1,16 +1,19 @@
 //! The system calls of threads that run guests, beyond those of every worker.
 
-use crate::{
-    kvm::request,
-    process::jail::{
-        Thread,
-        calls::{Call, NOT_EXECUTABLE, Test::Is, any, ioctl, only, spare},
-    },
-};
+#[cfg_attr(not(all(target_os = "linux", target_arch = "x86_64")), path = "needs/no_calls.rs")]
+mod calls;
+
+use guestlab_cpu::KVM as KVM_ENGINE;
+
+use calls::{EXPLORER, GDB, GDB_FILE, KVM, KVM_EXPLORER, KVM_FOREIGN, KVM_GDB, KVM_STEPS};
+
+use crate::{lab::vm::Vm, process::jail::Thread};
 
 /// The features of a run that need further system calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
+    /// A guest runs on KVM. The interpreter makes no calls.
+    pub kvm: bool,
     /// VMs are reset and created again.
     pub explores: bool,
     /// The guest is not built with guest-rt. The host's handlers of exceptions may stop it.
@@ -24,88 +27,33 @@ pub struct Needs {
 }
 
 impl Needs {
+    /// Returns these needs for a run of these VMs.
+    #[must_use]
+    pub fn of(self, machines: &[Vm]) -> Self {
+        Self { kvm: machines.iter().any(|machine| machine.engine() == KVM_ENGINE), ..self }
+    }
+
+    /// Returns these needs for a run on these engines, as an event has them.
+    #[must_use]
+    pub fn on(self, engines: &str) -> Self {
+        Self { kvm: engines.split(", ").any(|engine| engine == KVM_ENGINE), ..self }
+    }
+
     /// Returns the kind of the threads that run guests with these needs.
     pub fn thread(self) -> Thread {
         let lists = [
-            (true, GUEST),
+            (self.kvm, KVM),
+            (self.kvm && self.explores, KVM_EXPLORER),
+            (self.kvm && self.foreign, KVM_FOREIGN),
+            (self.kvm && self.steps, KVM_STEPS),
+            (self.kvm && self.gdb, KVM_GDB),
             (self.explores, EXPLORER),
-            (self.foreign, FOREIGN),
-            (self.steps, STEPS),
             (self.gdb, GDB),
             (self.gdb_file, GDB_FILE),
         ];
         Thread::Worker(lists.into_iter().filter(|(needed, _)| *needed).map(|(_, calls)| calls).collect())
     }
 }
-
-/// Calls of every thread that runs guests. The first is the most frequent.
-const GUEST: &[Call] = &[
-    ioctl("ioctl KVM_RUN", request::RUN),
-    // The registers for a report and for the hypercall that translates an address; the guest's timer.
-    ioctl("ioctl KVM_GET_REGS", request::GET_REGS),
-    ioctl("ioctl KVM_GET_SREGS", request::GET_SREGS),
-    ioctl("ioctl KVM_INTERRUPT", request::INTERRUPT),
-];
-
-/// Calls of the explorer, which resets VMs, and creates new ones after a crash.
-const EXPLORER: &[Call] = &[
-    // For a KVM that does not take registers with an entry.
-    spare(ioctl("ioctl KVM_SET_REGS", request::SET_REGS)),
-    spare(ioctl("ioctl KVM_SET_SREGS", request::SET_SREGS)),
-    spare(ioctl("ioctl KVM_SET_VCPU_EVENTS", request::SET_VCPU_EVENTS)),
-    ioctl("ioctl KVM_GET_XSAVE", request::GET_XSAVE),
-    ioctl("ioctl KVM_SET_XSAVE", request::SET_XSAVE),
-    ioctl("ioctl KVM_SET_DEBUGREGS", request::SET_DEBUGREGS),
-    ioctl("ioctl KVM_SET_MSRS", request::SET_MSRS),
-    ioctl("ioctl KVM_CREATE_VM", request::CREATE_VM),
-    ioctl("ioctl KVM_GET_VCPU_MMAP_SIZE", request::GET_VCPU_MMAP_SIZE),
-    ioctl("ioctl KVM_CREATE_VCPU", request::CREATE_VCPU),
-    ioctl("ioctl KVM_SET_USER_MEMORY_REGION", request::SET_USER_MEMORY_REGION),
-    ioctl("ioctl KVM_SET_TSS_ADDR", request::SET_TSS_ADDR),
-    ioctl("ioctl KVM_SET_CPUID2", request::SET_CPUID2),
-    // The run structure of a vCPU.
-    only(
-        "mmap MAP_SHARED",
-        libc::SYS_mmap,
-        &[(2, NOT_EXECUTABLE), (3, Is(libc::MAP_SHARED.cast_unsigned()))],
-    ),
-    // The width of the terminal, for the line that shows progress.
-    ioctl("ioctl TIOCGWINSZ", libc::TIOCGWINSZ),
-    // Paths are shown and recorded relative to the current folder.
-    any("getcwd", libc::SYS_getcwd),
-];
-
-/// Calls after a stop at a handler of the host: the guest continues at its own handler, or where it was.
-const FOREIGN: &[Call] =
-    &[ioctl("ioctl KVM_SET_REGS", request::SET_REGS), ioctl("ioctl KVM_SET_SREGS", request::SET_SREGS)];
-
-/// Calls for single steps and breakpoints. A guest that is stopped at a handler continues at its first instruction.
-const STEPS: &[Call] = &[
-    ioctl("ioctl KVM_SET_GUEST_DEBUG", request::SET_GUEST_DEBUG),
-    ioctl("ioctl KVM_SET_REGS", request::SET_REGS),
-    // For guests that use the trap flag or debug registers themselves.
-    spare(ioctl("ioctl KVM_GET_DEBUGREGS", request::GET_DEBUGREGS)),
-    spare(ioctl("ioctl KVM_SET_DEBUGREGS", request::SET_DEBUGREGS)),
-    spare(ioctl("ioctl KVM_GET_MSRS", request::GET_MSRS)),
-];
-
-/// Calls for the connection to gdb, and for its changes of a guest.
-const GDB: &[Call] = &[
-    ioctl("ioctl KVM_GET_XSAVE", request::GET_XSAVE),
-    ioctl("ioctl KVM_SET_XSAVE", request::SET_XSAVE),
-    // The rest of the CPU's state, which is read as a whole.
-    ioctl("ioctl KVM_GET_VCPU_EVENTS", request::GET_VCPU_EVENTS),
-    ioctl("ioctl KVM_GET_DEBUGREGS", request::GET_DEBUGREGS),
-    ioctl("ioctl KVM_GET_MSRS", request::GET_MSRS),
-    ioctl("ioctl FIONBIO", libc::FIONBIO),
-    any("poll", libc::SYS_poll),
-    any("accept4", libc::SYS_accept4),
-    any("setsockopt", libc::SYS_setsockopt),
-    any("recvfrom", libc::SYS_recvfrom),
-];
-
-/// The call that removes the file of gdb's socket.
-const GDB_FILE: &[Call] = &[any("unlink", libc::SYS_unlink)];
 
 #[cfg(test)]
 mod tests {
@@ -114,7 +62,7 @@ mod tests {
 
     #[test]
     fn all_lists_together_are_a_filter() {
-        let all = Needs { explores: true, foreign: true, steps: true, gdb: true, gdb_file: true };
+        let all = Needs { kvm: true, explores: true, foreign: true, steps: true, gdb: true, gdb_file: true };
         assert!(program(&all.thread()).is_ok());
     }
 }

@@ -16,6 +16,8 @@ use std::{
     sync::OnceLock,
 };
 
+use clap::ValueEnum;
+use guestlab::engines::Choice;
 use tempfile::{NamedTempFile, TempPath};
 
 /// The CPU modes that guests are built for.
@@ -59,9 +61,26 @@ pub(crate) fn can_run_guests() -> bool {
     doctor.status.success()
 }
 
-/// The engine that the tests are run for: KVM, the reference, unless the environment says another.
-fn engine() -> String {
-    env::var("GUESTLAB_ENGINE").unwrap_or_else(|_| "kvm".into())
+/// The engine that the tests are run for: KVM, the reference, where it works, and otherwise the interpreter, unless the
+/// environment says another.
+pub(crate) fn engine() -> String {
+    env::var("GUESTLAB_ENGINE").unwrap_or_else(|_| if has_kvm() { "kvm" } else { "soft" }.into())
+}
+
+/// The same, as an option has it.
+pub(crate) fn choice() -> Choice {
+    Choice::from_str(&engine(), false).expect("an engine")
+}
+
+/// Returns true if KVM works here, whatever engine the tests are run for. Otherwise prints why not.
+pub(crate) fn has_kvm() -> bool {
+    static DOCTOR: OnceLock<Output> = OnceLock::new();
+    let ask = || Command::new(env!("CARGO_BIN_EXE_guestlab")).args(["doctor", "--engine", "kvm"]).output();
+    let doctor = DOCTOR.get_or_init(|| ask().expect("guestlab runs"));
+    if !doctor.status.success() {
+        eprintln!("the interpreter runs the guests, or a part is skipped:\n{}", text(&doctor.stdout));
+    }
+    doctor.status.success()
 }
 
 /// Returns true if the tests are run for KVM. Otherwise prints why the test was skipped: it is about KVM's own calls.

@@ -1,6 +1,6 @@
 //! The choice of an engine, and runs that are the same on each.
 
-use crate::common::{can_run_guests, expect, images};
+use crate::common::{expect, has_kvm, images};
 
 /// A device that is not there.
 const NO_KVM: [&str; 2] = ["--kvm", "/dev/no-such-kvm"];
@@ -11,7 +11,7 @@ const RUN: [&str; 6] = ["run", "prodcons", "--turns", "60", "--seed", "7"];
 fn the_exchange_is_the_same_text_on_each_engine_and_replays_on_the_other() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut engines = vec!["soft"];
-    if can_run_guests() {
+    if has_kvm() {
         engines.push("kvm");
     }
     let mut texts = Vec::new();
@@ -68,4 +68,27 @@ fn the_doctor_has_a_line_for_each_engine() {
     );
     assert!(out.contains("ok    soft: runs guests in modes real, protected, paged, long; "), "{out}");
     assert!(out.ends_with("ok    engine: --engine auto takes soft\n"), "{out}");
+}
+
+/// A guest that waits for its timer and reads its clock.
+fn timed(engine: &str, file: &str) -> (String, String) {
+    let run = ["run", "prodcons", "--producer", "timed-producer", "--turns", "40", "--seed", "7"];
+    expect(&[&run[..], &["--engine", engine, "--record", file]].concat(), 0)
+}
+
+#[test]
+fn time_is_counted_on_the_interpreter_so_that_every_run_repeats() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = ["a", "b"].map(|name| folder.path().join(name).to_str().expect("a path of text").to_owned());
+    let texts = files.each_ref().map(|file| timed("soft", file).0);
+    assert_eq!(texts[0], texts[1]);
+    // Without a choice of the user's, a recording is replayed on the engine that counts.
+    let (out, _) = expect(&["replay", &files[0], "--engine", "auto"], 0);
+    assert_eq!(out, "identical: 40 turns\n");
+    for mode in ["real", "protected", "paged", "long"] {
+        for guest in ["stopwatch", "timer"] {
+            let run = || expect(&["run", guest, "--mode", mode, "--engine", "soft"], 0);
+            assert_eq!(run(), run(), "{guest} in {mode} mode");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-use crate::common::{can_run_guests, expect, image, text};
+use crate::common::{expect, has_kvm, image, text};
 use guestlab::process::jail::Jail;
 use measurements::{Values, measure};
 use tempfile::TempDir;
@@ -25,7 +25,7 @@ impl Baseline {
             eprintln!("skipped: no gcc here, or not the baseline's source");
             return None;
         }
-        if !can_run_guests() {
+        if !has_kvm() {
             return None;
         }
         let baseline = Self(tempfile::tempdir().expect("a folder"));

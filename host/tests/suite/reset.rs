@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use crate::common::{self, can_run_guests, image};
 use guestlab::{
-    engines::{self, Choice},
+    engines,
     kvm::Kvm,
     lab::{
         limits::Limits,
@@ -17,7 +17,7 @@ use guestlab::{
 };
 
 fn platform() -> Platform {
-    engines::open(Choice::Kvm, Path::new(Kvm::DEVICE), false, None).expect("KVM")
+    engines::open(common::choice(), Path::new(Kvm::DEVICE), false, None).expect("an engine")
 }
 
 /// Runs a machine to its next stop. Returns its output and the stop.
@@ -33,7 +33,7 @@ fn run(machine: &mut Vm) -> (String, Halt) {
             }
             true
         })
-        .expect("KVM runs it");
+        .expect("the engine runs it");
     drop(registration);
     (common::text(&console), halt)
 }

@@ -3,7 +3,7 @@
 //! A recorded run depends on the numbers that follow from its seed. So the generator is here, and not in a crate that may
 //! change it: SplitMix64 (Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", 2014).
 
-use std::{fs::File, io, io::Read};
+use std::hash::{BuildHasher, RandomState};
 
 /// A stream of random numbers.
 #[derive(Clone, Debug)]
@@ -45,16 +45,10 @@ pub fn split(word: u64) -> (u32, u32) {
     (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]))
 }
 
-/// Draws a seed from the operating system: below 2^32, so that it is easy to type and exact in
-/// every reader of JSON.
-///
-/// # Errors
-///
-/// `/dev/urandom` cannot be read.
-pub fn draw() -> io::Result<u64> {
-    let mut bytes = [0; 4];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(u32::from_le_bytes(bytes).into())
+/// Draws a seed, which differs from run to run: below 2^32, so that it is easy to type and exact in every reader of JSON.
+pub fn draw() -> u64 {
+    // The keys of a hash table come from the operating system.
+    u64::from(split(RandomState::new().hash_one(())).0)
 }
 
 #[cfg(test)]

@@ -501,3 +501,23 @@ fn an_exception_without_a_handler_shuts_the_cpu_down() {
         }
     });
 }
+
+#[test]
+fn counted_time_interrupts_a_run_at_its_tick_and_can_be_let_pass() {
+    // rdtsc before hlt: the time stamp is the counted time.
+    in_each_mode(&[0x90, 0x90, 0x0F, 0x31, 0xF4], |name, _, cpu| {
+        cpu.set_ticks(100);
+        cpu.set_alarm(Some(102));
+        match cpu.ticks() {
+            Some(ticks) => {
+                assert_eq!(ticks, 100, "{name}");
+                assert_eq!(cpu.run(Until::Exit).expect("a run"), Exit::Interrupted, "{name}");
+                assert_eq!((offset(cpu), cpu.ticks()), (2, Some(102)), "{name}");
+                assert_eq!(exit(cpu), HALT, "{name}");
+                let rax = cpu.state().expect("its state").general[reg::RAX];
+                assert_eq!((rax, cpu.ticks()), (102, Some(104)), "{name}");
+            }
+            None => assert_eq!(exit(cpu), HALT, "{name}"),
+        }
+    });
+}

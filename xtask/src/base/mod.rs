@@ -6,3 +6,4 @@ pub(crate) mod files;
 pub(crate) mod output;
 pub(crate) mod process;
 pub(crate) mod store;
+pub(crate) mod system;

@@ -1,7 +1,7 @@
 //! Other programs: their output and their exit statuses.
 
 use std::process::{Command, Output, Stdio};
-use std::{ffi::OsStr, io, path::PathBuf};
+use std::{env::consts::EXE_SUFFIX, ffi::OsStr, io, path::PathBuf};
 
 use crate::error::{Error, Status};
 
@@ -45,7 +45,13 @@ pub(crate) fn shown(command: &Command) -> String {
 
 pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+    let program = executable(program);
+    std::env::split_paths(&path).map(|folder| folder.join(&program)).find(|file| file.is_file())
+}
+
+/// Returns the name of a program's file: on Windows it has an ending.
+pub(crate) fn executable(program: &str) -> String {
+    format!("{program}{EXE_SUFFIX}")
 }
 
 /// Refuses to go on without a program. `install` is the package to install.

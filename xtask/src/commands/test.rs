@@ -10,14 +10,17 @@ use crate::error::{Error, Status};
 use crate::guests::{self, Build, Catalog, Guest, Image, Mode};
 use crate::host::{Host, Profile};
 use crate::nested::{self, Parts};
-use crate::{base::process, cargo, cli::Test, toolchain, workspace::Workspace};
+use crate::{base::output, base::process, cargo, cli::Test, toolchain, workspace::Workspace};
 
 /// The tests outside of guests, the quick ones first: arguments of `cargo test`.
 const UNITS: &[&str] = &["--lib", "--bins"];
 const STRUCTURE: &[&str] = &["--package", "xtask", "--test", "source"];
 const SLOW: [&[&str]; 2] = [&["--test", "*"], &["--doc"]];
 
-/// The tests that boot guests, which run once more, for the interpreter. Without this they are for KVM.
+/// The arguments of `guestlab` that find out whether KVM works.
+const DOCTOR: [&str; 3] = ["doctor", "--engine", "kvm"];
+
+/// The tests that boot guests, which run once more, for the interpreter. Without this they are for KVM where it works.
 const BOOTING: &[&str] = &["--package", "guestlab", "--test", "suite"];
 const INTERPRETER: (&str, &str) = ("GUESTLAB_ENGINE", "soft");
 
@@ -40,10 +43,7 @@ pub(crate) fn run(options: &Test, verbose: bool) -> Result<Status, Error> {
     let build = std::iter::once_with(|| build_everything(&workspace, verbose));
     let quick = std::iter::once_with(|| run_quick(&workspace, verbose));
     let slow = SLOW.iter().map(|selection| run_outside(&workspace, selection));
-    let again = std::iter::once_with(|| {
-        let (variable, engine) = INTERPRETER;
-        process::status(cargo_test(&workspace, BOOTING).env(variable, engine))
-    });
+    let again = std::iter::once_with(|| run_on_interpreter(&workspace));
     until_failure(build.chain(quick).chain(slow).chain(again))
 }
 
@@ -56,6 +56,19 @@ fn run_quick(workspace: &Workspace, verbose: bool) -> Result<Status, Error> {
 /// Runs tests outside of guests, by the arguments of `cargo test`.
 fn run_outside(workspace: &Workspace, arguments: &[impl AsRef<OsStr>]) -> Result<Status, Error> {
     process::status(&mut cargo_test(workspace, arguments))
+}
+
+/// Runs the tests that boot guests on the interpreter. On a machine without KVM they have run on it already.
+fn run_on_interpreter(workspace: &Workspace) -> Result<Status, Error> {
+    let host = Host::build(workspace, Profile::Dev)?;
+    let has_kvm = process::capture(&mut host.command(&DOCTOR.map(OsString::from)))?.status.success();
+    if !has_kvm {
+        output::note("KVM does not work here: the interpreter has run the tests that boot guests");
+        return Ok(Status::SUCCESS);
+    }
+    output::note("the tests that boot guests, once more: the interpreter runs them");
+    let (variable, engine) = INTERPRETER;
+    process::status(cargo_test(workspace, BOOTING).env(variable, engine))
 }
 
 fn cargo_test(workspace: &Workspace, arguments: &[impl AsRef<OsStr>]) -> Command {

@@ -155,7 +155,7 @@ impl Toolchain {
     pub(crate) fn clippy(&self) -> Result<Command, Error> {
         let mut clippy = Command::new(cargo::program());
         if self.origin != Origin::Active {
-            let program = self.sysroot.path().join("bin/cargo-clippy");
+            let program = self.sysroot.program("cargo-clippy");
             if !program.is_file() {
                 return Err(Error::cannot_run(format_args!(
                     "the guests' toolchain has no clippy: {} is missing\n\

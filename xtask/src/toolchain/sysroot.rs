@@ -6,7 +6,8 @@ use std::{fs, process::Command};
 use super::version::Version;
 use crate::{base::output::short, base::process, error::Error};
 
-const PARTS: [&str; 2] = ["bin/rustc", "lib/rustlib/src/rust/library/core"];
+const LIBRARY: &str = "lib/rustlib/src/rust/library";
+const CORE: &str = "lib/rustlib/src/rust/library/core";
 
 /// A folder as `rustc --print sysroot` prints it.
 #[derive(Debug)]
@@ -22,13 +23,19 @@ impl Sysroot {
     }
 
     pub(crate) fn library(&self) -> PathBuf {
-        self.0.join("lib/rustlib/src/rust/library")
+        self.0.join(LIBRARY)
+    }
+
+    /// Returns the path of one of the compiler's programs.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.0.join("bin").join(process::executable(name))
     }
 
     /// Returns an error text that names missing parts.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let missing: Vec<&str> = PARTS.into_iter().filter(|part| !self.0.join(part).exists()).collect();
-        match missing.as_slice() {
+        let parts = [("bin/rustc", self.program("rustc")), (CORE, self.0.join(CORE))];
+        let missing = parts.iter().filter(|(_, path)| !path.exists()).map(|(name, _)| *name);
+        match missing.collect::<Vec<&str>>().as_slice() {
             [] => Ok(()),
             missing => Err(format!("{} lacks {}", short(&self.0), missing.join(" and "))),
         }
@@ -45,15 +52,15 @@ impl Sysroot {
     }
 
     fn rustc(&self, argument: &str) -> Result<String, String> {
-        let mut rustc = Command::new(self.0.join("bin/rustc"));
+        let mut rustc = Command::new(self.program("rustc"));
         self.point_to(rustc.arg(argument));
         process::output(&mut rustc).map_err(|error| error.to_string())
     }
 
     /// Makes a command, most often cargo, use this compiler.
     pub(crate) fn point_to(&self, command: &mut Command) {
-        command.env("RUSTC", self.0.join("bin/rustc"));
-        command.env("RUSTDOC", self.0.join("bin/rustdoc"));
+        command.env("RUSTC", self.program("rustc"));
+        command.env("RUSTDOC", self.program("rustdoc"));
         if let Ok(path) = std::env::join_paths(self.shared_library_folders()) {
             command.env("LD_LIBRARY_PATH", path);
         }
@@ -89,7 +96,8 @@ impl Sysroot {
 
     fn rust_lld(&self) -> Option<PathBuf> {
         let hosts = folders_in(&self.0.join("lib/rustlib"));
-        hosts.into_iter().map(|host| host.join("bin/rust-lld")).find(|lld| lld.is_file())
+        let lld = process::executable("rust-lld");
+        hosts.into_iter().map(|host| host.join("bin").join(&lld)).find(|lld| lld.is_file())
     }
 }
 
@@ -126,7 +134,7 @@ mod tests {
     #[test]
     fn missing_parts_are_named() {
         let (_folder, sysroot) = made(&["usr/bin/rustc"]);
-        assert!(sysroot.check().unwrap_err().ends_with(&format!("lacks {}", PARTS[1])));
+        assert!(sysroot.check().unwrap_err().ends_with(&format!("lacks {CORE}")));
         let (_folder, sysroot) = made(&["usr/bin/rustc", "usr/lib/rustlib/src/rust/library/core/Cargo.toml"]);
         assert_eq!(sysroot.check(), Ok(()));
     }

@@ -51,6 +51,7 @@ documents! {
     own_hypervisor: "docs/guide/own-hypervisor.md", 7;
     grading: "docs/guide/grading.md", 8;
     exercises: "docs/guide/exercises.md", 30;
+    machines: "docs/guide/machines.md", 0;
 }
 
 const NOT_RUN: &str = "not run: ";

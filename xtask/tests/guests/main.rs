@@ -9,3 +9,4 @@ mod compile_errors;
 mod docs;
 mod elsewhere;
 mod grade;
+mod without_kvm;

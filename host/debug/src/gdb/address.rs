@@ -4,16 +4,12 @@
 use std::{
     fmt, io,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
-    os::{
-        fd::AsRawFd,
-        unix::net::{UnixListener, UnixStream},
-    },
-    path::{Path, PathBuf},
+    path::{Path, PathBuf, is_separator},
     str::FromStr,
 };
 
 use super::line::Line;
-use guestlab_process::signals;
+use guestlab_process::sockets::{self, UnixListener, UnixStream};
 
 /// An address for gdb.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +24,7 @@ impl FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text.contains('/') {
+        if text.contains(is_separator) {
             return Ok(Self::Unix(text.into()));
         }
         let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
@@ -97,41 +93,20 @@ impl Listener {
 
     /// Waits for one connection, or for an interruption of the process.
     pub(super) fn accept(&self) -> io::Result<Line> {
-        self.wait()?;
         match self {
             Self::Tcp(listener) => {
+                sockets::wait(listener)?;
                 let (stream, _) = listener.accept()?;
                 // Packets are small, and each waits for an answer: do not collect them.
                 stream.set_nodelay(true)?;
                 Ok(Line::new(stream))
             }
-            Self::Unix(listener, _) => Ok(Line::new(listener.accept()?.0)),
+            Self::Unix(listener, _) => {
+                sockets::wait(listener)?;
+                Ok(Line::new(listener.accept()?.0))
+            }
             Self::Connected(stream) => Ok(Line::new(stream.try_clone()?)),
         }
-    }
-}
-
-impl Listener {
-    /// Waits until the socket is readable. `accept` cannot do that: it tries again when a signal interrupts it.
-    fn wait(&self) -> io::Result<()> {
-        let fd = match self {
-            Self::Tcp(listener) => listener.as_raw_fd(),
-            Self::Unix(listener, _) => listener.as_raw_fd(),
-            Self::Connected(stream) => stream.as_raw_fd(),
-        };
-        // A signal that came before this thread was registered has not interrupted it.
-        while signals::signal().is_none() {
-            let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-            // SAFETY: it is one structure, and its file is open.
-            if unsafe { libc::poll(&raw mut poll, 1, -1) } > 0 {
-                return Ok(());
-            }
-            let error = io::Error::last_os_error();
-            if error.kind() != io::ErrorKind::Interrupted {
-                return Err(error);
-            }
-        }
-        Err(io::ErrorKind::Interrupted.into())
     }
 }
 

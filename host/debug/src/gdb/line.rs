@@ -4,14 +4,17 @@ use std::{
     collections::VecDeque,
     io::{self, ErrorKind, Read, Write},
     net::TcpStream,
-    os::unix::net::UnixStream,
     time::Duration,
 };
 
 use gdbstub::conn::Connection;
 
 use super::packet::Packet;
-use guestlab_process::{deadline_writer::DeadlineWriter, signals};
+use guestlab_process::{
+    deadline_writer::DeadlineWriter,
+    signals,
+    sockets::{self, UnixStream},
+};
 
 /// The most bytes of answers that are buffered.
 const MAX_WRITTEN: usize = 4096;
@@ -23,6 +26,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(super) trait Stream: Read + Write + Send {
     fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()>;
     fn set_write_timeout(&self, timeout: Duration) -> io::Result<()>;
+    /// Waits until there is something to read, or the process is interrupted.
+    fn wait(&self) -> io::Result<()>;
 }
 
 impl Stream for TcpStream {
@@ -33,6 +38,10 @@ impl Stream for TcpStream {
     fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
         TcpStream::set_write_timeout(self, Some(timeout))
     }
+
+    fn wait(&self) -> io::Result<()> {
+        sockets::wait(self)
+    }
 }
 
 impl Stream for UnixStream {
@@ -42,6 +51,10 @@ impl Stream for UnixStream {
 
     fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
         UnixStream::set_write_timeout(self, Some(timeout))
+    }
+
+    fn wait(&self) -> io::Result<()> {
+        sockets::wait(self)
     }
 }
 
@@ -86,7 +99,7 @@ impl Line {
             if let Some(byte) = self.input.take()? {
                 return Ok(byte);
             }
-            match self.fill() {
+            match self.stream.wait().and_then(|()| self.fill()) {
                 Err(error) if error.kind() == ErrorKind::Interrupted && signals::signal().is_none() => {}
                 outcome => outcome?,
             }

@@ -18,7 +18,6 @@ mod target;
 use std::{
     io,
     ops::ControlFlow,
-    os::unix::net::UnixStream,
     time::{Duration, Instant},
 };
 
@@ -33,7 +32,7 @@ use gdbstub::{
 use gdbstub_arch::x86::{X86_64_SSE, X86_SSE};
 use guest_abi::mode::CpuMode;
 use guestlab_cpu::{DebugFeatures, EngineError, Exit, Stepped, Until};
-use guestlab_process::{signals, stderr::warn};
+use guestlab_process::{signals, sockets::UnixStream, stderr::warn};
 use guestlab_vmm::{Console, Expiry, Halt, Machine, StopReason};
 
 use crate::gdb::{

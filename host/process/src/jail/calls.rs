@@ -3,27 +3,9 @@
 //! The numbers are those of x86-64. A filter sees a call's number and its arguments, but not the memory that they
 //! point to. Therefore no thread may start another (`clone3`), and none may open a file.
 
-/// A kind of thread.
-#[derive(Clone, Debug)]
-pub enum Thread {
-    /// Does the work of the process. It may make these calls, and those that every worker needs.
-    Worker(Vec<&'static [Call]>),
-    /// Interrupts other threads when their time is up.
-    Watchdog,
-    /// Receives the signals that end the work.
-    Signals,
-}
+use super::Thread;
 
 impl Thread {
-    /// Returns the name of this kind.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Worker(_) => "worker",
-            Self::Watchdog => "watchdog",
-            Self::Signals => "signals",
-        }
-    }
-
     /// Returns the calls that such a thread may make.
     ///
     /// A worker's own calls come first, because a filter compares a call with the list from its beginning.
@@ -167,7 +149,7 @@ const WORKER: &[Call] = &[
     TGKILL,
     SIGPROCMASK,
     SIGALTSTACK,
-    // The exit status of a renaming process (`clerk.rs`).
+    // The exit status of a renaming process (`clerk`).
     any("wait4", libc::SYS_wait4),
     EXIT,
     EXIT_GROUP,

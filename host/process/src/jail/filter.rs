@@ -10,7 +10,10 @@ use seccompiler::{
     TargetArch,
 };
 
-use super::calls::{Argument, Call, Test, Thread};
+use super::{
+    Thread,
+    calls::{Argument, Call, Test},
+};
 
 /// Returns the filter of a kind of thread. A call that does not pass raises SIGSYS,
 /// which kills the process (see `sigsys.rs`).
@@ -34,25 +37,26 @@ pub fn program(thread: &Thread) -> io::Result<BpfProgram> {
     BpfProgram::try_from(filter.map_err(io::Error::other)?).map_err(io::Error::other)
 }
 
-/// Confines the calling thread to a filter.
+/// Confines the calling thread to the calls of its kind.
 ///
 /// # Errors
 ///
-/// The system refused it.
-pub(super) fn apply(program: &BpfProgram) -> io::Result<()> {
-    seccompiler::apply_filter(program).map_err(|error| match error {
+/// The system refused the filter.
+pub(super) fn confine(thread: &Thread) -> io::Result<()> {
+    seccompiler::apply_filter(&program(thread)?).map_err(|error| match error {
         seccompiler::Error::Prctl(source) | seccompiler::Error::Seccomp(source) => source,
         other => io::Error::other(other),
     })
 }
 
-/// Returns true if this kernel has filters that raise SIGSYS. Linux 4.14 and later can answer.
-pub(super) fn is_available() -> bool {
+/// Returns the sentence for a kernel without filters that raise SIGSYS. Linux 4.14 and later can answer.
+pub(super) fn absence() -> Option<&'static str> {
     let action: u32 = libc::SECCOMP_RET_TRAP;
     // SAFETY: the call reads one number.
     let outcome =
         unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0_u32, &raw const action) };
-    outcome == 0
+    (outcome != 0)
+        .then_some("this kernel has no seccomp filters (CONFIG_SECCOMP_FILTER): guests run without the jail")
 }
 
 /// Returns the rule of a call, or none if the call passes with any arguments.

@@ -4,23 +4,53 @@
 //! A process opens files and starts threads before it enters the jail. `docs/security.md` lists what the jail
 //! protects against.
 
+// Linux on x86-64 has all of the jail. Elsewhere there are no lists of system calls, and other systems keep their rights.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod calls;
+#[cfg(target_os = "linux")]
 mod files;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod filter;
+#[cfg(target_os = "linux")]
 mod heap;
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+mod no_filters;
+#[cfg(not(target_os = "linux"))]
+mod no_rights;
+#[cfg(target_os = "linux")]
 mod privileges;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod sigsys;
+mod thread;
 
 use std::{io, sync::mpsc, thread::JoinHandle};
 
 use crate::stack;
 
-pub use calls::{Call, Thread};
+pub use calls::Call;
+#[cfg(target_os = "linux")]
+use files::close_inherited;
+#[cfg(target_os = "linux")]
 pub use files::note_inherited_files;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use filter::program;
+#[cfg(target_os = "linux")]
 pub use heap::share_one_arena;
-pub use privileges::{confine as give_up_rights, shed as shed_set_user_id};
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+pub use no_filters::calls;
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+use no_filters::{self as filter, install};
+#[cfg(not(target_os = "linux"))]
+use no_rights::close_inherited;
+#[cfg(not(target_os = "linux"))]
+pub use no_rights::{give_up_rights, note_inherited_files, share_one_arena, shed_set_user_id};
+#[cfg(target_os = "linux")]
+pub use privileges::{give_up_rights, shed_set_user_id};
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use sigsys::VIOLATION;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+use sigsys::install;
+pub use thread::Thread;
 
 /// The confinement of the threads of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,10 +64,10 @@ pub enum Jail {
 }
 
 impl Jail {
-    /// Returns [`Calls`](Self::Calls) if it is wanted (`filtered`) and this kernel has filters, otherwise
+    /// Returns [`Calls`](Self::Calls) if it is wanted (`filtered`) and this system has filters, otherwise
     /// [`Rights`](Self::Rights).
     pub fn new(filtered: bool) -> Self {
-        match filtered && is_available() {
+        match filtered && absence().is_none() {
             true => Self::Calls,
             false => Self::Rights,
         }
@@ -53,7 +83,7 @@ impl Jail {
     pub fn prepare(&self, report: fn(&str)) -> io::Result<()> {
         match self {
             Self::Open | Self::Rights => Ok(()),
-            Self::Calls => sigsys::install(report),
+            Self::Calls => install(report),
         }
     }
 
@@ -66,15 +96,14 @@ impl Jail {
         // The first call opens a file, which a thread in the jail cannot do.
         stack::lowest();
         if *self != Self::Open && matches!(thread, Thread::Worker(_)) {
-            files::close_inherited();
+            close_inherited();
         }
         match self {
             Self::Open => Ok(()),
-            Self::Rights => privileges::confine(),
+            Self::Rights => give_up_rights(),
             Self::Calls => {
-                let program = filter::program(thread)?;
-                privileges::confine()?;
-                filter::apply(&program)
+                give_up_rights()?;
+                filter::confine(thread)
             }
         }
     }
@@ -105,7 +134,12 @@ pub fn spawn(
     Ok(spawned)
 }
 
-/// Returns true if this kernel has the filters that the jail needs.
+/// Returns a sentence that says that this system has no filters of system calls, if it has none.
+pub fn absence() -> Option<&'static str> {
+    filter::absence()
+}
+
+/// Returns true if this system has the filters that the whole jail needs.
 pub fn is_available() -> bool {
-    filter::is_available()
+    absence().is_none()
 }

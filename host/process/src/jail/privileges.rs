@@ -11,7 +11,7 @@ const CAPABILITY_VERSION: u32 = 0x2008_0522;
 /// # Errors
 ///
 /// The system refused a call.
-pub fn shed() -> io::Result<()> {
+pub fn shed_set_user_id() -> io::Result<()> {
     // SAFETY: it has no preconditions.
     let user = unsafe { libc::getuid() };
     // SAFETY: likewise.
@@ -29,7 +29,7 @@ pub fn shed() -> io::Result<()> {
 /// # Errors
 ///
 /// The system refused a call.
-pub fn confine() -> io::Result<()> {
+pub fn give_up_rights() -> io::Result<()> {
     no_new_rights()?;
     let header = [CAPABILITY_VERSION, 0];
     // Effective, permitted and inheritable ones, in two halves.

@@ -1,4 +1,7 @@
-use std::os::unix::fs::symlink;
+use std::{
+    fs::Permissions,
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+};
 
 use tempfile::TempDir;
 

@@ -1,6 +1,6 @@
 //! Combinations of options that `run` refuses.
 
-use std::path::Path;
+use std::path::{Path, is_separator};
 
 use super::args::RunArgs;
 use crate::{
@@ -117,7 +117,7 @@ pub(super) fn instead_of(name: &str) -> String {
         (Some("jsonl"), _) => format!("a recording is run again by `cargo xtask replay {name}`"),
         (Some("rs"), Some(stem)) if stem != "main" => format!("a guest is run by its name: {stem}"),
         _ if path.is_file() => format!("an image in a file is run with --image {name}"),
-        (_, Some(stem)) if path.is_dir() || !name.contains('/') => {
+        (_, Some(stem)) if path.is_dir() || !name.contains(is_separator) => {
             let missing = if path.exists() { "it is a folder" } else { "there is no such file" };
             format!("{missing}; a guest is run by its name: {stem}")
         }

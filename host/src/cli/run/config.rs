@@ -89,7 +89,7 @@ impl RunArgs {
     ///
     /// # Errors
     ///
-    /// The options do not go together, or the system has no random seed.
+    /// The options do not go together.
     pub fn config(&self) -> Result<RunConfig, Error> {
         check(self)?;
         if let Some(why) = tui::missing_terminal().filter(|_| self.tui) {
@@ -98,10 +98,8 @@ impl RunArgs {
             )));
         }
         let experiment = self.experiment()?;
-        let seed = match self.seed.or(experiment.as_ref().and_then(|experiment| experiment.seed)) {
-            Some(seed) => seed,
-            None => random::draw().map_err(|source| Error::Os { what: "draw a seed", source })?,
-        };
+        let seed = self.seed.or(experiment.as_ref().and_then(|experiment| experiment.seed));
+        let seed = seed.unwrap_or_else(random::draw);
         let vms = match &experiment {
             Some(experiment) => experiment.vms.len(),
             None if self.is_exchange() => self.exchange.guests.vms(),

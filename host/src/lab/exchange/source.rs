@@ -1,11 +1,11 @@
 //! The source of an image: a file, or a guest with a name.
 
 use std::{
-    ffi::OsStr,
     fmt::Write,
-    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
+
+use crate::process::files::path_of_bytes;
 
 /// The beginning of a path as a URL, which is the form in JSON of a path that is not UTF-8.
 const URL: &str = "file://";
@@ -42,7 +42,7 @@ impl Source {
 
     /// Reads such a text. `own` returns the path of a guest's image.
     pub fn read(text: &str, own: impl Fn(&str) -> PathBuf) -> Self {
-        match (text.strip_prefix(URL), text.contains('/')) {
+        match (text.strip_prefix(URL), text.contains(['/', '\\'])) {
             (Some(escaped), _) => Self::file(&path(escaped)),
             (None, true) => Self::file(Path::new(text)),
             (None, false) => Self::guest(text, own(text)),
@@ -53,7 +53,7 @@ impl Source {
 /// Returns a path as a URL, with escapes where they are necessary.
 fn url(path: &Path) -> String {
     let mut url = String::from(URL);
-    for &byte in path.as_os_str().as_bytes() {
+    for &byte in path.as_os_str().as_encoded_bytes() {
         match byte {
             b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => url.push(char::from(byte)),
             _ => write!(url, "%{byte:02X}").expect("a String takes all text"),
@@ -72,11 +72,13 @@ fn path(escaped: &str) -> PathBuf {
         bytes.push(escaped.unwrap_or(first));
         rest = if escaped.is_some() { &others[2..] } else { others };
     }
-    PathBuf::from(OsStr::from_bytes(&bytes))
+    path_of_bytes(bytes)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
     use super::*;
 
     #[test]
@@ -91,5 +93,7 @@ mod tests {
         }
         assert_eq!(Source::file(Path::new(OsStr::from_bytes(b"/a \xFF"))).written(), "file:///a%20%FF");
         assert!(Path::new(&Source::file(Path::new("x.elf")).written()).is_absolute());
+        // A recording of Windows.
+        assert_eq!(Source::read(r"C:\x.elf", own), Source::file(Path::new(r"C:\x.elf")));
     }
 }

@@ -3,7 +3,6 @@
 use std::{
     env, fs,
     io::Read,
-    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
@@ -102,9 +101,9 @@ impl<'a> Judge<'a> {
                     }
                     Err(_) => {
                         let (reason, details) = reason(&err);
-                        let reason = match status.signal() {
-                            Some(signal) => format!("the search was killed by signal {signal}"),
-                            None => reason,
+                        let reason = match status.code() {
+                            Some(_) => reason,
+                            None => format!("the search was killed ({status})"),
                         };
                         let Judged { row, .. } = undecided(reason, false);
                         let has_bug = status.code() == Some(Status::Bug as i32);

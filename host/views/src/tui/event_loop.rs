@@ -15,7 +15,7 @@ use super::{
     draw::scene::{Origin, Scene},
     keys::Key,
     state::{View, Wish},
-    terminal::{Input, Process, Screen},
+    terminal::{Input, Process, Screen, is_gone},
 };
 
 /// The shortest time between two frames: 30 frames per second.
@@ -84,7 +84,7 @@ pub fn show(stage: &Stage<'_>, view: View, process: &Process<'_>) -> io::Result<
             Ok(Some(closed)) => return Ok(closed),
             // The next pass checks whether a signal ended the writing.
             Err(_) if (process.is_interrupted)() => {}
-            Err(error) if error.raw_os_error() == Some(libc::EIO) => return Ok(Closed::Gone),
+            Err(error) if is_gone(&error) => return Ok(Closed::Gone),
             Err(error) => return Err(error),
         }
     }

@@ -10,7 +10,6 @@ mod follow_item;
 mod keys;
 mod overlay;
 mod picture;
-mod signals;
 mod state;
 mod terminal;
 #[cfg(test)]

@@ -1,11 +1,25 @@
-//! Reading of files from untrusted sources.
+//! Reading of files from untrusted sources, and the parts of files and paths that differ between systems.
+
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
 
 use std::{
     fs::File,
     io::{self, Read, Take},
-    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
+
+#[cfg(unix)]
+pub(crate) use unix::{Identity, be_like, of_process, without_waiting};
+#[cfg(windows)]
+pub(crate) use windows::{Identity, be_like, of_process, without_waiting};
+
+#[cfg(unix)]
+pub use unix::{path_of_bytes, standard_output};
+#[cfg(windows)]
+pub use windows::{path_of_bytes, standard_output};
 
 /// Opens a regular file of at most `limit` bytes for reading. Returns its size, too. Does not read a larger file,
 /// even if it has holes.
@@ -14,8 +28,7 @@ use std::{
 ///
 /// The file cannot be opened, is larger, or is not a regular file.
 pub fn open(path: &Path, limit: u64) -> io::Result<(Take<File>, u64)> {
-    // O_NONBLOCK, because opening a pipe without a writer would wait forever.
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    let file = without_waiting(File::options().read(true)).open(path)?;
     let metadata = file.metadata()?;
     match metadata.len() {
         _ if !metadata.is_file() => Err(not_regular()),

@@ -1,8 +1,5 @@
-//! A clerk: a helper process that renames or removes one file for a process that may not do so any more.
-//!
-//! Every output file has one (see [`output_file`](crate::output_file)). It is forked before the jail, knows two names,
-//! and takes orders of one byte. It can do nothing else. Its input ends when the process that gives the orders ends,
-//! for any reason.
+//! A clerk that is a helper process. It is forked before the jail, knows two names, and takes orders of one byte. It can
+//! do nothing else. Its input ends when the process that gives the orders ends, for any reason.
 
 use std::{
     ffi::{CStr, CString, c_int},

@@ -1,6 +1,18 @@
 //! The stack of the calling thread. `ulimit -s` and `RUST_MIN_STACK` can make it smaller than usual.
 
-use std::{mem::MaybeUninit, ptr};
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(target_os = "linux")]
+use linux::find;
+#[cfg(target_os = "macos")]
+use macos::find;
+#[cfg(windows)]
+use windows::find;
 
 thread_local! {
     /// The lowest address of this thread's stack.
@@ -18,22 +30,6 @@ pub fn lowest() -> Option<usize> {
 pub fn pointer() -> usize {
     let here = 0_u8;
     (&raw const here).addr()
-}
-
-fn find() -> Option<usize> {
-    let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
-    // SAFETY: it has no preconditions.
-    let thread = unsafe { libc::pthread_self() };
-    // SAFETY: the thread is this one, and the pointer is to room for its attributes.
-    if unsafe { libc::pthread_getattr_np(thread, attributes.as_mut_ptr()) } != 0 {
-        return None;
-    }
-    let (mut lowest, mut size) = (ptr::null_mut(), 0);
-    // SAFETY: the attributes have been filled, and the pointers are to a pointer and a number.
-    let found = unsafe { libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut lowest, &raw mut size) };
-    // SAFETY: the attributes have been filled, and are not used any more.
-    unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
-    (found == 0).then(|| lowest.addr())
 }
 
 #[cfg(test)]

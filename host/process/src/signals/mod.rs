@@ -1,27 +1,36 @@
-//! Interruption: SIGINT, SIGTERM and SIGHUP end the work in good order.
+//! Interruption: SIGINT, SIGTERM and SIGHUP end the work in good order; on Windows Ctrl-C, Ctrl-Break and the closing of
+//! the console.
 //!
 //! The first signal ends the work as a deadline does: a callback ([`on_signal`]) interrupts its threads, and they
 //! find the signal here ([`signal`]). At the end the program dies of the signal ([`die`]). A second signal kills at
 //! once, and so does a signal while there is no work.
 
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
 use std::{
     ffi::c_int,
     fmt, io,
-    mem::MaybeUninit,
     sync::{
-        OnceLock,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicI32, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM},
-    iterator::Signals,
-    low_level,
-};
+use crate::jail::Jail;
 
-use crate::jail::{self, Jail};
+#[cfg(unix)]
+use unix::{end_by, start};
+#[cfg(windows)]
+use windows::{end_by, start};
+
+#[cfg(unix)]
+pub use unix::survive_full_files;
+#[cfg(windows)]
+pub use windows::survive_full_files;
 
 /// The time in which another signal counts as the first one again. `timeout` and service managers signal a process,
 /// and then its whole group.
@@ -40,10 +49,29 @@ static LAST_ACT: OnceLock<fn()> = OnceLock::new();
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signal(c_int);
 
+/// The signals that end the work, each with its number and its name.
+const NAMES: [(Signal, &str); 4] = [
+    (Signal::HANGUP, "SIGHUP"),
+    (Signal::INTERRUPT, "SIGINT"),
+    (Signal::TERMINATE, "SIGTERM"),
+    (Signal::BREAK, "SIGBREAK"),
+];
+
+impl Signal {
+    /// The terminal is gone.
+    const HANGUP: Self = Self(1);
+    /// Ctrl-C.
+    const INTERRUPT: Self = Self(2);
+    /// Another process asks for the end.
+    const TERMINATE: Self = Self(15);
+    /// Ctrl-Break, on Windows.
+    const BREAK: Self = Self(21);
+}
+
 impl fmt::Display for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match low_level::signal_name(self.0) {
-            Some(name) => f.write_str(name),
+        match NAMES.iter().find(|(signal, _)| signal == self) {
+            Some((_, name)) => f.write_str(name),
             None => write!(f, "signal {}", self.0),
         }
     }
@@ -57,32 +85,32 @@ pub fn signal() -> Option<Signal> {
     }
 }
 
-/// Starts the thread that receives signals, in the jail. From now on signals interrupt the work. A signal that is
-/// ignored, for example by `nohup`, stays ignored.
+/// Makes signals interrupt the work from now on. A signal that is ignored, for example by `nohup`, stays ignored. On Unix
+/// a thread in the jail receives them.
 ///
 /// # Errors
 ///
 /// The system did not install a handler or start a thread, or refused the jail.
 pub fn listen(jail: &Jail) -> io::Result<()> {
-    let handled = [SIGHUP, SIGINT, SIGTERM].into_iter().filter(|&signal| !is_ignored(signal));
-    let mut signals = Signals::new(handled)?;
-    jail::spawn(jail, jail::Thread::Signals, move || {
-        let mut first: Option<Instant> = None;
-        for signal in signals.forever() {
-            match first {
-                Some(first) if first.elapsed() < ECHO => {}
-                Some(_) => die(Signal(signal)),
-                None => {
-                    first = Some(Instant::now());
-                    INTERRUPTED.store(signal, Ordering::Relaxed);
-                    if !interrupt_work() {
-                        die(Signal(signal));
-                    }
-                }
+    start(jail, received)
+}
+
+/// Handles a signal.
+fn received(signal: Signal) {
+    /// The time of the first signal.
+    static FIRST: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut first = FIRST.lock().unwrap_or_else(PoisonError::into_inner);
+    match *first {
+        Some(first) if first.elapsed() < ECHO => {}
+        Some(_) => die(signal),
+        None => {
+            *first = Some(Instant::now());
+            INTERRUPTED.store(signal.0, Ordering::Relaxed);
+            if !interrupt_work() {
+                die(signal);
             }
         }
-    })?;
-    Ok(())
+    }
 }
 
 /// Sets the function that interrupts the work after a signal. It returns true if there is work. Later calls have no
@@ -95,16 +123,10 @@ fn interrupt_work() -> bool {
     INTERRUPT_WORK.get().is_some_and(|interrupt_work| interrupt_work())
 }
 
-/// Ignores SIGXFSZ: a write to a file at its size limit fails, instead of killing the process.
-pub fn survive_full_files() {
-    // SAFETY: only the signal's default action is replaced.
-    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
-}
-
 /// Interrupts the work as SIGINT does. A terminal in raw mode does not send that signal.
 pub fn interrupt() {
     // An earlier signal stays the reason.
-    let _ = INTERRUPTED.compare_exchange(0, SIGINT, Ordering::Relaxed, Ordering::Relaxed);
+    let _ = INTERRUPTED.compare_exchange(0, Signal::INTERRUPT.0, Ordering::Relaxed, Ordering::Relaxed);
     interrupt_work();
 }
 
@@ -113,22 +135,12 @@ pub fn before_death(last_act: fn()) {
     LAST_ACT.get_or_init(|| last_act);
 }
 
-/// Ends the process by a signal, so that its parent sees the signal.
-pub fn die(Signal(signal): Signal) -> ! {
+/// Ends the process by a signal, so that its parent sees the signal. Where that is not possible, the status is 128 and the
+/// signal's number, as in shells.
+pub fn die(signal: Signal) -> ! {
     if let Some(last_act) = LAST_ACT.get() {
         last_act();
     }
-    // It returns only if the system refuses. Then the status that shells use stands for the signal.
-    let _ = low_level::emulate_default_handler(signal);
-    std::process::exit(128 + signal)
-}
-
-fn is_ignored(signal: c_int) -> bool {
-    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: nothing is set, and the pointer is to a sigaction structure.
-    if unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) } != 0 {
-        return false;
-    }
-    // SAFETY: sigaction is a plain C structure, for which all-zero is valid; it has been filled since.
-    unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
+    end_by(signal.0);
+    std::process::exit(128 + signal.0)
 }

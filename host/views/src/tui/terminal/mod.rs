@@ -1,9 +1,16 @@
 //! The terminal while a view has it: in raw mode, on the alternate screen. Every way out restores it.
 
+#[cfg(unix)]
+mod decoder;
+#[cfg(unix)]
+mod signals;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
 use std::{
-    fs::File,
-    io::{self, BufWriter, IsTerminal, Read, Write},
-    os::fd::{AsFd, AsRawFd},
+    io::{self, BufWriter, Write},
     panic,
     sync::{Mutex, MutexGuard, PoisonError, TryLockError},
     thread,
@@ -20,11 +27,17 @@ use ratatui::{
     layout::{Position, Rect, Size},
 };
 
-use super::{
-    draw::scene::Scene,
-    keys::{Decoder, Key},
-    signals,
-};
+use super::{draw::scene::Scene, keys::Key};
+
+#[cfg(unix)]
+use unix::{Keyboard, can_write, given_back, has_resumed, is_resumed, taking};
+#[cfg(windows)]
+use windows::{Keyboard, can_write, given_back, has_resumed, is_resumed, taking};
+
+#[cfg(unix)]
+pub(super) use unix::is_gone;
+#[cfg(windows)]
+pub(super) use windows::is_gone;
 
 /// The largest area that is drawn. A terminal may report any size, and each cell takes memory.
 const MOST: Size = Size::new(500, 300);
@@ -36,7 +49,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 static TAKEN: Mutex<Option<MakeWriter>> = Mutex::new(None);
 
 /// Makes the writer to a terminal.
-type MakeWriter = fn(File) -> Box<dyn Write + Send>;
+type MakeWriter = fn() -> io::Result<Box<dyn Write + Send>>;
 
 /// The parts of the process that a view in the terminal needs.
 #[derive(Clone, Copy)]
@@ -45,11 +58,11 @@ pub struct Process<'a> {
     pub is_interrupted: &'a dyn Fn() -> bool,
     /// Takes a function that is called before the process ends by such a signal.
     pub before_death: fn(fn()),
-    /// Makes a writer that gives up if the terminal takes nothing and the process is to end.
-    pub writer: fn(File) -> Box<dyn Write + Send>,
+    /// Makes a writer to standard output that gives up if the terminal takes nothing and the process is to end.
+    pub writer: fn() -> io::Result<Box<dyn Write + Send>>,
 }
 
-/// The terminal. Dropping it restores it; so do a panic and [`signals::die`].
+/// The terminal. Dropping it restores it; so do a panic and a signal.
 pub(super) struct Screen {
     /// Not ratatui's `Terminal`: when dropped, it prints to standard error, which may be the terminal that takes no
     /// output.
@@ -58,8 +71,7 @@ pub(super) struct Screen {
     shown: Option<Buffer>,
     /// The next content.
     next: Buffer,
-    input: File,
-    decoder: Decoder,
+    keyboard: Keyboard,
 }
 
 /// The input from the terminal.
@@ -78,23 +90,19 @@ impl Screen {
     ///
     /// It cannot be taken.
     pub(super) fn open(process: &Process<'_>) -> io::Result<Self> {
-        let input = match io::stdin().is_terminal() {
-            true => File::from(io::stdin().as_fd().try_clone_to_owned()?),
-            false => File::open("/dev/tty")?,
-        };
-        let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-        let mut backend = CrosstermBackend::new(BufWriter::new((process.writer)(output)));
+        let keyboard = Keyboard::open()?;
+        let mut backend = CrosstermBackend::new(BufWriter::new((process.writer)()?));
         (process.before_death)(give_back);
         let mut taken = lock();
         *taken = Some(process.writer);
-        let outcome = signals::taking(&input, || {
+        let outcome = taking(&keyboard, || {
             enable_raw_mode().and_then(|()| execute!(backend, EnterAlternateScreen, cursor::Hide))
         });
         drop(taken);
         give_back_on_panic();
         // Dropping it restores a terminal that was taken in part.
         let next = Buffer::empty(Rect::ZERO);
-        let screen = Self { backend, shown: None, next, input, decoder: Decoder::default() };
+        let screen = Self { backend, shown: None, next, keyboard };
         outcome.map(|()| screen)
     }
 
@@ -125,7 +133,7 @@ impl Screen {
         if taken.is_none() {
             return Err(io::Error::other("the terminal was given back"));
         }
-        let known = self.shown.take().filter(|shown| shown.area == self.next.area && !signals::has_resumed());
+        let known = self.shown.take().filter(|shown| shown.area == self.next.area && !has_resumed());
         let mut shown = match known {
             Some(shown) => shown,
             None => {
@@ -143,28 +151,12 @@ impl Screen {
     /// Returns true if the terminal's size changed, or its content may have.
     pub(super) fn is_stale(&self) -> bool {
         let shown = self.shown.as_ref().map(|shown| shown.area.as_size());
-        signals::is_resumed() || self.size().is_ok_and(|size| shown != Some(size))
+        is_resumed() || self.size().is_ok_and(|size| shown != Some(size))
     }
 
     /// Waits for keys, at most this long. A signal ends the wait.
     pub(super) fn wait(&mut self, most: Duration) -> io::Result<Input> {
-        match poll(&self.input, libc::POLLIN, most)? {
-            0 => Ok(Input::Keys(self.decoder.pause().into_iter().collect())),
-            events if events & libc::POLLIN == 0 => Ok(Input::Gone),
-            _ => self.read(),
-        }
-    }
-
-    fn read(&mut self) -> io::Result<Input> {
-        let mut bytes = [0; 1024];
-        match self.input.read(&mut bytes) {
-            // A terminal ends only when it is gone; a background process that reads also gets EIO.
-            Ok(0) => Ok(Input::Gone),
-            Ok(length) => Ok(Input::Keys(self.decoder.push(&bytes[..length]))),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Input::Keys(Vec::new())),
-            Err(error) if error.raw_os_error() == Some(libc::EIO) => Ok(Input::Gone),
-            Err(error) => Err(error),
-        }
+        self.keyboard.wait(most)
     }
 }
 
@@ -196,7 +188,7 @@ fn give_back() {
     if taken.as_deref().is_some_and(Option::is_none) {
         return;
     }
-    signals::given_back();
+    given_back();
     // Errors are ignored: the terminal may be gone or take no output.
     let _ = disable_raw_mode();
     // A thread that still writes waits for a terminal that takes no output.
@@ -207,31 +199,14 @@ fn give_back() {
 
 /// Leaves the alternate screen, if the terminal takes output.
 fn leave(writer: MakeWriter) -> io::Result<()> {
-    // Not through io::Stdout: its buffer retries an interrupted write forever.
-    let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let begin = Instant::now();
     // The watchdog interrupts it repeatedly once a signal came.
-    while poll(&output, libc::POLLOUT, PATIENCE)? == 0 {
+    while !can_write(PATIENCE)? {
         if begin.elapsed() >= PATIENCE {
             return Err(io::ErrorKind::TimedOut.into());
         }
     }
-    let mut output = writer(output);
-    execute!(output, LeaveAlternateScreen, cursor::Show)
-}
-
-/// Waits until one of the events occurs, the time is over, or a signal comes; returns the events.
-fn poll(file: &File, events: libc::c_short, most: Duration) -> io::Result<libc::c_short> {
-    let mut file = libc::pollfd { fd: file.as_raw_fd(), events, revents: 0 };
-    let wait = libc::c_int::try_from(most.as_millis()).unwrap_or(libc::c_int::MAX);
-    // SAFETY: the pointer is to one pollfd, and its file is open.
-    match unsafe { libc::poll(&raw mut file, 1, wait) } {
-        -1 => match io::Error::last_os_error() {
-            error if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-            error => Err(error),
-        },
-        _ => Ok(file.revents),
-    }
+    execute!(writer()?, LeaveAlternateScreen, cursor::Show)
 }
 
 /// Restores the terminal before a panic's message, so that the message stays visible.

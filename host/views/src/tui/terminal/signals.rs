@@ -4,6 +4,11 @@
 //! The process itself handles SIGINT, SIGTERM and SIGHUP. All functions here are called from signal handlers: they
 //! take no lock and allocate nothing.
 
+#[cfg(target_os = "linux")]
+use libc::__errno_location as errno;
+#[cfg(not(target_os = "linux"))]
+use libc::__error as errno;
+
 use std::{
     ffi::c_int,
     fs::File,
@@ -26,8 +31,9 @@ const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l";
 /// The time to wait for a terminal that takes no output, in milliseconds.
 const PATIENCE: c_int = 500;
 
-/// The signals that the kernel numbers: the last is SIGRTMAX (signal(7)).
-const SIGNALS: std::ops::RangeInclusive<c_int> = 1..=64;
+/// The signals that the kernel numbers: on Linux the last is SIGRTMAX (signal(7)), elsewhere SIGUSR2.
+const SIGNALS: std::ops::RangeInclusive<c_int> =
+    1..=if cfg!(target_os = "linux") { 64 } else { libc::SIGUSR2 };
 
 /// The signals that do not end a process which has no handler, or that cannot have one (signal(7)).
 const SPARED: [c_int; 9] = [
@@ -155,7 +161,7 @@ impl Terminal {
     /// Sets modes, and writes if the terminal takes output. `errno` is kept.
     fn put(&self, modes: &libc::termios, text: &[u8]) {
         // SAFETY: it has no preconditions.
-        let errno = unsafe { libc::__errno_location() };
+        let errno = unsafe { errno() };
         // SAFETY: the pointer is to this thread's number.
         let before = unsafe { *errno };
         // SAFETY: the modes are such as the system gave.
