@@ -1,4 +1,4 @@
-//! The host's clock: the time since this guest was started.
+//! The time since this guest was started.
 //!
 //! ```ignore
 //! let start = Instant::now();
@@ -7,11 +7,13 @@
 //! ```
 //!
 //! Use it to measure time. To be woken after some time, use the [`timer`](crate::timer).
-//! The clock needs no special CPU instruction. It also counts the time while the guest
-//! is stopped, in the host or by a debugger. Each reading costs one exit, which takes
+//! The clock needs no special CPU instruction. Each reading costs one exit, which takes
 //! some microseconds. Measure longer work, or many repetitions at once.
 //!
-//! No two runs have the same time, so the run of a guest that reads the clock cannot be repeated.
+//! On KVM the clock is the host's. It also counts the time while the guest is stopped, in the
+//! host or by a debugger. No two runs have the same time, so the run of a guest that reads the
+//! clock cannot be repeated. The interpreter counts: an instruction takes 10 ns, and the host
+//! takes no time. There every run can be repeated.
 
 use core::{
     ops::{Add, Sub},

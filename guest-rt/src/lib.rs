@@ -37,7 +37,8 @@
 //! --stats` counts and times exits. The image contains only those services that the guest uses.
 //!
 //! Every service works in each CPU mode (`--mode`). The same `--seed` repeats a run, unless
-//! the guest reads the time: by the clock, by the timer, or by instructions such as `rdtsc`.
+//! the guest reads the time on KVM: by the clock, by the timer, or by instructions such as
+//! `rdtsc`. The interpreter counts time, so that every run repeats there.
 //!
 //! The crate `guest-abi` defines addresses, ports and records; it is re-exported as
 //! [`abi`]. [`zerocopy`] is re-exported for the types of messages. A build for a host,

@@ -12,8 +12,9 @@
 //! ```
 //!
 //! Cost: one exit to set it. The interrupt itself does not count as an exit, except
-//! that [waiting](crate::interrupts::wait) for it costs one. No two runs have the
-//! same time, so the run of a guest that sets the timer cannot be repeated.
+//! that [waiting](crate::interrupts::wait) for it costs one. On KVM no two runs have the
+//! same time, so the run of a guest that sets the timer cannot be repeated. On the
+//! interpreter it can: its time is [counted](crate::clock), and waiting ends at once.
 
 use crate::hypercall;
 

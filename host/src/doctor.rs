@@ -161,7 +161,7 @@ fn run_guest(engine: &dyn Engine, jail: &Jail) -> Result<Measured, String> {
     let entry = u16::try_from(IMAGE_BASE).map_err(|e| error(&e))?;
     cpu.set_state(&CpuState::real(entry)).map_err(|e| error(&e))?;
     let watchdog = Watchdog::start_in(jail, TIMEOUT).map_err(|e| error(&e))?;
-    jail.enter(&Needs::default().thread())
+    jail.enter(&Needs::default().on(engine.name()).thread())
         .map_err(|e| format!("it cannot be entered ({e}); --no-seccomp runs guests without it"))?;
     let registration = watchdog.watch_this_thread(None);
     let began = Instant::now();

@@ -1,10 +1,10 @@
 //! The engines of this program, and the choice among them. Every run gets its engine here.
 
-use std::{path::Path, sync::Arc};
+use std::{ops::Range, path::Path, sync::Arc};
 
 use clap::ValueEnum;
 use guest_abi::mode::CpuMode;
-use guestlab_cpu::{Calls, Engine};
+use guestlab_cpu::{Calls, Cpu, DebugFeatures, Engine, EngineError, MemoryPlan};
 
 use crate::{
     debug::{explain::Explain, observers::Observers, timeline::Timeline},
@@ -46,17 +46,52 @@ pub fn open(
         observers.push(Arc::new(timeline.clone()));
     }
     let observer = Observers::of(observers);
+    let soft = || interpreter(explains);
     Ok(match choice {
-        Choice::Soft => Platform::new(Arc::new(Soft), observer),
+        Choice::Soft => Platform::new(soft(), observer),
         Choice::Kvm => Platform::new(Arc::new(Kvm::open(device, calls)?), observer),
         Choice::Auto => match working(device, calls) {
-            Ok(kvm) => Platform::new(Arc::new(kvm), observer).with_fallback(Arc::new(Soft), warn_of_mode),
+            Ok(kvm) => Platform::new(Arc::new(kvm), observer).with_fallback(soft(), warn_of_mode),
             Err(reason) => {
                 output::warn(&format!("KVM does not work here ({reason}): {INTERPRETED}"));
-                Platform::new(Arc::new(Soft), observer)
+                Platform::new(soft(), observer)
             }
         },
     })
+}
+
+/// Returns the interpreter. With `explains`, each VM that it makes is explained.
+fn interpreter(explains: bool) -> Arc<dyn Engine> {
+    match explains {
+        true => Arc::new(Explained(Soft)),
+        false => Arc::new(Soft),
+    }
+}
+
+/// An engine without calls to the operating system, whose VMs are explained as they are made.
+struct Explained<E>(E);
+
+impl<E: Engine> Engine for Explained<E> {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn create(&self, memory: &MemoryPlan) -> Result<Box<dyn Cpu>, EngineError> {
+        for Range { start, end } in &memory.ranges {
+            let purpose = "pages of this program are the guest's memory, each from its first write on";
+            Explain.call("memory", format_args!("{purpose}: from {start:#x} to {end:#x}"));
+        }
+        Explain.call("cpu", format_args!("a CPU that is a program, in its state after reset"));
+        self.0.create(memory)
+    }
+
+    fn runs(&self, mode: CpuMode) -> Result<bool, EngineError> {
+        self.0.runs(mode)
+    }
+
+    fn debug_features(&self, mode: CpuMode) -> Result<DebugFeatures, EngineError> {
+        self.0.debug_features(mode)
+    }
 }
 
 const INTERPRETED: &str = "the interpreter runs the guests (--engine soft), and times are its own";

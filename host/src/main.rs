@@ -18,7 +18,9 @@ use guestlab::{
         error::{Error, Status},
         exchange, explore, grade, guest_tests, open, pipeline,
         recorder::{self, Recorder},
-        replay, single,
+        replay,
+        run_files::open_recording,
+        single,
         vm::Platform,
     },
     output,
@@ -197,8 +199,9 @@ fn test(args: &TestArgs) -> Result<(), Error> {
 
 fn replay(args: &ReplayArgs) -> Result<(), Error> {
     let jail = prepare(args.jail.jail())?;
-    let platform = engine(&args.engine, false, None)?;
-    replay::run(platform, &jail, &args.file, args.timeout, cli::image_path)
+    let recording = open_recording(&args.file)?;
+    let platform = engine(&args.engine.of_recording(&recording.run.engine), false, None)?;
+    replay::run(platform, &jail, &args.file, recording, args.timeout, cli::image_path)
 }
 
 fn replay_needs(file: &Path) -> Result<(), Error> {

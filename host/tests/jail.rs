@@ -21,8 +21,10 @@ use guestlab::{
     process::jail::{self, Jail, Thread, VIOLATION, program},
 };
 
-const NO_NEEDS: Needs = Needs { explores: false, steps: false, foreign: false, gdb: false, gdb_file: false };
-const ALL_NEEDS: Needs = Needs { explores: true, steps: true, foreign: true, gdb: true, gdb_file: true };
+const NO_NEEDS: Needs =
+    Needs { kvm: true, explores: false, steps: false, foreign: false, gdb: false, gdb_file: false };
+const ALL_NEEDS: Needs =
+    Needs { kvm: true, explores: true, steps: true, foreign: true, gdb: true, gdb_file: true };
 
 fn kinds() -> [Thread; 4] {
     [NO_NEEDS.thread(), ALL_NEEDS.thread(), Thread::Watchdog, Thread::Signals]
@@ -163,6 +165,15 @@ fn no_list_has_a_way_to_files_programs_or_other_processes() {
         numbers.contains(&libc::SYS_accept4)
     };
     assert!(talks(ALL_NEEDS) && !talks(Needs { gdb: false, gdb_file: false, ..ALL_NEEDS }));
+}
+
+#[test]
+fn guests_of_the_interpreter_make_no_request_to_kvm() {
+    let requests = |needs: Needs| {
+        let calls = needs.thread().calls();
+        calls.iter().filter(|call| call.name.starts_with("ioctl KVM_")).count()
+    };
+    assert_eq!((requests(ALL_NEEDS) > 10, requests(Needs { kvm: false, ..ALL_NEEDS })), (true, 0));
 }
 
 #[test]

@@ -9,7 +9,10 @@ use common::{can_run_guests, image, pingpong};
 use guestlab::{
     cli::{Cli, Command, RunConfig, report, status},
     engines,
-    lab::{error::Error, exchange, explore, pipeline, recorder::Recorder, replay, single},
+    lab::{
+        error::Error, exchange, explore, pipeline, recorder::Recorder, replay, run_files::open_recording,
+        single,
+    },
     process::jail::Jail,
     runlog::sink::Silence,
 };
@@ -46,7 +49,8 @@ fn run_command(args: &[&str]) -> Result<(), Error> {
         }
         Command::Replay(args) => {
             let system = engines::open(common::choice(), &args.engine.kvm, false, None)?;
-            replay::run(system, &Jail::Open, &args.file, args.timeout, |_, _| PathBuf::new())
+            let recording = open_recording(&args.file)?;
+            replay::run(system, &Jail::Open, &args.file, recording, args.timeout, |_, _| PathBuf::new())
         }
         Command::Report(args) => report::of_file(&args.file, &args.page),
         Command::View(_)

@@ -210,8 +210,8 @@ pub(crate) struct Test {
 /// Options of `bench`.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Bench {
-    /// Measure only things with this in their name, such as `exit`, `turns`, `instructions`, `life`, `vms`, `free`,
-    /// `explore` or `builds`.
+    /// Measure only things with this in their name or engine: `exit`, `turns`, `instructions`, `life`, `vms`, `free`,
+    /// `explore`, `builds`, `soft` (the interpreter).
     #[arg(value_name = "FILTER")]
     pub(crate) filter: Option<String>,
 

@@ -6,6 +6,7 @@ use core::fmt;
 use guest_abi::mode::CpuMode;
 
 use crate::{
+    breakpoint::Breakpoint,
     error::EngineError,
     exit::Exit,
     fpu::FpuState,
@@ -16,6 +17,10 @@ use crate::{
 
 /// The name of the engine that is KVM, of which some messages have more to say.
 pub const KVM: &str = "kvm";
+
+/// The length of a tick of a CPU that counts its time, in nanoseconds. The rate of 100 MHz is near the speed of an
+/// interpreter, so that a guest's second is about a second of the host.
+pub const TICK: u64 = 10;
 
 /// A way of executing guest code: KVM, or an interpreter.
 pub trait Engine: Send + Sync {
@@ -168,6 +173,20 @@ pub trait Cpu: Send {
     fn instructions(&self) -> Option<u64> {
         None
     }
+
+    /// Returns the CPU's time in ticks of [`TICK`] nanoseconds, if it counts its time: one tick for each instruction, and
+    /// those that [`set_ticks`](Self::set_ticks) let pass. Such a time is the same in each run. `None` means that time
+    /// passes for the guest as it does for the host.
+    fn ticks(&self) -> Option<u64> {
+        None
+    }
+
+    /// Sets the counted time. A CPU that does not count its time ignores it.
+    fn set_ticks(&mut self, _ticks: u64) {}
+
+    /// Sets the counted time at which [`run`](Self::run) returns [`Exit::Interrupted`], once; `None` is never. A CPU that
+    /// does not count its time ignores it.
+    fn set_alarm(&mut self, _ticks: Option<u64>) {}
 }
 
 /// A handle that stops a running vCPU.
@@ -185,30 +204,4 @@ pub enum Until {
     Step,
     /// This many instructions.
     Count(u64),
-}
-
-/// A breakpoint or a watchpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Breakpoint {
-    /// The linear address.
-    pub address: u64,
-    /// The access that meets it.
-    pub kind: BreakpointKind,
-}
-
-/// The access that meets a breakpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BreakpointKind {
-    /// The instruction at the address is about to be executed.
-    Execute,
-    /// One of `len` bytes was written: 1, 2, 4 or 8.
-    Write {
-        /// The number of bytes.
-        len: u8,
-    },
-    /// One of `len` bytes was read or written.
-    Access {
-        /// The number of bytes.
-        len: u8,
-    },
 }

@@ -16,7 +16,8 @@
 
 extern crate alloc;
 
-pub mod engine;
+pub mod breakpoint;
+mod engine;
 mod error;
 pub mod exit;
 mod fpu;
@@ -30,7 +31,8 @@ pub mod state;
 mod step;
 pub mod walk;
 
-pub use engine::{Breakpoint, BreakpointKind, Calls, Cpu, DebugFeatures, Engine, KVM, Kick, Until};
+pub use breakpoint::{Breakpoint, BreakpointKind};
+pub use engine::{Calls, Cpu, DebugFeatures, Engine, KVM, Kick, TICK, Until};
 pub use error::EngineError;
 pub use exit::{DELIVERY, Direction, EMULATION, Exit, Values, Width};
 pub use fpu::{FpuState, Msrs};

@@ -1,5 +1,7 @@
 //! The state of one x86 CPU, as plain data (Intel SDM volume 3A, 2.1 and 3.4).
 
+use core::fmt;
+
 use guest_abi::mode::CpuMode;
 use x86_64::registers::{
     control::{Cr0Flags, Cr4Flags, EferFlags},
@@ -40,6 +42,8 @@ pub struct CpuState {
     pub cr3: u64,
     /// CR4.
     pub cr4: u64,
+    /// CR8: the priority, 0 to 15, up to which a local interrupt controller holds interrupts back. There is none.
+    pub cr8: u64,
     /// The model-specific register IA32_EFER.
     pub efer: u64,
     /// DR0 to DR3, DR6 and DR7 at their own indexes. DR4 and DR5 do not exist and are 0.
@@ -103,6 +107,7 @@ impl CpuState {
             cr2: 0,
             cr3: 0,
             cr4: 0,
+            cr8: 0,
             efer: 0,
             debug,
             msrs: Msrs::default(),
@@ -214,6 +219,14 @@ impl CpuState {
     /// Returns the linear address of the top of the stack.
     pub fn stack(&self) -> u64 {
         self.linear(seg::SS, self.general[reg::RSP] & self.stack_mask())
+    }
+
+    /// Returns the state before a guest's first instruction in words, without the mode.
+    pub fn start(&self) -> impl fmt::Display {
+        let (ip, stack) = (self.instruction(), self.stack());
+        fmt::from_fn(move |f| {
+            write!(f, "the first instruction at {ip:#x}, the stack at {stack:#x}, interrupts off")
+        })
     }
 
     /// Returns the bits of RSP that the stack uses: 16, 32 or 64 of them (Intel SDM volume 1, 6.2.3).

@@ -76,24 +76,40 @@ const PAGE: u64 = 1 << 12;
 ///
 /// The reason why the address is not mapped.
 pub fn walk(state: &CpuState, memory: &dyn GuestMemory, linear: u64) -> Result<Mapping, Unmapped> {
-    walk_of_width(state, memory, linear, MAX_WIDTH)
+    walk_on(Hardware::default(), state, memory, linear)
 }
 
-/// The most bits that a guest-physical address has.
-const MAX_WIDTH: u32 = 52;
+/// The four directory pointers of PAE paging.
+pub type DirectoryPointers = [u64; 4];
 
-/// Translates a linear address as [`walk`] does, on a CPU whose guest-physical addresses have `width` bits, 32 to 52 of
-/// them: the bits above are reserved (Intel SDM volume 3A, 4.1.4).
+/// What a walk depends on that is not in the CPU's state.
+#[derive(Clone, Copy, Debug)]
+pub struct Hardware {
+    /// The number of bits of guest-physical addresses, 32 to 52: those above are reserved (Intel SDM volume 3A, 4.1.4).
+    pub width: u32,
+    /// The directory pointers that the CPU has loaded. Without them those in memory are used, which can have changed since
+    /// (Intel SDM volume 3A, 4.4.1).
+    pub pointers: Option<DirectoryPointers>,
+}
+
+impl Default for Hardware {
+    fn default() -> Self {
+        Self { width: 52, pointers: None }
+    }
+}
+
+/// Translates a linear address as [`walk`] does, on a certain CPU.
 ///
 /// # Errors
 ///
 /// The reason why the address is not mapped.
-pub fn walk_of_width(
+pub fn walk_on(
+    hardware: Hardware,
     state: &CpuState,
     memory: &dyn GuestMemory,
     linear: u64,
-    width: u32,
 ) -> Result<Mapping, Unmapped> {
+    let Hardware { width, pointers } = hardware;
     let is_set = |flag: Cr4Flags| state.cr4 & flag.bits() != 0;
     if state.cr0 & Cr0Flags::PAGING.bits() == 0 {
         return Ok(Walk::new(linear & u64::from(u32::MAX), 0).mapping);
@@ -103,7 +119,9 @@ pub fn walk_of_width(
     }
     let no_execute = state.efer & EferFlags::NO_EXECUTE_ENABLE.bits() != 0;
     if !state.is_long() {
-        return three_levels(state, memory, linear & u64::from(u32::MAX), no_execute, width);
+        let pointers = pointers.map_or_else(|| directory_pointers(state.cr3, memory), Ok)?;
+        let linear = linear & u64::from(u32::MAX);
+        return three_levels(state.cr3, pointers, memory, linear, no_execute, width);
     }
     let levels = if is_set(Cr4Flags::L5_PAGING) { 5 } else { 4 };
     let unused = 64 - (12 + 9 * levels);
@@ -199,9 +217,26 @@ impl Walk {
     }
 }
 
+/// The address of the directory pointers in CR3.
+const POINTERS: u64 = 0xFFFF_FFE0;
+
+/// Returns the directory pointers of PAE paging that CR3 has the address of.
+///
+/// # Errors
+///
+/// There is no memory.
+pub fn directory_pointers(cr3: u64, memory: &dyn GuestMemory) -> Result<DirectoryPointers, Unmapped> {
+    let mut pointers = [0; 4];
+    for (address, pointer) in (cr3 & POINTERS..).step_by(8).zip(&mut pointers) {
+        *pointer = read_u64(memory, address)?;
+    }
+    Ok(pointers)
+}
+
 /// PAE paging: four directory pointers, then two levels (Intel SDM volume 3A, 4.4).
 fn three_levels(
-    state: &CpuState,
+    cr3: u64,
+    pointers: DirectoryPointers,
     memory: &dyn GuestMemory,
     linear: u64,
     no_execute: bool,
@@ -209,9 +244,9 @@ fn three_levels(
 ) -> Result<Mapping, Unmapped> {
     // All bits up to the one that forbids to execute.
     let mut walk = Walk::new(linear, !0 << width & !(1 << 63));
-    let address = (state.cr3 & 0xFFFF_FFE0) + 8 * (linear >> 30);
-    let pointer = read_u64(memory, address)?;
-    walk.enter(address, pointer)?;
+    let index = linear >> 30 & 3;
+    let pointer = pointers[index as usize];
+    walk.enter((cr3 & POINTERS) + 8 * index, pointer)?;
     // The pointers have no rights: they are as if writable and for every privilege.
     walk.wide(memory, pointer & ADDRESS, 2, no_execute)
 }

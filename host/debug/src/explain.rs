@@ -1,12 +1,12 @@
-//! `--explain`: a line for each KVM call and each exit, with its purpose or reason.
+//! `--explain`: a line for each call to the engine and each exit, with its purpose or reason.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use guest_abi::port::Port;
 
-use guestlab_cpu::{Calls, Exit, Width};
-use guestlab_vmm::{Observer, foreign, pc::device_at};
+use guestlab_cpu::{Calls, Exit, KVM, Width};
+use guestlab_vmm::{Observer, Origin, foreign, pc::device_at};
 
 use guestlab_process::stderr::warn;
 
@@ -27,8 +27,15 @@ impl Calls for Explain {
 }
 
 impl Observer for Explain {
-    fn exit(&self, vm: u32, exit: &Exit, is_foreign: bool) {
-        print(&format!("explain: KVM_RUN of VM {vm} returned    {}", sentence(exit, is_foreign)));
+    fn exit(&self, origin: Origin<'_>, exit: &Exit) {
+        let Origin { engine, vm, is_foreign } = origin;
+        let reason = sentence(exit, is_foreign);
+        if engine == KVM {
+            print(&format!("explain: KVM_RUN of VM {vm} returned    {}: {reason}", name(exit)));
+        } else if *exit != Exit::Interrupted {
+            // An interpreter returns now and then for the host to look at its clock.
+            print(&format!("explain: {:<28} {reason}", format!("exit of VM {vm}")));
+        }
     }
 }
 
@@ -63,44 +70,48 @@ fn admit(written: u64, len: u64) -> Admitted {
     }
 }
 
+/// Returns KVM's name of an exit.
+fn name(exit: &Exit) -> &'static str {
+    match exit {
+        Exit::Out { .. } | Exit::In { .. } => "KVM_EXIT_IO",
+        Exit::Mmio { .. } => "KVM_EXIT_MMIO",
+        Exit::Halt { .. } => "KVM_EXIT_HLT",
+        Exit::InterruptWindow => "KVM_EXIT_IRQ_WINDOW_OPEN",
+        Exit::Priority => "KVM_EXIT_SET_TPR",
+        Exit::Shutdown => "KVM_EXIT_SHUTDOWN",
+        Exit::FailEntry { .. } => "KVM_EXIT_FAIL_ENTRY",
+        Exit::InternalError { .. } => "KVM_EXIT_INTERNAL_ERROR",
+        Exit::Debug { .. } => "KVM_EXIT_DEBUG",
+        Exit::Interrupted => "EINTR",
+        Exit::Other { .. } => "an exit of another kind",
+    }
+}
+
 /// Returns the reason of an exit in words.
 fn sentence(exit: &Exit, foreign: bool) -> String {
     match exit {
         Exit::Out { port, width, values } => format!(
-            "KVM_EXIT_IO: the guest wrote {} to port {port:#x}{}; ports are not its own, so the CPU left the guest",
+            "the guest wrote {} to port {port:#x}{}; ports are not its own, so the CPU left the guest",
             values_in_words(values.as_slice(), *width),
             purpose(*port, foreign),
         ),
         Exit::In { port, width, .. } => format!(
-            "KVM_EXIT_IO: the guest reads {width} from port {port:#x}{}; the answer goes into the run structure",
+            "the guest reads {width} from port {port:#x}{}; it gets the host's answer as it goes on",
             purpose(*port, foreign),
         ),
         Exit::Mmio { address, .. } => {
-            format!("KVM_EXIT_MMIO: the guest reached for address {address:#x}, where no memory slot is")
+            format!("the guest reached for address {address:#x}, where it has no memory")
         }
-        Exit::Halt { .. } => {
-            "KVM_EXIT_HLT: the guest executed hlt; without an interrupt to come it is done".into()
-        }
-        Exit::InterruptWindow => {
-            "KVM_EXIT_IRQ_WINDOW_OPEN: the guest takes interrupts now, and one is due for it".into()
-        }
-        Exit::Priority => {
-            "KVM_EXIT_SET_TPR: the guest lowered CR8; without an interrupt controller nothing comes of it"
-                .into()
-        }
-        Exit::Shutdown => "KVM_EXIT_SHUTDOWN: a triple fault; a real machine would reset here".into(),
-        Exit::FailEntry { reason } => {
-            format!("KVM_EXIT_FAIL_ENTRY: the hardware refused the guest's state (reason {reason:#x})")
-        }
-        Exit::InternalError { suberror } => {
-            format!(
-                "KVM_EXIT_INTERNAL_ERROR: KVM could not go on (suberror {suberror}; 1 is an instruction it cannot emulate)"
-            )
-        }
-        Exit::Debug { .. } => {
-            "KVM_EXIT_DEBUG: a breakpoint or the end of a step; the debugger's affair".into()
-        }
-        Exit::Interrupted => "EINTR: a signal came; the guest did nothing, and goes on".into(),
+        Exit::Halt { .. } => "the guest executed hlt; without an interrupt to come it is done".into(),
+        Exit::InterruptWindow => "the guest takes interrupts now, and one is due for it".into(),
+        Exit::Priority => "the guest lowered CR8; without an interrupt controller nothing comes of it".into(),
+        Exit::Shutdown => "a triple fault; a real machine would reset here".into(),
+        Exit::FailEntry { reason } => format!("the hardware refused the guest's state (reason {reason:#x})"),
+        Exit::InternalError { suberror } => format!(
+            "the engine could not go on (suberror {suberror}; 1 is an instruction that it does not have)"
+        ),
+        Exit::Debug { .. } => "a breakpoint or the end of a step; the debugger's affair".into(),
+        Exit::Interrupted => "a signal came; the guest did nothing, and goes on".into(),
         Exit::Other { reason } => format!("exit reason {reason}, which no guest of ours should cause"),
     }
 }
@@ -163,7 +174,7 @@ mod tests {
         let text = sentence(&exit, true);
         assert!(
             text.starts_with(
-                "KVM_EXIT_IO: the guest wrote 0x800 (32-bit) to port 0xea, the hypercall PrintDecimal (print a number)"
+                "the guest wrote 0x800 (32-bit) to port 0xea, the hypercall PrintDecimal (print a number)"
             ),
             "{text}"
         );

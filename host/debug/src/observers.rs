@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use guestlab_cpu::{Calls, Exit};
-use guestlab_vmm::{GuestSpan, Observer};
+use guestlab_vmm::{GuestSpan, Observer, Origin};
 
 /// Several observers of machines.
 pub struct Observers(Vec<Arc<dyn Observer>>);
@@ -29,8 +29,8 @@ impl Observer for Observers {
         self.0.iter().for_each(|observer| observer.begins(vm, name));
     }
 
-    fn exit(&self, vm: u32, exit: &Exit, is_foreign: bool) {
-        self.0.iter().for_each(|observer| observer.exit(vm, exit, is_foreign));
+    fn exit(&self, origin: Origin<'_>, exit: &Exit) {
+        self.0.iter().for_each(|observer| observer.exit(origin, exit));
     }
 
     fn span(&self, vm: u32, span: GuestSpan) {

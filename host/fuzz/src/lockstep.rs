@@ -13,7 +13,7 @@ use std::{cell::RefCell, fmt::Write as _, sync::Arc, time::Duration};
 use arbitrary::Unstructured;
 use guest_abi::mode::CpuMode;
 use guestlab::cpu::{
-    Cpu, CpuState, Direction, Engine, Exit, MemoryPlan, Rights, Segment, Table, Until,
+    Cpu, CpuState, Direction, EMULATION, Engine, Exit, MemoryPlan, Rights, Segment, Table, Until,
     identity::{FOUR_LEVELS_SIZE, four_levels},
     state::{reg, seg},
 };
@@ -407,16 +407,7 @@ impl Pair {
         begin(&mut *self.ours, case);
         let ours = match self.ours.run(Until::Count(MOST)).expect("it runs") {
             Exit::Debug { .. } => return Outcome::Skipped("it does not end".into()),
-            Exit::InternalError { .. } => {
-                let state = self.ours.registers().expect("registers");
-                let insn = next(&*self.ours, &state);
-                return Outcome::Skipped(format!("we do not have {:?}", insn.mnemonic()));
-            }
-            Exit::Mmio { address, .. }
-                if address == self.ours.registers().expect("registers").instruction() =>
-            {
-                return Outcome::Skipped("code where there is no memory".into());
-            }
+            Exit::InternalError { suberror } => return Outcome::Skipped(self.why_we_stopped(suberror)),
             exit => exit,
         };
         if !self.comparable.contains(&case.start) {
@@ -434,6 +425,19 @@ impl Pair {
         self.explain(case)
     }
 
+    /// Returns the reason for our internal error.
+    fn why_we_stopped(&mut self, suberror: u32) -> String {
+        let state = self.ours.registers().expect("registers");
+        let insn = next(&*self.ours, &state);
+        if suberror != EMULATION {
+            return "an exception that cannot be delivered".into();
+        }
+        match state.instruction() + insn.len() as u64 > END {
+            true => "code where there is no memory".into(),
+            false => format!("we do not have {:?}", insn.mnemonic()),
+        }
+    }
+
     /// Finds the first instruction that the two differ about: the last of the shortest beginning of the code.
     fn explain(&mut self, case: &Case) -> Outcome {
         let lengths = lengths(&case.code, case.state.bits());
@@ -449,7 +453,7 @@ impl Pair {
             let executed = self.executed(&shorter);
             return match excuse(insn, &executed, &ours, &theirs) {
                 Some(outcome) => outcome,
-                None => panic!("{}", difference(insn, &shorter, &ours, &theirs)),
+                None => panic!("{}", difference(insn, &executed, &shorter, &ours, &theirs)),
             };
         }
         // A new CPU and memory of the same contents: the interpreter has no other state.
@@ -703,7 +707,7 @@ fn finish(cpu: &mut dyn Cpu, until: Until) -> Exit {
 }
 
 /// Returns a text that says where two ends differ.
-fn difference(insn: &Instruction, case: &Case, ours: &End, theirs: &End) -> String {
+fn difference(insn: &Instruction, executed: &[Instruction], case: &Case, ours: &End, theirs: &End) -> String {
     let before = &case.state;
     let mut text = format!(
         "{insn} ({:?}), {:?}, code {:02x?}\nours, and theirs:\n{:?}\n{:?}\n",
@@ -723,6 +727,10 @@ fn difference(insn: &Instruction, case: &Case, ours: &End, theirs: &End) -> Stri
         ours.memory.iter().zip(&theirs.memory).enumerate().filter(|(_, (ours, theirs))| ours != theirs);
     for (address, (ours, theirs)) in differ.take(16) {
         let _ = writeln!(text, "{address:#x}: {ours:#x} {theirs:#x}");
+    }
+    // They can be in memory that the code has jumped to.
+    for insn in executed {
+        let _ = writeln!(text, "{:#x}: {insn}", insn.ip());
     }
     let _ = writeln!(
         text,

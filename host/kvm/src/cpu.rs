@@ -48,16 +48,14 @@ impl KvmCpu {
     }
 
     fn announce_start(&self, state: &CpuState) {
-        let (mode, ip, stack) = (state.mode().name(), state.instruction(), state.stack());
-        let general =
-            format_args!("the first instruction at {ip:#x}, the stack at {stack:#x}, interrupts off");
+        let (mode, general) = (state.mode().name(), state.start());
         if self.vcpu.takes_with_entry(state) {
             let purpose = format_args!("registers that KVM takes at the first entry: {mode} mode, {general}");
             return self.calls.call("kvm_run", purpose);
         }
         let purpose = format_args!("segments and control registers for {mode} mode");
         self.calls.call("KVM_SET_SREGS", purpose);
-        self.calls.call("KVM_SET_REGS", general);
+        self.calls.call("KVM_SET_REGS", format_args!("{general}"));
     }
 
     fn run_to_exit(&mut self) -> Result<Exit, EngineError> {
@@ -114,6 +112,7 @@ impl Cpu for KvmCpu {
         let is_ready = may_come && !self.is_queued && self.vcpu.is_ready();
         self.wants_window = !is_ready;
         if is_ready {
+            self.calls.call("KVM_INTERRUPT", format_args!("vector {vector:#x} for the guest's next entry"));
             self.vcpu.queue_interrupt(vector)?;
             self.is_queued = true;
         }

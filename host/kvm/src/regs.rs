@@ -32,6 +32,7 @@ pub(crate) fn system(state: &CpuState) -> kvm_sregs {
         cr2: state.cr2,
         cr3: state.cr3,
         cr4: state.cr4,
+        cr8: state.cr8,
         efer: state.efer,
         apic_base: APIC_BASE,
         ..kvm_sregs::default()
@@ -57,6 +58,7 @@ pub(crate) fn state(regs: &kvm_regs, sregs: &kvm_sregs) -> CpuState {
         cr2: s.cr2,
         cr3: s.cr3,
         cr4: s.cr4,
+        cr8: s.cr8,
         efer: s.efer,
         ..CpuState::reset()
     }

@@ -4,7 +4,7 @@
 use guestlab_cpu::{
     Direction, Exit, Rights,
     state::seg,
-    walk::{Mapping, Unmapped, walk_of_width},
+    walk::{Hardware, Mapping, Unmapped, walk_on},
 };
 use x86_64::registers::control::{Cr0Flags, Cr4Flags, EferFlags};
 
@@ -119,7 +119,8 @@ impl SoftCpu {
 
     /// Walks the page tables, checks the access and sets accessed and dirty bits (Intel SDM volume 3A, 4.6 to 4.8).
     fn walk(&mut self, linear: u64, access: Access) -> Step<u64> {
-        let mapping = match walk_of_width(&self.state, &self.ram, linear, PHYSICAL_BITS) {
+        let hardware = Hardware { width: PHYSICAL_BITS, pointers: self.directory_pointers() };
+        let mapping = match walk_on(hardware, &self.state, &self.ram, linear) {
             Ok(mapping) => mapping,
             Err(Unmapped::Reserved) => return Err(self.page_fault(linear, access, 0b1001)),
             // A table where there is no memory reads as not present, as with KVM.

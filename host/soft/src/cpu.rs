@@ -5,7 +5,7 @@
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use guestlab_cpu::{CpuState, Exit, Kick, MemoryPlan, Rights, Segment, Stepped};
+use guestlab_cpu::{CpuState, Exit, Kick, MemoryPlan, Rights, Segment, Stepped, walk::DirectoryPointers};
 use iced_x86::Instruction;
 use x86_64::registers::control::Cr0Flags;
 
@@ -24,6 +24,8 @@ pub struct SoftCpu {
     pub(crate) ram: Ram,
     pub(crate) cache: Cache,
     pub(crate) tlb: Tlb,
+    /// The directory pointers of PAE paging, once they are loaded.
+    pub(crate) pointers: Option<DirectoryPointers>,
     /// The width of code in bits. This and the next ones follow from the state: see [`refresh`](Self::refresh).
     pub(crate) bits: u8,
     /// The current privilege level.
@@ -56,6 +58,10 @@ pub struct SoftCpu {
     pub(crate) used_answers: usize,
     /// The instructions that have ended: retired, or raised an exception. Each repetition of a string instruction is one.
     pub(crate) retired: u64,
+    /// The ticks that passed without an instruction.
+    pub(crate) idle: u64,
+    /// The count at which the caller wants to look at the time.
+    pub(crate) alarm: Option<u64>,
     /// The count at which this run ends.
     pub(crate) end: u64,
     pub(crate) wants_window: bool,
@@ -99,6 +105,7 @@ impl SoftCpu {
             ram: Ram::new(memory),
             cache: Cache::default(),
             tlb: Tlb::default(),
+            pointers: None,
             bits: 16,
             cpl: 0,
             has_paging: false,
@@ -119,6 +126,8 @@ impl SoftCpu {
             answers: Vec::new(),
             used_answers: 0,
             retired: 0,
+            idle: 0,
+            alarm: None,
             end: u64::MAX,
             wants_window: false,
             interrupt: None,
@@ -136,11 +145,12 @@ impl SoftCpu {
     /// Returns another CPU in the same state, with memory of the same bytes. The two share each page until one writes it.
     pub fn fork(&mut self) -> Self {
         let mut fork = Self::new(&MemoryPlan::default(), &self.state);
-        fork.flags = self.flags;
+        (fork.flags, fork.pointers) = (self.flags, self.pointers);
         fork.ram = self.ram.fork();
         (fork.waits, fork.answer, fork.answers) = (self.waits, self.answer, self.answers.clone());
         (fork.waits_for_port, fork.port, fork.next) = (self.waits_for_port, self.port, self.next);
         (fork.traps_later, fork.blocks_traps) = (self.traps_later, self.blocks_traps);
+        (fork.idle, fork.alarm) = (self.idle, self.alarm);
         (fork.retired, fork.wants_window, fork.interrupt) = (self.retired, self.wants_window, self.interrupt);
         fork.set_points(self.points.of_debugger());
         fork
@@ -308,7 +318,7 @@ pub(crate) struct Key {
 /// The blocks that were decoded, each in a place that follows from its instruction pointer.
 #[derive(Default)]
 pub(crate) struct Cache {
-    places: Vec<Option<Block>>,
+    places: Vec<Option<Box<Block>>>,
     /// It grows with each change after which an instruction pointer can mean other code: of mode, segments or page tables.
     pub(crate) epoch: u64,
 }
@@ -322,7 +332,7 @@ impl Cache {
 
     #[inline]
     pub(crate) fn get(&mut self, place: usize) -> Option<&mut Block> {
-        self.places.get_mut(place)?.as_mut()
+        self.places.get_mut(place)?.as_deref_mut()
     }
 
     /// Keeps a block, in place of another one if there is no room for more. Returns its place.
@@ -336,7 +346,7 @@ impl Cache {
             self.grow();
         }
         let place = self.place(block.key.ip);
-        self.places[place] = Some(block);
+        self.places[place] = Some(Box::new(block));
         place
     }
 

@@ -4,13 +4,14 @@
 use alloc::vec::Vec;
 
 use guestlab_cpu::{Breakpoint, Exit};
+use x86_64::registers::control::Cr4Flags;
 
 use crate::{
     access::Access,
     cpu::SoftCpu,
     fault::{AC, DB, Event, Fault, Step, fault_code},
     flags,
-    points::{LAST, Owner, Point, in_registers},
+    points::{LAST, Owner, Point, in_registers, on_ports},
 };
 
 /// DR6: a debug register was about to be accessed while DR7.GD was set.
@@ -37,6 +38,8 @@ impl SoftCpu {
             .map(|(index, &at)| Point { owner: Owner::Debugger(1 << index.min(LAST)), at })
             .collect::<Vec<_>>();
         self.points.all = of_debugger.into_iter().chain(in_registers(&self.state.debug)).collect();
+        let has_ports = self.state.cr4 & Cr4Flags::DEBUGGING_EXTENSIONS.bits() != 0;
+        self.points.on_ports = on_ports(&self.state.debug).filter(|_| has_ports).collect();
         self.points.on_code = self.points.all.iter().any(Point::is_on_code);
         self.points.on_data = self.points.all.iter().any(|point| !point.is_on_code());
         if had_code || self.points.on_code {

@@ -14,7 +14,9 @@ impl SoftCpu {
     pub(crate) fn input(&mut self, op: &Op) -> Step {
         let port = self.get(op, op.from, op.from_size)? as u16;
         self.check_port(port, op.size)?;
-        let value = self.port_in(port, op.size).inspect_err(|_| self.port = Some(PortAccess::In(op.size)))?;
+        let value = self
+            .port_in(port, op.size)
+            .inspect_err(|_| self.end_later(port, PortAccess::In(op.size), op.size))?;
         self.set_register(0, op.size, value);
         Ok(())
     }
@@ -23,13 +25,30 @@ impl SoftCpu {
         let port = self.get(op, op.to, op.size)? as u16;
         self.check_port(port, op.from_size)?;
         let value = self.register(0, op.from_size);
-        self.port_out(port, op.from_size, value).inspect_err(|_| self.port = Some(PortAccess::Out))
+        let size = op.from_size;
+        self.port_out(port, size, value).inspect_err(|_| self.end_later(port, PortAccess::Out, size))
+    }
+
+    /// Notes the rest of an instruction that need not begin again after its exit. One that meets a point does.
+    fn end_later(&mut self, port: u16, access: PortAccess, size: u8) {
+        self.port = (!self.points.are_on_port(port, size)).then_some(access);
+    }
+
+    /// Sees to the points on a port that was accessed.
+    fn after_port(&mut self, port: u16, size: u8) {
+        if self.points.are_on_port(port, size) {
+            self.points.meet_port(port, size);
+            self.stale = true;
+        }
     }
 
     /// Reads a port: an exit, after which the instruction begins again with the answer.
     pub(crate) fn port_in(&mut self, port: u16, size: u8) -> Step<u64> {
         match self.answered() {
-            Some(answer) => Ok(answer & mask(size)),
+            Some(answer) => {
+                self.after_port(port, size);
+                Ok(answer & mask(size))
+            }
             None => Err(self.leave_to_resume(Exit::In { port, width: width(size), count: 1 })),
         }
     }
@@ -37,7 +56,10 @@ impl SoftCpu {
     /// Writes a port: an exit.
     pub(crate) fn port_out(&mut self, port: u16, size: u8, value: u64) -> Step {
         match self.answered() {
-            Some(_) => Ok(()),
+            Some(_) => {
+                self.after_port(port, size);
+                Ok(())
+            }
             None => {
                 let values = Values::One(value as u32);
                 Err(self.leave_to_resume(Exit::Out { port, width: width(size), values }))

@@ -8,7 +8,7 @@
 //! | `cpu.rs`, `run.rs` | the CPU as data, and the loop that runs it |
 //! | `decode.rs` | instructions, decoded by iced-x86 and kept by block |
 //! | `ram.rs` | memory: pages that are copied when they are written |
-//! | `access.rs` | segmentation, paging, and accesses to memory |
+//! | `access.rs`, `pointers.rs` | segmentation, paging, and accesses to memory |
 //! | `operand.rs`, `forms.rs` | operands and addresses of instructions, and a function for each frequent form |
 //! | `flags.rs` | the status flags, computed when they are read |
 //! | `data.rs`, `arithmetic.rs`, `shift.rs`, `bits.rs`, `bcd.rs`, `strings.rs`, `stack.rs` | instructions that compute |
@@ -23,14 +23,6 @@
 //! | `float/` | floating-point arithmetic, in integers only |
 //!
 //! Each rule names its place in the Intel SDM. The interpreter has no `unsafe` code.
-//!
-//! # Not there yet
-//!
-//! - The transcendental functions of x87: FSIN, FCOS, FSINCOS, FPTAN, FPATAN, F2XM1, FYL2X, FYL2XP1. Such an instruction
-//!   ends the run with [`Exit::InternalError`](guestlab_cpu::Exit::InternalError), and RIP is at the instruction.
-//! - The task priority, CR8: it reads as 0.
-//! - PAE paging reads the four directory pointers when it uses them, and not when CR3 is loaded.
-//! - Breakpoints on ports that the guest sets in its own debug registers.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -56,6 +48,7 @@ mod forms;
 mod interrupts;
 mod io;
 mod operand;
+mod pointers;
 mod points;
 mod ram;
 mod run;

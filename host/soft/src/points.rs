@@ -13,6 +13,8 @@ pub(crate) struct Points {
     /// Those of the debugger, in the order in which it set them.
     pub(crate) of_debugger: Vec<Breakpoint>,
     pub(crate) all: Vec<Point>,
+    /// The guest's points on ports.
+    pub(crate) on_ports: Vec<PortPoint>,
     /// There are points on instructions.
     pub(crate) on_code: bool,
     /// There are points on data.
@@ -39,6 +41,14 @@ pub(crate) enum Owner {
     Guest(u64),
 }
 
+/// A point on a range of ports.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PortPoint {
+    owner: Owner,
+    first: u64,
+    len: u8,
+}
+
 impl Point {
     pub(crate) fn is_on_code(&self) -> bool {
         self.at.kind == BreakpointKind::Execute
@@ -52,9 +62,13 @@ impl Point {
             BreakpointKind::Write { .. } => return false,
             BreakpointKind::Access { len } => len,
         };
-        linear.wrapping_sub(self.at.address) < len.into()
-            || self.at.address.wrapping_sub(linear) < size.into()
+        overlaps((self.at.address, len), (linear, size))
     }
+}
+
+/// Returns true if two ranges have a byte in common. Each is its start and its length.
+fn overlaps((a, a_len): (u64, u8), (b, b_len): (u64, u8)) -> bool {
+    b.wrapping_sub(a) < a_len.into() || a.wrapping_sub(b) < b_len.into()
 }
 
 impl Points {
@@ -65,6 +79,21 @@ impl Points {
     /// Returns true if an instruction at a linear address begins a block: there is a point on it.
     pub(crate) fn is_on(&self, linear: u64) -> bool {
         self.on_code && self.all.iter().any(|point| point.is_on_code() && point.at.address == linear)
+    }
+
+    /// Returns true if an access to a port meets a point.
+    pub(crate) fn are_on_port(&self, port: u16, size: u8) -> bool {
+        self.on_ports.iter().any(|point| overlaps((point.first, point.len), (port.into(), size)))
+    }
+
+    /// Finds the points that an access to a port meets.
+    pub(crate) fn meet_port(&mut self, port: u16, size: u8) {
+        for index in 0..self.on_ports.len() {
+            let PortPoint { owner, first, len } = self.on_ports[index];
+            if overlaps((first, len), (port.into(), size)) {
+                self.meet(owner);
+            }
+        }
     }
 
     pub(crate) fn meet(&mut self, owner: Owner) {
@@ -86,22 +115,43 @@ impl Points {
     }
 }
 
-/// Returns the points that DR0 to DR3 and DR7 describe (Intel SDM volume 3B, 17.2.4). Points on ports are left out.
-pub(crate) fn in_registers(debug: &[u64; 8]) -> impl Iterator<Item = Point> {
+/// An enabled point of the debug registers (Intel SDM volume 3B, 17.2.4 and 17.2.5).
+struct Enabled {
+    owner: Owner,
+    address: u64,
+    len: u8,
+    /// The field R/W.
+    kind: u64,
+}
+
+fn enabled(debug: &[u64; 8]) -> impl Iterator<Item = Enabled> {
     let (addresses, control) = ([debug[0], debug[1], debug[2], debug[3]], debug[7]);
     let enabled = (0..4_usize).filter(move |index| control >> (2 * index) & 3 != 0);
-    enabled.filter_map(move |index| {
+    enabled.map(move |index| {
         let fields = control >> (16 + 4 * index);
         let len = [1, 2, 8, 4][(fields >> 2 & 3) as usize];
-        let kind = match fields & 3 {
+        // The low bits of the address do not count, but for instructions.
+        let kind = fields & 3;
+        let unused = if kind == 0 { 0 } else { u64::from(len) - 1 };
+        Enabled { owner: Owner::Guest(1 << index), address: addresses[index] & !unused, len, kind }
+    })
+}
+
+/// Returns the points on memory that DR0 to DR3 and DR7 describe.
+pub(crate) fn in_registers(debug: &[u64; 8]) -> impl Iterator<Item = Point> {
+    enabled(debug).filter_map(|Enabled { owner, address, len, kind }| {
+        let kind = match kind {
             0 => BreakpointKind::Execute,
             1 => BreakpointKind::Write { len },
             3 => BreakpointKind::Access { len },
             _ => return None,
         };
-        // The low bits of the address of data do not count.
-        let unused = if kind == BreakpointKind::Execute { 0 } else { u64::from(len) - 1 };
-        let at = Breakpoint { address: addresses[index] & !unused, kind };
-        Some(Point { owner: Owner::Guest(1 << index), at })
+        Some(Point { owner, at: Breakpoint { address, kind } })
     })
+}
+
+/// Returns the points on ports that the debug registers describe. There are such points with CR4.DE only.
+pub(crate) fn on_ports(debug: &[u64; 8]) -> impl Iterator<Item = PortPoint> {
+    let on_ports = enabled(debug).filter(|enabled| enabled.kind == 2);
+    on_ports.map(|Enabled { owner, address, len, .. }| PortPoint { owner, first: address, len })
 }

@@ -272,9 +272,23 @@ impl SoftCpu {
         }
     }
 
-    /// Returns the CPU's time-stamp counter: a function of the instructions retired.
+    /// Runs at most so many instructions: not beyond the alarm. Without an exit, the run was interrupted before the last
+    /// of them, or it stopped behind it.
+    fn go_on(&mut self, count: u64) -> Option<Exit> {
+        let goal = self.retired.saturating_add(count);
+        match self.alarm.filter(|&alarm| alarm < goal) {
+            Some(alarm) => {
+                let exit = self.go(alarm);
+                self.alarm.take_if(|&mut alarm| self.retired >= alarm);
+                Some(exit.unwrap_or(Exit::Interrupted))
+            }
+            None => self.go(goal),
+        }
+    }
+
+    /// Returns the CPU's time-stamp counter: a tick for each instruction that retired, and those that were let pass.
     pub(crate) fn time_stamp(&self) -> u64 {
-        self.retired
+        self.retired.wrapping_add(self.idle)
     }
 }
 
@@ -311,12 +325,9 @@ fn decides_on_trap(mnemonic: Mnemonic) -> bool {
 impl Cpu for SoftCpu {
     fn run(&mut self, until: Until) -> Result<Exit, EngineError> {
         let exit = match until {
-            Until::Exit => {
-                let exit = self.go(self.retired.saturating_add(SLICE));
-                return Ok(exit.unwrap_or(Exit::Interrupted));
-            }
+            Until::Exit => Some(self.go_on(SLICE).unwrap_or(Exit::Interrupted)),
             Until::Step => self.step(),
-            Until::Count(count) => self.go(self.retired.saturating_add(count)),
+            Until::Count(count) => self.go_on(count),
         };
         Ok(exit.unwrap_or(Exit::Debug { points: 0 }))
     }
@@ -351,7 +362,10 @@ impl Cpu for SoftCpu {
         let mut state = self.snapshot();
         (state.general, state.ip, state.flags) = (registers.general, registers.ip, registers.flags);
         state.segments[seg::CS] = registers.segments[seg::CS];
-        self.set_state(&state)
+        let pointers = self.pointers;
+        self.set_state(&state)?;
+        self.pointers = pointers;
+        Ok(())
     }
 
     fn set_fpu(&mut self, fpu: &FpuState) -> Result<(), EngineError> {
@@ -368,6 +382,7 @@ impl Cpu for SoftCpu {
         self.blocks_traps = false;
         self.answers.clear();
         self.state.clone_from(state);
+        self.pointers = None;
         self.flags = Flags::new(state.flags | 2);
         self.tlb.flush();
         self.find_points();
@@ -393,5 +408,17 @@ impl Cpu for SoftCpu {
 
     fn instructions(&self) -> Option<u64> {
         Some(self.retired)
+    }
+
+    fn ticks(&self) -> Option<u64> {
+        Some(self.time_stamp())
+    }
+
+    fn set_ticks(&mut self, ticks: u64) {
+        self.idle = ticks.wrapping_sub(self.retired);
+    }
+
+    fn set_alarm(&mut self, ticks: Option<u64>) {
+        self.alarm = ticks.map(|ticks| ticks.wrapping_sub(self.idle));
     }
 }

@@ -1,7 +1,7 @@
 //! System instructions: control registers, tables, model-specific registers, CPUID (Intel SDM volume 3A, 2.8).
 
 use guestlab_cpu::{
-    Exit, Rights, Segment, Table,
+    CpuState, Exit, Rights, Segment, Table,
     state::{reg, seg},
 };
 use iced_x86::{Mnemonic, Register};
@@ -248,8 +248,7 @@ impl SoftCpu {
             Register::CR2 => self.state.cr2,
             Register::CR3 => self.state.cr3,
             Register::CR4 => self.state.cr4,
-            // The task priority has no use without an interrupt controller.
-            Register::CR8 => 0,
+            Register::CR8 => self.state.cr8,
             _ => return Err(ud()),
         })
     }
@@ -258,12 +257,12 @@ impl SoftCpu {
         match register {
             Register::CR0 => self.set_cr0(value)?,
             Register::CR2 => self.state.cr2 = value,
-            Register::CR3 => {
-                self.state.cr3 = value & !(1 << 63);
-                self.flush();
-            }
+            // The bits above physical addresses are reserved.
+            Register::CR3 if value >> PHYSICAL_BITS != 0 => return Err(gp0()),
+            Register::CR3 => self.load_cr3(value)?,
             Register::CR4 => self.set_cr4(value)?,
-            Register::CR8 if value < 16 => {}
+            // The task priority holds nothing back without an interrupt controller. The other bits are reserved.
+            Register::CR8 if value < 16 => self.state.cr8 = value,
             Register::CR8 => return Err(gp0()),
             _ => return Err(ud()),
         }
@@ -283,22 +282,30 @@ impl SoftCpu {
             return Err(gp0());
         }
         let wants_long = self.state.efer & EferFlags::LONG_MODE_ENABLE.bits() != 0;
+        let mut next = CpuState { cr0: value, ..self.state.clone() };
         if has(Cr0Flags::PAGING) && !self.has_paging && wants_long {
             let pae = self.state.cr4 & Cr4Flags::PHYSICAL_ADDRESS_EXTENSION.bits() != 0;
             if !pae || self.state.segments[seg::CS].rights.has(Rights::LONG) {
                 return Err(gp0());
             }
-            self.state.efer |= EferFlags::LONG_MODE_ACTIVE.bits();
+            next.efer |= EferFlags::LONG_MODE_ACTIVE.bits();
         }
         if !has(Cr0Flags::PAGING) {
             if self.bits == 64 {
                 return Err(gp0());
             }
-            self.state.efer &= !EferFlags::LONG_MODE_ACTIVE.bits();
+            next.efer &= !EferFlags::LONG_MODE_ACTIVE.bits();
         }
-        self.state.cr0 = value;
+        self.set_controls(next)
+    }
+
+    /// Sets CR0, CR4 and EFER.
+    fn set_controls(&mut self, next: CpuState) -> Step {
+        self.before_control(&next)?;
+        self.state = next;
         self.flush();
-        self.refresh();
+        // CR4.DE decides on breakpoints.
+        self.find_points();
         Ok(())
     }
 
@@ -318,10 +325,7 @@ impl SoftCpu {
         if value & !known.bits() != 0 || self.state.is_long() && value & pae == 0 {
             return Err(gp0());
         }
-        self.state.cr4 = value;
-        self.flush();
-        self.refresh();
-        Ok(())
+        self.set_controls(CpuState { cr4: value, ..self.state.clone() })
     }
 
     /// DR4 and DR5 are DR6 and DR7, unless CR4.DE forbids it (Intel SDM volume 3B, 17.2.2).
@@ -350,7 +354,7 @@ impl SoftCpu {
         Ok(())
     }
 
-    /// RDTSC: the number of instructions that have retired.
+    /// RDTSC: the CPU's time in ticks.
     pub(crate) fn rdtsc(&mut self, op: &Op) -> Step {
         if self.cpl > 0 && self.state.cr4 & Cr4Flags::TIMESTAMP_DISABLE.bits() != 0 {
             return Err(gp0());

@@ -207,10 +207,6 @@ impl SoftCpu {
         let rights = Rights(descriptor.rights().0 | u32::from(BUSY));
         self.state.tr = Segment { rights, ..descriptor.segment(selector) };
         self.state.cr0 |= Cr0Flags::TASK_SWITCHED.bits();
-        if let Some(cr3) = task.cr3.filter(|_| self.has_paging) {
-            self.state.cr3 = cr3;
-            self.flush();
-        }
         self.state.ip = task.ip;
         for (register, value) in self.state.general.iter_mut().zip(task.general) {
             // A 16-bit task has no upper halves: a 386 fills them with ones.
@@ -229,6 +225,9 @@ impl SoftCpu {
         let cpl = u32::from(task.segments[seg::CS] & 3);
         self.state.segments[seg::SS].rights = Rights(cpl << 5).with(Rights::UNUSABLE);
         self.refresh();
+        if let Some(cr3) = task.cr3.filter(|&cr3| self.has_paging && cr3 != self.state.cr3) {
+            self.load_cr3(cr3)?;
+        }
         self.load_task_ldt(task.ldt)?;
         if flags & flags::VM != 0 {
             for (segment, selector) in (0..).zip(task.segments) {

@@ -304,8 +304,8 @@ fn approximations_are_as_near_as_the_manual_asks_for() {
 
 #[test]
 fn an_instruction_that_is_not_there_is_named_by_its_address() {
-    // FSIN.
-    let mut cpu = cpu(&protected(), &[0xD9, 0xFE]);
+    // RDRAND.
+    let mut cpu = cpu(&protected(), &[0x0F, 0xC7, 0xF0]);
     assert_eq!(cpu.run(Until::Exit).expect("it runs"), Exit::InternalError { suberror: 1 });
     assert_eq!(cpu.state().expect("a state").ip, CODE);
 }

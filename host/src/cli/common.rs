@@ -32,6 +32,17 @@ pub struct EngineArgs {
 }
 
 impl EngineArgs {
+    /// Returns the engine for a recording that this engine made. Without a choice of the user's, the interpreter's
+    /// recordings stay there, because only it repeats a guest's time.
+    #[must_use]
+    pub fn of_recording(&self, made_by: &str) -> Self {
+        let engine = match Choice::from_str(made_by, false) {
+            Ok(Choice::Soft) if self.engine == Choice::Auto => Choice::Soft,
+            _ => self.engine,
+        };
+        Self { engine, kvm: self.kvm.clone() }
+    }
+
     /// Returns the options that are not the usual ones, each with its value, for another command.
     pub(super) fn given(&self) -> [(&'static str, Option<String>); 2] {
         let engine = self.engine.to_possible_value().filter(|_| self.engine != Choice::Auto);

@@ -92,14 +92,22 @@ pub fn live(run: impl FnOnce(&mut dyn Sink) -> Result<(), Error> + Send) -> Resu
         Ok::<_, Error>((outcome, closed))
     })?;
     drop(silence);
-    let said =
-        DeadlineWriter::new(io::stdout()).write_all(&errors_only.0.into_writer()).map_err(Error::Output);
+    let said = say(&errors_only.0.into_writer()).map_err(Error::Output);
     match (outcome, closed) {
+        // The run was over, and a signal closed the view.
+        (Ok(()), Ok(Some((Closed::Signal, Some(signal))))) => Err(Error::Interrupted { signal, at: None }),
         // The run was interrupted because the view was closed.
         (Err(Error::Interrupted { at, .. }), Ok(Some((Closed::Quit, _)))) => Err(Error::ViewClosed { at }),
         (Ok(()) | Err(Error::Interrupted { .. }), Err(source)) => Err(terminal_error(source)),
         (outcome, _) => outcome.and(said),
     }
+}
+
+/// Writes what comes after the view, under watch: the terminal may not be read any more.
+fn say(text: &[u8]) -> io::Result<()> {
+    let watchdog = Watchdog::start(Duration::MAX)?;
+    let _registration = watchdog.watch_this_thread(None);
+    DeadlineWriter::new(io::stdout()).write_all(text)
 }
 
 /// Marks the run as over when it is dropped.

@@ -127,7 +127,7 @@ pub enum Error {
     Differs(Difference),
     /// A guest failed in one run but not in its repetition.
     #[error(
-        "{0}\n  but the same run succeeds when it is repeated with the same schedule, capacity and seed: the guest depends on something else, perhaps a clock"
+        "{0}\n  but the same run succeeds when it is repeated with the same schedule, capacity and seed: the guest depends on something else, perhaps a clock, which only the interpreter repeats (--engine soft)"
     )]
     Unrepeatable(Box<GuestError>),
     /// gdb's address is not available.

@@ -25,9 +25,9 @@ pub enum Instrumentation {
 }
 
 impl Instrumentation {
-    /// Returns the needs for further system calls.
-    pub fn needs(&self) -> Needs {
-        match self {
+    /// Returns the needs for further system calls, in a run of these VMs.
+    pub fn needs(&self, machines: &[Vm]) -> Needs {
+        let needs = match self {
             Self::None => Needs::default(),
             Self::Trace(_) => Needs { steps: true, ..Needs::default() },
             Self::Gdb(plan) => Needs {
@@ -36,7 +36,8 @@ impl Instrumentation {
                 gdb_file: matches!(plan.address, gdb::Address::Unix(_)),
                 ..Needs::default()
             },
-        }
+        };
+        needs.of(machines)
     }
 
     /// Attaches the debugger or tracer to the VMs of a run.

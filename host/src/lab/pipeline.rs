@@ -72,7 +72,7 @@ pub fn run(system: Platform, jail: &Jail, config: &PipelineConfig, sink: &mut dy
 
     // This closes KVM's device, so that no VM can be created any more.
     drop(system);
-    let session = Session::start(&config.limits, jail, config.instrumentation.needs(), sink)?;
+    let session = Session::start(&config.limits, jail, config.instrumentation.needs(&machines), sink)?;
     session.confine()?;
     session.event(&Event::Run(Box::new(run_event(config, engine, &schedule, &images))))?;
     let mut turns = 0;

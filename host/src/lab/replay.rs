@@ -33,19 +33,19 @@ use crate::{
     vmm::HvaPolicy,
 };
 
-/// Runs a recording again. `own` returns the path of the image of a guest with a name.
+/// Runs a recording, which has this path, again. `own` returns the path of the image of a guest with a name.
 ///
 /// # Errors
 ///
-/// The recording, an image or the machine cannot be used, or [`Error::Differs`].
+/// An image or the machine cannot be used, or [`Error::Differs`].
 pub fn run(
     system: Platform,
     jail: &Jail,
     path: &Path,
+    mut recording: Recording,
     timeout: Duration,
     own: impl Fn(&str, CpuMode) -> PathBuf,
 ) -> Result<(), Error> {
-    let mut recording = open_recording(path)?;
     let refuse = |problem| refused(path, None, problem);
     check_abi(&recording).map_err(refuse)?;
     let guests = guests(&recording.options, own);

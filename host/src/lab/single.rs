@@ -82,7 +82,7 @@ pub fn run(system: Platform, jail: &Jail, config: &SingleConfig, sink: &mut dyn 
     let mut machines = config.instrumentation.attach(&system, vec![machine])?;
     // This closes KVM's device, so that no VM can be created any more.
     drop(system);
-    let needs = Needs { foreign: image.start().is_foreign(), ..config.instrumentation.needs() };
+    let needs = Needs { foreign: image.start().is_foreign(), ..config.instrumentation.needs(&machines) };
     let session = Session::start(&config.limits, jail, needs, sink)?;
     session.confine()?;
     let outcome = run_to_exit(&mut machines[0], &session, has_screen);

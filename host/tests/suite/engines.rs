@@ -69,3 +69,26 @@ fn the_doctor_has_a_line_for_each_engine() {
     assert!(out.contains("ok    soft: runs guests in modes real, protected, paged, long; "), "{out}");
     assert!(out.ends_with("ok    engine: --engine auto takes soft\n"), "{out}");
 }
+
+/// A guest that waits for its timer and reads its clock.
+fn timed(engine: &str, file: &str) -> (String, String) {
+    let run = ["run", "prodcons", "--producer", "timed-producer", "--turns", "40", "--seed", "7"];
+    expect(&[&run[..], &["--engine", engine, "--record", file]].concat(), 0)
+}
+
+#[test]
+fn time_is_counted_on_the_interpreter_so_that_every_run_repeats() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = ["a", "b"].map(|name| folder.path().join(name).to_str().expect("a path of text").to_owned());
+    let texts = files.each_ref().map(|file| timed("soft", file).0);
+    assert_eq!(texts[0], texts[1]);
+    // Without a choice of the user's, a recording is replayed on the engine that counts.
+    let (out, _) = expect(&["replay", &files[0], "--engine", "auto"], 0);
+    assert_eq!(out, "identical: 40 turns\n");
+    for mode in ["real", "protected", "paged", "long"] {
+        for guest in ["stopwatch", "timer"] {
+            let run = || expect(&["run", guest, "--mode", mode, "--engine", "soft"], 0);
+            assert_eq!(run(), run(), "{guest} in {mode} mode");
+        }
+    }
+}

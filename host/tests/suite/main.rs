@@ -36,6 +36,7 @@ mod relay;
 mod replay;
 mod report;
 mod reset;
+mod same_ends;
 mod services;
 mod signals;
 mod soak;

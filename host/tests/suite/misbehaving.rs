@@ -1,6 +1,6 @@
 //! Misbehaving guests on KVM: the status and the message of each.
 
-use crate::common::{self, can_run_guests, expect};
+use crate::common::{self, can_run_guests, expect, is_for_kvm};
 
 /// Runs a guest alone; it must end with the status and the sentence.
 #[track_caller]
@@ -87,10 +87,17 @@ fn an_endless_loop_with_interrupts_off_ends_at_the_deadline_whatever_the_timer_w
 
 #[test]
 fn a_wait_for_the_timer_ends_at_the_deadline() {
-    if can_run_guests() {
+    if can_run_guests() && is_for_kvm() {
         let (_, err) = expect(&["run", "waits-long", "--timeout", "0.2"], 4);
         assert!(err.contains("still running after 0.2 s, the deadline"), "{err}");
     }
+}
+
+/// The interpreter does not wait: the guest's hour is over at once.
+#[test]
+fn a_wait_for_the_timer_takes_no_time_on_the_interpreter() {
+    let (_, err) = expect(&["run", "waits-long", "--timeout", "60", "--engine", "soft"], 3);
+    assert!(err.contains("the timer's interrupt came, and there is no handler for it"), "{err}");
 }
 
 #[test]

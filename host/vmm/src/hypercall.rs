@@ -139,7 +139,7 @@ pub fn handle(
         Hypercall::EndTurn => Ok(Reply::Stop(StopReason::TurnEnded)),
         Hypercall::Trap(address) => Err(trap_report(services, cpu, address)?),
         Hypercall::TimerSet(microseconds) => {
-            services.timer.set(microseconds);
+            services.timer.set(services.clock.now(cpu), microseconds);
             Ok(Reply::Resume)
         }
         Hypercall::Log(address) => log_record(cpu, console, address),
@@ -188,7 +188,7 @@ fn log_record(cpu: &dyn Cpu, console: &mut Console<'_>, address: u32) -> Result<
 }
 
 fn clock(services: &Services, cpu: &mut dyn Cpu, address: u32) -> Result<Reply, Crash> {
-    let reading = services.clock.read();
+    let reading = services.clock.read(cpu);
     let len = u32::try_from(size_of_val(&reading)).unwrap_or(u32::MAX);
     let bad = |_| Crash::BadAddress { call: Port::Clock, what: "room for the time", address, len };
     write_record(cpu.memory_mut(), address, &reading).map_err(bad)?;

@@ -77,7 +77,7 @@ pub use image::{Image, ImageError, ImageFormat, Request, Start, Test};
 pub use lent::Lent;
 pub use machine::{Halt, Machine, Setup, create_cpu};
 pub use memory::{MemoryKind, MemoryLayout, MemorySizeError, check_size};
-pub use observer::{GuestSpan, Observer};
+pub use observer::{GuestSpan, Observer, Origin};
 pub use reply::{PanicReport, Reply, StopReason};
 pub use services::{Console, ConsoleOutput, HvaPolicy, Record, Services};
 pub use stop::{Expiry, Never, Stop};

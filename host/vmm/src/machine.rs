@@ -3,11 +3,14 @@
 mod access;
 mod interruption;
 mod interrupts;
+mod setup;
+
+pub use setup::{Setup, create_cpu};
 
 use std::{ops::ControlFlow, sync::Arc, time::Instant};
 
 use guest_abi::mode::CpuMode;
-use guestlab_cpu::{Cpu, Engine, EngineError, Exit, Until};
+use guestlab_cpu::{Cpu, EngineError, Exit, KVM, Until};
 
 use crate::{
     boot::{Boot, Parameters, memory_layout},
@@ -15,16 +18,16 @@ use crate::{
     fault::Crash,
     history::History,
     hypercall,
-    image::{Image, Start},
-    memory::MemoryLayout,
-    observer::{GuestSpan, Observer},
+    image::Image,
+    observer::{GuestSpan, Observer, Origin},
     pc::Pc,
     reply::{Reply, StopReason},
-    services::{Console, ConsoleOutput, HvaPolicy, Services},
+    services::{Console, ConsoleOutput, Services},
     stats::Reason,
     stop::{Expiry, Stop},
     vectors::{Interruption, Vectors},
 };
+use setup::host_pages;
 
 /// A guest in its VM.
 pub struct Machine {
@@ -78,27 +81,6 @@ pub enum Halt {
     Killed,
 }
 
-/// The engine and the options of a new machine.
-#[derive(Clone)]
-pub struct Setup {
-    /// The engine that executes the guest.
-    pub engine: Arc<dyn Engine>,
-    /// The policy for host virtual addresses.
-    pub hva: HvaPolicy,
-    /// The observer of calls and exits, if there is one.
-    pub observer: Option<Arc<dyn Observer>>,
-    /// The statistics have the times of exits, and not only their number. An exit takes two readings of the clock for
-    /// them. An observer needs times, and has them.
-    pub times: bool,
-}
-
-impl Setup {
-    /// Returns a setup with an engine and the times of exits, and nothing else.
-    pub fn new(engine: Arc<dyn Engine>) -> Self {
-        Self { engine, hva: HvaPolicy::Deny, observer: None, times: true }
-    }
-}
-
 impl Machine {
     /// Loads an image into a new VM.
     ///
@@ -116,6 +98,10 @@ impl Machine {
             }
         }
         let boot = Boot::new(cpu.memory_mut(), image, parameters)?;
+        // KVM has more to say of its calls, and says it itself.
+        if let Some(observer) = setup.observer.as_ref().filter(|_| setup.engine.name() != KVM) {
+            observer.call("registers", format_args!("{} mode, {}", boot.cpu.mode().name(), boot.cpu.start()));
+        }
         cpu.set_state(&boot.cpu)?;
         Ok(Self {
             name: image.name().into(),
@@ -169,6 +155,7 @@ impl Machine {
         self.cpu.memory_mut().clear()?;
         let boot = Boot::new(self.cpu.memory_mut(), image, parameters)?;
         self.cpu.set_state(&boot.cpu)?;
+        self.cpu.set_ticks(0);
         let Services { hva, memory, .. } = self.services;
         self.services = Services::new(hva, memory, boot.text, boot.foreign);
         self.vectors = boot.vectors;
@@ -254,7 +241,8 @@ impl Machine {
             self.note_time(span);
         }
         if let Some(observer) = &self.observer {
-            observer.exit(self.vm, &exit, self.services.foreign);
+            let (engine, is_foreign) = (&*self.engine, self.services.foreign);
+            observer.exit(Origin { engine, vm: self.vm, is_foreign }, &exit);
         }
         if let Some(interruption) = interruption {
             self.observe(span);
@@ -338,35 +326,5 @@ impl Machine {
             return Ok(reply);
         }
         hypercall::serve(exit, &mut self.services, &mut *self.cpu, &mut console)
-    }
-}
-
-/// Creates the VM for an image, with this layout of its memory. Its CPU has the features that the image needs.
-///
-/// # Errors
-///
-/// The engine failed.
-pub fn create_cpu(
-    engine: &dyn Engine,
-    image: &Image,
-    memory: MemoryLayout,
-) -> Result<Box<dyn Cpu>, EngineError> {
-    match image.needs_features() {
-        true => engine.create(&memory.plan()),
-        false => engine.create_without_features(&memory.plan()),
-    }
-}
-
-/// Returns a description of the pages that the host fills for an image, if it does so.
-fn host_pages(image: &Image) -> Option<&'static str> {
-    match image.start() {
-        Start::Boot { .. } => Some("the boot information: memory, number and seed, for the guest to read"),
-        Start::Direct { mode: CpuMode::Paged | CpuMode::Long, .. } => {
-            Some("page tables that map every address to itself, behind the guest's memory")
-        }
-        Start::Direct { .. } => None,
-        Start::Multiboot { .. } => {
-            Some("the boot information of Multiboot, in a page that the image does not take")
-        }
     }
 }

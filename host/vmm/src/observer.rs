@@ -13,15 +13,26 @@ pub trait Observer: Calls {
         let _ = (vm, name);
     }
 
-    /// The guest of VM `vm` left. `is_foreign` is true for an image that was not built with guest-rt.
-    fn exit(&self, vm: u32, exit: &Exit, is_foreign: bool) {
-        let _ = (vm, exit, is_foreign);
+    /// A guest left.
+    fn exit(&self, origin: Origin<'_>, exit: &Exit) {
+        let _ = (origin, exit);
     }
 
     /// The guest's exit was served.
     fn span(&self, vm: u32, span: GuestSpan) {
         let _ = (vm, span);
     }
+}
+
+/// The guest that an exit comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    /// The engine's name.
+    pub engine: &'a str,
+    /// The VM's number, from 1.
+    pub vm: u32,
+    /// The image was not built with guest-rt.
+    pub is_foreign: bool,
 }
 
 /// The time from one guest entry to its exit.

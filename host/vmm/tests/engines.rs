@@ -213,6 +213,7 @@ fn changed(mode: CpuMode) -> CpuState {
         state.msrs = Msrs { lstar: 0x2000, star: 8 << 32, fmask: 0x200, kernel_gs_base: 0x900, ..state.msrs };
     }
     state.msrs.sysenter_eip = 0x3000;
+    state.cr8 = 5;
     state
 }
 
@@ -228,6 +229,17 @@ fn registers_are_set_and_the_rest_stays() {
             CpuState { general: registers.general, ip: registers.ip, flags: registers.flags, ..before };
         assert_eq!(state(cpu), expected, "{name}");
         assert_eq!(exit(cpu), HALT, "{name}");
+    });
+}
+
+#[test]
+fn the_task_priority_is_the_guests_to_set() {
+    // `mov cr8, rax`, `hlt`.
+    on_each_engine(|engine| {
+        let mut cpu = cpu(engine, CpuMode::Long, &[0x44, 0x0F, 0x22, 0xC0, 0xF4]);
+        set(&mut *cpu, &[(reg::RAX, 7)]);
+        assert_eq!(exit(&mut *cpu), HALT, "{}", engine.name());
+        assert_eq!(state(&mut *cpu).cr8, 7, "{}", engine.name());
     });
 }
 
@@ -486,6 +498,26 @@ fn an_exception_without_a_handler_shuts_the_cpu_down() {
     in_each_mode(&[0x0F, 0x0B], |name, mode, cpu| {
         if mode != CpuMode::Real {
             assert_eq!(exit(cpu), Exit::Shutdown, "{name}");
+        }
+    });
+}
+
+#[test]
+fn counted_time_interrupts_a_run_at_its_tick_and_can_be_let_pass() {
+    // rdtsc before hlt: the time stamp is the counted time.
+    in_each_mode(&[0x90, 0x90, 0x0F, 0x31, 0xF4], |name, _, cpu| {
+        cpu.set_ticks(100);
+        cpu.set_alarm(Some(102));
+        match cpu.ticks() {
+            Some(ticks) => {
+                assert_eq!(ticks, 100, "{name}");
+                assert_eq!(cpu.run(Until::Exit).expect("a run"), Exit::Interrupted, "{name}");
+                assert_eq!((offset(cpu), cpu.ticks()), (2, Some(102)), "{name}");
+                assert_eq!(exit(cpu), HALT, "{name}");
+                let rax = cpu.state().expect("its state").general[reg::RAX];
+                assert_eq!((rax, cpu.ticks()), (102, Some(104)), "{name}");
+            }
+            None => assert_eq!(exit(cpu), HALT, "{name}"),
         }
     });
 }

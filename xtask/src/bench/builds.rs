@@ -3,7 +3,7 @@
 use std::time::{Instant, SystemTime};
 use std::{fs::File, path::Path, process::Command};
 
-use super::catalog::{BUILDS, Target};
+use super::catalog::{BUILDS, Engine, Target};
 use super::results::Row;
 use super::statistics::Summary;
 use crate::base::{files, process};
@@ -61,6 +61,7 @@ fn sizes(workspace: &Workspace) -> Result<Vec<Row>, Error> {
 fn row(name: &str, unit: &str, values: impl IntoIterator<Item = f64>, target: Option<Target>) -> Option<Row> {
     Some(Row {
         group: BUILDS.into(),
+        engine: Engine::None,
         name: name.into(),
         unit: unit.into(),
         less_is_better: true,

@@ -13,7 +13,7 @@ mod statistics;
 use crate::cli::{Bench, BenchFormat};
 use crate::{base::output, error::Error, workspace::Workspace};
 
-use catalog::Group;
+use catalog::{Engine, Group};
 use host_info::Machine;
 use programs::Programs;
 use results::{Results, Row};
@@ -26,7 +26,10 @@ const QUICK_ROUNDS: usize = 3;
 pub(crate) fn run(workspace: &Workspace, options: &Bench) -> Result<(), Error> {
     let against = options.against.as_ref().map(|name| Results::load(workspace, name)).transpose()?;
     let is_wanted = |name: &str| options.filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()));
-    let groups: Vec<Group> = catalog::groups().into_iter().filter(|group| is_wanted(group.name)).collect();
+    let groups: Vec<Group> = catalog::groups()
+        .into_iter()
+        .filter(|group| is_wanted(group.name) || is_wanted(group.engine.name()))
+        .collect();
     if groups.is_empty() && !is_wanted(catalog::BUILDS) {
         let names = catalog::names().join(", ");
         return Err(Error::bad_input(format_args!(
@@ -37,7 +40,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Bench) -> Result<(), Error> {
     let rounds = if options.quick { QUICK_ROUNDS } else { ROUNDS };
     let mut results = Results { machine: Machine::here(), rounds, rows: Vec::new() };
     for (group, programs) in groups.iter().zip(programs.iter().cycle()) {
-        output::note(format_args!("measuring {}", group.name));
+        output::note(format_args!("measuring {} on {}", group.name, group.engine.name()));
         results.rows.extend(measure(group, programs, rounds)?);
     }
     if is_wanted(catalog::BUILDS) {
@@ -54,8 +57,9 @@ fn measure(group: &Group, programs: &Programs, rounds: usize) -> Result<Vec<Row>
     let (warm_up, rounds) = if group.is_exact { (0, 1) } else { (1, rounds) };
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 0..warm_up + rounds {
-        let own = programs.run(group.program, &group.words)?;
-        let other = group.baseline.map(|baseline| programs.run(baseline, &group.words)).transpose()?;
+        let own = programs.run(group.program, group.engine, &group.words)?;
+        let other =
+            group.baseline.map(|baseline| programs.run(baseline, Engine::Kvm, &group.words)).transpose()?;
         if round >= warm_up {
             ours.push(own);
             theirs.push(other.unwrap_or_default());

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{collections::BTreeMap, fs, process::Command};
 
-use super::catalog::Program;
+use super::catalog::{Engine, Program};
 use crate::base::{files, process};
 use crate::cargo::{self, Verbosity};
 use crate::guests::{Build, Catalog, Mode};
@@ -47,7 +47,7 @@ impl Programs {
         })
     }
 
-    pub(crate) fn run(&self, program: Program, words: &[&str]) -> Result<Values, Error> {
+    pub(crate) fn run(&self, program: Program, engine: Engine, words: &[&str]) -> Result<Values, Error> {
         let (mut process, pair) = match program {
             Program::Measure => (Command::new(&self.measure), &self.ours),
             Program::Guestlab => (self.guestlab.command(&[]), &self.ours),
@@ -55,6 +55,7 @@ impl Programs {
             Program::SameWork => (Command::new(&self.baseline), &self.same_work),
             Program::SameBoot => (Command::new(&self.baseline), &self.same_boot),
         };
+        process.env("GUESTLAB_ENGINE", engine.name());
         for word in words {
             process.arg(match *word {
                 "@producer" => pair[0].clone(),

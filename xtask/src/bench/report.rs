@@ -4,7 +4,7 @@ use super::catalog::Target;
 use super::results::{Results, Row};
 use super::statistics::Summary;
 
-const HEADINGS: [&str; 6] = ["what", "ours", "beside", "ratio", "target", "met"];
+const HEADINGS: [&str; 7] = ["what", "engine", "ours", "beside", "ratio", "target", "met"];
 
 pub(crate) fn text(results: &Results) -> String {
     let lines = results.machine.lines();
@@ -30,7 +30,7 @@ fn legend(results: &Results) -> String {
     )
 }
 
-fn cells(row: &Row) -> [String; 6] {
+fn cells(row: &Row) -> [String; 7] {
     let ratio = row.ratio.map(|Summary { low, median, high }| format!("{median:.3} ({low:.3} to {high:.3})"));
     let beside = row.beside.as_ref().map(|(name, values)| format!("{name} {}", shown(values, &row.unit)));
     let target = row.target.map(|target| match target {
@@ -42,7 +42,7 @@ fn cells(row: &Row) -> [String; 6] {
     let met = row.is_met().map(|is_met| if is_met { "yes" } else { "NO" }.to_owned());
     let name = format!("{}: {}", row.group, row.name);
     let [beside, ratio, target, met] = [beside, ratio, target, met].map(Option::unwrap_or_default);
-    [name, shown(&row.ours, &row.unit), beside, ratio, target, met]
+    [name, row.engine.name().into(), shown(&row.ours, &row.unit), beside, ratio, target, met]
 }
 
 fn shown(Summary { low, median, high }: &Summary, unit: &str) -> String {
@@ -62,7 +62,9 @@ fn short(value: f64) -> String {
 /// Compares with earlier results. If both have a ratio to a baseline, the ratios are compared: a slower machine is
 /// slower for both sides.
 pub(crate) fn comparison(before: &Results, now: &Results) -> String {
-    let same = |row: &Row, other: &Row| (&row.group, &row.name) == (&other.group, &other.name);
+    let same = |row: &Row, other: &Row| {
+        (&row.group, row.engine, &row.name) == (&other.group, other.engine, &other.name)
+    };
     let old = |row: &Row| before.rows.iter().find(|old| same(old, row));
     let rows = now.rows.iter().filter_map(|row| Some(changed(old(row)?, row)));
     let is_same = before.machine.cpu == now.machine.cpu && before.machine.kernel == now.machine.kernel;
@@ -82,7 +84,7 @@ fn changed(before: &Row, now: &Row) -> [String; 5] {
         (false, true) => "WORSE",
         (false, false) => "better",
     };
-    let name = format!("{}: {}", now.group, now.name);
+    let name = format!("{} ({}): {}", now.group, now.engine.name(), now.name);
     [name, shown(&then, unit), shown(&today, unit), format!("{change:+.1} %"), verdict.to_owned()]
 }
 
@@ -111,7 +113,7 @@ mod tests {
     fn a_table_says_whether_targets_are_met() {
         let results = results(row(&[2.0, 2.0], &[1.0, 1.0], Some(Target::RatioAtMost(1.05))));
         let text = text(&results);
-        assert!(text.contains("group: thing  2.00 µs  C 1.00 µs  2.000 (2.000 to 2.000)"), "{text}");
+        assert!(text.contains("group: thing  kvm     2.00 µs  C 1.00 µs  2.000 (2.000 to 2.000)"), "{text}");
         assert!(text.ends_with("ratio at most 1.05  NO"), "{text}");
         let markdown = markdown(&results);
         assert!(markdown.ends_with("| ratio at most 1.05 | NO |"), "{markdown}");

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::catalog::{Beside, Group, Item, Target};
+use super::catalog::{Beside, Engine, Group, Item, Target};
 use super::host_info::Machine;
 use super::programs::Values;
 use super::statistics::Summary;
@@ -20,6 +20,7 @@ pub(crate) struct Results {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Row {
     pub(crate) group: String,
+    pub(crate) engine: Engine,
     pub(crate) name: String,
     pub(crate) unit: String,
     pub(crate) less_is_better: bool,
@@ -50,6 +51,7 @@ impl Row {
         let ratio = Summary::of(pairs.map(|(own, other)| own / other));
         Ok(Row {
             group: group.name.into(),
+            engine: group.engine,
             name: item.name.into(),
             unit: item.unit.into(),
             less_is_better: item.less_is_better,
@@ -122,8 +124,9 @@ pub(crate) mod tests {
             target,
         };
         let (program, words) = (Program::Measure, Vec::new());
+        let (baseline, engine) = (None, Engine::Kvm);
         let group =
-            Group { name: "group", program, words, baseline: None, is_exact: false, rows: Vec::new() };
+            Group { name: "group", engine, program, words, baseline, is_exact: false, rows: Vec::new() };
         let rounds = |values: &[f64]| -> Vec<Values> {
             values.iter().map(|value| Values::from([("thing_us".to_owned(), *value)])).collect()
         };

@@ -1,7 +1,13 @@
 //! Many VMs in one process: the time until each has moved an item, the host's memory that they use besides their own, and
 //! the cost of a turn among many VMs.
 
-use std::{collections::BTreeMap, error::Error, fs, ops::Range, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    fs,
+    ops::Range,
+    time::Instant,
+};
 
 use guest_abi::{mailbox::Quota, ring::Capacity};
 use guestlab::{
@@ -14,8 +20,12 @@ use guestlab::{
     process::jail::Jail,
     runlog::{ring_check::Orders, sink::Silence},
 };
+use guestlab_cpu::KVM;
 
 use super::{Outcome, as_f64, clock::cpu_time, exchange, limits, platform, rate, values};
+
+/// The size of a page in bytes.
+const PAGE: usize = 4096;
 
 /// The VMs have their turns in pairs: a producer, and the consumer that takes its item.
 fn pairs(vms: usize) -> impl Iterator<Item = usize> + Clone {
@@ -92,9 +102,17 @@ impl Resident {
         self.0.iter().map(|(_, resident)| resident).sum()
     }
 
-    /// Returns the memory of all mappings except these machines' memory. Linux joins neighbouring mappings, but not guest
-    /// memory with others: only guest memory is mapped with MAP_NORESERVE.
+    /// Returns the memory of all mappings except these machines' memory.
     fn beside(&self, machines: &[Vm]) -> Result<u64, Box<dyn Error>> {
+        match machines.first().map(|machine| machine.engine()) {
+            Some(KVM) => self.beside_mappings(machines),
+            _ => Ok(self.total().saturating_sub(pages(machines) * (PAGE as u64 / 1024))),
+        }
+    }
+
+    /// Does it for memory that is mapped. Linux joins neighbouring mappings, but not guest memory with others: only guest
+    /// memory is mapped with MAP_NORESERVE.
+    fn beside_mappings(&self, machines: &[Vm]) -> Result<u64, Box<dyn Error>> {
         let mut guests = BTreeMap::new();
         for machine in machines {
             for range in machine.layout().plan().ranges {
@@ -105,6 +123,16 @@ impl Resident {
         let is_guests = |range: &Range<u64>| guests.range(range.clone()).next().is_some();
         Ok(self.0.iter().filter(|(range, _)| !is_guests(range)).map(|(_, resident)| resident).sum())
     }
+}
+
+/// Returns the number of pages that an interpreter keeps for these machines. Pages that nobody wrote are one page.
+fn pages(machines: &[Vm]) -> u64 {
+    let plans = machines.iter().map(|machine| (machine.cpu().memory(), machine.layout().plan()));
+    let pages = plans.flat_map(|(memory, plan)| {
+        let pages = plan.ranges.into_iter().flat_map(|range| range.step_by(PAGE));
+        pages.filter_map(|page| memory.host_address(page))
+    });
+    pages.collect::<BTreeSet<_>>().len() as u64
 }
 
 /// Returns the range of a mapping, if the line begins one.

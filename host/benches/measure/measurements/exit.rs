@@ -6,6 +6,7 @@ use guestlab::{
     process::{jail::Jail, watchdog::Watchdog},
     vmm::{Halt, HvaPolicy, Image, ImageFormat, Parameters, Request},
 };
+use guestlab_cpu::KVM;
 
 use super::{Outcome, clock::cpu_time, limits, mean_us, platform, values};
 
@@ -23,7 +24,8 @@ pub(super) fn measure(mode: &str, exits: u64, jail: &Jail) -> Outcome {
     let mut machine = Vm::new(&platform, &image, parameters, HvaPolicy::DenySilently)?;
 
     let watchdog = Watchdog::start_in(jail, limits().timeout)?;
-    jail.enter(&Needs::default().thread())?;
+    let needs = Needs { kvm: machine.engine() == KVM, ..Needs::default() };
+    jail.enter(&needs.thread())?;
     let registration = watchdog.watch_this_thread(None);
     let mut run_to = |exits| {
         let limits = Limits { max_exits: Some(exits), ..limits() };

@@ -10,6 +10,7 @@ mod soft;
 
 use std::{error::Error, path::Path, time::Duration};
 
+use clap::ValueEnum;
 use guestlab::{
     engines::{self, Choice},
     kvm::Kvm,
@@ -63,8 +64,11 @@ pub(crate) fn measure(words: &[String], jail: &Jail) -> Outcome {
     }
 }
 
+/// Opens KVM, or the engine that the environment names.
 fn platform() -> Result<Platform, error::Error> {
-    engines::open(Choice::Kvm, Path::new(Kvm::DEVICE), false, None)
+    let named = std::env::var("GUESTLAB_ENGINE").ok();
+    let choice = named.and_then(|name| Choice::from_str(&name, false).ok()).unwrap_or(Choice::Kvm);
+    engines::open(choice, Path::new(Kvm::DEVICE), false, None)
 }
 
 /// The most time of a measurement.

@@ -37,6 +37,8 @@ impl Vcpu {
         self.known = None;
         // KVM told this of the state before.
         self.fd.get_kvm_run().ready_for_interrupt_injection = 0;
+        // Without an interrupt controller each entry takes it from here.
+        self.fd.get_kvm_run().cr8 = state.cr8;
         self.hidden_trap_flag = self.hidden_trap_flag.map(|_| state.flags & TRAP_FLAG != 0);
         let takes_with_entry = self.takes_with_entry(state);
         let (system, general) = (regs::system(state), regs::general(state));

@@ -10,6 +10,9 @@ mod arithmetic;
 mod context;
 mod integer;
 mod number;
+mod transcendental;
+mod wide;
 
 pub(crate) use context::{Context, Exact, Rounding, flag};
 pub(crate) use number::{Format, Kind, Number};
+pub(crate) use transcendental::Trigonometric;

@@ -44,6 +44,9 @@ impl Number {
     pub(crate) const INDEFINITE: Self =
         Self { negative: true, kind: Kind::Quiet, exponent: 0, significand: INTEGER | QUIET };
 
+    pub(crate) const ONE: Self =
+        Self { negative: false, kind: Kind::Normal, exponent: 0, significand: INTEGER };
+
     pub(crate) fn zero(negative: bool) -> Self {
         Self { negative, kind: Kind::Zero, exponent: 0, significand: 0 }
     }

@@ -60,23 +60,36 @@ impl SoftCpu {
             self.operate_with(op, number, f);
             return Ok(());
         }
-        self.start_x87(op);
+        let format = self.precision();
         let [to, from] = [op.insn.op0_register(), op.insn.op1_register()].map(Self::st_operand);
+        self.operate_on_stack(op, to, from, pops, |c, a, b| f(c, a, b, format));
+        Ok(())
+    }
+
+    /// Computes a register of the stack from it and another one.
+    pub(super) fn operate_on_stack(
+        &mut self,
+        op: &Op,
+        to: usize,
+        from: usize,
+        pops: Pops,
+        f: impl Fn(&mut Context, Number, Number) -> Number,
+    ) {
+        self.start_x87(op);
         if self.is_empty(to) || self.is_empty(from) {
             if self.stack_fault(op, false) {
                 self.set_st(to, Number::INDEFINITE);
                 self.pop_all(pops);
             }
-            return Ok(());
+            return;
         }
         let mut context = self.context();
-        let result = f(&mut context, self.st(to), self.st(from), self.precision());
+        let result = f(&mut context, self.st(to), self.st(from));
         self.finish_x87(op, &context);
         if !context.has_unmasked(flag::BEFORE) {
             self.set_st(to, result);
             self.pop_all(pops);
         }
-        Ok(())
     }
 
     fn operate_on_integer(
@@ -102,7 +115,7 @@ impl SoftCpu {
     }
 
     /// Computes ST0 from itself.
-    fn change_top(&mut self, op: &Op, f: impl Fn(&mut Context, Number) -> Number) -> Step {
+    pub(super) fn change_top(&mut self, op: &Op, f: impl Fn(&mut Context, Number) -> Number) -> Step {
         self.begin_x87()?;
         self.change_started(op, f);
         Ok(())

@@ -9,6 +9,7 @@ mod environment;
 mod moves;
 mod remainder;
 mod stack;
+mod transcendental;
 
 use iced_x86::{Instruction, Mnemonic};
 
@@ -17,10 +18,11 @@ use crate::cpu::Handler;
 /// Returns the function that carries out an instruction, if it is one of these.
 pub(crate) fn select(insn: &Instruction) -> Option<Handler> {
     type Table = fn(Mnemonic) -> Option<Handler>;
-    let tables: [Table; 6] = [
+    let tables: [Table; 7] = [
         moves::select,
         arithmetic::select,
         remainder::select,
+        transcendental::select,
         compare::select,
         decimal::select,
         environment::select,

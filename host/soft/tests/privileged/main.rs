@@ -9,6 +9,7 @@ mod gates;
 mod interrupts;
 mod machine;
 mod pages;
+mod pages_32;
 mod segments;
 mod system;
 mod tasks;

@@ -281,19 +281,29 @@ fn swapgs_exchanges_the_bases() {
 }
 
 #[test]
-fn cr0_has_no_upper_half_and_cr8_is_0() {
-    // `mov cr0, rax`, `mov rcx, cr8`, `mov cr8, rdx`.
-    for (code, register, value) in
-        [(&[0x0F, 0x22, 0xC0][..], reg::RAX, 1 << 32), (&[0x44, 0x0F, 0x22, 0xC2], reg::RDX, 16)]
+fn reserved_bits_of_control_registers_are_refused() {
+    // `mov cr0, rax`, `mov cr3, rax`, `mov cr8, rax`. An address has 40 bits.
+    for (code, bits) in
+        [(&[0x0F, 0x22, 0xC0][..], 32..64), (&[0x0F, 0x22, 0xD8], 40..64), (&[0x44, 0x0F, 0x22, 0xC0], 4..64)]
     {
-        let mut machine = long(code);
-        machine.change(|state| (state.general[register], state.idt.limit) = (value, 0));
-        assert_eq!(machine.0.run(Until::Count(1)).unwrap(), Exit::Shutdown);
+        for bit in bits {
+            let mut machine = long(code);
+            machine.change(|state| (state.general[reg::RAX], state.idt.limit) = (1 << bit, 0));
+            assert_eq!(machine.0.run(Until::Count(1)).unwrap(), Exit::Shutdown, "{code:x?}, bit {bit}");
+        }
     }
+}
+
+#[test]
+fn the_task_priority_is_kept() {
+    // `mov cr8, rdx`, `mov rcx, cr8`.
     let mut machine = long(&[0x44, 0x0F, 0x22, 0xC2, 0x44, 0x0F, 0x20, 0xC1, 0xF4]);
     machine.change(|state| (state.general[reg::RDX], state.general[reg::RCX]) = (15, 7));
     machine.halt();
-    assert_eq!(machine.state().general[reg::RCX], 0);
+    assert_eq!((machine.state().general[reg::RCX], machine.state().cr8), (15, 15));
+    // There is no interrupt controller that holds an interrupt back.
+    machine.change(|state| state.flags |= 0x200);
+    assert!(machine.0.interrupt(0x20).unwrap());
 }
 
 #[test]

@@ -77,7 +77,7 @@ pub fn run(system: Platform, jail: &Jail, config: &ExchangeConfig, sink: &mut dy
     let machines = config.instrumentation.attach(&system, vms.start(&system, config.seed)?)?;
     // This closes KVM's device, so that no VM can be created any more.
     drop(system);
-    let session = Session::start(&config.limits, jail, config.instrumentation.needs(), sink)?;
+    let session = Session::start(&config.limits, jail, config.instrumentation.needs(&machines), sink)?;
     run_exchange(config, order, &vms, machines, &session)
 }
 

@@ -73,7 +73,7 @@ pub fn run(system: &Platform, jail: &Jail, config: &ExploreConfig) -> Result<(),
     let config = &ExploreConfig { recording, ..config.clone() };
 
     let mut silence = Silence;
-    let needs = Needs { explores: true, ..Needs::default() };
+    let needs = Needs { explores: true, ..Needs::default() }.on(vms.engine());
     let session = Session::start(&config.limits, jail, needs, &mut silence)?;
     let mut runner = TrialRunner::new(system, &vms, session)?;
     let progress = Progress::new(config.quiet);

@@ -47,7 +47,7 @@ pub fn run(system: &Platform, jail: &Jail, config: &TestConfig) -> Result<(), Er
     let (cases, filtered_out) = select::cases(&images, &config.selection);
     let mut silence = Silence;
     // Each test has a new VM, as some of the explorer's trials have.
-    let needs = Needs { explores: true, ..Needs::default() };
+    let needs = Needs { explores: true, ..Needs::default() }.on(&system.engines(&images)?);
     let session = Session::start(&config.limits, jail, needs, &mut silence)?;
     session.confine()?;
     let mut report = Report::begin(cases.len(), filtered_out)?;

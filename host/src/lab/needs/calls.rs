@@ -5,8 +5,8 @@ use crate::{
     process::jail::calls::{Call, NOT_EXECUTABLE, Test::Is, any, ioctl, only, spare},
 };
 
-/// Calls of every thread that runs guests. The first is the most frequent.
-pub(super) const GUEST: &[Call] = &[
+/// Calls of every thread that runs guests on KVM. The first is the most frequent.
+pub(super) const KVM: &[Call] = &[
     ioctl("ioctl KVM_RUN", request::RUN),
     // The registers for a report and for the hypercall that translates an address; the guest's timer.
     ioctl("ioctl KVM_GET_REGS", request::GET_REGS),
@@ -14,8 +14,8 @@ pub(super) const GUEST: &[Call] = &[
     ioctl("ioctl KVM_INTERRUPT", request::INTERRUPT),
 ];
 
-/// Calls of the explorer, which resets VMs, and creates new ones after a crash.
-pub(super) const EXPLORER: &[Call] = &[
+/// Calls to KVM of the explorer, which resets VMs, and creates new ones after a crash.
+pub(super) const KVM_EXPLORER: &[Call] = &[
     // For a KVM that does not take registers with an entry.
     spare(ioctl("ioctl KVM_SET_REGS", request::SET_REGS)),
     spare(ioctl("ioctl KVM_SET_SREGS", request::SET_SREGS)),
@@ -36,18 +36,22 @@ pub(super) const EXPLORER: &[Call] = &[
         libc::SYS_mmap,
         &[(2, NOT_EXECUTABLE), (3, Is(libc::MAP_SHARED.cast_unsigned()))],
     ),
+];
+
+/// Calls of the explorer.
+pub(super) const EXPLORER: &[Call] = &[
     // The width of the terminal, for the line that shows progress.
     ioctl("ioctl TIOCGWINSZ", libc::TIOCGWINSZ),
     // Paths are shown and recorded relative to the current folder.
     any("getcwd", libc::SYS_getcwd),
 ];
 
-/// Calls after a stop at a handler of the host: the guest continues at its own handler, or where it was.
-pub(super) const FOREIGN: &[Call] =
+/// Calls to KVM after a stop at a handler of the host: the guest continues at its own handler, or where it was.
+pub(super) const KVM_FOREIGN: &[Call] =
     &[ioctl("ioctl KVM_SET_REGS", request::SET_REGS), ioctl("ioctl KVM_SET_SREGS", request::SET_SREGS)];
 
-/// Calls for single steps and breakpoints. A guest that is stopped at a handler continues at its first instruction.
-pub(super) const STEPS: &[Call] = &[
+/// Calls to KVM for single steps and breakpoints. A guest that is stopped at a handler continues at its first instruction.
+pub(super) const KVM_STEPS: &[Call] = &[
     ioctl("ioctl KVM_SET_GUEST_DEBUG", request::SET_GUEST_DEBUG),
     ioctl("ioctl KVM_SET_REGS", request::SET_REGS),
     // For guests that use the trap flag or debug registers themselves.
@@ -56,14 +60,18 @@ pub(super) const STEPS: &[Call] = &[
     spare(ioctl("ioctl KVM_GET_MSRS", request::GET_MSRS)),
 ];
 
-/// Calls for the connection to gdb, and for its changes of a guest.
-pub(super) const GDB: &[Call] = &[
+/// Calls to KVM for gdb's changes of a guest.
+pub(super) const KVM_GDB: &[Call] = &[
     ioctl("ioctl KVM_GET_XSAVE", request::GET_XSAVE),
     ioctl("ioctl KVM_SET_XSAVE", request::SET_XSAVE),
     // The rest of the CPU's state, which is read as a whole.
     ioctl("ioctl KVM_GET_VCPU_EVENTS", request::GET_VCPU_EVENTS),
     ioctl("ioctl KVM_GET_DEBUGREGS", request::GET_DEBUGREGS),
     ioctl("ioctl KVM_GET_MSRS", request::GET_MSRS),
+];
+
+/// Calls for the connection to gdb.
+pub(super) const GDB: &[Call] = &[
     ioctl("ioctl FIONBIO", libc::FIONBIO),
     any("poll", libc::SYS_poll),
     any("accept4", libc::SYS_accept4),

@@ -2,9 +2,11 @@
 
 use crate::process::jail::calls::Call;
 
-pub(super) const GUEST: &[Call] = &[];
+pub(super) const KVM: &[Call] = &[];
+pub(super) const KVM_EXPLORER: &[Call] = &[];
+pub(super) const KVM_FOREIGN: &[Call] = &[];
+pub(super) const KVM_STEPS: &[Call] = &[];
+pub(super) const KVM_GDB: &[Call] = &[];
 pub(super) const EXPLORER: &[Call] = &[];
-pub(super) const FOREIGN: &[Call] = &[];
-pub(super) const STEPS: &[Call] = &[];
 pub(super) const GDB: &[Call] = &[];
 pub(super) const GDB_FILE: &[Call] = &[];

@@ -99,7 +99,7 @@ impl Machine {
 
     /// Returns true if the timer's interrupt is due.
     pub fn is_timer_due(&self) -> bool {
-        self.services.timer.has_expired()
+        self.services.timer.has_expired(self.now())
     }
 
     /// Returns the layout of the guest's memory.

@@ -24,10 +24,7 @@ impl Machine {
         }
         let Some(vector) = vectors.reached(&now) else { return Ok(ControlFlow::Continue(None)) };
         if let Some((selector, offset)) = vectors.own_handler(self.cpu.memory(), vector) {
-            self.announce(
-                "KVM_SET_REGS",
-                format_args!("on to the guest's own handler of vector {vector:#x}"),
-            );
+            self.announce("registers", format_args!("on to the guest's own handler of vector {vector:#x}"));
             let mut handler = now.at(offset.into());
             let code = &mut handler.segments[seg::CS];
             (code.selector, code.base) = (selector, u64::from(selector) << 4);

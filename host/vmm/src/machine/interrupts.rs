@@ -1,22 +1,33 @@
 //! Interrupts: the timer, and the lines of a PC's devices.
 
+use std::time::Duration;
+
 use guest_abi::trap::TIMER;
 use guestlab_cpu::EngineError;
 
 use super::Machine;
-use crate::{stop::Stop, timer::Timer};
+use crate::{clock, stop::Stop, timer::Timer};
 
 /// The vector of the timer's interrupt.
 const TIMER_VECTOR: u8 = TIMER.to_le_bytes()[0];
 
 impl Machine {
-    /// Waits for the timer, at most until the wake time. Returns true if the guest still has to wait.
+    /// Returns the guest's time.
+    pub(super) fn now(&self) -> Duration {
+        self.services.clock.now(&*self.cpu)
+    }
+
+    /// Waits for the timer, at most until the wake time. Time that the CPU counts passes at once. Returns true if the guest
+    /// still has to wait.
     pub(super) fn waits(&mut self, stop: &dyn Stop) -> bool {
         let timer = self.services.timer;
-        if let Some(due) = timer.due().filter(|_| !timer.has_expired()) {
-            stop.sleep_until(self.wake.map_or(due, |wake| wake.min(due)));
+        if let Some(due) = timer.due().filter(|_| !timer.has_expired(self.now())) {
+            match self.services.clock.instant(&*self.cpu, due) {
+                Some(due) => stop.sleep_until(self.wake.map_or(due, |wake| wake.min(due))),
+                None => self.cpu.set_ticks(clock::ticks(due)),
+            }
         }
-        self.is_waiting = timer.due().is_some() && !timer.has_expired();
+        self.is_waiting = timer.due().is_some() && !timer.has_expired(self.now());
         self.is_waiting
     }
 
@@ -31,7 +42,7 @@ impl Machine {
     }
 
     fn set_interrupts(&mut self, stop: &dyn Stop) -> Result<(), EngineError> {
-        let is_due = self.services.timer.has_expired();
+        let is_due = self.is_timer_due();
         let vector = match &self.pc {
             Some(pc) => pc.interrupt(),
             None => is_due.then_some(TIMER_VECTOR),
@@ -46,6 +57,8 @@ impl Machine {
             None => self.cpu.cancel_interrupt(),
         }
         let due = self.services.timer.due().filter(|_| !is_due);
+        self.cpu.set_alarm(due.map(clock::ticks));
+        let due = due.and_then(|due| self.services.clock.instant(&*self.cpu, due));
         stop.set_alarm(due.into_iter().chain(self.wake).min());
         Ok(())
     }
@@ -62,6 +75,6 @@ impl Machine {
                 "the timer's interrupt is due: the guest takes it as it enters"
             }
         };
-        self.announce("KVM_INTERRUPT", format_args!("{purpose}"));
+        self.announce("interrupt", format_args!("{purpose}"));
     }
 }
