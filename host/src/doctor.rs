@@ -14,7 +14,7 @@ use guestlab_cpu::{CpuState, Engine, Exit, Until};
 
 use crate::{
     engines::Choice,
-    kvm::{Kvm, module_name},
+    kvm::{self, Kvm, module_name},
     lab::{error::Error, needs::Needs},
     output,
     process::{
@@ -121,7 +121,7 @@ struct Measured {
 }
 
 fn find_device(device: &Path) -> Finding {
-    match Kvm::find(device) {
+    match kvm::find_device(device) {
         Ok(()) => Ok(format!("{} is there", device.display())),
         Err(error) => Err(error.to_string()),
     }

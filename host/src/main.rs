@@ -1,4 +1,4 @@
-//! `guestlab`: runs guests under KVM. `guestlab --help` says how.
+//! `guestlab`: runs guests on KVM or on an interpreter. `guestlab --help` says how.
 
 use std::{env, panic, path::Path, process::ExitCode, sync::Mutex};
 

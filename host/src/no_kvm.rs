@@ -29,15 +29,15 @@ impl Kvm {
     pub fn open(_device: &Path, _calls: Option<Arc<dyn Calls>>) -> Result<Self, OpenError> {
         Err(OpenError(()))
     }
+}
 
-    /// Looks for the device.
-    ///
-    /// # Errors
-    ///
-    /// Always: this system has none.
-    pub fn find(_device: &Path) -> Result<(), OpenError> {
-        Err(OpenError(()))
-    }
+/// Looks for KVM's device.
+///
+/// # Errors
+///
+/// Always: this system has none.
+pub fn find_device(_device: &Path) -> Result<(), OpenError> {
+    Err(OpenError(()))
 }
 
 /// Returns the name of the kernel module behind KVM: there is none.

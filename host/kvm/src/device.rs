@@ -1,12 +1,6 @@
 //! The KVM device (KVM API, 4. "API description", system ioctls).
 
-use std::{
-    ffi::CString,
-    fmt, fs, io,
-    os::unix::{ffi::OsStrExt, fs::FileTypeExt},
-    path::Path,
-    sync::Arc,
-};
+use std::{ffi::CString, fmt, io, os::unix::ffi::OsStrExt, path::Path, sync::Arc};
 
 use guestlab_cpu::{Calls, EngineError};
 use kvm_bindings::{CpuId, KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES, KVM_SYNC_X86_VALID_FIELDS};
@@ -42,19 +36,6 @@ impl Announcer {
 impl Kvm {
     /// The device's path.
     pub const DEVICE: &str = "/dev/kvm";
-
-    /// Looks for the device, without opening it.
-    ///
-    /// # Errors
-    ///
-    /// There is nothing of this name, or something else than a device.
-    pub fn find(device: &Path) -> Result<(), OpenError> {
-        match fs::metadata(device) {
-            Ok(metadata) if metadata.file_type().is_char_device() => Ok(()),
-            Ok(_) => Err(OpenError::NotDevice { device: device.into() }),
-            Err(error) => Err(open_error(device, error)),
-        }
-    }
 
     /// Opens the device. `calls` observes the calls to KVM that create VMs.
     ///
@@ -105,9 +86,5 @@ mod tests {
         let open = |path: &str| Kvm::open(Path::new(path), None).map(|_| ()).expect_err("no KVM device");
         assert!(matches!(open("/dev/no-such-kvm"), OpenError::NotThere { .. }));
         assert!(matches!(open("/dev/null"), OpenError::NotKvm { .. }));
-        let find = |path: &str| Kvm::find(Path::new(path));
-        assert!(matches!(find("/dev/no-such-kvm"), Err(OpenError::NotThere { .. })));
-        assert!(matches!(find("/etc/passwd"), Err(OpenError::NotDevice { .. })));
-        assert!(find("/dev/null").is_ok());
     }
 }

@@ -50,7 +50,7 @@ use guestlab_cpu::{Cpu, DebugFeatures, Engine, EngineError, KVM, MemoryPlan};
 pub use access::Access;
 pub use device::Kvm;
 pub use module::module_name;
-pub use open_error::OpenError;
+pub use open_error::{OpenError, find_device};
 
 impl Engine for Kvm {
     fn name(&self) -> &str {

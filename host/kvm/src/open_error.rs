@@ -1,7 +1,8 @@
 //! Reasons why a machine cannot run guests.
 
 use std::{
-    io,
+    fs, io,
+    os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
 };
 
@@ -63,6 +64,19 @@ pub enum OpenError {
     },
 }
 
+/// Looks for KVM's device, without opening it.
+///
+/// # Errors
+///
+/// There is nothing of this name, or something else than a device.
+pub fn find_device(device: &Path) -> Result<(), OpenError> {
+    match fs::metadata(device) {
+        Ok(metadata) if metadata.file_type().is_char_device() => Ok(()),
+        Ok(_) => Err(OpenError::NotDevice { device: device.into() }),
+        Err(error) => Err(open_error(device, error)),
+    }
+}
+
 /// Returns the reason for a device that cannot be opened.
 pub(crate) fn open_error(device: &Path, source: io::Error) -> OpenError {
     let device = PathBuf::from(device);
@@ -76,6 +90,14 @@ pub(crate) fn open_error(device: &Path, source: io::Error) -> OpenError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_is_told_from_nothing_and_from_a_file() {
+        let find = |path: &str| find_device(Path::new(path));
+        assert!(matches!(find("/dev/no-such-kvm"), Err(OpenError::NotThere { .. })));
+        assert!(matches!(find("/etc/passwd"), Err(OpenError::NotDevice { .. })));
+        assert!(find("/dev/null").is_ok());
+    }
 
     #[test]
     fn missing_permission_has_its_own_error() {

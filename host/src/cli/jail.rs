@@ -11,7 +11,7 @@ use crate::{
 #[derive(Clone, Debug, Default, Args)]
 pub struct JailArgs {
     /// Do not limit the system calls of this program while guests run. Use this on a system whose C library makes calls
-    /// that Guestlab does not know.
+    /// that Guestlab does not know. Only Linux on x86-64 has these limits; elsewhere this silences the line about it.
     #[arg(long, hide_short_help = true)]
     no_seccomp: bool,
 }

@@ -31,7 +31,7 @@ pub use view::ViewArgs;
 use choices::VerdictForm;
 use values::parse_timeout;
 
-/// Guestlab runs bare-metal Rust guests in real virtual machines under Linux KVM.
+/// Guestlab runs bare-metal guests in virtual machines: on KVM, or on its own interpreter.
 #[derive(Debug, Parser)]
 #[command(name = "guestlab", version, max_term_width = 100)]
 pub struct Cli {

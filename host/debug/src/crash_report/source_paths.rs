@@ -2,7 +2,10 @@
 
 /// The beginning of the paths of Rust's library in images. xtask gives this name to the toolchain's folder when it builds
 /// them.
-const LIBRARY: &str = "/rust/";
+const LIBRARY: &str = "/rust";
+
+/// The separators of paths, since an image may be built on Windows.
+const SEPARATORS: [char; 2] = ['/', '\\'];
 
 /// The folder of guest-rt in the paths of its source. In images of other workspaces cargo adds the version, as in
 /// `guest-rt-0.1.0`.
@@ -15,12 +18,12 @@ pub fn is_of_a_library(file: &str) -> bool {
 
 /// Returns true if a file belongs to Rust's library.
 pub(super) fn is_of_rust(file: &str) -> bool {
-    file.starts_with(LIBRARY)
+    file.strip_prefix(LIBRARY).is_some_and(|below| below.starts_with(SEPARATORS))
 }
 
 /// Returns true if a file belongs to guest-rt.
 pub(super) fn is_of_runtime(file: &str) -> bool {
-    let mut folders = file.split('/').zip(file.split('/').skip(1));
+    let mut folders = file.split(SEPARATORS).zip(file.split(SEPARATORS).skip(1));
     folders.any(|(folder, below)| below == "src" && is_runtime(folder))
 }
 
@@ -35,7 +38,12 @@ mod tests {
 
     #[test]
     fn sources_of_the_runtime_are_known_in_every_workspace() {
-        for file in ["guest-rt/src/heap.rs", "./guest-rt/src/boot/start.rs", "guest-rt-0.1.0/src/heap.rs"] {
+        for file in [
+            "guest-rt/src/heap.rs",
+            "./guest-rt/src/boot/start.rs",
+            "guest-rt-0.1.0/src/heap.rs",
+            r"guest-rt\src\heap.rs",
+        ] {
             assert!(is_of_runtime(file), "{file}");
         }
         for file in [
@@ -46,5 +54,9 @@ mod tests {
         ] {
             assert!(!is_of_runtime(file), "{file}");
         }
+        for file in ["/rust/library/core/src/panic.rs", r"/rust\library\core\src\panic.rs"] {
+            assert!(is_of_rust(file), "{file}");
+        }
+        assert!(!is_of_rust("/rusty/src/main.rs"));
     }
 }

@@ -3,22 +3,6 @@
 //! The numbers are those of x86-64. A filter sees a call's number and its arguments, but not the memory that they
 //! point to. Therefore no thread may start another (`clone3`), and none may open a file.
 
-use super::Thread;
-
-impl Thread {
-    /// Returns the calls that such a thread may make.
-    ///
-    /// A worker's own calls come first, because a filter compares a call with the list from its beginning.
-    pub fn calls(&self) -> Vec<&'static Call> {
-        let (own, common): (&[&'static [Call]], &[&'static [Call]]) = match self {
-            Self::Worker(own) => (own, &[WORKER, LIBRARIES, DEATH]),
-            Self::Watchdog => (&[], &[WATCHDOG, LIBRARIES]),
-            Self::Signals => (&[], &[SIGNALS, LIBRARIES, DEATH]),
-        };
-        own.iter().chain(common).copied().flatten().collect()
-    }
-}
-
 /// A system call that is allowed.
 #[derive(Debug)]
 pub struct Call {
@@ -112,7 +96,7 @@ const RESTART: Call = any("restart_syscall", libc::SYS_restart_syscall);
 const CLOCK: Call = spare(any("clock_gettime", libc::SYS_clock_gettime));
 
 /// Calls that libraries make in any thread, but not in a usual run.
-const LIBRARIES: &[Call] = &[
+pub(super) const LIBRARIES: &[Call] = &[
     spare(MREMAP),
     spare(MPROTECT),
     spare(MADVISE_HUGE),
@@ -124,7 +108,7 @@ const LIBRARIES: &[Call] = &[
 ];
 
 /// Calls of every worker. The first few are frequent.
-const WORKER: &[Call] = &[
+pub(super) const WORKER: &[Call] = &[
     WRITE,
     FUTEX,
     SIGRETURN,
@@ -156,14 +140,14 @@ const WORKER: &[Call] = &[
 ];
 
 /// The signals that end the work. The process dies of them in the end.
-const DEATH: &[Call] = &[
+pub(super) const DEATH: &[Call] = &[
     only("rt_sigaction SIGINT", libc::SYS_rt_sigaction, &[(0, Is(libc::SIGINT.cast_unsigned()))]),
     only("rt_sigaction SIGTERM", libc::SYS_rt_sigaction, &[(0, Is(libc::SIGTERM.cast_unsigned()))]),
     only("rt_sigaction SIGHUP", libc::SYS_rt_sigaction, &[(0, Is(libc::SIGHUP.cast_unsigned()))]),
 ];
 
 /// Calls of the watchdog, which sleeps and sends signals.
-const WATCHDOG: &[Call] = &[
+pub(super) const WATCHDOG: &[Call] = &[
     FUTEX,
     CLOCK,
     RESTART,
@@ -186,7 +170,7 @@ const WATCHDOG: &[Call] = &[
 ];
 
 /// Calls of the thread that waits for a signal, wakes watchdogs, and ends the process at a second signal.
-const SIGNALS: &[Call] = &[
+pub(super) const SIGNALS: &[Call] = &[
     any("recvfrom", libc::SYS_recvfrom),
     FUTEX,
     CLOCK,

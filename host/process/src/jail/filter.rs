@@ -11,9 +11,23 @@ use seccompiler::{
 };
 
 use super::{
-    Thread,
-    calls::{Argument, Call, Test},
+    calls::{Argument, Call, DEATH, LIBRARIES, SIGNALS, Test, WATCHDOG, WORKER},
+    thread::Thread,
 };
+
+impl Thread {
+    /// Returns the calls that such a thread may make.
+    ///
+    /// A worker's own calls come first, because a filter compares a call with the list from its beginning.
+    pub fn calls(&self) -> Vec<&'static Call> {
+        let (own, common): (&[&'static [Call]], &[&'static [Call]]) = match self {
+            Self::Worker(own) => (own, &[WORKER, LIBRARIES, DEATH]),
+            Self::Watchdog => (&[], &[WATCHDOG, LIBRARIES]),
+            Self::Signals => (&[], &[SIGNALS, LIBRARIES, DEATH]),
+        };
+        own.iter().chain(common).copied().flatten().collect()
+    }
+}
 
 /// Returns the filter of a kind of thread. A call that does not pass raises SIGSYS,
 /// which kills the process (see `sigsys.rs`).

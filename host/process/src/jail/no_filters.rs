@@ -3,7 +3,7 @@
 
 use std::io;
 
-use super::Thread;
+use super::thread::Thread;
 
 /// The system calls that threads in the jail may make: none is listed.
 pub mod calls {

@@ -5,14 +5,14 @@
 //! find the signal here ([`signal`]). At the end the program dies of the signal ([`die`]). A second signal kills at
 //! once, and so does a signal while there is no work.
 
+mod signal;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
 mod windows;
 
 use std::{
-    ffi::c_int,
-    fmt, io,
+    io,
     sync::{
         Mutex, OnceLock, PoisonError,
         atomic::{AtomicI32, Ordering},
@@ -27,6 +27,7 @@ use unix::{end_by, start};
 #[cfg(windows)]
 use windows::{end_by, start};
 
+pub use signal::Signal;
 #[cfg(unix)]
 pub use unix::survive_full_files;
 #[cfg(windows)]
@@ -44,38 +45,6 @@ static INTERRUPT_WORK: OnceLock<fn() -> bool> = OnceLock::new();
 
 /// Runs before the process dies of a signal.
 static LAST_ACT: OnceLock<fn()> = OnceLock::new();
-
-/// A signal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Signal(c_int);
-
-/// The signals that end the work, each with its number and its name.
-const NAMES: [(Signal, &str); 4] = [
-    (Signal::HANGUP, "SIGHUP"),
-    (Signal::INTERRUPT, "SIGINT"),
-    (Signal::TERMINATE, "SIGTERM"),
-    (Signal::BREAK, "SIGBREAK"),
-];
-
-impl Signal {
-    /// The terminal is gone.
-    const HANGUP: Self = Self(1);
-    /// Ctrl-C.
-    const INTERRUPT: Self = Self(2);
-    /// Another process asks for the end.
-    const TERMINATE: Self = Self(15);
-    /// Ctrl-Break, on Windows.
-    const BREAK: Self = Self(21);
-}
-
-impl fmt::Display for Signal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match NAMES.iter().find(|(signal, _)| signal == self) {
-            Some((_, name)) => f.write_str(name),
-            None => write!(f, "signal {}", self.0),
-        }
-    }
-}
 
 /// Returns the signal that interrupted the process, if one did.
 pub fn signal() -> Option<Signal> {

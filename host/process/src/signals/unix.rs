@@ -8,7 +8,7 @@ use signal_hook::{
     low_level,
 };
 
-use super::Signal;
+use super::signal::Signal;
 use crate::jail::{self, Jail};
 
 /// Starts the thread that receives signals, in the jail.

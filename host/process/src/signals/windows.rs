@@ -9,7 +9,7 @@ use windows_sys::{
     core::BOOL,
 };
 
-use super::Signal;
+use super::signal::Signal;
 use crate::jail::Jail;
 
 /// The time for the end of the work after the console was closed. The system ends the process after 5 seconds.

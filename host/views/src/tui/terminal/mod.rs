@@ -2,6 +2,7 @@
 
 #[cfg(unix)]
 mod decoder;
+mod input;
 #[cfg(unix)]
 mod signals;
 #[cfg(unix)]
@@ -27,13 +28,14 @@ use ratatui::{
     layout::{Position, Rect, Size},
 };
 
-use super::{draw::scene::Scene, keys::Key};
+use super::draw::scene::Scene;
 
 #[cfg(unix)]
 use unix::{Keyboard, can_write, given_back, has_resumed, is_resumed, taking};
 #[cfg(windows)]
 use windows::{Keyboard, can_write, given_back, has_resumed, is_resumed, taking};
 
+pub(super) use input::Input;
 #[cfg(unix)]
 pub(super) use unix::is_gone;
 #[cfg(windows)]
@@ -72,15 +74,6 @@ pub(super) struct Screen {
     /// The next content.
     next: Buffer,
     keyboard: Keyboard,
-}
-
-/// The input from the terminal.
-#[derive(Debug)]
-pub(super) enum Input {
-    /// Keys, perhaps none.
-    Keys(Vec<Key>),
-    /// The terminal is gone.
-    Gone,
 }
 
 impl Screen {

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Input, decoder::Decoder, signals};
+use super::{decoder::Decoder, input::Input, signals};
 
 pub(super) use signals::{given_back, has_resumed, is_resumed};
 
@@ -59,7 +59,7 @@ pub(super) fn taking(keyboard: &Keyboard, take: impl FnOnce() -> io::Result<()>)
 }
 
 /// Returns true if this is the error of a terminal that is gone.
-pub(in crate::tui) fn is_gone(error: &io::Error) -> bool {
+pub(crate) fn is_gone(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EIO)
 }
 

@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::Input;
+use super::input::Input;
 use crate::tui::keys::Key;
 
 /// The keys of the console.
@@ -84,7 +84,7 @@ pub(super) fn has_resumed() -> bool {
 }
 
 /// Returns false: an error of the console is always unexpected.
-pub(in crate::tui) fn is_gone(_error: &io::Error) -> bool {
+pub(crate) fn is_gone(_error: &io::Error) -> bool {
     false
 }
 
