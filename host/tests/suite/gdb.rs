@@ -626,6 +626,22 @@ fn gdb_goes_back_from_a_crash_and_to_it_again() {
     }
 }
 
+/// What docs/guide/back.md shows.
+#[test]
+fn gdb_goes_back_from_a_panic_to_the_line_that_is_to_blame() {
+    if !has_gdb() {
+        return;
+    }
+    let (run, _) = start_on_the_interpreter(&["run", "forgets-to-wrap"]);
+    let commands = ["continue", "watch forgets_to_wrap::SLOT", "reverse-continue", "kill"];
+    let said = run.gdb(&image("forgets-to-wrap"), &commands);
+    let (_, arrival) = said.split_once("Old value = ").expect("a stop at the watchpoint");
+    let cause = "forgets_to_wrap::tick () at guest-rt/examples/misbehaving/forgets-to-wrap.rs:42\n";
+    let has = |text: &str| arrival.contains(text);
+    assert!(has("(8)") && has("New value = ") && has("(7)") && has(cause), "{said}");
+    assert_eq!(run.end().0, Some(0));
+}
+
 #[test]
 fn gdb_goes_back_to_the_beginning_of_a_turn_of_the_exchange() {
     if !has_gdb() {
