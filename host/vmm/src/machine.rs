@@ -3,10 +3,9 @@
 mod access;
 mod interruption;
 mod interrupts;
-mod moment;
+pub(crate) mod moment;
 mod setup;
 
-pub use moment::Moment;
 pub use setup::{Setup, create_cpu};
 
 use std::{ops::ControlFlow, sync::Arc, time::Instant};
