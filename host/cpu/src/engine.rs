@@ -174,6 +174,12 @@ pub trait Cpu: Send {
         None
     }
 
+    /// Returns another CPU in the same state between two instructions, with memory of the same bytes. The two share nothing that
+    /// one can change. `None` means that the engine cannot copy a CPU. Breakpoints and handles for kicks are not copied.
+    fn fork(&mut self) -> Option<Box<dyn Cpu>> {
+        None
+    }
+
     /// Returns the CPU's time in ticks of [`TICK`] nanoseconds, if it counts its time: one tick for each instruction, and
     /// those that [`set_ticks`](Self::set_ticks) let pass. Such a time is the same in each run. `None` means that time
     /// passes for the guest as it does for the host.

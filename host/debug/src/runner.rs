@@ -1,5 +1,7 @@
 //! Runners: the ways to drive a machine. It runs freely, under gdb, or instruction by instruction.
 
+use std::ops::ControlFlow;
+
 use guestlab_cpu::EngineError;
 use guestlab_runlog::event::VmProfile;
 use guestlab_vmm::{Console, Halt, Machine, Stop};
@@ -29,14 +31,20 @@ pub trait Runner: Send {
         console: &mut Console<'_>,
     ) -> Result<Halt, EngineError>;
 
-    /// Shows a guest's end, by its best name, to the runner's user. Returns the end, or [`Halt::Killed`].
+    /// Shows a guest's end, by its best name, to the runner's user. Returns the end, or [`Halt::Killed`]; or `Continue`: the user
+    /// went back in time, and the machine runs again.
     ///
     /// # Errors
     ///
     /// As [`run`](Self::run).
-    fn halted(&mut self, machine: &mut Machine, halt: Halt, watch: &dyn Watch) -> Result<Halt, EngineError> {
+    fn halted(
+        &mut self,
+        machine: &mut Machine,
+        halt: Halt,
+        watch: &dyn Watch,
+    ) -> Result<ControlFlow<Halt>, EngineError> {
         let _ = (machine, watch);
-        Ok(halt)
+        Ok(ControlFlow::Break(halt))
     }
 
     /// The run is over, and the machine does not run again.

@@ -19,7 +19,7 @@ use guestlab::cpu::{
 };
 use iced_x86::{
     Code, CodeSize, CpuidFeature, Decoder, DecoderOptions, Instruction, MemorySize, Mnemonic, OpKind,
-    RflagsBits,
+    Register, RflagsBits,
 };
 
 use super::engines::{self, Kicks};
@@ -137,7 +137,7 @@ pub fn compare(data: &[u8]) -> Option<Outcome> {
     }
     let kvm = engines::kvm()?;
     let case = Case::new(&mut Unstructured::new(data)).ok()?;
-    Some(PAIR.with_borrow_mut(|pair| pair.get_or_insert_with(|| Pair::new(&*kvm)).compare(&case)))
+    Some(PAIR.with_borrow_mut(|pair| pair.get_or_insert_with(|| Pair::new(kvm)).compare(&case)))
 }
 
 /// A run's beginning.
@@ -379,18 +379,22 @@ fn is_comparable(instruction: &Instruction) -> bool {
 struct Pair {
     ours: Box<dyn Cpu>,
     theirs: Box<dyn Cpu>,
+    kvm: Arc<dyn Engine>,
     /// The beginnings that KVM can be compared in.
     comparable: Vec<Start>,
     _kicks: Kicks,
 }
 
+fn create(engine: &dyn Engine) -> Box<dyn Cpu> {
+    engine.create(&MemoryPlan::below(END)).expect("a VM")
+}
+
 impl Pair {
-    fn new(kvm: &dyn Engine) -> Self {
-        let soft: Arc<dyn Engine> = engines::soft();
-        let create = |engine: &dyn Engine| engine.create(&MemoryPlan::below(END)).expect("a VM");
-        let theirs = create(kvm);
+    fn new(kvm: Arc<dyn Engine>) -> Self {
+        let ours = create(&*engines::soft());
+        let theirs = create(&*kvm);
         let kicks = Kicks::every(TIME, theirs.kick());
-        let mut pair = Self { ours: create(&*soft), theirs, comparable: Vec::new(), _kicks: kicks };
+        let mut pair = Self { ours, theirs, kvm, comparable: Vec::new(), _kicks: kicks };
         pair.comparable = STARTS.into_iter().filter(|start| pair.is_comparable(*start)).collect();
         pair
     }
@@ -453,11 +457,20 @@ impl Pair {
             let executed = self.executed(&shorter);
             return match excuse(insn, &executed, &ours, &theirs) {
                 Some(outcome) => outcome,
+                None if self.is_same_on_a_new_cpu(&shorter) => break,
                 None => panic!("{}", difference(insn, &executed, &shorter, &ours, &theirs)),
             };
         }
         // A new CPU and memory of the same contents: the interpreter has no other state.
         Outcome::Theirs("KVM differs once, and not again")
+    }
+
+    /// Tries a run on a new CPU of KVM, which has executed nothing before.
+    fn is_same_on_a_new_cpu(&mut self, case: &Case) -> bool {
+        self.theirs = create(&*self.kvm);
+        self._kicks = Kicks::every(TIME, self.theirs.kick());
+        let (ours, theirs) = self.ends(case);
+        ours == theirs
     }
 
     /// Returns the instructions that a run of ours executes, in order.
@@ -496,6 +509,10 @@ fn excuse(insn: &Instruction, executed: &[Instruction], ours: &End, theirs: &End
     {
         // KVM completes the access without the exception behind it, which comes with the next run.
         return Some(Outcome::Skipped("a single step behind an access to a port".into()));
+    }
+    if executed.iter().any(|insn| !insn.is_invalid() && !is_comparable(insn)) {
+        let why = "an instruction that is not compared, in memory that the code has jumped to";
+        return Some(Outcome::Skipped(why.into()));
     }
     theirs_to_explain(insn, executed, undefined, ours, theirs).map(Outcome::Theirs)
 }
@@ -573,10 +590,21 @@ fn theirs_to_explain(
     if ours.differs_in_flags_only(theirs, AC | undefined) {
         return Some("AC is not kept");
     }
+    let loads_stack = matches!(insn.mnemonic(), M::Pop | M::Mov) && insn.op0_register() == Register::SS;
+    if loads_stack && ours.state.as_ref().is_some_and(|state| state.flags & TF != 0) {
+        return Some("a single step is not held back behind a load of SS");
+    }
+    if ours.vector().is_some() && ours.differs_in_upper_stack_only(theirs) {
+        return Some("an exception in real mode clears the upper half of ESP");
+    }
     if let (Exit::Mmio { .. }, Exit::Mmio { .. }) = (&ours.exit, &theirs.exit) {
         return Some("the accesses of one instruction come in another order");
     }
-    if let (Some(13), Exit::Mmio { direction: Direction::In, .. }) = (ours.vector(), &theirs.exit) {
+    let faults_on_write = match ours.exit {
+        Exit::Shutdown => insn.op0_kind() == OpKind::Memory,
+        _ => ours.vector() == Some(13),
+    };
+    if let (true, Exit::Mmio { direction: Direction::In, .. }) = (faults_on_write, &theirs.exit) {
         return Some("an operand that cannot be written is read before #GP");
     }
     if has_executed(&[M::Ltr, M::Lldt]) && ours.vector() == Some(13) && ours.state == theirs.state {
@@ -584,6 +612,9 @@ fn theirs_to_explain(
     }
     if matches!(insn.mnemonic(), M::Into | M::Int | M::Int3) && ours.exit == theirs.exit {
         return Some("INT pushes 32 bits in real mode after a prefix, and raises #GP in protected mode");
+    }
+    if insn.mnemonic() == M::Int && insn.code_size() == CodeSize::Code64 && theirs.vector().is_none() {
+        return Some("INT in 64-bit code is taken for another instruction");
     }
     if insn.mnemonic() == M::Enter {
         return Some("ENTER pushes as many bytes as the stack has, whatever its operands");
@@ -648,6 +679,14 @@ impl End {
         let (Some(state), Some(others)) = (&self.state, &other.state) else { return false };
         let same = CpuState { flags: state.flags & !flags | others.flags & flags, ..state.clone() };
         same == *others && self.exit == other.exit && self.memory_differs_in(other, flags)
+    }
+
+    /// Returns true if the two differ in the upper half of ESP only, which the other has lost.
+    fn differs_in_upper_stack_only(&self, other: &Self) -> bool {
+        let (Some(state), Some(others)) = (&self.state, &other.state) else { return false };
+        let mut same = state.clone();
+        same.general[reg::RSP] &= 0xFFFF;
+        same == *others && self.exit == other.exit && self.memory == other.memory
     }
 
     fn of(cpu: &mut dyn Cpu, exit: Exit) -> Self {

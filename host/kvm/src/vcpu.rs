@@ -21,8 +21,9 @@ use crate::{
 /// all guest memory (KVM API, 4.36 `KVM_SET_TSS_ADDR`).
 const TSS_ADDRESS: usize = 0xFFFB_D000;
 
-/// The most accesses of one instruction: FXSAVE writes 512 bytes, in parts of 8.
-const MOST_ACCESSES: usize = 64;
+/// The most accesses of one instruction: KVM carries out up to 1024 repetitions of a string instruction before it enters
+/// the guest again, each with two operands, and each of these in two pages.
+const MOST_ACCESSES: usize = 4096;
 
 const _: () = assert!(TSS_ADDRESS >= guest_abi::layout::MAX_MEMORY as usize);
 

@@ -1,6 +1,6 @@
 //! The loop that runs the CPU: instructions, breakpoints and interrupts between them, exits.
 
-use alloc::{sync::Arc, vec};
+use alloc::{boxed::Box, sync::Arc, vec};
 use core::sync::atomic::Ordering;
 
 use guestlab_cpu::{
@@ -408,6 +408,12 @@ impl Cpu for SoftCpu {
 
     fn instructions(&self) -> Option<u64> {
         Some(self.retired)
+    }
+
+    fn fork(&mut self) -> Option<Box<dyn Cpu>> {
+        let mut fork = Self::fork(self);
+        fork.set_points(&[]);
+        Some(Box::new(fork))
     }
 
     fn ticks(&self) -> Option<u64> {

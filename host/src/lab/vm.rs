@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    ops::{Deref, DerefMut},
+    ops::{ControlFlow, Deref, DerefMut},
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
@@ -217,7 +217,7 @@ impl Vm {
         let Self { machine, runner, printed, .. } = self;
         let vm = machine.vm();
         machine.set_max_exits(limits.max_exits);
-        let halt = runner.run(machine, watch, &mut |output| match output {
+        let mut console = |output: ConsoleOutput<'_>| match output {
             ConsoleOutput::Text(text) => {
                 let admitted = printed.admit(text, limits.max_output);
                 admitted.is_empty() || sink(ConsoleOutput::Text(admitted))
@@ -241,10 +241,15 @@ impl Vm {
                 ));
                 true
             }
-        })?;
-        let Diagnosis { halt, culprit } = Diagnosis::of(machine, halt, self.lacks_paging);
-        self.culprit = culprit;
-        runner.halted(machine, halt, watch)
+        };
+        loop {
+            let halt = runner.run(machine, watch, &mut console)?;
+            let Diagnosis { halt, culprit } = Diagnosis::of(machine, halt, self.lacks_paging);
+            self.culprit = culprit;
+            if let ControlFlow::Break(halt) = runner.halted(machine, halt, watch)? {
+                return Ok(halt);
+            }
+        }
     }
 
     /// Returns the evidence of a guest that has ended, with a trap or not.

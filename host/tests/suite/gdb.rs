@@ -553,3 +553,101 @@ fn a_socket_that_is_there_is_not_taken_away() {
     assert!(err.contains("cannot wait for gdb at"), "{err}");
     assert_eq!(fs::read_to_string(&socket).expect("still there"), "mine");
 }
+
+/// Starts a run on the interpreter, which can go back.
+fn start_on_the_interpreter(args: &[&str]) -> (Run, String) {
+    let args = [args, &["--engine", "soft", "--timeout", "60"]].concat();
+    let (plain, _) = text_of_any_end(&args);
+    (Run::start(&args, "127.0.0.1:0"), plain)
+}
+
+/// Runs the program to its end, whatever it is, and returns its two outputs.
+fn text_of_any_end(args: &[&str]) -> (String, String) {
+    let output = common::guestlab(args);
+    (text(&output.stdout), text(&output.stderr))
+}
+
+/// Returns the values that a watchpoint showed, each "old new".
+fn values(said: &str) -> Vec<String> {
+    let values = said.lines().filter(|line| line.starts_with("Old value") || line.starts_with("New value"));
+    let values: Vec<&str> = values.filter_map(|line| line.split("= ").nth(1)).collect();
+    values.chunks(2).map(|pair| pair.join(" ")).collect()
+}
+
+#[test]
+fn gdb_goes_back_over_interrupts_and_nothing_is_printed_twice() {
+    if !has_gdb() {
+        return;
+    }
+    for mode in ["real", "protected", "paged", "long"] {
+        let (run, plain) = start_on_the_interpreter(&["run", "timer", "--mode", mode]);
+        let watch = ["set language c", "watch *(unsigned *) &'timer::TICKS'"];
+        let commands = [
+            &["thbreak timer::main", "continue"][..],
+            &watch,
+            &["continue"; 3],
+            &["reverse-continue"; 2],
+            &["continue", "delete", "continue"],
+        ];
+        let said = run.gdb(&image_in("timer", mode), &commands.concat());
+        assert_eq!(values(&said), ["0 1", "1 2", "2 3", "3 2", "2 1", "1 2"], "{mode}: {said}");
+        assert!(said.contains("exited normally"), "{mode}: {said}");
+        let (status, out, err) = run.end();
+        assert_eq!((status, out), (Some(0), plain), "{mode}: {err}");
+    }
+}
+
+#[test]
+fn gdb_goes_back_from_a_crash_and_to_it_again() {
+    if !has_gdb() {
+        return;
+    }
+    for mode in ["protected", "long"] {
+        let (run, _) = start_on_the_interpreter(&["run", "wild-write", "--mode", mode]);
+        let said = run.gdb(
+            &image_in("wild-write", mode),
+            &[
+                "continue",
+                "reverse-stepi",
+                "break wild_write::main",
+                "reverse-continue",
+                "reverse-continue",
+                "continue",
+                "continue",
+                "kill",
+            ],
+        );
+        let crash = "Program received signal SIGSEGV, Segmentation fault.\nwild_write::inner";
+        let main = "wild_write::main () at guest-rt/examples/misbehaving/wild-write.rs";
+        assert_eq!(said.matches(crash).count(), 2, "{said}");
+        assert_eq!(said.matches(main).count(), 2, "{said}");
+        assert!(said.contains("No more reverse-execution history"), "{said}");
+        assert_eq!(run.end().0, Some(0));
+    }
+}
+
+#[test]
+fn gdb_goes_back_to_the_beginning_of_a_turn_of_the_exchange() {
+    if !has_gdb() {
+        return;
+    }
+    let (run, plain) = start_on_the_interpreter(&EXCHANGE[..4]);
+    let commands = [&loop_line(), "continue", "continue", "reverse-continue", "reverse-continue", "delete"];
+    let said = run.gdb(&image("guest-producer"), &[&commands[..], &["continue"]].concat());
+    assert!(said.contains("No more reverse-execution history"), "{said}");
+    assert!(said.contains("exited normally"), "{said}");
+    let (status, out, err) = run.end();
+    assert_eq!((status, out), (Some(0), plain), "{err}");
+}
+
+#[test]
+fn a_change_by_gdb_ends_the_past() {
+    if !has_gdb() {
+        return;
+    }
+    let (run, _) = start_on_the_interpreter(&["run", "hello"]);
+    let commands = ["thbreak rust_entry", "continue", "set $eax = 1", "reverse-stepi", "kill"];
+    let said = run.gdb(&image("hello"), &commands);
+    assert!(said.contains("No more reverse-execution history"), "{said}");
+    assert_eq!(run.end().0, Some(0));
+}

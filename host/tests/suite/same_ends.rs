@@ -135,6 +135,12 @@ impl Pair {
             eprintln!("skipped: {name}: this KVM emulates guests, without x87");
             return false;
         }
+        if name.starts_with("waits-long") {
+            // An hour passes at once on the interpreter, and then the timer's interrupt comes.
+            assert!(matches!(soft.0, Some(Halt::Crash(Crash::Trap(_)))), "{soft:?}");
+            assert!(matches!(kvm.0, Some(Halt::Expired(_))), "{kvm:?}");
+            return false;
+        }
         assert_eq!(without_times(name, soft.clone()), without_times(name, kvm), "{name}");
         assert_eq!(self.soft.mailbox(), self.kvm.mailbox(), "the mailbox of {name}");
         matches!(soft.0, Some(Halt::Stop(StopReason::Attached | StopReason::TurnEnded)))

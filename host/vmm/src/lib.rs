@@ -75,7 +75,7 @@ pub use fault::{Crash, MAILBOX_HINT};
 pub use history::History;
 pub use image::{Image, ImageError, ImageFormat, Request, Start, Test};
 pub use lent::Lent;
-pub use machine::{Halt, Machine, Setup, create_cpu};
+pub use machine::{Halt, Machine, Moment, Setup, create_cpu};
 pub use memory::{MemoryKind, MemoryLayout, MemorySizeError, check_size};
 pub use observer::{GuestSpan, Observer, Origin};
 pub use reply::{PanicReport, Reply, StopReason};

@@ -3,8 +3,10 @@
 mod access;
 mod interruption;
 mod interrupts;
+mod moment;
 mod setup;
 
+pub use moment::Moment;
 pub use setup::{Setup, create_cpu};
 
 use std::{ops::ControlFlow, sync::Arc, time::Instant};

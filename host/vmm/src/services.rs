@@ -6,6 +6,7 @@ use log::Level;
 use crate::{clock::Clock, memory::MemoryLayout, stats::ExitStats, timer::Timer};
 
 /// The services of a machine: all that hypercalls read and change, except the guest's memory.
+#[derive(Clone)]
 pub struct Services {
     /// The layout of the guest's memory.
     pub memory: MemoryLayout,

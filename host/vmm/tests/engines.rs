@@ -233,6 +233,19 @@ fn registers_are_set_and_the_rest_stays() {
 }
 
 #[test]
+fn a_new_state_ends_a_repeated_access() {
+    // `rep lodsb` where there is no memory, 300 times; `hlt`.
+    in_each_mode(&[0xF3, 0xAC, 0xF4], |name, mode, cpu| {
+        set(cpu, &[(reg::RCX, 300), (reg::RSI, HOLE)]);
+        assert!(matches!(exit(cpu), Exit::Mmio { address: HOLE, .. }), "{name}");
+        let new = start(mode).at(u64::from(CODE) + 2);
+        cpu.set_state(&new).expect("a state");
+        assert_eq!(exit(cpu), HALT, "{name}");
+        assert_eq!(state(cpu).general, new.general, "{name}");
+    });
+}
+
+#[test]
 fn the_task_priority_is_the_guests_to_set() {
     // `mov cr8, rax`, `hlt`.
     on_each_engine(|engine| {

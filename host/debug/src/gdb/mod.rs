@@ -13,6 +13,7 @@ mod arch;
 mod breakpoints;
 mod line;
 mod packet;
+mod past;
 mod target;
 
 use std::{
@@ -28,6 +29,7 @@ use gdbstub::{
         DisconnectReason, GdbStub, GdbStubError, SingleThreadStopReason,
         state_machine::GdbStubStateMachine as Stub,
     },
+    target::ext::base::reverse_exec::ReplayLogPosition,
 };
 use gdbstub_arch::x86::{X86_64_SSE, X86_SSE};
 use guest_abi::mode::CpuMode;
@@ -38,8 +40,9 @@ use guestlab_vmm::{Console, Expiry, Halt, Machine, StopReason};
 use crate::gdb::{
     address::Listener,
     arch::GuestArch,
-    breakpoints::Pace,
+    breakpoints::{Break, Pace},
     line::Line,
+    past::{Past, Point},
     target::{Guest, Resume},
 };
 use crate::{
@@ -126,6 +129,9 @@ struct Debugger<A: GuestArch> {
     next_poll: Instant,
     /// The stop reason for gdb when the run is over.
     end: Reason<A>,
+    past: Past,
+    /// gdb's user went back from the guest's end: the next run goes on from there.
+    goes_on: bool,
 }
 
 /// The state of the connection to gdb.
@@ -176,6 +182,8 @@ impl<A: GuestArch> Debugger<A> {
             last: Last::Nothing,
             next_poll: Instant::now(),
             end: SingleThreadStopReason::Exited(0),
+            past: Past::new(),
+            goes_on: false,
         }
     }
 
@@ -197,14 +205,13 @@ impl<A: GuestArch> Debugger<A> {
             Stepped::Instructions(all) => {
                 let mut all = all.into_iter().map(Before::from);
                 if let Some(watch) = all.find_map(|before| self.guest.points.watch_met(&before)) {
-                    let addr = A::to_usize(watch.address);
-                    return Ok(Some(Reason::<A>::Watch { tid: (), kind: watch.kind, addr }));
+                    return Ok(Some(watched::<A>(watch)));
                 }
             }
         }
         let at = cpu.registers()?.instruction();
         let is_over = match self.guest.resume {
-            Resume::Continue => false,
+            Resume::Continue | Resume::StepBack | Resume::Back => false,
             Resume::Step => true,
             Resume::Range(start, end) => !(start..end).contains(&at),
         };
@@ -214,38 +221,72 @@ impl<A: GuestArch> Debugger<A> {
     /// Returns the breakpoint or watchpoint at which debug registers stopped the guest.
     fn met(&self, machine: &mut Machine, bits: u64) -> Result<Reason<A>, EngineError> {
         if let Some(watch) = self.guest.points.watch_of(bits) {
-            let addr = A::to_usize(watch.address);
-            return Ok(Reason::<A>::Watch { tid: (), kind: watch.kind, addr });
+            return Ok(watched::<A>(watch));
         }
         let at = machine.cpu_mut().registers()?.instruction();
         Ok(self.break_at(at).unwrap_or(SingleThreadStopReason::Signal(Signal::SIGTRAP)))
     }
 
     fn break_at(&self, at: u64) -> Option<Reason<A>> {
-        let hardware = self.guest.points.break_at(at)?.hardware;
-        Some(if hardware { SingleThreadStopReason::HwBreak(()) } else { SingleThreadStopReason::SwBreak(()) })
+        self.guest.points.break_at(at).map(broken::<A>)
     }
 
-    /// Reports a stop to gdb, if there is one, and handles requests until gdb lets the guest run. The guest's vCPU is gdb's
-    /// meanwhile. Returns false if gdb ends the run.
+    /// Reports a stop to gdb, if there is one, and handles requests until gdb lets the guest run forwards. The guest's vCPU
+    /// is gdb's meanwhile. Returns false if gdb ends the run.
     fn talk(
         &mut self,
         machine: &mut Machine,
-        reason: Option<Reason<A>>,
+        mut reason: Option<Reason<A>>,
         watch: &dyn Watch,
     ) -> Result<bool, EngineError> {
-        machine.swap_cpu(&mut self.guest.cpu);
-        let outcome = self.talk_with_cpu(reason, watch);
-        machine.swap_cpu(&mut self.guest.cpu);
-        match outcome? {
-            Outcome::Go => return Ok(true),
-            Outcome::Kill => return Ok(false),
-            Outcome::Left => {}
+        self.guest.goes_back = machine.cpu().instructions().is_some();
+        loop {
+            machine.swap_cpu(&mut self.guest.cpu);
+            let outcome = self.talk_with_cpu(reason, watch);
+            machine.swap_cpu(&mut self.guest.cpu);
+            if std::mem::take(&mut self.guest.is_changed) {
+                self.past.forget();
+            }
+            match outcome? {
+                Outcome::Go => match self.go_back(machine, watch)? {
+                    Some(arrival) => reason = Some(arrival),
+                    None => return Ok(true),
+                },
+                Outcome::Kill => return Ok(false),
+                Outcome::Left => break,
+            }
         }
         self.session = Session::Closed;
         self.pace = Pace::Free;
         machine.cpu_mut().set_breakpoints(&[])?;
         Ok(true)
+    }
+
+    /// Goes back if gdb asks for it. Returns the reason to stop there.
+    fn go_back(
+        &mut self,
+        machine: &mut Machine,
+        watch: &dyn Watch,
+    ) -> Result<Option<Reason<A>>, EngineError> {
+        let _pause = watch.pause();
+        let arrival = match self.guest.resume {
+            Resume::Continue | Resume::Step | Resume::Range(..) => return Ok(None),
+            Resume::StepBack => {
+                self.past.step_back(machine, watch)?.then_some(SingleThreadStopReason::DoneStep)
+            }
+            Resume::Back => {
+                let pace = self.guest.points.pace(self.features);
+                self.past.go_back(&self.guest.points, &pace, machine, watch)?.map(|met| match met.point {
+                    Point::Break(point) => broken::<A>(point),
+                    Point::Watch(watch) => watched::<A>(watch),
+                })
+            }
+        };
+        // The vCPU has no breakpoints now.
+        (self.pace, self.last) = (Pace::Free, Last::Nothing);
+        (self.goes_on, self.end) = (true, SingleThreadStopReason::Exited(0));
+        let begin = SingleThreadStopReason::ReplayLog { tid: None, pos: ReplayLogPosition::Begin };
+        Ok(Some(arrival.unwrap_or(begin)))
     }
 
     fn talk_with_cpu(
@@ -326,7 +367,7 @@ impl<A: GuestArch> Debugger<A> {
         let fresh = std::mem::replace(&mut self.guest.fresh, false);
         let pace = match self.guest.resume {
             Resume::Step | Resume::Range(..) => Pace::Step,
-            Resume::Continue => self.guest.points.pace(self.features),
+            Resume::Continue | Resume::StepBack | Resume::Back => self.guest.points.pace(self.features),
         };
         // A breakpoint at the next instruction would stop the guest before it executes one.
         let stands_on = matches!(pace, Pace::To(_)) && fresh && {
@@ -371,6 +412,10 @@ impl<A: GuestArch> Runner for Debugger<A> {
         console: &mut Console<'_>,
     ) -> Result<Halt, EngineError> {
         machine.begin();
+        // Between two turns the host writes the mailbox: there is no way back over that.
+        if !std::mem::take(&mut self.goes_on) {
+            self.past.forget();
+        }
         let halt = loop {
             let mut until = Until::Exit;
             if !matches!(self.session, Session::Closed) && watch.expiry().is_none() {
@@ -378,6 +423,7 @@ impl<A: GuestArch> Runner for Debugger<A> {
                 machine.is_served(Instant::now());
                 let polls = self.is_time_to_poll() || matches!(self.session, Session::Waiting(_));
                 let reason = self.stop_reason(machine)?;
+                self.past.note(machine);
                 if (polls || reason.is_some()) && !self.talk(machine, reason, watch)? {
                     break Halt::Killed;
                 }
@@ -386,11 +432,20 @@ impl<A: GuestArch> Runner for Debugger<A> {
                 }
             }
             machine.set_wake(matches!(self.session, Session::Open(..)).then_some(self.next_poll));
-            machine.hold_interrupts(self.holds_interrupts());
-            match machine.enter(until, watch, console)? {
+            let holds = self.holds_interrupts();
+            machine.hold_interrupts(holds);
+            if holds && machine.has_interrupt() {
+                // A repetition would let it come.
+                self.past.forget();
+            }
+            let repeats = self.past.repeats(machine);
+            let until = repeats.filter(|_| until == Until::Exit).map_or(until, Until::Count);
+            // What is repeated was printed already.
+            match machine.enter(until, watch, &mut |output| repeats.is_some() || console(output))? {
                 ControlFlow::Break(halt) => break halt,
                 ControlFlow::Continue(exit) => {
                     self.last = match exit {
+                        Exit::Debug { points: 0 } if matches!(until, Until::Count(_)) => Last::Nothing,
                         Exit::Debug { points } => Last::Points(points),
                         Exit::Interrupted | Exit::InterruptWindow => Last::Nothing,
                         _ => Last::Served,
@@ -400,11 +455,17 @@ impl<A: GuestArch> Runner for Debugger<A> {
         };
         machine.set_wake(None);
         machine.hold_interrupts(false);
+        self.goes_on = false;
         Ok(halt)
     }
 
     /// Reports the guest's end to gdb. gdb's user can inspect the guest until the run continues.
-    fn halted(&mut self, machine: &mut Machine, halt: Halt, watch: &dyn Watch) -> Result<Halt, EngineError> {
+    fn halted(
+        &mut self,
+        machine: &mut Machine,
+        halt: Halt,
+        watch: &dyn Watch,
+    ) -> Result<ControlFlow<Halt>, EngineError> {
         let reason = match &halt {
             Halt::Stop(StopReason::Exited(status)) => {
                 SingleThreadStopReason::Exited(u8::try_from(*status).unwrap_or(u8::MAX))
@@ -418,16 +479,32 @@ impl<A: GuestArch> Runner for Debugger<A> {
             Halt::Exits(_) => SingleThreadStopReason::Terminated(Signal::SIGXCPU),
             Halt::Stop(StopReason::Panicked(_)) => self.fatal(Signal::SIGABRT),
             Halt::Crash(_) | Halt::Interruption(_) => self.fatal(Signal::SIGSEGV),
-            Halt::Stop(_) | Halt::Killed => return Ok(halt),
+            Halt::Stop(_) | Halt::Killed => return Ok(ControlFlow::Break(halt)),
         };
         if matches!(self.session, Session::Waiting(_)) {
-            return Ok(halt);
+            return Ok(ControlFlow::Break(halt));
         }
-        match self.talk(machine, Some(reason), watch)? {
-            true => Ok(halt),
-            false => Ok(Halt::Killed),
-        }
+        self.goes_on = false;
+        Ok(match self.talk(machine, Some(reason), watch)? {
+            true if self.goes_on => ControlFlow::Continue(()),
+            true => ControlFlow::Break(halt),
+            false => ControlFlow::Break(Halt::Killed),
+        })
     }
+}
+
+/// Returns the reason of a stop at a breakpoint.
+fn broken<A: GuestArch>(point: Break) -> Reason<A> {
+    match point.hardware {
+        true => SingleThreadStopReason::HwBreak(()),
+        false => SingleThreadStopReason::SwBreak(()),
+    }
+}
+
+/// Returns the reason of a stop at a watchpoint.
+fn watched<A: GuestArch>(watch: breakpoints::Watch) -> Reason<A> {
+    let addr = A::to_usize(watch.address);
+    SingleThreadStopReason::Watch { tid: (), kind: watch.kind, addr }
 }
 
 /// The outcome of a session with gdb.

@@ -7,6 +7,7 @@ use gdbstub::{
         ext::{
             base::{
                 BaseOps,
+                reverse_exec::{ReverseCont, ReverseContOps, ReverseStep, ReverseStepOps},
                 singlethread::{
                     SingleThreadBase, SingleThreadRangeStepping, SingleThreadRangeSteppingOps,
                     SingleThreadResume, SingleThreadResumeOps, SingleThreadSingleStep,
@@ -37,6 +38,10 @@ pub(super) enum Resume {
     Step,
     /// Execute instructions until one is outside of these addresses.
     Range(u64, u64),
+    /// Go back by one instruction.
+    StepBack,
+    /// Go back to the last breakpoint or watchpoint.
+    Back,
 }
 
 /// The guest's vCPU, and gdb's breakpoints.
@@ -47,6 +52,10 @@ pub(super) struct Guest<A> {
     /// gdb's last request. `fresh` is true until the guest begins with it.
     pub(super) resume: Resume,
     pub(super) fresh: bool,
+    /// The engine can go back.
+    pub(super) goes_back: bool,
+    /// gdb's user has changed registers or memory.
+    pub(super) is_changed: bool,
     arch: std::marker::PhantomData<A>,
 }
 
@@ -57,7 +66,15 @@ impl<A: GuestArch> Guest<A> {
     pub(super) fn new() -> Self {
         let arch = std::marker::PhantomData;
         let cpu = Box::new(Lent);
-        Self { cpu, points: Points::default(), resume: Resume::Continue, fresh: true, arch }
+        Self {
+            cpu,
+            points: Points::default(),
+            resume: Resume::Continue,
+            fresh: true,
+            goes_back: false,
+            is_changed: false,
+            arch,
+        }
     }
 
     fn set(&mut self, resume: Resume) {
@@ -107,6 +124,7 @@ impl<A: GuestArch> SingleThreadBase for Guest<A> {
         if !A::from_gdb(gdb, &mut state) {
             return Err(TargetError::Errno(EFAULT));
         }
+        self.is_changed = true;
         // The engine refuses values that no CPU can have: report that to gdb's user.
         let outcome = self.cpu.set_registers(&state).and_then(|()| match state.fpu == before.fpu {
             true => Ok(()),
@@ -124,6 +142,7 @@ impl<A: GuestArch> SingleThreadBase for Guest<A> {
     }
 
     fn write_addrs(&mut self, start: A::Usize, data: &[u8]) -> TargetResult<(), Self> {
+        self.is_changed = true;
         let registers = self.cpu.registers().map_err(TargetError::Fatal)?;
         match walk::write_linear(&registers, self.cpu.memory_mut(), A::address(start), data) {
             true => Ok(()),
@@ -148,6 +167,28 @@ impl<A: GuestArch> SingleThreadResume for Guest<A> {
 
     fn support_range_step(&mut self) -> Option<SingleThreadRangeSteppingOps<'_, Self>> {
         Some(self)
+    }
+
+    fn support_reverse_step(&mut self) -> Option<ReverseStepOps<'_, (), Self>> {
+        if self.goes_back { Some(self) } else { None }
+    }
+
+    fn support_reverse_cont(&mut self) -> Option<ReverseContOps<'_, (), Self>> {
+        if self.goes_back { Some(self) } else { None }
+    }
+}
+
+impl<A: GuestArch> ReverseStep<()> for Guest<A> {
+    fn reverse_step(&mut self, (): ()) -> Result<(), EngineError> {
+        self.set(Resume::StepBack);
+        Ok(())
+    }
+}
+
+impl<A: GuestArch> ReverseCont<()> for Guest<A> {
+    fn reverse_cont(&mut self) -> Result<(), EngineError> {
+        self.set(Resume::Back);
+        Ok(())
     }
 }
 

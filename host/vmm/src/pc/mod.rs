@@ -85,6 +85,7 @@ const ACPI_ENABLED: u32 = 1;
 const SHUTDOWN: &[u8] = b"Shutdown";
 
 /// The platform.
+#[derive(Clone)]
 pub struct Pc {
     settings: Settings,
     serial: Com1,

@@ -27,6 +27,14 @@ impl Default for Com1 {
     }
 }
 
+impl Clone for Com1 {
+    fn clone(&self) -> Self {
+        // Only a state with more received bytes than there is room for is refused. This port receives none.
+        let copy = Serial::from_state(&self.0.state(), Unconnected, NoEvents, Vec::new());
+        copy.map_or_else(|_| Self::default(), Self)
+    }
+}
+
 impl Com1 {
     /// Takes a write. Returns the byte that was sent, if there is one.
     pub(super) fn write(&mut self, port: u16, value: u8) -> Option<u8> {
