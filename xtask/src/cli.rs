@@ -84,9 +84,12 @@ pub(crate) enum Command {
     /// command that repeats the failure is printed.
     Fuzz(Fuzz),
 
-    /// Check format, lints (host and guests), crates without a system, documentation and tests; list all failures
-    /// together.
-    Ci,
+    /// Check format, lints (host and guests), other systems, documentation and tests; list all failures together.
+    Ci {
+        /// Make only the checks with this in their name.
+        #[arg(value_name = "FILTER")]
+        filter: Option<String>,
+    },
 
     /// Typeset the analysis (PDF and HTML) and make the reference, below `target`.
     Docs,

@@ -1,6 +1,6 @@
 //! `ci`: all checks of a change. Every check runs, and a summary lists all failures.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use clap::ValueEnum;
@@ -37,17 +37,34 @@ const PORTABLE: [(&str, &str); 3] = [
 const OTHER_SYSTEMS: [&str; 3] =
     ["aarch64-unknown-linux-gnu", "x86_64-pc-windows-gnu", "aarch64-apple-darwin"];
 
+/// Settings of cargo that compile the library of each system quickly: nothing runs it.
+const UNOPTIMIZED: [&str; 6] = [
+    "profile.dev.debug=0",
+    "profile.dev.package.addr2line.opt-level=0",
+    "profile.dev.package.gimli.opt-level=0",
+    "profile.dev.package.memchr.opt-level=0",
+    "profile.dev.package.object.opt-level=0",
+    "profile.dev.package.rustc-demangle.opt-level=0",
+];
+
 const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
 
-/// Runs all checks; the status is 1 if one of them failed.
-pub(crate) fn run() -> Result<Status, Error> {
+/// Runs all checks, or those with this in their name; the status is 1 if one of them failed.
+pub(crate) fn run(filter: Option<&str>) -> Result<Status, Error> {
     let workspace = Workspace::load()?;
-    let outcomes = CHECKS.map(|(name, check)| {
-        let outcome = check(&workspace).inspect_err(|error| output::error(error));
-        (name, outcome.unwrap_or_else(|error| error.status()))
-    });
+    let checks = CHECKS.into_iter().filter(|(name, _)| filter.is_none_or(|filter| name.contains(filter)));
+    let outcomes: Vec<_> = checks
+        .map(|(name, check)| {
+            let outcome = check(&workspace).inspect_err(|error| output::error(error));
+            (name, outcome.unwrap_or_else(|error| error.status()))
+        })
+        .collect();
+    if outcomes.is_empty() {
+        let names = CHECKS.map(|(name, _)| name).join(", ");
+        return Err(Error::bad_input(format_args!("there is no check of that name; there are: {names}")));
+    }
     output::line("\nSummary");
-    for (name, status) in outcomes {
+    for (name, status) in &outcomes {
         match status.is_success() {
             true => output::line(format_args!("ok    {name}")),
             false => output::line(format_args!("FAIL  {name}: status {status}")),
@@ -93,7 +110,7 @@ fn check_without_system(workspace: &Workspace) -> Result<Status, Error> {
     until_failure(PORTABLE.iter().filter(|(name, _)| exists(name)).map(|(package, library)| {
         let mut check = cargo::for_guests(&workspace.root);
         check.args(["check", "--package", package, "--target", WITHOUT_SYSTEM, library]);
-        check.arg("--target-dir").arg(elsewhere(workspace));
+        elsewhere(&mut check, workspace);
         toolchain.prepare(&mut check, WITHOUT_SYSTEM);
         run_with_header(&mut check)
     }))
@@ -105,14 +122,15 @@ fn check_other_systems(workspace: &Workspace) -> Result<Status, Error> {
     let mut check = cargo::for_guests(&workspace.root);
     check.args(["check", "--package", "guestlab", "--package", "xtask", "-Zbuild-std=std,panic_abort"]);
     check.args(OTHER_SYSTEMS.into_iter().flat_map(|system| ["--target", system]));
-    check.arg("--target-dir").arg(elsewhere(workspace));
+    elsewhere(&mut check, workspace);
     toolchain.prepare(&mut check, OTHER_SYSTEMS[0]);
     run_with_header(&mut check)
 }
 
-/// The target folder of checks for other systems, which share the macros that run here.
-fn elsewhere(workspace: &Workspace) -> PathBuf {
-    workspace.target.join("elsewhere")
+/// Sets the target folder and the profile of checks for other systems, which share the macros that run here.
+fn elsewhere(check: &mut Command, workspace: &Workspace) {
+    check.args(UNOPTIMIZED.into_iter().flat_map(|setting| ["--config", setting]));
+    check.arg("--target-dir").arg(workspace.target.join("elsewhere"));
 }
 
 fn selection(catalog: &Catalog) -> Vec<&str> {

@@ -33,7 +33,7 @@ pub(crate) fn dispatch(cli: Cli) -> Result<Status, Error> {
         Command::Test(options) => test::run(&options, cli.verbose),
         Command::Bench(options) => bench::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
-        Command::Ci => ci::run(),
+        Command::Ci { filter } => ci::run(filter.as_deref()),
         Command::Docs => docs::run(),
         Command::Picture => picture::run(),
         Command::Doctor => doctor::run(),
