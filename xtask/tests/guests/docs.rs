@@ -52,6 +52,7 @@ documents! {
     grading: "docs/guide/grading.md", 8;
     exercises: "docs/guide/exercises.md", 30;
     machines: "docs/guide/machines.md", 0;
+    back: "docs/guide/back.md", 1;
 }
 
 const NOT_RUN: &str = "not run: ";
@@ -153,6 +154,15 @@ fn the_whole_program_of_the_guide_is_the_example() {
     let program = read(&root().join("host/examples/count_exits.rs"));
     let block = blocks(&document).into_iter().find(|block| block.info == "rust").expect("a program");
     assert_eq!(block.lines.join("\n"), program.trim_end());
+}
+
+#[test]
+fn every_page_of_the_guide_is_followed() {
+    for page in std::fs::read_dir(root().join("docs/guide")).expect("the guide") {
+        let name = page.expect("a page").file_name().into_string().expect("text");
+        let is_followed = DOCUMENTS.contains(&&*format!("docs/guide/{name}"));
+        assert!(is_followed || !name.ends_with(".md"), "{name}");
+    }
 }
 
 #[test]
