@@ -119,9 +119,15 @@ fn drive(cpu: &mut SoftCpu, until: Until, answer: u32) -> Exit {
     exit
 }
 
+/// Returns the number of rounds: that of the environment, or one that a test has time for, in a debug build or a release.
+fn rounds(debug: u64, release: u64) -> u64 {
+    let given = std::env::var("GUESTLAB_RANDOM").ok().map(|rounds| rounds.parse().expect("a number"));
+    given.unwrap_or(if cfg!(debug_assertions) { debug } else { release })
+}
+
 #[test]
 fn no_bytes_and_no_state_make_it_panic() {
-    let rounds = if cfg!(debug_assertions) { 3_000 } else { 100_000 };
+    let rounds = rounds(3_000, 100_000);
     for seed in 0..rounds {
         let mut random = Random(seed);
         let mut cpu = cpu(&mut random, &INTERESTING);
@@ -137,7 +143,7 @@ fn no_bytes_and_no_state_make_it_panic() {
 
 #[test]
 fn instructions_at_once_are_instructions_one_by_one() {
-    let rounds = if cfg!(debug_assertions) { 1_000 } else { 20_000 };
+    let rounds = rounds(1_000, 20_000);
     for seed in 0..rounds {
         let (mut at_once, mut single) =
             (cpu(&mut Random(seed), &INTERESTING), cpu(&mut Random(seed), &INTERESTING));
