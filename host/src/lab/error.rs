@@ -52,7 +52,7 @@ pub enum Error {
     },
     /// KVM on this machine does not have the guest's mode.
     #[error(
-        "KVM here is {module}, which cannot run guests in {mode} mode: that needs hardware KVM (kvm_intel, kvm_amd); the other modes work"
+        "KVM here is {module}, which cannot run guests in {mode} mode: that needs hardware KVM (kvm_intel, kvm_amd); --engine auto runs it on the interpreter"
     )]
     ModeMissing {
         /// The mode.
@@ -61,7 +61,7 @@ pub enum Error {
         module: String,
     },
     /// This machine has no usable KVM.
-    #[error(transparent)]
+    #[error("{0}\n  or run guests without KVM: --engine soft")]
     Platform(#[from] OpenError),
     /// A guest could not be started.
     #[error(transparent)]

@@ -74,7 +74,7 @@ impl fmt::Display for GuestError {
 
 /// A difference between a replay and its recording.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it differs at turn {turn}\n  recorded: {recorded}\n  replayed: {replayed}")]
+#[error("it differs at turn {turn}\n  recorded: {recorded}\n  replayed: {replayed}{hint}")]
 pub struct Difference {
     /// The turn, from 1.
     pub turn: u64,
@@ -82,4 +82,6 @@ pub struct Difference {
     pub recorded: String,
     /// The replayed side, as JSON.
     pub replayed: String,
+    /// A line of advice, with the line break before it; or nothing.
+    pub hint: String,
 }

@@ -52,7 +52,8 @@ pub fn run(
     let deadline = recording.cut_deadline();
     let turns = recording.schedule();
     let config = config(&recording, guests, turns, timeout);
-    let mut checker = Checker { recording: &recording, next: 0, timed_out: false, stopped: None };
+    let mut checker =
+        Checker { recording: &recording, engine: String::new(), next: 0, timed_out: false, stopped: None };
     let outcome = exchange::run(system, jail, &config, &mut checker);
     match checker.stopped {
         Some(Stopped::OtherImage(problem)) => Err(refused(path, Some(2), problem).into()),
@@ -130,6 +131,8 @@ fn limits(options: &Options, timeout: Duration) -> Limits {
 /// A sink that compares events with a recording, and stops the run at the first difference.
 struct Checker<'a> {
     recording: &'a Recording,
+    /// The engine of the replay.
+    engine: String,
     next: usize,
     /// True if the replay's own deadline passed.
     timed_out: bool,
@@ -172,7 +175,20 @@ impl Checker<'_> {
             return Ok(());
         }
         let recorded = recorded.map_or_else(|| "nothing".into(), recording::compared);
-        self.stop(Stopped::Difference(Difference { turn, recorded, replayed: recording::compared(step) }))
+        let (replayed, hint) = (recording::compared(step), self.hint());
+        self.stop(Stopped::Difference(Difference { turn, recorded, replayed, hint }))
+    }
+
+    /// Returns the advice for a difference: the engines differ, and a guest may depend on the time.
+    fn hint(&self) -> String {
+        let recorded = &self.recording.run.engine;
+        match *recorded == self.engine {
+            true => String::new(),
+            false => format!(
+                "\n  try: --engine {recorded}, which made the recording; guests that use the time differ on {}",
+                self.engine
+            ),
+        }
     }
 
     /// Returns the result of a replay with this outcome. `deadline` is true if a deadline ended the recorded run.
@@ -186,7 +202,8 @@ impl Checker<'_> {
         }
         if let Some(missing) = steps.get(self.next) {
             let (turn, recorded) = (self.next as u64 + 1, recording::compared(missing));
-            return Err(Error::Differs(Difference { turn, recorded, replayed: "nothing".into() }));
+            let (replayed, hint) = ("nothing".into(), self.hint());
+            return Err(Error::Differs(Difference { turn, recorded, replayed, hint }));
         }
         let how = match (crashed, deadline, steps.last()) {
             (true, ..) => ", up to the same crash",
@@ -201,7 +218,10 @@ impl Checker<'_> {
 impl Sink for Checker<'_> {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
-            Event::Run(run) => self.check_images(run),
+            Event::Run(run) => {
+                self.engine.clone_from(&run.engine);
+                self.check_images(run)
+            }
             // The replay's own clock says nothing of the guests, and nor does what comes after.
             Event::Crash(crash) if crash.is_time_dependent() => {
                 self.timed_out = true;

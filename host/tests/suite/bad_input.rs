@@ -21,6 +21,7 @@ fn refused(args: &[&str], status: i32, sentence: &str) {
 fn a_machine_without_kvm_is_told_what_to_do() {
     let args = ["run", "prodcons", "--engine", "kvm", "--kvm", "/dev/no-such-kvm"];
     refused(&args, 5, "/dev/no-such-kvm is not there: load KVM's module");
+    refused(&args, 5, "or run guests without KVM: --engine soft");
     refused(
         &["run", "prodcons", "--engine", "kvm", "--kvm", "/dev/null"],
         5,

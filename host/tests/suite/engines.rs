@@ -85,6 +85,10 @@ fn time_is_counted_on_the_interpreter_so_that_every_run_repeats() {
     // Without a choice of the user's, a recording is replayed on the engine that counts.
     let (out, _) = expect(&["replay", &files[0], "--engine", "auto"], 0);
     assert_eq!(out, "identical: 40 turns\n");
+    if has_kvm() {
+        let (_, err) = expect(&["replay", &files[0], "--engine", "kvm"], 3);
+        assert!(err.contains("try: --engine soft, which made the recording"), "{err}");
+    }
     for mode in ["real", "protected", "paged", "long"] {
         for guest in ["stopwatch", "timer"] {
             let run = || expect(&["run", guest, "--mode", mode, "--engine", "soft"], 0);
