@@ -639,6 +639,10 @@ fn theirs_to_explain(
     if has_executed(&[M::Aad, M::Aam]) && ours.differs_in_flags_only(theirs, ZF | SF | undefined) {
         return Some("AAD and AAM: ZF and SF are not those of AL");
     }
+    let mut behind = executed.iter().skip_while(|insn| !matches!(insn.mnemonic(), M::Aad | M::Aam)).skip(1);
+    if behind.any(|insn| insn.rflags_read() & (RflagsBits::ZF | RflagsBits::SF) != 0) {
+        return Some("AAD and AAM: ZF and SF are not those of AL, and another instruction reads them");
+    }
     if has_executed(&[M::Iret, M::Iretd, M::Iretq]) && ours.exit == theirs.exit && ours.state == theirs.state
     {
         return Some("IRET: the error code of a bad selector is 0");
