@@ -586,6 +586,8 @@ fn gdb_goes_back_over_interrupts_and_nothing_is_printed_twice() {
             &["thbreak timer::main", "continue"][..],
             &watch,
             &["continue"; 3],
+            // A step takes no interrupts, but the way back does.
+            &["stepi"],
             &["reverse-continue"; 2],
             &["continue", "delete", "continue"],
         ];

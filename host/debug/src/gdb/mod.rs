@@ -269,6 +269,8 @@ impl<A: GuestArch> Debugger<A> {
         watch: &dyn Watch,
     ) -> Result<Option<Reason<A>>, EngineError> {
         let _pause = watch.pause();
+        // The last step may have held them back, but what is repeated took them.
+        machine.hold_interrupts(false);
         let arrival = match self.guest.resume {
             Resume::Continue | Resume::Step | Resume::Range(..) => return Ok(None),
             Resume::StepBack => {
