@@ -567,7 +567,8 @@ fn theirs_to_explain(
     const UD: u64 = 6;
     let has_executed =
         |mnemonics: &[Mnemonic]| executed.iter().any(|insn| mnemonics.contains(&insn.mnemonic()));
-    if theirs.vector() == Some(UD) && ours.vector() != Some(UD) {
+    // `int 6` goes to the same handler.
+    if theirs.vector() == Some(UD) && (ours.vector() != Some(UD) || has_executed(&[M::Int])) {
         return Some("KVM's emulator does not have the instruction, and raises #UD");
     }
     if theirs.exit == Exit::Interrupted {
@@ -613,8 +614,9 @@ fn theirs_to_explain(
     if matches!(insn.mnemonic(), M::Into | M::Int | M::Int3) && ours.exit == theirs.exit {
         return Some("INT pushes 32 bits in real mode after a prefix, and raises #GP in protected mode");
     }
-    if insn.mnemonic() == M::Int && insn.code_size() == CodeSize::Code64 && theirs.vector().is_none() {
-        return Some("INT in 64-bit code is taken for another instruction");
+    let is_long = ours.state.as_ref().is_some_and(CpuState::is_long);
+    if insn.mnemonic() == M::Int && is_long && theirs.vector().is_none() {
+        return Some("INT in long mode is passed over, or taken for another instruction");
     }
     if insn.mnemonic() == M::Enter {
         return Some("ENTER pushes as many bytes as the stack has, whatever its operands");
@@ -629,6 +631,14 @@ fn theirs_to_explain(
     let is_repeated = insn.has_rep_prefix() || insn.has_repne_prefix();
     if is_repeated && ours.vector() == theirs.vector() && ours.vector().is_some() {
         return Some("a fault in a later repetition has the flags of the first");
+    }
+    if is_repeated && ours.vector() == Some(1) {
+        return Some("a single step is not taken between two repetitions");
+    }
+    if executed.iter().any(|insn| insn.op1_register() == Register::CR3) && theirs.exit == Exit::Shutdown {
+        return Some(
+            "the guest writes into its page tables, whose translations may be kept (Intel SDM volume 3A, 4.10)",
+        );
     }
     if is_repeated && insn.code_size() == CodeSize::Code64 && ours.memory == theirs.memory {
         return Some("a count of 0 in ECX clears the upper half of RCX");
