@@ -571,6 +571,13 @@ fn theirs_to_explain(
     if theirs.vector() == Some(UD) && (ours.vector() != Some(UD) || has_executed(&[M::Int])) {
         return Some("KVM's emulator does not have the instruction, and raises #UD");
     }
+    if (theirs.vector() == Some(8) || theirs.exit == Exit::Shutdown) && has_executed(&[M::Movbe]) {
+        return Some("KVM's emulator does not have MOVBE, and its #UD cannot be delivered");
+    }
+    let is_far_pointer = matches!(insn.memory_size(), MemorySize::SegPtr16 | MemorySize::SegPtr32);
+    if is_far_pointer && ours.vector() == theirs.vector() && ours.vector().is_some() {
+        return Some("a far pointer goes on behind the end of 16-bit addresses");
+    }
     if theirs.exit == Exit::Interrupted {
         return Some("KVM begins the instruction again and again");
     }
@@ -646,7 +653,7 @@ fn theirs_to_explain(
     if has_executed(&[M::Cmpxchg]) && ours.exit == theirs.exit && ours.memory == theirs.memory {
         return Some("CMPXCHG of 32 bits clears the upper half of a register that it does not write");
     }
-    if has_executed(&[M::Aad, M::Aam]) && ours.differs_in_flags_only(theirs, ZF | SF | undefined) {
+    if has_executed(&[M::Aad, M::Aam]) && ours.differs_in_flags_only(theirs, AC | ZF | SF | undefined) {
         return Some("AAD and AAM: ZF and SF are not those of AL");
     }
     let mut behind = executed.iter().skip_while(|insn| !matches!(insn.mnemonic(), M::Aad | M::Aam)).skip(1);
