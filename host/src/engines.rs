@@ -63,17 +63,17 @@ pub fn open(
 /// Returns the interpreter. With `explains`, each VM that it makes is explained.
 fn interpreter(explains: bool) -> Arc<dyn Engine> {
     match explains {
-        true => Arc::new(Explained(Soft)),
+        true => Arc::new(Explained),
         false => Arc::new(Soft),
     }
 }
 
-/// An engine without calls to the operating system, whose VMs are explained as they are made.
-struct Explained<E>(E);
+/// The interpreter, whose VMs are explained as they are made: it makes no calls that say it.
+struct Explained;
 
-impl<E: Engine> Engine for Explained<E> {
+impl Engine for Explained {
     fn name(&self) -> &str {
-        self.0.name()
+        Soft.name()
     }
 
     fn create(&self, memory: &MemoryPlan) -> Result<Box<dyn Cpu>, EngineError> {
@@ -82,15 +82,15 @@ impl<E: Engine> Engine for Explained<E> {
             Explain.call("memory", format_args!("{purpose}: from {start:#x} to {end:#x}"));
         }
         Explain.call("cpu", format_args!("a CPU that is a program, in its state after reset"));
-        self.0.create(memory)
+        Soft.create(memory)
     }
 
     fn runs(&self, mode: CpuMode) -> Result<bool, EngineError> {
-        self.0.runs(mode)
+        Soft.runs(mode)
     }
 
     fn debug_features(&self, mode: CpuMode) -> Result<DebugFeatures, EngineError> {
-        self.0.debug_features(mode)
+        Soft.debug_features(mode)
     }
 }
 

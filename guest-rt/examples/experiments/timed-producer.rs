@@ -22,15 +22,9 @@ fn main() {
     loop {
         timer::set(WAIT_IN_MICROSECONDS);
         interrupts::wait();
-        let mut ring = mailbox.pointers();
-        if ring.count < ring.capacity {
-            let item = u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX);
-            mailbox.set_slot(ring.prod_p, item);
-            ring.prod_p = (ring.prod_p + 1) % ring.capacity;
-            ring.count += 1;
-            mailbox.count(item);
-        }
-        mailbox.set_pointers(ring);
-        mailbox.end_turn();
+        let mut turn = mailbox.turn();
+        let share = turn.free().min(1);
+        turn.push_each(share, || u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX));
+        turn.end();
     }
 }

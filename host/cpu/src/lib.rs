@@ -16,8 +16,8 @@
 
 extern crate alloc;
 
-pub mod breakpoint;
-mod engine;
+mod breakpoint;
+pub mod engine;
 mod error;
 pub mod exit;
 mod fpu;

@@ -5,7 +5,7 @@
 use gdbstub::target::ext::breakpoints::WatchKind;
 
 use guestlab_cpu::{
-    Breakpoint, BreakpointKind, DebugFeatures,
+    Breakpoint, BreakpointKind, DebugFeatures, Executed,
     instruction::{self, Access},
 };
 
@@ -114,13 +114,15 @@ impl Points {
         self.breaks.iter().copied().find(|b| b.address == address)
     }
 
-    /// Returns the watchpoint that an instruction meets.
-    pub(super) fn watch_met(&self, before: &Before) -> Option<Watch> {
+    /// Returns the first watchpoint that these instructions met.
+    pub(super) fn watch_met(&self, executed: Vec<Executed>) -> Option<Watch> {
         if self.watches.is_empty() {
             return None;
         }
-        let accesses = instruction::accesses(&before.instruction, &before.registers);
-        self.watches.iter().copied().find(|watch| accesses.iter().any(|&access| watch.is_met_by(access)))
+        executed.into_iter().map(Before::from).find_map(|before| {
+            let accesses = instruction::accesses(&before.instruction, &before.registers);
+            self.watches.iter().copied().find(|watch| accesses.iter().any(|&access| watch.is_met_by(access)))
+        })
     }
 }
 

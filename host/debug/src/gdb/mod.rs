@@ -43,12 +43,9 @@ use crate::gdb::{
     breakpoints::{Break, Pace},
     line::Line,
     past::{Past, Point},
-    target::{Guest, Resume},
+    target::{Back, Guest, Resume},
 };
-use crate::{
-    runner::{Runner, Watch},
-    step::Before,
-};
+use crate::runner::{Runner, Watch};
 
 /// The time between two looks for gdb's interrupt while the guest runs.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -203,15 +200,14 @@ impl<A: GuestArch> Debugger<A> {
             Stepped::Nothing => return Ok(None),
             Stepped::Delivery(_) => {}
             Stepped::Instructions(all) => {
-                let mut all = all.into_iter().map(Before::from);
-                if let Some(watch) = all.find_map(|before| self.guest.points.watch_met(&before)) {
+                if let Some(watch) = self.guest.points.watch_met(all) {
                     return Ok(Some(watched::<A>(watch)));
                 }
             }
         }
         let at = cpu.registers()?.instruction();
         let is_over = match self.guest.resume {
-            Resume::Continue | Resume::StepBack | Resume::Back => false,
+            Resume::Continue => false,
             Resume::Step => true,
             Resume::Range(start, end) => !(start..end).contains(&at),
         };
@@ -268,15 +264,13 @@ impl<A: GuestArch> Debugger<A> {
         machine: &mut Machine,
         watch: &dyn Watch,
     ) -> Result<Option<Reason<A>>, EngineError> {
+        let Some(back) = self.guest.back.take() else { return Ok(None) };
         let _pause = watch.pause();
         // The last step may have held them back, but what is repeated took them.
         machine.hold_interrupts(false);
-        let arrival = match self.guest.resume {
-            Resume::Continue | Resume::Step | Resume::Range(..) => return Ok(None),
-            Resume::StepBack => {
-                self.past.step_back(machine, watch)?.then_some(SingleThreadStopReason::DoneStep)
-            }
-            Resume::Back => {
+        let arrival = match back {
+            Back::Step => self.past.step_back(machine, watch)?.then_some(SingleThreadStopReason::DoneStep),
+            Back::Continue => {
                 let pace = self.guest.points.pace(self.features);
                 self.past.go_back(&self.guest.points, &pace, machine, watch)?.map(|met| match met.point {
                     Point::Break(point) => broken::<A>(point),
@@ -369,7 +363,7 @@ impl<A: GuestArch> Debugger<A> {
         let fresh = std::mem::replace(&mut self.guest.fresh, false);
         let pace = match self.guest.resume {
             Resume::Step | Resume::Range(..) => Pace::Step,
-            Resume::Continue | Resume::StepBack | Resume::Back => self.guest.points.pace(self.features),
+            Resume::Continue => self.guest.points.pace(self.features),
         };
         // A breakpoint at the next instruction would stop the guest before it executes one.
         let stands_on = matches!(pace, Pace::To(_)) && fresh && {

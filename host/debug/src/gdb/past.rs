@@ -10,7 +10,7 @@ use guestlab_cpu::{EngineError, Exit, Stepped, Until};
 use guestlab_vmm::{Halt, Machine, Moment};
 
 use super::breakpoints::{Break, Pace, Points, Watch};
-use crate::{runner, step::Before};
+use crate::runner;
 
 /// The instructions between two moments, at first: about a millisecond of the interpreter's time.
 const INTERVAL: u64 = 1 << 18;
@@ -77,8 +77,7 @@ impl Past {
 
     /// Returns the number of instructions up to the farthest that was reached, if the guest repeats itself.
     pub(super) fn repeats(&self, machine: &Machine) -> Option<u64> {
-        let now = machine.cpu().instructions()?;
-        self.farthest.checked_sub(now).filter(|&left| left > 0)
+        left(machine, self.farthest)
     }
 
     /// Goes back by one instruction. Returns false if there is no past.
@@ -198,9 +197,7 @@ fn met(exit: &Exit, points: &Points, machine: &mut Machine) -> Result<Option<Met
     let watch = match exit {
         Exit::Debug { points: bits } if *bits != 0 => points.watch_of(*bits),
         _ => match machine.cpu_mut().stepped() {
-            Stepped::Instructions(all) => {
-                all.into_iter().map(Before::from).find_map(|before| points.watch_met(&before))
-            }
+            Stepped::Instructions(all) => points.watch_met(all),
             Stepped::Nothing | Stepped::Delivery(_) => None,
         },
     };

@@ -38,10 +38,15 @@ pub(super) enum Resume {
     Step,
     /// Execute instructions until one is outside of these addresses.
     Range(u64, u64),
-    /// Go back by one instruction.
-    StepBack,
-    /// Go back to the last breakpoint or watchpoint.
-    Back,
+}
+
+/// gdb's request to go back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Back {
+    /// By one instruction.
+    Step,
+    /// To the last breakpoint or watchpoint.
+    Continue,
 }
 
 /// The guest's vCPU, and gdb's breakpoints.
@@ -52,6 +57,8 @@ pub(super) struct Guest<A> {
     /// gdb's last request. `fresh` is true until the guest begins with it.
     pub(super) resume: Resume,
     pub(super) fresh: bool,
+    /// gdb's request to go back, until it is served.
+    pub(super) back: Option<Back>,
     /// The engine can go back.
     pub(super) goes_back: bool,
     /// gdb's user has changed registers or memory.
@@ -71,6 +78,7 @@ impl<A: GuestArch> Guest<A> {
             points: Points::default(),
             resume: Resume::Continue,
             fresh: true,
+            back: None,
             goes_back: false,
             is_changed: false,
             arch,
@@ -180,14 +188,14 @@ impl<A: GuestArch> SingleThreadResume for Guest<A> {
 
 impl<A: GuestArch> ReverseStep<()> for Guest<A> {
     fn reverse_step(&mut self, (): ()) -> Result<(), EngineError> {
-        self.set(Resume::StepBack);
+        self.back = Some(Back::Step);
         Ok(())
     }
 }
 
 impl<A: GuestArch> ReverseCont<()> for Guest<A> {
     fn reverse_cont(&mut self) -> Result<(), EngineError> {
-        self.set(Resume::Back);
+        self.back = Some(Back::Continue);
         Ok(())
     }
 }

@@ -12,12 +12,12 @@ const HANDLER: u64 = 0x2000;
 /// The page that the tests are about, in the second range of 2 MiB.
 const PAGE: u64 = 0x20_0000;
 
-const P: u64 = 1;
-const W: u64 = 2;
-const U: u64 = 4;
+pub(crate) const P: u64 = 1;
+pub(crate) const W: u64 = 2;
+pub(crate) const U: u64 = 4;
 const ACCESSED: u64 = 1 << 5;
 const DIRTY: u64 = 1 << 6;
-const NX: u64 = 1 << 63;
+pub(crate) const NX: u64 = 1 << 63;
 
 const WP: u64 = 1 << 16;
 const SMEP: u64 = 1 << 20;

@@ -2,7 +2,10 @@
 
 use guestlab_cpu::{Cpu, CpuState, Direction, Exit, Until, state::reg};
 
-use crate::machine::*;
+use crate::{
+    machine::*,
+    pages::{NX, P, U, W},
+};
 
 /// The two modes whose linear addresses have 32 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,9 +26,6 @@ const PAGE_TABLE: u64 = 0xE000;
 const PAGE: u64 = 0x40_A000;
 const FRAME: u64 = 0xA000;
 
-const P: u64 = 1;
-const W: u64 = 1 << 1;
-const U: u64 = 1 << 2;
 const PWT: u64 = 1 << 3;
 const PCD: u64 = 1 << 4;
 const A: u64 = 1 << 5;
@@ -35,7 +35,6 @@ const PS: u64 = 1 << 7;
 const G: u64 = 1 << 8;
 /// Bits for software.
 const FREE: u64 = 7 << 9;
-const NX: u64 = 1 << 63;
 const ALL: u64 = P | W | U;
 
 /// The error code's bits, next to P, W and U: a reserved bit was set, and an instruction was fetched.

@@ -45,16 +45,12 @@ impl Machine {
     pub fn return_to(&mut self, moment: &mut Moment) {
         let Some(cpu) = moment.cpu.fork() else { return };
         self.cpu = cpu;
-        self.services = self.services_of(moment);
+        // The user is told only once that guests do not learn host addresses.
+        self.services = Services { hva: self.services.hva, ..moment.services.clone() };
         (self.pc, self.vectors) = (moment.pc.clone(), moment.vectors.clone());
         self.history = moment.history.clone();
         (self.serving, self.is_waiting, self.has_crashed) = (None, moment.is_waiting, false);
         self.expects_interrupts = true;
-    }
-
-    /// Returns the services of a moment. The user is told only once that guests do not learn host addresses.
-    fn services_of(&self, moment: &Moment) -> Services {
-        Services { hva: self.services.hva, ..moment.services.clone() }
     }
 
     /// Returns true if an interrupt is due for the guest.
