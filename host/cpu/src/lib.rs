@@ -26,6 +26,7 @@ mod inspect;
 #[cfg(feature = "instructions")]
 pub mod instruction;
 mod memory;
+mod pages;
 mod segment;
 pub mod state;
 mod step;
@@ -37,6 +38,7 @@ pub use error::EngineError;
 pub use exit::{DELIVERY, Direction, EMULATION, Exit, Values, Width};
 pub use fpu::{FpuState, Msrs};
 pub use memory::{GuestMemory, MemoryPlan, OutOfMemory};
+pub use pages::{Page, Pages};
 pub use segment::{Rights, Segment, Table};
 pub use state::CpuState;
 pub use step::{Delivery, Executed, MAX_INSTRUCTION, Stepped};

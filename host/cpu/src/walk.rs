@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use guest_abi::mode::CpuMode;
-use x86_64::registers::control::{Cr0Flags, Cr4Flags, EferFlags};
+use x86_64::registers::control::{Cr4Flags, EferFlags};
 use x86_64::structures::paging::PageTableFlags as Flags;
 
 use crate::{memory::GuestMemory, state::CpuState};
@@ -109,30 +109,11 @@ pub fn walk_on(
     memory: &dyn GuestMemory,
     linear: u64,
 ) -> Result<Mapping, Unmapped> {
-    let Hardware { width, pointers } = hardware;
-    let is_set = |flag: Cr4Flags| state.cr4 & flag.bits() != 0;
-    if state.cr0 & Cr0Flags::PAGING.bits() == 0 {
-        return Ok(Walk::new(linear & u64::from(u32::MAX), 0).mapping);
-    }
-    if !is_set(Cr4Flags::PHYSICAL_ADDRESS_EXTENSION) {
-        return two_levels(state, memory, linear & u64::from(u32::MAX));
-    }
-    let no_execute = state.efer & EferFlags::NO_EXECUTE_ENABLE.bits() != 0;
-    if !state.is_long() {
-        let pointers = pointers.map_or_else(|| directory_pointers(state.cr3, memory), Ok)?;
-        let linear = linear & u64::from(u32::MAX);
-        return three_levels(state.cr3, pointers, memory, linear, no_execute, width);
-    }
-    let levels = if is_set(Cr4Flags::L5_PAGING) { 5 } else { 4 };
-    let unused = 64 - (12 + 9 * levels);
-    if (linear << unused).cast_signed() >> unused != linear.cast_signed() {
-        return Err(Unmapped::NotCanonical);
-    }
-    Walk::new(linear, ADDRESS & !0 << width).wide(memory, state.cr3 & ADDRESS, levels, no_execute)
+    Walk::new(linear).end(hardware, state, memory)
 }
 
 /// A walk under way.
-struct Walk {
+pub(crate) struct Walk {
     linear: u64,
     mapping: Mapping,
     /// The bits of an entry that must be 0.
@@ -140,7 +121,7 @@ struct Walk {
 }
 
 impl Walk {
-    fn new(linear: u64, reserved: u64) -> Self {
+    pub(crate) fn new(linear: u64) -> Self {
         let mapping = Mapping {
             physical: linear,
             page_size: 0,
@@ -150,7 +131,45 @@ impl Walk {
             entries: [Entry::default(); LEVELS],
             depth: 0,
         };
-        Self { linear, mapping, reserved }
+        Self { linear, mapping, reserved: 0 }
+    }
+
+    /// Walks to the page. After a failure the mapping has the entries before the one at which the walk ended.
+    pub(crate) fn end(
+        &mut self,
+        hardware: Hardware,
+        state: &CpuState,
+        memory: &dyn GuestMemory,
+    ) -> Result<Mapping, Unmapped> {
+        let Hardware { width, pointers } = hardware;
+        let paging = Paging::of(state);
+        if !matches!(paging, Paging::Long(_)) {
+            self.linear &= u64::from(u32::MAX);
+            self.mapping.physical = self.linear;
+        }
+        let no_execute = state.efer & EferFlags::NO_EXECUTE_ENABLE.bits() != 0;
+        match paging {
+            Paging::Off => Ok(self.mapping),
+            Paging::TwoLevels => self.two_levels(state, memory),
+            Paging::ThreeLevels => {
+                let pointers = pointers.map_or_else(|| directory_pointers(state.cr3, memory), Ok)?;
+                // All bits up to the one that forbids to execute.
+                self.reserved = !0 << width & !(1 << 63);
+                self.three_levels(state.cr3, pointers, memory, no_execute)
+            }
+            Paging::Long(levels) => {
+                if canonical(self.linear, levels) != self.linear {
+                    return Err(Unmapped::NotCanonical);
+                }
+                self.reserved = ADDRESS & !0 << width;
+                self.wide(memory, state.cr3 & ADDRESS, levels, no_execute)
+            }
+        }
+    }
+
+    /// Returns the number of entries that were present so far.
+    pub(crate) fn depth(&self) -> usize {
+        self.mapping.depth
     }
 
     /// Adds an entry and returns its flags, if it is present.
@@ -169,7 +188,7 @@ impl Walk {
         self.mapping.user &= flags.contains(Flags::USER_ACCESSIBLE);
     }
 
-    fn ends(mut self, frame: u64, size: u64) -> Mapping {
+    fn ends(&mut self, frame: u64, size: u64) -> Mapping {
         self.mapping.physical = (frame & !(size - 1)) | (self.linear & (size - 1));
         self.mapping.page_size = size;
         self.mapping
@@ -177,7 +196,7 @@ impl Walk {
 
     /// Walks tables of 8-byte entries from level `level` down.
     fn wide(
-        mut self,
+        &mut self,
         memory: &dyn GuestMemory,
         mut table: u64,
         mut level: u32,
@@ -208,13 +227,101 @@ impl Walk {
     }
 
     /// A page of 2 MiB or 1 GiB. Higher levels have none.
-    fn large(self, frame: u64, level: u32, size: u64) -> Result<Mapping, Unmapped> {
+    fn large(&mut self, frame: u64, level: u32, size: u64) -> Result<Mapping, Unmapped> {
         // Bit 12 of the entry is the page attribute table's; the others below the page's size are reserved.
         if level > 3 || frame & (size - 1) & !PAGE != 0 {
             return Err(Unmapped::Reserved);
         }
         Ok(self.ends(frame, size))
     }
+
+    /// PAE paging: four directory pointers, then two levels (Intel SDM volume 3A, 4.4).
+    fn three_levels(
+        &mut self,
+        cr3: u64,
+        pointers: DirectoryPointers,
+        memory: &dyn GuestMemory,
+        no_execute: bool,
+    ) -> Result<Mapping, Unmapped> {
+        let index = self.linear >> 30 & 3;
+        let pointer = pointers[index as usize];
+        self.enter((cr3 & POINTERS) + 8 * index, pointer)?;
+        // The pointers have no rights: they are as if writable and for every privilege.
+        self.wide(memory, pointer & ADDRESS, 2, no_execute)
+    }
+
+    /// 32-bit paging: a directory and tables of 4-byte entries (Intel SDM volume 3A, 4.3).
+    fn two_levels(&mut self, state: &CpuState, memory: &dyn GuestMemory) -> Result<Mapping, Unmapped> {
+        const LARGE: u64 = 1 << 22;
+        let address = (state.cr3 & 0xFFFF_F000) + 4 * (self.linear >> 22);
+        let directory = read_u32(memory, address)?;
+        let flags = self.enter(address, directory)?;
+        self.restrict(flags);
+        if flags.contains(Flags::HUGE_PAGE) && state.cr4 & Cr4Flags::PAGE_SIZE_EXTENSION.bits() != 0 {
+            // Bits 13 to 20 are bits 32 to 39 of the address (PSE-36); bit 21 is reserved.
+            if directory & 1 << 21 != 0 {
+                return Err(Unmapped::Reserved);
+            }
+            let frame = (directory & 0xFFC0_0000) | (directory >> 13 & 0xFF) << 32;
+            return Ok(self.ends(frame, LARGE));
+        }
+        let address = (directory & 0xFFFF_F000) + 4 * (self.linear >> 12 & 0x3FF);
+        let value = read_u32(memory, address)?;
+        let flags = self.enter(address, value)?;
+        self.restrict(flags);
+        Ok(self.ends(value & 0xFFFF_F000, PAGE))
+    }
+}
+
+/// The kind of paging (Intel SDM volume 3A, 4.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Paging {
+    Off,
+    /// 32-bit paging.
+    TwoLevels,
+    /// PAE paging.
+    ThreeLevels,
+    /// 4-level or 5-level paging.
+    Long(u32),
+}
+
+impl Paging {
+    pub(crate) fn of(state: &CpuState) -> Self {
+        let is_set = |flag: Cr4Flags| state.cr4 & flag.bits() != 0;
+        match state.has_paging() {
+            false => Self::Off,
+            true if !is_set(Cr4Flags::PHYSICAL_ADDRESS_EXTENSION) => Self::TwoLevels,
+            true if !state.is_long() => Self::ThreeLevels,
+            true => Self::Long(if is_set(Cr4Flags::L5_PAGING) { 5 } else { 4 }),
+        }
+    }
+
+    /// Returns the number of bytes that an entry stands for, behind `depth` others.
+    pub(crate) fn span(self, depth: usize) -> u64 {
+        let shifts: &[u32] = match self {
+            Self::Off => &[32],
+            Self::TwoLevels => &[22, 12],
+            Self::ThreeLevels => &[30, 21, 12],
+            Self::Long(4) => &[39, 30, 21, 12],
+            Self::Long(_) => &[48, 39, 30, 21, 12],
+        };
+        shifts.get(depth).map_or(PAGE, |shift| 1 << shift)
+    }
+
+    /// Returns the first address behind the page of this size around an address, unless it is the last one.
+    pub(crate) fn after(self, linear: u64, size: u64) -> Option<u64> {
+        let next = (linear & !(size - 1)).checked_add(size)?;
+        match self {
+            Self::Long(levels) => Some(canonical(next, levels)),
+            _ => Some(next).filter(|&next| next <= u32::MAX.into()),
+        }
+    }
+}
+
+/// Returns an address with its upper bits as copies of the highest one that is translated.
+fn canonical(linear: u64, levels: u32) -> u64 {
+    let unused = 64 - (12 + 9 * levels);
+    ((linear << unused).cast_signed() >> unused).cast_unsigned()
 }
 
 /// The address of the directory pointers in CR3.
@@ -231,47 +338,6 @@ pub fn directory_pointers(cr3: u64, memory: &dyn GuestMemory) -> Result<Director
         *pointer = read_u64(memory, address)?;
     }
     Ok(pointers)
-}
-
-/// PAE paging: four directory pointers, then two levels (Intel SDM volume 3A, 4.4).
-fn three_levels(
-    cr3: u64,
-    pointers: DirectoryPointers,
-    memory: &dyn GuestMemory,
-    linear: u64,
-    no_execute: bool,
-    width: u32,
-) -> Result<Mapping, Unmapped> {
-    // All bits up to the one that forbids to execute.
-    let mut walk = Walk::new(linear, !0 << width & !(1 << 63));
-    let index = linear >> 30 & 3;
-    let pointer = pointers[index as usize];
-    walk.enter((cr3 & POINTERS) + 8 * index, pointer)?;
-    // The pointers have no rights: they are as if writable and for every privilege.
-    walk.wide(memory, pointer & ADDRESS, 2, no_execute)
-}
-
-/// 32-bit paging: a directory and tables of 4-byte entries (Intel SDM volume 3A, 4.3).
-fn two_levels(state: &CpuState, memory: &dyn GuestMemory, linear: u64) -> Result<Mapping, Unmapped> {
-    const LARGE: u64 = 1 << 22;
-    let mut walk = Walk::new(linear, 0);
-    let address = (state.cr3 & 0xFFFF_F000) + 4 * (linear >> 22);
-    let directory = read_u32(memory, address)?;
-    let flags = walk.enter(address, directory)?;
-    walk.restrict(flags);
-    if flags.contains(Flags::HUGE_PAGE) && state.cr4 & Cr4Flags::PAGE_SIZE_EXTENSION.bits() != 0 {
-        // Bits 13 to 20 are bits 32 to 39 of the address (PSE-36); bit 21 is reserved.
-        if directory & 1 << 21 != 0 {
-            return Err(Unmapped::Reserved);
-        }
-        let frame = (directory & 0xFFC0_0000) | (directory >> 13 & 0xFF) << 32;
-        return Ok(walk.ends(frame, LARGE));
-    }
-    let address = (directory & 0xFFFF_F000) + 4 * (linear >> 12 & 0x3FF);
-    let value = read_u32(memory, address)?;
-    let flags = walk.enter(address, value)?;
-    walk.restrict(flags);
-    Ok(walk.ends(value & 0xFFFF_F000, PAGE))
 }
 
 fn read_u64(memory: &dyn GuestMemory, address: u64) -> Result<u64, Unmapped> {

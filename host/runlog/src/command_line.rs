@@ -17,7 +17,7 @@ pub struct CommandLine {
 }
 
 /// Options of `run` that name an output file, each with a value. They do not change the run.
-const OUTPUT_OPTIONS: [&str; 3] = ["--report", "--trace", "--record"];
+const OUTPUT_OPTIONS: [&str; 4] = ["--report", "--trace", "--record", "--core"];
 
 /// Options of `run` that change the amount of output, each without a value.
 const OUTPUT_FLAGS: [&str; 3] = ["--tui", "--quiet", "--stats"];

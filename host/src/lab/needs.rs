@@ -5,7 +5,7 @@ mod calls;
 
 use guestlab_cpu::KVM as KVM_ENGINE;
 
-use calls::{EXPLORER, GDB, GDB_FILE, KVM, KVM_EXPLORER, KVM_FOREIGN, KVM_GDB, KVM_STEPS};
+use calls::{EXPLORER, GDB, GDB_FILE, KVM, KVM_EXPLORER, KVM_FOREIGN, KVM_GDB, KVM_STATE, KVM_STEPS};
 
 use crate::{lab::vm::Vm, process::jail::Thread};
 
@@ -22,6 +22,8 @@ pub struct Needs {
     pub steps: bool,
     /// gdb is connected.
     pub gdb: bool,
+    /// A failure leaves a core file.
+    pub core: bool,
     /// gdb's socket is a file, which is removed at the end.
     pub gdb_file: bool,
 }
@@ -47,6 +49,7 @@ impl Needs {
             (self.kvm && self.foreign, KVM_FOREIGN),
             (self.kvm && self.steps, KVM_STEPS),
             (self.kvm && self.gdb, KVM_GDB),
+            (self.kvm && (self.gdb || self.core), KVM_STATE),
             (self.explores, EXPLORER),
             (self.gdb, GDB),
             (self.gdb_file, GDB_FILE),
@@ -62,7 +65,15 @@ mod tests {
 
     #[test]
     fn all_lists_together_are_a_filter() {
-        let all = Needs { kvm: true, explores: true, foreign: true, steps: true, gdb: true, gdb_file: true };
+        let all = Needs {
+            kvm: true,
+            explores: true,
+            foreign: true,
+            steps: true,
+            gdb: true,
+            core: true,
+            gdb_file: true,
+        };
         assert!(program(&all.thread()).is_ok());
     }
 }

@@ -9,10 +9,12 @@ use guest_abi::mailbox::MAX_MESSAGE_SIZE;
 
 use crate::{
     lab::{
+        core::CoreFile,
         error::Error,
         events,
         instrumentation::Instrumentation,
         limits::Limits,
+        needs::Needs,
         open,
         refused::Refused,
         schedule::Schedule,
@@ -44,6 +46,8 @@ pub struct PipelineConfig {
     pub stats: bool,
     /// The debugger or tracer of the VMs.
     pub instrumentation: Instrumentation,
+    /// The file for the core of a guest that fails.
+    pub core: Option<PathBuf>,
 }
 
 /// Runs an experiment to its end: after its turns, or when a guest exits with status 0.
@@ -72,18 +76,17 @@ pub fn run(system: Platform, jail: &Jail, config: &PipelineConfig, sink: &mut dy
 
     // This closes KVM's device, so that no VM can be created any more.
     drop(system);
-    let session = Session::start(&config.limits, jail, config.instrumentation.needs(&machines), sink)?;
+    let needs = Needs { core: config.core.is_some(), ..config.instrumentation.needs(&machines) };
+    let session = Session::start(&config.limits, jail, needs, sink)?;
+    let core = CoreFile::begin(config.core.as_deref())?;
     session.confine()?;
     session.event(&Event::Run(Box::new(run_event(config, engine, &schedule, &images))))?;
     let mut turns = 0;
     let outcome = run_turns(&session, &mut machines, schedule, &mut turns);
     let exits: BTreeMap<_, _> = machines.iter().map(|m| (m.vm(), events::exits(m.stats()))).collect();
-    session.conclude(
-        outcome,
-        Some(End { turns, totals: None, rule: None, findings: Vec::new(), exits }),
-        &machines,
-        config.stats,
-    )
+    let end = End { turns, totals: None, rule: None, findings: Vec::new(), exits };
+    let outcome = session.conclude(outcome, Some(end), &machines, config.stats);
+    core.conclude(outcome, &mut machines)
 }
 
 fn run_event(config: &PipelineConfig, engine: String, schedule: &Schedule, images: &[Image]) -> Run {

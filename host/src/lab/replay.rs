@@ -119,6 +119,7 @@ fn config(recording: &Recording, guests: Guests, turns: String, timeout: Duratio
         limits: limits(&recording.options, timeout),
         stats: false,
         instrumentation: Instrumentation::None,
+        core: None,
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::{
     lab::{
+        core::CoreFile,
         error::Error,
         events,
         instrumentation::Instrumentation,
@@ -47,6 +48,8 @@ pub struct SingleConfig {
     pub stats: bool,
     /// The debugger or tracer of the VM.
     pub instrumentation: Instrumentation,
+    /// The file for the core of a guest that fails.
+    pub core: Option<PathBuf>,
     /// True if the run ends with the registers.
     pub dump_regs: bool,
     /// The settings of a PC's devices, if the guest has them.
@@ -82,11 +85,17 @@ pub fn run(system: Platform, jail: &Jail, config: &SingleConfig, sink: &mut dyn 
     let mut machines = config.instrumentation.attach(&system, vec![machine])?;
     // This closes KVM's device, so that no VM can be created any more.
     drop(system);
-    let needs = Needs { foreign: image.start().is_foreign(), ..config.instrumentation.needs(&machines) };
+    let needs = Needs {
+        foreign: image.start().is_foreign(),
+        core: config.core.is_some(),
+        ..config.instrumentation.needs(&machines)
+    };
     let session = Session::start(&config.limits, jail, needs, sink)?;
+    let core = CoreFile::begin(config.core.as_deref())?;
     session.confine()?;
     let outcome = run_to_exit(&mut machines[0], &session, has_screen);
     let outcome = session.conclude(outcome, None, &machines, config.stats);
+    let outcome = core.conclude(outcome, &mut machines);
     if config.dump_regs {
         output::warn_lines(&machines[0].cpu_mut().registers()?.to_string());
     }

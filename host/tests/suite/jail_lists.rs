@@ -21,8 +21,15 @@ use guestlab::{
     },
 };
 
-const NO_NEEDS: Needs =
-    Needs { kvm: false, explores: false, foreign: false, steps: false, gdb: false, gdb_file: false };
+const NO_NEEDS: Needs = Needs {
+    kvm: false,
+    explores: false,
+    foreign: false,
+    steps: false,
+    gdb: false,
+    core: false,
+    gdb_file: false,
+};
 
 /// The calls of a run in the jail.
 type Calls = io::Result<Vec<Made>>;
@@ -49,6 +56,11 @@ fn flat(code: &[u8]) -> Calls {
 fn tests_of_a_guest() -> Calls {
     let image = common::images().join("failing-tests.elf");
     run(&["test", "--image", image.to_str().expect("text"), "passes"])
+}
+
+fn core() -> Calls {
+    let folder = tempfile::tempdir().expect("a folder");
+    run(&["run", "panics", "--core", folder.path().join("core").to_str().expect("text")])
 }
 
 fn explore() -> Calls {
@@ -205,6 +217,7 @@ const GROUPS: &[Group] = &[
     },
     // ud2, which nothing handles.
     Group { needs: Needs { foreign: true, ..NO_NEEDS }, runs: &[|| flat(&[0x0F, 0x0B])] },
+    Group { needs: Needs { core: true, ..NO_NEEDS }, runs: &[core] },
     Group {
         needs: Needs { steps: true, gdb: true, gdb_file: true, ..NO_NEEDS },
         runs: &[debugged, debugged_at_a_file],

@@ -53,6 +53,7 @@ pub(super) fn config(
         limits: limits(),
         stats: false,
         instrumentation: Instrumentation::None,
+        core: None,
     }
 }
 

@@ -25,6 +25,7 @@ pub(super) fn count(guests: Guests, capacity: u32, turns: u64, seed: u64) -> Out
     let config = exchange::config(guests, ScheduleSpec::Random, capacity, turns, seed);
     let config = ExchangeConfig {
         instrumentation: Instrumentation::Trace(trace::TraceConfig { shown: None, profile: true, last: 0 }),
+        core: None,
         stats: false,
         ..config
     };

@@ -1,10 +1,11 @@
 //! The state of a machine whose guest has ended, captured for a report.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use guest_abi::mode::CpuMode;
 use guestlab_cpu::{CpuState, Exit};
 use guestlab_vmm::{History, Image};
+use object::{Object, ObjectSegment};
 use x86_64::registers::rflags::RFlags;
 
 use super::{
@@ -41,6 +42,22 @@ impl ImageInfo {
     /// Returns true if the file is an ELF file, and not a flat binary.
     pub fn is_elf(&self) -> bool {
         self.file.starts_with(&object::elf::ELFMAG)
+    }
+
+    /// Returns the linear addresses for which an ELF file has bytes, in the order of their ends.
+    pub fn loaded(&self) -> Vec<Range<u64>> {
+        let Ok(elf) = object::File::parse(&**self.file) else { return Vec::new() };
+        let mut ranges: Vec<_> = elf
+            .segments()
+            .map(|segment| segment.address()..segment.address().saturating_add(segment.file_range().1))
+            .collect();
+        ranges.sort_by_key(|range| range.start);
+        let mut end = 0;
+        for range in &mut ranges {
+            end = end.max(range.end);
+            range.end = end;
+        }
+        ranges
     }
 
     /// Returns the pieces of its code that have a name.
@@ -157,6 +174,11 @@ impl CrashDump {
             Some(Exit::In { port, .. }) => Some(*port),
             _ => None,
         }
+    }
+
+    /// Returns the registers, unless they are lost. Those of the FPU may be missing.
+    pub fn registers(&self) -> Option<&CpuState> {
+        self.registers.as_ref()
     }
 
     /// Returns true if interrupts were on. Unknown registers count as off.

@@ -112,6 +112,12 @@ pub struct RunArgs {
     /// The VM that gdb debugs, if there are several. The others wait for their turns [default: 1].
     #[arg(long, hide_short_help = true, value_name = "N", requires = "gdb", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     pub(super) gdb_vm: Option<u32>,
+    /// Write a core file for gdb if a guest fails: `gdb GUEST FILE`.
+    ///
+    /// A guest fails by a crash, a panic, a turn that is refused, a status other than 0, or a limit of the run. If several
+    /// VMs run, the core is that of the one that failed. Without a failure no file is written, and an older one stays.
+    #[arg(long, value_name = "FILE")]
+    pub(super) core: Option<PathBuf>,
     /// Write a timeline for Perfetto and chrome://tracing (Trace Event Format): a track for each VM, turns and
     /// exits as slices, the number of items in the ring as a counter. The file has 256 MiB at most.
     #[arg(long, hide_short_help = true, value_name = "FILE")]
@@ -347,6 +353,7 @@ impl RunArgs {
         let named = [
             ("--report", &self.report),
             ("--record", &self.exchange.record),
+            ("--core", &self.core),
             ("--trace", &self.trace),
             ("--trace-instructions-to", &self.trace_instructions_to),
         ];

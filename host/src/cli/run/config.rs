@@ -133,6 +133,7 @@ impl RunArgs {
             limits: self.limits.limits(None, self.quiet),
             stats: self.stats || self.report.is_some(),
             instrumentation: self.instrumentation(),
+            core: self.core.clone(),
         }
     }
 
@@ -163,6 +164,7 @@ impl RunArgs {
             secrets: self.secrets(),
             stats: self.stats || self.report.is_some(),
             instrumentation: self.instrumentation(),
+            core: self.core.clone(),
             experiment,
         }
     }
@@ -178,6 +180,7 @@ impl RunArgs {
             secrets: self.secrets(),
             stats: self.stats || self.report.is_some(),
             instrumentation: self.instrumentation(),
+            core: self.core.clone(),
             dump_regs: self.dump_regs,
             pc: self.pc.then_some(pc::Settings { exit_ok: self.pc_exit_ok }),
         }

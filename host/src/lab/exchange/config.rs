@@ -1,5 +1,7 @@
 //! The configuration of an exchange.
 
+use std::path::PathBuf;
+
 use guest_abi::{mode::CpuMode, ring::Capacity};
 
 use crate::{
@@ -71,4 +73,6 @@ pub struct ExchangeConfig {
     pub stats: bool,
     /// The debugger or tracer of the VMs.
     pub instrumentation: Instrumentation,
+    /// The file for the core of a guest that fails.
+    pub core: Option<PathBuf>,
 }

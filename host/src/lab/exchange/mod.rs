@@ -13,7 +13,9 @@ pub use vms::Vms;
 
 use crate::{
     lab::{
+        core::CoreFile,
         error::Error,
+        needs::Needs,
         schedule::{DEFAULT_TURNS, Schedule, ScheduleSpec},
         session::Session,
         vm::{Platform, Vm},
@@ -77,7 +79,8 @@ pub fn run(system: Platform, jail: &Jail, config: &ExchangeConfig, sink: &mut dy
     let machines = config.instrumentation.attach(&system, vms.start(&system, config.seed)?)?;
     // This closes KVM's device, so that no VM can be created any more.
     drop(system);
-    let session = Session::start(&config.limits, jail, config.instrumentation.needs(&machines), sink)?;
+    let needs = Needs { core: config.core.is_some(), ..config.instrumentation.needs(&machines) };
+    let session = Session::start(&config.limits, jail, needs, sink)?;
     run_exchange(config, order, &vms, machines, &session)
 }
 
@@ -103,6 +106,7 @@ fn run_exchange(
     mut machines: Vec<Vm>,
     session: &Session<'_>,
 ) -> Result<(), Error> {
+    let core = CoreFile::begin(config.core.as_deref())?;
     let mut runner = TurnRunner::new(vms, config.guests.orders, config.capacity);
     let run = Event::Run(Box::new(order.run_event(config, vms)));
     let outcome = match order {
@@ -117,7 +121,8 @@ fn run_exchange(
         }
     };
     let end = runner.end(&outcome, &machines);
-    session.conclude(outcome, Some(end), &machines, config.stats)?;
+    let outcome = session.conclude(outcome, Some(end), &machines, config.stats);
+    core.conclude(outcome, &mut machines)?;
     match runner.exchange().audit() {
         true => Ok(()),
         false => Err(Error::Bug("the audit found items that are not accounted for".into())),

@@ -56,6 +56,7 @@ impl ExploreConfig {
             limits: self.limits.clone(),
             stats: false,
             instrumentation: Instrumentation::None,
+            core: None,
         }
     }
 }
