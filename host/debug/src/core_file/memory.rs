@@ -21,14 +21,14 @@ const MOST_BYTES: u64 = 4 << 30;
 
 /// Memory at a linear address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Piece {
-    pub(super) linear: u64,
-    pub(super) physical: u64,
-    pub(super) len: u64,
+pub(crate) struct Piece {
+    pub(crate) linear: u64,
+    pub(crate) physical: u64,
+    pub(crate) len: u64,
 }
 
 /// The pieces of an address space, by linear address, and true if there are more than a file may have.
-pub(super) fn pieces(
+pub(crate) fn pieces(
     state: Option<&CpuState>,
     memory: &dyn GuestMemory,
     plan: &MemoryPlan,

@@ -22,7 +22,8 @@ use object::{
 };
 
 use crate::crash_report::CrashDump;
-use memory::{Part, parts, pieces};
+pub(crate) use memory::pieces;
+use memory::{Part, parts};
 
 /// The signal that gdb names as the reason of the end, by its number on Linux.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

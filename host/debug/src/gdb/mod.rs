@@ -11,6 +11,7 @@
 mod address;
 mod arch;
 mod breakpoints;
+mod host_files;
 mod line;
 mod packet;
 mod past;
@@ -236,6 +237,7 @@ impl<A: GuestArch> Debugger<A> {
         watch: &dyn Watch,
     ) -> Result<bool, EngineError> {
         self.guest.goes_back = machine.cpu().instructions().is_some();
+        (self.guest.files.name, self.guest.files.plan) = (machine.name().into(), machine.layout().plan());
         loop {
             machine.swap_cpu(&mut self.guest.cpu);
             let outcome = self.talk_with_cpu(reason, watch);

@@ -18,6 +18,7 @@ use gdbstub::{
                 Breakpoints, BreakpointsOps, HwBreakpoint, HwBreakpointOps, HwWatchpoint, HwWatchpointOps,
                 SwBreakpoint, SwBreakpointOps, WatchKind,
             },
+            host_io::HostIoOps,
         },
     },
 };
@@ -25,6 +26,7 @@ use gdbstub::{
 use super::{
     arch::GuestArch,
     breakpoints::{Break, Points, Watch},
+    host_files::HostFiles,
 };
 use guestlab_cpu::{Cpu, EngineError, walk};
 use guestlab_vmm::Lent;
@@ -63,6 +65,8 @@ pub(super) struct Guest<A> {
     pub(super) goes_back: bool,
     /// gdb's user has changed registers or memory.
     pub(super) is_changed: bool,
+    /// What gdb reads of the process that it takes the guest for.
+    pub(super) files: HostFiles,
     arch: std::marker::PhantomData<A>,
 }
 
@@ -81,6 +85,7 @@ impl<A: GuestArch> Guest<A> {
             back: None,
             goes_back: false,
             is_changed: false,
+            files: HostFiles::default(),
             arch,
         }
     }
@@ -116,6 +121,10 @@ impl<A: GuestArch> Target for Guest<A> {
     }
 
     fn support_breakpoints(&mut self) -> Option<BreakpointsOps<'_, Self>> {
+        Some(self)
+    }
+
+    fn support_host_io(&mut self) -> Option<HostIoOps<'_, Self>> {
         Some(self)
     }
 }
