@@ -12,6 +12,7 @@ mod targets;
 mod tracer;
 
 mod bad_input;
+mod core_files;
 mod corpus;
 mod ends;
 mod engines;

@@ -10,6 +10,8 @@ const PAGE: u64 = PAGE_SIZE as u64;
 /// The bytes that are read at once.
 const CHUNK: u64 = 16 * PAGE;
 
+const ZEROS: [u8; PAGE as usize] = [0; PAGE as usize];
+
 /// The bytes of zeros from which on it is worth to begin another part of the file.
 const GAP: u64 = CHUNK;
 
@@ -166,7 +168,7 @@ pub(super) fn parts(
             }
             for (page, at) in bytes.chunks(PAGE as usize).zip((start..).step_by(PAGE as usize)) {
                 let linear = piece.linear + at;
-                let is_kept = is_of_image(linear) || page.iter().any(|&byte| byte != 0);
+                let is_kept = page != ZEROS || is_of_image(linear);
                 if !add_page(&mut parts, linear, piece.physical + at, is_kept) {
                     return (parts, true);
                 }
