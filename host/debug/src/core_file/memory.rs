@@ -8,9 +8,10 @@ use guestlab_cpu::{CpuState, GuestMemory, MemoryPlan, Page, Pages};
 const PAGE: u64 = PAGE_SIZE as u64;
 
 /// The bytes that are read at once.
-const CHUNK: u64 = 16 * PAGE;
+const CHUNK_SIZE: usize = 16 * PAGE_SIZE as usize;
+const CHUNK: u64 = CHUNK_SIZE as u64;
 
-const ZEROS: [u8; PAGE as usize] = [0; PAGE as usize];
+const ZEROS: [u8; PAGE_SIZE as usize] = [0; PAGE_SIZE as usize];
 
 /// The bytes of zeros from which on it is worth to begin another part of the file.
 const GAP: u64 = CHUNK;
@@ -138,7 +139,7 @@ impl Part {
     pub(super) fn contents(&self) -> impl Iterator<Item = Range<u64>> {
         let mut left = self.file_size;
         let chunks = self.physical.iter().flat_map(|range| {
-            range.clone().step_by(CHUNK as usize).map(|start| start..range.end.min(start + CHUNK))
+            range.clone().step_by(CHUNK_SIZE).map(|start| start..range.end.min(start + CHUNK))
         });
         chunks.map_while(move |chunk| {
             let len = left.min(chunk.end - chunk.start);
@@ -158,15 +159,16 @@ pub(super) fn parts(
     is_of_image: impl Fn(u64) -> bool,
 ) -> (Vec<Part>, bool) {
     let mut parts = Vec::new();
-    let mut chunk = [0; CHUNK as usize];
+    let mut chunk = [0; CHUNK_SIZE];
     for piece in pieces {
         for start in (0..piece.len).step_by(chunk.len()) {
-            let bytes = &mut chunk[..(piece.len - start).min(CHUNK) as usize];
+            let len = usize::try_from(piece.len - start).map_or(CHUNK_SIZE, |len| len.min(CHUNK_SIZE));
+            let bytes = &mut chunk[..len];
             // All of a piece is memory.
             if memory.read(piece.physical + start, bytes).is_err() {
                 bytes.fill(0);
             }
-            for (page, at) in bytes.chunks(PAGE as usize).zip((start..).step_by(PAGE as usize)) {
+            for (page, at) in bytes.chunks(ZEROS.len()).zip((start..).step_by(ZEROS.len())) {
                 let linear = piece.linear + at;
                 let is_kept = page != ZEROS || is_of_image(linear);
                 if !add_page(&mut parts, linear, piece.physical + at, is_kept) {
@@ -231,9 +233,9 @@ mod tests {
         assert_eq!(sizes(&parts), expected);
         assert!(!is_cut_off && !are_cut_off);
         let contents: Vec<_> = parts.iter().map(|part| part.contents().collect::<Vec<_>>()).collect();
-        assert_eq!(contents[0], [PAGE..11 * PAGE]);
+        assert_eq!(contents[0], vec![PAGE..11 * PAGE; 1]);
         assert!(contents[2].is_empty());
-        assert_eq!(contents[4], [999 * PAGE..1000 * PAGE]);
+        assert_eq!(contents[4], vec![999 * PAGE..1000 * PAGE; 1]);
     }
 
     #[test]
@@ -260,7 +262,7 @@ mod tests {
         ];
         assert_eq!(of(true), (all.to_vec(), false));
         let (parts, _) = parts(&all, guest.memory(), |_| false);
-        assert_eq!(parts[0].contents().collect::<Vec<_>>(), [0..0x2000]);
+        assert_eq!(parts[0].contents().collect::<Vec<_>>(), vec![0..0x2000; 1]);
     }
 
     #[test]

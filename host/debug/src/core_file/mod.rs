@@ -3,54 +3,23 @@
 //! Addresses and registers are those that gdb sees over the remote protocol. The memory is at its linear addresses, as the
 //! page tables have it. Zeros take no place in the file.
 
+mod elf;
 mod memory;
 mod notes;
+mod signal;
 
 use std::io::{self, Write};
 
+use crate::crash_report::CrashDump;
+use elf::Class;
 use guest_abi::{layout::PAGE_SIZE, mode::CpuMode};
 use guestlab_cpu::{CpuState, GuestMemory};
 use guestlab_process::signals;
 use guestlab_runlog::text::escape_line;
 use guestlab_vmm::Machine;
-use object::{
-    Endianness, elf,
-    write::{
-        StreamingBuffer, WritableBuffer,
-        elf::{Encoder, FileHeader, FileHeaderLayout, ProgramHeader},
-    },
-};
-
-use crate::crash_report::CrashDump;
 pub(crate) use memory::pieces;
 use memory::{Part, parts};
-
-/// The signal that gdb names as the reason of the end, by its number on Linux.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
-pub enum Signal {
-    /// An instruction that does not exist.
-    Ill = 4,
-    /// A breakpoint or a single step.
-    Trap = 5,
-    /// A panic.
-    Abort = 6,
-    /// An arithmetic fault.
-    Fpe = 8,
-    /// Any other crash.
-    Segv = 11,
-    /// The time was up.
-    Alarm = 14,
-    /// The number of exits was up.
-    CpuLimit = 24,
-}
-
-/// The width of a core file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Class {
-    Bits32,
-    Bits64,
-}
+pub use signal::Signal;
 
 /// A guest that has ended, for a core file.
 pub struct Core {
@@ -98,9 +67,7 @@ impl Core {
     ///
     /// The file cannot be written, or a signal asks this process to end.
     pub fn write(&self, memory: &dyn GuestMemory, file: &mut dyn Write) -> io::Result<()> {
-        let mut buffer = StreamingBuffer::new(&mut *file);
-        self.write_headers(&mut buffer).map_err(io::Error::other)?;
-        buffer.result()?;
+        file.write_all(&self.beginning())?;
         let mut bytes = Vec::new();
         for range in self.parts.iter().flat_map(Part::contents) {
             if signals::signal().is_some() {
@@ -113,55 +80,24 @@ impl Core {
         Ok(())
     }
 
-    /// Writes what is before the memory: the headers and the notes.
-    fn write_headers(&self, buffer: &mut impl WritableBuffer) -> object::write::Result<()> {
-        let machine = if self.class == Class::Bits64 { elf::EM_X86_64 } else { elf::EM_386 };
-        let encoder = Encoder::new(Endianness::Little, self.class == Class::Bits64, machine);
-        let segment_num = u32::try_from(self.parts.len() + 1).unwrap_or(u32::MAX);
-        let header = FileHeader {
-            os_abi: elf::ELFOSABI_NONE,
-            abi_version: 0,
-            e_type: elf::ET_CORE,
-            e_machine: machine,
-            e_entry: 0,
-            e_flags: elf::FileFlags(0),
-        };
-        let e_phoff = encoder.file_header_size();
-        let layout = FileHeaderLayout { e_phoff, segment_num, e_shoff: 0, section_num: 0, shstrtab_index: 0 };
-        encoder.file_header(buffer, &header, &layout)?;
-        let notes = e_phoff + u64::from(segment_num) * encoder.program_header_size();
-        let notes_size = self.notes.len() as u64;
-        let memory = (notes + notes_size).next_multiple_of(PAGE_SIZE.into());
-        let note = ProgramHeader {
-            p_type: elf::PT_NOTE,
-            p_flags: elf::PF_R,
-            p_offset: notes,
-            p_vaddr: 0,
-            p_paddr: 0,
-            p_filesz: notes_size,
-            p_memsz: 0,
-            p_align: 4,
-        };
-        encoder.program_header(buffer, &note);
-        let mut p_offset = memory;
+    /// Returns what is before the memory: the headers and the notes.
+    fn beginning(&self) -> Vec<u8> {
+        const PAGE: u64 = PAGE_SIZE as u64;
+        let class = self.class;
+        let count = u16::try_from(self.parts.len() + 1).unwrap_or(u16::MAX);
+        let (notes, size) = (
+            u64::from(class.header_size()) + u64::from(count) * u64::from(class.part_size()),
+            self.notes.len() as u64,
+        );
+        let mut offset = (notes + size).next_multiple_of(PAGE);
+        let mut bytes = [class.header(count), class.notes(notes, size)].concat();
+        let memory = usize::try_from(offset).unwrap_or_default();
         for part in &self.parts {
-            encoder.program_header(
-                buffer,
-                &ProgramHeader {
-                    p_type: elf::PT_LOAD,
-                    p_flags: elf::PF_R | elf::PF_W | elf::PF_X,
-                    p_offset,
-                    p_vaddr: part.linear,
-                    p_paddr: 0,
-                    p_filesz: part.file_size,
-                    p_memsz: part.size,
-                    p_align: PAGE_SIZE.into(),
-                },
-            );
-            p_offset += part.file_size;
+            bytes.extend(class.memory(offset, part.linear, part.file_size, part.size, PAGE));
+            offset += part.file_size;
         }
-        buffer.write_bytes(&self.notes);
-        buffer.write_zeros(memory - notes - notes_size);
-        Ok(())
+        bytes.extend(&self.notes);
+        bytes.resize(memory, 0);
+        bytes
     }
 }

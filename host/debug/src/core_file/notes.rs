@@ -4,7 +4,7 @@
 use guestlab_cpu::{CpuState, FpuState, state::seg};
 use object::elf;
 
-use super::{Class, Signal};
+use super::{elf::Class, signal::Signal};
 
 /// The only thread's number.
 const THREAD: u32 = 1;
@@ -96,17 +96,14 @@ fn general(class: Class, registers: &CpuState) -> Vec<u8> {
     match class {
         Class::Bits32 => {
             let all = [bx, cx, dx, si, di, bp, ax, ds, es, fs, gs, NO_CALL, ip, cs, flags, sp, ss];
-            all.iter().flat_map(|value| value.to_le_bytes().into_iter().take(4)).collect()
+            all.into_iter().flat_map(|value| class.word(value)).collect()
         }
         Class::Bits64 => {
             let bases = [base(seg::FS), base(seg::GS)];
             let old = [r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di];
             let frame = [NO_CALL, ip, cs, flags, sp, ss];
-            [&old[..], &frame, &bases, &[ds, es, fs, gs]]
-                .concat()
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect()
+            let all = [&old[..], &frame, &bases, &[ds, es, fs, gs]].concat();
+            all.into_iter().flat_map(|value| class.word(value)).collect()
         }
     }
 }

@@ -4,13 +4,9 @@
 //! No file of this machine is opened. There are two under the name of process 1, as which gdb sees the guest: its name,
 //! and its memory in the form of Linux (`man 5 proc_pid_maps`).
 
-use gdbstub::target::ext::host_io::{
-    HostIo, HostIoClose, HostIoCloseOps, HostIoErrno, HostIoError, HostIoOpen, HostIoOpenFlags,
-    HostIoOpenMode, HostIoOpenOps, HostIoPread, HostIoPreadOps, HostIoResult,
-};
+use gdbstub::target::ext::host_io::{HostIoErrno, HostIoOpenFlags};
 use guestlab_cpu::{CpuState, GuestMemory, MemoryPlan};
 
-use super::{arch::GuestArch, target::Guest};
 use crate::core_file::pieces;
 
 /// What the files say of the guest.
@@ -24,7 +20,42 @@ pub(super) struct HostFiles {
     open: Option<Vec<u8>>,
 }
 
+/// The number of the open file.
+const FILE: u32 = 3;
+
 impl HostFiles {
+    /// Opens a file of a guest in this state. Returns its number.
+    pub(super) fn open(
+        &mut self,
+        path: &[u8],
+        flags: HostIoOpenFlags,
+        state: &CpuState,
+        memory: &dyn GuestMemory,
+    ) -> Result<u32, HostIoErrno> {
+        if flags != HostIoOpenFlags::O_RDONLY {
+            return Err(HostIoErrno::EROFS);
+        }
+        self.open = Some(self.content(path, state, memory).ok_or(HostIoErrno::ENOENT)?);
+        Ok(FILE)
+    }
+
+    /// Closes a file.
+    pub(super) fn close(&mut self, file: u32) -> Result<(), HostIoErrno> {
+        match self.open.take() {
+            Some(_) if file == FILE => Ok(()),
+            _ => Err(HostIoErrno::EBADF),
+        }
+    }
+
+    /// Copies from a file, from this offset on. Returns the number of bytes.
+    pub(super) fn read(&self, file: u32, offset: u64, buffer: &mut [u8]) -> Result<usize, HostIoErrno> {
+        let content = self.open.as_ref().filter(|_| file == FILE).ok_or(HostIoErrno::EBADF)?;
+        let rest = usize::try_from(offset).ok().and_then(|offset| content.get(offset..)).unwrap_or_default();
+        let len = rest.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&rest[..len]);
+        Ok(len)
+    }
+
     fn content(&self, path: &[u8], state: &CpuState, memory: &dyn GuestMemory) -> Option<Vec<u8>> {
         match path {
             b"/proc/1/cmdline" => Some(format!("{}\0", self.name).into()),
@@ -39,63 +70,5 @@ impl HostFiles {
             }
             _ => None,
         }
-    }
-}
-
-impl<A: GuestArch> HostIo for Guest<A> {
-    fn support_open(&mut self) -> Option<HostIoOpenOps<'_, Self>> {
-        Some(self)
-    }
-
-    fn support_close(&mut self) -> Option<HostIoCloseOps<'_, Self>> {
-        Some(self)
-    }
-
-    fn support_pread(&mut self) -> Option<HostIoPreadOps<'_, Self>> {
-        Some(self)
-    }
-}
-
-/// The number of the open file.
-const FILE: u32 = 3;
-
-impl<A: GuestArch> HostIoOpen for Guest<A> {
-    fn open(&mut self, path: &[u8], flags: HostIoOpenFlags, _: HostIoOpenMode) -> HostIoResult<u32, Self> {
-        let state = self.cpu.registers().map_err(HostIoError::Fatal)?;
-        let content = self.files.content(path, &state, self.cpu.memory());
-        match content {
-            _ if flags != HostIoOpenFlags::O_RDONLY => Err(HostIoError::Errno(HostIoErrno::EROFS)),
-            None => Err(HostIoError::Errno(HostIoErrno::ENOENT)),
-            content => {
-                self.files.open = content;
-                Ok(FILE)
-            }
-        }
-    }
-}
-
-impl<A: GuestArch> HostIoClose for Guest<A> {
-    fn close(&mut self, file: u32) -> HostIoResult<(), Self> {
-        match self.files.open.take() {
-            Some(_) if file == FILE => Ok(()),
-            _ => Err(HostIoError::Errno(HostIoErrno::EBADF)),
-        }
-    }
-}
-
-impl<A: GuestArch> HostIoPread for Guest<A> {
-    fn pread(
-        &mut self,
-        file: u32,
-        count: usize,
-        offset: u64,
-        buffer: &mut [u8],
-    ) -> HostIoResult<usize, Self> {
-        let content = self.files.open.as_ref().filter(|_| file == FILE);
-        let content = content.ok_or(HostIoError::Errno(HostIoErrno::EBADF))?;
-        let rest = usize::try_from(offset).ok().and_then(|offset| content.get(offset..)).unwrap_or_default();
-        let len = rest.len().min(count).min(buffer.len());
-        buffer[..len].copy_from_slice(&rest[..len]);
-        Ok(len)
     }
 }

@@ -18,7 +18,10 @@ use gdbstub::{
                 Breakpoints, BreakpointsOps, HwBreakpoint, HwBreakpointOps, HwWatchpoint, HwWatchpointOps,
                 SwBreakpoint, SwBreakpointOps, WatchKind,
             },
-            host_io::HostIoOps,
+            host_io::{
+                HostIo, HostIoClose, HostIoCloseOps, HostIoError, HostIoOpen, HostIoOpenFlags,
+                HostIoOpenMode, HostIoOpenOps, HostIoOps, HostIoPread, HostIoPreadOps, HostIoResult,
+            },
         },
     },
 };
@@ -282,5 +285,45 @@ impl<A: GuestArch> HwWatchpoint for Guest<A> {
         let index = self.points.watches.iter().position(|watch| *watch == old);
         index.map(|index| self.points.watches.remove(index));
         Ok(index.is_some())
+    }
+}
+
+impl<A: GuestArch> HostIo for Guest<A> {
+    fn support_open(&mut self) -> Option<HostIoOpenOps<'_, Self>> {
+        Some(self)
+    }
+
+    fn support_close(&mut self) -> Option<HostIoCloseOps<'_, Self>> {
+        Some(self)
+    }
+
+    fn support_pread(&mut self) -> Option<HostIoPreadOps<'_, Self>> {
+        Some(self)
+    }
+}
+
+impl<A: GuestArch> HostIoOpen for Guest<A> {
+    fn open(&mut self, path: &[u8], flags: HostIoOpenFlags, _: HostIoOpenMode) -> HostIoResult<u32, Self> {
+        let state = self.cpu.registers().map_err(HostIoError::Fatal)?;
+        self.files.open(path, flags, &state, self.cpu.memory()).map_err(HostIoError::Errno)
+    }
+}
+
+impl<A: GuestArch> HostIoClose for Guest<A> {
+    fn close(&mut self, file: u32) -> HostIoResult<(), Self> {
+        self.files.close(file).map_err(HostIoError::Errno)
+    }
+}
+
+impl<A: GuestArch> HostIoPread for Guest<A> {
+    fn pread(
+        &mut self,
+        file: u32,
+        count: usize,
+        offset: u64,
+        buffer: &mut [u8],
+    ) -> HostIoResult<usize, Self> {
+        let len = count.min(buffer.len());
+        self.files.read(file, offset, &mut buffer[..len]).map_err(HostIoError::Errno)
     }
 }
