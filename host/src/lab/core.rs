@@ -50,7 +50,8 @@ fn write(path: &Path, mut file: OutputFile, error: &GuestError, machines: &mut [
     let (Some(machine), Some(evidence)) = (machine, &error.evidence) else {
         return Err(Error::Bug("a guest failed that has no machine".into()));
     };
-    let core = Core::of(machine, evidence, signal(&error.end));
+    let file_name = machine.file().to_owned();
+    let core = Core::of(machine, &file_name, evidence, signal(&error.end));
     let written = core.write(machine.cpu().memory(), &mut file).and_then(|()| file.place());
     written.map_err(|source| WriteError { what: WHAT, path: path.into(), source })?;
     let (vm, name, path) = (machine.vm(), machine.name(), path.display());

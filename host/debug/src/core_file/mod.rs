@@ -8,7 +8,10 @@ mod memory;
 mod notes;
 mod signal;
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::Path,
+};
 
 use crate::crash_report::CrashDump;
 use elf::Class;
@@ -30,8 +33,9 @@ pub struct Core {
 }
 
 impl Core {
-    /// Returns the core of a guest with this evidence. The machine must not run before the core is written.
-    pub fn of(machine: &mut Machine, evidence: &CrashDump, signal: Option<Signal>) -> Self {
+    /// Returns the core of a guest with this evidence, from an image in this file. The machine must not run before the core
+    /// is written.
+    pub fn of(machine: &mut Machine, file: &Path, evidence: &CrashDump, signal: Option<Signal>) -> Self {
         // The evidence has the registers of the instruction that is to blame, without those of the FPU.
         let fpu = machine.cpu_mut().state().ok().map(|state| state.fpu);
         let registers = evidence.registers().cloned();
@@ -41,10 +45,12 @@ impl Core {
         });
         let is_long = machine.mode() == CpuMode::Long || registers.as_ref().is_some_and(CpuState::is_long);
         let class = if is_long { Class::Bits64 } else { Class::Bits32 };
-        let name = escape_line(machine.name()).to_string();
+        let file = file.file_name().unwrap_or_default().to_string_lossy();
+        let name = escape_line(machine.name());
         let mode = registers.as_ref().map_or(machine.mode(), CpuState::mode).name();
         let arguments = format!("{name} (VM {}, {mode} mode)", machine.vm());
-        let notes = notes::notes(class, &name, &arguments, signal, registers.as_ref());
+        let notes =
+            notes::notes(class, &escape_line(&file).to_string(), &arguments, signal, registers.as_ref());
         let memory = machine.cpu().memory();
         let (pieces, some_left_out) =
             pieces(registers.as_ref(), memory, &machine.layout().plan(), !machine.is_foreign());

@@ -9,7 +9,7 @@ use super::{elf::Class, signal::Signal};
 /// The only thread's number.
 const THREAD: u32 = 1;
 
-/// The name of a process and its arguments, as far as there is room for them.
+/// The bytes for the name of a process, and for its arguments.
 const NAME: usize = 16;
 const ARGUMENTS: usize = 80;
 
@@ -17,6 +17,9 @@ const ARGUMENTS: usize = 80;
 const NO_CALL: u64 = !0;
 
 /// Returns the notes: the process, and if the registers are known, those.
+///
+/// gdb compares the name with that of the image's file, and warns if they differ. A name for which there is no room would always
+/// differ, so that there is no note about the process then.
 pub(super) fn notes(
     class: Class,
     name: &str,
@@ -28,7 +31,9 @@ pub(super) fn notes(
     if let Some(registers) = registers {
         add(&mut notes, elf::ELF_NOTE_CORE, elf::NT_PRSTATUS, &status(class, signal, registers));
     }
-    add(&mut notes, elf::ELF_NOTE_CORE, elf::NT_PRPSINFO, &process(class, name, arguments));
+    if name.len() <= NAME {
+        add(&mut notes, elf::ELF_NOTE_CORE, elf::NT_PRPSINFO, &process(class, name, arguments));
+    }
     if let Some(registers) = registers {
         let area = fxsave(&registers.fpu);
         match class {
@@ -72,13 +77,10 @@ fn process(class: Class, name: &str, arguments: &str) -> Vec<u8> {
     };
     let mut process = vec![0; size];
     put(&mut process, thread, &THREAD.to_le_bytes());
-    put(&mut process, place, cut_off(name, NAME - 1));
-    put(&mut process, place + NAME, cut_off(arguments, ARGUMENTS - 1));
+    put(&mut process, place, name.as_bytes());
+    let arguments = &arguments[..arguments.floor_char_boundary(ARGUMENTS - 1)];
+    put(&mut process, place + NAME, arguments.as_bytes());
     process
-}
-
-fn cut_off(text: &str, most: usize) -> &[u8] {
-    &text.as_bytes()[..text.floor_char_boundary(most)]
 }
 
 fn put(record: &mut [u8], at: usize, bytes: &[u8]) {
