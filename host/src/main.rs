@@ -175,9 +175,12 @@ fn show(args: &ViewArgs) -> Result<(), Error> {
 }
 
 fn explore(args: &ExploreArgs) -> Result<(), Error> {
+    if let Some((files, form)) = args.merges() {
+        return explore::merge(files, form);
+    }
     let jail = prepare(args.jail())?;
     // Its verdict has the time that guests took.
-    let platform = engine(args.engine(), false, None)?.with_times(true);
+    let platform = engine(&args.engine().or_interpreter(), false, None)?.with_times(true);
     explore::run(&platform, &jail, &args.config())
 }
 

@@ -17,6 +17,7 @@
 extern crate alloc;
 
 mod breakpoint;
+mod digest;
 pub mod engine;
 mod error;
 pub mod exit;
@@ -33,11 +34,12 @@ mod step;
 pub mod walk;
 
 pub use breakpoint::{Breakpoint, BreakpointKind};
+pub use digest::{StateDigest, StateHasher};
 pub use engine::{Calls, Cpu, DebugFeatures, Engine, KVM, Kick, TICK, Until};
 pub use error::EngineError;
 pub use exit::{DELIVERY, Direction, EMULATION, Exit, Values, Width};
 pub use fpu::{FpuState, Msrs};
-pub use memory::{GuestMemory, MemoryPlan, OutOfMemory};
+pub use memory::{GuestMemory, MemoryPlan, OutOfMemory, PAGE};
 pub use pages::{Page, Pages};
 pub use segment::{Rights, Segment, Table};
 pub use state::CpuState;
