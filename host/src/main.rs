@@ -104,7 +104,7 @@ fn run(args: &RunArgs) -> Result<(), Error> {
     let jail = prepare(if args.has_view() { Jail::Rights } else { args.jail() })?;
     let config = args.config()?;
     let timeline = args.timeline();
-    let platform = engine(args.engine(), args.explain(), timeline.as_ref())?;
+    let platform = engine(&args.engine(), args.explain(), timeline.as_ref())?;
     let platform = platform.with_times(config.has_stats());
     let (form, quiet) = args.output();
     let run_into = |sink: &mut dyn Sink| {
@@ -216,7 +216,7 @@ fn replay_needs(file: &Path) -> Result<(), Error> {
 fn needs(args: &RunArgs) -> Result<(), Error> {
     let needs = args.needs()?;
     if args.engine().engine == Choice::Kvm && needs.iter().any(|(_, mode)| *mode == CpuMode::Paged) {
-        let platform = engine(args.engine(), false, None)?;
+        let platform = engine(&args.engine(), false, None)?;
         open::check_mode(&platform, CpuMode::Paged)?;
     }
     print_needs(needs)

@@ -11,7 +11,7 @@ use crate::{engines::Choice, kvm::Kvm};
 pub(super) const SHORT_HELP: &str = "--help has all options, and the exit statuses.";
 
 /// The options for the engine.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct EngineArgs {
     /// The guests' engine.
     ///

@@ -50,6 +50,8 @@ pub struct SingleConfig {
     pub instrumentation: Instrumentation,
     /// The file for the core of a guest that fails.
     pub core: Option<PathBuf>,
+    /// The numbers of instructions after which the guest stands still until its timer is due.
+    pub interrupts: Vec<u64>,
     /// True if the run ends with the registers.
     pub dump_regs: bool,
     /// The settings of a PC's devices, if the guest has them.
@@ -81,6 +83,7 @@ pub fn run(system: Platform, jail: &Jail, config: &SingleConfig, sink: &mut dyn 
     if has_screen && config.pc.is_some() {
         Screen::clear(machine.cpu_mut().memory_mut(), Base::Color);
     }
+    machine.set_pauses(&config.interrupts);
     let machine = machine.with_pc(config.pc.map(|settings| Pc::new(settings, config.memory)));
     let mut machines = config.instrumentation.attach(&system, vec![machine])?;
     // This closes KVM's device, so that no VM can be created any more.
@@ -96,10 +99,23 @@ pub fn run(system: Platform, jail: &Jail, config: &SingleConfig, sink: &mut dyn 
     let outcome = run_to_exit(&mut machines[0], &session, has_screen);
     let outcome = session.conclude(outcome, None, &machines, config.stats);
     let outcome = core.conclude(outcome, &mut machines);
+    tell_missing(&machines[0]);
     if config.dump_regs {
         output::warn_lines(&machines[0].cpu_mut().registers()?.to_string());
     }
     outcome
+}
+
+/// Prints a note about interrupts that did not come.
+fn tell_missing(machine: &Vm) {
+    let end = machine.cpu().instructions().unwrap_or_default();
+    for at in machine.missing_pauses() {
+        let why = match at > end {
+            true => format!("the guest has ended after {end}"),
+            false => "no timer was set then".into(),
+        };
+        output::warn(&format!("--interrupt-at {at}: no interrupt came after {at} instructions: {why}"));
+    }
 }
 
 fn run_to_exit(machine: &mut Vm, session: &Session<'_>, has_screen: bool) -> Result<(), Error> {

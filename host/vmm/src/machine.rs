@@ -4,6 +4,7 @@ mod access;
 mod interruption;
 mod interrupts;
 pub(crate) mod moment;
+mod pauses;
 mod setup;
 
 pub use setup::{Setup, create_cpu};
@@ -28,6 +29,7 @@ use crate::{
     stop::{Expiry, Stop},
     vectors::{Interruption, Vectors},
 };
+use pauses::Pause;
 use setup::host_pages;
 
 /// A guest in its VM.
@@ -56,6 +58,8 @@ pub struct Machine {
     holds_interrupts: bool,
     /// The time at which [`enter`](Self::enter) returns even without an exit.
     wake: Option<Instant>,
+    /// The pauses of the guest.
+    pauses: Vec<Pause>,
     /// An interrupt or an alarm may be set.
     expects_interrupts: bool,
     /// The guest ended with a crash.
@@ -122,6 +126,7 @@ impl Machine {
             is_waiting: false,
             holds_interrupts: false,
             wake: None,
+            pauses: Vec::new(),
             expects_interrupts: true,
             has_crashed: false,
         })

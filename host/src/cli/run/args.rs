@@ -141,6 +141,13 @@ pub struct RunArgs {
     /// Tables of them are printed at the end. Guests are stepped, which is slow. A repeated string instruction counts once.
     #[arg(long)]
     pub(super) profile: bool,
+    /// Let the timer's interrupt come after N instructions, and after M.
+    ///
+    /// The guest stands still there until its timer is due, as on a host that is busy. The timer must be set; interrupts
+    /// may be off, and then it comes when they are on. Only the interpreter counts instructions, so it runs the guest.
+    /// `explore GUEST --interrupts` finds the numbers.
+    #[arg(long, hide_short_help = true, value_name = "N[,M]", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
+    pub(super) interrupt_at: Vec<u64>,
     /// Print the registers at the end, on standard error.
     #[arg(long, hide_short_help = true)]
     pub(super) dump_regs: bool,
@@ -227,8 +234,8 @@ impl RunArgs {
     }
 
     /// Returns the options for the engine.
-    pub fn engine(&self) -> &EngineArgs {
-        &self.engine
+    pub fn engine(&self) -> EngineArgs {
+        if self.interrupt_at.is_empty() { self.engine.clone() } else { self.engine.or_interpreter() }
     }
 
     /// Returns the jail of the run.

@@ -5,6 +5,7 @@ use std::path::{Path, is_separator};
 use super::args::RunArgs;
 use crate::{
     cli::{choices::Format, values::is_guest_name},
+    engines::Choice,
     lab::error::Error,
     process::output_file::check_distinct,
     runlog::sink::Form,
@@ -81,6 +82,14 @@ const RULES: &[Rule] = &[
         "--tui and --format jsonl both need the terminal; --record FILE records a run with a view",
     ),
     (|args| !args.is_single() && args.dump_regs, "--dump-regs is for a guest that runs alone"),
+    (
+        |args| !args.is_single() && !args.interrupt_at.is_empty(),
+        "--interrupt-at is for a guest that runs alone",
+    ),
+    (
+        |args| args.engine().engine == Choice::Kvm && !args.interrupt_at.is_empty(),
+        "--interrupt-at counts instructions, which KVM cannot; the interpreter can: --engine soft",
+    ),
     (
         |args| !args.is_single() && !args.arguments.is_empty(),
         "arguments after -- are for a guest that runs alone; an experiment's file has those of its guests",

@@ -181,6 +181,7 @@ impl RunArgs {
             stats: self.stats || self.report.is_some(),
             instrumentation: self.instrumentation(),
             core: self.core.clone(),
+            interrupts: self.interrupt_at.clone(),
             dump_regs: self.dump_regs,
             pc: self.pc.then_some(pc::Settings { exit_ok: self.pc_exit_ok }),
         }

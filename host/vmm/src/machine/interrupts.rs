@@ -33,7 +33,10 @@ impl Machine {
 
     /// Queues the interrupt that is due, as soon as the guest can take it, and sets the alarm for the next.
     pub(super) fn interrupt(&mut self, stop: &dyn Stop) -> Result<(), EngineError> {
-        let expects = self.pc.is_some() || self.services.timer.due().is_some() || self.wake.is_some();
+        let expects = self.pc.is_some()
+            || self.services.timer.due().is_some()
+            || self.wake.is_some()
+            || !self.pauses.is_empty();
         // The last of them is taken back, and then there is nothing to do.
         match std::mem::replace(&mut self.expects_interrupts, expects) || expects {
             true => self.set_interrupts(stop),
@@ -42,6 +45,7 @@ impl Machine {
     }
 
     fn set_interrupts(&mut self, stop: &dyn Stop) -> Result<(), EngineError> {
+        self.pause()?;
         let is_due = self.is_timer_due();
         let vector = match &self.pc {
             Some(pc) => pc.interrupt(),
@@ -57,7 +61,7 @@ impl Machine {
             None => self.cpu.cancel_interrupt(),
         }
         let due = self.services.timer.due().filter(|_| !is_due);
-        self.cpu.set_alarm(due.map(clock::ticks));
+        self.cpu.set_alarm(due.map(clock::ticks).into_iter().chain(self.next_pause()).min());
         let due = due.and_then(|due| self.services.clock.instant(&*self.cpu, due));
         stop.set_alarm(due.into_iter().chain(self.wake).min());
         Ok(())
