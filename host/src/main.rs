@@ -16,7 +16,7 @@ use guestlab::{
     engines::{self, Choice},
     lab::{
         error::{Error, Status},
-        exchange, explore, grade, guest_tests, open, pipeline,
+        exchange, explore, grade, guest_tests, interrupts, open, pipeline,
         recorder::{self, Recorder},
         replay,
         run_files::open_recording,
@@ -71,7 +71,9 @@ fn run_command(command: Command) -> Result<(), Error> {
     match command {
         Command::Run(args) if args.asks_for_needs() => needs(&args),
         Command::Run(args) => run(&args),
-        Command::Explore(args) if args.asks_for_needs() => print_needs(args.needs()),
+        Command::Explore(args) if args.asks_for_needs() => {
+            args.check().and_then(|()| print_needs(args.needs()))
+        }
         Command::Explore(args) => explore(&args),
         Command::Grade(args) => grade(&args),
         Command::Test(args) => test(&args),
@@ -175,13 +177,17 @@ fn show(args: &ViewArgs) -> Result<(), Error> {
 }
 
 fn explore(args: &ExploreArgs) -> Result<(), Error> {
+    args.check()?;
     if let Some((files, form)) = args.merges() {
         return explore::merge(files, form);
     }
     let jail = prepare(args.jail())?;
     // Its verdict has the time that guests took.
     let platform = engine(&args.engine().or_interpreter(), false, None)?.with_times(true);
-    explore::run(&platform, &jail, &args.config())
+    match args.interrupts() {
+        Some(config) => interrupts::run(&platform, &jail, &config),
+        None => explore::run(&platform, &jail, &args.config()),
+    }
 }
 
 /// Grades a class. A machine that cannot run guests is found before the first submission.

@@ -2,7 +2,7 @@
 
 use std::{
     ops::RangeInclusive,
-    path::{Path, PathBuf},
+    path::{Path, PathBuf, is_separator},
     time::Duration,
 };
 
@@ -12,15 +12,18 @@ use guest_abi::{layout::DEFAULT_MEMORY, mailbox::Quota, mode::CpuMode, ring::MAX
 use crate::{
     cli::{
         choices::{Mode, VerdictForm},
-        common::{EngineArgs, SHORT_HELP, recordings_folder},
+        common::{EngineArgs, SHORT_HELP, image_path, recordings_folder},
         guests::GuestsArgs,
         jail::JailArgs,
-        values::{parse_memory, parse_seconds, parse_timeout},
+        values::{is_guest_name, parse_memory, parse_seconds, parse_timeout},
     },
+    engines::Choice,
     lab::exchange::source::Source,
     lab::{
+        error::Error,
         exchange::Guests,
         explore::{Capacities, ExploreConfig},
+        interrupts::InterruptsConfig,
         limits::Limits,
     },
     process::jail::Jail,
@@ -37,9 +40,16 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("{EXAMPLES}\n\n{EXIT_STATUSES}"), after_help = format!("{EXAMPLES}\n\n{SHORT_HELP}"))]
 pub struct ExploreArgs {
-    /// The experiment: prodcons, the producer-consumer exchange.
-    #[arg(value_name = "EXPERIMENT", value_parser = parse_experiment)]
-    experiment: Experiment,
+    /// The experiment: prodcons, the producer-consumer exchange. With --interrupts a guest that runs alone, or an image.
+    #[arg(value_name = "EXPERIMENT|GUEST")]
+    experiment: String,
+    /// Let the timer's interrupt come at each place of a guest where it can, then at pairs of places.
+    ///
+    /// At a place the guest stands still until its timer is due, as on a host that is busy. The first place at which it
+    /// fails is shown with the `run` command that repeats it. An image of tests has each of them explored. The interpreter
+    /// runs the guest, because only it counts instructions.
+    #[arg(long, conflicts_with_all = ["depth", "capacity", "items", "shard", "merge", "record", "format", "produce", "consume", "producers", "consumers", "producer", "consumer"])]
+    interrupts: bool,
     /// The length up to which all schedules are tried [default: 6].
     ///
     /// With more than two VMs the default is less.
@@ -108,7 +118,8 @@ Examples:
   cargo xtask explore prodcons --producer mine --time 60         your own guest, for a minute
   cargo xtask explore prodcons --consumer mine --consume 1       one that takes an item a turn
   cargo xtask explore prodcons --produce 2 --consume 1 --items 50     every state, for schedules of any length
-  cargo xtask explore prodcons --runs 1000 --format jsonl        the verdict as JSON, for graders";
+  cargo xtask explore prodcons --runs 1000 --format jsonl        the verdict as JSON, for graders
+  cargo xtask explore mine --interrupts                          a guest that runs alone, interrupted at each place";
 
 const EXIT_STATUSES: &str = "\
 Exit status: 0 no guest failed; 1, 3 or 4 that of the `run` command that shows the failure; 3 also for \
@@ -144,21 +155,30 @@ fn recording_name(guests: &Guests) -> String {
     format!("explore-{}-{}.jsonl", name(&guests.producer), name(&guests.consumer))
 }
 
-/// An experiment that can be explored.
-#[derive(Clone, Copy, Debug)]
-enum Experiment {
-    /// The producer-consumer exchange.
-    Prodcons,
-}
+/// The experiment that can be explored.
+const PRODCONS: &str = "prodcons";
 
-fn parse_experiment(name: &str) -> Result<Experiment, String> {
+fn check_experiment(name: &str) -> Result<(), String> {
     match name {
-        "prodcons" => Ok(Experiment::Prodcons),
+        PRODCONS => Ok(()),
         _ if is_recording(name) => {
             Err(format!("explore takes `prodcons`; a recording is run again by `cargo xtask replay {name}`"))
         }
         _ => Err(format!(
-            "explore takes `prodcons`; name the guest with `explore prodcons --producer {name}` or `--consumer {name}`"
+            "explore takes `prodcons`; name the guest with `explore prodcons --producer {name}` or `--consumer {name}`; a guest that runs alone is explored with --interrupts"
+        )),
+    }
+}
+
+fn check_alone(name: &str) -> Result<(), String> {
+    match name {
+        PRODCONS => {
+            Err("--interrupts is for a guest that runs alone, and its name stands in place of `prodcons`"
+                .into())
+        }
+        _ if name.contains(is_separator) || is_guest_name(name) => Ok(()),
+        _ => Err(format!(
+            "{name:?} is not a guest's name; an image in a file is written with a /, as in ./guest.elf"
         )),
     }
 }
@@ -178,6 +198,42 @@ impl ExploreArgs {
         &self.engine
     }
 
+    /// Checks the experiment, and its engine.
+    ///
+    /// # Errors
+    ///
+    /// It is none, or the engine cannot explore it.
+    pub fn check(&self) -> Result<(), Error> {
+        let checked =
+            if self.interrupts { check_alone(&self.experiment) } else { check_experiment(&self.experiment) };
+        checked.map_err(Error::Usage)?;
+        match self.interrupts && self.engine.engine == Choice::Kvm {
+            true => Err(Error::Usage(
+                "--interrupts counts instructions, which KVM cannot; the interpreter can: --engine soft"
+                    .into(),
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Returns the configuration of a search among interrupts, if it is one.
+    pub fn interrupts(&self) -> Option<InterruptsConfig> {
+        let mode = self.mode.map(CpuMode::from);
+        let own = |name: &str| image_path(name, mode.unwrap_or(CpuMode::Protected));
+        self.interrupts.then(|| InterruptsConfig {
+            source: match self.experiment.contains(is_separator) {
+                true => Source::file(Path::new(&self.experiment)),
+                false => Source::guest(&self.experiment, own(&self.experiment)),
+            },
+            mode,
+            memory: self.memory,
+            seed: self.seed,
+            limits: Limits::deadline(self.timeout),
+            time: self.time.unwrap_or(DEFAULT_TIME),
+            pairs: self.runs,
+        })
+    }
+
     /// Returns the files of verdicts to merge, and the form of the result, if it is not a search.
     pub fn merges(&self) -> Option<(&[PathBuf], Form)> {
         (!self.merge.is_empty()).then(|| (&self.merge[..], self.format.into()))
@@ -194,12 +250,15 @@ impl ExploreArgs {
             return Vec::new();
         }
         let mode = self.mode.map_or(CpuMode::Protected, CpuMode::from);
+        if self.interrupts {
+            let name = Some(self.experiment.clone()).filter(|name| is_guest_name(name));
+            return name.into_iter().map(|name| (name, mode)).collect();
+        }
         self.guests.needs(mode).into_iter().map(|name| (name, mode)).collect()
     }
 
     /// Returns the configuration of the search.
     pub fn config(&self) -> ExploreConfig {
-        let Experiment::Prodcons = self.experiment;
         let mode = self.mode.map(CpuMode::from);
         let guests = self.guests.guests(mode, self.memory, HvaPolicy::DenySilently, Quota::Random);
         ExploreConfig {

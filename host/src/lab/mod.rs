@@ -13,6 +13,7 @@ pub mod guest_tests;
 pub mod hints;
 pub mod input_files;
 pub mod instrumentation;
+pub mod interrupts;
 pub mod limits;
 pub mod log_filter;
 pub mod needs;

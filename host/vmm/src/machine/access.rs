@@ -97,6 +97,11 @@ impl Machine {
         self.vectors.as_ref()
     }
 
+    /// Returns true if the guest has set its timer, and the interrupt has not come.
+    pub fn is_timer_set(&self) -> bool {
+        self.services.timer.due().is_some()
+    }
+
     /// Returns true if the timer's interrupt is due.
     pub fn is_timer_due(&self) -> bool {
         self.services.timer.has_expired(self.now())
