@@ -24,6 +24,7 @@ mod foreign_faults;
 mod forging;
 mod gdb;
 mod guest_tests;
+mod interrupts;
 mod jail_lists;
 mod limits;
 mod lockstep;

@@ -55,6 +55,7 @@ mod machine;
 mod memory;
 mod multiboot;
 mod observer;
+mod pause;
 pub mod pc;
 pub mod random;
 mod reply;

@@ -22,6 +22,7 @@ use crate::{
     hypercall,
     image::Image,
     observer::{GuestSpan, Observer, Origin},
+    pause::Pause,
     pc::Pc,
     reply::{Reply, StopReason},
     services::{Console, ConsoleOutput, Services},
@@ -29,7 +30,6 @@ use crate::{
     stop::{Expiry, Stop},
     vectors::{Interruption, Vectors},
 };
-use pauses::Pause;
 use setup::host_pages;
 
 /// A guest in its VM.

@@ -9,8 +9,10 @@ use crate::{base::output, cargo::Verbosity, cli::BuildGuests, toolchain};
 pub(crate) fn run(options: &BuildGuests) -> Result<Status, Error> {
     let workspace = options.manifest_path.as_deref().map_or_else(Workspace::load, passthrough::workspace)?;
     let catalog = Catalog::of(&workspace);
-    let guests =
-        if options.shipped { guests::shipped(&catalog.guests) } else { catalog.select(&options.names)? };
+    let guests = match options.shipped {
+        true => [guests::shipped(&catalog.guests), guests::shipped(&catalog.tests)].concat(),
+        false => catalog.select(&options.names)?,
+    };
     let toolchain = toolchain::find(&workspace::root())?;
     toolchain.report(true);
     let build = Build {

@@ -6,16 +6,7 @@
 use guestlab_cpu::EngineError;
 
 use super::Machine;
-use crate::clock;
-
-/// A pause of the guest.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Pause {
-    /// The number of instructions before it.
-    at: u64,
-    /// A timer was set there.
-    is_made: bool,
-}
+use crate::{clock, pause::Pause};
 
 impl Machine {
     /// Sets the pauses, in place of those before: after each of these numbers of instructions the guest stands still
