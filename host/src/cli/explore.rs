@@ -40,11 +40,12 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("{EXAMPLES}\n\n{EXIT_STATUSES}"), after_help = format!("{EXAMPLES}\n\n{SHORT_HELP}"))]
 pub struct ExploreArgs {
-    /// The experiment: prodcons, the producer-consumer exchange. With --interrupts a guest that runs alone, or an image.
+    /// `prodcons`, or with --interrupts a guest or an image.
     #[arg(value_name = "EXPERIMENT|GUEST")]
     experiment: String,
-    /// Let the timer's interrupt come at each place of a guest where it can, then at pairs of places.
+    /// Let the timer's interrupt come at each place of a guest.
     ///
+    /// All places are tried where it can come, then pairs of them.
     /// At a place the guest stands still until its timer is due, as on a host that is busy. The first place at which it
     /// fails is shown with the `run` command that repeats it. An image of tests has each of them explored. The interpreter
     /// runs the guest, because only it counts instructions.
@@ -119,7 +120,7 @@ Examples:
   cargo xtask explore prodcons --consumer mine --consume 1       one that takes an item a turn
   cargo xtask explore prodcons --produce 2 --consume 1 --items 50     every state, for schedules of any length
   cargo xtask explore prodcons --runs 1000 --format jsonl        the verdict as JSON, for graders
-  cargo xtask explore mine --interrupts                          a guest that runs alone, interrupted at each place";
+  cargo xtask explore mine --interrupts                          interrupts at each place";
 
 const EXIT_STATUSES: &str = "\
 Exit status: 0 no guest failed; 1, 3 or 4 that of the `run` command that shows the failure; 3 also for \

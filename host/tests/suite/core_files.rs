@@ -203,7 +203,7 @@ fn each_bad_end_leaves_a_core_and_a_good_one_leaves_what_was_there() {
         (&["run", "spins", "--timeout", "0.2"], 4),
         (&["run", "prints-forever", "--max-exits", "100", "--quiet"], 4),
         (&["run", "prodcons", "--schedule", "free", "--producer", "panics"], 1),
-        (&["run", "--experiment", pingpong, "--timeout", "0.00001"], 4),
+        (&["run", "--experiment", pingpong, "--max-exits", "1"], 4),
         (&["run", "hello"], 0),
         (&["run", "prodcons", "--turns", "4"], 0),
     ] {
