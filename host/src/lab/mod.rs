@@ -25,4 +25,5 @@ pub mod run_files;
 pub mod schedule;
 pub mod session;
 pub mod single;
+pub mod snapshot;
 pub mod vm;

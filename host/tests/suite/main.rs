@@ -39,6 +39,7 @@ mod reset;
 mod same_ends;
 mod services;
 mod signals;
+mod snapshot;
 mod soak;
 mod stepping;
 mod timeline;

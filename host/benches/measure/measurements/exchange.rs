@@ -53,6 +53,8 @@ pub(super) fn config(
         limits: limits(),
         stats: false,
         instrumentation: Instrumentation::None,
+        from: None,
+        save: None,
     }
 }
 

@@ -1,10 +1,17 @@
 //! The configuration of an exchange.
 
+use std::sync::Arc;
+
 use guest_abi::{mode::CpuMode, ring::Capacity};
 
 use crate::{
     lab::exchange::source::Source,
-    lab::{instrumentation::Instrumentation, limits::Limits, schedule::ScheduleSpec},
+    lab::{
+        instrumentation::Instrumentation,
+        limits::Limits,
+        schedule::ScheduleSpec,
+        snapshot::{SaveAt, Snapshot},
+    },
     process::output_file::Named,
     runlog::ring_check::Orders,
     vmm::HvaPolicy,
@@ -71,4 +78,8 @@ pub struct ExchangeConfig {
     pub stats: bool,
     /// The debugger or tracer of the VMs.
     pub instrumentation: Instrumentation,
+    /// The snapshot that the run goes on from, if it does not begin with the guests' start.
+    pub from: Option<Arc<Snapshot>>,
+    /// The order to save a snapshot.
+    pub save: Option<SaveAt>,
 }

@@ -14,8 +14,11 @@ pub use vms::Vms;
 use crate::{
     lab::{
         error::Error,
+        needs::Needs,
+        recorder,
         schedule::{DEFAULT_TURNS, Schedule, ScheduleSpec},
         session::Session,
+        snapshot::SaveAt,
         vm::{Platform, Vm},
     },
     process::jail::Jail,
@@ -40,7 +43,24 @@ impl ExchangeConfig {
                 (None, None) => parallel::Limit { turns: Some(DEFAULT_TURNS), items: None },
                 (turns, items) => parallel::Limit { turns, items },
             })),
-            spec => Ok(Order::Scheduled(Schedule::new(spec, self.guests.vms(), self.turns, self.seed)?)),
+            spec => {
+                let schedule = Schedule::new(spec, self.guests.vms(), self.turns, self.seed)?;
+                Ok(Order::Scheduled(self.rest(schedule)?))
+            }
+        }
+    }
+
+    /// Returns the turns of a schedule that are not over yet.
+    fn rest(&self, schedule: Schedule) -> Result<Schedule, Error> {
+        let (over, all) = (self.from.as_ref().map_or(0, |from| from.turns()), schedule.turns());
+        if all < over {
+            return Err(Error::Usage(format!("--turns {all}: the snapshot is behind turn {over}")));
+        }
+        match &self.save {
+            Some(SaveAt { turn, .. }) if !(over..=all).contains(turn) => {
+                Err(Error::Usage(format!("--save-at {turn}: the run has the turns {} to {all}", over + 1)))
+            }
+            _ => Ok(schedule.skip(over)),
         }
     }
 }
@@ -74,10 +94,16 @@ impl Order {
 pub fn run(system: Platform, jail: &Jail, config: &ExchangeConfig, sink: &mut dyn Sink) -> Result<(), Error> {
     let order = config.order()?;
     let vms = Vms::open(&system, &config.guests)?;
-    let machines = config.instrumentation.attach(&system, vms.start(&system, config.seed)?)?;
+    let mut machines = vms.start(&system, config.seed)?;
+    if let Some(snapshot) = &config.from {
+        snapshot.check_guests(&vms.guests())?;
+        snapshot.restore(&mut machines)?;
+    }
+    let machines = config.instrumentation.attach(&system, machines)?;
     // This closes KVM's device, so that no VM can be created any more.
     drop(system);
-    let session = Session::start(&config.limits, jail, config.instrumentation.needs(&machines), sink)?;
+    let needs = Needs { states: config.save.is_some(), ..config.instrumentation.needs(&machines) };
+    let session = Session::start(&config.limits, jail, needs, sink)?;
     run_exchange(config, order, &vms, machines, &session)
 }
 
@@ -103,16 +129,24 @@ fn run_exchange(
     mut machines: Vec<Vm>,
     session: &Session<'_>,
 ) -> Result<(), Error> {
-    let mut runner = TurnRunner::new(vms, config.guests.orders, config.capacity);
-    let run = Event::Run(Box::new(order.run_event(config, vms)));
+    let mut runner = match &config.from {
+        Some(snapshot) => TurnRunner::resumed(vms, config.guests.orders, config.capacity, snapshot)?,
+        None => TurnRunner::new(vms, config.guests.orders, config.capacity),
+    };
+    let run = order.run_event(config, vms);
+    let mut saver = config.save.as_ref().map(|save| save.open(recorder::options(config))).transpose()?;
     let outcome = match order {
         Order::Scheduled(schedule) => {
             session.confine()?;
-            session.event(&run)?;
-            runner.run_turns(session, &mut machines, schedule.into_turns())
+            session.event(&Event::Run(Box::new(run.clone())))?;
+            let saves = |runner: &TurnRunner, machines: &mut [Vm]| match &mut saver {
+                Some(saver) => saver.turn_ended(runner.turns(), &run, runner.exchange(), machines),
+                None => Ok(()),
+            };
+            runner.run_turns(session, &mut machines, schedule.into_turns(), saves)
         }
         Order::Free(limit) => {
-            session.event(&run)?;
+            session.event(&Event::Run(Box::new(run)))?;
             parallel::run_parallel(&mut runner, session, &mut machines, limit)
         }
     };

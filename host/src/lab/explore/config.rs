@@ -60,6 +60,8 @@ impl ExploreConfig {
             limits: self.limits.clone(),
             stats: false,
             instrumentation: Instrumentation::None,
+            from: None,
+            save: None,
         }
     }
 }
