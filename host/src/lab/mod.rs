@@ -26,4 +26,5 @@ pub mod schedule;
 pub mod session;
 pub mod single;
 pub mod snapshot;
+pub mod twins;
 pub mod vm;

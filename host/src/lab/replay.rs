@@ -125,6 +125,7 @@ fn config(recording: &Recording, guests: Guests, turns: String, timeout: Duratio
         instrumentation: Instrumentation::None,
         from: None,
         save: None,
+        checks_determinism: false,
     }
 }
 

@@ -13,6 +13,7 @@ mod tracer;
 
 mod bad_input;
 mod corpus;
+mod determinism;
 mod ends;
 mod engines;
 mod examples;

@@ -55,6 +55,7 @@ pub(super) fn config(
         instrumentation: Instrumentation::None,
         from: None,
         save: None,
+        checks_determinism: false,
     }
 }
 

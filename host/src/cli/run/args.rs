@@ -143,6 +143,12 @@ pub struct RunArgs {
     /// Tables of them are printed at the end. Guests are stepped, which is slow. A repeated string instruction counts once.
     #[arg(long)]
     pub(super) profile: bool,
+    /// Run all guests twice, side by side, and compare their states.
+    ///
+    /// The states are compared behind each turn, those of a guest that runs alone at its end. The first difference is named
+    /// by its register or address, and the status is 3.
+    #[arg(long, hide_short_help = true, conflicts_with_all = ["gdb", "experiment"])]
+    pub(super) check_determinism: bool,
     /// Print the registers at the end, on standard error.
     #[arg(long, hide_short_help = true)]
     pub(super) dump_regs: bool,

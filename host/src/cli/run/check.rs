@@ -94,6 +94,10 @@ const RULES: &[Rule] = &[
         "--tui and --report show a run from its beginning, and --from goes on in the middle of one",
     ),
     (
+        |args| args.check_determinism && args.is_free(),
+        "--check-determinism needs turns in an order, and --schedule free has none; choose another schedule",
+    ),
+    (
         |args| args.exchange.save_at.is_some() && args.is_free(),
         "--save-at saves between two turns, but with --schedule free VMs run in parallel; choose another schedule",
     ),

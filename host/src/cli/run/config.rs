@@ -153,6 +153,7 @@ impl RunArgs {
             instrumentation: self.instrumentation(),
             from: None,
             save: None,
+            checks_determinism: self.check_determinism,
         }
     }
 
@@ -171,6 +172,7 @@ impl RunArgs {
             stats: self.stats,
             instrumentation: self.instrumentation(),
             save: self.save_at()?,
+            checks_determinism: self.check_determinism,
             from: Some(Arc::new(snapshot)),
         })
     }
@@ -218,6 +220,7 @@ impl RunArgs {
             stats: self.stats || self.report.is_some(),
             instrumentation: self.instrumentation(),
             dump_regs: self.dump_regs,
+            checks_determinism: self.check_determinism,
             pc: self.pc.then_some(pc::Settings { exit_ok: self.pc_exit_ok }),
         }
     }

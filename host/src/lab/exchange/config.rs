@@ -82,4 +82,6 @@ pub struct ExchangeConfig {
     pub from: Option<Arc<Snapshot>>,
     /// The order to save a snapshot.
     pub save: Option<SaveAt>,
+    /// True if a second run is compared with the first, turn by turn.
+    pub checks_determinism: bool,
 }

@@ -5,10 +5,12 @@ mod config;
 mod parallel;
 pub mod source;
 mod turns;
+mod twins;
 mod vms;
 
 pub use config::{CONSUMER, ExchangeConfig, Guests, PRODUCER};
 pub use turns::{TurnRunner, boot};
+use twins::Twins;
 pub use vms::Vms;
 
 use crate::{
@@ -24,7 +26,7 @@ use crate::{
     process::jail::Jail,
     runlog::{
         event::{Event, Run},
-        sink::Sink,
+        sink::{Silence, Sink},
     },
 };
 
@@ -99,12 +101,21 @@ pub fn run(system: Platform, jail: &Jail, config: &ExchangeConfig, sink: &mut dy
         snapshot.check_guests(&vms.guests())?;
         snapshot.restore(&mut machines)?;
     }
+    let seconds = match config.checks_determinism {
+        true => {
+            let mut seconds = vms.start(&system, config.seed)?;
+            config.from.as_ref().map_or(Ok(()), |snapshot| snapshot.restore(&mut seconds))?;
+            Some(seconds)
+        }
+        false => None,
+    };
     let machines = config.instrumentation.attach(&system, machines)?;
     // This closes KVM's device, so that no VM can be created any more.
     drop(system);
-    let needs = Needs { states: config.save.is_some(), ..config.instrumentation.needs(&machines) };
+    let states = config.save.is_some() || config.checks_determinism;
+    let needs = Needs { states, ..config.instrumentation.needs(&machines) };
     let session = Session::start(&config.limits, jail, needs, sink)?;
-    run_exchange(config, order, &vms, machines, &session)
+    run_exchange(config, order, &vms, machines, seconds, &session)
 }
 
 /// Runs the exchange again in new VMs, after the threads have entered the jail.
@@ -118,7 +129,7 @@ pub fn run_again(
     vms: &Vms,
     session: &Session<'_>,
 ) -> Result<(), Error> {
-    run_exchange(config, config.order()?, vms, vms.start(system, config.seed)?, session)
+    run_exchange(config, config.order()?, vms, vms.start(system, config.seed)?, None, session)
 }
 
 /// Runs the turns, and reports the end.
@@ -127,8 +138,10 @@ fn run_exchange(
     order: Order,
     vms: &Vms,
     mut machines: Vec<Vm>,
+    seconds: Option<Vec<Vm>>,
     session: &Session<'_>,
 ) -> Result<(), Error> {
+    let mut silence = Silence;
     let mut runner = match &config.from {
         Some(snapshot) => TurnRunner::resumed(vms, config.guests.orders, config.capacity, snapshot)?,
         None => TurnRunner::new(vms, config.guests.orders, config.capacity),
@@ -139,11 +152,27 @@ fn run_exchange(
         Order::Scheduled(schedule) => {
             session.confine()?;
             session.event(&Event::Run(Box::new(run.clone())))?;
-            let saves = |runner: &TurnRunner, machines: &mut [Vm]| match &mut saver {
-                Some(saver) => saver.turn_ended(runner.turns(), &run, runner.exchange(), machines),
-                None => Ok(()),
+            let mut twins = seconds.map(|machines| Twins {
+                machines,
+                turns: runner.clone(),
+                session: session.once_more(&mut silence),
+                order: Box::new(schedule.clone().into_turns()),
+                is_booted: false,
+            });
+            let ended = |runner: &TurnRunner, machines: &mut [Vm]| {
+                if let Some(twins) = &mut twins {
+                    twins.follow(machines)?;
+                }
+                match &mut saver {
+                    Some(saver) => saver.turn_ended(runner.turns(), &run, runner.exchange(), machines),
+                    None => Ok(()),
+                }
             };
-            runner.run_turns(session, &mut machines, schedule.into_turns(), saves)
+            let outcome = runner.run_turns(session, &mut machines, schedule.into_turns(), ended);
+            match twins {
+                Some(twins) => twins.end(outcome),
+                None => outcome,
+            }
         }
         Order::Free(limit) => {
             session.event(&Event::Run(Box::new(run)))?;

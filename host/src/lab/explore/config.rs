@@ -62,6 +62,7 @@ impl ExploreConfig {
             instrumentation: Instrumentation::None,
             from: None,
             save: None,
+            checks_determinism: false,
         }
     }
 }
