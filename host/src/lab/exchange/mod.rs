@@ -17,7 +17,6 @@ use crate::{
     lab::{
         error::Error,
         needs::Needs,
-        recorder,
         schedule::{DEFAULT_TURNS, Schedule, ScheduleSpec},
         session::Session,
         snapshot::SaveAt,
@@ -147,7 +146,7 @@ fn run_exchange(
         None => TurnRunner::new(vms, config.guests.orders, config.capacity),
     };
     let run = order.run_event(config, vms);
-    let mut saver = config.save.as_ref().map(|save| save.open(recorder::options(config))).transpose()?;
+    let mut saver = config.save.as_ref().map(|save| save.open(config.options())).transpose()?;
     let outcome = match order {
         Order::Scheduled(schedule) => {
             session.confine()?;
