@@ -23,15 +23,15 @@ use guestlab::{
 
 const NO_NEEDS: Needs = Needs {
     kvm: true,
+    states: false,
     explores: false,
     steps: false,
     foreign: false,
     gdb: false,
-    core: false,
     gdb_file: false,
 };
 const ALL_NEEDS: Needs =
-    Needs { kvm: true, explores: true, steps: true, foreign: true, gdb: true, core: true, gdb_file: true };
+    Needs { kvm: true, states: true, explores: true, steps: true, foreign: true, gdb: true, gdb_file: true };
 
 fn kinds() -> [Thread; 4] {
     [NO_NEEDS.thread(), ALL_NEEDS.thread(), Thread::Watchdog, Thread::Signals]

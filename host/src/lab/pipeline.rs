@@ -76,7 +76,7 @@ pub fn run(system: Platform, jail: &Jail, config: &PipelineConfig, sink: &mut dy
 
     // This closes KVM's device, so that no VM can be created any more.
     drop(system);
-    let needs = Needs { core: config.core.is_some(), ..config.instrumentation.needs(&machines) };
+    let needs = Needs { states: config.core.is_some(), ..config.instrumentation.needs(&machines) };
     let session = Session::start(&config.limits, jail, needs, sink)?;
     let core = CoreFile::begin(config.core.as_deref())?;
     session.confine()?;

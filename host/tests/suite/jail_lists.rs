@@ -23,11 +23,11 @@ use guestlab::{
 
 const NO_NEEDS: Needs = Needs {
     kvm: false,
+    states: false,
     explores: false,
     foreign: false,
     steps: false,
     gdb: false,
-    core: false,
     gdb_file: false,
 };
 
@@ -61,6 +61,13 @@ fn tests_of_a_guest() -> Calls {
 fn core() -> Calls {
     let folder = tempfile::tempdir().expect("a folder");
     run(&["run", "panics", "--core", folder.path().join("core").to_str().expect("text")])
+}
+
+/// A run that is saved.
+fn saved() -> Calls {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("saved");
+    run(&["run", "prodcons", "--turns", "4", "--save-at", "2", file.to_str().expect("text")])
 }
 
 fn explore() -> Calls {
@@ -215,9 +222,9 @@ const GROUPS: &[Group] = &[
             || signalled_early(libc::SIGHUP),
         ],
     },
+    Group { needs: Needs { states: true, ..NO_NEEDS }, runs: &[saved, core] },
     // ud2, which nothing handles.
     Group { needs: Needs { foreign: true, ..NO_NEEDS }, runs: &[|| flat(&[0x0F, 0x0B])] },
-    Group { needs: Needs { core: true, ..NO_NEEDS }, runs: &[core] },
     Group {
         needs: Needs { steps: true, gdb: true, gdb_file: true, ..NO_NEEDS },
         runs: &[debugged, debugged_at_a_file],

@@ -5,6 +5,7 @@ mod interruption;
 mod interrupts;
 pub(crate) mod moment;
 mod pauses;
+pub(crate) mod saved;
 mod setup;
 
 pub use setup::{Setup, create_cpu};

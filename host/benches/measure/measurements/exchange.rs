@@ -54,6 +54,9 @@ pub(super) fn config(
         stats: false,
         instrumentation: Instrumentation::None,
         core: None,
+        from: None,
+        save: None,
+        checks_determinism: false,
     }
 }
 

@@ -1,14 +1,19 @@
 //! The configuration of an exchange.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
-use guest_abi::{mode::CpuMode, ring::Capacity};
+use guest_abi::{mailbox::Quota, mode::CpuMode, ring::Capacity};
 
 use crate::{
     lab::exchange::source::Source,
-    lab::{instrumentation::Instrumentation, limits::Limits, schedule::ScheduleSpec},
+    lab::{
+        instrumentation::Instrumentation,
+        limits::Limits,
+        schedule::ScheduleSpec,
+        snapshot::{SaveAt, Snapshot},
+    },
     process::output_file::Named,
-    runlog::ring_check::Orders,
+    runlog::{header::Options, ring_check::Orders},
     vmm::HvaPolicy,
 };
 
@@ -75,4 +80,32 @@ pub struct ExchangeConfig {
     pub instrumentation: Instrumentation,
     /// The file for the core of a guest that fails.
     pub core: Option<PathBuf>,
+    /// The snapshot that the run goes on from, if it does not begin with the guests' start.
+    pub from: Option<Arc<Snapshot>>,
+    /// The order to save a snapshot.
+    pub save: Option<SaveAt>,
+    /// True if a second run is compared with the first, turn by turn.
+    pub checks_determinism: bool,
+}
+
+impl ExchangeConfig {
+    /// Returns the options of the run that its `run` event does not have.
+    pub fn options(&self) -> Options {
+        let Self { guests, limits, .. } = self;
+        let items = |quota| match quota {
+            Quota::Random => None,
+            Quota::Items(items) => Some(items),
+        };
+        Options {
+            producer: guests.producer.written(),
+            consumer: guests.consumer.written(),
+            producers: guests.producers,
+            consumers: guests.consumers,
+            produce: items(guests.orders.produce),
+            consume: items(guests.orders.consume),
+            mode: guests.mode.map(|mode| mode.name().to_owned()),
+            memory: guests.memory,
+            max_exits: limits.max_exits,
+        }
+    }
 }

@@ -61,6 +61,9 @@ impl ExploreConfig {
             stats: false,
             instrumentation: Instrumentation::None,
             core: None,
+            from: None,
+            save: None,
+            checks_determinism: false,
         }
     }
 }

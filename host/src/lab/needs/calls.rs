@@ -63,8 +63,8 @@ pub(super) const KVM_STEPS: &[Call] = &[
 /// Calls to KVM for gdb's changes of a guest.
 pub(super) const KVM_GDB: &[Call] = &[ioctl("ioctl KVM_SET_XSAVE", request::SET_XSAVE)];
 
-/// Calls to KVM for the CPU's whole state, for gdb and for a core file.
-pub(super) const KVM_STATE: &[Call] = &[
+/// Calls to KVM that read the CPU's state as a whole, for gdb and for snapshots.
+pub(super) const KVM_STATES: &[Call] = &[
     ioctl("ioctl KVM_GET_XSAVE", request::GET_XSAVE),
     ioctl("ioctl KVM_GET_VCPU_EVENTS", request::GET_VCPU_EVENTS),
     ioctl("ioctl KVM_GET_DEBUGREGS", request::GET_DEBUGREGS),
