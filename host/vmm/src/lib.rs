@@ -55,7 +55,6 @@ mod machine;
 mod memory;
 mod multiboot;
 mod observer;
-mod pause;
 pub mod pc;
 pub mod random;
 mod reply;
@@ -67,6 +66,7 @@ mod timer;
 mod translate;
 mod unhandled;
 mod vectors;
+mod wake;
 
 pub use boot::{Boot, Parameters, memory_layout};
 pub use boot_error::BootError;

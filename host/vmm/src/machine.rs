@@ -4,7 +4,6 @@ mod access;
 mod interruption;
 mod interrupts;
 pub(crate) mod moment;
-mod pauses;
 pub(crate) mod saved;
 mod setup;
 
@@ -23,13 +22,13 @@ use crate::{
     hypercall,
     image::Image,
     observer::{GuestSpan, Observer, Origin},
-    pause::Pause,
     pc::Pc,
     reply::{Reply, StopReason},
     services::{Console, ConsoleOutput, Services},
     stats::Reason,
     stop::{Expiry, Stop},
     vectors::{Interruption, Vectors},
+    wake::Wake,
 };
 use setup::host_pages;
 
@@ -57,10 +56,8 @@ pub struct Machine {
     is_waiting: bool,
     /// The guest does not take interrupts, because a debugger steps it.
     holds_interrupts: bool,
-    /// The time at which [`enter`](Self::enter) returns even without an exit.
-    wake: Option<Instant>,
-    /// The pauses of the guest.
-    pauses: Vec<Pause>,
+    /// The time at which [`enter`](Self::enter) returns even without an exit, and pauses of the guest.
+    wake: Wake,
     /// An interrupt or an alarm may be set.
     expects_interrupts: bool,
     /// The guest ended with a crash.
@@ -126,8 +123,7 @@ impl Machine {
             serving: None,
             is_waiting: false,
             holds_interrupts: false,
-            wake: None,
-            pauses: Vec::new(),
+            wake: Wake::default(),
             expects_interrupts: true,
             has_crashed: false,
         })

@@ -39,7 +39,7 @@ impl Machine {
 
     /// Sets the time at which [`enter`](Self::enter) returns even if the guest has not left; `None` is never.
     pub fn set_wake(&mut self, wake: Option<Instant>) {
-        self.wake = wake;
+        self.wake.at = wake;
     }
 
     /// Holds interrupts back, as for a single step that a debugger's user asked for, or lets them come.
