@@ -69,7 +69,7 @@ fn explore(
         Ok(trials) => trials,
         Err(ending) => {
             report.fails_undisturbed()?;
-            return Err(error(ending, subject));
+            return Err(report.error(ending)?);
         }
     };
     let (searched, found) = search(&mut trials, config)?;
@@ -78,14 +78,5 @@ fn explore(
     // What ended by its number of instructions is run again, to the deadline: then the report is that of `run`.
     let is_endless = matches!(&ending, Ending::Failed(error) if error.end.is_time_dependent());
     let ending = if is_endless { trials.run_for_long(&pauses)? } else { ending };
-    Err(error(ending, subject))
-}
-
-fn error(ending: Ending, subject: &Subject<'_>) -> Error {
-    match ending {
-        Ending::Failed(error) => Error::Guest(error),
-        Ending::NoPanic | Ending::Good => {
-            Error::Usage(format!("{}: it did not end as it should: {}", subject.name(), "no panic"))
-        }
-    }
+    Err(report.error(ending)?)
 }

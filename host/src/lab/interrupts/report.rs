@@ -1,6 +1,11 @@
 //! The report about a search among interrupts.
 
-use super::{config::InterruptsConfig, search::Searched, subject::Subject, trial::Trials};
+use super::{
+    config::InterruptsConfig,
+    search::Searched,
+    subject::{Ending, Subject},
+    trial::Trials,
+};
 use crate::{
     cpu::{CpuState, MAX_INSTRUCTION, instruction},
     lab::error::Error,
@@ -21,19 +26,32 @@ impl Report<'_> {
         output::line(&format!("{}: it fails without an interrupt at a chosen place", self.subject.name()))
     }
 
+    /// Returns the error for a bad end. The report about a test that did not panic is a line.
+    pub(super) fn error(&self, ending: Ending) -> Result<Error, Error> {
+        if let Ending::Failed(error) = ending {
+            return Ok(Error::Guest(error));
+        }
+        output::line(&format!("{}: it did not panic, as it should", self.subject.name()))?;
+        Ok(Error::Tests(1))
+    }
+
     /// Reports that the guest holds, after so many instructions without an interrupt.
     pub(super) fn holds(&self, end: u64, searched: &Searched) -> Result<(), Error> {
         let name = self.subject.name();
-        let Searched { places, is_whole, tried, pairs, all_pairs } = *searched;
+        let Searched { places, is_whole, tried, states, pairs, all_pairs } = *searched;
         if places == 0 {
             return output::line(&format!(
-                "{name}: there is no place where an interrupt can come: it has no timer set while interrupts are on"
+                "{name}: there is no place where an interrupt can come: no timer runs while interrupts are on"
             ));
         }
         let places = match (is_whole, tried == places) {
-            (true, true) => format!("it holds at all {places} places of its {end} instructions"),
-            (true, false) => format!("it holds at {tried} of {places} places of its {end} instructions"),
-            (false, _) => format!("it holds at {tried} places of its first instructions"),
+            (true, true) => {
+                format!("it holds at all {places} places ({states} states) of its {end} instructions")
+            }
+            (true, false) => {
+                format!("it holds at {tried} of {places} places ({states} states) of its {end} instructions")
+            }
+            (false, _) => format!("it holds at {tried} places ({states} states) of its first instructions"),
         };
         let pairs = match (all_pairs, pairs) {
             (true, 0) => ", and no two interrupts can come".into(),

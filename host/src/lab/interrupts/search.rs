@@ -8,6 +8,9 @@ use crate::{lab::error::Error, vmm::random::SplitMix64};
 /// The most places that are tried in their order. If there are more, they are tried at random.
 const MOST_IN_ORDER: usize = 20_000;
 
+/// The places at random that are tried in one pass.
+const PART: usize = 2000;
+
 /// The most second places that are tried for a first one before the next first one's turn comes.
 const AT_ONCE: usize = 32;
 
@@ -23,6 +26,8 @@ pub(super) struct Searched {
     pub(super) is_whole: bool,
     /// The number of places that were tried.
     pub(super) tried: usize,
+    /// The number of different states at these.
+    pub(super) states: u64,
     /// The number of pairs that were tried.
     pub(super) pairs: u64,
     /// These were all pairs.
@@ -49,13 +54,20 @@ pub(super) fn search(
     trials.restart();
     if places.len() > MOST_IN_ORDER {
         shuffle(&mut places, &mut random);
+        // In each part the guest goes forwards.
+        places.chunks_mut(PART).for_each(<[u64]>::sort_unstable);
     }
     for &at in &places {
         if is_over() {
             return Ok((searched, None));
         }
         searched.tried += 1;
-        let mut here = trials.go_to(&[], at)?;
+        trials.go_to(&[], at)?;
+        if !trials.is_new()? {
+            continue;
+        }
+        searched.states += 1;
+        let mut here = trials.keep()?;
         let ending = trials.run_with(&[at])?;
         if !matches!(ending, Ending::Good) {
             return Ok((searched, Some(Found { pauses: vec![at], ending })));
@@ -79,7 +91,8 @@ fn pairs(
     for round in 0.. {
         let mut is_last = true;
         for &first in places {
-            let mut here = trials.go_to(&[], first)?;
+            trials.go_to(&[], first)?;
+            let mut here = trials.keep()?;
             let (mut seconds, is_whole) = trials.places(&[first], first)?;
             // The same order in each round.
             shuffle(&mut seconds, &mut SplitMix64::new(config.seed, STREAM + first));
@@ -90,6 +103,10 @@ fn pairs(
                 }
                 searched.pairs += 1;
                 trials.return_to(&mut here);
+                trials.go_to(&[first], second)?;
+                if !trials.is_new()? {
+                    continue;
+                }
                 let ending = trials.run_with(&[first, second])?;
                 if !matches!(ending, Ending::Good) {
                     return Ok(Some(Found { pauses: vec![first, second], ending }));

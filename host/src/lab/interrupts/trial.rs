@@ -1,6 +1,6 @@
 //! Runs of one guest with pauses at chosen places.
 
-use std::ops::ControlFlow;
+use std::{collections::HashSet, ops::ControlFlow};
 
 use x86_64::registers::rflags::RFlags;
 
@@ -10,7 +10,7 @@ use super::{
     subject::{Ending, Subject},
 };
 use crate::{
-    cpu::{EngineError, Until},
+    cpu::{EngineError, StateDigest, Until},
     lab::{
         error::Error,
         session::Session,
@@ -31,6 +31,8 @@ pub(super) struct Trials<'a, 's> {
     budget: Budget,
     /// The number of instructions of the undisturbed run.
     end: u64,
+    /// The states at the places that were tried.
+    seen: HashSet<StateDigest>,
 }
 
 impl<'a, 's> Trials<'a, 's> {
@@ -51,7 +53,7 @@ impl<'a, 's> Trials<'a, 's> {
         let mut vm = vm.driven_by(Box::new(budget.clone()));
         let counts = || Error::Usage("interrupts are explored on the interpreter: --engine soft".into());
         let start = vm.moment().ok_or_else(counts)?;
-        let mut trials = Self { session, subject, vm, start, budget, end: 0 };
+        let mut trials = Self { session, subject, vm, start, budget, end: 0, seen: HashSet::new() };
         Ok(match trials.run_on()? {
             Ending::Good => {
                 trials.end = trials.instructions();
@@ -75,8 +77,8 @@ impl<'a, 's> Trials<'a, 's> {
         self.vm.cpu().instructions().unwrap_or_default()
     }
 
-    /// Goes to a place of the run with these pauses, and keeps it.
-    pub(super) fn go_to(&mut self, pauses: &[u64], at: u64) -> Result<VmMoment, Error> {
+    /// Goes to a place of the run with these pauses. If the guest is before it, it is in such a run.
+    pub(super) fn go_to(&mut self, pauses: &[u64], at: u64) -> Result<(), Error> {
         if self.instructions() > at {
             self.vm.return_to(&mut self.start);
         }
@@ -86,8 +88,19 @@ impl<'a, 's> Trials<'a, 's> {
                 break;
             }
         }
-        self.vm.cpu_mut().complete()?;
+        Ok(self.vm.cpu_mut().complete()?)
+    }
+
+    /// Returns the state of now, to return to.
+    pub(super) fn keep(&mut self) -> Result<VmMoment, Error> {
         self.vm.moment().ok_or_else(|| Error::Bug("an engine that counts cannot return".into()))
+    }
+
+    /// Returns true if the guest was not in its state of now at a place before. The time is not a part of it: it is that for
+    /// which the timer is set as soon as the guest has paused.
+    pub(super) fn is_new(&mut self) -> Result<bool, Error> {
+        let digest = self.vm.digest()?;
+        Ok(self.seen.insert(digest))
     }
 
     pub(super) fn return_to(&mut self, moment: &mut VmMoment) {
