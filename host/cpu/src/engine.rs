@@ -7,6 +7,7 @@ use guest_abi::mode::CpuMode;
 
 use crate::{
     breakpoint::Breakpoint,
+    coverage::Coverage,
     error::EngineError,
     exit::Exit,
     fpu::FpuState,
@@ -193,6 +194,13 @@ pub trait Cpu: Send {
     /// Sets the counted time at which [`run`](Self::run) returns [`Exit::Interrupted`], once; `None` is never. A CPU that
     /// does not count its time ignores it.
     fn set_alarm(&mut self, _ticks: Option<u64>) {}
+
+    /// Counts the executions of each instruction from now on, for this collector; `None` ends it. [Forks](Self::fork) count, too. The
+    /// counts reach the collector now and then, the last of them when the CPU is dropped. Returns false if the engine does
+    /// not count executions.
+    fn set_coverage(&mut self, _coverage: Option<Arc<dyn Coverage>>) -> bool {
+        false
+    }
 }
 
 /// A handle that stops a running vCPU.

@@ -17,6 +17,7 @@
 extern crate alloc;
 
 mod breakpoint;
+mod coverage;
 pub mod engine;
 mod error;
 pub mod exit;
@@ -32,6 +33,7 @@ mod step;
 pub mod walk;
 
 pub use breakpoint::{Breakpoint, BreakpointKind};
+pub use coverage::{Coverage, Executions};
 pub use engine::{Calls, Cpu, DebugFeatures, Engine, KVM, Kick, TICK, Until};
 pub use error::EngineError;
 pub use exit::{DELIVERY, Direction, EMULATION, Exit, Values, Width};

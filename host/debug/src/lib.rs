@@ -1,5 +1,6 @@
 //! The ways to look at a machine from outside: gdb, traces of instructions, explanations, a timeline, crash reports.
 
+pub mod coverage;
 pub mod crash_report;
 pub mod diagnosis;
 pub mod explain;

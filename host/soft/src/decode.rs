@@ -11,6 +11,7 @@ use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction};
 
 use crate::{
     access::Access,
+    coverage::Runs,
     cpu::SoftCpu,
     cpu::{Address, Block, Key, Op, Operand, Operands},
     fault::{Event, Step, gp0, ud},
@@ -32,6 +33,8 @@ const MOST: usize = 32;
 pub(crate) struct Taken {
     place: usize,
     pub(crate) ops: Box<[Op]>,
+    /// The runs of the block, if they are counted.
+    pub(crate) runs: Option<Box<Runs>>,
 }
 
 impl SoftCpu {
@@ -45,7 +48,7 @@ impl SoftCpu {
             && block.epoch == epoch
             && block.key.ip == ip
         {
-            return Ok(Taken { place, ops: core::mem::take(&mut block.ops) });
+            return Ok(block.take(place));
         }
         self.find_block(ip, place)
     }
@@ -53,8 +56,9 @@ impl SoftCpu {
     /// Puts a block back, if its code was not written meanwhile.
     #[inline]
     pub(crate) fn put_back(&mut self, taken: Taken) {
-        if let Some(block) = self.cache.get(taken.place) {
-            block.ops = taken.ops;
+        match self.cache.get(taken.place) {
+            Some(block) => (block.ops, block.runs) = (taken.ops, taken.runs),
+            None => self.cache.flush(taken.runs),
         }
     }
 
@@ -68,13 +72,21 @@ impl SoftCpu {
             true => place,
             false => match self.decode_block(key)? {
                 Ok(block) => self.cache.insert(block),
-                Err(alone) => return Ok(Taken { place: usize::MAX, ops: Box::new([alone]) }),
+                Err(alone) => {
+                    let runs = self.runs(&[alone]);
+                    return Ok(Taken { place: usize::MAX, ops: Box::new([alone]), runs });
+                }
             },
         };
         let epoch = self.cache.epoch;
         let Some(block) = self.cache.get(place) else { unreachable!("it is there now") };
         block.epoch = epoch;
-        Ok(Taken { place, ops: core::mem::take(&mut block.ops) })
+        Ok(block.take(place))
+    }
+
+    /// Returns the runs of new instructions, if they are counted.
+    fn runs(&self, ops: &[Op]) -> Option<Box<Runs>> {
+        self.cache.coverage.is_some().then(|| Runs::of(ops, |ip| self.state.linear(seg::CS, ip)))
     }
 
     /// Decodes a block, or else the one instruction that cannot be in a block.
@@ -104,7 +116,8 @@ impl SoftCpu {
         let last = op.insn.next_ip().wrapping_sub(1);
         let len = last.wrapping_sub(key.ip) as usize + 1;
         self.ram.mark_code(key.physical, len);
-        Ok(Ok(Block { key, last, ops: ops.into(), epoch: self.cache.epoch }))
+        let runs = self.runs(&ops);
+        Ok(Ok(Block { key, last, ops: ops.into(), runs, epoch: self.cache.epoch }))
     }
 
     /// Decodes one instruction that crosses a page or a segment's end, or is not valid. It is not kept.
@@ -132,6 +145,13 @@ impl SoftCpu {
             }
             have += 1;
         }
+    }
+}
+
+impl Block {
+    #[inline]
+    fn take(&mut self, place: usize) -> Taken {
+        Taken { place, ops: core::mem::take(&mut self.ops), runs: self.runs.take() }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     cli::{
         choices::{Mode, VerdictForm},
         common::{EngineArgs, SHORT_HELP, recordings_folder},
+        coverage::CoverageArgs,
         guests::GuestsArgs,
         jail::JailArgs,
         values::{parse_memory, parse_seconds, parse_timeout},
@@ -70,6 +71,8 @@ pub struct ExploreArgs {
     /// The file for the recording of a failure [default: in target/recordings].
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    #[command(flatten)]
+    coverage: CoverageArgs,
     /// The form of the verdict.
     #[arg(long, value_name = "FORM", default_value = "text")]
     format: VerdictForm,
@@ -147,6 +150,11 @@ impl ExploreArgs {
     /// Returns the options for the engine.
     pub fn engine(&self) -> &EngineArgs {
         &self.engine
+    }
+
+    /// Returns the option for coverage.
+    pub fn coverage(&self) -> &CoverageArgs {
+        &self.coverage
     }
 
     /// Returns the jail of the search.

@@ -3,6 +3,7 @@
 mod choices;
 mod common;
 pub mod compare;
+mod coverage;
 mod explore;
 mod grade;
 mod guests;

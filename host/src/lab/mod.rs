@@ -1,5 +1,6 @@
 //! The laboratory: experiments with one guest or several, their schedules, limits and failures.
 
+pub mod coverage;
 pub mod error;
 pub mod events;
 pub mod exchange;

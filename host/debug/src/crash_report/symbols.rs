@@ -225,14 +225,14 @@ fn debug<'a>(section: impl Fn(&str) -> &'a [u8], budget: &'a Budget) -> Option<C
 
 /// Returns a file's path from its workspace, which is `.` in images (xtask's `renamed_folders`), or from its crate's folder
 /// in cargo's registry. For a function that was inlined into another crate's, the path follows that crate's folder.
-fn below_workspace(file: &str) -> &str {
+pub(crate) fn below_workspace(file: &str) -> &str {
     let file = file.rsplit_once("/./").map_or(file, |(_, file)| file);
     let in_registry = file.rsplit_once("/registry/src/").and_then(|(_, file)| file.split_once('/'));
     in_registry.map_or(file, |(_, file)| file).trim_start_matches("./")
 }
 
 /// Returns a name as in the source, without the hash that the compiler adds.
-fn demangled(name: &str) -> String {
+pub(crate) fn demangled(name: &str) -> String {
     let mut text = Short(String::new());
     // The rest of a name that is too long is dropped.
     let _ = write!(text, "{:#}", rustc_demangle::demangle(name));

@@ -13,6 +13,7 @@ use crate::{
     cli::{
         choices::{Format, Mode, Preset},
         common::{EngineArgs, SHORT_HELP},
+        coverage::CoverageArgs,
         guests::GuestsArgs,
         jail::JailArgs,
         limits::LimitArgs,
@@ -99,6 +100,9 @@ pub struct RunArgs {
     /// The page is one HTML file that needs no other files.
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
+    /// The option for coverage.
+    #[command(flatten)]
+    pub(super) coverage: CoverageArgs,
     /// Explain each KVM call and each exit on standard error while the guest runs, in 64 MiB at most.
     #[arg(long, hide_short_help = true)]
     pub(super) explain: bool,
@@ -223,6 +227,11 @@ impl RunArgs {
     /// Returns the options for the engine.
     pub fn engine(&self) -> &EngineArgs {
         &self.engine
+    }
+
+    /// Returns the option for coverage.
+    pub fn coverage(&self) -> &CoverageArgs {
+        &self.coverage
     }
 
     /// Returns the jail of the run.
@@ -350,7 +359,8 @@ impl RunArgs {
             ("--trace", &self.trace),
             ("--trace-instructions-to", &self.trace_instructions_to),
         ];
-        named.into_iter().filter_map(|(what, path)| Some(Named::new(what, path.as_ref()?))).collect()
+        let named = named.into_iter().filter_map(|(what, path)| Some(Named::new(what, path.as_ref()?)));
+        named.chain(self.coverage.outputs()).collect()
     }
 }
 
