@@ -1,13 +1,14 @@
 //! The traits of an engine: a way of executing guest code.
 
 use alloc::{boxed::Box, sync::Arc};
-use core::fmt;
+use core::{any::Any, fmt};
 
 use guest_abi::mode::CpuMode;
 
 use crate::{
     breakpoint::Breakpoint,
     coverage::Coverage,
+    digest::{StateDigest, StateHasher},
     error::EngineError,
     exit::Exit,
     fpu::FpuState,
@@ -78,7 +79,7 @@ pub struct DebugFeatures {
 }
 
 /// One virtual CPU, with the memory that it runs on.
-pub trait Cpu: Send {
+pub trait Cpu: Any + Send {
     /// Runs the guest until it exits, or at most as far as `until`. It may return [`Exit::Interrupted`] at any time, for its
     /// caller to look at the clock.
     ///
@@ -179,6 +180,30 @@ pub trait Cpu: Send {
     /// one can change. `None` means that the engine cannot copy a CPU. Breakpoints and handles for kicks are not copied.
     fn fork(&mut self) -> Option<Box<dyn Cpu>> {
         None
+    }
+
+    /// Returns to the state of an earlier [`fork`](Self::fork), which must not have run since, and must have memory of the
+    /// same ranges. It costs time for the pages that differ. Returns false, and does nothing, if the engine cannot.
+    /// Handles for kicks stay, and breakpoints are gone.
+    fn return_to(&mut self, _earlier: &mut dyn Cpu) -> bool {
+        false
+    }
+
+    /// Returns the digest of all that the next instructions depend on, but for the time: the state, and memory. The last exit
+    /// must be [complete](Self::complete).
+    ///
+    /// # Errors
+    ///
+    /// As [`state`](Self::state).
+    fn digest(&mut self) -> Result<StateDigest, EngineError> {
+        let state = self.state()?;
+        Ok(StateHasher::of(&(state, self.memory().digest())))
+    }
+
+    /// Returns false if the guest has not read a time-stamp counter since its VM was created: then nothing that it did depends
+    /// on the time by that. An engine that does not know it returns true.
+    fn has_read_time(&self) -> bool {
+        true
     }
 
     /// Returns the CPU's time in ticks of [`TICK`] nanoseconds, if it counts its time: one tick for each instruction, and

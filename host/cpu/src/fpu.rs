@@ -1,7 +1,7 @@
 //! The x87 and SSE registers, and model-specific registers.
 
 /// The x87 and SSE registers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FpuState {
     /// ST0 to ST7: ten bytes each, the others are 0.
     pub st: [[u8; 16]; 8],
@@ -49,7 +49,7 @@ impl Default for FpuState {
 
 /// Model-specific registers (Intel SDM volume 4, 2.1). Those that are registers elsewhere are not here: IA32_EFER, and
 /// the bases of FS and GS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Msrs {
     /// IA32_STAR: selectors of SYSCALL and SYSRET.
     pub star: u64,

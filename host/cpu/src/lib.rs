@@ -18,6 +18,7 @@ extern crate alloc;
 
 mod breakpoint;
 mod coverage;
+mod digest;
 pub mod engine;
 mod error;
 pub mod exit;
@@ -34,11 +35,12 @@ pub mod walk;
 
 pub use breakpoint::{Breakpoint, BreakpointKind};
 pub use coverage::{Coverage, Executions};
+pub use digest::{StateDigest, StateHasher};
 pub use engine::{Calls, Cpu, DebugFeatures, Engine, KVM, Kick, TICK, Until};
 pub use error::EngineError;
 pub use exit::{DELIVERY, Direction, EMULATION, Exit, Values, Width};
 pub use fpu::{FpuState, Msrs};
-pub use memory::{GuestMemory, MemoryPlan, OutOfMemory};
+pub use memory::{GuestMemory, MemoryPlan, OutOfMemory, PAGE};
 pub use segment::{Rights, Segment, Table};
 pub use state::CpuState;
 pub use step::{Delivery, Executed, MAX_INSTRUCTION, Stepped};

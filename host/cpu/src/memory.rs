@@ -2,7 +2,13 @@
 
 use alloc::vec::Vec;
 
-use crate::error::EngineError;
+use crate::{
+    digest::{StateDigest, StateHasher},
+    error::EngineError,
+};
+
+/// The size of a page in bytes.
+pub const PAGE: usize = 4096;
 
 /// The memory of a VM: ranges of guest-physical addresses, page-aligned, in order and without overlap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +42,21 @@ pub trait GuestMemory {
 
     /// Returns true if all of a range is memory.
     fn contains(&self, address: u64, len: usize) -> bool;
+
+    /// Calls `visit` with the guest-physical address and the bytes of each page in which a byte may not be zero, in the
+    /// order of the addresses.
+    fn pages(&self, visit: &mut dyn FnMut(u64, &[u8; PAGE]));
+
+    /// Returns the digest of all bytes.
+    fn digest(&self) -> StateDigest {
+        let mut pages = Vec::new();
+        self.pages(&mut |address, bytes| {
+            if bytes.iter().any(|&byte| byte != 0) {
+                pages.push((address, StateHasher::of(&bytes[..])));
+            }
+        });
+        StateHasher::of(&pages)
+    }
 
     /// Sets all memory to zero, as it was when it was new.
     ///
@@ -81,6 +102,8 @@ pub(crate) mod tests {
         fn contains(&self, _: u64, _: usize) -> bool {
             false
         }
+
+        fn pages(&self, _: &mut dyn FnMut(u64, &[u8; PAGE])) {}
 
         fn clear(&mut self) -> Result<(), EngineError> {
             self.bytes.fill(0);

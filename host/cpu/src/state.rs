@@ -16,7 +16,7 @@ use crate::{
 /// The whole state of one CPU between two instructions.
 ///
 /// Two engines that execute the same code from the same state end in equal states.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CpuState {
     /// The general registers in the order of their encoding: RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 to R15.
     pub general: [u64; 16],

@@ -5,7 +5,7 @@
 
 use std::io;
 
-use guestlab_cpu::{EngineError, GuestMemory, MemoryPlan, OutOfMemory};
+use guestlab_cpu::{EngineError, GuestMemory, MemoryPlan, OutOfMemory, PAGE};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion};
 
 /// The memory of one VM.
@@ -60,6 +60,18 @@ impl GuestMemory for Memory {
 
     fn contains(&self, address: u64, len: usize) -> bool {
         self.0.check_range(GuestAddress(address), len)
+    }
+
+    fn pages(&self, visit: &mut dyn FnMut(u64, &[u8; PAGE])) {
+        let mut bytes = [0; PAGE];
+        for region in self.0.iter() {
+            let (start, end) = (region.start_addr().0, region.start_addr().0 + region.len());
+            for address in (start..end).step_by(PAGE) {
+                if self.read(address, &mut bytes).is_ok() {
+                    visit(address, &bytes);
+                }
+            }
+        }
     }
 
     fn clear(&mut self) -> Result<(), EngineError> {

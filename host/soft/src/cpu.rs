@@ -63,6 +63,8 @@ pub struct SoftCpu {
     pub(crate) retired: u64,
     /// The ticks that passed without an instruction.
     pub(crate) idle: u64,
+    /// The guest has read the time-stamp counter.
+    pub(crate) has_read_time: bool,
     /// The count at which the caller wants to look at the time.
     pub(crate) alarm: Option<u64>,
     /// The count at which this run ends.
@@ -130,6 +132,7 @@ impl SoftCpu {
             used_answers: 0,
             retired: 0,
             idle: 0,
+            has_read_time: false,
             alarm: None,
             end: u64::MAX,
             wants_window: false,
@@ -148,16 +151,35 @@ impl SoftCpu {
     /// Returns another CPU in the same state, with memory of the same bytes. The two share each page until one writes it.
     pub fn fork(&mut self) -> Self {
         let mut fork = Self::new(&MemoryPlan::default(), &self.state);
-        (fork.flags, fork.pointers) = (self.flags, self.pointers);
         fork.ram = self.ram.fork();
-        (fork.waits, fork.answer, fork.answers) = (self.waits, self.answer, self.answers.clone());
-        (fork.waits_for_port, fork.port, fork.next) = (self.waits_for_port, self.port, self.next);
-        (fork.traps_later, fork.blocks_traps) = (self.traps_later, self.blocks_traps);
-        (fork.idle, fork.alarm) = (self.idle, self.alarm);
-        (fork.retired, fork.wants_window, fork.interrupt) = (self.retired, self.wants_window, self.interrupt);
+        fork.take_state(self);
         fork.set_points(self.points.of_debugger());
         fork.cache.coverage.clone_from(&self.cache.coverage);
         fork
+    }
+
+    /// Returns to the state of an earlier fork, with memory of the same ranges. Code that stays the same stays decoded.
+    pub(crate) fn return_to_fork(&mut self, earlier: &mut Self) {
+        self.state.clone_from(&earlier.state);
+        self.ram.return_to(&mut earlier.ram);
+        self.take_state(earlier);
+        (self.exit, self.used_answers, self.repeats, self.switched) = (None, 0, false, false);
+        (self.single, self.stepped) = (false, Stepped::Nothing);
+        self.points.forget_met();
+        self.points.passed = None;
+        self.tlb.flush();
+        self.set_points(&[]);
+    }
+
+    /// Takes the state of another CPU beyond what [`CpuState`] has, memory apart.
+    fn take_state(&mut self, from: &Self) {
+        (self.flags, self.pointers) = (from.flags, from.pointers);
+        (self.waits, self.answer) = (from.waits, from.answer);
+        self.answers.clone_from(&from.answers);
+        (self.waits_for_port, self.port, self.next) = (from.waits_for_port, from.port, from.next);
+        (self.traps_later, self.blocks_traps) = (from.traps_later, from.blocks_traps);
+        (self.idle, self.alarm, self.has_read_time) = (from.idle, from.alarm, from.has_read_time);
+        (self.retired, self.wants_window, self.interrupt) = (from.retired, from.wants_window, from.interrupt);
     }
 
     /// Computes again the facts that follow from segments, control registers and flags.

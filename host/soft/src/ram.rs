@@ -1,11 +1,11 @@
 //! Guest memory: pages that clones share, and that are copied when they are written.
 
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use core::sync::atomic::{AtomicU64, Ordering};
 
-use guestlab_cpu::{EngineError, GuestMemory, MemoryPlan, OutOfMemory};
+pub(crate) use guestlab_cpu::PAGE;
+use guestlab_cpu::{EngineError, GuestMemory, MemoryPlan, OutOfMemory, StateDigest, StateHasher};
 
-/// The size of a page in bytes.
-pub(crate) const PAGE: usize = 4096;
 const SHIFT: u32 = 12;
 
 /// The memory of a VM. A page that was never written takes no memory of the host.
@@ -37,10 +37,6 @@ struct Page {
 }
 
 /// The bytes of a page.
-#[expect(
-    clippy::redundant_allocation,
-    reason = "a page becomes shared, or a memory's own again, without being copied"
-)]
 #[derive(Debug, Default)]
 enum Bytes {
     /// All are zero.
@@ -49,7 +45,36 @@ enum Bytes {
     /// Only this memory has them.
     Own(Box<[u8; PAGE]>),
     /// A fork has them, too, or had them.
-    Shared(Arc<Box<[u8; PAGE]>>),
+    Shared(Arc<Shared>),
+}
+
+/// The bytes of a page that several memories have. They do not change. They are in a box, so that a page becomes shared, or
+/// a memory's own again, without being copied.
+#[derive(Debug)]
+struct Shared {
+    bytes: Box<[u8; PAGE]>,
+    /// The two halves of the bytes' digest, once it was asked for. Until then one of them is 0.
+    digest: [AtomicU64; 2],
+}
+
+/// The digest of a page of zeros.
+const ZERO: StateDigest = 0;
+
+fn page_digest(bytes: &[u8; PAGE]) -> StateDigest {
+    if *bytes == ZEROS { ZERO } else { StateHasher::of(&bytes[..]) }
+}
+
+impl Shared {
+    fn digest(&self) -> StateDigest {
+        let [high, low] = [0, 1].map(|half: usize| self.digest[half].load(Ordering::Relaxed));
+        if high != 0 && low != 0 {
+            return StateDigest::from(high) << 64 | StateDigest::from(low);
+        }
+        let digest = page_digest(&self.bytes);
+        self.digest[0].store((digest >> 64) as u64, Ordering::Relaxed);
+        self.digest[1].store(digest as u64, Ordering::Relaxed);
+        digest
+    }
 }
 
 impl Bytes {
@@ -58,7 +83,7 @@ impl Bytes {
         match self {
             Self::Own(bytes) => bytes,
             Self::Zero => &ZEROS,
-            Self::Shared(bytes) => bytes,
+            Self::Shared(shared) => &shared.bytes,
         }
     }
 
@@ -79,7 +104,10 @@ impl Bytes {
         *self = Self::Own(match core::mem::take(self) {
             Self::Zero => Box::new(ZEROS),
             Self::Own(bytes) => bytes,
-            Self::Shared(bytes) => Arc::try_unwrap(bytes).unwrap_or_else(|shared| Box::clone(&shared)),
+            Self::Shared(shared) => match Arc::try_unwrap(shared) {
+                Ok(alone) => alone.bytes,
+                Err(shared) => shared.bytes.clone(),
+            },
         });
     }
 
@@ -87,11 +115,21 @@ impl Bytes {
     fn share(&mut self) -> Self {
         let shared = match core::mem::take(self) {
             Self::Zero => return Self::Zero,
-            Self::Own(bytes) => Arc::new(bytes),
-            Self::Shared(bytes) => bytes,
+            Self::Own(bytes) => Arc::new(Shared { bytes, digest: [const { AtomicU64::new(0) }; 2] }),
+            Self::Shared(shared) => shared,
         };
         *self = Self::Shared(Arc::clone(&shared));
         Self::Shared(shared)
+    }
+
+    /// Returns true if the two are known to be equal without a look at the bytes.
+    #[inline]
+    fn are(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Zero, Self::Zero) => true,
+            (Self::Shared(one), Self::Shared(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
     }
 }
 
@@ -100,6 +138,12 @@ impl Bytes {
 struct Span {
     start: u16,
     end: u16,
+}
+
+impl Span {
+    fn is_any(self) -> bool {
+        self.start < self.end
+    }
 }
 
 static ZEROS: [u8; PAGE] = [0; PAGE];
@@ -124,6 +168,27 @@ impl Ram {
         let page = |page: &mut Page| Page { bytes: page.bytes.share(), code: Span::default() };
         let pages = self.pages.iter_mut().map(page).collect();
         Self { ranges: self.ranges.clone(), pages, written: false, written_code: Vec::new() }
+    }
+
+    /// Returns to the bytes of an earlier fork, with pages that are shared again.
+    pub(crate) fn return_to(&mut self, earlier: &mut Self) {
+        for (index, old) in earlier.pages.iter_mut().enumerate() {
+            let Some(page) = self.pages.get_mut(index).filter(|page| !page.bytes.are(&old.bytes)) else {
+                continue;
+            };
+            self.written = true;
+            page.bytes = old.bytes.share();
+            if core::mem::take(&mut page.code).is_any() {
+                let address = self.address(index);
+                self.written_code.push(address);
+            }
+        }
+    }
+
+    /// Returns the address of a page of [`pages`](Self::pages).
+    fn address(&self, index: usize) -> u64 {
+        let range = self.ranges.iter().rev().find(|range| range.at <= index);
+        range.map_or(0, |range| range.first + (index - range.at) as u64) << SHIFT
     }
 
     /// Returns the index of the page with this number.
@@ -236,6 +301,27 @@ impl GuestMemory for Ram {
             && address.checked_add(len as u64).is_some()
     }
 
+    fn pages(&self, visit: &mut dyn FnMut(u64, &[u8; PAGE])) {
+        for (index, page) in self.pages.iter().enumerate() {
+            if !matches!(page.bytes, Bytes::Zero) {
+                visit(self.address(index), page.bytes.get());
+            }
+        }
+    }
+
+    /// The digest of a page that is shared is computed once.
+    fn digest(&self) -> StateDigest {
+        let pages = self.pages.iter().enumerate().filter_map(|(index, page)| {
+            let digest = match &page.bytes {
+                Bytes::Zero => ZERO,
+                Bytes::Own(bytes) => page_digest(bytes),
+                Bytes::Shared(shared) => shared.digest(),
+            };
+            (digest != ZERO).then(|| (self.address(index), digest))
+        });
+        StateHasher::of(&pages.collect::<Vec<_>>())
+    }
+
     /// Pages are allocated when they are written, and copied when they are shared: the address is the one of now.
     fn host_address(&self, address: u64) -> Option<u64> {
         let page = self.bytes(address)?;
@@ -244,13 +330,10 @@ impl GuestMemory for Ram {
 
     fn clear(&mut self) -> Result<(), EngineError> {
         self.written = true;
-        for (index, page) in self.pages.iter_mut().enumerate() {
-            let has_code = page.code.start < page.code.end;
-            *page = Page::default();
-            if has_code {
-                let range = self.ranges.iter().rev().find(|range| range.at <= index);
-                let number = range.map_or(0, |range| range.first + (index - range.at) as u64);
-                self.written_code.push(number << SHIFT);
+        for index in 0..self.pages.len() {
+            if core::mem::take(&mut self.pages[index]).code.is_any() {
+                let address = self.address(index);
+                self.written_code.push(address);
             }
         }
         Ok(())
@@ -292,6 +375,53 @@ mod tests {
         let mut byte = [0];
         one.read(0x5000, &mut byte).unwrap();
         assert_eq!(byte, [1]);
+    }
+
+    #[test]
+    fn a_memory_returns_to_the_bytes_of_its_fork() {
+        let mut ram = ram();
+        ram.write(0x1000, &[1]).unwrap();
+        let mut earlier = ram.fork();
+        ram.take_written();
+        ram.mark_code(0x5000, 2);
+        ram.mark_code(0x2000, 2);
+        ram.write_in_page(0x1000, &[2]);
+        ram.write_in_page(0x5800, &[3]);
+        ram.return_to(&mut earlier);
+        assert_eq!(ram.take_written(), Some(vec![0x5000]), "only the code of a page that has changed");
+        for (address, value) in [(0x1000, 1), (0x5800, 0)] {
+            let mut byte = [9];
+            ram.read(address, &mut byte).unwrap();
+            assert_eq!(byte, [value], "{address:#x}");
+        }
+        ram.return_to(&mut earlier);
+        assert_eq!(ram.take_written(), None, "nothing has changed");
+    }
+
+    #[test]
+    fn digests_are_equal_as_the_bytes_are_however_they_are_kept() {
+        let mut one = ram();
+        let empty = one.digest();
+        one.write(0x1000, &[1]).unwrap();
+        let own = one.digest();
+        let mut two = one.fork();
+        assert_eq!([one.digest(), two.digest(), two.digest()], [own; 3]);
+        two.write(0x5000, &[2]).unwrap();
+        assert_ne!(two.digest(), own);
+        two.write(0x5000, &[0]).unwrap();
+        assert_eq!(two.digest(), own);
+        one.write(0x1000, &[0]).unwrap();
+        assert_eq!(one.digest(), empty);
+        one.write(0x2000, &[1]).unwrap();
+        assert_ne!(one.digest(), own, "the same byte elsewhere");
+        // The trait's own way must agree.
+        let mut pages = Vec::new();
+        two.pages(&mut |address, bytes| {
+            if bytes.iter().any(|&byte| byte != 0) {
+                pages.push((address, StateHasher::of(&bytes[..])));
+            }
+        });
+        assert_eq!(StateHasher::of(&pages), own);
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! The loop that runs the CPU: instructions, breakpoints and interrupts between them, exits.
 
 use alloc::{boxed::Box, sync::Arc, vec};
-use core::sync::atomic::Ordering;
+use core::{any::Any, sync::atomic::Ordering};
 
 use guestlab_cpu::{
     Breakpoint, Coverage, Cpu, CpuState, Delivery, EMULATION, EngineError, Executed, Exit, FpuState,
-    GuestMemory, Kick, MAX_INSTRUCTION, Stepped, Until,
+    GuestMemory, Kick, MAX_INSTRUCTION, StateDigest, StateHasher, Stepped, Until,
     state::{reg, seg},
     walk,
 };
@@ -297,6 +297,12 @@ impl SoftCpu {
         }
     }
 
+    /// Returns the time-stamp counter to the guest.
+    pub(crate) fn read_time_stamp(&mut self) -> u64 {
+        self.has_read_time = true;
+        self.time_stamp()
+    }
+
     /// Returns the CPU's time-stamp counter: a tick for each instruction that retired, and those that were let pass.
     pub(crate) fn time_stamp(&self) -> u64 {
         self.retired.wrapping_add(self.idle)
@@ -425,6 +431,21 @@ impl Cpu for SoftCpu {
         let mut fork = Self::fork(self);
         fork.set_points(&[]);
         Some(Box::new(fork))
+    }
+
+    fn return_to(&mut self, earlier: &mut dyn Cpu) -> bool {
+        let earlier: &mut dyn Any = earlier;
+        earlier.downcast_mut().map(|earlier| self.return_to_fork(earlier)).is_some()
+    }
+
+    fn digest(&mut self) -> Result<StateDigest, EngineError> {
+        let state = self.snapshot();
+        let hidden = (self.pointers, self.traps_later, self.blocks_traps, self.interrupt);
+        Ok(StateHasher::of(&(state, hidden, self.waits, &self.answers, self.ram.digest())))
+    }
+
+    fn has_read_time(&self) -> bool {
+        self.has_read_time
     }
 
     fn ticks(&self) -> Option<u64> {

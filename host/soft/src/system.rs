@@ -359,7 +359,8 @@ impl SoftCpu {
         if self.cpl > 0 && self.state.cr4 & Cr4Flags::TIMESTAMP_DISABLE.bits() != 0 {
             return Err(gp0());
         }
-        self.put_pair(self.time_stamp());
+        let ticks = self.read_time_stamp();
+        self.put_pair(ticks);
         if op.insn.mnemonic() == Mnemonic::Rdtscp {
             self.set_register(reg::RCX as u8, 4, self.state.msrs.tsc_aux);
         }
@@ -378,9 +379,11 @@ impl SoftCpu {
 
     pub(crate) fn rdmsr(&mut self, _: &Op) -> Step {
         self.privileged()?;
+        let number = self.register(reg::RCX as u8, 4);
+        let ticks = if number == msr::TSC { self.read_time_stamp() } else { 0 };
         let msrs = &self.state.msrs;
-        let value = match self.register(reg::RCX as u8, 4) {
-            msr::TSC => self.time_stamp(),
+        let value = match number {
+            msr::TSC => ticks,
             msr::SYSENTER_CS => msrs.sysenter_cs,
             msr::SYSENTER_ESP => msrs.sysenter_esp,
             msr::SYSENTER_EIP => msrs.sysenter_eip,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use guestlab_cpu::{
-    Breakpoint, Cpu, CpuState, EngineError, Exit, FpuState, GuestMemory, Kick, OutOfMemory, Stepped, Until,
+    Breakpoint, Cpu, CpuState, EngineError, Exit, FpuState, GuestMemory, Kick, OutOfMemory, PAGE, Stepped,
+    Until,
 };
 
 /// The placeholder of a vCPU that is elsewhere: it has no memory, and it does nothing.
@@ -86,6 +87,8 @@ impl GuestMemory for Lent {
     fn contains(&self, _: u64, _: usize) -> bool {
         false
     }
+
+    fn pages(&self, _: &mut dyn FnMut(u64, &[u8; PAGE])) {}
 
     fn clear(&mut self) -> Result<(), EngineError> {
         Self::refused()

@@ -24,6 +24,8 @@ pub struct Services {
     pub timer: Timer,
     /// The guest's clock.
     pub clock: Clock,
+    /// The guest has asked for its time, its timer or the number of its exits.
+    pub has_read_counts: bool,
     /// The image was not built with guest-rt: it has the course's hypercalls only, and ends with `hlt`.
     pub foreign: bool,
 }
@@ -40,6 +42,7 @@ impl Services {
             hva,
             timer: Timer::default(),
             clock: Clock::start(),
+            has_read_counts: false,
             foreign,
         }
     }

@@ -77,7 +77,7 @@ impl Past {
 
     /// Returns the number of instructions up to the farthest that was reached, if the guest repeats itself.
     pub(super) fn repeats(&self, machine: &Machine) -> Option<u64> {
-        left(machine, self.farthest)
+        machine.left(self.farthest)
     }
 
     /// Goes back by one instruction. Returns false if there is no past.
@@ -138,19 +138,10 @@ impl Past {
             return Ok(false);
         };
         machine.return_to(moment);
-        while let Some(left) = left(machine, at) {
-            if repeat(Until::Count(left), machine, watch)?.is_break() {
-                break;
-            }
-        }
+        // A guest that stops before has come as far as it goes.
+        machine.run_to(at, watch, &mut |_| true)?;
         Ok(true)
     }
-}
-
-/// Returns the number of instructions up to a place, if it is not reached.
-fn left(machine: &Machine, at: u64) -> Option<u64> {
-    let now = machine.cpu().instructions()?;
-    at.checked_sub(now).filter(|&left| left > 0)
 }
 
 /// Enters the guest again, and prints nothing.
@@ -174,7 +165,7 @@ fn last_met(
         machine.cpu_mut().set_breakpoints(points)?;
     }
     let mut last = stands_on(points, machine)?;
-    while let Some(left) = left(machine, end) {
+    while let Some(left) = machine.left(end) {
         let until = if *pace == Pace::Step { Until::Step } else { Until::Count(left) };
         let met = match repeat(until, machine, watch)? {
             ControlFlow::Break(_) => break,
