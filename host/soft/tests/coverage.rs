@@ -104,12 +104,16 @@ fn a_repeated_string_instruction_counts_once() {
 #[test]
 fn code_that_writes_itself_loses_no_counts() {
     // mov ecx, 4; L: mov byte [M + 1], cl; M: mov al, 0; dec ecx; jnz L; hlt
-    let code = [
-        0xB9, 4, 0, 0, 0, 0x88, 0x0D, 0x0C, 0x10, 0, 0, 0xB0, 0, 0x49, 0x75, 0xF5, 0xF4,
-    ];
+    let code = [0xB9, 4, 0, 0, 0, 0x88, 0x0D, 0x0C, 0x10, 0, 0, 0xB0, 0, 0x49, 0x75, 0xF5, 0xF4];
     let (counts, instructions) = counts(&code);
-    let expected =
-        [(0, (1, None)), (5, (4, None)), (11, (4, None)), (13, (4, None)), (14, (4, Some(3))), (16, (1, None))];
+    let expected = [
+        (0, (1, None)),
+        (5, (4, None)),
+        (11, (4, None)),
+        (13, (4, None)),
+        (14, (4, Some(3))),
+        (16, (1, None)),
+    ];
     assert_eq!(counts, Counts::from(expected));
     assert_eq!(counts.values().map(|(count, _)| count).sum::<u64>(), instructions);
 }

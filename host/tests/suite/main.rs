@@ -13,6 +13,7 @@ mod tracer;
 
 mod bad_input;
 mod corpus;
+mod coverage;
 mod ends;
 mod engines;
 mod examples;

@@ -23,14 +23,15 @@ use tempfile::TempDir;
 const OLD: &str = "the user's own\n";
 
 /// The options that name a file, each with one and what goes with it.
-const OUTPUTS: [&[&str]; 3] = [
+const OUTPUTS: [&[&str]; 4] = [
     &["--report", "page.html"],
     &["--trace", "trace.json"],
+    &["--engine", "soft", "--coverage", "cover.html"],
     &["--trace-instructions", "9", "--trace-instructions-to", "lines.txt"],
 ];
 
 /// The files of these options, and of `--record`.
-const FILES: [&str; 4] = ["page.html", "trace.json", "lines.txt", "run.jsonl"];
+const FILES: [&str; 5] = ["page.html", "trace.json", "cover.html", "lines.txt", "run.jsonl"];
 
 /// A folder in which these files are the user's.
 fn folder(files: &[&str]) -> TempDir {

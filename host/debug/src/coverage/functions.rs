@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use addr2line::gimli::{
-    self, AttributeValue, DebugInfoOffset, DebuggingInformationEntry, Dwarf, Reader as _, Unit, UnitOffset,
+    self, AttributeValue, DebugInfoOffset, DebuggingInformationEntry, DwAt, Dwarf, Reader as _, Unit,
+    UnitOffset,
 };
 
 use super::{
@@ -37,7 +38,11 @@ pub(super) struct Scope {
     pub(super) function: Option<Function>,
     /// Its code, by address.
     pub(super) code: Vec<Range<u64>>,
-    /// The number of scopes around it.
+    /// The file and the line in which it is called, if it was inlined there and the file is selected.
+    pub(super) call: Option<(usize, u32)>,
+    /// The index of the scope around it.
+    pub(super) parent: Option<usize>,
+    /// The depth of its entry in the debug information.
     depth: isize,
 }
 
@@ -81,6 +86,7 @@ pub(super) fn scopes(
     let mut scopes = Vec::new();
     for unit in units.iter() {
         let mut known = BTreeMap::new();
+        let mut around: Vec<(isize, usize)> = Vec::new();
         let mut entries = unit.entries();
         while let Some(entry) = entries.next_dfs()? {
             if !matches!(entry.tag(), gimli::DW_TAG_subprogram | gimli::DW_TAG_inlined_subroutine) {
@@ -104,7 +110,11 @@ pub(super) fn scopes(
                     function
                 }
             };
-            scopes.push(Scope { function, code, depth });
+            let call = call(unit, entry, sources)?;
+            while around.pop_if(|(outer, _)| *outer >= depth).is_some() {}
+            let parent = around.last().map(|(_, parent)| *parent);
+            around.push((depth, scopes.len()));
+            scopes.push(Scope { function, code, call, parent, depth });
         }
     }
     Ok(scopes)
@@ -140,6 +150,33 @@ fn code<'a>(
     }
     code.sort_by_key(|range| range.start);
     Ok(code)
+}
+
+/// Returns the file and the line in which an inlined function is called.
+fn call<'a>(
+    unit: UnitOf<'a, '_>,
+    entry: &Entry<'a>,
+    sources: &mut Sources,
+) -> Result<Option<(usize, u32)>, Problem> {
+    place(unit, entry, gimli::DW_AT_call_file, gimli::DW_AT_call_line, sources)
+}
+
+/// Returns the file and the line that an entry has in these attributes, if the file is selected.
+fn place<'a>(
+    unit: UnitOf<'a, '_>,
+    entry: &Entry<'a>,
+    file: DwAt,
+    line: DwAt,
+    sources: &mut Sources,
+) -> Result<Option<(usize, u32)>, Problem> {
+    if let Some(AttributeValue::FileIndex(file)) = entry.attr_value(file)
+        && let Some(line) = entry.attr_value(line).and_then(|line| line.udata_value())
+        && let Some(program) = &unit.line_program
+        && let Some(file) = lines::source(unit, program.header(), file, sources)?
+    {
+        return Ok(u32::try_from(line).ok().filter(|&line| line > 0).map(|line| (file, line)));
+    }
+    Ok(None)
 }
 
 /// A reference to another entry.
@@ -208,13 +245,8 @@ impl Found {
         if self.name.is_none() {
             self.name = text(gimli::DW_AT_name)?;
         }
-        if self.place.is_none()
-            && let Some(AttributeValue::FileIndex(file)) = entry.attr_value(gimli::DW_AT_decl_file)
-            && let Some(line) = entry.attr_value(gimli::DW_AT_decl_line).and_then(|line| line.udata_value())
-            && let Some(program) = &unit.line_program
-            && let Some(file) = lines::source(unit, program.header(), file, sources)?
-        {
-            self.place = u32::try_from(line).ok().filter(|&line| line > 0).map(|line| (file, line));
+        if self.place.is_none() {
+            self.place = place(unit, entry, gimli::DW_AT_decl_file, gimli::DW_AT_decl_line, sources)?;
         }
         Ok(origin(entry))
     }
@@ -278,7 +310,7 @@ mod tests {
     use super::*;
 
     fn scope(depth: isize, code: &[Range<u64>]) -> Scope {
-        Scope { function: None, code: code.to_vec(), depth }
+        Scope { function: None, code: code.to_vec(), call: None, parent: None, depth }
     }
 
     #[test]

@@ -147,6 +147,13 @@ impl CodeMap {
             let of_line = lines.entry((file, row.line, self.scope_of_row[index])).or_default();
             *of_line = most.unwrap_or(0).max(*of_line);
         }
+        // The line of a call has the code that was inlined there.
+        for Scope { call, parent, code, .. } in &self.scopes {
+            if let Some((file, line)) = call {
+                let of_line = lines.entry((*file, *line, *parent)).or_default();
+                *of_line = entries(code, executed).max(*of_line);
+            }
+        }
         for ((file, line, _), executed) in lines {
             report.add_line(&self.files[file], line, executed);
         }
