@@ -4,7 +4,7 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
-use core::fmt;
+use core::{fmt, hint::black_box};
 
 use guest_rt::{abi::mailbox::MAX_MESSAGE_SIZE, hypercall, log, mailbox::Mailbox, print, println};
 
@@ -28,7 +28,7 @@ guest_rt::tests! {
         struct Talkative;
         impl fmt::Display for Talkative {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                println!("in the middle, {}", 1);
+                println!("in the middle, {}", black_box(1));
                 f.write_str("at the end")
             }
         }
@@ -44,6 +44,11 @@ guest_rt::tests! {
         log::set_max_level(log::LevelFilter::Warn);
         assert_eq!(exits(|| log::info!("left out")), 0);
         assert_eq!(exits(|| log::warn!("")), 1);
+    }
+
+    fn the_log_takes_every_record_at_once() {
+        log::init();
+        assert!(log::log_enabled!(log::Level::Trace));
     }
 
     fn a_mailbox_goes_around() {

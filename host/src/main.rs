@@ -109,6 +109,7 @@ fn run(args: &RunArgs) -> Result<(), Error> {
     let config = args.config()?;
     let timeline = args.timeline();
     let coverage = args.coverage().begin(Selection::Guests, Vec::new(), Vec::new())?;
+    let flame = args.flame().begin()?;
     let platform = engine(&args.coverage().engine(args.engine())?, args.explain(), timeline.as_ref())?;
     let platform = coverage.counted(platform.with_times(config.has_stats()));
     let (form, quiet) = args.output();
@@ -121,6 +122,7 @@ fn run(args: &RunArgs) -> Result<(), Error> {
         true => terminal::live(run_into),
         false => run_into(&mut *output::stdout(form, quiet)),
     };
+    let outcome = flame.conclude(outcome, config.instrumentation().stacks());
     coverage.conclude(outcome, !quiet)
 }
 

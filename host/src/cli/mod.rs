@@ -5,6 +5,7 @@ mod common;
 pub mod compare;
 mod coverage;
 mod explore;
+mod flame;
 mod grade;
 mod guests;
 mod jail;

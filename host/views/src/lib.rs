@@ -4,6 +4,7 @@
 
 pub mod compare;
 pub mod coverage;
+pub mod flame;
 pub mod html;
 pub mod transcript;
 pub mod tui;

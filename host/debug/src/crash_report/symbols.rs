@@ -205,6 +205,25 @@ pub(super) fn written_in(bytes: &[u8], addresses: impl IntoIterator<Item = u64>)
     addresses.into_iter().map(|address| written(address).unwrap_or_default()).collect()
 }
 
+/// Returns the functions at each of these addresses, the innermost first. Texts are shared, as by [`written_in`].
+pub(super) fn functions_at(bytes: &[u8], addresses: impl IntoIterator<Item = u64>) -> Vec<Vec<Rc<str>>> {
+    let budget = Budget::of_whole_file();
+    let symbols = Symbols::of(bytes, &budget);
+    let mut names = BTreeMap::new();
+    let mut functions = |address| {
+        let mut found: Vec<Rc<str>> = Vec::new();
+        let mut frames = symbols.debug.as_ref()?.find_frames(address).skip_all_loads().ok()?;
+        while let (Ok(Some(frame)), true) = (frames.next(), found.len() < MOST_INLINED) {
+            let Some(function) = frame.function else { continue };
+            let place = (function.name.offset_id().0, function.name.len());
+            let read = || Some(Rc::from(demangled(&function.raw_name().ok()?)));
+            found.extend(names.entry(place).or_insert_with(read).clone());
+        }
+        Some(found)
+    };
+    addresses.into_iter().map(|address| functions(address).unwrap_or_default()).collect()
+}
+
 /// Returns the labels of assembly. They have no size: each goes to the next symbol or to the end of its section.
 fn labels(elf: &Elf<'_>) -> Vec<(u64, u64, SymbolIndex)> {
     let label = |symbol: object::Symbol<'_, '_, File<'_>>| {

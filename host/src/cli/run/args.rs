@@ -14,6 +14,7 @@ use crate::{
         choices::{Format, Mode, Preset},
         common::{EngineArgs, SHORT_HELP},
         coverage::CoverageArgs,
+        flame::FlameArgs,
         guests::GuestsArgs,
         jail::JailArgs,
         limits::LimitArgs,
@@ -111,7 +112,7 @@ pub struct RunArgs {
     /// The address is PORT or HOST:PORT of this machine (port 0: any free port), or a Unix socket (a path with
     /// a /). The command for gdb is printed. While gdb has stopped the guest, the deadline does not come
     /// closer. After `detach` the run goes on; `kill` ends it with status 0.
-    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["profile", "trace_instructions", "last"])]
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["profile", "trace_instructions", "last", "flame"])]
     pub(super) gdb: Option<gdb::Address>,
     /// The VM that gdb debugs, if there are several. The others wait for their turns [default: 1].
     #[arg(long, hide_short_help = true, value_name = "N", requires = "gdb", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
@@ -139,6 +140,9 @@ pub struct RunArgs {
     /// Tables of them are printed at the end. Guests are stepped, which is slow. A repeated string instruction counts once.
     #[arg(long)]
     pub(super) profile: bool,
+    /// The option for call stacks.
+    #[command(flatten)]
+    pub(super) flame: FlameArgs,
     /// Print the registers at the end, on standard error.
     #[arg(long, hide_short_help = true)]
     pub(super) dump_regs: bool,
@@ -229,6 +233,11 @@ impl RunArgs {
         &self.engine
     }
 
+    /// Returns the option for call stacks.
+    pub fn flame(&self) -> &FlameArgs {
+        &self.flame
+    }
+
     /// Returns the option for coverage.
     pub fn coverage(&self) -> &CoverageArgs {
         &self.coverage
@@ -301,9 +310,9 @@ impl RunArgs {
                 address: address.clone(),
                 vm: self.gdb_vm.unwrap_or(1),
             }),
-            None if shown.is_some() || self.profile || self.last.is_some() => {
-                let last = self.last.unwrap_or(0);
-                Instrumentation::Trace(trace::TraceConfig { shown, profile: self.profile, last })
+            None if shown.is_some() || self.profile || self.last.is_some() || self.flame.is_given() => {
+                let (last, stacks) = (self.last.unwrap_or(0), self.flame.stacks());
+                Instrumentation::Trace(trace::TraceConfig { shown, profile: self.profile, last, stacks })
             }
             None => Instrumentation::None,
         }
@@ -360,7 +369,7 @@ impl RunArgs {
             ("--trace-instructions-to", &self.trace_instructions_to),
         ];
         let named = named.into_iter().filter_map(|(what, path)| Some(Named::new(what, path.as_ref()?)));
-        named.chain(self.coverage.outputs()).collect()
+        named.chain(self.coverage.outputs()).chain(self.flame.outputs()).collect()
     }
 }
 

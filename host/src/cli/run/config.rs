@@ -13,6 +13,7 @@ use crate::{
     lab::{
         error::Error,
         exchange,
+        instrumentation::Instrumentation,
         pipeline::{self, Experiment, VmGuest, VmSpec},
         schedule::ScheduleSpec,
         single,
@@ -40,6 +41,15 @@ impl RunConfig {
             Self::Exchange(config) => config.stats,
             Self::Pipeline(config) => config.stats,
             Self::Single(config) => config.stats,
+        }
+    }
+
+    /// Returns the debugger or tracer of the VMs.
+    pub fn instrumentation(&self) -> &Instrumentation {
+        match self {
+            Self::Exchange(config) => &config.instrumentation,
+            Self::Pipeline(config) => &config.instrumentation,
+            Self::Single(config) => &config.instrumentation,
         }
     }
 
