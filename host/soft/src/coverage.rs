@@ -28,10 +28,10 @@ pub(crate) struct Runs {
 
 impl Runs {
     /// Returns the runs of a block that has not run. `base` is the linear address of the instruction pointer 0.
-    pub(crate) fn of(ops: &[Op], base: impl Fn(u64) -> u64) -> Box<Self> {
+    pub(crate) fn of(ops: &[Op], base: u64) -> Box<Self> {
         let last = ops.last();
         Box::new(Self {
-            addresses: ops.iter().map(|op| base(op.ip)).collect(),
+            addresses: ops.iter().map(|op| base.wrapping_add(op.ip)).collect(),
             is_conditional: last.is_some_and(|op| op.insn.flow_control() == FlowControl::ConditionalBranch),
             next: last.map_or(0, |op| op.next),
             whole: 0,

@@ -33,8 +33,6 @@ const MOST: usize = 32;
 pub(crate) struct Taken {
     place: usize,
     pub(crate) ops: Box<[Op]>,
-    /// The runs of the block, if they are counted.
-    pub(crate) runs: Option<Box<Runs>>,
 }
 
 impl SoftCpu {
@@ -48,7 +46,7 @@ impl SoftCpu {
             && block.epoch == epoch
             && block.key.ip == ip
         {
-            return Ok(block.take(place));
+            return Ok(Taken { place, ops: core::mem::take(&mut block.ops) });
         }
         self.find_block(ip, place)
     }
@@ -56,9 +54,8 @@ impl SoftCpu {
     /// Puts a block back, if its code was not written meanwhile.
     #[inline]
     pub(crate) fn put_back(&mut self, taken: Taken) {
-        match self.cache.get(taken.place) {
-            Some(block) => (block.ops, block.runs) = (taken.ops, taken.runs),
-            None => self.cache.flush(taken.runs),
+        if let Some(block) = self.cache.get(taken.place) {
+            block.ops = taken.ops;
         }
     }
 
@@ -72,21 +69,33 @@ impl SoftCpu {
             true => place,
             false => match self.decode_block(key)? {
                 Ok(block) => self.cache.insert(block),
-                Err(alone) => {
-                    let runs = self.runs(&[alone]);
-                    return Ok(Taken { place: usize::MAX, ops: Box::new([alone]), runs });
-                }
+                Err(alone) => return Ok(Taken { place: usize::MAX, ops: Box::new([alone]) }),
             },
         };
         let epoch = self.cache.epoch;
         let Some(block) = self.cache.get(place) else { unreachable!("it is there now") };
         block.epoch = epoch;
-        Ok(block.take(place))
+        Ok(Taken { place, ops: core::mem::take(&mut block.ops) })
     }
 
-    /// Returns the runs of new instructions, if they are counted.
-    fn runs(&self, ops: &[Op]) -> Option<Box<Runs>> {
-        self.cache.coverage.is_some().then(|| Runs::of(ops, |ip| self.state.linear(seg::CS, ip)))
+    /// Returns the linear address of the instruction pointer 0.
+    pub(crate) fn code_base(&self) -> u64 {
+        if self.bits == 64 { 0 } else { self.state.segments[seg::CS].base }
+    }
+
+    /// Counts a run of the first `begun` instructions of a block. `base` is the linear address of the instruction pointer 0 before
+    /// the run.
+    pub(crate) fn count_run(&mut self, taken: &Taken, begun: usize, base: u64) {
+        let ip = self.state.ip;
+        match self.cache.get(taken.place).and_then(|block| block.runs.as_mut()) {
+            Some(runs) => runs.count(begun, ip),
+            None => {
+                // The block is not kept, or it wrote over its own code.
+                let mut runs = Runs::of(&taken.ops, base);
+                runs.count(begun, ip);
+                self.cache.flush(Some(runs));
+            }
+        }
     }
 
     /// Decodes a block, or else the one instruction that cannot be in a block.
@@ -116,7 +125,7 @@ impl SoftCpu {
         let last = op.insn.next_ip().wrapping_sub(1);
         let len = last.wrapping_sub(key.ip) as usize + 1;
         self.ram.mark_code(key.physical, len);
-        let runs = self.runs(&ops);
+        let runs = self.cache.coverage.is_some().then(|| Runs::of(&ops, self.code_base()));
         Ok(Ok(Block { key, last, ops: ops.into(), runs, epoch: self.cache.epoch }))
     }
 
@@ -145,13 +154,6 @@ impl SoftCpu {
             }
             have += 1;
         }
-    }
-}
-
-impl Block {
-    #[inline]
-    fn take(&mut self, place: usize) -> Taken {
-        Taken { place, ops: core::mem::take(&mut self.ops), runs: self.runs.take() }
     }
 }
 

@@ -60,7 +60,11 @@ impl SoftCpu {
             if self.retired >= end {
                 return None;
             }
-            let exit = if self.is_careful() { self.one() } else { self.blocks(end) };
+            let exit = match self.cache.coverage {
+                _ if self.is_careful() => self.one(),
+                None => self.blocks::<false>(end),
+                Some(_) => self.blocks::<true>(end),
+            };
             if exit.is_some() {
                 return exit;
             }
@@ -136,20 +140,21 @@ impl SoftCpu {
             || !self.answers.is_empty()
     }
 
-    /// Carries out blocks.
-    fn blocks(&mut self, end: u64) -> Option<Exit> {
+    /// Carries out blocks, and counts their runs if `COUNTS`.
+    fn blocks<const COUNTS: bool>(&mut self, end: u64) -> Option<Exit> {
         // A kick is noticed after so many instructions at the latest.
         let end = end.min(self.retired + 10_000);
         self.end = end;
         while self.retired < end {
-            let mut taken = match self.take_block() {
+            let taken = match self.take_block() {
                 Ok(taken) => taken,
                 Err(event) => return self.ended_early(event, self.state.ip),
             };
             self.stale = false;
+            let base = if COUNTS { self.code_base() } else { 0 };
             let (begun, event) = self.ops(&taken.ops, end);
-            if let Some(runs) = &mut taken.runs {
-                runs.count(begun, self.state.ip);
+            if COUNTS {
+                self.count_run(&taken, begun, base);
             }
             let early = event.map(|event| (event, taken.ops[begun - 1].ip));
             self.put_back(taken);
@@ -203,17 +208,18 @@ impl SoftCpu {
         self.used_answers = 0;
         self.repeats = false;
         self.end = self.retired + 1;
-        let mut taken = match self.take_block() {
+        let taken = match self.take_block() {
             Ok(taken) => taken,
             Err(event) => return self.ended_early(event, self.state.ip),
         };
         let op = taken.ops[0];
+        let base = self.code_base();
         self.state.ip = op.next;
         let blocked = core::mem::take(&mut self.blocks_traps);
         let begins = self.answers.is_empty();
         let ended = (op.run)(self, &op);
-        if let Some(runs) = taken.runs.as_mut().filter(|_| begins && !self.repeats) {
-            runs.count(1, self.state.ip);
+        if self.cache.coverage.is_some() && begins && !self.repeats {
+            self.count_run(&taken, 1, base);
         }
         self.put_back(taken);
         if let Err(event) = ended {

@@ -46,12 +46,13 @@ fn write_record(text: &mut String, path: &str, file: &FileReport) -> fmt::Result
 }
 
 /// Returns a name for each function of a file. lcov takes functions with one name for one, so that the others have their line, too.
+/// For older versions a name ends at a comma.
 fn names(file: &FileReport) -> Vec<String> {
     let mut uses: BTreeMap<&str, u32> = BTreeMap::new();
     file.functions.keys().for_each(|(_, name)| *uses.entry(name).or_default() += 1);
     let named = |(line, name): &(u32, String)| match uses[&**name] {
-        1 => escape_line(name),
-        _ => format!("{} (line {line})", escape_line(name)),
+        1 => escape_line(name).replace(',', ";"),
+        _ => format!("{} (line {line})", escape_line(name).replace(',', ";")),
     };
     file.functions.keys().map(named).collect()
 }
@@ -95,7 +96,7 @@ mod tests {
         for (line, executed) in [(4, 3), (5, 0), (9, 1)] {
             report.add_line("src/main.rs", line, executed);
         }
-        report.add_function("src/main.rs", 3, "main", 1);
+        report.add_function("src/main.rs", 3, "main<A, B>", 1);
         report.add_function("src/main.rs", 7, "f<T>", 0);
         report.add_function("src/main.rs", 8, "f<T>", 2);
         report.add_branch("src/main.rs", 4, 0, Branch { executed: 3, jumped: 1 });
@@ -107,8 +108,8 @@ mod tests {
     fn a_record_of_lcov_has_functions_branches_and_lines() {
         let expected = "\
 TN:\nSF:src/main.rs\n\
-FN:3,main\nFN:7,f<T> (line 7)\nFN:8,f<T> (line 8)\n\
-FNDA:1,main\nFNDA:0,f<T> (line 7)\nFNDA:2,f<T> (line 8)\nFNF:3\nFNH:2\n\
+FN:3,main<A; B>\nFN:7,f<T> (line 7)\nFN:8,f<T> (line 8)\n\
+FNDA:1,main<A; B>\nFNDA:0,f<T> (line 7)\nFNDA:2,f<T> (line 8)\nFNF:3\nFNH:2\n\
 BRDA:4,0,0,1\nBRDA:4,0,1,2\nBRDA:5,0,0,-\nBRDA:5,0,1,-\nBRF:4\nBRH:2\n\
 DA:4,3\nDA:5,0\nDA:9,1\nLF:3\nLH:2\nend_of_record\n";
         assert_eq!(lcov(&report()), expected);
