@@ -183,12 +183,16 @@ fn show(args: &ViewArgs) -> Result<(), Error> {
 }
 
 fn explore(args: &ExploreArgs) -> Result<(), Error> {
+    if let Some((files, form)) = args.merges() {
+        return explore::merge(files, form);
+    }
     let jail = prepare(args.jail())?;
     let config = args.config();
     let recording = vec![Named::new("--record", &config.recording)];
     let coverage = args.coverage().begin(Selection::Guests, config.guests.images(), recording)?;
     // Its verdict has the time that guests took.
-    let platform = engine(&args.coverage().engine(args.engine())?, false, None)?.with_times(true);
+    let platform =
+        engine(&args.coverage().engine(&args.engine().or_interpreter())?, false, None)?.with_times(true);
     let outcome = explore::run(&coverage.counted(platform), &jail, &config);
     coverage.conclude(outcome, !config.quiet)
 }

@@ -6,7 +6,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// A running digest of a sequence of items: their number, and FNV-1a over them, one word
 /// per step (one multiplication per item, because guests pay for their instructions).
 /// The digests of two sequences of equal length that differ in one item always differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Digest {
     /// The number of items, modulo 2^32.

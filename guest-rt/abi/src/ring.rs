@@ -32,7 +32,7 @@ impl Capacity {
 }
 
 /// The state of a ring, without its slots.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Pointers {
     /// The number of slots in use, 1 to [`MAX_CAPACITY`].
@@ -85,7 +85,7 @@ impl Pointers {
 }
 
 /// A ring: its pointers and its slots.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ring {
     pointers: Pointers,
     slots: Slots,

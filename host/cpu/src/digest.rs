@@ -32,9 +32,8 @@ impl Hasher for StateHasher {
         self.0.update(bytes);
     }
 
-    /// Returns half of the digest.
+    /// Returns a part of the digest.
     fn finish(&self) -> u64 {
-        // The low half.
-        self.clone().digest() as u64
+        self.0.clone().finalize().iter().take(8).fold(0, |part, &byte| part << 8 | u64::from(byte))
     }
 }

@@ -12,6 +12,7 @@
 //!   [`Weight`].
 
 use guest_abi::{mailbox::Quota, ring::MAX_CAPACITY, transition::Role};
+use serde::{Deserialize, Serialize};
 
 /// The probability below which chance is ruled out.
 const UNLIKELY: f64 = 1e-9;
@@ -86,13 +87,15 @@ impl Conduct {
 }
 
 /// The conduct of one VM in many separate runs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Record {
     moved: u64,
     choices: u64,
     /// The number of choices after the first of their run.
     repeated_choices: u64,
     /// The numbers that explain the choices of all runs.
+    #[serde(with = "bits")]
     numbers: u128,
     /// The probability of these choices.
     chance: f64,
@@ -151,6 +154,22 @@ impl Record {
         self.repeated_items += run.moved.saturating_sub(1);
     }
 
+    /// Adds other runs.
+    pub fn merge(&mut self, other: &Self) {
+        self.moved = self.moved.saturating_add(other.moved);
+        self.choices = self.choices.saturating_add(other.choices);
+        self.repeated_choices = self.repeated_choices.saturating_add(other.repeated_choices);
+        self.numbers &= other.numbers;
+        self.chance *= other.chance;
+        self.is_steady &= other.is_steady;
+        self.chance_by_run *= other.chance_by_run;
+        let first = self.first.or(other.first);
+        self.is_one_value &= other.is_one_value && (other.first.is_none() || other.first == first);
+        self.first = first;
+        self.is_same &= other.is_same;
+        self.repeated_items = self.repeated_items.saturating_add(other.repeated_items);
+    }
+
     /// The number of items that the VM moved.
     pub fn moved(&self) -> u64 {
         self.moved
@@ -186,6 +205,20 @@ impl Record {
         let items = if value.is_some() { self.moved } else { self.repeated_items + 1 };
         let enough = self.is_same && items >= weight.fewest();
         enough.then_some(Habit::Value { value, items: self.moved })
+    }
+}
+
+/// Bits as hexadecimal text: no number of JSON has so many.
+mod bits {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(bits: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{bits:x}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        u128::from_str_radix(&text, 16).map_err(D::Error::custom)
     }
 }
 

@@ -1,6 +1,10 @@
 //! The exchange: the host's own ring, which only the host changes, and the account of all items that moved through it.
 
-use std::{collections::VecDeque, fmt};
+use std::{
+    collections::VecDeque,
+    fmt,
+    hash::{Hash, Hasher},
+};
 
 use guest_abi::{
     digest::Digest,
@@ -227,8 +231,17 @@ impl fmt::Display for RingState {
     }
 }
 
+/// The state that decides which turns will pass: the ring, and the accounts of all items. The parties' conduct is not in it.
+impl Hash for Exchange {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { ring, makers, parties, ledger } = self;
+        (ring, makers, ledger).hash(state);
+        parties.iter().for_each(|party| party.account.hash(state));
+    }
+}
+
 /// The host's account of all items. It is separate from the ring, so that the two can be compared.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Ledger {
     produced: u64,
     consumed: u64,

@@ -4,7 +4,10 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Crash, Finding, Guest};
+use crate::{
+    conduct::Record,
+    event::{Crash, Finding, Guest},
+};
 
 /// The verdict of a search.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -15,6 +18,9 @@ pub struct Verdict {
     pub experiment: Cow<'static, str>,
     /// `failed`, `finding` or `ok`.
     pub verdict: Cow<'static, str>,
+    /// The engine, or the engines.
+    #[serde(default)]
+    pub engine: String,
     /// The host's ABI version.
     pub abi: String,
     /// The first seed.
@@ -25,14 +31,26 @@ pub struct Verdict {
     pub capacities: [u32; 2],
     /// The guests, in the order of their VMs.
     pub guests: Vec<Guest>,
+    /// The requested numbers of items of producers and consumers; null is any number.
+    #[serde(default)]
+    pub orders: [Option<u32>; 2],
+    /// The part of the search, if it is one of several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
     /// The trials by kind.
     pub searched: Searched,
+    /// The states of all exchanges up to a number of items, if they were visited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub states: Option<States>,
     /// The number of trials.
     pub runs: u64,
     /// The number of their turns.
     pub turns: u64,
     /// The number of items that each VM moved in all trials.
     pub moved: BTreeMap<u32, u64>,
+    /// The evidence of each VM's use of chance.
+    #[serde(default)]
+    pub records: BTreeMap<u32, Record>,
     /// The habits of guests that did not fail.
     pub findings: Vec<Finding>,
     /// The time of the search.
@@ -43,6 +61,43 @@ pub struct Verdict {
     pub runs_per_second: f64,
     /// The failure, if a guest failed.
     pub failure: Option<Failure>,
+}
+
+/// A part of a search: number `number` of `of`, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Shard {
+    /// The number of the part.
+    pub number: u64,
+    /// The number of parts.
+    pub of: u64,
+}
+
+/// The states that exchanges can reach.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct States {
+    /// The number of consumed items after which an exchange is over.
+    pub items: u64,
+    /// The states that were visited.
+    #[serde(flatten)]
+    pub reached: Reached,
+}
+
+/// States that were visited.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reached {
+    /// Their number, each counted once.
+    pub states: u64,
+    /// The reason why these are not known to be all. Without one, they are: what holds in them holds for schedules of any
+    /// length.
+    pub stopped: Option<String>,
+}
+
+impl Reached {
+    /// Adds the states of other exchanges.
+    pub fn add(&mut self, other: &Self) {
+        self.states += other.states;
+        self.stopped = self.stopped.take().or_else(|| other.stopped.clone());
+    }
 }
 
 /// The progress of a search.

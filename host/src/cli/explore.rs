@@ -25,13 +25,14 @@ use crate::{
         limits::Limits,
     },
     process::jail::Jail,
+    runlog::{sink::Form, verdict::Shard},
     vmm::HvaPolicy,
 };
 
 /// Search for a schedule, a capacity and a seed at which a guest of the exchange fails.
 ///
-/// The search tries every schedule of up to --depth turns at every capacity, and then random ones. A side that may move
-/// any number of items also gets fixed quotas. A failure is shrunk to the shortest schedule that still fails, shown as
+/// The search tries every schedule of up to --depth turns at every capacity, and then random ones. With --items it visits
+/// every state instead. A side that may move any number of items also gets fixed quotas. A failure is shrunk to the shortest schedule that still fails, shown as
 /// a `run` command, and recorded. If a guest never fails, but always moves the same number of items or makes the same
 /// item, that is a finding.
 #[derive(Debug, Args)]
@@ -45,7 +46,7 @@ pub struct ExploreArgs {
     /// With more than two VMs the default is less.
     #[arg(long, value_name = "TURNS", value_parser = clap::value_parser!(u32).range(0..=32), allow_negative_numbers = true)]
     depth: Option<u32>,
-    /// The time for random schedules [default: 20, unless --runs is given].
+    /// The time for random schedules, or for states [default: 20 for schedules, unless --runs is given].
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
     time: Option<Duration>,
     /// The number of random schedules.
@@ -54,6 +55,20 @@ pub struct ExploreArgs {
     /// The ring's capacity in items, or a range of capacities.
     #[arg(long, value_name = "N|N-N", value_parser = parse_capacities, allow_negative_numbers = true, default_value = "1-64")]
     capacity: Capacities,
+    /// Visit all states of exchanges of so many consumed items.
+    ///
+    /// Each state is visited once, whatever schedule leads to it. So the verdict holds for schedules of any length. It
+    /// needs --produce and --consume, because guests that choose have no end of states.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true, conflicts_with_all = ["depth", "runs"])]
+    items: Option<u64>,
+    /// Make part K of N of the search.
+    ///
+    /// Each part can be made on another machine. Keep the verdict of each (--format jsonl), and give all to --merge.
+    #[arg(long, value_name = "K/N", value_parser = parse_shard)]
+    shard: Option<Shard>,
+    /// Make one verdict of those of all parts, and search nothing.
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["shard", "items", "depth", "runs", "time", "record", "coverage"])]
+    merge: Vec<PathBuf>,
     /// The seed of all random numbers.
     ///
     /// The same seed gives the same search.
@@ -95,6 +110,7 @@ Examples:
   cargo xtask explore prodcons --consumer never-wraps            a wrong guest
   cargo xtask explore prodcons --producer mine --time 60         your own guest, for a minute
   cargo xtask explore prodcons --consumer mine --consume 1       one that takes an item a turn
+  cargo xtask explore prodcons --produce 2 --consume 1 --items 50     every state, for schedules of any length
   cargo xtask explore prodcons --runs 1000 --format jsonl        the verdict as JSON, for graders";
 
 const EXIT_STATUSES: &str = "\
@@ -110,6 +126,19 @@ const DEFAULT_SCHEDULES: usize = 64;
 /// Returns the largest depth with no more schedules than that: 6 with two VMs, 1 with more than 8.
 fn default_depth(vms: usize) -> u32 {
     (1..).take_while(|&depth| vms.saturating_pow(depth) <= DEFAULT_SCHEDULES).last().unwrap_or(1)
+}
+
+/// Parses a part of a search such as `2/4`.
+fn parse_shard(text: &str) -> Result<Shard, String> {
+    let numbers =
+        text.split_once('/').and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
+    match numbers {
+        Some((number @ 1.., of)) if number <= of => Ok(Shard { number, of }),
+        Some((number, of)) if of > 0 => {
+            Err(format!("there are {of} parts, from 1/{of} to {of}/{of}, and no {number}"))
+        }
+        _ => Err("a part is written as 2/4: the second of four".into()),
+    }
 }
 
 /// Returns the file name of a recording, from the names of its guests.
@@ -157,6 +186,11 @@ impl ExploreArgs {
         &self.coverage
     }
 
+    /// Returns the files of verdicts to merge, and the form of the result, if it is not a search.
+    pub fn merges(&self) -> Option<(&[PathBuf], Form)> {
+        (!self.merge.is_empty()).then(|| (&self.merge[..], self.format.into()))
+    }
+
     /// Returns the jail of the search.
     pub fn jail(&self) -> Jail {
         self.jail.jail()
@@ -164,6 +198,9 @@ impl ExploreArgs {
 
     /// Returns the names and modes of the images that the search takes from the folder of images.
     pub fn needs(&self) -> Vec<(String, CpuMode)> {
+        if self.merges().is_some() {
+            return Vec::new();
+        }
         let mode = self.mode.map_or(CpuMode::Protected, CpuMode::from);
         self.guests.needs(mode).into_iter().map(|name| (name, mode)).collect()
     }
@@ -183,8 +220,10 @@ impl ExploreArgs {
             guests,
             seed: self.seed,
             limits: Limits::deadline(self.timeout),
-            time: self.time.or(self.runs.is_none().then_some(DEFAULT_TIME)),
+            time: self.time.or((self.runs.is_none() && self.items.is_none()).then_some(DEFAULT_TIME)),
             runs: self.runs,
+            items: self.items,
+            shard: self.shard,
             capacities: self.capacity,
             options: self.options(),
             form: self.format.into(),
@@ -267,6 +306,17 @@ mod tests {
         assert_eq!(config.options, ["--consumer", "a b.elf", "--mode", "long"]);
         assert_eq!(config.guests.orders, Orders { produce: Quota::Items(2), consume: Quota::Random });
         assert!(parsed(&[]).options.is_empty());
+    }
+
+    #[test]
+    fn a_part_is_one_of_its_number() {
+        let part = |text| parse(&["--shard", text]).map(|args| args.config().shard);
+        assert_eq!(part("2/4").ok().flatten(), Some(Shard { number: 2, of: 4 }));
+        for text in ["3/2", "0/2", "1/0", "1", "/", "a/b", "-1/2", "1/2/3", "99999999999999999999/1"] {
+            assert!(part(text).is_err(), "{text}");
+        }
+        let error = parse(&["--shard", "3/2"]).expect_err("there are two").to_string();
+        assert!(error.contains("there are 2 parts, from 1/2 to 2/2, and no 3"), "{error}");
     }
 
     #[test]

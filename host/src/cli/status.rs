@@ -39,6 +39,7 @@ pub fn of_error(error: &Error) -> Status {
         Error::OutputHeld { .. } | Error::Interrupted { .. } => Status::Limit,
         Error::Differs(_) | Error::Findings(_) => Status::GuestCrashed,
         Error::Guest(error) | Error::Unrepeatable(error) => Status::of_end(error.end.name()),
+        Error::Found(crash) => Status::of_end(&crash.reason),
         Error::Tests(_) => Status::GuestFailed,
         Error::Killed | Error::ViewClosed { .. } => Status::Success,
         Error::Bug(_) => Status::Bug,

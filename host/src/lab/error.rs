@@ -14,7 +14,11 @@ use crate::{
         schedule::ScheduleError,
     },
     process::{output_file::SameFile, signals::Signal},
-    runlog::{self, error::WriteError, event::Finding},
+    runlog::{
+        self,
+        error::WriteError,
+        event::{self, Finding},
+    },
     vmm::{BootError, ImageError},
 };
 
@@ -110,6 +114,9 @@ pub enum Error {
         .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     )]
     Findings(Vec<Finding>),
+    /// A guest failed in a part of a search, which another process made.
+    #[error("VM {}, {}{}: {}", .0.vm, .0.name, .0.turn.map_or(String::new(), |turn| format!(", turn {turn}")), .0.headline())]
+    Found(Box<event::Crash>),
     /// A guest failed.
     #[error(transparent)]
     Guest(Box<GuestError>),

@@ -175,6 +175,12 @@ impl<'a> Session<'a> {
         self.flush()
     }
 
+    /// Does work for which the caller drives machines itself, with the limits of a turn.
+    pub fn watched<T>(&self, work: impl FnOnce(&Watched<'_>) -> T) -> T {
+        let registration = self.watchdog.watch_this_thread(self.limits.turn_timeout);
+        work(&Watched(&registration))
+    }
+
     /// Runs a machine until its guest has attached its mailbox. Returns the size of the mailbox in bytes.
     ///
     /// # Errors

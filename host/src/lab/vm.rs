@@ -17,7 +17,8 @@ use guestlab_debug::{
 use guestlab_process::stderr::warn;
 use guestlab_runlog::event::VmProfile;
 use guestlab_vmm::{
-    BootError, Console, ConsoleOutput, Halt, HvaPolicy, Image, Machine, Observer, Parameters, Setup, pc::Pc,
+    BootError, Console, ConsoleOutput, Halt, HvaPolicy, Image, Machine, Moment, Observer, Parameters, Setup,
+    pc::Pc,
 };
 
 use crate::lab::{
@@ -156,6 +157,12 @@ pub struct Vm {
     culprit: Option<CpuState>,
 }
 
+/// The state of a VM, to return to.
+pub struct VmMoment {
+    machine: Moment,
+    printed: Printed,
+}
+
 impl Deref for Vm {
     type Target = Machine;
 
@@ -212,6 +219,17 @@ impl Vm {
         self.machine.reset(&platform.setup(image, self.hva)?, image, parameters)?;
         (self.printed, self.culprit) = (Printed::default(), None);
         Ok(())
+    }
+
+    /// Returns the state of now, if the engine can return to it.
+    pub fn moment(&mut self) -> Option<VmMoment> {
+        Some(VmMoment { machine: self.machine.moment()?, printed: self.printed })
+    }
+
+    /// Returns to an earlier state of this VM.
+    pub fn return_to(&mut self, moment: &mut VmMoment) {
+        self.machine.return_to(&mut moment.machine);
+        (self.printed, self.culprit) = (moment.printed, None);
     }
 
     /// Returns this VM with another runner.

@@ -1,6 +1,6 @@
-//! The explorer on KVM: it finds each wrong guest, and shrinks the failure to the smallest.
+//! The explorer: it finds each wrong guest, and shrinks the failure to the smallest.
 
-use std::fs;
+use std::{env, fs};
 
 use crate::common::{can_run_guests, expect};
 use serde_json::Value;
@@ -262,6 +262,133 @@ fn the_text_says_what_to_do_next() {
             ),
             "{out}"
         );
+    }
+}
+
+/// True if the tests' engine is the interpreter, or none is chosen: then a search is made by the interpreter.
+fn on_the_interpreter() -> bool {
+    env::var("GUESTLAB_ENGINE").is_ok_and(|engine| engine == "soft")
+}
+
+/// The options for exchanges whose states are all visited.
+const FIXED: [&str; 4] = ["--engine", "soft", "--produce", "2"];
+
+#[test]
+fn all_states_of_our_guests_hold_for_schedules_of_any_length() {
+    if on_the_interpreter() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = [&FIXED[..], &["--consume", "1", "--items", "9", "--capacity", "1-4"]].concat();
+        let (verdict, _) = explore(&folder, &options, 0);
+        let states = &verdict["states"];
+        assert_eq!((&states["items"], &states["stopped"]), (&9.into(), &Value::Null), "{verdict}");
+        // Each number of produced and consumed items that a ring can be at is a state at least.
+        assert!(states["states"].as_u64().is_some_and(|states| states > 4 * 9), "{verdict}");
+        assert_eq!(explore(&folder, &options, 0).0["states"], *states, "the same search");
+        let (out, _) = expect(&[&["explore", "prodcons"], &options[..]].concat(), 0);
+        let line = out.lines().find(|line| line.starts_with("no failure: ")).expect("a verdict");
+        let says = format!(
+            "no failure: all reachable states ({}) hold, for schedules of any length (exchanges of 9 items, seed 1)",
+            states["states"]
+        );
+        assert_eq!(line, says);
+        assert!(!out.contains("random"), "it is no search: {out}");
+    }
+}
+
+/// A search of states finds what only a long schedule shows, by the shortest one.
+#[test]
+fn a_state_in_which_a_guest_fails_is_found_with_a_shortest_schedule() {
+    if on_the_interpreter() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (guest, schedule) in [("never-wraps", "12"), ("full-and-turned", "11212")] {
+            let exchange = ["--consume", "2", "--items", "20", "--capacity", "2-3", "--consumer", guest];
+            let (verdict, _) = explore(&folder, &[&FIXED[..], &exchange].concat(), 3);
+            let failure = &verdict["failure"];
+            for found in [&failure["schedule"], &failure["first"]["schedule"]] {
+                assert_eq!(found, schedule, "no shorter one leads there, so that none is found before");
+            }
+            assert_eq!(failure["shortest"], true);
+            expect(&command(failure), 3);
+        }
+    }
+}
+
+/// A guest whose states never repeat, or that asks for what no state has, gets no promise.
+#[test]
+fn states_that_may_not_be_all_are_not_said_to_be_all() {
+    if on_the_interpreter() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let producer = ["--engine", "soft", "--producer", "timed-producer", "--produce", "1"];
+        let exchange = ["--consume", "1", "--items", "2", "--capacity", "2", "--time", "5"];
+        let (verdict, _) = explore(&folder, &[&producer[..], &exchange].concat(), 0);
+        let stopped = verdict["states"]["stopped"].as_str().expect("a reason");
+        assert_eq!(
+            stopped,
+            "VM 1, timed-producer has read its time or its number of exits, which never repeat"
+        );
+        let short = ["--consume", "1", "--items", "1000", "--time", "0", "--capacity", "64"];
+        let (verdict, _) = explore(&folder, &[&FIXED[..], &short].concat(), 0);
+        assert_eq!(verdict["states"]["stopped"], "its time was up");
+        let refused = |options: &[&str]| expect(&[&["explore", "prodcons"], options].concat(), 2).1;
+        assert!(refused(&["--items", "5", "--produce", "1"]).contains("--consume N"));
+        assert!(refused(&["--items", "0"]).contains("--items"));
+    }
+    if can_run_guests() && !on_the_interpreter() {
+        let options =
+            ["explore", "prodcons", "--items", "5", "--produce", "1", "--consume", "1", "--engine", "kvm"];
+        assert!(expect(&options, 2).1.contains("--engine soft"));
+    }
+}
+
+#[test]
+fn the_parts_of_a_search_are_the_whole_whatever_the_number_of_threads_is() {
+    if can_run_guests() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let search = ["--depth", "3", "--runs", "200", "--capacity", "1-9"];
+        let (whole, _) = explore(&folder, &search, 0);
+        let part = |search: &[&str], part: &str, status| {
+            let shard = format!("{part}/3");
+            let options = [search, &["--shard", &shard]].concat();
+            let (verdict, _) = explore(&folder, &options, status);
+            let path = folder.path().join(format!("part-{part}"));
+            fs::write(&path, verdict.to_string()).expect("written");
+            path.to_str().expect("a path of text").to_owned()
+        };
+        let parts = ["1", "2", "3"].map(|number| part(&search, number, 0));
+        let merge = |parts: &[&str], status| {
+            expect(&[&["explore", "prodcons", "--format", "jsonl", "--merge"], parts].concat(), status)
+        };
+        let [one, two, three] = parts.each_ref().map(String::as_str);
+        let merged: Value = serde_json::from_str(&merge(&[three, one, two], 0).0).expect("JSON");
+        for same in ["verdict", "searched", "runs", "turns", "moved", "findings", "guests", "failure"] {
+            assert_eq!(merged[same], whole[same], "{same}");
+        }
+        assert!(merged.get("shard").is_none(), "{merged}");
+        let refused = |parts: &[&str]| merge(parts, 2).1;
+        assert!(refused(&[one, two]).contains("part 3 is missing"));
+        assert!(refused(&[one, two, three, two]).contains("the same part as"));
+        let other = part(&["--depth", "2", "--runs", "200", "--capacity", "1-9"], "2", 0);
+        assert!(refused(&[one, &other, three]).contains("of another search than"));
+        for (name, text, problem) in [
+            ("whole", whole.to_string(), "a whole search, not of a part"),
+            ("empty", String::new(), "not a verdict"),
+            ("run", r#"{"event":"run"}"#.to_owned(), "not a verdict"),
+            ("cut", fs::read_to_string(one).expect("text")[..300].to_owned(), "not a verdict"),
+        ] {
+            let path = folder.path().join(name);
+            fs::write(&path, text).expect("written");
+            assert!(refused(&[path.to_str().expect("text")]).contains(problem), "{name}");
+        }
+        assert!(refused(&["no/such/file"]).contains("no/such/file"));
+        // A failure in one part is that of the whole, with its status.
+        let failing = ["--producer", "overfills", "--depth", "3", "--runs", "0", "--capacity", "1"];
+        let (one, two) = (part(&failing, "1", 3), part(&failing, "2", 0));
+        let three = part(&failing, "3", 0);
+        let (out, err) = merge(&[&one, &two, &three], 3);
+        let failed: Value = serde_json::from_str(&out).expect("JSON");
+        assert_eq!(failed["verdict"], "failed");
+        assert!(err.starts_with("guestlab: VM 1, overfills, turn "), "{err}");
+        expect(&command(&failed["failure"]), 3);
     }
 }
 

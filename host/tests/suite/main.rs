@@ -19,6 +19,7 @@ mod engines;
 mod examples;
 mod exchange;
 mod explore;
+mod flame;
 mod foreign;
 mod foreign_faults;
 mod forging;

@@ -23,15 +23,16 @@ use tempfile::TempDir;
 const OLD: &str = "the user's own\n";
 
 /// The options that name a file, each with one and what goes with it.
-const OUTPUTS: [&[&str]; 4] = [
+const OUTPUTS: [&[&str]; 5] = [
     &["--report", "page.html"],
     &["--trace", "trace.json"],
     &["--engine", "soft", "--coverage", "cover.html"],
+    &["--flame", "flame.svg"],
     &["--trace-instructions", "9", "--trace-instructions-to", "lines.txt"],
 ];
 
 /// The files of these options, and of `--record`.
-const FILES: [&str; 5] = ["page.html", "trace.json", "cover.html", "lines.txt", "run.jsonl"];
+const FILES: [&str; 6] = ["page.html", "trace.json", "cover.html", "flame.svg", "lines.txt", "run.jsonl"];
 
 /// A folder in which these files are the user's.
 fn folder(files: &[&str]) -> TempDir {

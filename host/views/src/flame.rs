@@ -28,6 +28,8 @@ pub fn flame_graph(lines: &[String]) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use quick_xml::events::Event;
+
     use super::*;
 
     const LINES: [&str; 3] = ["vm;main 10", "vm;main;f<T> & <script>\"' 30", "vm;main;g h 5"];
@@ -43,5 +45,26 @@ mod tests {
             assert!(svg.contains(part), "{part}: {svg}");
         }
         assert!(flame_graph(&[]).is_err());
+    }
+
+    #[test]
+    fn a_graph_is_xml_whatever_the_names() {
+        let names = ["<a>", "]]>", "&amp;", "-->", "'\"", "\u{FFFE}\u{FFFF}", "ä→\\x1b"];
+        let lines = names.map(|name| format!("vm;{name} 7")).to_vec();
+        let svg = flame_graph(&lines).expect("stacks");
+        let mut reader = quick_xml::Reader::from_reader(&svg[..]);
+        let (mut elements, mut depth) = (0, 0);
+        loop {
+            match reader.read_event_into(&mut Vec::new()).expect("XML") {
+                Event::Start(_) => (elements, depth) = (elements + 1, depth + 1),
+                Event::End(_) => depth -= 1,
+                Event::Text(text) => {
+                    text.xml_content(quick_xml::XmlVersion::Implicit1_0).expect("text");
+                }
+                Event::Eof => break,
+                _ => {}
+            }
+        }
+        assert!(elements > 2 * names.len() && depth == 0, "{elements}");
     }
 }

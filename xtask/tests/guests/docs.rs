@@ -43,7 +43,7 @@ documents! {
     boot: "docs/guide/boot.md", 4;
     hypercalls: "docs/guide/hypercalls.md", 2;
     two_vms: "docs/guide/two-vms.md", 15;
-    debugging: "docs/guide/debugging.md", 5;
+    debugging: "docs/guide/debugging.md", 9;
     kernels: "docs/guide/kernels.md", 3;
     porting: "docs/guide/porting.md", 4;
     reading: "docs/guide/reading.md", 1;

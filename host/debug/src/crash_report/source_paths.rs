@@ -48,8 +48,8 @@ pub(crate) fn is_of_dependency(file: &str) -> bool {
     let below = file.rsplit_once("/./").map_or(file, |(_, below)| below).trim_start_matches("./");
     let mut folders: Vec<&str> = below.split(SEPARATORS).collect();
     folders.pop();
-    is_of_rust(file)
-        || OF_LIBRARIES.iter().any(|part| file.contains(part))
+    is_of_rust(below)
+        || OF_LIBRARIES.iter().any(|part| below.contains(part))
         || folders.iter().any(|folder| is_hashed(folder))
         || folders.first().is_some_and(|folder| is_versioned(folder))
 }

@@ -270,7 +270,7 @@ fn named(address: u64, names: Vec<Rc<str>>, pieces: &[Piece]) -> Vec<Rc<str>> {
 
 /// A name in a folded stack, in which `;` parts the names.
 fn word(name: &str) -> String {
-    escape_line(name).replace(';', ":")
+    escape_line(name).replace(';', ",")
 }
 
 #[cfg(test)]
@@ -357,7 +357,7 @@ mod tests {
 
     #[test]
     fn a_name_cannot_part_a_stack() {
-        assert_eq!(word("f;g\nh"), "f:g\\nh");
+        assert_eq!(word("f;g\nh"), "f,g\\nh");
         let piece = Piece { start: 4, end: 8, name: "boot".into() };
         let at = |address, names: &[&str]| {
             let names = names.iter().map(|name| Rc::from(*name)).collect();

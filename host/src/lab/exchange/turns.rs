@@ -27,6 +27,7 @@ use crate::{
 };
 
 /// Runs the turns of an exchange, and counts them.
+#[derive(Clone)]
 pub struct TurnRunner {
     exchange: Exchange,
     turns: u64,

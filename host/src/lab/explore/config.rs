@@ -10,7 +10,7 @@ use crate::{
         limits::Limits,
         schedule,
     },
-    runlog::sink::Form,
+    runlog::{sink::Form, verdict::Shard},
 };
 
 /// The configuration of `explore`.
@@ -28,6 +28,10 @@ pub struct ExploreConfig {
     pub time: Option<Duration>,
     /// The number of random schedules, if it is limited.
     pub runs: Option<u64>,
+    /// The number of consumed items after which an exchange is over: then all states are visited, and no schedules are tried.
+    pub items: Option<u64>,
+    /// The part of the search that is made, if it is not the whole.
+    pub shard: Option<Shard>,
     /// The capacities that are tried.
     pub capacities: Capacities,
     /// The options of `run` for the guests, for the command that repeats a failure.

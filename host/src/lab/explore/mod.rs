@@ -2,14 +2,20 @@
 //! the failure.
 //!
 //! ```text
-//! search (which trials) -> TrialRunner (runs them on KVM) -> shrink -> a recorded run -> Outcome
+//! search (which trials) -> Pool (threads) -> TrialRunner (runs them) -> shrink -> a recorded run -> Outcome
 //! ```
 
 mod config;
+mod merge;
 mod outcome;
+mod pool;
 mod progress;
+mod reach;
+mod runner;
 mod search;
 mod shrink;
+mod start;
+mod tree;
 mod trial;
 mod verdict;
 
@@ -21,6 +27,7 @@ use std::{
 };
 
 pub use config::ExploreConfig;
+pub use merge::merge;
 pub use search::Capacities;
 pub use trial::Trial;
 
@@ -31,13 +38,20 @@ use crate::{
         jail::Jail,
         output_file::{Named, OutputFile, check_distinct},
     },
-    runlog::{sink::Silence, verdict::Searched},
+    runlog::{
+        sink::Silence,
+        verdict::{Searched, Shard},
+    },
 };
 use outcome::{Failure, Moved};
+use pool::{Account, Pool};
 use progress::Progress;
+use reach::{Exchanges, are_fixed};
+use runner::TrialRunner;
 use search::{Short, Space};
 use shrink::shrink;
-use trial::{FailedTrial, TrialRunner};
+use tree::Tree;
+use trial::FailedTrial;
 use verdict::Outcome;
 
 /// The time limit for shrinking a failure.
@@ -53,42 +67,60 @@ const MOST_SEARCHES: u32 = 100;
 /// [`Error::Guest`] if a guest failed; [`Error::Findings`] if none failed, and one is not random where it should be.
 /// Other errors are not the guests'.
 pub fn run(system: &Platform, jail: &Jail, config: &ExploreConfig) -> Result<(), Error> {
+    if config.items.is_some() && !are_fixed(config.guests.orders) {
+        return Err(Error::Usage(
+            "--items visits all states of an exchange, and guests that choose their numbers of items have no end of states: give them with --produce N and --consume N".into(),
+        ));
+    }
     let count = config.guests.vms();
     let space =
         Space { capacities: config.capacities, vms: count, seed: config.seed, orders: config.guests.orders };
-    let short = space.short(config.depth).zip(space.ordered(config.depth));
-    let (short, ordered) = short.ok_or_else(|| {
+    let short = space.short(config.depth).ok_or_else(|| {
         Error::Usage(format!(
             "--depth {}: so many schedules of {count} VMs are beyond counting",
             config.depth
         ))
     })?;
+    let ordered = space.ordered(short);
     check_distinct(config.guests.images(), [Named::new("--record", &config.recording)].into())?;
     let vms = Vms::open(system, &config.guests)?;
-    let mut searched = Searched { short: 0, of: short.len(), ordered: 0, random: 0 };
-    verdict::report_search(config, &vms, short.len(), ordered.len() as u64)?;
+    verdict::report_search(config, &vms, short.runs(), ordered.map_or(0, |ordered| ordered.runs()))?;
 
     // The recording is opened before the search, so that a bad path does not lose a result.
     let (recording, file) = begin_recording(config)?;
     let config = &ExploreConfig { recording, ..config.clone() };
 
-    let mut silence = Silence;
     let needs = Needs { explores: true, ..Needs::default() }.on(vms.engine());
-    let session = Session::start(&config.limits, jail, needs, &mut silence)?;
-    let mut runner = TrialRunner::new(system, &vms, session)?;
+    let new_runner = || {
+        let session = Session::start(&config.limits, jail, needs, silence())?;
+        TrialRunner::new(system, &vms, session)
+    };
+    let pool = Pool::new(new_runner)?;
+    let mut runner = new_runner()?;
+    if config.items.is_some() && !runner.can_return() {
+        return Err(Error::Usage(
+            "--items needs an engine that returns to states, which is the interpreter: --engine soft".into(),
+        ));
+    }
+    runner.confine()?;
     let progress = Progress::new(config.quiet);
     let began = Instant::now();
-    let found = match search(&mut runner, config, space, short, ordered, &mut searched, &progress)? {
-        Some(first) => Some(shrink_and_record(&mut runner, config, file, first, &progress)?),
+    let mut searched = Searched { short: 0, of: short.runs(), ordered: 0, random: 0 };
+    let mut account = Account::default();
+    let parts = Parts { space, short, ordered };
+    let found = match search(&pool, config, &parts, &mut searched, &mut account, &progress)? {
+        Some(first) => Some(shrink_and_record(&mut runner, config, file, first, &mut account, &progress)?),
         None => None,
     };
-    drop(progress);
-    let (cost, time) = (runner.cost(), began.elapsed());
+    drop((progress, pool, runner));
+    let time = began.elapsed();
     // No guest runs any more, so a signal ends the program at once from here on.
-    let moved = Moved::new(&vms, &runner.into_records());
+    let moved = Moved::new(&vms, &account);
     // After a failure the search is incomplete, so that it proves little about chance.
     let findings = if found.is_some() { Vec::new() } else { moved.findings.clone() };
-    let printed = Outcome { config, vms: &vms, searched, cost, time, moved, found: found.as_ref() }.print();
+    let outcome =
+        Outcome { config, vms: &vms, searched, account: &account, time, moved, found: found.as_ref() };
+    let printed = outcome.print();
     match found {
         // The failure of a guest is more important than that of the output.
         Some(Failure { error, repeats: true, .. }) => Err(Error::Guest(error)),
@@ -98,48 +130,90 @@ pub fn run(system: &Platform, jail: &Jail, config: &ExploreConfig) -> Result<(),
     }
 }
 
-/// Runs trials until one fails or the search is over. Returns the failed trial, up to its last turn.
-fn search(
-    runner: &mut TrialRunner<'_>,
-    config: &ExploreConfig,
-    space: Space,
-    short: Short,
-    ordered: impl ExactSizeIterator<Item = Trial>,
-    searched: &mut Searched,
-    progress: &Progress,
-) -> Result<Option<FailedTrial>, Error> {
-    let schedules = format!("every schedule of {} turns", config.depth);
-    progress.begin(Some(short.len()), &schedules);
-    if let Some(failure) = first_failure(runner, short, &mut searched.short, progress)? {
-        return Ok(Some(failure));
-    }
-    progress.begin(Some(ordered.len() as u64), &format!("{schedules} with fixed numbers of items"));
-    if let Some(failure) = first_failure(runner, ordered, &mut searched.ordered, progress)? {
-        return Ok(Some(failure));
-    }
-    progress.begin(config.runs, "random schedules");
-    let runs = config.runs.map_or(usize::MAX, |runs| usize::try_from(runs).unwrap_or(usize::MAX));
-    let until = config.time.and_then(|time| Instant::now().checked_add(time));
-    let in_time = |_: &Trial| until.is_none_or(|until| Instant::now() < until);
-    let random = space.random().take(runs).take_while(in_time);
-    first_failure(runner, random, &mut searched.random, progress)
+/// Returns a sink for the output of trials.
+fn silence() -> &'static mut Silence {
+    // It has no size, so that nothing is lost.
+    Box::leak(Box::new(Silence))
 }
 
-/// Runs these trials until one fails. Counts them in `made`.
-fn first_failure(
-    runner: &mut TrialRunner<'_>,
-    trials: impl Iterator<Item = Trial>,
-    made: &mut u64,
+/// The parts of a search.
+struct Parts {
+    space: Space,
+    short: Short,
+    ordered: Option<Short>,
+}
+
+/// Runs trials until one fails or the search is over. Returns the failed trial, up to its last turn.
+fn search(
+    pool: &Pool<'_>,
+    config: &ExploreConfig,
+    Parts { space, short, ordered }: &Parts,
+    searched: &mut Searched,
+    account: &mut Account,
     progress: &Progress,
 ) -> Result<Option<FailedTrial>, Error> {
-    for trial in trials {
-        *made += 1;
-        if let Some(failure) = runner.fails(&trial)? {
-            return Ok(Some(failure));
-        }
-        progress.step();
+    let until = config.time.and_then(|time| Instant::now().checked_add(time));
+    if let Some(items) = config.items {
+        return visit(pool, config, *space, items, until, account, progress);
     }
-    Ok(None)
+    let schedules = format!("every schedule of {} turns", config.depth);
+    let with_orders = format!("{schedules} with fixed numbers of items");
+    let parts = [
+        (Some(short), &schedules, &mut searched.short),
+        (ordered.as_ref(), &with_orders, &mut searched.ordered),
+    ];
+    for (part, name, made) in parts {
+        let Some(part) = part else { continue };
+        progress.begin(Some(part.runs()), name);
+        let before = account.cost.runs;
+        let numbers = own(config.shard, part.trees());
+        let walk = |runner: &mut TrialRunner<'_>, index| runner.walk(&part.tree(index));
+        let failure = pool.first_failure(numbers, walk, None, account, progress)?;
+        *made = account.cost.runs - before;
+        if failure.is_some() {
+            return Ok(failure);
+        }
+    }
+    progress.begin(config.runs, "random schedules");
+    let until = config.time.and_then(|time| Instant::now().checked_add(time));
+    let runs = config.runs.unwrap_or(u64::MAX);
+    let branches = search::BRANCHES as u64;
+    let walk = |runner: &mut TrialRunner<'_>, index: u64| {
+        let left = usize::try_from(runs - index * branches).unwrap_or(usize::MAX);
+        runner.walk(&space.random(index, left))
+    };
+    let before = account.cost.runs;
+    let numbers = own(config.shard, runs.div_ceil(branches));
+    let failure = pool.first_failure(numbers, walk, until, account, progress)?;
+    searched.random = account.cost.runs - before;
+    Ok(failure)
+}
+
+/// Visits all states of the exchanges of each capacity, until one fails.
+fn visit(
+    pool: &Pool<'_>,
+    config: &ExploreConfig,
+    space: Space,
+    items: u64,
+    until: Option<Instant>,
+    account: &mut Account,
+    progress: &Progress,
+) -> Result<Option<FailedTrial>, Error> {
+    progress.begin(None, "exchanges to their ends");
+    let capacities = space.capacities.all();
+    let walk = |runner: &mut TrialRunner<'_>, index: u64| {
+        let capacity = capacities[usize::try_from(index).unwrap_or(0)];
+        let exchanges = Exchanges { capacity, seed: space.seed, orders: space.orders, items, until };
+        exchanges.walk(runner)
+    };
+    pool.first_failure(own(config.shard, capacities.len() as u64), walk, None, account, progress)
+}
+
+/// Returns the numbers below a count that belong to a part of the search.
+fn own(shard: Option<Shard>, count: u64) -> impl Iterator<Item = u64> {
+    let Shard { number, of } = shard.unwrap_or(Shard { number: 1, of: 1 });
+    let step = usize::try_from(of).unwrap_or(usize::MAX);
+    (number - 1..count).step_by(step)
 }
 
 /// Shrinks a failure, and records a run that shows it.
@@ -148,10 +222,11 @@ fn shrink_and_record(
     config: &ExploreConfig,
     file: OutputFile,
     first: FailedTrial,
+    account: &mut Account,
     progress: &Progress,
 ) -> Result<Failure, Error> {
     progress.begin(None, "shrinking what was found");
-    let before = runner.cost().runs;
+    let before = account.cost.runs;
     let until = Instant::now() + SHRINKING;
     let mut passed = HashSet::new();
     let mut gave_up = false;
@@ -163,8 +238,10 @@ fn shrink_and_record(
             gave_up = true;
             return Ok(false);
         }
-        progress.step();
-        let fails = runner.fails(trial)?.is_some();
+        progress.add(1);
+        let walked = runner.walk(&Tree::of(trial))?;
+        account.cost.add(&walked.cost);
+        let fails = walked.failure.is_some();
         if !fails {
             passed.insert(trial.clone());
         }
@@ -176,7 +253,7 @@ fn shrink_and_record(
         after: before,
         shrunk,
         gave_up,
-        in_runs: runner.cost().runs - before,
+        in_runs: account.cost.runs - before,
         repeats: true,
         error: first.error,
         recorded: true,

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{shrink::Shrunk, trial::Trial};
+use super::{pool::Account, shrink::Shrunk, trial::Trial};
 use crate::{
     lab::{exchange::Vms, failure::GuestError},
     runlog::{
-        conduct::{Record, Weight},
+        conduct::Weight,
         event::{Finding, Guest},
     },
 };
@@ -19,10 +19,11 @@ pub(super) struct Moved {
 }
 
 impl Moved {
-    pub(super) fn new(vms: &Vms, records: &[Record]) -> Self {
+    pub(super) fn new(vms: &Vms, Account { cost, records, .. }: &Account) -> Self {
         let mut moved = Self { items: BTreeMap::new(), findings: Vec::new() };
-        for (Guest { vm, name, role, .. }, record) in vms.guests().into_iter().zip(records) {
-            moved.items.insert(vm, record.moved());
+        let counted = records.iter().zip(&cost.moved);
+        for (Guest { vm, name, role, .. }, (record, &items)) in vms.guests().into_iter().zip(counted) {
+            moved.items.insert(vm, items);
             let findings = |role| Finding::all(vm, &name, role, record, Weight::Failure);
             moved.findings.extend(role.into_iter().flat_map(findings));
         }

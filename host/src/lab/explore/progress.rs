@@ -32,8 +32,8 @@ impl Progress {
         self.0.set_message(what.to_owned());
     }
 
-    pub(super) fn step(&self) {
-        self.0.inc(1);
+    pub(super) fn add(&self, runs: u64) {
+        self.0.inc(runs);
     }
 }
 

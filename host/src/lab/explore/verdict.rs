@@ -1,14 +1,15 @@
 //! The verdict of the explorer, as text or as one JSON object.
 
-use std::{fmt::Write as _, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
-use guest_abi::mailbox::Quota;
+use guest_abi::{mailbox::Quota, transition::Role};
 
 use super::{
     config::ExploreConfig,
     outcome::{Failure, Moved},
+    pool::Account,
     shrink::Shrunk,
-    trial::{Cost, Trial},
+    trial::Trial,
 };
 use crate::runlog::json;
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
         event::Guest,
         sink::Form,
         text::escape_line,
-        verdict::{self, Searched, Verdict},
+        verdict::{self, Reached, Searched, Shard, States, Verdict},
     },
 };
 
@@ -37,10 +38,17 @@ pub(super) fn report_search(config: &ExploreConfig, vms: &Vms, runs: u64, ordere
         0 => String::new(),
         runs => format!(", the same with fixed numbers of items ({runs} runs)"),
     };
+    let work = match config.items {
+        Some(items) => format!("all states of exchanges of {items} items"),
+        None => format!(
+            "every schedule of up to {} turns ({runs} runs){ordered}, then {}",
+            config.depth,
+            random_part(config)
+        ),
+    };
+    let shard = config.shard.map_or(String::new(), |Shard { number, of }| format!("; part {number} of {of}"));
     output::line(&format!(
-        "explore prodcons: {capacities}, every schedule of up to {} turns ({runs} runs){ordered}, then {}; seed {} (guest ABI {})",
-        config.depth,
-        random_part(config),
+        "explore prodcons: {capacities}, {work}; seed {}{shard} (guest ABI {})",
         config.seed,
         guest_abi::VERSION
     ))?;
@@ -66,7 +74,7 @@ pub(super) struct Outcome<'a> {
     pub(super) config: &'a ExploreConfig,
     pub(super) vms: &'a Vms,
     pub(super) searched: Searched,
-    pub(super) cost: Cost,
+    pub(super) account: &'a Account,
     /// The time that the search took.
     pub(super) time: Duration,
     pub(super) moved: Moved,
@@ -84,47 +92,11 @@ impl Outcome<'_> {
 
     /// Returns the text, with a last line such as `10240 runs with 51200 turns in 9.8 s: 1045 runs a second`.
     fn text(&self) -> String {
-        let Self { cost, time, .. } = self;
-        let mut text = match self.found {
-            None => self.searched_text(),
+        let text = match self.found {
+            None => searched_text(&self.json()),
             Some(found) => self.found_text(found),
         };
-        writeln!(text, "moved in all: {}", self.moved_text()).expect("a String takes all text");
-        writeln!(
-            text,
-            "{} runs with {} turns in {:.1} s: {:.0} runs a second",
-            cost.runs,
-            cost.turns,
-            time.as_secs_f64(),
-            self.runs_per_second()
-        )
-        .expect("a String takes all text");
-        text
-    }
-
-    /// Returns text such as `VM 1 8120 items, VM 2 7900 items`.
-    fn moved_text(&self) -> String {
-        let vms = self.moved.items.iter().map(|(vm, items)| {
-            let s = if *items == 1 { "" } else { "s" };
-            format!("VM {vm} {items} item{s}")
-        });
-        vms.collect::<Vec<_>>().join(", ")
-    }
-
-    /// Returns the text of a search without a failure. Findings follow as the error.
-    fn searched_text(&self) -> String {
-        let Searched { short, ordered, random, .. } = self.searched;
-        let outcome = match self.moved.findings.is_empty() {
-            true => "no failure",
-            false => "no failure, but a finding",
-        };
-        let ordered = match ordered {
-            0 => String::new(),
-            runs => format!("{runs} of them with fixed numbers of items, "),
-        };
-        format!(
-            "{outcome}: {short} runs of every short schedule at every capacity, {ordered}{random} of random schedules\n"
-        )
+        text + &cost_text(&self.json())
     }
 
     fn found_text(&self, found: &Failure) -> String {
@@ -147,13 +119,6 @@ impl Outcome<'_> {
         )
     }
 
-    fn runs_per_second(&self) -> f64 {
-        let Self { cost, time, .. } = self;
-        #[expect(clippy::cast_precision_loss, reason = "it is a rate for people")]
-        let runs = cost.runs as f64;
-        runs / time.as_secs_f64().max(f64::MIN_POSITIVE)
-    }
-
     /// Returns the command that shows a failure.
     fn command(&self, Failure { shrunk: Shrunk { trial, .. }, error, .. }: &Failure) -> String {
         let exchange = self.config.exchange(trial);
@@ -172,6 +137,7 @@ impl Outcome<'_> {
 
     fn json(&self) -> Verdict {
         let (smallest, largest) = self.config.capacities.items();
+        let Account { cost, reached, records } = self.account;
         Verdict {
             event: "verdict".into(),
             experiment: "prodcons".into(),
@@ -184,15 +150,20 @@ impl Outcome<'_> {
             seed: self.config.seed,
             depth: self.config.depth,
             capacities: [smallest, largest],
+            engine: self.vms.engine().into(),
             guests: self.vms.guests(),
+            orders: [Role::Producer, Role::Consumer].map(|role| fixed(self.config.guests.orders.of(role))),
+            shard: self.config.shard,
             searched: self.searched,
-            runs: self.cost.runs,
-            turns: self.cost.turns,
+            states: self.config.items.map(|items| States { items, reached: reached.clone() }),
+            runs: cost.runs,
+            turns: cost.turns,
             moved: self.moved.items.clone(),
+            records: (1..).zip(records.iter().cloned()).collect(),
             findings: if self.found.is_some() { Vec::new() } else { self.moved.findings.clone() },
             seconds: self.time.as_secs_f64(),
-            guest_seconds: self.cost.guest.as_secs_f64(),
-            runs_per_second: self.runs_per_second(),
+            guest_seconds: cost.guest.as_secs_f64(),
+            runs_per_second: rate(cost.runs, self.time.as_secs_f64()),
             failure: self.found.map(|found| verdict::Failure {
                 trial: trial_of(&found.shrunk.trial),
                 shortest: found.shrunk.shortest,
@@ -205,6 +176,58 @@ impl Outcome<'_> {
             }),
         }
     }
+}
+
+/// Returns the number of runs a second.
+pub(super) fn rate(runs: u64, seconds: f64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "it is a rate for people")]
+    let runs = runs as f64;
+    runs / seconds.max(f64::MIN_POSITIVE)
+}
+
+/// Returns the text of a search without a failure. Findings follow as the error.
+pub(super) fn searched_text(verdict: &Verdict) -> String {
+    let outcome = match verdict.findings.is_empty() {
+        true => "no failure",
+        false => "no failure, but a finding",
+    };
+    if let Some(States { items, reached: Reached { states, stopped } }) = &verdict.states {
+        let what = format!("exchanges of {items} items, seed {}", verdict.seed);
+        return match stopped {
+            None => format!(
+                "{outcome}: all reachable states ({states}) hold, for schedules of any length ({what})\n"
+            ),
+            Some(reason) => format!(
+                "{outcome}: {states} states hold, and there may be others ({what}): {}\n",
+                escape_line(reason)
+            ),
+        };
+    }
+    let Searched { short, ordered, random, .. } = verdict.searched;
+    let ordered = match ordered {
+        0 => String::new(),
+        runs => format!("{runs} of them with fixed numbers of items, "),
+    };
+    format!(
+        "{outcome}: {short} runs of every short schedule at every capacity, {ordered}{random} of random schedules\n"
+    )
+}
+
+/// Returns the text of the work, with a last line such as `10240 runs with 51200 turns in 9.8 s: 1045 runs a second`.
+pub(super) fn cost_text(verdict: &Verdict) -> String {
+    let moved = verdict.moved.iter().map(|(vm, items)| {
+        let s = if *items == 1 { "" } else { "s" };
+        format!("VM {vm} {items} item{s}")
+    });
+    let moved = moved.collect::<Vec<_>>().join(", ");
+    let Verdict { runs, turns, seconds, runs_per_second, .. } = verdict;
+    let work = match &verdict.states {
+        Some(_) => format!("{turns} turns in {seconds:.1} s: {:.0} turns a second", rate(*turns, *seconds)),
+        None => {
+            format!("{runs} runs with {turns} turns in {seconds:.1} s: {runs_per_second:.0} runs a second")
+        }
+    };
+    format!("moved in all: {moved}\n{work}\n")
 }
 
 /// Returns the number of items of a fixed quota.

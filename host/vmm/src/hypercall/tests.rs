@@ -44,6 +44,7 @@ impl Guest {
             text: EXIT_TEXT,
             translation: 0,
             hva: HvaPolicy::Deny,
+            has_read_counts: false,
             timer: Timer::default(),
             clock: Clock::start(),
             foreign: false,
