@@ -132,7 +132,6 @@ impl Guest {
             timer: Timer::default(),
             clock: Clock::start(),
             foreign: false,
-            has_read_counts: false,
         };
         Self { cpu, services, model: vec![0; SIZE as usize] }
     }

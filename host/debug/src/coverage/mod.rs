@@ -107,7 +107,9 @@ impl CodeMap {
         let scope_of_row = rows.iter().map(|row| innermost.at(row.start)).collect();
         let counts = Arc::new(Counts::new(code.0.into_iter().map(|(range, _)| range).collect()));
         let map = Self { counts, files: sources.paths, rows, jumps, scopes, scope_of_row };
-        if map.statements().next().is_none() { Err(Problem::NoSource) } else { Ok(map) }
+        let has_lines =
+            map.statements().next().is_some() || map.scopes.iter().any(|scope| scope.call.is_some());
+        if has_lines { Ok(map) } else { Err(Problem::NoSource) }
     }
 
     /// Returns the collector for the engines that run the image.

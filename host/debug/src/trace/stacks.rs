@@ -1,6 +1,6 @@
 //! Instructions counted by call stack.
 //!
-//! Guests have no frame pointers, so that calls and returns are followed. A frame is known by the address of its return address
+//! Not every guest has frame pointers, so that calls and returns are followed. A frame is known by the address of its return address
 //! on the stack: a return that takes another one, as a switch of tasks does, ends no wrong frame.
 
 use std::{
@@ -25,7 +25,7 @@ const MOST_FRAMES: usize = 1 << 16;
 
 /// The most stacks, and the most addresses in stacks. Further ones count for a stack or an address that is there.
 const MOST_STACKS: usize = 1 << 16;
-const MOST_ADDRESSES: usize = 1 << 19;
+const MOST_ADDRESSES: usize = 1 << 18;
 
 /// The most bytes of folded stacks, since each has the names of all its frames.
 const MOST_TEXT: usize = 256 << 20;
