@@ -6,9 +6,6 @@
 use alloc::{boxed::Box, vec::Vec};
 
 use guestlab_cpu::{Coverage, Executions};
-use iced_x86::FlowControl;
-
-use crate::cpu::Op;
 
 /// The runs of a block.
 pub(crate) struct Runs {
@@ -27,17 +24,10 @@ pub(crate) struct Runs {
 }
 
 impl Runs {
-    /// Returns the runs of a block that has not run. `base` is the linear address of the instruction pointer 0.
-    pub(crate) fn of(ops: &[Op], base: u64) -> Box<Self> {
-        let last = ops.last();
-        Box::new(Self {
-            addresses: ops.iter().map(|op| base.wrapping_add(op.ip)).collect(),
-            is_conditional: last.is_some_and(|op| op.insn.flow_control() == FlowControl::ConditionalBranch),
-            next: last.map_or(0, |op| op.next),
-            whole: 0,
-            jumped: 0,
-            parts: Vec::new(),
-        })
+    /// Returns the runs of a block that has not run, whose instructions have these linear addresses. `next` is the instruction
+    /// pointer behind the last one.
+    pub(crate) fn new(addresses: Box<[u64]>, is_conditional: bool, next: u64) -> Box<Self> {
+        Box::new(Self { addresses, is_conditional, next, whole: 0, jumped: 0, parts: Vec::new() })
     }
 
     /// Counts a run of the first `begun` instructions, after which the instruction pointer is `ip`.

@@ -91,7 +91,7 @@ impl SoftCpu {
             Some(runs) => runs.count(begun, ip),
             None => {
                 // The block is not kept, or it wrote over its own code.
-                let mut runs = Runs::of(&taken.ops, base);
+                let mut runs = runs(&taken.ops, base);
                 runs.count(begun, ip);
                 self.cache.flush(Some(runs));
             }
@@ -125,7 +125,7 @@ impl SoftCpu {
         let last = op.insn.next_ip().wrapping_sub(1);
         let len = last.wrapping_sub(key.ip) as usize + 1;
         self.ram.mark_code(key.physical, len);
-        let runs = self.cache.coverage.is_some().then(|| Runs::of(&ops, self.code_base()));
+        let runs = self.cache.coverage.is_some().then(|| runs(&ops, self.code_base()));
         Ok(Ok(Block { key, last, ops: ops.into(), runs, epoch: self.cache.epoch }))
     }
 
@@ -177,6 +177,14 @@ impl Op {
             insn: *insn,
         }
     }
+}
+
+/// Returns the runs of instructions that have not run. `base` is the linear address of the instruction pointer 0.
+fn runs(ops: &[Op], base: u64) -> Box<Runs> {
+    let last = ops.last();
+    let is_conditional = last.is_some_and(|op| op.insn.flow_control() == FlowControl::ConditionalBranch);
+    let addresses = ops.iter().map(|op| base.wrapping_add(op.ip)).collect();
+    Runs::new(addresses, is_conditional, last.map_or(0, |op| op.next))
 }
 
 /// Returns the immediate operand or the target of a near branch.

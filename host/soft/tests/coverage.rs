@@ -9,7 +9,7 @@ use guest_abi::mode::CpuMode;
 use guestlab_cpu::{Coverage, Cpu, CpuState, Executions, Exit, MemoryPlan, Until, state::reg};
 use guestlab_soft::SoftCpu;
 
-const CODE: u64 = 0x1000;
+const CODE: u32 = 0x1000;
 const HALT: Exit = Exit::Halt { interrupts: false };
 
 /// Executions and jumps, by the distance from the beginning of the code.
@@ -22,7 +22,7 @@ impl Coverage for Collector {
     fn add(&self, code: &[Executions]) {
         let mut counts = self.0.lock().unwrap();
         for Executions { address, count, jumped } in code {
-            let entry = counts.entry(address - CODE).or_insert((0, jumped.map(|_| 0)));
+            let entry = counts.entry(address - u64::from(CODE)).or_insert((0, jumped.map(|_| 0)));
             entry.0 += count;
             entry.1 = entry.1.map(|before| before + jumped.unwrap());
         }
@@ -36,10 +36,10 @@ impl Collector {
 }
 
 fn cpu(code: &[u8], collector: &Arc<Collector>) -> SoftCpu {
-    let mut state = CpuState::flat(CpuMode::Protected, CODE as u32, 0x3000, 0);
+    let mut state = CpuState::flat(CpuMode::Protected, CODE, 0x3000, 0);
     state.general[reg::RDI] = 0x4000;
     let mut cpu = SoftCpu::new(&MemoryPlan::below(0x8000), &state);
-    cpu.memory_mut().write(CODE, code).unwrap();
+    cpu.memory_mut().write(CODE.into(), code).unwrap();
     assert!(cpu.set_coverage(Some(Arc::clone(collector) as Arc<dyn Coverage>)));
     cpu
 }

@@ -244,10 +244,10 @@ fn damaged_debug_information_does_no_harm() {
     for _ in 0..150 {
         let mut file = whole.clone();
         for _ in 0..=numbers.below(3) {
-            let (start, size) = sections[numbers.below(sections.len()) as usize];
-            let at = start + numbers.below(size) as usize;
-            let len = (1 + numbers.below(8) as usize).min(start + size - at);
-            let value = [0, 0x7F, 0xFF, numbers.below(256) as u8][numbers.below(4) as usize];
+            let (start, size) = sections[numbers.below(sections.len())];
+            let at = start + numbers.below(size);
+            let len = (1 + numbers.below(8)).min(start + size - at);
+            let value = [0, 1, 0x7F, 0xFF][numbers.below(4)];
             file[at..at + len].fill(value);
         }
         let image = Image::parse("damaged", file, Request::default()).expect("an image");

@@ -16,8 +16,8 @@ fn flamed(args: &[&str], status: i32) -> (BTreeMap<String, u64>, Vec<u64>) {
         ["--engine", "soft", "--profile", "--format", "jsonl", "--flame", file.to_str().expect("text")];
     let (command, rest) = args.split_at(1);
     let (out, _) = expect(&[command, &options, rest].concat(), status);
-    let events = out.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
-    let profile = events.filter(|event| event["event"] == "profile").next_back().expect("a profile");
+    let mut events = out.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let profile = events.rfind(|event| event["event"] == "profile").expect("a profile");
     let vms = profile["vms"].as_array().expect("VMs").iter();
     let instructions = vms.map(|vm| vm["instructions"].as_u64().expect("a number")).collect();
     let text = fs::read_to_string(file).expect("it is written");

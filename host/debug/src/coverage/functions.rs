@@ -8,8 +8,8 @@ use addr2line::gimli::{
 };
 
 use super::{
-    Problem,
     lines::{self, UnitOf},
+    problem::Problem,
     sources::Sources,
 };
 use crate::crash_report::{demangled, limited_reader::Section};
@@ -309,17 +309,18 @@ fn add(flat: &mut Vec<(Range<u64>, usize)>, range: Range<u64>, scope: usize) {
 mod tests {
     use super::*;
 
-    fn scope(depth: isize, code: &[Range<u64>]) -> Scope {
-        Scope { function: None, code: code.to_vec(), call: None, parent: None, depth }
+    fn scope(depth: isize, code: &[(u64, u64)]) -> Scope {
+        let code = code.iter().map(|&(start, end)| start..end).collect();
+        Scope { function: None, code, call: None, parent: None, depth }
     }
 
     #[test]
     fn an_address_is_that_of_the_innermost_scope() {
         let scopes = [
-            scope(1, &[0x10..0x40]),
-            scope(2, &[0x10..0x14, 0x20..0x30]),
-            scope(3, &[0x22..0x24]),
-            scope(1, &[0x50..0x60]),
+            scope(1, &[(0x10, 0x40)]),
+            scope(2, &[(0x10, 0x14), (0x20, 0x30)]),
+            scope(3, &[(0x22, 0x24)]),
+            scope(1, &[(0x50, 0x60)]),
         ];
         let innermost = Innermost::of(&scopes);
         let at = [0xF, 0x10, 0x14, 0x20, 0x22, 0x24, 0x30, 0x3F, 0x40, 0x50, 0x60];
@@ -330,7 +331,7 @@ mod tests {
 
     #[test]
     fn scopes_that_overlap_do_no_harm() {
-        let scopes = [scope(1, &[0..10]), scope(2, &[5..20]), scope(1, &[8..u64::MAX])];
+        let scopes = [scope(1, &[(0, 10)]), scope(2, &[(5, 20)]), scope(1, &[(8, u64::MAX)])];
         let innermost = Innermost::of(&scopes);
         assert_eq!([4, 6, 9, 30].map(|address| innermost.at(address)), [Some(0), Some(1), Some(2), Some(2)]);
     }

@@ -45,7 +45,8 @@ mod tests {
         let code = [0x75, 0, 0x90, 0xE2, 0xFB, 0xB8, 0x75, 0x05, 0, 0, 0xC3];
         let row = |start, end, file, line| Row { start, end, file, line, is_statement: true };
         let rows = [row(0, 3, Some(0), 7), row(3, 5, None, 7), row(3, 11, Some(0), 8), row(0, 3, Some(0), 0)];
-        let bytes = |start: u64, end: u64| &code[start as usize..end as usize];
+        let index = |address| usize::try_from(address).expect("a small number");
+        let bytes = |start, end| &code[index(start)..index(end)];
         let expected = [Jump { address: 0, row: 0 }, Jump { address: 3, row: 2 }];
         assert_eq!(jumps(32, &rows, bytes), expected);
     }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, mem};
 
 use addr2line::gimli::{AttributeValue, FileEntry, LineProgramHeader, Reader as _, Unit, UnitRef};
 
-use super::{Problem, sources::Sources};
+use super::{problem::Problem, sources::Sources};
 use crate::crash_report::limited_reader::Section;
 
 /// The most rows of all tables. A row takes a byte of a hostile image.

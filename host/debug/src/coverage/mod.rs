@@ -8,6 +8,7 @@ mod counts;
 mod functions;
 mod jumps;
 mod lines;
+mod problem;
 mod sources;
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
@@ -24,29 +25,9 @@ use counts::{Count, Counts, Executed};
 use functions::{Function, Innermost, Scope, Units};
 use jumps::Jump;
 use lines::Row;
+pub use problem::Problem;
 pub use sources::Selection;
 use sources::Sources;
-
-/// The reason why there is no coverage of an image.
-#[derive(Debug, thiserror::Error)]
-pub enum Problem {
-    /// It is not an ELF file, or it has no line table.
-    #[error(
-        "it has no debug information (DWARF); build it with `debug = true` in its cargo profile, or with -g, and do not strip it"
-    )]
-    Missing,
-    /// There is debug information, but of no code of a selected source.
-    #[error(
-        "its debug information names no source file that counts: those of Rust's library and of other crates do not"
-    )]
-    NoSource,
-    /// The debug information contradicts itself.
-    #[error("its debug information is damaged: {0}")]
-    Damaged(#[from] DwarfError),
-    /// Reading it would take too much time or memory.
-    #[error("its debug information is damaged or too large")]
-    TooLarge,
-}
 
 /// The code of an image by its source, and the counts of its executions.
 pub struct CodeMap {
