@@ -20,7 +20,7 @@ use guestlab::{
     lab::{
         error::{Error, Status},
         exchange, explore, grade, guest_tests, open, pipeline,
-        recorder::{self, Recorder},
+        recorder::Recorder,
         replay,
         run_files::open_recording,
         single,
@@ -167,7 +167,7 @@ fn run_config(
 /// Returns a log that begins with the command that repeats the run, which no event has.
 fn beginning(config: &RunConfig) -> RunLog {
     let seed = match config {
-        RunConfig::Exchange(config) => return RunLog::recorded(recorder::options(config)),
+        RunConfig::Exchange(config) => return RunLog::recorded(config.options()),
         RunConfig::Pipeline(config) => config.seed,
         RunConfig::Single(config) => config.seed,
     };

@@ -21,10 +21,17 @@ use guestlab::{
     process::jail::{self, Jail, Thread, VIOLATION, program},
 };
 
-const NO_NEEDS: Needs =
-    Needs { kvm: true, explores: false, steps: false, foreign: false, gdb: false, gdb_file: false };
+const NO_NEEDS: Needs = Needs {
+    kvm: true,
+    states: false,
+    explores: false,
+    steps: false,
+    foreign: false,
+    gdb: false,
+    gdb_file: false,
+};
 const ALL_NEEDS: Needs =
-    Needs { kvm: true, explores: true, steps: true, foreign: true, gdb: true, gdb_file: true };
+    Needs { kvm: true, states: true, explores: true, steps: true, foreign: true, gdb: true, gdb_file: true };
 
 fn kinds() -> [Thread; 4] {
     [NO_NEEDS.thread(), ALL_NEEDS.thread(), Thread::Watchdog, Thread::Signals]

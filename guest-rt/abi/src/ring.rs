@@ -97,6 +97,14 @@ impl Ring {
         Self { pointers: Pointers::empty(capacity), slots: [0; MAX_CAPACITY as usize] }
     }
 
+    /// Returns the ring with these pointers and slots, or `None` if no ring can be so.
+    pub fn of(pointers: Pointers, slots: Slots) -> Option<Self> {
+        let Pointers { capacity, prod_p, cons_p, count } = pointers;
+        Capacity::new(capacity)?;
+        let is_sound = cons_p < capacity && count <= capacity && prod_p == (cons_p + count) % capacity;
+        is_sound.then_some(Self { pointers, slots })
+    }
+
     /// Returns the ring's pointers.
     pub const fn pointers(&self) -> Pointers {
         self.pointers

@@ -2,6 +2,7 @@
 
 /// The x87 and SSE registers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FpuState {
     /// ST0 to ST7: ten bytes each, the others are 0.
     pub st: [[u8; 16]; 8],
@@ -50,6 +51,7 @@ impl Default for FpuState {
 /// Model-specific registers (Intel SDM volume 4, 2.1). Those that are registers elsewhere are not here: IA32_EFER, and
 /// the bases of FS and GS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Msrs {
     /// IA32_STAR: selectors of SYSCALL and SYSRET.
     pub star: u64,

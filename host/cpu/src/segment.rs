@@ -6,6 +6,7 @@ use x86_64::structures::gdt::DescriptorFlags;
 
 /// A segment register with its hidden part (Intel SDM volume 3A, 3.4.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Segment {
     /// The selector.
     pub selector: u16,
@@ -20,6 +21,7 @@ pub struct Segment {
 /// The access rights of a segment: bits 40 to 47 and 52 to 55 of its descriptor at bits 0 to 7 and 12 to 15, and an
 /// "unusable" flag at bit 16 (the layout of Intel SDM volume 3C, 25.4.1 "Guest Register State").
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Rights(pub u32);
 
 impl Rights {
@@ -92,6 +94,7 @@ impl fmt::Debug for Rights {
 
 /// A descriptor table's register: GDTR or IDTR.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Table {
     /// The linear address of the table.
     pub base: u64,

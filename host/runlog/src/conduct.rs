@@ -42,12 +42,14 @@ impl Weight {
 const ALL_NUMBERS: u128 = (1 << (MAX_CAPACITY + 1)) - 1;
 
 /// The conduct of one VM in one run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Conduct {
     moved: u64,
     /// The number of turns with a random quota in which an item could move.
     choices: u64,
     /// The numbers that explain all choices, as bits: the guest moved that many, or all if there were fewer.
+    #[serde(with = "bits")]
     numbers: u128,
     /// The probability of these choices if each number is equally likely.
     chance: f64,

@@ -22,6 +22,8 @@ pub enum Kind {
     Run,
     /// A recording.
     Recording,
+    /// A snapshot.
+    Snapshot,
 }
 
 impl std::error::Error for Error {}
@@ -29,9 +31,11 @@ impl std::error::Error for Error {}
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, path, line, problem } = self;
-        if *kind == Kind::Recording {
-            f.write_str("recording ")?;
-        }
+        f.write_str(match kind {
+            Kind::Run => "",
+            Kind::Recording => "recording ",
+            Kind::Snapshot => "snapshot ",
+        })?;
         write!(f, "{}", path.display())?;
         line.map_or(Ok(()), |line| write!(f, ", line {line}"))?;
         write!(f, ": {problem}")
@@ -52,6 +56,15 @@ pub enum Problem {
     /// The file is not a recording.
     #[error("not a recording; `cargo xtask run prodcons --record FILE` makes one")]
     NoRecording,
+    /// The file is not a snapshot.
+    #[error("not a snapshot; `cargo xtask run prodcons --save-at TURN FILE` makes one")]
+    NoSnapshot,
+    /// The snapshot is not as it was written.
+    #[error("it is damaged or cut off: its checksum is not that of its content")]
+    Damaged,
+    /// The snapshot holds what no run can be in.
+    #[error("no run can be in its state: {0}")]
+    Unsound(String),
     /// The recording has another format.
     #[error("its format has version {found}, and this host knows {known}")]
     Version {

@@ -53,7 +53,7 @@ impl Options {
     }
 
     /// Returns true if a run can have these numbers and names.
-    pub(crate) fn is_sound(&self) -> bool {
+    pub fn is_sound(&self) -> bool {
         let quota = |items: Option<u32>| items.is_none_or(|items| items <= MAX_CAPACITY);
         let vms = 1..=16;
         let source = |text: &str| text.contains(['/', '\\']) || is_guest_name(text);

@@ -231,6 +231,76 @@ impl fmt::Display for RingState {
     }
 }
 
+/// The state of an exchange, for a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedExchange {
+    prod_p: u32,
+    cons_p: u32,
+    count: u32,
+    slots: Vec<u32>,
+    makers: Vec<usize>,
+    accounts: Vec<SavedDigest>,
+    conduct: Vec<Conduct>,
+    produced: u64,
+    consumed: u64,
+    went_in: SavedDigest,
+    came_out: SavedDigest,
+}
+
+/// A digest: its number of items, and its hash.
+type SavedDigest = (u32, u32);
+
+fn saved(digest: Digest) -> SavedDigest {
+    (digest.items, digest.hash)
+}
+
+fn digest((items, hash): SavedDigest) -> Digest {
+    Digest { items, hash }
+}
+
+impl Exchange {
+    /// Returns the state for a file.
+    pub fn save(&self) -> SavedExchange {
+        let Pointers { prod_p, cons_p, count, .. } = self.ring.pointers();
+        let Ledger { produced, consumed, went_in, came_out } = self.ledger;
+        SavedExchange {
+            prod_p,
+            cons_p,
+            count,
+            slots: self.ring.slots().to_vec(),
+            makers: self.makers.iter().copied().collect(),
+            accounts: self.parties.iter().map(|party| saved(party.account)).collect(),
+            conduct: self.parties.iter().map(|party| party.conduct.clone()).collect(),
+            produced,
+            consumed,
+            went_in: saved(went_in),
+            came_out: saved(came_out),
+        }
+    }
+
+    /// Returns the exchange of a file, or `None` if no exchange with this capacity and these parties can be in its state.
+    pub fn restore(capacity: Capacity, parties: Vec<Party>, state: SavedExchange) -> Option<Self> {
+        let SavedExchange { prod_p, cons_p, count, produced, consumed, .. } = state;
+        let slots: Slots = state.slots.try_into().ok()?;
+        let ring = Ring::of(Pointers { capacity: capacity.items(), prod_p, cons_p, count }, slots)?;
+        let ledger =
+            Ledger { produced, consumed, went_in: digest(state.went_in), came_out: digest(state.came_out) };
+        let is_producer = |&party: &usize| parties.get(party).is_some_and(|it| it.role == Role::Producer);
+        let is_sound = state.makers.len() == count as usize
+            && state.makers.iter().all(is_producer)
+            && [state.accounts.len(), state.conduct.len()] == [parties.len(); 2]
+            && ledger.agrees_with(&ring);
+        let accounts = state.accounts.into_iter().map(digest).zip(state.conduct);
+        let parties = parties.into_iter().zip(accounts).map(|(party, (account, conduct))| Party {
+            account,
+            conduct,
+            ..party
+        });
+        is_sound.then(|| Self { ring, makers: state.makers.into(), parties: parties.collect(), ledger })
+    }
+}
+
 /// The state that decides which turns will pass: the ring, and the accounts of all items. The parties' conduct is not in it.
 impl Hash for Exchange {
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -274,7 +344,7 @@ impl Ledger {
         let mut rest = ring.clone();
         let left: VecDeque<u32> = std::iter::from_fn(|| rest.take()).collect();
         let all = left.iter().fold(self.came_out, |digest, &item| digest.with(item));
-        all == self.went_in && self.produced == self.consumed + left.len() as u64
+        all == self.went_in && self.consumed.checked_add(left.len() as u64) == Some(self.produced)
     }
 }
 

@@ -46,7 +46,9 @@ pub struct ExploreArgs {
     /// With more than two VMs the default is less.
     #[arg(long, value_name = "TURNS", value_parser = clap::value_parser!(u32).range(0..=32), allow_negative_numbers = true)]
     depth: Option<u32>,
-    /// The time for random schedules, or for states [default: 20 for schedules, unless --runs is given].
+    /// The time for random schedules [default: 20, unless --runs is given].
+    ///
+    /// With --items it is the time for states, without a default.
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
     time: Option<Duration>,
     /// The number of random schedules.
@@ -64,10 +66,10 @@ pub struct ExploreArgs {
     /// Make part K of N of the search.
     ///
     /// Each part can be made on another machine. Keep the verdict of each (--format jsonl), and give all to --merge.
-    #[arg(long, value_name = "K/N", value_parser = parse_shard)]
+    #[arg(long, hide_short_help = true, value_name = "K/N", value_parser = parse_shard)]
     shard: Option<Shard>,
     /// Make one verdict of those of all parts, and search nothing.
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["shard", "items", "depth", "runs", "time", "record", "coverage"])]
+    #[arg(long, hide_short_help = true, value_name = "FILE", num_args = 1.., conflicts_with_all = ["shard", "items", "depth", "runs", "time", "record", "coverage"])]
     merge: Vec<PathBuf>,
     /// The seed of all random numbers.
     ///
@@ -110,7 +112,7 @@ Examples:
   cargo xtask explore prodcons --consumer never-wraps            a wrong guest
   cargo xtask explore prodcons --producer mine --time 60         your own guest, for a minute
   cargo xtask explore prodcons --consumer mine --consume 1       one that takes an item a turn
-  cargo xtask explore prodcons --produce 2 --consume 1 --items 50     every state, for schedules of any length
+  cargo xtask explore prodcons --produce 2 --consume 1 --items 9   every state there is
   cargo xtask explore prodcons --runs 1000 --format jsonl        the verdict as JSON, for graders";
 
 const EXIT_STATUSES: &str = "\

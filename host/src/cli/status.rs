@@ -37,7 +37,7 @@ pub fn of_error(error: &Error) -> Status {
         Error::Output(_) => Status::Machine,
         // After an interruption the program dies of the signal, and has no status.
         Error::OutputHeld { .. } | Error::Interrupted { .. } => Status::Limit,
-        Error::Differs(_) | Error::Findings(_) => Status::GuestCrashed,
+        Error::Differs(_) | Error::NotDeterministic(_) | Error::Findings(_) => Status::GuestCrashed,
         Error::Guest(error) | Error::Unrepeatable(error) => Status::of_end(error.end.name()),
         Error::Found(crash) => Status::of_end(&crash.reason),
         Error::Tests(_) => Status::GuestFailed,

@@ -136,6 +136,11 @@ pub enum Error {
     /// A replay differs from its recording.
     #[error("the replay differs from the recording: {0}")]
     Differs(Difference),
+    /// Two runs of the same guests, started alike, differ.
+    #[error(
+        "not deterministic: {0}\n  try: look for what the guest reads that its seed does not decide, such as a clock; on the interpreter time is counted, and repeats (--engine soft)"
+    )]
+    NotDeterministic(String),
     /// A guest failed in one run but not in its repetition.
     #[error(
         "{0}\n  but the same run succeeds when it is repeated with the same schedule, capacity and seed: the guest depends on something else, perhaps a clock, which only the interpreter repeats (--engine soft)"
@@ -208,6 +213,7 @@ impl Error {
                 | Self::Unrepeatable(_)
                 | Self::Findings(_)
                 | Self::Differs(_)
+                | Self::NotDeterministic(_)
                 | Self::OutputHeld { .. }
         )
     }

@@ -26,4 +26,6 @@ pub mod run_files;
 pub mod schedule;
 pub mod session;
 pub mod single;
+pub mod snapshot;
+pub mod twins;
 pub mod vm;

@@ -5,7 +5,7 @@ mod calls;
 
 use guestlab_cpu::KVM as KVM_ENGINE;
 
-use calls::{EXPLORER, GDB, GDB_FILE, KVM, KVM_EXPLORER, KVM_FOREIGN, KVM_GDB, KVM_STEPS};
+use calls::{EXPLORER, GDB, GDB_FILE, KVM, KVM_EXPLORER, KVM_FOREIGN, KVM_GDB, KVM_STATES, KVM_STEPS};
 
 use crate::{lab::vm::Vm, process::jail::Thread};
 
@@ -14,6 +14,8 @@ use crate::{lab::vm::Vm, process::jail::Thread};
 pub struct Needs {
     /// A guest runs on KVM. The interpreter makes no calls.
     pub kvm: bool,
+    /// The whole state of a VM is read.
+    pub states: bool,
     /// VMs are reset and created again.
     pub explores: bool,
     /// The guest is not built with guest-rt. The host's handlers of exceptions may stop it.
@@ -46,6 +48,7 @@ impl Needs {
             (self.kvm && self.explores, KVM_EXPLORER),
             (self.kvm && self.foreign, KVM_FOREIGN),
             (self.kvm && self.steps, KVM_STEPS),
+            (self.kvm && (self.gdb || self.states), KVM_STATES),
             (self.kvm && self.gdb, KVM_GDB),
             (self.explores, EXPLORER),
             (self.gdb, GDB),
@@ -62,7 +65,15 @@ mod tests {
 
     #[test]
     fn all_lists_together_are_a_filter() {
-        let all = Needs { kvm: true, explores: true, foreign: true, steps: true, gdb: true, gdb_file: true };
+        let all = Needs {
+            kvm: true,
+            states: true,
+            explores: true,
+            foreign: true,
+            steps: true,
+            gdb: true,
+            gdb_file: true,
+        };
         assert!(program(&all.thread()).is_ok());
     }
 }

@@ -5,8 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use guest_abi::mailbox::Quota;
-
 use crate::{
     lab::{error::Error, exchange::ExchangeConfig as Plan},
     output,
@@ -14,30 +12,11 @@ use crate::{
     runlog::{
         error::WriteError,
         event::Event,
-        header::{Header, Options, VERSION},
+        header::{Header, VERSION},
         json,
         sink::Sink,
     },
 };
-
-/// Returns the options of a run that its `run` event does not have.
-pub fn options(Plan { guests, limits, .. }: &Plan) -> Options {
-    let items = |quota| match quota {
-        Quota::Random => None,
-        Quota::Items(items) => Some(items),
-    };
-    Options {
-        producer: guests.producer.written(),
-        consumer: guests.consumer.written(),
-        producers: guests.producers,
-        consumers: guests.consumers,
-        produce: items(guests.orders.produce),
-        consume: items(guests.orders.consume),
-        mode: guests.mode.map(|mode| mode.name().to_owned()),
-        memory: guests.memory,
-        max_exits: limits.max_exits,
-    }
-}
 
 /// A sink that writes a recording and hands every event on.
 ///
@@ -57,7 +36,7 @@ pub struct Recorder<'a> {
 impl<'a> Recorder<'a> {
     /// Creates the recorder of a run, for a file.
     pub fn new(path: &Path, plan: &Plan, next: &'a mut dyn Sink) -> Self {
-        let header = Event::Recording(Box::new(Header { version: VERSION, options: options(plan) }));
+        let header = Event::Recording(Box::new(Header { version: VERSION, options: plan.options() }));
         Self { path: path.into(), header, file: None, begun: false, failure: None, next }
     }
 

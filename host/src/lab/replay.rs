@@ -72,10 +72,14 @@ fn refused(path: &Path, line: Option<usize>, problem: Problem) -> error::Error {
 ///
 /// The recording cannot be used.
 pub fn needs(path: &Path) -> Result<Vec<(String, CpuMode)>, Error> {
-    let options = open_recording(path)?.options;
-    let guests = guests(&options, |_, _| PathBuf::new());
+    Ok(named_guests(&open_recording(path)?.options))
+}
+
+/// Returns the guests with a name, and the mode for which they are built.
+pub fn named_guests(options: &Options) -> Vec<(String, CpuMode)> {
+    let guests = guests(options, |_, _| PathBuf::new());
     let names = [guests.producer, guests.consumer].into_iter().filter_map(|source| source.guest);
-    Ok(names.map(|name| (name, image_mode(&options))).collect())
+    names.map(|name| (name, image_mode(options))).collect()
 }
 
 /// Returns the mode for which guests with a name are built.
@@ -84,7 +88,7 @@ fn image_mode(options: &Options) -> CpuMode {
 }
 
 /// Returns the guests of a recorded run.
-fn guests(options: &Options, own: impl Fn(&str, CpuMode) -> PathBuf) -> Guests {
+pub fn guests(options: &Options, own: impl Fn(&str, CpuMode) -> PathBuf) -> Guests {
     let quota = |items: Option<u32>| items.map_or(Quota::Random, Quota::Items);
     let source = |text: &str| Source::read(text, |name| own(name, image_mode(options)));
     Guests {
@@ -119,6 +123,9 @@ fn config(recording: &Recording, guests: Guests, turns: String, timeout: Duratio
         limits: limits(&recording.options, timeout),
         stats: false,
         instrumentation: Instrumentation::None,
+        from: None,
+        save: None,
+        checks_determinism: false,
     }
 }
 

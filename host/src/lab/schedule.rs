@@ -82,6 +82,8 @@ pub struct Schedule {
     order: Order,
     vms: usize,
     turns: u64,
+    /// The number of the first turns that are left out.
+    over: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -120,17 +122,28 @@ impl Schedule {
             Order::List(list) => list.len() as u64,
             _ => DEFAULT_TURNS,
         };
-        Ok(Self { order, vms, turns: turns.unwrap_or(own_turns) })
+        Ok(Self { order, vms, turns: turns.unwrap_or(own_turns), over: 0 })
     }
 
-    /// Returns the number of turns.
+    /// Returns the number of turns, with those that are left out.
     pub fn turns(&self) -> u64 {
         self.turns
     }
 
+    /// Returns this schedule without its first `over` turns.
+    #[must_use]
+    pub fn skip(self, over: u64) -> Self {
+        Self { over, ..self }
+    }
+
     /// Returns the VM of each turn, in order.
     pub fn into_turns(mut self) -> impl Iterator<Item = usize> {
-        (0..self.turns).map(move |turn| match &mut self.order {
+        if let Order::Random(numbers) = &mut self.order {
+            (0..self.over).for_each(|_| {
+                numbers.below(self.vms);
+            });
+        }
+        (self.over..self.turns).map(move |turn| match &mut self.order {
             Order::Burst(length) => place(turn / *length as u64, self.vms),
             Order::Random(numbers) => numbers.below(self.vms),
             Order::List(list) => list[place(turn, list.len())],

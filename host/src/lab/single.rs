@@ -12,13 +12,14 @@ use crate::{
         open,
         refused::Refused,
         session::{self, Session},
+        twins,
         vm::{Platform, Vm},
     },
     output,
     process::jail::Jail,
     runlog::{
         event::{self, Event, Exited},
-        sink::Sink,
+        sink::{Silence, Sink},
     },
     vmm::{
         HvaPolicy, Parameters, Request, Start, StopReason,
@@ -47,6 +48,8 @@ pub struct SingleConfig {
     pub stats: bool,
     /// The debugger or tracer of the VM.
     pub instrumentation: Instrumentation,
+    /// True if a second run is compared with the first at its end.
+    pub checks_determinism: bool,
     /// True if the run ends with the registers.
     pub dump_regs: bool,
     /// The settings of a PC's devices, if the guest has them.
@@ -73,22 +76,53 @@ pub fn run(system: Platform, jail: &Jail, config: &SingleConfig, sink: &mut dyn 
     }
     let parameters =
         Parameters { vm: 1, seed: config.seed, memory: config.memory, arguments: &config.arguments };
-    let mut machine = Vm::new(&system, &image, parameters, config.secrets)?;
-    let has_screen = machine.is_foreign() && !Screen::is_covered_by(&image, Base::Color);
-    if has_screen && config.pc.is_some() {
-        Screen::clear(machine.cpu_mut().memory_mut(), Base::Color);
-    }
-    let machine = machine.with_pc(config.pc.map(|settings| Pc::new(settings, config.memory)));
+    let new = || {
+        let mut machine = Vm::new(&system, &image, parameters, config.secrets)?;
+        let has_screen = machine.is_foreign() && !Screen::is_covered_by(&image, Base::Color);
+        if has_screen && config.pc.is_some() {
+            Screen::clear(machine.cpu_mut().memory_mut(), Base::Color);
+        }
+        let machine = machine.with_pc(config.pc.map(|settings| Pc::new(settings, config.memory)));
+        Ok::<_, Error>((machine, has_screen))
+    };
+    let (machine, has_screen) = new()?;
+    let second = if config.checks_determinism { Some(new()?.0) } else { None };
     let mut machines = config.instrumentation.attach(&system, vec![machine])?;
     // This closes KVM's device, so that no VM can be created any more.
     drop(system);
-    let needs = Needs { foreign: image.start().is_foreign(), ..config.instrumentation.needs(&machines) };
+    let needs = Needs {
+        foreign: image.start().is_foreign(),
+        states: config.checks_determinism,
+        ..config.instrumentation.needs(&machines)
+    };
     let session = Session::start(&config.limits, jail, needs, sink)?;
     session.confine()?;
     let outcome = run_to_exit(&mut machines[0], &session, has_screen);
+    let outcome = match second {
+        Some(second) => same_again(&mut machines[0], second, outcome, &session),
+        None => outcome,
+    };
     let outcome = session.conclude(outcome, None, &machines, config.stats);
     if config.dump_regs {
         output::warn_lines(&machines[0].cpu_mut().registers()?.to_string());
+    }
+    outcome
+}
+
+/// Runs a second machine to its end, and compares the two. Returns the outcome of the first.
+fn same_again(
+    first: &mut Vm,
+    mut second: Vm,
+    outcome: Result<(), Error>,
+    session: &Session<'_>,
+) -> Result<(), Error> {
+    let again = run_to_exit(&mut second, &session.once_more(&mut Silence), false);
+    let outcome = twins::same_end("at the end", outcome, again);
+    if matches!(outcome, Ok(()) | Err(Error::Guest(_))) {
+        if let Some(found) = twins::difference(first, &mut second)? {
+            return Err(twins::differs("at the end", &found));
+        }
+        output::warn("deterministic: the second run had the same state at its end");
     }
     outcome
 }

@@ -1,8 +1,8 @@
 //! The explorer: it finds each wrong guest, and shrinks the failure to the smallest.
 
-use std::{env, fs};
+use std::fs;
 
-use crate::common::{can_run_guests, expect};
+use crate::common::{can_run_guests, engine, expect};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -265,9 +265,9 @@ fn the_text_says_what_to_do_next() {
     }
 }
 
-/// True if the tests' engine is the interpreter, or none is chosen: then a search is made by the interpreter.
+/// True if the tests are for the interpreter.
 fn on_the_interpreter() -> bool {
-    env::var("GUESTLAB_ENGINE").is_ok_and(|engine| engine == "soft")
+    engine() == "soft"
 }
 
 /// The options for exchanges whose states are all visited.

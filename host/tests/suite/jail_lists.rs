@@ -21,8 +21,15 @@ use guestlab::{
     },
 };
 
-const NO_NEEDS: Needs =
-    Needs { kvm: false, explores: false, foreign: false, steps: false, gdb: false, gdb_file: false };
+const NO_NEEDS: Needs = Needs {
+    kvm: false,
+    states: false,
+    explores: false,
+    foreign: false,
+    steps: false,
+    gdb: false,
+    gdb_file: false,
+};
 
 /// The calls of a run in the jail.
 type Calls = io::Result<Vec<Made>>;
@@ -49,6 +56,13 @@ fn flat(code: &[u8]) -> Calls {
 fn tests_of_a_guest() -> Calls {
     let image = common::images().join("failing-tests.elf");
     run(&["test", "--image", image.to_str().expect("text"), "passes"])
+}
+
+/// A run that is saved.
+fn saved() -> Calls {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("saved");
+    run(&["run", "prodcons", "--turns", "4", "--save-at", "2", file.to_str().expect("text")])
 }
 
 fn explore() -> Calls {
@@ -203,6 +217,7 @@ const GROUPS: &[Group] = &[
             || signalled_early(libc::SIGHUP),
         ],
     },
+    Group { needs: Needs { states: true, ..NO_NEEDS }, runs: &[saved] },
     // ud2, which nothing handles.
     Group { needs: Needs { foreign: true, ..NO_NEEDS }, runs: &[|| flat(&[0x0F, 0x0B])] },
     Group {

@@ -20,6 +20,12 @@ impl Clock {
         Self { started: Instant::now() }
     }
 
+    /// Returns the clock of a guest that started so long ago. A time before the host's own clock is its beginning.
+    pub(crate) fn after(time: Duration) -> Self {
+        let now = Instant::now();
+        Self { started: now.checked_sub(time).unwrap_or(now) }
+    }
+
     /// Returns the time since the guest was started.
     pub fn now(self, cpu: &dyn Cpu) -> Duration {
         match cpu.ticks() {

@@ -75,7 +75,11 @@ pub use fault::{Crash, MAILBOX_HINT};
 pub use history::History;
 pub use image::{Image, ImageError, ImageFormat, Request, Start, Test};
 pub use lent::Lent;
-pub use machine::{Halt, Machine, Setup, create_cpu, moment::Moment};
+pub use machine::{
+    Halt, Machine, Setup, create_cpu,
+    moment::Moment,
+    saved::{RestoreError, SavedMachine, SavedPage},
+};
 pub use memory::{MemoryKind, MemoryLayout, MemorySizeError, check_size};
 pub use observer::{GuestSpan, Observer, Origin};
 pub use reply::{PanicReport, Reply, StopReason};

@@ -4,6 +4,7 @@ mod access;
 mod interruption;
 mod interrupts;
 pub(crate) mod moment;
+pub(crate) mod saved;
 mod setup;
 
 pub use setup::{Setup, create_cpu};

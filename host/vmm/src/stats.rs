@@ -6,6 +6,7 @@ use guestlab_cpu::{Direction, Exit, Width};
 
 /// A kind of exit in statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Reason {
     /// A write to a port.
     Out(u16, u8),
@@ -108,6 +109,17 @@ impl ExitStats {
     pub fn count(&mut self, reason: Reason) {
         self.row(reason).count += 1;
         self.total += 1;
+    }
+
+    /// Returns counts without times.
+    pub(crate) fn of_counts(counts: &[(Reason, u64)]) -> Self {
+        let mut stats = Self::default();
+        for &(reason, count) in counts {
+            let row = &mut stats.row(reason).count;
+            *row = row.saturating_add(count);
+            stats.total = stats.total.saturating_add(count);
+        }
+        stats
     }
 
     /// Adds the time that the guest ran before an exit.

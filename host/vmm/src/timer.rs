@@ -15,6 +15,11 @@ impl Timer {
         self.due = if microseconds == 0 { None } else { now.checked_add(after) };
     }
 
+    /// Returns a timer that is due at this time, if any.
+    pub(crate) fn at(due: Option<Duration>) -> Self {
+        Self { due }
+    }
+
     /// Returns the time at which the interrupt is due, if one is set.
     pub fn due(self) -> Option<Duration> {
         self.due

@@ -181,6 +181,25 @@ fn a_new_state_forgets_all_accesses_of_the_last_instruction() {
 }
 
 #[test]
+fn the_last_of_two_states_counts_before_the_first_run() {
+    on_each_engine(|engine| {
+        // `hlt`, `inc bx`, `hlt`.
+        for (first, last) in CpuMode::ALL.into_iter().flat_map(|one| CpuMode::ALL.map(|other| (one, other))) {
+            if ![first, last].iter().all(|&mode| engine.runs(mode).expect("a VM")) {
+                continue;
+            }
+            let mut cpu = cpu(engine, last, &[0xF4, 0x66, 0xFF, 0xC3, 0xF4]);
+            cpu.set_state(&start(first)).expect("a state");
+            let mut state = start(last);
+            state.ip += 1;
+            cpu.set_state(&state).expect("a state");
+            let name = format!("{}, {} then {} mode", engine.name(), first.name(), last.name());
+            assert_eq!((exit(&mut *cpu), offset(&mut *cpu)), (HALT, 5), "{name}");
+        }
+    });
+}
+
+#[test]
 fn a_state_comes_back_as_it_was_set() {
     in_each_mode(&[0xF4], |name, mode, cpu| {
         let changed = changed(mode);

@@ -52,7 +52,7 @@ documents! {
     grading: "docs/guide/grading.md", 8;
     exercises: "docs/guide/exercises.md", 30;
     machines: "docs/guide/machines.md", 0;
-    back: "docs/guide/back.md", 1;
+    back: "docs/guide/back.md", 4;
     coverage: "docs/guide/coverage.md", 5;
 }
 

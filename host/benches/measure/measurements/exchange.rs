@@ -53,6 +53,9 @@ pub(super) fn config(
         limits: limits(),
         stats: false,
         instrumentation: Instrumentation::None,
+        from: None,
+        save: None,
+        checks_determinism: false,
     }
 }
 

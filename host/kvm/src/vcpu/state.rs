@@ -48,6 +48,9 @@ impl Vcpu {
             self.fd.set_sync_dirty_reg(SyncReg::SystemRegister);
             self.fd.set_sync_dirty_reg(SyncReg::Register);
         } else {
+            // Registers that wait there from an earlier call would replace these.
+            self.fd.clear_sync_dirty_reg(SyncReg::SystemRegister);
+            self.fd.clear_sync_dirty_reg(SyncReg::Register);
             self.fd.set_sregs(&system).map_err(failed("KVM_SET_SREGS"))?;
             self.fd.set_regs(&general).map_err(failed("KVM_SET_REGS"))?;
         }

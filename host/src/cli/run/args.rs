@@ -27,8 +27,10 @@ use crate::{
         trace::{self, Shown},
     },
     lab::{
+        error::Error,
         instrumentation::Instrumentation,
         schedule::{DEFAULT_TURNS, ScheduleSpec},
+        snapshot::SaveAt,
     },
     process::{jail::Jail, output_file::Named},
     runlog::sink::Form,
@@ -52,6 +54,12 @@ pub struct RunArgs {
     /// An image of one guest, built with guest-rt or not.
     #[arg(long, value_name = "FILE")]
     pub(super) image: Option<PathBuf>,
+    /// Go on from a file of --save-at.
+    ///
+    /// The guests, their number, memory, quotas and the seed are those of the saved run, and so are capacity, schedule and
+    /// number of turns, unless --turns gives another last turn. The engine may be another one.
+    #[arg(long, hide_short_help = true, value_name = "FILE", conflicts_with_all = ["guest", "image", "experiment"])]
+    pub(super) from: Option<PathBuf>,
     /// An experiment of your own, in TOML.
     ///
     /// The file has VMs, guests, arguments and schedule. These options override those of the file: --schedule, --turns, --seed, --timeout, --memory, --mode.
@@ -143,6 +151,12 @@ pub struct RunArgs {
     /// The option for call stacks.
     #[command(flatten)]
     pub(super) flame: FlameArgs,
+    /// Run all guests twice, side by side, and compare their states.
+    ///
+    /// The states are compared behind each turn, those of a guest that runs alone at its end. The first difference is named
+    /// by its register or address, and the status is 3.
+    #[arg(long, hide_short_help = true, conflicts_with_all = ["gdb", "experiment"])]
+    pub(super) check_determinism: bool,
     /// Print the registers at the end, on standard error.
     #[arg(long, hide_short_help = true)]
     pub(super) dump_regs: bool,
@@ -193,6 +207,9 @@ pub(super) struct ExchangeArgs {
     pub(super) items: Option<u64>,
     #[arg(long, value_name = "N", value_parser = parse_capacity, allow_negative_numbers = true, help = format!("The ring's capacity in items, 1 to {MAX_CAPACITY} [default: {}]", Capacity::DEFAULT.items()))]
     pub(super) capacity: Option<Capacity>,
+    /// Save the run behind turn TURN in a file for --from.
+    #[arg(long, hide_short_help = true, num_args = 2, value_names = ["TURN", "FILE"])]
+    pub(super) save_at: Option<Vec<String>>,
     /// Record the run in a file for `replay`.
     #[arg(long, value_name = "FILE")]
     pub(super) record: Option<PathBuf>,
@@ -320,7 +337,7 @@ impl RunArgs {
 
     /// Returns true if one guest runs alone.
     pub(super) fn is_single(&self) -> bool {
-        !self.is_exchange() && self.experiment.is_none()
+        !self.is_exchange() && self.experiment.is_none() && self.from.is_none()
     }
 
     /// Returns true if VMs run in parallel.
@@ -334,7 +351,7 @@ impl RunArgs {
 
     /// Returns the named guest or experiment, or the default one.
     pub(super) fn guest(&self) -> Option<&str> {
-        let is_open = self.image.is_none() && self.experiment.is_none();
+        let is_open = self.image.is_none() && self.experiment.is_none() && self.from.is_none();
         self.guest.as_deref().or(self.default_guest.as_deref().filter(|_| is_open))
     }
 
@@ -355,6 +372,7 @@ impl RunArgs {
         let named = [
             ("--image", self.image.as_ref()),
             ("--experiment", self.experiment.as_ref()),
+            ("--from", self.from.as_ref()),
             ("the schedule's file", schedule),
         ];
         named.into_iter().filter_map(|(what, path)| Some(Named::new(what, path?))).collect()
@@ -369,20 +387,35 @@ impl RunArgs {
             ("--trace-instructions-to", &self.trace_instructions_to),
         ];
         let named = named.into_iter().filter_map(|(what, path)| Some(Named::new(what, path.as_ref()?)));
-        named.chain(self.coverage.outputs()).chain(self.flame.outputs()).collect()
+        let named = named.chain(self.coverage.outputs()).chain(self.flame.outputs());
+        named.chain(self.save_at().ok().flatten().map(|save| save.named())).collect()
+    }
+
+    /// Returns the order to save a snapshot.
+    ///
+    /// # Errors
+    ///
+    /// Its turn is not a number.
+    pub(super) fn save_at(&self) -> Result<Option<SaveAt>, Error> {
+        let Some([turn, path]) = self.exchange.save_at.as_deref() else { return Ok(None) };
+        let turn = turn.parse().map_err(|_| {
+            Error::Usage(format!("--save-at {turn} {path}: the first is the number of a turn, 0 or more"))
+        })?;
+        Ok(Some(SaveAt { turn, path: path.into() }))
     }
 }
 
 impl ExchangeArgs {
     /// Returns the names of the given options.
     pub(super) fn given(&self) -> Vec<String> {
-        let Self { preset, schedule, turns, items, capacity, record, guests } = self;
+        let Self { preset, schedule, turns, items, capacity, save_at, record, guests } = self;
         let own = [
             (preset.is_some(), "preset"),
             (schedule.is_some(), "schedule"),
             (turns.is_some(), "turns"),
             (items.is_some(), "items"),
             (capacity.is_some(), "capacity"),
+            (save_at.is_some(), "save-at"),
             (record.is_some(), "record"),
         ];
         let own = own.into_iter().filter(|(given, _)| *given).map(|(_, name)| name.to_owned());

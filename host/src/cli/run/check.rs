@@ -33,7 +33,7 @@ pub(super) fn check(args: &RunArgs) -> Result<(), Error> {
 /// Returns a message if nothing is named to run, or if the name cannot be a guest's.
 fn wrong_guest(args: &RunArgs) -> Option<String> {
     match args.guest() {
-        None if args.image.is_none() && args.experiment.is_none() => Some(
+        None if args.image.is_none() && args.experiment.is_none() && args.from.is_none() => Some(
             "name what to run: `prodcons`, a guest, --image FILE, or --experiment FILE (--help lists the options)"
                 .into(),
         ),
@@ -49,8 +49,13 @@ fn foreign_option(args: &RunArgs) -> Option<String> {
     let is_experiment = args.experiment.is_some();
     let is_scheduling = |option: &str| matches!(option, "schedule" | "turns");
     let mut given = args.exchange.given().into_iter();
-    let is_allowed = |option: &str| args.is_exchange() || is_experiment && is_scheduling(option);
+    let resumes = |option: &str| args.from.is_some() && matches!(option, "turns" | "save-at");
+    let is_allowed =
+        |option: &str| args.is_exchange() || is_experiment && is_scheduling(option) || resumes(option);
     let option = given.find(|option| !is_allowed(option))?;
+    if args.from.is_some() {
+        return Some(format!("--{option} is fixed by the snapshot of --from"));
+    }
     let takers = match is_scheduling(&option) {
         true => "`run prodcons` and `run --experiment`",
         false => "`run prodcons`",
@@ -79,6 +84,22 @@ const RULES: &[Rule] = &[
     (
         |args| args.tui && args.output().0 == Form::JsonLines,
         "--tui and --format jsonl both need the terminal; --record FILE records a run with a view",
+    ),
+    (
+        |args| args.from.is_some() && (args.seed.is_some() || args.memory.is_some() || args.mode.is_some()),
+        "--seed, --memory and --mode are fixed by the snapshot of --from",
+    ),
+    (
+        |args| args.from.is_some() && (args.tui || args.report.is_some()),
+        "--tui and --report show a run from its beginning, and --from goes on in the middle of one",
+    ),
+    (
+        |args| args.check_determinism && args.is_free(),
+        "--check-determinism needs turns in an order, and --schedule free has none; choose another schedule",
+    ),
+    (
+        |args| args.exchange.save_at.is_some() && args.is_free(),
+        "--save-at saves between two turns, but with --schedule free VMs run in parallel; choose another schedule",
     ),
     (|args| !args.is_single() && args.dump_regs, "--dump-regs is for a guest that runs alone"),
     (

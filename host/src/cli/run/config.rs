@@ -1,6 +1,9 @@
 //! The configuration of a run, from its options.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use guest_abi::{mode::CpuMode, ring::Capacity};
 
@@ -14,9 +17,12 @@ use crate::{
         error::Error,
         exchange,
         instrumentation::Instrumentation,
+        limits::Limits,
         pipeline::{self, Experiment, VmGuest, VmSpec},
+        replay,
         schedule::ScheduleSpec,
         single,
+        snapshot::Snapshot,
     },
     process::output_file::{Named, check_distinct},
     views::tui,
@@ -80,6 +86,9 @@ impl RunArgs {
     pub fn needs(&self) -> Result<Vec<(String, CpuMode)>, Error> {
         check(self)?;
         let mode = self.mode();
+        if let Some(path) = &self.from {
+            return Ok(replay::named_guests(Snapshot::open(path)?.options()));
+        }
         if let Some(experiment) = self.experiment()? {
             let names = experiment.vms.into_iter().filter_map(|vm| match vm.guest {
                 VmGuest::Named(name) => Some((name, vm.mode.unwrap_or(CpuMode::Protected))),
@@ -107,6 +116,12 @@ impl RunArgs {
                 "--tui needs a terminal, and {why}; without it the run is a transcript"
             )));
         }
+        if let Some(path) = &self.from {
+            let config = RunConfig::Exchange(self.resumed(Snapshot::open(path)?)?);
+            check_distinct(config.inputs(), self.outputs())?;
+            return Ok(config);
+        }
+        let save = self.save_at()?;
         let experiment = self.experiment()?;
         let seed = self.seed.or(experiment.as_ref().and_then(|experiment| experiment.seed));
         let seed = seed.unwrap_or_else(random::draw);
@@ -120,7 +135,9 @@ impl RunArgs {
         }
         let config = match (experiment, self.guest(), &self.image) {
             (Some(experiment), ..) => RunConfig::Pipeline(self.pipeline(experiment, seed)),
-            (None, Some(Self::PRODCONS), _) => RunConfig::Exchange(self.exchange_config(seed)),
+            (None, Some(Self::PRODCONS), _) => {
+                RunConfig::Exchange(exchange::ExchangeConfig { save, ..self.exchange_config(seed) })
+            }
             (None, Some(name), _) => RunConfig::Single(self.single(self.guests_image(name)?, seed)),
             (None, None, Some(image)) => RunConfig::Single(self.single(image.clone(), seed)),
             (None, None, None) => unreachable!("check() refuses a run of nothing"),
@@ -130,7 +147,8 @@ impl RunArgs {
     }
 
     fn exchange_config(&self, seed: u64) -> exchange::ExchangeConfig {
-        let ExchangeArgs { preset, schedule, turns, items, capacity, record: _, guests } = &self.exchange;
+        let ExchangeArgs { preset, schedule, turns, items, capacity, save_at: _, record: _, guests } =
+            &self.exchange;
         let (preset_schedule, preset_quota) = preset.unwrap_or(Preset::Random).orders();
         let mode = self.mode.map(CpuMode::from);
         exchange::ExchangeConfig {
@@ -143,7 +161,30 @@ impl RunArgs {
             limits: self.limits.limits(None, self.quiet),
             stats: self.stats || self.report.is_some(),
             instrumentation: self.instrumentation(),
+            from: None,
+            save: None,
+            checks_determinism: self.check_determinism,
         }
+    }
+
+    /// Returns the configuration of a run that goes on from a snapshot.
+    fn resumed(&self, snapshot: Snapshot) -> Result<exchange::ExchangeConfig, Error> {
+        let (run, options) = (snapshot.run(), snapshot.options());
+        let limits = self.limits.limits(None, self.quiet);
+        Ok(exchange::ExchangeConfig {
+            guests: replay::guests(options, image_path),
+            schedule: run.schedule.parse()?,
+            turns: self.exchange.turns.or(run.turns),
+            items: None,
+            capacity: run.ring().unwrap_or(Capacity::DEFAULT),
+            seed: run.seed,
+            limits: Limits { max_exits: limits.max_exits.or(options.max_exits), ..limits },
+            stats: self.stats,
+            instrumentation: self.instrumentation(),
+            save: self.save_at()?,
+            checks_determinism: self.check_determinism,
+            from: Some(Arc::new(snapshot)),
+        })
     }
 
     /// Returns the experiment's file, if one is named, after the options that override it.
@@ -189,6 +230,7 @@ impl RunArgs {
             stats: self.stats || self.report.is_some(),
             instrumentation: self.instrumentation(),
             dump_regs: self.dump_regs,
+            checks_determinism: self.check_determinism,
             pc: self.pc.then_some(pc::Settings { exit_ok: self.pc_exit_ok }),
         }
     }

@@ -1,12 +1,19 @@
 //! The configuration of an exchange.
 
-use guest_abi::{mode::CpuMode, ring::Capacity};
+use std::sync::Arc;
+
+use guest_abi::{mailbox::Quota, mode::CpuMode, ring::Capacity};
 
 use crate::{
     lab::exchange::source::Source,
-    lab::{instrumentation::Instrumentation, limits::Limits, schedule::ScheduleSpec},
+    lab::{
+        instrumentation::Instrumentation,
+        limits::Limits,
+        schedule::ScheduleSpec,
+        snapshot::{SaveAt, Snapshot},
+    },
     process::output_file::Named,
-    runlog::ring_check::Orders,
+    runlog::{header::Options, ring_check::Orders},
     vmm::HvaPolicy,
 };
 
@@ -71,4 +78,32 @@ pub struct ExchangeConfig {
     pub stats: bool,
     /// The debugger or tracer of the VMs.
     pub instrumentation: Instrumentation,
+    /// The snapshot that the run goes on from, if it does not begin with the guests' start.
+    pub from: Option<Arc<Snapshot>>,
+    /// The order to save a snapshot.
+    pub save: Option<SaveAt>,
+    /// True if a second run is compared with the first, turn by turn.
+    pub checks_determinism: bool,
+}
+
+impl ExchangeConfig {
+    /// Returns the options of the run that its `run` event does not have.
+    pub fn options(&self) -> Options {
+        let Self { guests, limits, .. } = self;
+        let items = |quota| match quota {
+            Quota::Random => None,
+            Quota::Items(items) => Some(items),
+        };
+        Options {
+            producer: guests.producer.written(),
+            consumer: guests.consumer.written(),
+            producers: guests.producers,
+            consumers: guests.consumers,
+            produce: items(guests.orders.produce),
+            consume: items(guests.orders.consume),
+            mode: guests.mode.map(|mode| mode.name().to_owned()),
+            memory: guests.memory,
+            max_exits: limits.max_exits,
+        }
+    }
 }

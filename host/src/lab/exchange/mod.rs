@@ -5,23 +5,27 @@ mod config;
 mod parallel;
 pub mod source;
 mod turns;
+mod twins;
 mod vms;
 
 pub use config::{CONSUMER, ExchangeConfig, Guests, PRODUCER};
 pub use turns::{TurnRunner, boot};
+use twins::Twins;
 pub use vms::Vms;
 
 use crate::{
     lab::{
         error::Error,
+        needs::Needs,
         schedule::{DEFAULT_TURNS, Schedule, ScheduleSpec},
         session::Session,
+        snapshot::SaveAt,
         vm::{Platform, Vm},
     },
     process::jail::Jail,
     runlog::{
         event::{Event, Run},
-        sink::Sink,
+        sink::{Silence, Sink},
     },
 };
 
@@ -40,7 +44,24 @@ impl ExchangeConfig {
                 (None, None) => parallel::Limit { turns: Some(DEFAULT_TURNS), items: None },
                 (turns, items) => parallel::Limit { turns, items },
             })),
-            spec => Ok(Order::Scheduled(Schedule::new(spec, self.guests.vms(), self.turns, self.seed)?)),
+            spec => {
+                let schedule = Schedule::new(spec, self.guests.vms(), self.turns, self.seed)?;
+                Ok(Order::Scheduled(self.rest(schedule)?))
+            }
+        }
+    }
+
+    /// Returns the turns of a schedule that are not over yet.
+    fn rest(&self, schedule: Schedule) -> Result<Schedule, Error> {
+        let (over, all) = (self.from.as_ref().map_or(0, |from| from.turns()), schedule.turns());
+        if all < over {
+            return Err(Error::Usage(format!("--turns {all}: the snapshot is behind turn {over}")));
+        }
+        match &self.save {
+            Some(SaveAt { turn, .. }) if !(over..=all).contains(turn) => {
+                Err(Error::Usage(format!("--save-at {turn}: the run has the turns {} to {all}", over + 1)))
+            }
+            _ => Ok(schedule.skip(over)),
         }
     }
 }
@@ -74,11 +95,26 @@ impl Order {
 pub fn run(system: Platform, jail: &Jail, config: &ExchangeConfig, sink: &mut dyn Sink) -> Result<(), Error> {
     let order = config.order()?;
     let vms = Vms::open(&system, &config.guests)?;
-    let machines = config.instrumentation.attach(&system, vms.start(&system, config.seed)?)?;
+    let mut machines = vms.start(&system, config.seed)?;
+    if let Some(snapshot) = &config.from {
+        snapshot.check_guests(&vms.guests())?;
+        snapshot.restore(&mut machines)?;
+    }
+    let seconds = match config.checks_determinism {
+        true => {
+            let mut seconds = vms.start(&system, config.seed)?;
+            config.from.as_ref().map_or(Ok(()), |snapshot| snapshot.restore(&mut seconds))?;
+            Some(seconds)
+        }
+        false => None,
+    };
+    let machines = config.instrumentation.attach(&system, machines)?;
     // This closes KVM's device, so that no VM can be created any more.
     drop(system);
-    let session = Session::start(&config.limits, jail, config.instrumentation.needs(&machines), sink)?;
-    run_exchange(config, order, &vms, machines, &session)
+    let states = config.save.is_some() || config.checks_determinism;
+    let needs = Needs { states, ..config.instrumentation.needs(&machines) };
+    let session = Session::start(&config.limits, jail, needs, sink)?;
+    run_exchange(config, order, &vms, machines, seconds, &session)
 }
 
 /// Runs the exchange again in new VMs, after the threads have entered the jail.
@@ -92,7 +128,7 @@ pub fn run_again(
     vms: &Vms,
     session: &Session<'_>,
 ) -> Result<(), Error> {
-    run_exchange(config, config.order()?, vms, vms.start(system, config.seed)?, session)
+    run_exchange(config, config.order()?, vms, vms.start(system, config.seed)?, None, session)
 }
 
 /// Runs the turns, and reports the end.
@@ -101,18 +137,44 @@ fn run_exchange(
     order: Order,
     vms: &Vms,
     mut machines: Vec<Vm>,
+    seconds: Option<Vec<Vm>>,
     session: &Session<'_>,
 ) -> Result<(), Error> {
-    let mut runner = TurnRunner::new(vms, config.guests.orders, config.capacity);
-    let run = Event::Run(Box::new(order.run_event(config, vms)));
+    let mut silence = Silence;
+    let mut runner = match &config.from {
+        Some(snapshot) => TurnRunner::resumed(vms, config.guests.orders, config.capacity, snapshot)?,
+        None => TurnRunner::new(vms, config.guests.orders, config.capacity),
+    };
+    let run = order.run_event(config, vms);
+    let mut saver = config.save.as_ref().map(|save| save.open(config.options())).transpose()?;
     let outcome = match order {
         Order::Scheduled(schedule) => {
             session.confine()?;
-            session.event(&run)?;
-            runner.run_turns(session, &mut machines, schedule.into_turns())
+            session.event(&Event::Run(Box::new(run.clone())))?;
+            let mut twins = seconds.map(|machines| Twins {
+                machines,
+                turns: runner.clone(),
+                session: session.once_more(&mut silence),
+                order: Box::new(schedule.clone().into_turns()),
+                is_booted: false,
+            });
+            let ended = |runner: &TurnRunner, machines: &mut [Vm]| {
+                if let Some(twins) = &mut twins {
+                    twins.follow(machines)?;
+                }
+                match &mut saver {
+                    Some(saver) => saver.turn_ended(runner.turns(), &run, runner.exchange(), machines),
+                    None => Ok(()),
+                }
+            };
+            let outcome = runner.run_turns(session, &mut machines, schedule.into_turns(), ended);
+            match twins {
+                Some(twins) => twins.end(outcome),
+                None => outcome,
+            }
         }
         Order::Free(limit) => {
-            session.event(&run)?;
+            session.event(&Event::Run(Box::new(run)))?;
             parallel::run_parallel(&mut runner, session, &mut machines, limit)
         }
     };

@@ -18,6 +18,7 @@ use crate::{
         error::Error,
         events,
         session::{self, Session, TurnEnd},
+        snapshot::Snapshot,
     },
     runlog::{
         conduct::{Record, Weight},
@@ -39,6 +40,21 @@ impl TurnRunner {
         Self { exchange: Exchange::new(capacity, vms.parties(orders)), turns: 0 }
     }
 
+    /// Goes on with the exchange of a snapshot.
+    ///
+    /// # Errors
+    ///
+    /// No exchange of these VMs can be in its state.
+    pub fn resumed(
+        vms: &Vms,
+        orders: Orders,
+        capacity: Capacity,
+        snapshot: &Snapshot,
+    ) -> Result<Self, Error> {
+        let exchange = snapshot.exchange(|saved| Exchange::restore(capacity, vms.parties(orders), saved))?;
+        Ok(Self { exchange, turns: snapshot.turns() })
+    }
+
     /// Returns the state of the exchange.
     pub fn exchange(&self) -> &Exchange {
         &self.exchange
@@ -49,19 +65,26 @@ impl TurnRunner {
         self.turns
     }
 
-    /// Boots the guests, and runs the turns. `turns` has the index of the VM of each turn.
+    /// Boots the guests that are not in the exchange yet, and runs the turns. `turns` has the index of the VM of each turn,
+    /// and `ended` is called at the beginning and behind each.
     ///
     /// # Errors
     ///
-    /// A guest, KVM or the output failed.
+    /// A guest, the engine or the output failed, or `ended`.
     pub fn run_turns(
         &mut self,
         session: &Session<'_>,
         machines: &mut [Vm],
         turns: impl IntoIterator<Item = usize>,
+        mut ended: impl FnMut(&Self, &mut [Vm]) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        machines.iter_mut().try_for_each(|machine| boot(session, machine))?;
-        turns.into_iter().try_for_each(|vm| self.turn(session, &mut machines[vm], vm))
+        let mut outside = machines.iter_mut().filter(|machine| machine.mailbox_size().is_none());
+        outside.try_for_each(|machine| boot(session, machine))?;
+        ended(self, machines)?;
+        turns.into_iter().try_for_each(|vm| {
+            self.turn(session, &mut machines[vm], vm)?;
+            ended(self, machines)
+        })
     }
 
     /// Runs one turn of a VM, with its index and its machine.

@@ -60,6 +60,9 @@ impl ExploreConfig {
             limits: self.limits.clone(),
             stats: false,
             instrumentation: Instrumentation::None,
+            from: None,
+            save: None,
+            checks_determinism: false,
         }
     }
 }

@@ -61,10 +61,11 @@ pub(super) const KVM_STEPS: &[Call] = &[
 ];
 
 /// Calls to KVM for gdb's changes of a guest.
-pub(super) const KVM_GDB: &[Call] = &[
+pub(super) const KVM_GDB: &[Call] = &[ioctl("ioctl KVM_SET_XSAVE", request::SET_XSAVE)];
+
+/// Calls to KVM that read the CPU's state as a whole, for gdb and for snapshots.
+pub(super) const KVM_STATES: &[Call] = &[
     ioctl("ioctl KVM_GET_XSAVE", request::GET_XSAVE),
-    ioctl("ioctl KVM_SET_XSAVE", request::SET_XSAVE),
-    // The rest of the CPU's state, which is read as a whole.
     ioctl("ioctl KVM_GET_VCPU_EVENTS", request::GET_VCPU_EVENTS),
     ioctl("ioctl KVM_GET_DEBUGREGS", request::GET_DEBUGREGS),
     ioctl("ioctl KVM_GET_MSRS", request::GET_MSRS),

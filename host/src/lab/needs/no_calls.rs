@@ -6,6 +6,7 @@ pub(super) const KVM: &[Call] = &[];
 pub(super) const KVM_EXPLORER: &[Call] = &[];
 pub(super) const KVM_FOREIGN: &[Call] = &[];
 pub(super) const KVM_STEPS: &[Call] = &[];
+pub(super) const KVM_STATES: &[Call] = &[];
 pub(super) const KVM_GDB: &[Call] = &[];
 pub(super) const EXPLORER: &[Call] = &[];
 pub(super) const GDB: &[Call] = &[];
