@@ -68,9 +68,6 @@ impl Report {
     }
 
     fn file(&mut self, path: &str) -> &mut FileReport {
-        if !self.files.contains_key(path) {
-            self.files.insert(path.into(), FileReport::default());
-        }
         self.files.entry(path.into()).or_default()
     }
 

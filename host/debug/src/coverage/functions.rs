@@ -1,6 +1,6 @@
 //! Functions of an image's code, from its debug information: those that are called, and those that were inlined.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use addr2line::gimli::{
     self, AttributeValue, DebugInfoOffset, DebuggingInformationEntry, DwAt, Dwarf, Reader as _, Unit,
@@ -35,7 +35,7 @@ pub(super) struct Function {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Scope {
     /// The function, if its file is selected.
-    pub(super) function: Option<Function>,
+    pub(super) function: Option<Arc<Function>>,
     /// Its code, by address.
     pub(super) code: Vec<Range<u64>>,
     /// The file and the line in which it is called, if it was inlined there and the file is selected.
@@ -105,7 +105,7 @@ pub(super) fn scopes(
             let function = match origin.and_then(|origin| known.get(&origin)) {
                 Some(function) => Clone::clone(function),
                 None => {
-                    let function = function(units, unit, entry, sources)?;
+                    let function = function(units, unit, entry, sources)?.map(Arc::new);
                     origin.map(|origin| known.insert(origin, function.clone()));
                     function
                 }

@@ -144,7 +144,7 @@ impl CodeMap {
 
     fn add_functions(&self, report: &mut Report, executed: &Executed) {
         for Scope { function, code, .. } in &self.scopes {
-            let Some(Function { file, line, name }) = function else { continue };
+            let Some(Function { file, line, name }) = function.as_deref() else { continue };
             report.add_function(&self.files[*file], *line, name, entries(code, executed));
         }
     }
