@@ -51,6 +51,16 @@ guest_rt::tests! {
         assert!(log::log_enabled!(log::Level::Trace));
     }
 
+    fn the_courses_calls_are_answered() {
+        assert_eq!(exits(|| hypercall::print_byte(b'!')), 1);
+        assert_eq!(exits(|| hypercall::print_decimal(7)), 1);
+        assert_eq!(exits(|| hypercall::print_c_string(c"text")), 1);
+        let text = hypercall::exit_text();
+        let text = text.as_str();
+        assert!(text.starts_with("IO in: ") && text.ends_with('\n'), "{text}");
+        assert_eq!(exits(|| assert_eq!(hypercall::translate(0x7000), 0, "the host keeps its addresses")), 2);
+    }
+
     fn a_mailbox_goes_around() {
         let mut mailbox = Mailbox::<[u32; 3]>::attach();
         assert_eq!(mailbox.read(), [0; 3]);

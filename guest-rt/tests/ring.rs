@@ -6,7 +6,7 @@
 
 use guest_rt::{
     abi::{digest::Digest, ring::Full},
-    entropy, hypercall,
+    entropy, hypercall, println,
     ring::{Pointers, Quota, RingMailbox},
 };
 
@@ -51,6 +51,13 @@ guest_rt::tests! {
         mailbox.count(42);
         mailbox.set_account(Digest::EMPTY);
         assert_eq!(mailbox.quota(), Quota::Items(0));
+    }
+
+    fn values_of_the_ring_are_printed_by_name() {
+        let mut mailbox = ring(1, 0);
+        println!("{:?} {:?}", mailbox.pointers(), mailbox.quota());
+        let mut turn = mailbox.turn();
+        println!("{:?} {:?}", turn.push(1), turn.push(2));
     }
 
     fn a_turn_is_one_exit() {
