@@ -55,12 +55,19 @@ pub struct Verdict {
     pub findings: Vec<Finding>,
     /// The time of the search.
     pub seconds: f64,
-    /// The part of it in guests: inside `KVM_RUN`.
+    /// The number of threads that made it.
+    #[serde(default = "one")]
+    pub threads: u64,
+    /// The time in guests, of all threads together.
     pub guest_seconds: f64,
     /// The number of trials per second.
     pub runs_per_second: f64,
     /// The failure, if a guest failed.
     pub failure: Option<Failure>,
+}
+
+fn one() -> u64 {
+    1
 }
 
 /// A part of a search: number `number` of `of`, from 1.

@@ -110,7 +110,8 @@ fn on_the_interpreter() -> Vec<Group> {
         vms("vms-2", "2").with_targets(&[memory]),
         vms("vms-256", "256").with_targets(&[memory, turns(0.95)]),
         free(),
-        explore().with_targets(&[]),
+        explore("explore prodcons --depth=0 --runs=200000 --quiet --format=jsonl --record @recording")
+            .with_targets(&[("runs_per_second", Target::AtLeast(50_000.0))]),
         soft("soft-protected", "protected"),
         soft("soft-long", "long"),
     ];
@@ -138,7 +139,7 @@ fn on_kvm() -> Vec<Group> {
         vms("vms-64", "64"),
         vms("vms-256", "256"),
         free(),
-        explore(),
+        explore("explore prodcons --depth=0 --runs=300 --quiet --format=jsonl --record @recording"),
     ]
 }
 
@@ -253,8 +254,8 @@ fn free() -> Group {
     group("free", &["free", "@producer", "@consumer", "5000"], None, rows)
 }
 
-fn explore() -> Group {
-    let words = "explore prodcons --depth=0 --runs=300 --quiet --format=jsonl --record @recording";
+/// A search at random. `words` has the number of its runs.
+fn explore(words: &'static str) -> Group {
     let rows = vec![
         output_of("runs a second", "runs_per_second", "/s", Beside::Nothing),
         cost("time outside of guests", "outside_percent", "%", Beside::Nothing).target(Target::Below(20.0)),
@@ -271,6 +272,10 @@ fn soft(name: &'static str, mode: &'static str) -> Group {
         cost("a port write, to the caller and back", "exit_ns", "ns", Beside::Nothing)
             .target(Target::Below(60.0)),
         cost("a new CPU with 2 MiB", "create_us", "µs", Beside::Nothing).target(Target::Below(20.0)),
+        cost("save a state with 64 pages, and return to it", "moment_us", "µs", Beside::Nothing)
+            .target(Target::Below(10.0)),
+        cost("the same, and 32 pages written between", "moment_32_us", "µs", Beside::Nothing)
+            .target(Target::Below(42.0)),
         cost("10,000 idle CPUs", "idle_mib", "MiB", Beside::Nothing).target(Target::Below(1024.0)),
     ];
     group(name, &["soft", mode, "50000000", "1000000", "10000"], None, rows)

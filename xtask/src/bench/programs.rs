@@ -79,7 +79,8 @@ fn read_values(json: &str) -> Option<Values> {
     let mut values: Values =
         object.iter().filter_map(|(key, value)| Some((key.clone(), value.as_f64()?))).collect();
     if let (Some(guest), Some(all)) = (values.get("guest_seconds"), values.get("seconds")) {
-        let outside = 100.0 * (1.0 - guest / all);
+        let threads = values.get("threads").unwrap_or(&1.0);
+        let outside = 100.0 * (1.0 - guest / (all * threads));
         values.insert("outside_percent".into(), outside);
     }
     Some(values)
@@ -133,9 +134,16 @@ mod tests {
 
     #[test]
     fn numbers_are_read_and_the_rest_is_left() {
-        let values =
-            read_values(r#"{"event":"verdict","seconds":4.0,"guest_seconds":3.0,"runs":7,"failure":null}"#);
-        let expected = [("guest_seconds", 3.0), ("outside_percent", 25.0), ("runs", 7.0), ("seconds", 4.0)];
+        let values = read_values(
+            r#"{"event":"verdict","seconds":2.0,"threads":2,"guest_seconds":3.0,"runs":7,"failure":null}"#,
+        );
+        let expected = [
+            ("guest_seconds", 3.0),
+            ("outside_percent", 25.0),
+            ("runs", 7.0),
+            ("seconds", 2.0),
+            ("threads", 2.0),
+        ];
         assert_eq!(values.unwrap(), expected.map(|(key, value)| (key.to_owned(), value)).into());
         assert_eq!(read_values("sorry"), None);
     }

@@ -4,7 +4,7 @@ use std::{error::Error, time::Duration};
 
 use guest_abi::mode::CpuMode;
 use guestlab_cpu::{
-    Cpu, CpuState, Engine, Exit, MemoryPlan, Until,
+    Cpu, CpuState, Engine, Exit, MemoryPlan, PAGE, Until,
     identity::{four_levels, one_large_page},
     state::reg,
 };
@@ -36,6 +36,8 @@ pub(super) fn measure(mode: &str, instructions: u64, exits: u64, cpus: u64) -> O
         ("mips", rate(instructions, count(mode, instructions)?) / 1e6),
         ("exit_ns", mean_us(leave(mode, exits)?, exits) * 1e3),
         ("create_us", create_us),
+        ("moment_us", mean_us(return_from(mode, 0)?, MOMENTS)),
+        ("moment_32_us", mean_us(return_from(mode, 32)?, MOMENTS)),
         ("idle_mib", idle_mib),
     ]))
 }
@@ -59,6 +61,28 @@ fn leave(mode: CpuMode, exits: u64) -> Result<Duration, Box<dyn Error>> {
         match cpu.run(Until::Exit)? {
             Exit::Out { .. } => {}
             exit => return Err(format!("the guest stopped: {exit:?}").into()),
+        }
+    }
+    Ok(cpu_time() - began)
+}
+
+/// The number of states that are saved.
+const MOMENTS: u64 = 10_000;
+
+/// Returns the time of saving the state of a CPU with 2 MiB, of which 64 pages are in use, of writing so many of them, and
+/// of returning, all that many times.
+fn return_from(mode: CpuMode, written: u64) -> Result<Duration, Box<dyn Error>> {
+    const USED: u64 = 64;
+    let mut cpu = started(mode, &LOOP)?;
+    let page = |number: u64| 0x10_0000 + number * PAGE as u64;
+    (0..USED).try_for_each(|number| cpu.memory_mut().write(page(number), &[1]))?;
+    cpu.run(Until::Count(100))?;
+    let began = cpu_time();
+    for _ in 0..MOMENTS {
+        let mut moment = cpu.fork().ok_or("the interpreter copies its CPU")?;
+        (0..written).try_for_each(|number| cpu.memory_mut().write(page(number), &[2]))?;
+        if !cpu.return_to(&mut *moment) {
+            return Err("the interpreter returns to its forks".into());
         }
     }
     Ok(cpu_time() - began)

@@ -135,6 +135,7 @@ fn add(mut one: Verdict, other: Verdict) -> Verdict {
     }
     // The parts can have run at once, so that a sum of these would say nothing but the cost.
     one.seconds += other.seconds;
+    one.threads = one.threads.max(other.threads);
     one.guest_seconds += other.guest_seconds;
     one.failure = one.failure.or(other.failure);
     one

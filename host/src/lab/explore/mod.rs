@@ -112,14 +112,23 @@ pub fn run(system: &Platform, jail: &Jail, config: &ExploreConfig) -> Result<(),
         Some(first) => Some(shrink_and_record(&mut runner, config, file, first, &mut account, &progress)?),
         None => None,
     };
+    let threads = pool.threads();
     drop((progress, pool, runner));
     let time = began.elapsed();
     // No guest runs any more, so a signal ends the program at once from here on.
     let moved = Moved::new(&vms, &account);
     // After a failure the search is incomplete, so that it proves little about chance.
     let findings = if found.is_some() { Vec::new() } else { moved.findings.clone() };
-    let outcome =
-        Outcome { config, vms: &vms, searched, account: &account, time, moved, found: found.as_ref() };
+    let outcome = Outcome {
+        config,
+        vms: &vms,
+        searched,
+        account: &account,
+        threads,
+        time,
+        moved,
+        found: found.as_ref(),
+    };
     let printed = outcome.print();
     match found {
         // The failure of a guest is more important than that of the output.

@@ -72,6 +72,11 @@ impl<'a> Pool<'a> {
         Ok(Self { threads, runners })
     }
 
+    /// Returns the number of threads.
+    pub(super) fn threads(&self) -> u64 {
+        self.runners.len() as u64
+    }
+
     /// Does pieces of work, by their numbers, until a trial fails or the time is up. Returns the failure with the lowest
     /// number, whatever the number of threads is.
     ///

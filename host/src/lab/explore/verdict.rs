@@ -75,6 +75,8 @@ pub(super) struct Outcome<'a> {
     pub(super) vms: &'a Vms,
     pub(super) searched: Searched,
     pub(super) account: &'a Account,
+    /// The number of threads that made the search.
+    pub(super) threads: u64,
     /// The time that the search took.
     pub(super) time: Duration,
     pub(super) moved: Moved,
@@ -162,6 +164,7 @@ impl Outcome<'_> {
             records: (1..).zip(records.iter().cloned()).collect(),
             findings: if self.found.is_some() { Vec::new() } else { self.moved.findings.clone() },
             seconds: self.time.as_secs_f64(),
+            threads: self.threads,
             guest_seconds: cost.guest.as_secs_f64(),
             runs_per_second: rate(cost.runs, self.time.as_secs_f64()),
             failure: self.found.map(|found| verdict::Failure {
