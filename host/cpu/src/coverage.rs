@@ -11,7 +11,8 @@ pub struct Executions {
     pub jumped: Option<u64>,
 }
 
-/// A collector of executed code. CPUs that execute the same code can share one.
+/// A collector of executed code. CPUs that execute the same code can share one. The counts of a CPU reach it now and then, the
+/// last of them when the CPU is dropped.
 pub trait Coverage: Send + Sync {
     /// Adds executions to those before. The instructions of a call are in the order of their addresses.
     fn add(&self, code: &[Executions]);
