@@ -36,8 +36,10 @@
 //! `guestlab test --image FILE` runs an image that is already built. Every test has a new VM, so
 //! that no test depends on another. A test that crashes, hangs or runs out of memory fails, with
 //! the same report as any guest; the other tests continue. A test passes if it returns `()`, `Ok`
-//! or status 0, or exits with that status. A test with `#[should_panic]` passes if it panics. A
-//! test may take turns: it is alone in a ring of one VM, and finds its own message in its mailbox.
+//! or status 0, or exits with that status. A test with `#[should_panic]` passes if it panics; with
+//! `#[should_panic(expected = "#UD")]` also if an exception without a handler ends it, and the
+//! report has that text. A test may take turns: it is alone in a ring of one VM, and finds its own
+//! message in its mailbox.
 //!
 //! Logic that needs no VM is tested faster on the host, in a separate library, with plain
 //! `#[test]`. The end of a test costs one exit, in addition to the exits of the test itself.

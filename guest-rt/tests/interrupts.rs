@@ -206,4 +206,15 @@ guest_rt::tests! {
         let _held = COUNT.lock();
         undefined_instruction();
     }
+
+    #[should_panic(expected = "invalid opcode (#UD)")]
+    fn an_exception_without_a_handler_ends_the_guest() {
+        undefined_instruction();
+    }
+
+    #[should_panic(expected = "invalid opcode (#UD)")]
+    fn an_exception_in_the_handler_of_another_ends_the_guest() {
+        traps::set_handler(Vector::Exception(Exception::InvalidOpcode), |_| undefined_instruction());
+        undefined_instruction();
+    }
 }

@@ -4,7 +4,7 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
-use core::fmt;
+use core::{fmt, hint::black_box};
 
 use guest_rt::{abi::mailbox::MAX_MESSAGE_SIZE, hypercall, log, mailbox::Mailbox, print, println};
 
@@ -28,7 +28,7 @@ guest_rt::tests! {
         struct Talkative;
         impl fmt::Display for Talkative {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                println!("in the middle, {}", 1);
+                println!("in the middle, {}", black_box(1));
                 f.write_str("at the end")
             }
         }
@@ -44,6 +44,21 @@ guest_rt::tests! {
         log::set_max_level(log::LevelFilter::Warn);
         assert_eq!(exits(|| log::info!("left out")), 0);
         assert_eq!(exits(|| log::warn!("")), 1);
+    }
+
+    fn the_log_takes_every_record_at_once() {
+        log::init();
+        assert!(log::log_enabled!(log::Level::Trace));
+    }
+
+    fn the_courses_calls_are_answered() {
+        assert_eq!(exits(|| hypercall::print_byte(b'!')), 1);
+        assert_eq!(exits(|| hypercall::print_decimal(7)), 1);
+        assert_eq!(exits(|| hypercall::print_c_string(c"text")), 1);
+        let text = hypercall::exit_text();
+        let text = text.as_str();
+        assert!(text.starts_with("IO in: ") && text.ends_with('\n'), "{text}");
+        assert_eq!(exits(|| assert_eq!(hypercall::translate(0x7000), 0, "the host keeps its addresses")), 2);
     }
 
     fn a_mailbox_goes_around() {

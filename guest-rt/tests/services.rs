@@ -12,7 +12,7 @@ use guest_rt::{
     clock::{self, Instant},
     entropy::{self, Below, rand_core::Rng},
     exit::{ExitStatus, exit},
-    hypercall,
+    hypercall, test,
 };
 
 /// Returns the number of exits that a function causes, without those of counting.
@@ -71,6 +71,10 @@ guest_rt::tests! {
         let mut one = entropy::Generator::seed_from_u64(7);
         let mut other = entropy::Generator::seed_from_u64(7);
         assert!((0..100).all(|_| one.next_u32() == other.next_u32()));
+    }
+
+    fn a_test_that_is_not_there_is_a_failure() {
+        assert_eq!(test::run(&[("another", || ExitStatus::SUCCESS)]).0, ExitStatus::FAILURE.0);
     }
 
     fn an_exit_ends_the_guest() {

@@ -11,7 +11,10 @@ use guestlab::{
         report::{self, Report},
         status, terminal, view,
     },
-    debug::timeline::{Timeline, TraceSink},
+    debug::{
+        coverage::Selection,
+        timeline::{Timeline, TraceSink},
+    },
     doctor,
     engines::{self, Choice},
     lab::{
@@ -26,6 +29,7 @@ use guestlab::{
     output,
     process::{
         jail::{self, Jail},
+        output_file::Named,
         signals,
     },
     runlog::{
@@ -106,18 +110,22 @@ fn run(args: &RunArgs) -> Result<(), Error> {
     let jail = prepare(if args.has_view() { Jail::Rights } else { args.jail() })?;
     let config = args.config()?;
     let timeline = args.timeline();
-    let platform = engine(&args.engine(), args.explain(), timeline.as_ref())?;
-    let platform = platform.with_times(config.has_stats());
+    let coverage = args.coverage().begin(Selection::Guests, Vec::new(), Vec::new())?;
+    let flame = args.flame().begin()?;
+    let platform = engine(&args.coverage().engine(&args.engine())?, args.explain(), timeline.as_ref())?;
+    let platform = coverage.counted(platform.with_times(config.has_stats()));
     let (form, quiet) = args.output();
     let run_into = |sink: &mut dyn Sink| {
         let Some(timeline) = &timeline else { return run_with_report(platform, &jail, &config, args, sink) };
         let outcome = run_with_report(platform, &jail, &config, args, &mut TraceSink::new(timeline, sink));
         output::both(outcome, timeline.end().map_err(Error::from))
     };
-    match args.has_view() {
+    let outcome = match args.has_view() {
         true => terminal::live(run_into),
         false => run_into(&mut *output::stdout(form, quiet)),
-    }
+    };
+    let outcome = flame.conclude(outcome, config.instrumentation().stacks());
+    coverage.conclude(outcome, !quiet)
 }
 
 /// Runs a configuration, and writes the page about the run if there is an option for it.
@@ -182,12 +190,17 @@ fn explore(args: &ExploreArgs) -> Result<(), Error> {
         return explore::merge(files, form);
     }
     let jail = prepare(args.jail())?;
-    // Its verdict has the time that guests took.
-    let platform = engine(&args.engine().or_interpreter(), false, None)?.with_times(true);
-    match args.interrupts() {
-        Some(config) => interrupts::run(&platform, &jail, &config),
-        None => explore::run(&platform, &jail, &args.config()),
+    if let Some(config) = args.interrupts() {
+        return interrupts::run(&engine(&args.engine().or_interpreter(), false, None)?, &jail, &config);
     }
+    let config = args.config();
+    let recording = vec![Named::new("--record", &config.recording)];
+    let coverage = args.coverage().begin(Selection::Guests, config.guests.images(), recording)?;
+    // Its verdict has the time that guests took.
+    let platform =
+        engine(&args.coverage().engine(&args.engine().or_interpreter())?, false, None)?.with_times(true);
+    let outcome = explore::run(&coverage.counted(platform), &jail, &config);
+    coverage.conclude(outcome, !config.quiet)
 }
 
 /// Grades a class. A machine that cannot run guests is found before the first submission.
@@ -202,8 +215,11 @@ fn test(args: &TestArgs) -> Result<(), Error> {
         return guest_tests::list(&config);
     }
     let jail = prepare(args.jail())?;
-    let platform = engine(args.engine(), false, None)?;
-    guest_tests::run(&platform, &jail, &config)
+    let images = config.images.iter().map(|image| Named::new("--image", image)).collect();
+    let coverage = args.coverage().begin(Selection::Tested, images, Vec::new())?;
+    let platform = engine(&args.coverage().engine(args.engine())?, false, None)?;
+    let outcome = guest_tests::run(&coverage.counted(platform), &jail, &config);
+    coverage.conclude(outcome, true)
 }
 
 fn replay(args: &ReplayArgs) -> Result<(), Error> {

@@ -167,10 +167,8 @@ pub trait Cpu: Any + Send {
     /// Returns the guest's memory, to be written.
     fn memory_mut(&mut self) -> &mut dyn GuestMemory;
 
-    /// Returns the number of instructions so far, if the engine counts them.
-    ///
-    /// An instruction counts when it retires or raises an exception. Each repetition of a string instruction counts
-    /// as one, because a run can end between two of them. So a count names one moment of a run.
+    /// Returns the number of instructions so far, if the engine counts them: those that have retired or raised an exception. Each
+    /// repetition of a string instruction is one, because a run can end between two. So a count names one moment of a run.
     fn instructions(&self) -> Option<u64> {
         None
     }
@@ -212,12 +210,16 @@ pub trait Cpu: Any + Send {
         None
     }
 
-    /// Sets the counted time. A CPU that does not count its time ignores it.
+    /// Sets the counted time. A CPU that does not count its time ignores it, and the alarm.
     fn set_ticks(&mut self, _ticks: u64) {}
 
-    /// Sets the counted time at which [`run`](Self::run) returns [`Exit::Interrupted`], once; `None` is never. A CPU that
-    /// does not count its time ignores it.
+    /// Sets the counted time at which [`run`](Self::run) returns [`Exit::Interrupted`], once; `None` is never.
     fn set_alarm(&mut self, _ticks: Option<u64>) {}
+
+    /// Counts executed code for this collector from now on, in forks, too; `None` ends it. Returns false if it cannot.
+    fn set_coverage(&mut self, _coverage: Option<Arc<dyn crate::coverage::Coverage>>) -> bool {
+        false
+    }
 }
 
 /// A handle that stops a running vCPU.

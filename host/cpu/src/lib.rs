@@ -17,6 +17,7 @@
 extern crate alloc;
 
 mod breakpoint;
+mod coverage;
 mod digest;
 pub mod engine;
 mod error;
@@ -34,6 +35,7 @@ mod step;
 pub mod walk;
 
 pub use breakpoint::{Breakpoint, BreakpointKind};
+pub use coverage::{Coverage, Executions};
 pub use digest::{StateDigest, StateHasher};
 pub use engine::{Calls, Cpu, DebugFeatures, Engine, KVM, Kick, TICK, Until};
 pub use error::EngineError;

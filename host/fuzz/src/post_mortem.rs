@@ -1,10 +1,16 @@
-//! The report of a guest's end, for an image with hostile debug information and a machine with hostile registers and stack.
+//! The report of a guest's end and of its coverage, for an image with hostile debug information and a machine with hostile
+//! registers and stack.
 
 use arbitrary::{Arbitrary, Unstructured};
 use guest_abi::mode::CpuMode;
 use guestlab::{
-    cpu::{CpuState, Direction, Exit, Values, Width},
-    debug::crash_report::{CrashDump, ImageInfo, Report, ReportOptions},
+    cpu::{CpuState, Direction, Executions, Exit, Values, Width},
+    debug::{
+        coverage::{CodeMap, Selection},
+        crash_report::{CrashDump, ImageInfo, Report, ReportOptions},
+    },
+    runlog::coverage,
+    views::coverage::lcov,
     vmm::{History, Image, Request},
 };
 
@@ -85,6 +91,18 @@ pub fn run(data: &[u8]) {
     let report = Report::of(&evidence, wanted);
     check(&report.to_string(), long);
     serde_json::to_string(&report.into_details()).expect("JSON");
+    cover(&image, state.start());
+}
+
+/// Makes a report of coverage, of a run that executed each byte of the code.
+fn cover(image: &Image, start: u32) {
+    let Ok(map) = CodeMap::of(image, Selection::Tested) else { return };
+    let executed = |address| Executions { address, count: 1, jumped: Some(address % 2) };
+    let all: Vec<_> = (start..start + 64).map(|address| executed(address.into())).collect();
+    map.counts().add(&all);
+    let mut report = coverage::Report::default();
+    map.add_to(&mut report);
+    assert!(!lcov(&report).contains('\u{1b}'));
 }
 
 /// The image of this code, with these sections.

@@ -17,7 +17,7 @@ pub struct CommandLine {
 }
 
 /// Options of `run` that name an output file, each with a value. They do not change the run.
-const OUTPUT_OPTIONS: [&str; 4] = ["--report", "--trace", "--record", "--core"];
+const OUTPUT_OPTIONS: [&str; 6] = ["--report", "--trace", "--record", "--core", "--coverage", "--flame"];
 
 /// Options of `run` that change the amount of output, each without a value.
 const OUTPUT_FLAGS: [&str; 3] = ["--tui", "--quiet", "--stats"];
@@ -151,7 +151,10 @@ mod tests {
 
     #[test]
     fn the_same_again_is_not_told_anywhere() {
-        again("hello --trace t.json --tui --report=r --quiet --stats --seed 1", "hello --seed 1");
+        again(
+            "hello --trace t.json --tui --coverage c.info --flame f.svg --report=r --quiet --stats --seed 1",
+            "hello --seed 1",
+        );
         again("x --format jsonl --format flat --format=text --seed 1", "x --format flat --seed 1");
         again("x --trace-instructions 7 --seed 1", "x --trace-instructions 7 --seed 1");
     }

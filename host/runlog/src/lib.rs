@@ -8,6 +8,7 @@ mod characters;
 pub mod command_line;
 pub mod conduct;
 pub mod counters;
+pub mod coverage;
 mod encoding;
 pub mod error;
 pub mod event;

@@ -5,11 +5,14 @@
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use guestlab_cpu::{CpuState, Exit, Kick, MemoryPlan, Rights, Segment, Stepped, walk::DirectoryPointers};
+use guestlab_cpu::{
+    Coverage, CpuState, Exit, Kick, MemoryPlan, Rights, Segment, Stepped, walk::DirectoryPointers,
+};
 use iced_x86::Instruction;
 use x86_64::registers::control::Cr0Flags;
 
 use crate::{
+    coverage::Runs,
     fault::{Event, Step},
     flags::{self, Flags},
     points::Points,
@@ -151,6 +154,7 @@ impl SoftCpu {
         fork.ram = self.ram.fork();
         fork.take_state(self);
         fork.set_points(self.points.of_debugger());
+        fork.cache.coverage.clone_from(&self.cache.coverage);
         fork
     }
 
@@ -326,6 +330,8 @@ pub(crate) struct Block {
     /// The last offset in the code segment that it takes.
     pub(crate) last: u64,
     pub(crate) ops: Box<[Op]>,
+    /// Its runs, if they are counted.
+    pub(crate) runs: Option<Box<Runs>>,
     /// The [`Cache::epoch`] in which the address and the segment were last checked.
     pub(crate) epoch: u64,
 }
@@ -343,6 +349,8 @@ pub(crate) struct Cache {
     places: Vec<Option<Box<Block>>>,
     /// It grows with each change after which an instruction pointer can mean other code: of mode, segments or page tables.
     pub(crate) epoch: u64,
+    /// The collector of executed code.
+    pub(crate) coverage: Option<Arc<dyn Coverage>>,
 }
 
 impl Cache {
@@ -368,7 +376,8 @@ impl Cache {
             self.grow();
         }
         let place = self.place(block.key.ip);
-        self.places[place] = Some(Box::new(block));
+        let before = self.places[place].replace(Box::new(block));
+        before.into_iter().for_each(|block| self.flush(block.runs));
         place
     }
 
@@ -383,17 +392,30 @@ impl Cache {
 
     /// Drops all blocks.
     pub(crate) fn clear(&mut self) {
-        self.places.clear();
+        let blocks = core::mem::take(&mut self.places);
+        blocks.into_iter().flatten().for_each(|block| self.flush(block.runs));
+    }
+
+    /// Hands the counts of a block on. It is no longer there.
+    pub(crate) fn flush(&self, runs: Option<Box<Runs>>) {
+        if let (Some(runs), Some(coverage)) = (runs, &self.coverage) {
+            runs.flush(&**coverage);
+        }
     }
 
     /// Drops the blocks of the page of a physical address.
     pub(crate) fn drop_page(&mut self, physical: u64) {
         let page = physical >> 12;
-        for place in &mut self.places {
-            if place.as_ref().is_some_and(|block| block.key.physical >> 12 == page) {
-                *place = None;
-            }
+        for place in 0..self.places.len() {
+            let dropped = self.places[place].take_if(|block| block.key.physical >> 12 == page);
+            dropped.into_iter().for_each(|block| self.flush(block.runs));
         }
+    }
+}
+
+impl Drop for Cache {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 

@@ -11,6 +11,7 @@ use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction};
 
 use crate::{
     access::Access,
+    coverage::Runs,
     cpu::SoftCpu,
     cpu::{Address, Block, Key, Op, Operand, Operands},
     fault::{Event, Step, gp0, ud},
@@ -77,6 +78,26 @@ impl SoftCpu {
         Ok(Taken { place, ops: core::mem::take(&mut block.ops) })
     }
 
+    /// Returns the linear address of the instruction pointer 0.
+    pub(crate) fn code_base(&self) -> u64 {
+        if self.bits == 64 { 0 } else { self.state.segments[seg::CS].base }
+    }
+
+    /// Counts a run of the first `begun` instructions of a block. `base` is the linear address of the instruction pointer 0 before
+    /// the run.
+    pub(crate) fn count_run(&mut self, taken: &Taken, begun: usize, base: u64) {
+        let ip = self.state.ip;
+        match self.cache.get(taken.place).and_then(|block| block.runs.as_mut()) {
+            Some(runs) => runs.count(begun, ip),
+            None => {
+                // The block is not kept, or it wrote over its own code.
+                let mut runs = runs(&taken.ops, base);
+                runs.count(begun, ip);
+                self.cache.flush(Some(runs));
+            }
+        }
+    }
+
     /// Decodes a block, or else the one instruction that cannot be in a block.
     fn decode_block(&mut self, key: Key) -> Step<Result<Block, Op>> {
         let mut bytes = [0; PAGE];
@@ -104,7 +125,8 @@ impl SoftCpu {
         let last = op.insn.next_ip().wrapping_sub(1);
         let len = last.wrapping_sub(key.ip) as usize + 1;
         self.ram.mark_code(key.physical, len);
-        Ok(Ok(Block { key, last, ops: ops.into(), epoch: self.cache.epoch }))
+        let runs = self.cache.coverage.is_some().then(|| runs(&ops, self.code_base()));
+        Ok(Ok(Block { key, last, ops: ops.into(), runs, epoch: self.cache.epoch }))
     }
 
     /// Decodes one instruction that crosses a page or a segment's end, or is not valid. It is not kept.
@@ -155,6 +177,14 @@ impl Op {
             insn: *insn,
         }
     }
+}
+
+/// Returns the runs of instructions that have not run. `base` is the linear address of the instruction pointer 0.
+fn runs(ops: &[Op], base: u64) -> Box<Runs> {
+    let last = ops.last();
+    let is_conditional = last.is_some_and(|op| op.insn.flow_control() == FlowControl::ConditionalBranch);
+    let addresses = ops.iter().map(|op| base.wrapping_add(op.ip)).collect();
+    Runs::new(addresses, is_conditional, last.map_or(0, |op| op.next))
 }
 
 /// Returns the immediate operand or the target of a near branch.

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `cpu.rs`, `run.rs` | the CPU as data, and the loop that runs it |
 //! | `decode.rs` | instructions, decoded by iced-x86 and kept by block |
+//! | `coverage.rs` | counts of executed code |
 //! | `ram.rs` | memory: pages that are copied when they are written |
 //! | `access.rs`, `pointers.rs` | segmentation, paging, and accesses to memory |
 //! | `operand.rs`, `forms.rs` | operands and addresses of instructions, and a function for each frequent form |
@@ -35,6 +36,7 @@ mod access;
 mod arithmetic;
 mod bcd;
 mod bits;
+mod coverage;
 mod cpu;
 mod data;
 mod debug;

@@ -4,8 +4,8 @@ use alloc::{boxed::Box, sync::Arc, vec};
 use core::{any::Any, sync::atomic::Ordering};
 
 use guestlab_cpu::{
-    Breakpoint, Cpu, CpuState, Delivery, EMULATION, EngineError, Executed, Exit, FpuState, GuestMemory, Kick,
-    MAX_INSTRUCTION, StateDigest, StateHasher, Stepped, Until,
+    Breakpoint, Coverage, Cpu, CpuState, Delivery, EMULATION, EngineError, Executed, Exit, FpuState,
+    GuestMemory, Kick, MAX_INSTRUCTION, StateDigest, StateHasher, Stepped, Until,
     state::{reg, seg},
     walk,
 };
@@ -60,7 +60,11 @@ impl SoftCpu {
             if self.retired >= end {
                 return None;
             }
-            let exit = if self.is_careful() { self.one() } else { self.blocks(end) };
+            let exit = match self.cache.coverage {
+                _ if self.is_careful() => self.one(),
+                None => self.blocks::<false>(end),
+                Some(_) => self.blocks::<true>(end),
+            };
             if exit.is_some() {
                 return exit;
             }
@@ -136,8 +140,8 @@ impl SoftCpu {
             || !self.answers.is_empty()
     }
 
-    /// Carries out blocks.
-    fn blocks(&mut self, end: u64) -> Option<Exit> {
+    /// Carries out blocks, and counts their runs if `COUNTS`.
+    fn blocks<const COUNTS: bool>(&mut self, end: u64) -> Option<Exit> {
         // A kick is noticed after so many instructions at the latest.
         let end = end.min(self.retired + 10_000);
         self.end = end;
@@ -147,9 +151,14 @@ impl SoftCpu {
                 Err(event) => return self.ended_early(event, self.state.ip),
             };
             self.stale = false;
-            let ended = self.ops(&taken.ops, end);
+            let base = if COUNTS { self.code_base() } else { 0 };
+            let (begun, event) = self.ops(&taken.ops, end);
+            if COUNTS {
+                self.count_run(&taken, begun, base);
+            }
+            let early = event.map(|event| (event, taken.ops[begun - 1].ip));
             self.put_back(taken);
-            if let Err((event, start)) = ended {
+            if let Some((event, start)) = early {
                 return self.ended_early(event, start);
             }
             if self.points.on_code || self.stale && self.needs_care() {
@@ -159,13 +168,14 @@ impl SoftCpu {
         None
     }
 
-    /// Carries out the instructions of a block, to its end or up to a count. An error has the address of its instruction.
+    /// Carries out the instructions of a block, to its end or up to a count. Returns their number, and the event that ended the
+    /// last of them early.
     #[inline]
-    fn ops(&mut self, ops: &[Op], end: u64) -> Result<(), (Event, u64)> {
-        for op in ops {
+    fn ops(&mut self, ops: &[Op], end: u64) -> (usize, Option<Event>) {
+        for (index, op) in ops.iter().enumerate() {
             self.state.ip = op.next;
             if let Err(event) = (op.run)(self, op) {
-                return Err((event, op.ip));
+                return (index + 1, Some(event));
             }
             self.retired += 1;
             if self.stale || self.retired >= end {
@@ -173,11 +183,12 @@ impl SoftCpu {
                     // The instruction goes on: it has not retired.
                     self.state.ip = op.ip;
                     self.retired -= 1;
+                    return (index, None);
                 }
-                break;
+                return (index + 1, None);
             }
         }
-        Ok(())
+        (ops.len(), None)
     }
 
     /// Returns true if something is to be seen to before the next instruction. What asks for it makes the rest of the
@@ -202,10 +213,16 @@ impl SoftCpu {
             Err(event) => return self.ended_early(event, self.state.ip),
         };
         let op = taken.ops[0];
-        self.put_back(taken);
+        let base = self.code_base();
         self.state.ip = op.next;
         let blocked = core::mem::take(&mut self.blocks_traps);
-        if let Err(event) = (op.run)(self, &op) {
+        let begins = self.answers.is_empty();
+        let ended = (op.run)(self, &op);
+        if self.cache.coverage.is_some() && begins && !self.repeats {
+            self.count_run(&taken, 1, base);
+        }
+        self.put_back(taken);
+        if let Err(event) = ended {
             self.state.shadow |= shadow && self.waits;
             self.blocks_traps |= blocked && self.waits;
             // The exit of HLT is behind the instruction: the exception comes with the next run.
@@ -447,5 +464,12 @@ impl Cpu for SoftCpu {
 
     fn set_alarm(&mut self, ticks: Option<u64>) {
         self.alarm = ticks.map(|ticks| ticks.wrapping_sub(self.idle));
+    }
+
+    fn set_coverage(&mut self, coverage: Option<Arc<dyn Coverage>>) -> bool {
+        // Blocks count from the time on at which they are decoded.
+        self.cache.clear();
+        self.cache.coverage = coverage;
+        true
     }
 }

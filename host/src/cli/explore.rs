@@ -13,6 +13,7 @@ use crate::{
     cli::{
         choices::{Mode, VerdictForm},
         common::{EngineArgs, SHORT_HELP, image_path, recordings_folder},
+        coverage::CoverageArgs,
         guests::GuestsArgs,
         jail::JailArgs,
         values::{is_guest_name, parse_memory, parse_seconds, parse_timeout},
@@ -49,7 +50,7 @@ pub struct ExploreArgs {
     /// At a place the guest stands still until its timer is due, as on a host that is busy. The first place at which it
     /// fails is shown with the `run` command that repeats it. An image of tests has each of them explored. The interpreter
     /// runs the guest, because only it counts instructions.
-    #[arg(long, conflicts_with_all = ["depth", "capacity", "items", "shard", "merge", "record", "format", "produce", "consume", "producers", "consumers", "producer", "consumer"])]
+    #[arg(long, conflicts_with_all = ["depth", "capacity", "items", "shard", "merge", "record", "format", "produce", "consume", "producers", "consumers", "producer", "consumer", "coverage"])]
     interrupts: bool,
     /// The length up to which all schedules are tried [default: 6].
     ///
@@ -79,7 +80,7 @@ pub struct ExploreArgs {
     #[arg(long, hide_short_help = true, value_name = "K/N", value_parser = parse_shard)]
     shard: Option<Shard>,
     /// Make one verdict of those of all parts, and search nothing.
-    #[arg(long, hide_short_help = true, value_name = "FILE", num_args = 1.., conflicts_with_all = ["shard", "items", "depth", "runs", "time", "record"])]
+    #[arg(long, hide_short_help = true, value_name = "FILE", num_args = 1.., conflicts_with_all = ["shard", "items", "depth", "runs", "time", "record", "coverage"])]
     merge: Vec<PathBuf>,
     /// The seed of all random numbers.
     ///
@@ -98,6 +99,8 @@ pub struct ExploreArgs {
     /// The file for the recording of a failure [default: in target/recordings].
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    #[command(flatten)]
+    coverage: CoverageArgs,
     /// The form of the verdict.
     #[arg(long, value_name = "FORM", default_value = "text")]
     format: VerdictForm,
@@ -235,6 +238,11 @@ impl ExploreArgs {
             time: self.time.unwrap_or(DEFAULT_TIME),
             pairs: self.runs,
         })
+    }
+
+    /// Returns the option for coverage.
+    pub fn coverage(&self) -> &CoverageArgs {
+        &self.coverage
     }
 
     /// Returns the files of verdicts to merge, and the form of the result, if it is not a search.

@@ -3,7 +3,9 @@
 mod choices;
 mod common;
 pub mod compare;
+mod coverage;
 mod explore;
+mod flame;
 mod grade;
 mod guests;
 mod jail;

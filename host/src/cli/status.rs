@@ -18,6 +18,7 @@ pub fn of_error(error: &Error) -> Status {
         | Error::Schedule(_)
         | Error::Experiment(_)
         | Error::Image(_)
+        | Error::Coverage(_)
         | Error::ImageTooLarge { .. } => Status::BadInput,
         Error::Ram(_)
         | Error::Boot(BootError::Size(_) | BootError::OutOfReach { .. } | BootError::Arguments { .. }) => {

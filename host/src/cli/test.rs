@@ -6,7 +6,9 @@ use clap::Args;
 use guest_abi::layout::DEFAULT_MEMORY;
 
 use crate::{
-    cli::{common::EngineArgs, jail::JailArgs, limits::LimitArgs, values::parse_memory},
+    cli::{
+        common::EngineArgs, coverage::CoverageArgs, jail::JailArgs, limits::LimitArgs, values::parse_memory,
+    },
     lab::{
         error::Error,
         guest_tests::{Selection, TestConfig},
@@ -53,6 +55,8 @@ pub struct TestArgs {
     #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true)]
     seed: u64,
     #[command(flatten)]
+    coverage: CoverageArgs,
+    #[command(flatten)]
     jail: JailArgs,
     #[command(flatten)]
     engine: EngineArgs,
@@ -69,6 +73,11 @@ impl TestArgs {
     /// Returns the options for the engine.
     pub fn engine(&self) -> &EngineArgs {
         &self.engine
+    }
+
+    /// Returns the option for coverage.
+    pub fn coverage(&self) -> &CoverageArgs {
+        &self.coverage
     }
 
     /// Returns the jail of the tests.

@@ -8,6 +8,7 @@ use crate::{
     kvm::OpenError,
     lab::ram::{RamError, check_size},
     lab::{
+        coverage::CoverageError,
         experiment_file::FileError,
         failure::{Difference, GuestError, GuestPosition},
         schedule::ScheduleError,
@@ -41,6 +42,9 @@ pub enum Error {
     /// An image cannot be used.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// An image has no coverage.
+    #[error(transparent)]
+    Coverage(#[from] CoverageError),
     /// An image does not fit into the guest's memory.
     #[error(
         "guest {name} does not fit into its memory of {memory:#x} bytes: it ends at {end:#x}; {}",

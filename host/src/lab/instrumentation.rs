@@ -25,6 +25,14 @@ pub enum Instrumentation {
 }
 
 impl Instrumentation {
+    /// Returns the collector of instructions by call stack, if they are counted so.
+    pub fn stacks(&self) -> Option<&trace::FoldedStacks> {
+        match self {
+            Self::Trace(config) => config.stacks.as_ref(),
+            Self::None | Self::Gdb(_) => None,
+        }
+    }
+
     /// Returns the needs for further system calls, in a run of these VMs.
     pub fn needs(&self, machines: &[Vm]) -> Needs {
         let needs = match self {
@@ -54,7 +62,11 @@ impl Instrumentation {
                 let lines = trace::Shared::open(plan)?;
                 let traced = |vm: Vm| {
                     let label = if has_many { format!("VM {:<2} ", vm.vm()) } else { String::new() };
-                    let tracer = trace::tracer(plan, &lines, vm.origin().clone(), label);
+                    let name = match has_many {
+                        true => format!("VM {}, {}", vm.vm(), vm.name()),
+                        false => vm.name().into(),
+                    };
+                    let tracer = trace::tracer(plan, &lines, vm.origin().clone(), label, name);
                     vm.driven_by(tracer)
                 };
                 Ok(vms.into_iter().map(traced).collect())

@@ -1,6 +1,7 @@
 //! The laboratory: experiments with one guest or several, their schedules, limits and failures.
 
 pub mod core;
+pub mod coverage;
 pub mod error;
 pub mod events;
 pub mod exchange;

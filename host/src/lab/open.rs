@@ -44,6 +44,7 @@ pub fn open(system: &Platform, path: &Path, request: Request, memory: u32) -> Re
     check_mode(system, image.start().mode())?;
     // The choice needs calls that a thread in the jail must not make.
     system.engine(&image)?;
+    system.open_coverage(&image)?;
     Ok(image)
 }
 

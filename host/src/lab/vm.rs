@@ -21,7 +21,10 @@ use guestlab_vmm::{
     pc::Pc,
 };
 
-use crate::lab::limits::{Limits, Printed};
+use crate::lab::{
+    coverage::{Collector, CoverageError},
+    limits::{Limits, Printed},
+};
 
 /// The engine of a run, and the observer of its machines.
 pub struct Platform {
@@ -29,6 +32,7 @@ pub struct Platform {
     fallback: Option<Fallback>,
     observer: Option<Arc<dyn Observer>>,
     times: bool,
+    coverage: Option<Arc<Collector>>,
 }
 
 /// The engine for guests in a mode that the other engine does not have.
@@ -43,7 +47,7 @@ struct Fallback {
 impl Platform {
     /// Returns a platform with this engine, whose machines count exits, and take no times. Dropping it lets go of the engine: after that no VM can be created.
     pub fn new(engine: Arc<dyn Engine>, observer: Option<Arc<dyn Observer>>) -> Self {
-        Self { engine, fallback: None, observer, times: false }
+        Self { engine, fallback: None, observer, times: false, coverage: None }
     }
 
     /// Returns this platform with a second engine, for guests in a mode that the first does not have. `warn` is called
@@ -59,9 +63,28 @@ impl Platform {
         Self { times, ..self }
     }
 
+    /// Returns this platform with coverage of its guests, or without.
+    #[must_use]
+    pub fn with_coverage(self, coverage: Option<Arc<Collector>>) -> Self {
+        Self { coverage, ..self }
+    }
+
+    /// Prepares the coverage of an image, if there is to be one.
+    ///
+    /// # Errors
+    ///
+    /// The image has no debug information that can be used.
+    pub fn open_coverage(&self, image: &Image) -> Result<(), CoverageError> {
+        self.coverage.as_ref().map_or(Ok(()), |coverage| coverage.open(image))
+    }
+
     fn setup(&self, image: &Image, hva: HvaPolicy) -> Result<Setup, EngineError> {
-        let (engine, observer) = (Arc::clone(self.engine(image)?), self.observer.clone());
-        Ok(Setup { engine, hva, observer, times: self.times })
+        let engine = Arc::clone(self.engine(image)?);
+        let engine = match &self.coverage {
+            Some(coverage) => coverage.engine(image, engine),
+            None => engine,
+        };
+        Ok(Setup { engine, hva, observer: self.observer.clone(), times: self.times })
     }
 
     /// Returns the engine for an image.
@@ -172,7 +195,7 @@ impl Vm {
             lacks_paging: image.start().mode() != CpuMode::Paged
                 && may_page(image)
                 && !setup.engine.runs(CpuMode::Paged)?,
-            falls_back: !Arc::ptr_eq(&setup.engine, &platform.engine),
+            falls_back: !Arc::ptr_eq(platform.engine(image)?, &platform.engine),
             runner: Box::new(Free),
             origin: ImageInfo::of(image),
             file: image.path().into(),

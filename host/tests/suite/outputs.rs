@@ -23,14 +23,18 @@ use tempfile::TempDir;
 const OLD: &str = "the user's own\n";
 
 /// The options that name a file, each with one and what goes with it.
-const OUTPUTS: [&[&str]; 3] = [
+const OUTPUTS: [&[&str]; 4] = [
     &["--report", "page.html"],
     &["--trace", "trace.json"],
+    &["--flame", "flame.svg"],
     &["--trace-instructions", "9", "--trace-instructions-to", "lines.txt"],
 ];
 
+/// The same for coverage, which only the interpreter has.
+const COVERAGE: &[&str] = &["--engine", "soft", "--coverage", "cover.html"];
+
 /// The files of these options, and of `--record`.
-const FILES: [&str; 4] = ["page.html", "trace.json", "lines.txt", "run.jsonl"];
+const FILES: [&str; 5] = ["page.html", "trace.json", "flame.svg", "lines.txt", "run.jsonl"];
 
 /// A folder in which these files are the user's.
 fn folder(files: &[&str]) -> TempDir {
@@ -99,6 +103,10 @@ fn all_are_whole(folder: &Path, files: &[&str]) {
             "trace.json" => {
                 serde_json::from_str::<serde_json::Value>(&content).expect("all of the array");
             }
+            "flame.svg" => assert!(content.trim_end().ends_with("</svg>"), "{content}"),
+            "cover.html" => {
+                assert!(content.contains("/spins.rs</a>") && content.ends_with("</html>"), "{content}")
+            }
             "lines.txt" => assert!(content.lines().count() > 9 && content.ends_with('\n'), "{content}"),
             _ => drop(expect(&["replay", folder.join(name).to_str().expect("text")], 0)),
         }
@@ -112,7 +120,7 @@ fn a_signal_leaves_every_file_whole() {
         let alone = [&["run", "spins"], OUTPUTS.concat().as_slice()].concat();
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             for old in [&[][..], &FILES] {
-                for (args, files) in [(&exchange, &FILES[..]), (&alone, &FILES[..3])] {
+                for (args, files) in [(&exchange, &FILES[..]), (&alone, &FILES[..4])] {
                     let old: Vec<&str> = old.iter().copied().filter(|name| files.contains(name)).collect();
                     let folder = folder(&old);
                     let output = signalled(folder.path(), args, signal);
@@ -120,6 +128,10 @@ fn a_signal_leaves_every_file_whole() {
                     all_are_whole(folder.path(), files);
                 }
             }
+            let folder = folder(&["cover.html"]);
+            let output = signalled(folder.path(), &[&["run", "spins"], COVERAGE].concat(), signal);
+            assert_eq!(output.status.signal(), Some(signal), "{}", text(&output.stderr));
+            all_are_whole(folder.path(), &["cover.html"]);
         }
     }
 }
@@ -190,7 +202,7 @@ fn limited(folder: &Path, args: &[&str], bytes: libc::rlim_t) -> (Option<i32>, S
 fn a_full_disk_leaves_what_the_user_had() {
     if can_run_guests() {
         for bytes in [0, 3000] {
-            for options in [&["--record", "run.jsonl"][..]].into_iter().chain(OUTPUTS) {
+            for options in [&["--record", "run.jsonl"][..]].into_iter().chain(OUTPUTS).chain([COVERAGE]) {
                 let name = options[options.len() - 1];
                 let folder = folder(&[name]);
                 let exchange = ["run", "prodcons", "--turns", "100"];

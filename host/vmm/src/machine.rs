@@ -145,13 +145,11 @@ impl Machine {
         parameters: Parameters<'_>,
     ) -> Result<(), BootError> {
         let pc = self.pc.as_ref().map(|pc| Pc::new(pc.settings(), parameters.memory));
-        let max_exits = self.max_exits;
         if self.has_crashed {
-            let (own_hypercalls, hva) = (self.own_hypercalls.take(), self.services.hva);
+            let kept = (self.own_hypercalls.take(), self.max_exits, self.services.hva);
             *self = Self::new(setup, image, parameters)?.with_pc(pc);
-            (self.own_hypercalls, self.max_exits) = (own_hypercalls, max_exits);
-            // The guest's user was told once already.
-            self.services.hva = hva;
+            // The policy says whether the guest's user was told of it already.
+            (self.own_hypercalls, self.max_exits, self.services.hva) = kept;
             return Ok(());
         }
         self.pc = pc;

@@ -53,6 +53,7 @@ documents! {
     exercises: "docs/guide/exercises.md", 30;
     machines: "docs/guide/machines.md", 0;
     back: "docs/guide/back.md", 4;
+    coverage: "docs/guide/coverage.md", 5;
 }
 
 const NOT_RUN: &str = "not run: ";

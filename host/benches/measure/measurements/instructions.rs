@@ -24,7 +24,12 @@ pub(super) fn count(guests: Guests, capacity: u32, turns: u64, seed: u64) -> Out
     let capacity = Capacity::new(capacity).ok_or("a capacity is 1 to 64")?;
     let config = exchange::config(guests, ScheduleSpec::Random, capacity, turns, seed);
     let config = ExchangeConfig {
-        instrumentation: Instrumentation::Trace(trace::TraceConfig { shown: None, profile: true, last: 0 }),
+        instrumentation: Instrumentation::Trace(trace::TraceConfig {
+            shown: None,
+            profile: true,
+            last: 0,
+            stacks: None,
+        }),
         core: None,
         stats: false,
         ..config

@@ -1,6 +1,6 @@
 //! The state of a machine whose guest has ended, captured for a report.
 
-use std::{ops::Range, sync::Arc};
+use std::{ops::Range, rc::Rc, sync::Arc};
 
 use guest_abi::mode::CpuMode;
 use guestlab_cpu::{CpuState, Exit};
@@ -69,6 +69,12 @@ impl ImageInfo {
     /// have their own names and lines.
     pub fn sources(&self, addresses: impl IntoIterator<Item = u64>) -> Vec<Written> {
         symbols::written_in(&self.file, addresses)
+    }
+
+    /// Returns the functions at each of these addresses, the innermost first, as far as the image has debug information. There
+    /// are several if functions were inlined.
+    pub fn functions(&self, addresses: impl IntoIterator<Item = u64>) -> Vec<Vec<Rc<str>>> {
+        symbols::functions_at(&self.file, addresses)
     }
 
     fn is_code(&self, address: u64) -> bool {

@@ -17,6 +17,9 @@ use guestlab_process::stack;
 /// deep recursion some hundred thousand.
 const MOST_STEPS: u64 = 2 << 20;
 
+/// The most steps for all of a file's debug information. That of a guest takes some hundred thousand.
+const MOST_STEPS_OF_FILE: u64 = 1 << 28;
+
 /// The most bytes of stack that the readers' recursion may take.
 const MOST_STACK: usize = 512 << 10;
 
@@ -32,7 +35,7 @@ const STEPS_A_LOOK: u64 = 64;
 
 /// The rest of the budget.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     steps: Cell<u64>,
     calls: Cell<u64>,
     /// The address that the stack must stay above.
@@ -42,11 +45,25 @@ pub(super) struct Budget {
 
 impl Budget {
     /// Returns a whole budget. The stack counts from the caller's frame on.
-    pub(super) fn new() -> Self {
-        let (steps, calls) = (Cell::new(MOST_STEPS), Cell::new(0));
+    pub(crate) fn new() -> Self {
+        Self::of_steps(MOST_STEPS)
+    }
+
+    /// Returns a budget for reading all of a file's debug information.
+    pub(crate) fn of_whole_file() -> Self {
+        Self::of_steps(MOST_STEPS_OF_FILE)
+    }
+
+    fn of_steps(steps: u64) -> Self {
+        let (steps, calls) = (Cell::new(steps), Cell::new(0));
         let end = stack::lowest().map_or(0, |lowest| lowest.saturating_add(LEAST_STACK));
         let lowest = stack::pointer().saturating_sub(MOST_STACK).max(end);
         Self { steps, calls, lowest, begun: Instant::now() }
+    }
+
+    /// Returns true if nothing is left.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.steps.get() == 0
     }
 
     /// Takes this many steps, if they are left.
@@ -64,9 +81,9 @@ impl Budget {
 
 /// A file that is read within a budget.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct File<'a> {
-    pub(super) bytes: &'a [u8],
-    pub(super) budget: &'a Budget,
+pub(crate) struct File<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) budget: &'a Budget,
 }
 
 impl<'a> ReadRef<'a> for File<'a> {
@@ -89,14 +106,14 @@ impl<'a> ReadRef<'a> for File<'a> {
 
 /// A section of debug information that is read within a budget.
 #[derive(Clone, Debug)]
-pub(super) struct Section<'a> {
+pub(crate) struct Section<'a> {
     rest: EndianSlice<'a, LittleEndian>,
     budget: &'a Budget,
 }
 
 impl<'a> Section<'a> {
     /// All of a section.
-    pub(super) fn new(bytes: &'a [u8], budget: &'a Budget) -> Self {
+    pub(crate) fn new(bytes: &'a [u8], budget: &'a Budget) -> Self {
         Self { rest: EndianSlice::new(bytes, LittleEndian), budget }
     }
 

@@ -205,6 +205,25 @@ pub(super) fn written_in(bytes: &[u8], addresses: impl IntoIterator<Item = u64>)
     addresses.into_iter().map(|address| written(address).unwrap_or_default()).collect()
 }
 
+/// Returns the functions at each of these addresses, the innermost first. Texts are shared, as by [`written_in`].
+pub(super) fn functions_at(bytes: &[u8], addresses: impl IntoIterator<Item = u64>) -> Vec<Vec<Rc<str>>> {
+    let budget = Budget::of_whole_file();
+    let symbols = Symbols::of(bytes, &budget);
+    let mut names = BTreeMap::new();
+    let mut functions = |address| {
+        let mut found: Vec<Rc<str>> = Vec::new();
+        let mut frames = symbols.debug.as_ref()?.find_frames(address).skip_all_loads().ok()?;
+        while let (Ok(Some(frame)), true) = (frames.next(), found.len() < MOST_INLINED) {
+            let Some(function) = frame.function else { continue };
+            let place = (function.name.offset_id().0, function.name.len());
+            let read = || Some(Rc::from(demangled(&function.raw_name().ok()?)));
+            found.extend(names.entry(place).or_insert_with(read).clone());
+        }
+        Some(found)
+    };
+    addresses.into_iter().map(|address| functions(address).unwrap_or_default()).collect()
+}
+
 /// Returns the labels of assembly. They have no size: each goes to the next symbol or to the end of its section.
 fn labels(elf: &Elf<'_>) -> Vec<(u64, u64, SymbolIndex)> {
     let label = |symbol: object::Symbol<'_, '_, File<'_>>| {
@@ -225,14 +244,14 @@ fn debug<'a>(section: impl Fn(&str) -> &'a [u8], budget: &'a Budget) -> Option<C
 
 /// Returns a file's path from its workspace, which is `.` in images (xtask's `renamed_folders`), or from its crate's folder
 /// in cargo's registry. For a function that was inlined into another crate's, the path follows that crate's folder.
-fn below_workspace(file: &str) -> &str {
+pub(crate) fn below_workspace(file: &str) -> &str {
     let file = file.rsplit_once("/./").map_or(file, |(_, file)| file);
     let in_registry = file.rsplit_once("/registry/src/").and_then(|(_, file)| file.split_once('/'));
     in_registry.map_or(file, |(_, file)| file).trim_start_matches("./")
 }
 
 /// Returns a name as in the source, without the hash that the compiler adds.
-fn demangled(name: &str) -> String {
+pub(crate) fn demangled(name: &str) -> String {
     let mut text = Short(String::new());
     // The rest of a name that is too long is dropped.
     let _ = write!(text, "{:#}", rustc_demangle::demangle(name));

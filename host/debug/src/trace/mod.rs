@@ -7,6 +7,7 @@
 mod format;
 mod output;
 mod profile;
+mod stacks;
 
 use std::{
     ops::ControlFlow,
@@ -18,7 +19,7 @@ use guestlab_cpu::{CpuState, EngineError, Exit, Stepped, Until};
 use guestlab_runlog::{error::WriteError, event::VmProfile};
 use guestlab_vmm::{Console, Halt, Machine, StopReason};
 
-use crate::trace::{format::Line, output::Lines, profile::Count};
+use crate::trace::{format::Line, output::Lines, profile::Count, stacks::Stacks};
 
 use crate::{
     crash_report::{ImageInfo, LastInstructions, Piece},
@@ -26,6 +27,7 @@ use crate::{
     step::Before,
 };
 pub use output::Shown;
+pub use stacks::FoldedStacks;
 
 /// The configuration of a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub struct TraceConfig {
     pub profile: bool,
     /// The number of last instructions that the report of a failure shows.
     pub last: u16,
+    /// The collector of instructions by call stack, if they are counted so.
+    pub stacks: Option<FoldedStacks>,
 }
 
 /// The lines of a trace, which the machines of a run share.
@@ -54,16 +58,23 @@ impl Shared {
     }
 }
 
-/// Returns a runner that traces a machine. `label` begins its lines.
-pub fn tracer(config: &TraceConfig, shared: &Shared, image: ImageInfo, label: String) -> Box<dyn Runner> {
+/// Returns a runner that traces a machine. `label` begins its lines, and `name` is the root of its stacks.
+pub fn tracer(
+    config: &TraceConfig,
+    shared: &Shared,
+    image: ImageInfo,
+    label: String,
+    name: String,
+) -> Box<dyn Runner> {
     let pieces = image.pieces();
     Box::new(Tracer {
-        image,
         label,
         lines: shared.0.clone(),
         count: config.profile.then(|| Count::new(&pieces)),
+        stacks: config.stacks.as_ref().map(|output| Stacks::new(output.clone(), image.clone(), name)),
         last: LastInstructions::new(config.last),
         pieces,
+        image,
         begun: None,
         stepped: 0,
         is_over: false,
@@ -78,6 +89,7 @@ struct Tracer {
     label: String,
     lines: Option<Arc<Mutex<Lines>>>,
     count: Option<Count>,
+    stacks: Option<Stacks>,
     /// The last instructions, if the report of a failure shows them.
     last: LastInstructions,
     pieces: Vec<Piece>,
@@ -115,6 +127,9 @@ impl Tracer {
         let piece = piece.filter(|&piece| address < self.pieces[piece].end);
         if let Some(count) = &mut self.count {
             count.add(address, piece);
+        }
+        if let Some(stacks) = &mut self.stacks {
+            stacks.executed(before);
         }
         let is_shown = self.shows();
         if !is_shown && self.last.are_unwanted() {
@@ -157,6 +172,9 @@ impl Tracer {
                 self.passed(all.into_iter().map(Before::from).collect(), Some(&registers));
             }
             Stepped::Delivery(delivery) => {
+                if let Some(stacks) = &mut self.stacks {
+                    stacks.delivered();
+                }
                 let line = format::delivery(delivery);
                 if let Some(mut lines) = self.lines().filter(|lines| lines.takes_more()) {
                     lines.remark(&format!("{}{line}", self.label));
@@ -164,7 +182,8 @@ impl Tracer {
                 self.last.push(None, line.into());
             }
         }
-        self.is_over = self.count.is_none() && self.last.are_unwanted() && !self.shows();
+        self.is_over =
+            self.count.is_none() && self.stacks.is_none() && self.last.are_unwanted() && !self.shows();
         if std::mem::take(&mut self.flushes) {
             self.flush();
         }

@@ -13,6 +13,8 @@ use crate::{
     cli::{
         choices::{Format, Mode, Preset},
         common::{EngineArgs, SHORT_HELP},
+        coverage::CoverageArgs,
+        flame::FlameArgs,
         guests::GuestsArgs,
         jail::JailArgs,
         limits::LimitArgs,
@@ -107,6 +109,9 @@ pub struct RunArgs {
     /// The page is one HTML file that needs no other files.
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
+    /// The option for coverage.
+    #[command(flatten)]
+    pub(super) coverage: CoverageArgs,
     /// Explain each KVM call and each exit on standard error while the guest runs, in 64 MiB at most.
     #[arg(long, hide_short_help = true)]
     pub(super) explain: bool,
@@ -115,7 +120,7 @@ pub struct RunArgs {
     /// The address is PORT or HOST:PORT of this machine (port 0: any free port), or a Unix socket (a path with
     /// a /). The command for gdb is printed. While gdb has stopped the guest, the deadline does not come
     /// closer. After `detach` the run goes on; `kill` ends it with status 0.
-    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["profile", "trace_instructions", "last"])]
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["profile", "trace_instructions", "last", "flame"])]
     pub(super) gdb: Option<gdb::Address>,
     /// The VM that gdb debugs, if there are several. The others wait for their turns [default: 1].
     #[arg(long, hide_short_help = true, value_name = "N", requires = "gdb", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
@@ -124,7 +129,7 @@ pub struct RunArgs {
     ///
     /// A guest fails by a crash, a panic, a turn that is refused, a status other than 0, or a limit of the run. If several
     /// VMs run, the core is that of the one that failed. Without a failure no file is written, and an older one stays.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, hide_short_help = true, value_name = "FILE")]
     pub(super) core: Option<PathBuf>,
     /// Write a timeline for Perfetto and chrome://tracing (Trace Event Format): a track for each VM, turns and
     /// exits as slices, the number of items in the ring as a counter. The file has 256 MiB at most.
@@ -156,6 +161,9 @@ pub struct RunArgs {
     /// `explore GUEST --interrupts` finds the numbers.
     #[arg(long, hide_short_help = true, value_name = "N[,M]", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     pub(super) interrupt_at: Vec<u64>,
+    /// The option for call stacks.
+    #[command(flatten)]
+    pub(super) flame: FlameArgs,
     /// Run all guests twice, side by side, and compare their states.
     ///
     /// The states are compared behind each turn, those of a guest that runs alone at its end. The first difference is named
@@ -255,6 +263,16 @@ impl RunArgs {
         if self.interrupt_at.is_empty() { self.engine.clone() } else { self.engine.or_interpreter() }
     }
 
+    /// Returns the option for call stacks.
+    pub fn flame(&self) -> &FlameArgs {
+        &self.flame
+    }
+
+    /// Returns the option for coverage.
+    pub fn coverage(&self) -> &CoverageArgs {
+        &self.coverage
+    }
+
     /// Returns the jail of the run.
     pub fn jail(&self) -> Jail {
         self.jail.jail()
@@ -322,9 +340,9 @@ impl RunArgs {
                 address: address.clone(),
                 vm: self.gdb_vm.unwrap_or(1),
             }),
-            None if shown.is_some() || self.profile || self.last.is_some() => {
-                let last = self.last.unwrap_or(0);
-                Instrumentation::Trace(trace::TraceConfig { shown, profile: self.profile, last })
+            None if shown.is_some() || self.profile || self.last.is_some() || self.flame.is_given() => {
+                let (last, stacks) = (self.last.unwrap_or(0), self.flame.stacks());
+                Instrumentation::Trace(trace::TraceConfig { shown, profile: self.profile, last, stacks })
             }
             None => Instrumentation::None,
         }
@@ -383,6 +401,7 @@ impl RunArgs {
             ("--trace-instructions-to", &self.trace_instructions_to),
         ];
         let named = named.into_iter().filter_map(|(what, path)| Some(Named::new(what, path.as_ref()?)));
+        let named = named.chain(self.coverage.outputs()).chain(self.flame.outputs());
         named.chain(self.save_at().ok().flatten().map(|save| save.named())).collect()
     }
 

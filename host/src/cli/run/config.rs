@@ -16,6 +16,7 @@ use crate::{
     lab::{
         error::Error,
         exchange,
+        instrumentation::Instrumentation,
         limits::Limits,
         pipeline::{self, Experiment, VmGuest, VmSpec},
         replay,
@@ -46,6 +47,15 @@ impl RunConfig {
             Self::Exchange(config) => config.stats,
             Self::Pipeline(config) => config.stats,
             Self::Single(config) => config.stats,
+        }
+    }
+
+    /// Returns the debugger or tracer of the VMs.
+    pub fn instrumentation(&self) -> &Instrumentation {
+        match self {
+            Self::Exchange(config) => &config.instrumentation,
+            Self::Pipeline(config) => &config.instrumentation,
+            Self::Single(config) => &config.instrumentation,
         }
     }
 
