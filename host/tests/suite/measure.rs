@@ -163,5 +163,5 @@ fn every_measurement_comes_to_numbers_on_both_sides() {
     assert_eq!(exchange["exits_per_turn"], 202.0 / 200.0);
     assert_eq!(ours(&["free", "producer", "consumer", "100"]).len(), 3);
     assert_eq!(ours(&["vms", "producer", "consumer", "4", "40"]).len(), 4);
-    assert_eq!(ours(&["soft", "long", "1000", "10", "3"]).len(), 4);
+    assert_eq!(ours(&["soft", "long", "1000", "10", "3"]).len(), 6);
 }
