@@ -189,6 +189,8 @@ fn explore(args: &ExploreArgs) -> Result<(), Error> {
     if let Some((files, form)) = args.merges() {
         return explore::merge(files, form);
     }
+    // Each thread of the search has a watchdog beside it.
+    jail::share_arenas(2 * explore::threads() + 3);
     let jail = prepare(args.jail())?;
     if let Some(config) = args.interrupts() {
         return interrupts::run(&engine(&args.engine().or_interpreter(), false, None)?, &jail, &config);

@@ -620,6 +620,7 @@ fn the_security_documents_tests_are_there() {
         include_str!("../process/src/clerk/linux.rs"),
         include_str!("../vmm/src/pc/tests.rs"),
         include_str!("suite/pc.rs"),
+        include_str!("suite/coverage.rs"),
         include_str!("../process/src/files/mod.rs"),
         include_str!("../../xtask/src/grade/submission.rs"),
         include_str!("../../xtask/src/grade/package.rs"),

@@ -13,3 +13,20 @@ pub fn share_one_arena() {
         libc::mallopt(libc::M_ARENA_MAX, 1)
     };
 }
+
+/// Gives threads that allocate much an arena each, so that they do not wait for one another: at most `arenas` in all. Call
+/// this before a second thread starts.
+///
+/// Arenas do not shrink then, so that the library reads no file for that.
+pub fn share_arenas(arenas: usize) {
+    #[cfg(target_env = "gnu")]
+    for (option, value) in [
+        (libc::M_TRIM_THRESHOLD, libc::c_int::MAX),
+        (libc::M_ARENA_MAX, libc::c_int::try_from(arenas).unwrap_or(libc::c_int::MAX)),
+    ] {
+        // SAFETY: as above.
+        unsafe { libc::mallopt(option, value) };
+    }
+    #[cfg(not(target_env = "gnu"))]
+    let _ = arenas;
+}

@@ -35,7 +35,7 @@ pub use files::note_inherited_files;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use filter::program;
 #[cfg(target_os = "linux")]
-pub use heap::share_one_arena;
+pub use heap::{share_arenas, share_one_arena};
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 pub use no_filters::calls;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
@@ -43,7 +43,7 @@ use no_filters::{self as filter, install};
 #[cfg(not(target_os = "linux"))]
 use no_rights::close_inherited;
 #[cfg(not(target_os = "linux"))]
-pub use no_rights::{give_up_rights, note_inherited_files, share_one_arena, shed_set_user_id};
+pub use no_rights::{give_up_rights, note_inherited_files, share_arenas, share_one_arena, shed_set_user_id};
 #[cfg(target_os = "linux")]
 pub use privileges::{give_up_rights, shed_set_user_id};
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

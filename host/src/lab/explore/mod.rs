@@ -28,6 +28,7 @@ use std::{
 
 pub use config::ExploreConfig;
 pub use merge::merge;
+pub use pool::threads;
 pub use search::Capacities;
 pub use trial::Trial;
 
@@ -112,7 +113,7 @@ pub fn run(system: &Platform, jail: &Jail, config: &ExploreConfig) -> Result<(),
         Some(first) => Some(shrink_and_record(&mut runner, config, file, first, &mut account, &progress)?),
         None => None,
     };
-    let threads = pool.threads();
+    let threads = pool.count();
     drop((progress, pool, runner));
     let time = began.elapsed();
     // No guest runs any more, so a signal ends the program at once from here on.

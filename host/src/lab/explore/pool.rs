@@ -1,10 +1,13 @@
 //! The threads of a search, each with machines of its own. What they find does not depend on their number.
 
 use std::{
+    env,
+    num::NonZero,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    thread,
     time::Instant,
 };
 
@@ -55,15 +58,22 @@ impl Account {
     }
 }
 
+/// Returns the number of threads of a search: one for each CPU of the machine, or as many as the variable
+/// `RAYON_NUM_THREADS` says.
+pub fn threads() -> usize {
+    let given = env::var("RAYON_NUM_THREADS").ok().and_then(|threads| threads.parse().ok());
+    let given = given.filter(|&threads| threads > 0);
+    given.unwrap_or_else(|| thread::available_parallelism().map_or(1, NonZero::get))
+}
+
 impl<'a> Pool<'a> {
-    /// Starts a thread for each CPU of the machine, or as many as the variable `RAYON_NUM_THREADS` says. `runner` makes the
-    /// runner of each.
+    /// Starts the [threads](threads). `runner` makes the runner of each.
     ///
     /// # Errors
     ///
     /// A runner cannot be made, or the system did not start a thread.
     pub(super) fn new(runner: impl FnMut() -> Result<TrialRunner<'a>, Error>) -> Result<Self, Error> {
-        let threads = ThreadPoolBuilder::new().build().map_err(|error| Error::Os {
+        let threads = ThreadPoolBuilder::new().num_threads(threads()).build().map_err(|error| Error::Os {
             what: "start the threads of the search",
             source: std::io::Error::other(error),
         })?;
@@ -73,7 +83,7 @@ impl<'a> Pool<'a> {
     }
 
     /// Returns the number of threads.
-    pub(super) fn threads(&self) -> u64 {
+    pub(super) fn count(&self) -> u64 {
         self.runners.len() as u64
     }
 
