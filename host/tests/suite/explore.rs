@@ -326,6 +326,10 @@ fn states_that_may_not_be_all_are_not_said_to_be_all() {
             stopped,
             "VM 1, timed-producer has read its time or its number of exits, which never repeat"
         );
+        // Where nothing is produced no exchange ends, and all states are the first ones.
+        let nothing = ["--engine", "soft", "--produce", "0", "--consume", "1", "--items", "5"];
+        let (verdict, _) = explore(&folder, &[&nothing[..], &["--capacity", "2"]].concat(), 0);
+        assert_eq!((&verdict["states"]["stopped"], &verdict["moved"]["1"]), (&Value::Null, &0.into()));
         let short = ["--consume", "1", "--items", "1000", "--time", "0", "--capacity", "64"];
         let (verdict, _) = explore(&folder, &[&FIXED[..], &short].concat(), 0);
         assert_eq!(verdict["states"]["stopped"], "its time was up");

@@ -24,7 +24,7 @@ use crate::{
         exchange::TurnRunner,
         vm::{Vm, VmMoment},
     },
-    runlog::ring_check::Orders,
+    runlog::{conduct::Conduct, ring_check::Orders},
 };
 
 /// The most states that wait for their turns. Each takes some pages of memory.
@@ -80,13 +80,14 @@ impl Exchanges {
     pub(super) fn walk(&self, runner: &mut TrialRunner<'_>) -> Result<Walked, Error> {
         let mut walked = Walked::new();
         walked.cost.moved = vec![0; runner.machines().len()];
+        let turns = runner.new_turns(self.orders, self.capacity);
+        walked.conduct = conduct(&turns);
         runner.restart_clock();
         if let Err(error) = runner.boot(self.seed, &mut walked.cost) {
             return self.failed(walked, error, Vec::new());
         }
         let mut seen = Seen::default();
         let mut waiting = VecDeque::new();
-        let turns = runner.new_turns(self.orders, self.capacity);
         waiting.push_back(self.first(runner, turns, &mut seen)?);
         while let Some(mut state) = waiting.pop_front() {
             if self.until.is_some_and(|until| Instant::now() >= until) {
@@ -121,9 +122,8 @@ impl Exchanges {
                 seen.ways.push((state.number, vm));
                 if turns.exchange().ledger().consumed() >= self.items {
                     // One exchange that came to its end is enough to judge the guests by.
-                    if walked.conduct.is_empty() {
-                        walked.conduct =
-                            turns.exchange().parties().iter().map(|party| party.conduct().clone()).collect();
+                    if walked.cost.runs == 0 {
+                        walked.conduct = conduct(&turns);
                     }
                     walked.cost.runs += 1;
                     continue;
@@ -177,6 +177,10 @@ fn digest(machine: &mut Vm) -> Result<StateDigest, Error> {
 
 fn moment(machine: &mut Vm) -> Result<VmMoment, Error> {
     machine.moment().ok_or_else(|| Error::Bug("an engine that returns to no state".into()))
+}
+
+fn conduct(turns: &TurnRunner) -> Vec<Conduct> {
+    turns.exchange().parties().iter().map(|party| party.conduct().clone()).collect()
 }
 
 /// Returns the number of items that a VM has moved.
