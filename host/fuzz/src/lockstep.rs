@@ -578,6 +578,14 @@ fn theirs_to_explain(
     if is_far_pointer && ours.vector() == theirs.vector() && ours.vector().is_some() {
         return Some("a far pointer goes on behind the end of 16-bit addresses");
     }
+    let has_short_address = [insn.memory_base(), insn.memory_index()].iter().any(|it| it.size() == 2);
+    let is_table = matches!(insn.mnemonic(), M::Lgdt | M::Lidt) && has_short_address;
+    if is_table && theirs.vector() == Some(13) && ours.vector().is_none() {
+        return Some("the operand of LGDT or LIDT goes on behind the end of 16-bit addresses");
+    }
+    if theirs.exit == Exit::Shutdown && has_executed(&[M::Enter]) {
+        return Some("ENTER does not look whether the end of its frame can be written");
+    }
     if theirs.exit == Exit::Interrupted {
         return Some("KVM begins the instruction again and again");
     }
