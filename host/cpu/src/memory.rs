@@ -2,13 +2,15 @@
 
 use alloc::vec::Vec;
 
+use guest_abi::layout::PAGE_SIZE;
+
 use crate::{
     digest::{StateDigest, StateHasher},
     error::EngineError,
 };
 
 /// The size of a page in bytes.
-pub const PAGE: usize = 4096;
+pub const PAGE: usize = PAGE_SIZE as usize;
 
 /// The memory of a VM: ranges of guest-physical addresses, page-aligned, in order and without overlap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,18 +45,14 @@ pub trait GuestMemory {
     /// Returns true if all of a range is memory.
     fn contains(&self, address: u64, len: usize) -> bool;
 
-    /// Calls `visit` with the guest-physical address and the bytes of each page in which a byte may not be zero, in the
-    /// order of the addresses.
+    /// Calls `visit` with the guest-physical address and the bytes of each page that is not all zero, in the order of the
+    /// addresses.
     fn pages(&self, visit: &mut dyn FnMut(u64, &[u8; PAGE]));
 
     /// Returns the digest of all bytes.
     fn digest(&self) -> StateDigest {
         let mut pages = Vec::new();
-        self.pages(&mut |address, bytes| {
-            if bytes.iter().any(|&byte| byte != 0) {
-                pages.push((address, StateHasher::of(&bytes[..])));
-            }
-        });
+        self.pages(&mut |address, bytes| pages.push((address, StateHasher::of(&bytes[..]))));
         StateHasher::of(&pages)
     }
 

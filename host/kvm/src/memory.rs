@@ -67,7 +67,7 @@ impl GuestMemory for Memory {
         for region in self.0.iter() {
             let (start, end) = (region.start_addr().0, region.start_addr().0 + region.len());
             for address in (start..end).step_by(PAGE) {
-                if self.read(address, &mut bytes).is_ok() {
+                if self.read(address, &mut bytes).is_ok() && bytes != [0; PAGE] {
                     visit(address, &bytes);
                 }
             }

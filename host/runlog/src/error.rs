@@ -2,6 +2,8 @@
 
 use std::{fmt, io, path::PathBuf};
 
+use crate::event::Guest;
+
 /// A file does not hold a run, or not the recording of one.
 #[derive(Debug)]
 pub struct Error {
@@ -134,6 +136,16 @@ pub enum Problem {
 }
 
 impl Problem {
+    /// Returns the problem of a VM whose image is not the recorded one.
+    pub fn image(recorded: &Guest, here: &Guest) -> Self {
+        Self::Image {
+            vm: recorded.vm,
+            name: recorded.name.clone(),
+            recorded: recorded.sha256.clone(),
+            here: here.sha256.clone(),
+        }
+    }
+
     pub(crate) fn json(source: &serde_json::Error) -> Self {
         Self::Json(json_problem(source))
     }

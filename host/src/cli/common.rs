@@ -36,11 +36,10 @@ impl EngineArgs {
     /// recordings stay there, because only it repeats a guest's time.
     #[must_use]
     pub fn of_recording(&self, made_by: &str) -> Self {
-        let engine = match Choice::from_str(made_by, false) {
-            Ok(Choice::Soft) if self.engine == Choice::Auto => Choice::Soft,
-            _ => self.engine,
-        };
-        Self { engine, kvm: self.kvm.clone() }
+        match Choice::from_str(made_by, false) {
+            Ok(Choice::Soft) => self.or_interpreter(),
+            _ => self.clone(),
+        }
     }
 
     /// Returns the interpreter where the user has chosen no engine: a search is much faster there, and finds the same.

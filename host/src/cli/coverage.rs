@@ -1,7 +1,6 @@
 //! The files about the coverage of a command's guests.
 
 use std::{
-    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -9,13 +8,16 @@ use std::{
 use clap::Args;
 
 use crate::{
-    cli::common::EngineArgs,
+    cli::{
+        common::EngineArgs,
+        later_files::{LaterFiles, ends_in},
+    },
     debug::coverage::Selection,
     engines::Choice,
     lab::{coverage::Collector, error::Error, vm::Platform},
     output,
-    process::output_file::{Named, OutputFile, check_distinct},
-    runlog::{coverage::Report, error::WriteError},
+    process::output_file::{Named, check_distinct},
+    runlog::coverage::Report,
     views::{
         coverage::{lcov, table},
         html::coverage_page,
@@ -46,22 +48,19 @@ impl CoverageArgs {
     ///
     /// There is to be coverage, and KVM was asked for by name.
     pub fn engine(&self, args: &EngineArgs) -> Result<EngineArgs, Error> {
-        let engine = match args.engine {
-            engine if self.coverage.is_empty() => engine,
-            Choice::Soft => Choice::Soft,
+        match args.engine {
+            _ if self.coverage.is_empty() => Ok(args.clone()),
+            Choice::Soft => Ok(args.clone()),
             Choice::Auto => {
                 output::warn(
                     "--coverage: the interpreter runs the guests (--engine soft), and times are its own",
                 );
-                Choice::Soft
+                Ok(args.or_interpreter())
             }
-            Choice::Kvm => {
-                return Err(Error::Usage(
-                    "--coverage counts executed instructions, which KVM does not; add --engine soft".into(),
-                ));
-            }
-        };
-        Ok(EngineArgs { engine, kvm: args.kvm.clone() })
+            Choice::Kvm => Err(Error::Usage(
+                "--coverage counts executed instructions, which KVM does not; add --engine soft".into(),
+            )),
+        }
     }
 
     /// Begins the files. They are not written if one is another file of the command.
@@ -76,12 +75,8 @@ impl CoverageArgs {
         outputs: Vec<Named>,
     ) -> Result<CoverageFiles, Error> {
         check_distinct(inputs, outputs.into_iter().chain(self.outputs()).collect())?;
-        let file = |path: &PathBuf| match OutputFile::whole(path) {
-            Ok(file) => Ok((path.clone(), file)),
-            Err(source) => Err(cannot(path, source)),
-        };
-        let files: Vec<_> = self.coverage.iter().map(file).collect::<Result<_, _>>()?;
-        let has_page = self.coverage.iter().any(|path| is_page(path));
+        let files = LaterFiles::begin("coverage", &self.coverage)?;
+        let has_page = self.coverage.iter().any(|path| ends_in(path, PAGE));
         let collector = (!files.is_empty()).then(|| Arc::new(Collector::new(selection, has_page)));
         Ok(CoverageFiles { files, collector })
     }
@@ -89,7 +84,7 @@ impl CoverageArgs {
 
 /// The files of a command, which are written after it.
 pub struct CoverageFiles {
-    files: Vec<(PathBuf, OutputFile)>,
+    files: LaterFiles,
     collector: Option<Arc<Collector>>,
 }
 
@@ -114,25 +109,16 @@ impl CoverageFiles {
         if shows {
             output::warn_lines(&table(&report));
         }
-        self.files.into_iter().fold(outcome, |outcome, (path, file)| {
-            let text = text(&path, &report, &collector);
-            let written = file.write_and_place(text.as_bytes());
-            output::both(outcome, written.map_err(|source| cannot(&path, source).into()))
-        })
+        self.files.write(outcome, |path| Ok(text(path, &report, &collector).into_bytes()))
     }
 }
 
+/// The extension of a page.
+const PAGE: &str = "html";
+
 fn text(path: &Path, report: &Report, collector: &Collector) -> String {
-    match is_page(path) {
+    match ends_in(path, PAGE) {
         true => coverage_page(report, &collector.sources()),
         false => lcov(report),
     }
-}
-
-fn is_page(path: &Path) -> bool {
-    path.extension().is_some_and(|end| end.eq_ignore_ascii_case("html"))
-}
-
-fn cannot(path: &Path, source: io::Error) -> WriteError {
-    WriteError { what: "coverage", path: path.into(), source }
 }

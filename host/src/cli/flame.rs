@@ -1,18 +1,14 @@
 //! The files about where the instructions of a run went, by call stack.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::{
+    cli::later_files::{LaterFiles, ends_in},
     debug::trace::FoldedStacks,
     lab::error::Error,
-    output,
-    process::output_file::{Named, OutputFile},
-    runlog::error::WriteError,
+    process::output_file::Named,
     views::flame::{flame_graph, folded},
 };
 
@@ -50,16 +46,12 @@ impl FlameArgs {
     ///
     /// A file cannot be written.
     pub fn begin(&self) -> Result<FlameFiles, Error> {
-        let file = |path: &PathBuf| match OutputFile::whole(path) {
-            Ok(file) => Ok((path.clone(), file)),
-            Err(source) => Err(cannot(path, source).into()),
-        };
-        Ok(FlameFiles(self.flame.iter().map(file).collect::<Result<_, Error>>()?))
+        Ok(FlameFiles(LaterFiles::begin("flame graph", &self.flame)?))
     }
 }
 
 /// The files of a run, which are written after it.
-pub struct FlameFiles(Vec<(PathBuf, OutputFile)>);
+pub struct FlameFiles(LaterFiles);
 
 impl FlameFiles {
     /// Writes the files of a run whose VMs are gone, whatever its outcome; returns the outcome. Without an instruction there was
@@ -73,18 +65,9 @@ impl FlameFiles {
         if lines.is_empty() {
             return outcome;
         }
-        self.0.into_iter().fold(outcome, |outcome, (path, file)| {
-            let content = if is_graph(&path) { flame_graph(&lines) } else { Ok(folded(&lines)) };
-            let written = content.and_then(|content| file.write_and_place(&content));
-            output::both(outcome, written.map_err(|source| cannot(&path, source).into()))
+        self.0.write(outcome, |path| match ends_in(path, "svg") {
+            true => flame_graph(&lines),
+            false => Ok(folded(&lines)),
         })
     }
-}
-
-fn is_graph(path: &Path) -> bool {
-    path.extension().is_some_and(|end| end.eq_ignore_ascii_case("svg"))
-}
-
-fn cannot(path: &Path, source: io::Error) -> WriteError {
-    WriteError { what: "flame graph", path: path.into(), source }
 }

@@ -9,6 +9,7 @@ mod flame;
 mod grade;
 mod guests;
 mod jail;
+mod later_files;
 mod limits;
 pub mod report;
 mod run;

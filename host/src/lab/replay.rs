@@ -15,7 +15,6 @@ use crate::{
         error::Error,
         exchange::{self, ExchangeConfig, Guests},
         failure::Difference,
-        instrumentation::Instrumentation,
         limits::Limits,
         run_files::open_recording,
         schedule,
@@ -112,22 +111,9 @@ fn check_abi(recording: &Recording) -> Result<(), Problem> {
 
 /// Returns the configuration of the recorded run, with its turns as the schedule.
 fn config(recording: &Recording, guests: Guests, turns: String, timeout: Duration) -> ExchangeConfig {
-    let (schedule, turns) = schedule::of_turns(turns);
-    ExchangeConfig {
-        guests,
-        schedule,
-        turns,
-        items: None,
-        capacity: recording.run.ring().unwrap_or(Capacity::DEFAULT),
-        seed: recording.run.seed,
-        limits: limits(&recording.options, timeout),
-        stats: false,
-        instrumentation: Instrumentation::None,
-        core: None,
-        from: None,
-        save: None,
-        checks_determinism: false,
-    }
+    let capacity = recording.run.ring().unwrap_or(Capacity::DEFAULT);
+    let limits = limits(&recording.options, timeout);
+    ExchangeConfig::plain(guests, schedule::of_turns(turns), capacity, recording.run.seed, limits)
 }
 
 /// Returns the limits of the recorded run that may have ended it, except time. Guests' output is not shown, so it needs
@@ -160,12 +146,7 @@ impl Checker<'_> {
         let mut guests = self.recording.run.guests.iter().zip(&run.guests);
         match guests.find(|(recorded, here)| recorded != here) {
             None => Ok(()),
-            Some((recorded, here)) => self.stop(Stopped::OtherImage(Problem::Image {
-                vm: recorded.vm,
-                name: recorded.name.clone(),
-                recorded: recorded.sha256.clone(),
-                here: here.sha256.clone(),
-            })),
+            Some((recorded, here)) => self.stop(Stopped::OtherImage(Problem::image(recorded, here))),
         }
     }
 

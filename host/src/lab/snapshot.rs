@@ -193,15 +193,7 @@ impl Snapshot {
         let mut pairs = self.contents.run.guests.iter().zip(guests);
         match pairs.find(|(saved, here)| saved.sha256 != here.sha256) {
             None => Ok(()),
-            Some((saved, here)) => Err(refused(
-                &self.path,
-                Problem::Image {
-                    vm: saved.vm,
-                    name: saved.name.clone(),
-                    recorded: saved.sha256.clone(),
-                    here: here.sha256.clone(),
-                },
-            )),
+            Some((saved, here)) => Err(refused(&self.path, Problem::image(saved, here))),
         }
     }
 

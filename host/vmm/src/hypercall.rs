@@ -119,15 +119,14 @@ pub fn handle(
     cpu: &mut dyn Cpu,
     console: &mut Console<'_>,
 ) -> Result<Reply, Crash> {
+    use Hypercall as H;
+    services.has_read_counts |= matches!(call, H::ExitCount | H::ExitText | H::TimerSet(_) | H::Clock(_));
     match call {
         Hypercall::PrintByte(byte) => print(console, &[byte]),
         Hypercall::PrintDecimal(number) => print(console, format!("{number}\n").as_bytes()),
         Hypercall::PrintString(address) => print_string(cpu, console, address),
         Hypercall::Print(address) => print_text(cpu, console, address),
-        Hypercall::ExitCount => {
-            services.has_read_counts = true;
-            Ok(Reply::Answer(split(services.stats.total()).0))
-        }
+        Hypercall::ExitCount => Ok(Reply::Answer(split(services.stats.total()).0)),
         Hypercall::ExitText => exit_text(services, cpu),
         Hypercall::Translate(address) => {
             services.translation = host_address(services, cpu, console, address);
@@ -142,7 +141,6 @@ pub fn handle(
         Hypercall::EndTurn => Ok(Reply::Stop(StopReason::TurnEnded)),
         Hypercall::Trap(address) => Err(trap_report(services, cpu, address)?),
         Hypercall::TimerSet(microseconds) => {
-            services.has_read_counts = true;
             services.timer.set(services.clock.now(cpu), microseconds);
             Ok(Reply::Resume)
         }
@@ -191,8 +189,7 @@ fn log_record(cpu: &dyn Cpu, console: &mut Console<'_>, address: u32) -> Result<
     output(console, ConsoleOutput::Record(Record { level, target: &target, message: &message }))
 }
 
-fn clock(services: &mut Services, cpu: &mut dyn Cpu, address: u32) -> Result<Reply, Crash> {
-    services.has_read_counts = true;
+fn clock(services: &Services, cpu: &mut dyn Cpu, address: u32) -> Result<Reply, Crash> {
     let reading = services.clock.read(cpu);
     let len = u32::try_from(size_of_val(&reading)).unwrap_or(u32::MAX);
     let bad = |_| Crash::BadAddress { call: Port::Clock, what: "room for the time", address, len };
@@ -201,8 +198,7 @@ fn clock(services: &mut Services, cpu: &mut dyn Cpu, address: u32) -> Result<Rep
 }
 
 /// Writes the text of the exit counts into the page that the host keeps for it, and answers with its address.
-fn exit_text(services: &mut Services, cpu: &mut dyn Cpu) -> Result<Reply, Crash> {
-    services.has_read_counts = true;
+fn exit_text(services: &Services, cpu: &mut dyn Cpu) -> Result<Reply, Crash> {
     let text = services.stats.text() + "\0";
     let (address, len) = (services.text, u32::try_from(text.len()).unwrap_or(u32::MAX));
     let call = Port::ExitText;

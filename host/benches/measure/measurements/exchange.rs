@@ -6,7 +6,6 @@ use guest_abi::{layout::DEFAULT_MEMORY, ring::Capacity};
 use guestlab::{
     lab::{
         exchange::{self as experiment, ExchangeConfig, Guests, source::Source},
-        instrumentation::Instrumentation,
         schedule::ScheduleSpec,
     },
     output,
@@ -43,21 +42,7 @@ pub(super) fn config(
     turns: u64,
     seed: u64,
 ) -> ExchangeConfig {
-    ExchangeConfig {
-        guests,
-        schedule,
-        turns: Some(turns),
-        items: None,
-        capacity,
-        seed,
-        limits: limits(),
-        stats: false,
-        instrumentation: Instrumentation::None,
-        core: None,
-        from: None,
-        save: None,
-        checks_determinism: false,
-    }
+    ExchangeConfig::plain(guests, (schedule, Some(turns)), capacity, seed, limits())
 }
 
 /// Measures a random schedule, with the text to a file if there is one: turns and items per second, from the opening of

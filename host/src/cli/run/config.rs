@@ -171,21 +171,18 @@ impl RunArgs {
     /// Returns the configuration of a run that goes on from a snapshot.
     fn resumed(&self, snapshot: Snapshot) -> Result<exchange::ExchangeConfig, Error> {
         let (run, options) = (snapshot.run(), snapshot.options());
-        let limits = self.limits.limits(None, self.quiet);
+        let config = self.exchange_config(run.seed);
+        let limits = config.limits.clone();
         Ok(exchange::ExchangeConfig {
             guests: replay::guests(options, image_path),
             schedule: run.schedule.parse()?,
             turns: self.exchange.turns.or(run.turns),
             items: None,
             capacity: run.ring().unwrap_or(Capacity::DEFAULT),
-            seed: run.seed,
             limits: Limits { max_exits: limits.max_exits.or(options.max_exits), ..limits },
-            stats: self.stats,
-            instrumentation: self.instrumentation(),
-            core: self.core.clone(),
             save: self.save_at()?,
-            checks_determinism: self.check_determinism,
             from: Some(Arc::new(snapshot)),
+            ..config
         })
     }
 

@@ -89,6 +89,31 @@ pub struct ExchangeConfig {
 }
 
 impl ExchangeConfig {
+    /// Returns the configuration of a run without output of its own, that no one watches.
+    pub fn plain(
+        guests: Guests,
+        (schedule, turns): (ScheduleSpec, Option<u64>),
+        capacity: Capacity,
+        seed: u64,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            guests,
+            schedule,
+            turns,
+            items: None,
+            capacity,
+            seed,
+            limits,
+            stats: false,
+            instrumentation: Instrumentation::None,
+            core: None,
+            from: None,
+            save: None,
+            checks_determinism: false,
+        }
+    }
+
     /// Returns the options of the run that its `run` event does not have.
     pub fn options(&self) -> Options {
         let Self { guests, limits, .. } = self;

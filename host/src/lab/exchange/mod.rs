@@ -96,19 +96,16 @@ impl Order {
 pub fn run(system: Platform, jail: &Jail, config: &ExchangeConfig, sink: &mut dyn Sink) -> Result<(), Error> {
     let order = config.order()?;
     let vms = Vms::open(&system, &config.guests)?;
-    let mut machines = vms.start(&system, config.seed)?;
-    if let Some(snapshot) = &config.from {
-        snapshot.check_guests(&vms.guests())?;
-        snapshot.restore(&mut machines)?;
-    }
-    let seconds = match config.checks_determinism {
-        true => {
-            let mut seconds = vms.start(&system, config.seed)?;
-            config.from.as_ref().map_or(Ok(()), |snapshot| snapshot.restore(&mut seconds))?;
-            Some(seconds)
+    let start = || {
+        let mut machines = vms.start(&system, config.seed)?;
+        if let Some(snapshot) = &config.from {
+            snapshot.check_guests(&vms.guests())?;
+            snapshot.restore(&mut machines)?;
         }
-        false => None,
+        Ok::<_, Error>(machines)
     };
+    let machines = start()?;
+    let seconds = config.checks_determinism.then(start).transpose()?;
     let machines = config.instrumentation.attach(&system, machines)?;
     // This closes KVM's device, so that no VM can be created any more.
     drop(system);

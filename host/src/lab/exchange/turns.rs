@@ -21,7 +21,7 @@ use crate::{
         snapshot::Snapshot,
     },
     runlog::{
-        conduct::{Record, Weight},
+        conduct::{Conduct, Record, Weight},
         event::{self, Action, CheckResult, End, Event, Finding, Totals, Turn},
         ring_check::{Exchange, Moved, OpenTurn, Orders},
     },
@@ -60,6 +60,11 @@ impl TurnRunner {
         &self.exchange
     }
 
+    /// Returns the conduct of each VM.
+    pub fn conduct(&self) -> Vec<Conduct> {
+        self.exchange.parties().iter().map(|party| party.conduct().clone()).collect()
+    }
+
     /// Returns the number of turns that are over.
     pub fn turns(&self) -> u64 {
         self.turns
@@ -78,8 +83,7 @@ impl TurnRunner {
         turns: impl IntoIterator<Item = usize>,
         mut ended: impl FnMut(&Self, &mut [Vm]) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let mut outside = machines.iter_mut().filter(|machine| machine.mailbox_size().is_none());
-        outside.try_for_each(|machine| boot(session, machine))?;
+        boot_all(session, machines)?;
         ended(self, machines)?;
         turns.into_iter().try_for_each(|vm| {
             self.turn(session, &mut machines[vm], vm)?;
@@ -177,6 +181,16 @@ impl TurnRunner {
 pub(super) struct TurnOutcome {
     claim: Mailbox,
     exits: u64,
+}
+
+/// Boots the guests that are not in the exchange yet.
+///
+/// # Errors
+///
+/// As [`boot`].
+pub(super) fn boot_all(session: &Session<'_>, machines: &mut [Vm]) -> Result<(), Error> {
+    let mut outside = machines.iter_mut().filter(|machine| machine.mailbox_size().is_none());
+    outside.try_for_each(|machine| boot(session, machine))
 }
 
 /// Runs a guest until it has attached its mailbox, and checks the size of it.

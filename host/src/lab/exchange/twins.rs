@@ -1,6 +1,6 @@
 //! The second exchange of a check of determinism, a turn behind the first.
 
-use super::turns::{TurnRunner, boot};
+use super::turns::{TurnRunner, boot_all};
 use crate::{
     lab::{
         error::Error,
@@ -25,10 +25,7 @@ impl Twins<'_> {
     /// Does what the first exchange has done: boots, or runs a turn. Compares the states.
     pub(super) fn follow(&mut self, machines: &mut [Vm]) -> Result<(), Error> {
         if !std::mem::replace(&mut self.is_booted, true) {
-            for machine in self.machines.iter_mut().filter(|machine| machine.mailbox_size().is_none()) {
-                let booted = boot(&self.session, machine);
-                same_end("before the first turn", Ok(()), booted)?;
-            }
+            same_end("before the first turn", Ok(()), boot_all(&self.session, &mut self.machines))?;
             return machines.iter_mut().zip(&mut self.machines).try_for_each(|(first, second)| {
                 difference(first, second)?
                     .map_or(Ok(()), |found| Err(differs("before the first turn", &found)))
@@ -56,7 +53,7 @@ impl Twins<'_> {
                     error.at.turn.map_or("before the first turn".into(), |turn| format!("in turn {turn}"));
                 let second = match (error.at.turn, self.order.next()) {
                     (Some(_), Some(vm)) => self.turns.turn(&self.session, &mut self.machines[vm], vm),
-                    _ => self.machines.iter_mut().try_for_each(|machine| boot(&self.session, machine)),
+                    _ => boot_all(&self.session, &mut self.machines),
                 };
                 same_end(&place, Err(Error::Guest(error)), second).inspect_err(|error| {
                     if matches!(error, Error::Guest(_)) {

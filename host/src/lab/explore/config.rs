@@ -1,12 +1,14 @@
 //! The configuration of `explore`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use super::{search::Capacities, trial::Trial};
 use crate::{
     lab::{
         exchange::{ExchangeConfig, Guests},
-        instrumentation::Instrumentation,
         limits::Limits,
         schedule,
     },
@@ -47,23 +49,15 @@ pub struct ExploreConfig {
 }
 
 impl ExploreConfig {
+    /// Returns the time at which a part of the search that begins now is over.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.time.and_then(|time| Instant::now().checked_add(time))
+    }
+
     /// Returns the configuration of the run that a trial describes.
     pub(super) fn exchange(&self, trial: &Trial) -> ExchangeConfig {
-        let (schedule, turns) = schedule::of_turns(trial.schedule());
-        ExchangeConfig {
-            guests: Guests { orders: trial.orders, ..self.guests.clone() },
-            schedule,
-            turns,
-            items: None,
-            capacity: trial.capacity,
-            seed: trial.seed,
-            limits: self.limits.clone(),
-            stats: false,
-            instrumentation: Instrumentation::None,
-            core: None,
-            from: None,
-            save: None,
-            checks_determinism: false,
-        }
+        let guests = Guests { orders: trial.orders, ..self.guests.clone() };
+        let turns = schedule::of_turns(trial.schedule());
+        ExchangeConfig::plain(guests, turns, trial.capacity, trial.seed, self.limits.clone())
     }
 }

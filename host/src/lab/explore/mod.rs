@@ -162,9 +162,8 @@ fn search(
     account: &mut Account,
     progress: &Progress,
 ) -> Result<Option<FailedTrial>, Error> {
-    let until = config.time.and_then(|time| Instant::now().checked_add(time));
     if let Some(items) = config.items {
-        return visit(pool, config, *space, items, until, account, progress);
+        return visit(pool, config, *space, items, account, progress);
     }
     let schedules = format!("every schedule of {} turns", config.depth);
     let with_orders = format!("{schedules} with fixed numbers of items");
@@ -185,7 +184,7 @@ fn search(
         }
     }
     progress.begin(config.runs, "random schedules");
-    let until = config.time.and_then(|time| Instant::now().checked_add(time));
+    let until = config.until();
     let runs = config.runs.unwrap_or(u64::MAX);
     let branches = search::BRANCHES as u64;
     let walk = |runner: &mut TrialRunner<'_>, index: u64| {
@@ -205,12 +204,11 @@ fn visit(
     config: &ExploreConfig,
     space: Space,
     items: u64,
-    until: Option<Instant>,
     account: &mut Account,
     progress: &Progress,
 ) -> Result<Option<FailedTrial>, Error> {
     progress.begin(None, "exchanges to their ends");
-    let capacities = space.capacities.all();
+    let (capacities, until) = (space.capacities.all(), config.until());
     let walk = |runner: &mut TrialRunner<'_>, index: u64| {
         let capacity = capacities[usize::try_from(index).unwrap_or(0)];
         let exchanges = Exchanges { capacity, seed: space.seed, orders: space.orders, items, until };

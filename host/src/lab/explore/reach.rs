@@ -24,7 +24,7 @@ use crate::{
         exchange::TurnRunner,
         vm::{Vm, VmMoment},
     },
-    runlog::{conduct::Conduct, ring_check::Orders},
+    runlog::ring_check::Orders,
 };
 
 /// The most states that wait for their turns. Each takes some pages of memory.
@@ -81,7 +81,7 @@ impl Exchanges {
         let mut walked = Walked::new();
         walked.cost.moved = vec![0; runner.machines().len()];
         let turns = runner.new_turns(self.orders, self.capacity);
-        walked.conduct = conduct(&turns);
+        walked.conduct = turns.conduct();
         runner.restart_clock();
         if let Err(error) = runner.boot(self.seed, &mut walked.cost) {
             return self.failed(walked, error, Vec::new());
@@ -123,7 +123,7 @@ impl Exchanges {
                 if turns.exchange().ledger().consumed() >= self.items {
                     // One exchange that came to its end is enough to judge the guests by.
                     if walked.cost.runs == 0 {
-                        walked.conduct = conduct(&turns);
+                        walked.conduct = turns.conduct();
                     }
                     walked.cost.runs += 1;
                     continue;
@@ -177,10 +177,6 @@ fn digest(machine: &mut Vm) -> Result<StateDigest, Error> {
 
 fn moment(machine: &mut Vm) -> Result<VmMoment, Error> {
     machine.moment().ok_or_else(|| Error::Bug("an engine that returns to no state".into()))
-}
-
-fn conduct(turns: &TurnRunner) -> Vec<Conduct> {
-    turns.exchange().parties().iter().map(|party| party.conduct().clone()).collect()
 }
 
 /// Returns the number of items that a VM has moved.

@@ -197,8 +197,7 @@ impl<'a> TrialRunner<'a> {
                 Err(error) => return Err(error),
             }
             walk.cost.turns += turns.turns();
-            let conduct: Vec<Conduct> =
-                turns.exchange().parties().iter().map(|party| party.conduct().clone()).collect();
+            let conduct = turns.conduct();
             let moved = conduct.iter().map(Conduct::moved).collect();
             walk.cost.add(&Cost { moved, ..Cost::default() });
             if schedule == tree.recorded || walk.failure.is_some() {

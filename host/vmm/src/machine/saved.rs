@@ -59,11 +59,7 @@ impl Machine {
     pub fn save(&mut self) -> Result<(SavedMachine, Vec<SavedPage>), EngineError> {
         self.cpu.complete()?;
         let mut pages = Vec::new();
-        self.cpu.memory().pages(&mut |address, bytes| {
-            if bytes.iter().any(|&byte| byte != 0) {
-                pages.push((address, Box::new(*bytes)));
-            }
-        });
+        self.cpu.memory().pages(&mut |address, bytes| pages.push((address, Box::new(*bytes))));
         let Services { mailbox, translation, timer, stats, .. } = &self.services;
         let saved = SavedMachine {
             mailbox: mailbox.as_ref().map(|mailbox| (mailbox.address, mailbox.size)),
